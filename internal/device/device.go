@@ -1,0 +1,61 @@
+// Package device says what a machine that runs kernels must offer, without
+// saying how: the Backend interface, View (a typed region of its memory), Call
+// (the arguments of one kernel) and the attributes of every kernel.
+//
+// The kernels themselves live in device/cpu and device/cuda. A kernel writes
+// into given outputs and allocates nothing; on a GPU it only enqueues. Host
+// code never reads through a View: it uses Upload and Download.
+package device
+
+// Backend is one device that holds memory and runs kernels.
+// A Backend is used by one goroutine at a time.
+type Backend interface {
+	// Name is the backend's short name: "cpu", "cuda:0".
+	Name() string
+	// Alloc reserves zeroed memory of the given size in bytes, aligned to at
+	// least 256 bytes. It stays until Free.
+	Alloc(bytes int64) (Memory, error)
+	// Free gives memory back; views into it are dead afterwards.
+	Free(Memory)
+	// Place takes a frozen weight into the layout that the matrix kernels
+	// want and returns its view. It reads the weight row by row, so that no
+	// second copy exists.
+	Place(Weight) (View, error)
+	// Bind returns the named kernel, prepared for the attributes. The kernel
+	// keeps its own working state: bind one per step of a program.
+	Bind(kernel string, attr any) (Kernel, error)
+	// Upload copies host bytes to the device; len(src) is dst.Bytes().
+	Upload(dst View, src []byte) error
+	// Download copies device bytes to the host after all earlier kernels.
+	Download(dst []byte, src View) error
+	// Sync waits for all enqueued kernels and returns the first error.
+	Sync() error
+}
+
+// Kernel runs one operation on the views of the call.
+type Kernel func(*Call) error
+
+// Call is one use of a kernel. Out and In are in the order that the kernel's
+// contract states. An Out view with Addr 0 is not wanted: the kernel skips it.
+type Call struct {
+	Out, In []View
+	// Accumulate asks the kernel to add to Out[0] instead of overwriting it.
+	// Only kernels whose contract says so are asked.
+	Accumulate bool
+}
+
+// Memory is one reservation of device memory.
+type Memory struct {
+	Addr  uintptr
+	Bytes int64
+}
+
+// Weight is a frozen matrix on its way to the device: V x C for the embedding,
+// out x in for a linear layer, as in the checkpoint.
+type Weight struct {
+	Name       string
+	Type       Type
+	Rows, Cols int
+	// Read fills dst with the bytes of rows [row, row+n), row-major.
+	Read func(dst []byte, row, n int) error
+}

@@ -1,0 +1,292 @@
+package exec
+
+import (
+	"fmt"
+	"slices"
+
+	"align/internal/graph"
+
+	"gorgonia.org/gorgonia"
+)
+
+// Access is how an output lands in a buffer of the caller.
+type Access uint8
+
+// Overwrite replaces what the buffer holds; Accumulate adds to it.
+const (
+	Overwrite Access = iota + 1
+	Accumulate
+)
+
+// Spec says what to compile of a graph.
+type Spec struct {
+	Builder *graph.Builder
+	// Outputs are nodes whose values stay readable after a run.
+	Outputs graph.Nodes
+	// External outputs land in buffers that the caller sets before a run.
+	External map[*graph.Node]Access
+	// Cut nodes are taken as inputs instead of being computed: saved values.
+	Cut graph.Nodes
+}
+
+// slot is one value of a program: where its memory comes from and how it is
+// shaped.
+type slot struct {
+	info graph.Info
+	// root is the slot whose memory this one shares (itself, mostly).
+	root     int
+	offset   int64
+	external bool
+}
+
+// step is one kernel run.
+type step struct {
+	kernel     string
+	attr       any
+	runner     graph.Runner
+	in, out    []int // slots; -1 for an output that nobody reads
+	accumulate bool
+	name       string
+}
+
+// Plan is a compiled graph without memory.
+type Plan struct {
+	builder   *graph.Builder
+	slots     []slot
+	steps     []step
+	slotOf    map[*graph.Node]int
+	parts     map[*graph.Node][]int // slots of a tuple's outputs
+	arena     int64
+	workspace int64
+	runners   []graph.Runner
+}
+
+// ArenaBytes is the memory that Bind needs, workspace of inner programs included.
+func (p *Plan) ArenaBytes() int64 { return p.arena + p.workspace }
+
+// Steps is the number of kernels of one run.
+func (p *Plan) Steps() int { return len(p.steps) }
+
+// Compile orders what the spec reaches, drops the rest, and plans the memory.
+// It reads the graph and must not run at the same time as another reader of it.
+func Compile(spec Spec) (*Plan, error) {
+	if err := spec.Builder.Err(); err != nil {
+		return nil, err
+	}
+	c := &compiler{
+		spec: spec, builder: spec.Builder, cut: map[*graph.Node]bool{},
+		plan: &Plan{builder: spec.Builder, slotOf: map[*graph.Node]int{}, parts: map[*graph.Node][]int{}},
+	}
+	for _, n := range spec.Cut {
+		c.cut[n] = true
+	}
+	order := c.reach()
+	c.wanted(order)
+	for _, n := range order {
+		if err := c.lower(n); err != nil {
+			return nil, err
+		}
+	}
+	c.plan.layout(c.keep())
+	return c.plan, nil
+}
+
+type compiler struct {
+	spec    Spec
+	builder *graph.Builder
+	plan    *Plan
+	cut     map[*graph.Node]bool
+	read    map[*graph.Node]map[int]bool // parts of a tuple that are read
+}
+
+// reach lists the nodes behind the outputs in the order of their creation,
+// which is topological and the same in every build.
+func (c *compiler) reach() graph.Nodes {
+	seen := map[*graph.Node]bool{}
+	var stack, order graph.Nodes
+	push := func(n *graph.Node) {
+		if !seen[n] {
+			seen[n] = true
+			stack = append(stack, n)
+		}
+	}
+	for _, n := range c.spec.Outputs {
+		push(n)
+	}
+	for n := range c.spec.External {
+		push(n)
+	}
+	for len(stack) > 0 {
+		n := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		order = append(order, n)
+		if c.cut[n] {
+			continue
+		}
+		for _, child := range c.builder.Children(n) {
+			push(child)
+		}
+	}
+	slices.SortFunc(order, func(a, b *graph.Node) int { return int(a.ID() - b.ID()) })
+	return order
+}
+
+// wanted notes which parts of each tuple are read at all.
+func (c *compiler) wanted(order graph.Nodes) {
+	c.read = map[*graph.Node]map[int]bool{}
+	for _, n := range order {
+		part, ok := n.Op().(*graph.Part)
+		if !ok || c.cut[n] {
+			continue
+		}
+		tuple := c.builder.Children(n)[0]
+		if c.read[tuple] == nil {
+			c.read[tuple] = map[int]bool{}
+		}
+		c.read[tuple][part.Index] = true
+	}
+}
+
+func (c *compiler) newSlot(info graph.Info, external bool) int {
+	id := len(c.plan.slots)
+	c.plan.slots = append(c.plan.slots, slot{info: info, root: id, external: external})
+	return id
+}
+
+// lower turns a node into a slot and, where it computes something, a step.
+func (c *compiler) lower(n *graph.Node) error {
+	if n.Op() == nil || c.cut[n] {
+		c.plan.slotOf[n] = c.newSlot(c.builder.Info(n), true)
+		return nil
+	}
+	switch op := n.Op().(type) {
+	case *graph.Part:
+		return c.lowerPart(n, op)
+	case *graph.Op:
+		return c.lowerOp(n, op)
+	}
+	if isAdd(n.Op()) {
+		return c.lowerAdd(n)
+	}
+	return fmt.Errorf("exec: %v: not an op of this project", n.Op())
+}
+
+func (c *compiler) lowerPart(n *graph.Node, part *graph.Part) error {
+	tuple := c.builder.Children(n)[0]
+	id := c.plan.parts[tuple][part.Index]
+	c.plan.slotOf[n] = id
+	access, external := c.spec.External[n]
+	if !external {
+		return nil
+	}
+	op := tuple.Op().(*graph.Op)
+	if access == Accumulate && !adds(op, part.Index) {
+		return c.addInto(n, id)
+	}
+	c.plan.slots[id].external = true
+	if access == Accumulate {
+		c.dropZero(id)
+	}
+	return nil
+}
+
+// dropZero removes the clearing of an output that turned out to be the
+// caller's own accumulating buffer.
+func (c *compiler) dropZero(id int) {
+	c.plan.steps = slices.DeleteFunc(c.plan.steps, func(z step) bool { return z.kernel == "zero" && z.out[0] == id })
+}
+
+func adds(op *graph.Op, i int) bool { return i < len(op.Adds) && op.Adds[i] }
+
+func (c *compiler) lowerOp(n *graph.Node, op *graph.Op) error {
+	children := c.builder.Children(n)
+	s := step{kernel: op.Kernel, attr: op.Attr, runner: op.Runner, name: op.String()}
+	for _, i := range op.KernelInputs() {
+		s.in = append(s.in, c.plan.slotOf[children[i]])
+	}
+	access, external := c.spec.External[n]
+	if len(op.Outs) > 1 && external {
+		return fmt.Errorf("exec: %s: a tuple cannot be an output, its parts can", s.name)
+	}
+	direct := external && (access == Overwrite || op.Accumulates)
+	for i, info := range op.Outs {
+		if len(op.Outs) > 1 && !c.read[n][i] {
+			s.out = append(s.out, -1)
+			continue
+		}
+		id := c.newSlot(info, direct)
+		s.out = append(s.out, id)
+		c.share(&s, op, i, id)
+		if adds(op, i) {
+			c.plan.steps = append(c.plan.steps, step{kernel: "zero", out: []int{id}, name: "zero"})
+		}
+	}
+	s.accumulate = direct && access == Accumulate
+	c.plan.steps = append(c.plan.steps, s)
+	if op.Runner != nil && !slices.Contains(c.plan.runners, op.Runner) {
+		c.plan.runners = append(c.plan.runners, op.Runner)
+		c.plan.workspace = max(c.plan.workspace, align(op.Runner.Workspace()))
+	}
+	c.plan.parts[n], c.plan.slotOf[n] = s.out, s.out[0]
+	if external && !direct {
+		return c.addInto(n, s.out[0])
+	}
+	return nil
+}
+
+// share marks output i to be laid over the input that its kernel may overwrite;
+// layout decides whether that input is free by then.
+func (c *compiler) share(s *step, op *graph.Op, i, id int) {
+	if i >= len(op.InPlace) || op.InPlace[i] < 0 {
+		return
+	}
+	c.plan.slots[id].root = s.in[op.InPlace[i]]
+}
+
+// lowerAdd lowers Gorgonia's own sum of gradients.
+func (c *compiler) lowerAdd(n *graph.Node) error {
+	children := c.builder.Children(n)
+	access, external := c.spec.External[n]
+	id := c.newSlot(c.builder.Info(n), external && access == Overwrite)
+	a, b := c.plan.slotOf[children[0]], c.plan.slotOf[children[1]]
+	c.plan.slots[id].root = a
+	c.plan.steps = append(c.plan.steps, step{kernel: "add", in: []int{a, b}, out: []int{id}, name: "sum of gradients"})
+	c.plan.slotOf[n] = id
+	if external && access == Accumulate {
+		return c.addInto(n, id)
+	}
+	return nil
+}
+
+// addInto adds a computed value to an external buffer, which becomes the node's.
+func (c *compiler) addInto(n *graph.Node, from int) error {
+	id := c.newSlot(c.builder.Info(n), true)
+	c.plan.steps = append(c.plan.steps, step{kernel: "accumulate", in: []int{from}, out: []int{id}, name: "accumulate"})
+	c.plan.slotOf[n] = id
+	return nil
+}
+
+// keep lists the slots that must survive the run.
+func (c *compiler) keep() []int {
+	var keep []int
+	for _, n := range c.spec.Outputs {
+		keep = append(keep, c.plan.slotOf[n])
+	}
+	return keep
+}
+
+// isAdd recognises the element-wise sum that Backpropagate inserts where a
+// value is used more than once.
+func isAdd(op gorgonia.Op) bool { return op.String() == addName }
+
+var addName = func() string {
+	g := gorgonia.NewGraph()
+	x := gorgonia.NewMatrix(g, gorgonia.Float32, gorgonia.WithShape(2, 2), gorgonia.WithName("x"))
+	y := gorgonia.NewMatrix(g, gorgonia.Float32, gorgonia.WithShape(2, 2), gorgonia.WithName("y"))
+	return gorgonia.Must(gorgonia.Add(x, y)).Op().String()
+}()
+
+// alignment of every value in the arena, in bytes.
+const alignment = 256
+
+func align(n int64) int64 { return (n + alignment - 1) / alignment * alignment }

@@ -1,0 +1,101 @@
+package exec
+
+import (
+	"fmt"
+
+	"align/internal/graph"
+)
+
+// SavePolicy says which values of a layer survive from its forward to its
+// backward pass; all others are computed again. The gradients are the same to
+// the last bit under every policy.
+type SavePolicy string
+
+// Policies, from the least memory to the least time.
+const (
+	// SaveNone keeps only the layer's input.
+	SaveNone SavePolicy = "none"
+	// SaveAttention keeps attention's output and its log-sum-exp.
+	SaveAttention SavePolicy = "attention"
+	// SaveProducts keeps the results of matrix products and attention, and
+	// computes norms, rotations and activations again.
+	SaveProducts SavePolicy = "products"
+	// SaveAll keeps everything that the backward pass reads.
+	SaveAll SavePolicy = "all"
+)
+
+// SavePolicies lists the policies from the least memory to the least time.
+var SavePolicies = []SavePolicy{SaveNone, SaveAttention, SaveProducts, SaveAll}
+
+// ParseSavePolicy reads a policy's name.
+func ParseSavePolicy(s string) (SavePolicy, error) {
+	for _, p := range SavePolicies {
+		if string(p) == s {
+			return p, nil
+		}
+	}
+	return "", fmt.Errorf("exec: save policy %q: want one of %v", s, SavePolicies)
+}
+
+// keeps says whether the policy saves a value that the named kernel made.
+func (p SavePolicy) keeps(kernel string) bool {
+	switch p {
+	case SaveAll:
+		return true
+	case SaveProducts:
+		return kernel == "attention" || kernel == "linear" || kernel == "lora_linear"
+	case SaveAttention:
+		return kernel == "attention"
+	}
+	return false
+}
+
+// saved lists the forward values that the gradients read and the policy keeps.
+func saved(b *graph.Builder, policy SavePolicy, y *graph.Node, grads graph.Nodes) graph.Nodes {
+	forward := ancestors(b, graph.Nodes{y})
+	backward := ancestors(b, grads)
+	var keep graph.Nodes
+	seen := map[*graph.Node]bool{}
+	for _, n := range b.Graph().AllNodes() {
+		if forward[n] || !backward[n] {
+			continue
+		}
+		for _, child := range b.Children(n) {
+			if forward[child] && !seen[child] && policy.keeps(kernelOf(b, child)) {
+				seen[child] = true
+				keep = append(keep, child)
+			}
+		}
+	}
+	return keep
+}
+
+// kernelOf is the kernel behind a value: of its tuple for a part; "" for an
+// input and for a tuple itself, which nothing but its parts may read.
+func kernelOf(b *graph.Builder, n *graph.Node) string {
+	switch op := n.Op().(type) {
+	case *graph.Part:
+		return b.Children(n)[0].Op().(*graph.Op).Kernel
+	case *graph.Op:
+		if len(op.Outs) > 1 {
+			return ""
+		}
+		return op.Kernel
+	}
+	return ""
+}
+
+func ancestors(b *graph.Builder, roots graph.Nodes) map[*graph.Node]bool {
+	seen := map[*graph.Node]bool{}
+	stack := append(graph.Nodes{}, roots...)
+	for len(stack) > 0 {
+		n := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if seen[n] {
+			continue
+		}
+		seen[n] = true
+		stack = append(stack, b.Children(n)...)
+	}
+	return seen
+}

@@ -1,0 +1,201 @@
+package graph
+
+import (
+	"fmt"
+
+	"align/internal/device"
+)
+
+// Linear is y[T,N] = x[T,C] W[N,C]' (+ bias[N], or nil). The weight gets a
+// gradient where its input is Trained (full-parameter training).
+func (b *Builder) Linear(x, w, bias *Node) *Node {
+	if !b.matches("linear", x, w) {
+		return nil
+	}
+	out := Matrix(b.activations, b.Info(x).Rows, b.Info(w).Rows.Max)
+	op := &Op{Kernel: "linear", Outs: []Info{out}, Diff: []bool{true, true, true}}
+	op.Pull = func(in Nodes, _, dy *Node) Nodes {
+		grads := Nodes{nil, nil, nil}[:len(in)]
+		if op.Diff[0] {
+			grads[0] = b.linearDX(dy, in[1], b.Info(in[0]))
+		}
+		if op.Diff[1] {
+			grads[1] = b.MatMulTN(dy, in[0], 1)
+		}
+		if len(in) == 3 && op.Diff[2] {
+			grads[2] = b.Apply(&Op{Kernel: "bias_grad", Outs: []Info{Vector(b.activations, b.Info(in[2]).Rows)}, Accumulates: true}, dy)
+		}
+		return grads
+	}
+	return b.Apply(op, withBias(bias, x, w)...)
+}
+
+// linearDX is dx[T,C] = dy[T,N] W[N,C].
+func (b *Builder) linearDX(dy, w *Node, x Info) *Node {
+	return b.Apply(&Op{Kernel: "linear_dx", Outs: []Info{Matrix(b.activations, x.Rows, x.Cols)}}, dy, w)
+}
+
+func withBias(bias *Node, in ...*Node) []*Node {
+	if bias == nil {
+		return in
+	}
+	return append(in, bias)
+}
+
+// matches checks that x[T,C] and w[N,C] share C.
+func (b *Builder) matches(op string, x, w *Node) bool {
+	if b.err != nil {
+		return false
+	}
+	if x == nil || w == nil {
+		b.fail("%s: an input is missing", op)
+		return false
+	}
+	if b.Info(x).Cols != b.Info(w).Cols {
+		b.fail("%s: x is %v, weight is %v: want equal columns", op, b.Info(x), b.Info(w))
+		return false
+	}
+	return true
+}
+
+// LoRA holds the adapter of one linear layer in a graph: A[R,C], B[N,R] and
+// the scale alpha/R. DropoutP > 0 drops elements of the adapter's input, drawn
+// from Key[T] and Seed[2] under the layer's own Stream.
+type LoRA struct {
+	A, B      *Node
+	Scale     float64
+	DropoutP  float64
+	Key, Seed *Node
+	Stream    uint32
+}
+
+// LoRALinear is y = x W' + scale (drop(x) A') B' (+ bias): the low-rank update
+// of https://arxiv.org/abs/2106.09685, equation 3, as one op. Its gradient is
+// five products: u = drop(x) A', du = scale dy B, dB = scale dy'u, dA = du'
+// drop(x), dx = dy W + du A.
+func (b *Builder) LoRALinear(x, w, bias *Node, l LoRA) *Node {
+	if !b.matches("lora_linear", x, w) || !b.matches("lora_linear", x, l.A) {
+		return nil
+	}
+	if l.DropoutP > 0 {
+		return b.loraDropped(x, w, bias, l)
+	}
+	args := []int{0, 0, 1, 2, 3}
+	if bias != nil {
+		args = append(args, 4)
+	}
+	op := b.loraOp(x, w, l, args)
+	op.Diff = []bool{true, false, true, true, false}
+	op.Pull = func(in Nodes, _, dy *Node) Nodes {
+		grads := Nodes{nil, nil, nil, nil, nil}[:len(in)]
+		du := b.MatMulNN(dy, in[3], l.Scale)
+		if op.Diff[0] {
+			grads[0] = b.loraDX(dy, in[1], du, in[2], b.Info(in[0]))
+		}
+		grads[2], grads[3] = b.loraFactors(op.Diff[2], op.Diff[3], in[0], dy, du, in[2], l.Scale)
+		return grads
+	}
+	return b.Apply(op, withBias(bias, x, w, l.A, l.B)...)
+}
+
+// loraDropped is LoRALinear where the adapter's input is not x itself.
+func (b *Builder) loraDropped(x, w, bias *Node, l LoRA) *Node {
+	xd := b.Dropout(x, l.Key, l.Seed, device.Dropout{P: l.DropoutP, Stream: l.Stream})
+	op := b.loraOp(x, w, l, nil)
+	op.Diff = []bool{true, true, false, true, true, false}
+	op.Pull = func(in Nodes, _, dy *Node) Nodes {
+		grads := Nodes{nil, nil, nil, nil, nil, nil}[:len(in)]
+		du := b.MatMulNN(dy, in[4], l.Scale)
+		if op.Diff[0] {
+			grads[0] = b.linearDX(dy, in[2], b.Info(in[0]))
+		}
+		if op.Diff[1] {
+			grads[1] = b.MatMulNN(du, in[3], 1)
+		}
+		grads[3], grads[4] = b.loraFactors(op.Diff[3], op.Diff[4], in[1], dy, du, in[3], l.Scale)
+		return grads
+	}
+	return b.Apply(op, withBias(bias, x, xd, w, l.A, l.B)...)
+}
+
+func (b *Builder) loraOp(x, w *Node, l LoRA, args []int) *Op {
+	out := Matrix(b.activations, b.Info(x).Rows, b.Info(w).Rows.Max)
+	return &Op{Kernel: "lora_linear", Attr: device.LoRA{Scale: l.Scale}, Outs: []Info{out}, Args: args}
+}
+
+func (b *Builder) loraDX(dy, w, du, a *Node, x Info) *Node {
+	return b.Apply(&Op{Kernel: "lora_dx", Outs: []Info{Matrix(b.activations, x.Rows, x.Cols)}}, dy, w, du, a)
+}
+
+// loraFactors are the gradients of A and B; u is recomputed rather than kept.
+func (b *Builder) loraFactors(wantA, wantB bool, xd, dy, du, a *Node, scale float64) (dA, dB *Node) {
+	if wantA {
+		dA = b.MatMulTN(du, xd, 1)
+	}
+	if wantB {
+		dB = b.MatMulTN(dy, b.MatMulNT(xd, a, 1), scale)
+	}
+	return dA, dB
+}
+
+// MatMulNT is y[M,N] = alpha x[M,K] w[N,K]'.
+func (b *Builder) MatMulNT(x, w *Node, alpha float64) *Node {
+	return b.product("matmul_nt", x, w, alpha, b.Info(x).Rows, b.Info(w).Rows.Max)
+}
+
+// MatMulNN is y[M,N] = alpha x[M,K] w[K,N].
+func (b *Builder) MatMulNN(x, w *Node, alpha float64) *Node {
+	return b.product("matmul_nn", x, w, alpha, b.Info(x).Rows, b.Info(w).Cols)
+}
+
+// MatMulTN is y[M,N] = alpha x[K,M]' w[K,N]: the gradient of a weight.
+func (b *Builder) MatMulTN(x, w *Node, alpha float64) *Node {
+	return b.product("matmul_tn", x, w, alpha, Size(max(b.Info(x).Cols, 1)), b.Info(w).Cols)
+}
+
+// product has no pullback for its own gradients: it stands in backward passes
+// only, and the products of the forward pass are Linear and LoRALinear.
+func (b *Builder) product(kernel string, x, w *Node, alpha float64, rows Dim, cols int) *Node {
+	if b.err != nil {
+		return nil
+	}
+	return b.Apply(&Op{
+		Kernel: kernel, Attr: device.MatMul{Alpha: alpha}, Accumulates: true,
+		Outs: []Info{Matrix(b.activations, rows, cols)},
+	}, x, w)
+}
+
+// Dropout zeroes elements of x[T,C] with probability P and scales the rest by
+// 1/(1-P). The draw depends on the row's key, not on its place in a pack. Its
+// gradient is the same mask.
+func (b *Builder) Dropout(x, key, seed *Node, attr device.Dropout) *Node {
+	if attr.P < 0 || attr.P >= 1 {
+		return b.fail("dropout: p must lie in [0, 1), got %v", attr.P)
+	}
+	op := &Op{Kernel: "dropout", Attr: attr, Outs: []Info{untrained(b.Info(x))}, Diff: []bool{true}}
+	op.Pull = func(in Nodes, _, dy *Node) Nodes {
+		dx := &Op{Kernel: "dropout", Attr: attr, Outs: []Info{untrained(b.Info(in[0]))}}
+		return Nodes{b.Apply(dx, dy, in[1], in[2]), nil, nil}
+	}
+	return b.Apply(op, x, key, seed)
+}
+
+// untrained is the info of a computed value shaped like an input.
+func untrained(i Info) Info {
+	i.Trained = false
+	return i
+}
+
+// require guards a graph-building call against a missing node.
+func (b *Builder) require(op string, nodes ...*Node) bool {
+	if b.err != nil {
+		return false
+	}
+	for i, n := range nodes {
+		if n == nil {
+			b.err = fmt.Errorf("graph: %s: input %d is missing", op, i)
+			return false
+		}
+	}
+	return true
+}
