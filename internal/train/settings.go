@@ -1,0 +1,147 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Settings are the options that all training commands share, under one name as
+// flag (--learning-rate), YAML key (learning_rate) and Go field. The methods
+// embed them in their own configs.
+type Settings struct {
+	// Model is the folder of the base model.
+	Model string `yaml:"model"`
+	// Adapter is the adapter, run or checkpoint to start from; "" starts a new one.
+	Adapter string `yaml:"adapter,omitempty"`
+	// Out is the run folder; "" takes runs/METHOD-NNN.
+	Out string `yaml:"out,omitempty"`
+
+	// Epochs is how often the data is seen; Steps > 0 sets the number of
+	// optimizer steps instead and wraps round the data.
+	Epochs float64 `yaml:"epochs"`
+	Steps  int     `yaml:"steps,omitempty"`
+	// Batch is the number of examples or pairs of a micro-step; Accumulate
+	// micro-steps make one optimizer step.
+	Batch      int `yaml:"batch"`
+	Accumulate int `yaml:"accumulate"`
+	// MaxLength bounds prompt and answer together, in tokens; 0 takes
+	// min(2048, the model's context).
+	MaxLength int `yaml:"max_length,omitempty"`
+
+	LearningRate float64 `yaml:"learning_rate"`
+	Schedule     string  `yaml:"schedule"`
+	// Warmup below 1 is a fraction of the steps, else a number of steps.
+	Warmup      float64 `yaml:"warmup"`
+	WeightDecay float64 `yaml:"weight_decay"`
+	// Clip is the largest global gradient norm; 0 turns clipping off.
+	Clip float64 `yaml:"clip"`
+
+	Rank    int     `yaml:"rank"`
+	Alpha   float64 `yaml:"alpha"`
+	Dropout float64 `yaml:"dropout"`
+	// Targets are the adapted modules by name, separated by commas, or all-linear.
+	Targets string `yaml:"targets"`
+	// Layers limits the adapter to a range of layers, "8-15"; "" is all.
+	Layers string `yaml:"layers,omitempty"`
+	// RSLoRA scales by alpha/sqrt(rank) (https://arxiv.org/abs/2312.03732).
+	RSLoRA bool `yaml:"rslora,omitempty"`
+
+	Seed  uint64 `yaml:"seed"`
+	Order string `yaml:"order"`
+	// Packing lays a micro-step's examples end to end in one row of tokens.
+	Packing bool `yaml:"packing"`
+
+	// Eval is a file of held-out examples; without it EvalFraction of the data
+	// is held out (0 turns evaluation off). EvalEvery is in steps; 0 evaluates
+	// before the first and after the last step only.
+	Eval         string  `yaml:"eval,omitempty"`
+	EvalFraction float64 `yaml:"eval_fraction"`
+	EvalEvery    int     `yaml:"eval_every,omitempty"`
+	// SaveEvery is in steps; Keep is the number of checkpoints kept.
+	SaveEvery int `yaml:"save_every"`
+	Keep      int `yaml:"keep"`
+	// Resume goes on from the newest valid checkpoint of Out.
+	Resume bool `yaml:"-"`
+
+	Overlong   string `yaml:"overlong"`
+	BadRecords string `yaml:"bad_records"`
+	// Map names foreign columns: "prompt=Question,chosen=Better".
+	Map      string `yaml:"map,omitempty"`
+	Template string `yaml:"template"`
+
+	Threads   int    `yaml:"threads,omitempty"`
+	Device    string `yaml:"device"`
+	Precision string `yaml:"precision"`
+	// SavePolicy says which activations a layer keeps for its backward pass:
+	// auto, none, attention, products or all.
+	SavePolicy string `yaml:"save_policy"`
+}
+
+// DefaultSettings are the defaults where the methods do not differ.
+func DefaultSettings() Settings {
+	return Settings{
+		Epochs: 1, Batch: 4, Accumulate: 1,
+		Schedule: "cosine", Clip: 1,
+		Rank: 16, Alpha: 32, Targets: "all-linear",
+		Seed: 42, Order: "shuffle", Packing: true,
+		EvalFraction: 0.05, SaveEvery: 500, Keep: 2,
+		Overlong: "drop", BadRecords: "default", Template: "auto",
+		Device: "auto", Precision: "auto", SavePolicy: "auto",
+	}
+}
+
+// choices are the values of the settings that have a fixed list.
+var choices = map[string][]string{
+	"schedule":    {"constant", "linear", "cosine"},
+	"order":       {"shuffle", "sequential"},
+	"overlong":    {"drop", "truncate-prompt", "truncate", "error"},
+	"bad_records": {"default", "strict", "skip"},
+	"precision":   {"auto", "f32", "bf16"},
+	"save_policy": {"auto", "none", "attention", "products", "all"},
+}
+
+// Validate returns all faults of the settings at once.
+func (s Settings) Validate() error {
+	return errors.Join(
+		positive("epochs", s.Epochs, s.Steps > 0), atLeast("steps", s.Steps, 0),
+		atLeast("batch", s.Batch, 1), atLeast("accumulate", s.Accumulate, 1), atLeast("max_length", s.MaxLength, 0),
+		positive("learning_rate", s.LearningRate, false), within("warmup", s.Warmup, 0, 1e9), within("weight_decay", s.WeightDecay, 0, 1),
+		within("clip", s.Clip, 0, 1e9), atLeast("rank", s.Rank, 1), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999),
+		within("eval_fraction", s.EvalFraction, 0, 0.9), atLeast("eval_every", s.EvalEvery, 0),
+		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), atLeast("threads", s.Threads, 0),
+		oneOf("schedule", s.Schedule), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
+		oneOf("precision", s.Precision), oneOf("save_policy", s.SavePolicy),
+	)
+}
+
+// The comparisons are written so that a NaN fails them.
+
+func positive(key string, v float64, unused bool) error {
+	if unused || v > 0 {
+		return nil
+	}
+	return fmt.Errorf("%s must be positive, got %v", key, v)
+}
+
+func within(key string, v, lo, hi float64) error {
+	if v >= lo && v <= hi {
+		return nil
+	}
+	return fmt.Errorf("%s must lie in [%v, %v], got %v", key, lo, hi, v)
+}
+
+func atLeast(key string, v, least int) error {
+	if v >= least {
+		return nil
+	}
+	return fmt.Errorf("%s must be at least %d, got %d", key, least, v)
+}
+
+func oneOf(key, v string) error {
+	if slices.Contains(choices[key], v) {
+		return nil
+	}
+	return fmt.Errorf("%s must be one of %s, got %q", key, strings.Join(choices[key], ", "), v)
+}
