@@ -1,0 +1,157 @@
+package cpu
+
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"align/internal/device"
+)
+
+// Options says how to make a Backend.
+type Options struct {
+	// Threads is the number of workers; 0 means GOMAXPROCS. It moves no bit of
+	// any result.
+	Threads int
+	// Activations is the type A of every kernel: F32, or F64 for proofs.
+	Activations device.Type
+}
+
+// Backend runs the kernels on the host's processors.
+type Backend struct {
+	activations device.Type
+	arena       *arena
+	pool        *pool
+	kernels     map[string]binder
+	spaces      workspaces
+}
+
+var _ device.Backend = (*Backend)(nil)
+
+// binder makes a kernel for one step of a program.
+type binder func(kernel string, attr any) (device.Kernel, error)
+
+// New starts a backend; Close ends it.
+func New(o Options) (*Backend, error) {
+	if o.Threads < 0 {
+		return nil, fmt.Errorf("cpu: threads must not be negative, got %d", o.Threads)
+	}
+	if o.Activations != device.F32 && o.Activations != device.F64 {
+		return nil, fmt.Errorf("cpu: activations must be f32 or f64, got %s", o.Activations)
+	}
+	if o.Threads == 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	b := &Backend{activations: o.Activations, arena: newArena(), pool: newPool(o.Threads)}
+	b.spaces = workspaces{arena: b.arena, of: make([]device.Memory, o.Threads)}
+	if o.Activations == device.F32 {
+		b.kernels = kernelTable[float32](b)
+	} else {
+		b.kernels = kernelTable[float64](b)
+	}
+	return b, nil
+}
+
+// Name is "cpu".
+func (b *Backend) Name() string { return "cpu" }
+
+// Alloc reserves zeroed memory outside the Go heap where the system allows it.
+func (b *Backend) Alloc(bytes int64) (device.Memory, error) { return b.arena.alloc(bytes) }
+
+// Free gives memory back.
+func (b *Backend) Free(m device.Memory) { b.arena.free(m.Addr) }
+
+// placeBytes is how much of a weight one Read fills, about.
+const placeBytes = 8 << 20
+
+// Place copies the weight, in the type it arrives in, straight into its place.
+func (b *Backend) Place(w device.Weight) (device.View, error) {
+	switch w.Type {
+	case device.F32, device.F64, device.BF16, device.F16:
+	default:
+		return device.View{}, fmt.Errorf("cpu: weight %q has type %s: want f32, f64, bf16 or f16", w.Name, w.Type)
+	}
+	if w.Rows < 0 || w.Cols < 0 {
+		return device.View{}, fmt.Errorf("cpu: weight %q has shape %dx%d", w.Name, w.Rows, w.Cols)
+	}
+	v := device.View{Rows: w.Rows, Cols: w.Cols, Type: w.Type}
+	m, err := b.arena.alloc(v.Bytes())
+	if err != nil {
+		return device.View{}, fmt.Errorf("cpu: place weight %q: %w", w.Name, err)
+	}
+	v.Addr = m.Addr
+	step := max(1, placeBytes/max(1, w.Cols*w.Type.Size()))
+	for row := 0; row < w.Rows; row += step {
+		n := min(step, w.Rows-row)
+		if err := w.Read(rawBytes(v.Row(row, n)), row, n); err != nil {
+			b.arena.free(m.Addr)
+			return device.View{}, fmt.Errorf("cpu: place weight %q: %w", w.Name, err)
+		}
+	}
+	return v, nil
+}
+
+// Bind returns the named kernel with working state of its own.
+func (b *Backend) Bind(kernel string, attr any) (device.Kernel, error) {
+	bind, ok := b.kernels[kernel]
+	if !ok {
+		return nil, fmt.Errorf("cpu: no kernel %q", kernel)
+	}
+	return bind(kernel, attr)
+}
+
+// Upload copies host bytes into the view.
+func (b *Backend) Upload(dst device.View, src []byte) error {
+	if err := checkCopy("upload", dst, len(src)); err != nil {
+		return err
+	}
+	copy(rawBytes(dst), src)
+	return nil
+}
+
+// Download copies the view's bytes to the host.
+func (b *Backend) Download(dst []byte, src device.View) error {
+	if err := checkCopy("download", src, len(dst)); err != nil {
+		return err
+	}
+	copy(dst, rawBytes(src))
+	return nil
+}
+
+// Sync has nothing to wait for: a kernel returns when it is done.
+func (b *Backend) Sync() error { return nil }
+
+// Close ends the workers and gives all memory back; every view is dead then.
+func (b *Backend) Close() {
+	b.pool.close()
+	b.arena.close()
+}
+
+func checkCopy(what string, v device.View, n int) error {
+	if v.Layout != device.Plain {
+		return fmt.Errorf("cpu: %s of a packed view", what)
+	}
+	if int64(n) != v.Bytes() {
+		return fmt.Errorf("cpu: %s of %d bytes: the view has %d", what, n, v.Bytes())
+	}
+	if v.Addr == 0 && n > 0 {
+		return fmt.Errorf("cpu: %s of a view without an address", what)
+	}
+	return nil
+}
+
+func rawBytes(v device.View) []byte {
+	return device.Slice[byte](device.View{Addr: v.Addr, Rows: int(v.Bytes()), Cols: 1})
+}
+
+// float is the element type of a program's activations.
+type float interface{ float32 | float64 }
+
+// typeOf is the device.Type of E.
+func typeOf[E float]() device.Type {
+	var e E
+	if unsafe.Sizeof(e) == 8 {
+		return device.F64
+	}
+	return device.F32
+}

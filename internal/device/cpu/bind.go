@@ -1,0 +1,122 @@
+package cpu
+
+import (
+	"fmt"
+
+	"align/internal/device"
+)
+
+// rowKernel is a kernel whose results can be computed for any ranges of its
+// rows (or of whatever it is split over) in any order.
+type rowKernel interface {
+	// prepare checks the call, keeps its slices, and says how many rows there
+	// are and how many make a task. The division must not depend on the number
+	// of workers.
+	prepare(c *device.Call) (rows, grain int, err error)
+	// compute does rows lo to hi-1.
+	compute(lo, hi int)
+}
+
+// rowJob runs a rowKernel over the pool.
+type rowJob struct {
+	work
+	kernel      rowKernel
+	rows, grain int
+}
+
+func (j *rowJob) do(task, _ int) {
+	lo := task * j.grain
+	j.kernel.compute(lo, min(lo+j.grain, j.rows))
+}
+
+// overRows is the kernel k spread over the pool.
+func (b *Backend) overRows(k rowKernel) device.Kernel {
+	j := &rowJob{kernel: k}
+	j.job = j
+	return func(c *device.Call) error {
+		rows, grain, err := k.prepare(c)
+		if err != nil {
+			return err
+		}
+		return b.runRows(j, rows, grain)
+	}
+}
+
+func (b *Backend) runRows(j *rowJob, rows, grain int) error {
+	j.rows, j.grain = rows, max(1, grain)
+	return b.pool.run(&j.work, (rows+j.grain-1)/j.grain)
+}
+
+// taskElements is about how many elements of cheap work make a task: some
+// 20 us, so that handing it out costs little.
+const taskElements = 16 << 10
+
+// rowGrain is how many rows of the given width make a task.
+func rowGrain(width int) int { return max(1, taskElements/max(1, width)) }
+
+// plain is the binder of a kernel that takes no attribute.
+func plain(make func(kernel string) device.Kernel) binder {
+	return func(kernel string, attr any) (device.Kernel, error) {
+		if attr != nil {
+			return nil, fmt.Errorf("cpu: %s: attribute is %T, want none", kernel, attr)
+		}
+		return make(kernel), nil
+	}
+}
+
+// withAttribute is the binder of a kernel with an attribute of type T.
+func withAttribute[T any](make func(kernel string, attr T) (device.Kernel, error)) binder {
+	return func(kernel string, attr any) (device.Kernel, error) {
+		a, err := attribute[T](kernel, attr)
+		if err != nil {
+			return nil, err
+		}
+		return make(kernel, a)
+	}
+}
+
+// kernelTable lists every kernel of package device for activations of type E.
+func kernelTable[E float](b *Backend) map[string]binder {
+	p := newPortable[E](b)
+	return map[string]binder{
+		"embed":            plain(func(k string) device.Kernel { return b.overRows(&embed[E]{kernel: k}) }),
+		"embed_dw":         plain(func(k string) device.Kernel { return b.overRows(&embedDW[E]{kernel: k}) }),
+		"gather":           plain(func(k string) device.Kernel { return b.overRows(&gather[E]{kernel: k}) }),
+		"scatter":          plain(func(k string) device.Kernel { return b.overRows(&scatter[E]{kernel: k}) }),
+		"rmsnorm":          withAttribute(bindNorm[E](b)),
+		"rmsnorm_dx":       withAttribute(bindNormDX[E](b)),
+		"rmsnorm_dw":       withAttribute(bindNormDW[E](b)),
+		"linear":           plain(func(k string) device.Kernel { return newLinear[E](p, k) }),
+		"linear_dx":        plain(func(k string) device.Kernel { return newLinearDX[E](p, k) }),
+		"bias_grad":        plain(func(k string) device.Kernel { return b.overRows(&biasGrad[E]{kernel: k}) }),
+		"lora_linear":      withAttribute(bindLoRALinear[E](b, p)),
+		"lora_dx":          plain(func(k string) device.Kernel { return newLoRADX[E](p, k) }),
+		"matmul_nt":        withAttribute(bindMatMul[E](p, false, false)),
+		"matmul_nn":        withAttribute(bindMatMul[E](p, false, true)),
+		"matmul_tn":        withAttribute(bindMatMul[E](p, true, true)),
+		"rope_table":       withAttribute(bindRopeTable[E](b)),
+		"rope":             withAttribute(bindRope[E](b)),
+		"attention":        withAttribute(bindAttention[E](b)),
+		"attention_grad":   withAttribute(bindAttentionGrad[E](b)),
+		"swiglu":           plain(func(k string) device.Kernel { return b.overRows(&swiGLU[E]{kernel: k}) }),
+		"swiglu_grad":      plain(func(k string) device.Kernel { return b.overRows(&swiGLUGrad[E]{kernel: k}) }),
+		"add":              plain(func(k string) device.Kernel { return newAdd(b, k) }),
+		"accumulate":       plain(func(k string) device.Kernel { return newAccumulate(b, k) }),
+		"dropout":          withAttribute(bindDropout[E](b)),
+		"logprob":          withAttribute(bindLogProb[E](b, p)),
+		"logprob_dx":       withAttribute(bindLogProbDX[E](b, p)),
+		"logprob_dw":       withAttribute(bindLogProbDW[E](b, p)),
+		"segment_sum":      plain(newSegmentSum[E]),
+		"segment_sum_grad": plain(newSegmentSumGrad[E]),
+		"vec_gather":       plain(newVecGather),
+		"vec_scatter":      plain(newVecScatter),
+		"vec_unary":        withAttribute(bindVecUnary),
+		"vec_binary":       withAttribute(bindVecBinary),
+		"vec_sum":          plain(newVecSum),
+		"vec_fill":         plain(newVecFill),
+		"vec_convert":      plain(newVecConvert),
+		"sum_squares":      plain(func(k string) device.Kernel { return newSumSquares[E](b, k) }),
+		"adamw":            withAttribute(bindAdamW[E](b)),
+		"zero":             plain(func(k string) device.Kernel { return b.overRows(&zero{kernel: k}) }),
+	}
+}

@@ -1,0 +1,101 @@
+package cpu
+
+import "align/internal/device"
+
+// newLinear is y[T,N] = x[T,C] W[N,C]' (+ bias[N]).
+func newLinear[E float](p products[E], kernel string) device.Kernel {
+	q := &product[E]{alpha: 1}
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		biased := len(c.In) == 3
+		if k.arity(c, 1, 2+count(biased)) {
+			y, x, w := c.Out[0], c.In[0], c.In[1]
+			k.overwrites(c)
+			k.matrix("x", x, typeOf[E](), x.Rows, w.Cols)
+			k.weight("W", w, w.Rows, x.Cols)
+			k.output("y", y, typeOf[E](), x.Rows, w.Rows)
+			if biased {
+				k.vector("bias", c.In[2], typeOf[E](), w.Rows)
+			}
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		q.y, q.x, q.w = c.Out[0], c.In[0], c.In[1]
+		q.bias = device.View{}
+		if biased {
+			q.bias = c.In[2]
+		}
+		return p.nt(q)
+	}
+}
+
+// newLinearDX is dx[T,C] = dy[T,N] W[N,C].
+func newLinearDX[E float](p products[E], kernel string) device.Kernel {
+	q := &product[E]{alpha: 1}
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 2) {
+			dx, dy, w := c.Out[0], c.In[0], c.In[1]
+			k.overwrites(c)
+			k.matrix("dy", dy, typeOf[E](), dy.Rows, w.Rows)
+			k.weight("W", w, dy.Cols, w.Cols)
+			k.output("dx", dx, typeOf[E](), dy.Rows, w.Cols)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		q.y, q.x, q.w = c.Out[0], c.In[0], c.In[1]
+		return p.nn(q)
+	}
+}
+
+// bindMatMul is the three plain products: y (+)= alpha x w, where the sums run
+// over the rows of x (xAcross) or its columns, and over the rows of w
+// (wAcross) or its columns.
+func bindMatMul[E float](p products[E], xAcross, wAcross bool) func(string, device.MatMul) (device.Kernel, error) {
+	run := p.nt
+	switch {
+	case xAcross:
+		run = p.tn
+	case wAcross:
+		run = p.nn
+	}
+	return func(kernel string, attr device.MatMul) (device.Kernel, error) {
+		q := &product[E]{alpha: E(attr.Alpha)}
+		return func(c *device.Call) error {
+			k := checker{kernel: kernel}
+			if k.arity(c, 1, 2) {
+				y, x, w := c.Out[0], c.In[0], c.In[1]
+				m, kx := dims(x, xAcross)
+				n, kw := dims(w, wAcross)
+				k.matrix("x", x, typeOf[E](), x.Rows, x.Cols)
+				k.matrix("w", w, typeOf[E](), w.Rows, w.Cols)
+				k.output("y", y, typeOf[E](), m, n)
+				if kx != kw {
+					k.failf("x is %dx%d and w is %dx%d: the summed sides differ", x.Rows, x.Cols, w.Rows, w.Cols)
+				}
+			}
+			if k.err != nil || c.Out[0].Addr == 0 {
+				return k.err
+			}
+			q.y, q.x, q.w, q.accumulate = c.Out[0], c.In[0], c.In[1], c.Accumulate
+			return run(q)
+		}, nil
+	}
+}
+
+// dims is the number of vectors of a side of a product, and their length.
+func dims(v device.View, across bool) (vectors, length int) {
+	if across {
+		return v.Cols, v.Rows
+	}
+	return v.Rows, v.Cols
+}
+
+func count(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

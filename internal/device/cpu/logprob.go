@@ -1,0 +1,209 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+
+	"align/internal/device"
+)
+
+// The head's tile of logits: the only part of [N,V] that ever exists.
+const (
+	headRows = 256
+	headCols = 1024
+)
+
+// head is what the logprob kernels share: the logits of a tile, row by row.
+type head[E float] struct {
+	kernel   string
+	b        *Backend
+	products products[E]
+	forward  product[E]
+	rows     rowJob // work on the rows of a tile
+	inverse  E      // 1/temperature
+
+	h, w    device.View
+	targets []int32
+	logits  []E
+	row     int // first row of the tile
+	col     int // first vocabulary entry of the tile
+	width   int // vocabulary entries of the tile
+}
+
+func (d *head[E]) init(b *Backend, p products[E], kernel string, attr device.LogProb, perRow func(lo, hi int)) error {
+	if !(attr.Temperature >= 0) || math.IsInf(attr.Temperature, 1) {
+		return fmt.Errorf("cpu: %s: temperature %g: want 0 or more", kernel, attr.Temperature)
+	}
+	d.kernel, d.b, d.products, d.inverse = kernel, b, p, 1
+	if attr.Temperature > 0 {
+		d.inverse = E(1 / attr.Temperature)
+	}
+	d.forward.alpha = d.inverse
+	d.rows.kernel, d.rows.job = phase(perRow), &d.rows
+	return nil
+}
+
+// check takes the inputs that every kernel of the head begins with.
+func (d *head[E]) check(k *checker, c *device.Call) {
+	h, w, targets := c.In[0], c.In[1], c.In[2]
+	k.matrix("h", h, typeOf[E](), h.Rows, w.Cols)
+	k.weight("W", w, w.Rows, h.Cols)
+	k.vector("targets", targets, device.I32, h.Rows)
+	d.h, d.w, d.targets = h, w, device.Slice[int32](targets)
+	k.indices("targets", d.targets, math.MinInt32, w.Rows)
+}
+
+// reserve makes room for a tile of logits.
+func (d *head[E]) reserve() error {
+	if err := d.b.spaces.reserve(0, headRows*headCols); err != nil {
+		return err
+	}
+	space := d.b.spaces.carveShared()
+	d.logits = take[E](&space, headRows*headCols)
+	return nil
+}
+
+// tileAt computes the logits of n rows from row and of the vocabulary from
+// col, and runs the per-row work on them.
+func (d *head[E]) tileAt(row, n, col int) error {
+	d.row, d.col, d.width = row, col, min(headCols, d.w.Rows-col)
+	p := &d.forward
+	p.y, p.x, p.w = d.view(n), d.h.Row(row, n), d.w
+	p.windowStart, p.windowRows = col, d.width
+	if err := d.products.nt(p); err != nil {
+		return err
+	}
+	return d.b.runRows(&d.rows, n, rowGrain(expensive*d.width))
+}
+
+// view is the tile of logits as a matrix of n rows.
+func (d *head[E]) view(n int) device.View {
+	return device.View{Addr: d.b.spaces.common.Addr, Rows: n, Cols: d.width, Type: typeOf[E]()}
+}
+
+// line is row i of the tile.
+func (d *head[E]) line(i int) []E { return d.logits[i*d.width:][:d.width] }
+
+// softmaxRow is the state of a softmax whose logits come chunk by chunk, in
+// float64: with m the largest so far, sum is the sum of e^(z-m) and moment the
+// sum of e^(z-m)*(z-m), which gives the entropy without cancellation.
+type softmaxRow struct {
+	largest, sum, moment float64
+	best                 int // the lowest id of the largest logit
+	target               float64
+}
+
+// addChunk takes the logits z of the vocabulary from col.
+func addChunk[E float](s *softmaxRow, z []E, col int) {
+	top, at := z[0], 0
+	for j, x := range z {
+		if x > top {
+			top, at = x, j
+		}
+	}
+	if m := float64(top); m > s.largest {
+		if s.sum > 0 {
+			shift := s.largest - m
+			c := math.Exp(shift)
+			s.moment = c * (s.moment + s.sum*shift)
+			s.sum *= c
+		}
+		s.largest, s.best = m, col+at
+	}
+	m := E(s.largest)
+	var sum, moment float64
+	for _, x := range z {
+		e := float64(exp(x - m))
+		sum += e
+		moment += e * float64(x-m)
+	}
+	s.sum += sum
+	s.moment += moment
+}
+
+func (s *softmaxRow) logSumExp() float64 { return s.largest + math.Log(s.sum) }
+
+func (s *softmaxRow) entropy() float64 { return math.Log(s.sum) - s.moment/s.sum }
+
+// logProb computes, for each row, the target's log-probability, the log-sum-exp
+// of the logits, the softmax's entropy, and whether the target is on top.
+type logProb[E float] struct {
+	head[E]
+	state                 []softmaxRow
+	lp, lse, entropy, hit []E
+}
+
+func bindLogProb[E float](b *Backend, p products[E]) func(string, device.LogProb) (device.Kernel, error) {
+	return func(kernel string, attr device.LogProb) (device.Kernel, error) {
+		l := &logProb[E]{state: make([]softmaxRow, headRows)}
+		if err := l.init(b, p, kernel, attr, l.addRows); err != nil {
+			return nil, err
+		}
+		return l.run, nil
+	}
+}
+
+func (l *logProb[E]) run(c *device.Call) error {
+	k := checker{kernel: l.kernel}
+	if k.arity(c, 4, 3) {
+		k.overwrites(c)
+		l.check(&k, c)
+		for i, name := range [...]string{"lp", "lse", "entropy", "hit"} {
+			k.outputVector(name, c.Out[i], typeOf[E](), c.In[0].Rows)
+		}
+		l.lp, l.lse = device.Slice[E](c.Out[0]), device.Slice[E](c.Out[1])
+		l.entropy, l.hit = device.Slice[E](c.Out[2]), device.Slice[E](c.Out[3])
+	}
+	if k.err != nil {
+		return k.err
+	}
+	if err := l.reserve(); err != nil {
+		return err
+	}
+	for row := 0; row < l.h.Rows; row += headRows {
+		n := min(headRows, l.h.Rows-row)
+		for i := range l.state {
+			l.state[i] = softmaxRow{largest: math.Inf(-1), best: -1}
+		}
+		for col := 0; col < l.w.Rows; col += headCols {
+			if err := l.tileAt(row, n, col); err != nil {
+				return err
+			}
+		}
+		l.finish(row, n)
+	}
+	return nil
+}
+
+func (l *logProb[E]) addRows(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		z := l.line(i)
+		addChunk(&l.state[i], z, l.col)
+		if t := int(l.targets[l.row+i]) - l.col; t >= 0 && t < len(z) {
+			l.state[i].target = float64(z[t])
+		}
+	}
+}
+
+// finish writes the results of n rows; a row without a target gives 0 for lp
+// and hit.
+func (l *logProb[E]) finish(row, n int) {
+	for i := range n {
+		s, target := &l.state[i], int(l.targets[row+i])
+		if l.lp != nil {
+			l.lp[row+i] = 0
+			if target >= 0 {
+				l.lp[row+i] = E(s.target - s.logSumExp())
+			}
+		}
+		if l.lse != nil {
+			l.lse[row+i] = E(s.logSumExp())
+		}
+		if l.entropy != nil {
+			l.entropy[row+i] = E(s.entropy())
+		}
+		if l.hit != nil {
+			l.hit[row+i] = E(indicator(target >= 0 && s.best == target))
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package cpu
+
+import "align/internal/device"
+
+// bindLoRALinear is y[T,N] = x W' + scale (xd A') B' (+ bias), equation 3 of
+// https://arxiv.org/abs/2106.09685. u = scale xd A' [T,R] is computed once and
+// its product with B joins each block of x W'.
+func bindLoRALinear[E float](b *Backend, p products[E]) func(string, device.LoRA) (device.Kernel, error) {
+	return func(kernel string, attr device.LoRA) (device.Kernel, error) {
+		down := &product[E]{alpha: E(attr.Scale)}
+		up := &product[E]{alpha: 1}
+		return func(c *device.Call) error {
+			if err := checkLoRALinear(kernel, c, typeOf[E]()); err != nil || c.Out[0].Addr == 0 {
+				return err
+			}
+			t, rank := c.In[0].Rows, c.In[3].Rows
+			if err := b.spaces.reserve(0, t*rank); err != nil {
+				return err
+			}
+			u := device.View{Addr: b.spaces.common.Addr, Rows: t, Cols: rank, Type: typeOf[E]()}
+			down.y, down.x, down.w = u, c.In[1], c.In[3]
+			if err := p.nt(down); err != nil {
+				return err
+			}
+			up.y, up.x, up.w, up.u, up.v = c.Out[0], c.In[0], c.In[2], u, c.In[4]
+			up.bias = device.View{}
+			if len(c.In) == 6 {
+				up.bias = c.In[5]
+			}
+			return p.nt(up)
+		}, nil
+	}
+}
+
+func checkLoRALinear(kernel string, c *device.Call, t device.Type) error {
+	k := checker{kernel: kernel}
+	biased := len(c.In) == 6
+	if k.arity(c, 1, 5+count(biased)) {
+		y, x, xd, w, a, up := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3], c.In[4]
+		k.overwrites(c)
+		k.matrix("x", x, t, x.Rows, w.Cols)
+		k.matrix("xd", xd, t, x.Rows, x.Cols)
+		k.weight("W", w, w.Rows, x.Cols)
+		k.matrix("A", a, t, a.Rows, x.Cols)
+		k.matrix("B", up, t, w.Rows, a.Rows)
+		k.output("y", y, t, x.Rows, w.Rows)
+		if biased {
+			k.vector("bias", c.In[5], t, w.Rows)
+		}
+	}
+	return k.err
+}
+
+// newLoRADX is dx[T,C] = dy[T,N] W[N,C] + du[T,R] A[R,C].
+func newLoRADX[E float](p products[E], kernel string) device.Kernel {
+	q := &product[E]{alpha: 1}
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 4) {
+			dx, dy, w, du, a := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3]
+			k.overwrites(c)
+			k.matrix("dy", dy, typeOf[E](), dy.Rows, w.Rows)
+			k.weight("W", w, dy.Cols, w.Cols)
+			k.matrix("du", du, typeOf[E](), dy.Rows, a.Rows)
+			k.matrix("A", a, typeOf[E](), du.Cols, w.Cols)
+			k.output("dx", dx, typeOf[E](), dy.Rows, w.Cols)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		q.y, q.x, q.w, q.u, q.v = c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3]
+		return p.nn(q)
+	}
+}

@@ -1,0 +1,109 @@
+package cpu
+
+import (
+	"math"
+
+	"align/internal/device"
+)
+
+// operand is one side of a product: vectors of K elements, the rows of a view
+// or, if across, its columns.
+type operand[E float] struct {
+	view   device.View
+	across bool
+	own    []E // the elements where they are of type E
+}
+
+func newOperand[E float](v device.View, across bool) operand[E] {
+	o := operand[E]{view: v, across: across}
+	if v.Type == typeOf[E]() {
+		o.own = device.Slice[E](v)
+	}
+	return o
+}
+
+// vectors is how many there are, length the number of elements of one.
+func (o *operand[E]) vectors() int {
+	if o.across {
+		return o.view.Cols
+	}
+	return o.view.Rows
+}
+
+func (o *operand[E]) length() int {
+	if o.across {
+		return o.view.Rows
+	}
+	return o.view.Cols
+}
+
+// block is elements [k, k+nk) of the vectors [v, v+nv), each vector contiguous,
+// ld elements from one to the next: in place where they lie so, else copied
+// and widened into buf, which holds nv*blockStride elements.
+func (o *operand[E]) block(buf []E, v, nv, k, nk int) (data []E, ld int) {
+	if o.own != nil && !o.across {
+		cols := o.view.Cols
+		return o.own[v*cols+k : (v+nv-1)*cols+k+nk], cols
+	}
+	if o.across {
+		o.transpose(buf, v, nv, k, nk)
+	} else {
+		for i := range nv {
+			widen(buf[i*blockStride:i*blockStride+nk], o.view, (v+i)*o.view.Cols+k)
+		}
+	}
+	return buf, blockStride
+}
+
+// transpose turns rows k.. of the view into elements of buf's vectors.
+func (o *operand[E]) transpose(buf []E, v, nv, k, nk int) {
+	var row [blockRows]E
+	for i := range nk {
+		at := (k+i)*o.view.Cols + v
+		src := row[:nv]
+		if o.own != nil {
+			src = o.own[at : at+nv]
+		} else {
+			widen(src, o.view, at)
+		}
+		for j, x := range src {
+			buf[j*blockStride+i] = x
+		}
+	}
+}
+
+// widen copies the elements of a plain view from index at on into dst.
+func widen[E float](dst []E, v device.View, at int) {
+	v.Addr += uintptr(at) * uintptr(v.Type.Size())
+	v.Rows, v.Cols = len(dst), 1
+	switch v.Type {
+	case device.F32:
+		for i, x := range device.Slice[float32](v) {
+			dst[i] = E(x)
+		}
+	case device.F64:
+		for i, x := range device.Slice[float64](v) {
+			dst[i] = E(x)
+		}
+	case device.BF16:
+		for i, x := range device.Slice[uint16](v) {
+			dst[i] = E(math.Float32frombits(uint32(x) << 16))
+		}
+	case device.F16:
+		for i, x := range device.Slice[uint16](v) {
+			dst[i] = E(halfToFloat(x))
+		}
+	}
+}
+
+// halfToFloat widens an IEEE 754 binary16. Its bits, moved to where float32
+// has them, are 2^112 too small, subnormals included.
+func halfToFloat(h uint16) float32 {
+	sign := uint32(h&0x8000) << 16
+	if h&0x7c00 == 0x7c00 { // infinity and NaN
+		return math.Float32frombits(sign | 0x7f800000 | uint32(h&0x3ff)<<13)
+	}
+	const scale = 1 << 112
+	magnitude := math.Float32frombits(uint32(h&0x7fff)<<13) * scale
+	return math.Float32frombits(sign | math.Float32bits(magnitude))
+}

@@ -1,0 +1,42 @@
+package cpu
+
+import "align/internal/device"
+
+// products is what the kernels need of a level of machine code: portable here;
+// a level with packed weights and assembly puts its own in this place. The
+// methods use the pool and return when y is written; the shared workspace is
+// the caller's, which may keep an operand there.
+type products[E float] interface {
+	nt(p *product[E]) error
+	nn(p *product[E]) error
+	tn(p *product[E]) error
+}
+
+// product is one matrix product with what may follow it:
+//
+//	nt:  y[M,N] = alpha (x[M,K] w[N,K]' + u[M,R] v[N,R]') + bias[N]  (+ y)
+//	nn:  y[M,N] = alpha (x[M,K] w[K,N]  + u[M,R] v[R,N] ) + bias[N]  (+ y)
+//	tn:  y[M,N] = alpha  x[K,M]' w[K,N]                   + bias[N]  (+ y)
+//
+// An element is summed over K in blocks that begin at 0, each block in
+// ascending order, the blocks in ascending order, then the rank-R part.
+type product[E float] struct {
+	y device.View // M x N of type E
+	x device.View // of type E
+	w device.View // a placed weight, or a plain view of type E
+	// window is the range of w's rows that takes part, of w.Rows if empty: the
+	// head walks over the vocabulary with it.
+	windowStart, windowRows int
+	u, v                    device.View // both of type E; Addr 0: no such part
+	bias                    device.View // Addr 0: none
+	alpha                   E
+	accumulate              bool
+}
+
+// rows is the part of w that takes part.
+func (p *product[E]) rows() device.View {
+	if p.windowRows == 0 {
+		return p.w
+	}
+	return p.w.Row(p.windowStart, p.windowRows)
+}

@@ -1,0 +1,76 @@
+package cpu
+
+import "align/internal/device"
+
+// normDW is dw[Width] = sum over all groups, ascending, of dy * x * scale. The
+// groups' scales come first; then the sums are split over columns.
+type normDW[E float] struct {
+	norm[E]
+	b          *Backend
+	scaling    rowJob
+	summing    rowJob
+	dw, dy     []E
+	scales     []float64
+	accumulate bool
+}
+
+func bindNormDW[E float](b *Backend) func(string, device.Norm) (device.Kernel, error) {
+	return func(kernel string, attr device.Norm) (device.Kernel, error) {
+		shared, err := newNorm[E](kernel, attr)
+		if err != nil {
+			return nil, err
+		}
+		n := &normDW[E]{norm: shared, b: b}
+		n.scaling.job, n.scaling.kernel = &n.scaling, phase(n.scaleGroups)
+		n.summing.job, n.summing.kernel = &n.summing, phase(n.sumColumns)
+		return n.run, nil
+	}
+}
+
+// phase is one pass of a kernel that has several; its kernel checks the call.
+type phase func(lo, hi int)
+
+func (p phase) prepare(*device.Call) (rows, grain int, err error) { return 0, 0, nil }
+func (p phase) compute(lo, hi int)                                { p(lo, hi) }
+
+func (n *normDW[E]) run(c *device.Call) error {
+	k := checker{kernel: n.kernel}
+	if k.arity(c, 1, 2) {
+		dw, x, dy := c.Out[0], c.In[0], c.In[1]
+		n.checkX(&k, x)
+		k.matrix("dy", dy, typeOf[E](), x.Rows, x.Cols)
+		k.outputVector("dw", dw, typeOf[E](), n.width)
+		n.dw, n.x, n.dy = device.Slice[E](dw), device.Slice[E](x), device.Slice[E](dy)
+		n.accumulate = c.Accumulate
+	}
+	if k.err != nil || c.Out[0].Addr == 0 {
+		return k.err
+	}
+	groups := len(n.x) / n.width
+	if err := n.b.spaces.reserve(0, groups); err != nil {
+		return err
+	}
+	space := n.b.spaces.carveShared()
+	n.scales = take[float64](&space, groups)
+	if err := n.b.runRows(&n.scaling, groups, rowGrain(n.width)); err != nil {
+		return err
+	}
+	return n.b.runRows(&n.summing, n.width, columnGrain)
+}
+
+func (n *normDW[E]) scaleGroups(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		n.scales[i] = n.scale(n.group(n.x, i))
+	}
+}
+
+func (n *normDW[E]) sumColumns(lo, hi int) {
+	var sums [columnGrain]float64
+	for i, s := range n.scales {
+		x, dy := n.group(n.x, i)[lo:hi], n.group(n.dy, i)[lo:hi]
+		for j := range x {
+			sums[j] += float64(dy[j]) * float64(x[j]) * s
+		}
+	}
+	storeSums(n.dw[lo:hi], sums[:hi-lo], n.accumulate)
+}
