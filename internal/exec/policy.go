@@ -57,17 +57,28 @@ func saved(b *graph.Builder, policy SavePolicy, y *graph.Node, grads graph.Nodes
 	var keep graph.Nodes
 	seen := map[*graph.Node]bool{}
 	for _, n := range b.Graph().AllNodes() {
-		if forward[n] || !backward[n] {
+		if forward[n] || computedForward(b, forward, n) || !backward[n] {
 			continue
 		}
 		for _, child := range b.Children(n) {
-			if forward[child] && !seen[child] && policy.keeps(kernelOf(b, child)) {
-				seen[child] = true
-				keep = append(keep, child)
+			kernel := kernelOf(b, child)
+			if kernel == "" || seen[child] || !computedForward(b, forward, child) || !policy.keeps(kernel) {
+				continue
 			}
+			seen[child] = true
+			keep = append(keep, child)
 		}
 	}
 	return keep
+}
+
+// computedForward says whether the forward pass makes the value: it lies on the
+// way to y, or is a further output of an op that does (attention's lse).
+func computedForward(b *graph.Builder, forward map[*graph.Node]bool, n *graph.Node) bool {
+	if _, ok := n.Op().(*graph.Part); ok {
+		n = b.Children(n)[0]
+	}
+	return forward[n]
 }
 
 // kernelOf is the kernel behind a value: of its tuple for a part; "" for an

@@ -25,10 +25,17 @@ type Builder struct {
 	info        map[*Node]Info
 	needs       map[*Node]bool
 	names       map[string]bool
+	parts       map[partKey]*Node
 	inputs      Nodes
 	nextID      uint64
 	err         error
 	derived     bool
+}
+
+// partKey finds the one node of a tuple's output.
+type partKey struct {
+	tuple *Node
+	index int
 }
 
 // Options of a graph: the type of activations (F32, or F64 for proofs) and,
@@ -42,7 +49,7 @@ type Options struct {
 func New(o Options) *Builder {
 	return &Builder{
 		activations: o.Activations, oracle: o.Oracle, graph: gorgonia.NewGraph(),
-		info: map[*Node]Info{}, needs: map[*Node]bool{}, names: map[string]bool{},
+		info: map[*Node]Info{}, needs: map[*Node]bool{}, names: map[string]bool{}, parts: map[partKey]*Node{},
 	}
 }
 
@@ -134,10 +141,13 @@ func (b *Builder) restrictDiff(op *Op, in Nodes) (needs bool) {
 	return needs
 }
 
-// Part is output i of a tuple node.
+// Part is output i of a tuple node: the same node whenever it is asked for.
 func (b *Builder) Part(tuple *Node, i int) *Node {
 	if b.err != nil {
 		return nil
+	}
+	if n := b.parts[partKey{tuple, i}]; n != nil {
+		return n
 	}
 	op, ok := tuple.Op().(*Op)
 	if !ok || i >= len(op.Outs) {
@@ -148,6 +158,7 @@ func (b *Builder) Part(tuple *Node, i int) *Node {
 		return b.fail("part %d of %s: %v", i, op.name(), err)
 	}
 	b.info[n], b.needs[n] = op.Outs[i], b.needs[tuple]
+	b.parts[partKey{tuple, i}] = n
 	return n
 }
 
