@@ -1,0 +1,179 @@
+package model
+
+import (
+	"fmt"
+
+	"align/internal/device"
+	"align/internal/exec"
+	"align/internal/graph"
+)
+
+// Capacity is the largest size of a pack that a compiled decoder takes.
+type Capacity struct{ Tokens, Targets, Sequences, Pairs int }
+
+// Holds says whether a pack of the other size fits.
+func (c Capacity) Holds(o Capacity) bool {
+	return c.Tokens >= o.Tokens && c.Targets >= o.Targets && c.Sequences >= o.Sequences && c.Pairs >= o.Pairs
+}
+
+// Max is the smallest capacity that holds both.
+func (c Capacity) Max(o Capacity) Capacity {
+	return Capacity{max(c.Tokens, o.Tokens), max(c.Targets, o.Targets), max(c.Sequences, o.Sequences), max(c.Pairs, o.Pairs)}
+}
+
+// DecoderOptions say which graph to build.
+type DecoderOptions struct {
+	Capacity Capacity
+	// Adapter is the adapter to apply; nil is the base model alone.
+	Adapter *Adapter
+	// Train wants gradients of the adapter, and its dropout.
+	Train bool
+	Save  exec.SavePolicy
+	// Flat puts every layer's ops into the one graph, without recompute: the
+	// form that Gorgonia's own machine can run.
+	Flat bool
+	// Temperature divides the logits; 0 means 1.
+	Temperature float64
+	// Oracle is a host backend for runs under Gorgonia's own machine.
+	Oracle device.Backend
+}
+
+// Decoder is the graph from a pack's tokens to the log-probabilities of its
+// targets. A method adds its loss with the Builder and then calls Compile.
+type Decoder struct {
+	*graph.Builder
+	// Inputs of the pack, int32: [T] for the first six, [N] for the rest.
+	IDs, Position, PrefixStart, PrefixEnd, SegmentStart, DropoutKey *graph.Node
+	Rows, Targets, Sequence                                         *graph.Node
+	// Hidden[N,C] is the normalised state at the rows, Head[V,C] the weight that
+	// turns it into logits.
+	Hidden, Head *graph.Node
+	// Prediction holds [N] vectors; SequenceLogProbs is log pi(y|x), float64 [S].
+	Prediction       graph.Prediction
+	SequenceLogProbs *graph.Node
+
+	config  Config
+	options DecoderOptions
+	act     device.Type
+	weights map[string]*graph.Node
+	factors []*graph.Node // A and B of each factor, in order
+	seeds   []*graph.Node // one per layer, where dropout acts
+	err     error
+}
+
+// NewDecoder builds the graph for a model of the config; act is the activation
+// type, F32 or F64.
+func NewDecoder(c Config, act device.Type, o DecoderOptions) (*Decoder, error) {
+	d := &Decoder{
+		Builder: graph.New(graph.Options{Activations: act, Oracle: o.Oracle}),
+		config:  c, options: o, act: act, weights: map[string]*graph.Node{},
+	}
+	d.inputs()
+	x, err := d.layers()
+	if err != nil {
+		return nil, err
+	}
+	d.Hidden = d.RMSNorm(d.Gather(x, d.Rows), d.weights[normName], c.RMSNormEps)
+	d.Head = d.weights[headName]
+	if c.TieWordEmbeddings {
+		d.Head = d.weights[embedName]
+	}
+	d.Prediction = d.LogProb(d.Hidden, d.Head, d.Targets, o.Temperature)
+	d.SequenceLogProbs = d.SegmentSum(d.Prediction.LogProb, d.Sequence, d.dim(graph.Sequences))
+	return d, d.Err()
+}
+
+// dim is the run-time size of a kind of rows.
+func (d *Decoder) dim(s graph.Symbol) graph.Dim {
+	c := d.options.Capacity
+	return graph.Dim{Max: []int{0, c.Tokens, c.Targets, c.Sequences, max(c.Pairs, 1)}[s], Symbol: s}
+}
+
+// Vector adds an input vector that a method fills before each run: float64 for
+// numbers, int32 for indices.
+func (d *Decoder) Vector(name string, t device.Type, s graph.Symbol) *graph.Node {
+	if s == graph.Fixed {
+		return d.Input(name, graph.Vector(t, graph.Size(1)))
+	}
+	return d.Input(name, graph.Vector(t, d.dim(s)))
+}
+
+func (d *Decoder) inputs() {
+	d.IDs = d.Vector("ids", device.I32, graph.Tokens)
+	d.Position = d.Vector("position", device.I32, graph.Tokens)
+	d.PrefixStart = d.Vector(inPrefixStart, device.I32, graph.Tokens)
+	d.PrefixEnd = d.Vector(inPrefixEnd, device.I32, graph.Tokens)
+	d.SegmentStart = d.Vector(inSegmentStart, device.I32, graph.Tokens)
+	d.DropoutKey = d.Vector(inDropoutKey, device.I32, graph.Tokens)
+	d.Rows = d.Vector("rows", device.I32, graph.Targets)
+	d.Targets = d.Vector("targets", device.I32, graph.Targets)
+	d.Sequence = d.Vector("sequence", device.I32, graph.Targets)
+	for _, w := range d.config.weights() {
+		d.weights[w.name] = d.Input(w.name, w.info(d.act))
+	}
+}
+
+// layers lays the decoder layers over the embedding.
+func (d *Decoder) layers() (*graph.Node, error) {
+	x := d.Embed(d.weights[embedName], d.IDs)
+	table := d.RopeTable(d.Position, d.config.InvFreq())
+	subs := map[string]*exec.Sub{}
+	for layer := range d.config.NumLayers {
+		k := kindOf(d.options.Adapter, layer, d.options.Train)
+		params := d.config.layerParams(k, d.dim(graph.Tokens), d.act, d.options.Train)
+		in := d.layerInputs(layer, params, table)
+		if d.options.Flat {
+			x = d.config.layer(d.Builder, k, x, in)
+			continue
+		}
+		sub := subs[k.String()]
+		if sub == nil {
+			var err error
+			if sub, err = d.config.newSub(k, d.dim(graph.Tokens), d.act, d.options.Train, d.options.Save); err != nil {
+				return nil, fmt.Errorf("model: layer %d: %w", layer, err)
+			}
+			subs[k.String()] = sub
+		}
+		args := make([]*graph.Node, len(params))
+		for i, p := range params {
+			args[i] = in[p.name]
+		}
+		var err error
+		if x, err = sub.Apply(d.Builder, x, args...); err != nil {
+			return nil, fmt.Errorf("model: layer %d: %w", layer, err)
+		}
+	}
+	return x, d.Err()
+}
+
+// layerInputs are the nodes of one layer's inputs: shared ones, the layer's
+// weights, its factors and its seed.
+func (d *Decoder) layerInputs(layer int, params []param, table *graph.Node) layerNodes {
+	shared := layerNodes{
+		inTable: table, inPrefixStart: d.PrefixStart, inPrefixEnd: d.PrefixEnd,
+		inSegmentStart: d.SegmentStart, inDropoutKey: d.DropoutKey,
+	}
+	in := layerNodes{}
+	for _, p := range params {
+		name := fmt.Sprintf("model.layers.%d.%s", layer, p.name)
+		switch {
+		case shared[p.name] != nil:
+			in[p.name] = shared[p.name]
+		case d.weights[name] != nil:
+			in[p.name] = d.weights[name]
+		default:
+			in[p.name] = d.Input(name, p.info)
+			d.own(p.name, in[p.name])
+		}
+	}
+	return in
+}
+
+// own notes a layer's own input: its seed, or a factor's A or B.
+func (d *Decoder) own(name string, n *graph.Node) {
+	if name == inSeed {
+		d.seeds = append(d.seeds, n)
+		return
+	}
+	d.factors = append(d.factors, n)
+}

@@ -1,0 +1,179 @@
+package model
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"align/internal/device"
+	"align/internal/exec"
+	"align/internal/graph"
+)
+
+// layerKind is what makes the graphs of two layers differ; layers of one kind
+// share one.
+type layerKind struct {
+	// fromBelow: something below the layer is trained, so that its input needs
+	// a gradient.
+	fromBelow bool
+	dropout   float64
+	factors   []kindFactor
+}
+
+type kindFactor struct {
+	module string
+	rank   int
+	scale  float64
+}
+
+func (k layerKind) String() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%v %v", k.fromBelow, k.dropout)
+	for _, f := range k.factors {
+		fmt.Fprintf(&s, " %s/%d/%v", f.module, f.rank, f.scale)
+	}
+	return s.String()
+}
+
+// kindOf is the kind of a layer under an adapter (nil: none). Dropout acts in
+// training only.
+func kindOf(a *Adapter, layer int, train bool) layerKind {
+	k := layerKind{}
+	if a == nil {
+		return k
+	}
+	if train {
+		k.dropout = a.Config.Dropout
+		k.fromBelow = slices.ContainsFunc(a.Factors, func(f Factor) bool { return f.Layer < layer })
+	}
+	for _, m := range Modules {
+		if f, ok := a.At(layer, m); ok {
+			k.factors = append(k.factors, kindFactor{m, f.Rank, f.Scale})
+		}
+	}
+	if len(k.factors) == 0 {
+		k.dropout = 0
+	}
+	return k
+}
+
+// param is one input of a layer's graph besides x. The name is the tensor's
+// inside the layer, "A q_proj" and "B q_proj" for factors, or one of the
+// shared inputs below.
+type param struct {
+	name string
+	info graph.Info
+}
+
+// Inputs that all layers share (the seed is each layer's own).
+const (
+	inTable        = "rope table"
+	inPrefixStart  = "prefix start"
+	inPrefixEnd    = "prefix end"
+	inSegmentStart = "segment start"
+	inDropoutKey   = "dropout key"
+	inSeed         = "seed"
+)
+
+// layerParams lists the inputs of a layer of the kind, in the order in which
+// the layer's op takes them.
+func (c Config) layerParams(k layerKind, tokens graph.Dim, act device.Type, train bool) []param {
+	list := []param{
+		{inTable, graph.Matrix(act, tokens, c.HeadDim)},
+		{inPrefixStart, graph.Vector(device.I32, tokens)},
+		{inPrefixEnd, graph.Vector(device.I32, tokens)},
+		{inSegmentStart, graph.Vector(device.I32, tokens)},
+	}
+	if k.dropout > 0 {
+		list = append(list, param{inDropoutKey, graph.Vector(device.I32, tokens)}, param{inSeed, graph.Vector(device.I32, graph.Size(2))})
+	}
+	for _, w := range c.layerWeights(0) {
+		list = append(list, param{strings.TrimPrefix(w.name, "model.layers.0."), w.info(act)})
+	}
+	for _, f := range k.factors {
+		out, in := c.moduleSize(f.module)
+		a, b := graph.Matrix(act, graph.Size(f.rank), in), graph.Matrix(act, graph.Size(out), f.rank)
+		a.Trained, b.Trained = train, train
+		list = append(list, param{"A " + f.module, a}, param{"B " + f.module, b})
+	}
+	return list
+}
+
+func (w weightInfo) info(act device.Type) graph.Info {
+	if w.cols == 0 {
+		return graph.Vector(act, graph.Size(w.rows))
+	}
+	return graph.Matrix(act, graph.Size(w.rows), w.cols)
+}
+
+// layerNodes are a layer's inputs by name.
+type layerNodes map[string]*graph.Node
+
+// layer is one decoder layer, x[T,C] -> [T,C]:
+//
+//	x = x + o_proj(attention(rope(q_proj h), rope(k_proj h), v_proj h)),  h = norm(x)
+//	x = x + down_proj(silu(gate_proj h) * up_proj h),                     h = norm(x)
+func (c Config) layer(b *graph.Builder, k layerKind, x *graph.Node, in layerNodes) *graph.Node {
+	l := layerBuilder{Builder: b, config: c, kind: k, in: in}
+	x = b.Residual(x, l.attention(b.RMSNorm(x, in["input_layernorm.weight"], c.RMSNormEps)))
+	return b.Residual(x, l.mlp(b.RMSNorm(x, in["post_attention_layernorm.weight"], c.RMSNormEps)))
+}
+
+type layerBuilder struct {
+	*graph.Builder
+	config Config
+	kind   layerKind
+	in     layerNodes
+}
+
+func (l layerBuilder) attention(h *graph.Node) *graph.Node {
+	c := l.config
+	q, k, v := l.linear(h, "q_proj"), l.linear(h, "k_proj"), l.linear(h, "v_proj")
+	if c.QKNorm {
+		q = l.RMSNorm(q, l.in["self_attn.q_norm.weight"], c.RMSNormEps)
+		k = l.RMSNorm(k, l.in["self_attn.k_norm.weight"], c.RMSNormEps)
+	}
+	mask := graph.Mask{PrefixStart: l.in[inPrefixStart], PrefixEnd: l.in[inPrefixEnd], SegmentStart: l.in[inSegmentStart]}
+	o := l.Attention(l.Rope(q, l.in[inTable]), l.Rope(k, l.in[inTable]), v, mask, c.attentionAttr())
+	return l.linear(o, "o_proj")
+}
+
+func (l layerBuilder) mlp(h *graph.Node) *graph.Node {
+	return l.linear(l.SwiGLU(l.linear(h, "gate_proj"), l.linear(h, "up_proj")), "down_proj")
+}
+
+func (c Config) attentionAttr() device.Attention {
+	return device.Attention{Heads: c.NumHeads, KVHeads: c.NumKVHeads, HeadDim: c.HeadDim, Scale: 1 / math.Sqrt(float64(c.HeadDim))}
+}
+
+// linear is the module's product, with its adapter where it has one.
+func (l layerBuilder) linear(x *graph.Node, module string) *graph.Node {
+	path := modulePath(module)
+	w, bias := l.in[path+".weight"], l.in[path+".bias"]
+	for i, f := range l.kind.factors {
+		if f.module == module {
+			return l.LoRALinear(x, w, bias, graph.LoRA{
+				A: l.in["A "+module], B: l.in["B "+module], Scale: f.scale,
+				DropoutP: l.kind.dropout, Key: l.in[inDropoutKey], Seed: l.in[inSeed], Stream: uint32(i),
+			})
+		}
+	}
+	return l.Linear(x, w, bias)
+}
+
+// newSub compiles the shared graph of the layers of a kind.
+func (c Config) newSub(k layerKind, tokens graph.Dim, act device.Type, train bool, save exec.SavePolicy) (*exec.Sub, error) {
+	return exec.NewSub(graph.Options{Activations: act}, save, func(b *graph.Builder) exec.Body {
+		x := graph.Matrix(act, tokens, c.HiddenSize)
+		x.Trained = k.fromBelow
+		body := exec.Body{X: b.Input("x", x)}
+		in := layerNodes{}
+		for _, p := range c.layerParams(k, tokens, act, train) {
+			in[p.name] = b.Input(p.name, p.info)
+			body.Params = append(body.Params, in[p.name])
+		}
+		body.Y = c.layer(b, k, body.X, in)
+		return body
+	})
+}

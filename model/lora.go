@@ -1,0 +1,209 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"align/internal/device"
+)
+
+// LoRAConfig describes a low-rank adapter (https://arxiv.org/abs/2106.09685).
+type LoRAConfig struct {
+	Rank    int
+	Alpha   float64
+	Dropout float64
+	// Targets are module names out of Modules.
+	Targets []string
+	// Layers are the adapted layers, ascending; nil means all.
+	Layers []int
+	// RSLoRA scales by Alpha/sqrt(Rank) instead of Alpha/Rank.
+	RSLoRA bool
+	// RankPattern and AlphaPattern overrule Rank and Alpha by full module name
+	// ("model.layers.0.self_attn.q_proj").
+	RankPattern  map[string]int
+	AlphaPattern map[string]float64
+}
+
+// ParseTargets reads "all-linear" or module names separated by commas.
+func ParseTargets(s string) ([]string, error) {
+	if s == "all-linear" {
+		return slices.Clone(Modules), nil
+	}
+	var targets []string
+	for name := range strings.SplitSeq(s, ",") {
+		name = strings.TrimSpace(name)
+		if !slices.Contains(Modules, name) {
+			return nil, fmt.Errorf("model: target %q: want all-linear or some of %s", name, strings.Join(Modules, ", "))
+		}
+		targets = append(targets, name)
+	}
+	return targets, nil
+}
+
+// ParseLayers reads "8-15", "3" or a list of these; "" is all layers (nil).
+func ParseLayers(s string, numLayers int) ([]int, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var layers []int
+	for part := range strings.SplitSeq(s, ",") {
+		var lo, hi int
+		if n, _ := fmt.Sscanf(part, "%d-%d", &lo, &hi); n == 1 {
+			hi = lo
+		} else if n != 2 {
+			return nil, fmt.Errorf("model: layers %q: want a range like 8-15", s)
+		}
+		if lo < 0 || hi < lo || hi >= numLayers {
+			return nil, fmt.Errorf("model: layers %q: range must lie in [0, %d]", s, numLayers-1)
+		}
+		for l := lo; l <= hi; l++ {
+			layers = append(layers, l)
+		}
+	}
+	slices.Sort(layers)
+	return slices.Compact(layers), nil
+}
+
+func (c LoRAConfig) validate() error {
+	var errs []error
+	if c.Rank < 1 {
+		errs = append(errs, fmt.Errorf("model: rank must be at least 1, got %d", c.Rank))
+	}
+	if !(c.Alpha > 0) {
+		errs = append(errs, fmt.Errorf("model: alpha must be positive, got %v", c.Alpha))
+	}
+	if !(c.Dropout >= 0 && c.Dropout < 1) {
+		errs = append(errs, fmt.Errorf("model: dropout must lie in [0, 1), got %v", c.Dropout))
+	}
+	if len(c.Targets) == 0 {
+		errs = append(errs, errors.New("model: adapter has no targets"))
+	}
+	return errors.Join(errs...)
+}
+
+// Factor is the adapter of one linear layer: A[R,in] and B[out,R], each at an
+// offset, in elements, of the adapter's flat buffer.
+type Factor struct {
+	Layer            int
+	Module           string
+	Rank             int
+	Scale            float64
+	Out, In          int
+	OffsetA, OffsetB int
+}
+
+// Name is the full name of the adapted module.
+func (f Factor) Name() string { return moduleName(f.Layer, f.Module) }
+
+// Adapter is a set of LoRA factors in one flat buffer of the activation type,
+// with the gradient in another of the same layout. Views are zero until Alloc.
+type Adapter struct {
+	Config  LoRAConfig
+	Factors []Factor
+	// Len is the length of the flat buffer in elements, gaps included.
+	Len         int
+	Value, Grad device.View
+}
+
+// gapElements aligns every factor, so that kernels may use wide loads.
+const gapElements = 64
+
+// NewAdapter lays out the factors for a base model.
+func NewAdapter(base Config, c LoRAConfig) (*Adapter, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	a := &Adapter{Config: c}
+	for layer := range base.NumLayers {
+		if c.Layers != nil && !slices.Contains(c.Layers, layer) {
+			continue
+		}
+		for _, module := range Modules {
+			if slices.Contains(c.Targets, module) {
+				a.add(base, layer, module)
+			}
+		}
+	}
+	if len(a.Factors) == 0 {
+		return nil, fmt.Errorf("model: adapter has no layers: targets %v, layers %v", c.Targets, c.Layers)
+	}
+	return a, nil
+}
+
+func (a *Adapter) add(base Config, layer int, module string) {
+	f := Factor{Layer: layer, Module: module, Rank: a.Config.Rank}
+	f.Out, f.In = base.moduleSize(module)
+	alpha := a.Config.Alpha
+	if r, ok := a.Config.RankPattern[f.Name()]; ok {
+		f.Rank = r
+	}
+	if v, ok := a.Config.AlphaPattern[f.Name()]; ok {
+		alpha = v
+	}
+	f.Scale = alpha / float64(f.Rank)
+	if a.Config.RSLoRA {
+		f.Scale = alpha / math.Sqrt(float64(f.Rank))
+	}
+	f.OffsetA = a.reserve(f.Rank * f.In)
+	f.OffsetB = a.reserve(f.Out * f.Rank)
+	a.Factors = append(a.Factors, f)
+}
+
+func (a *Adapter) reserve(n int) int {
+	offset := a.Len
+	a.Len += (n + gapElements - 1) / gapElements * gapElements
+	return offset
+}
+
+// Parameters is the number of trained values.
+func (a *Adapter) Parameters() int {
+	n := 0
+	for _, f := range a.Factors {
+		n += f.Rank * (f.In + f.Out)
+	}
+	return n
+}
+
+// At is the factor of a module, if it has one.
+func (a *Adapter) At(layer int, module string) (Factor, bool) {
+	if a == nil {
+		return Factor{}, false
+	}
+	for _, f := range a.Factors {
+		if f.Layer == layer && f.Module == module {
+			return f, true
+		}
+	}
+	return Factor{}, false
+}
+
+// views of a factor's A and B in a flat buffer.
+func (f Factor) views(flat device.View) (a, b device.View) {
+	size := uintptr(flat.Type.Size())
+	a = device.View{Addr: flat.Addr + uintptr(f.OffsetA)*size, Rows: f.Rank, Cols: f.In, Type: flat.Type}
+	b = device.View{Addr: flat.Addr + uintptr(f.OffsetB)*size, Rows: f.Out, Cols: f.Rank, Type: flat.Type}
+	return a, b
+}
+
+// Initial are the values of a fresh adapter, as PEFT makes them: A uniform in
+// +-1/sqrt(in) (kaiming_uniform with a = sqrt 5), B zero, so that the policy
+// starts as the base model. Each factor has its own stream, so that a factor's
+// start does not depend on which others exist.
+func (a *Adapter) Initial(seed uint64) []float32 {
+	flat := make([]float32, a.Len)
+	for _, f := range a.Factors {
+		h := fnv.New64a()
+		h.Write([]byte(f.Name()))
+		r := rand.New(rand.NewPCG(seed, h.Sum64()))
+		bound := 1 / math.Sqrt(float64(f.In))
+		for i := range f.Rank * f.In {
+			flat[f.OffsetA+i] = float32((2*r.Float64() - 1) * bound)
+		}
+	}
+	return flat
+}

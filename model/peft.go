@@ -1,0 +1,297 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"align/internal/safetensors"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Files of an adapter folder in PEFT's layout.
+const (
+	AdapterConfigFile  = "adapter_config.json"
+	AdapterWeightsFile = "adapter_model.safetensors"
+	peftPrefix         = "base_model.model."
+)
+
+// peftConfig is adapter_config.json. PEFT ignores keys that it does not know
+// and so do we; the ones that would change the numbers are checked.
+type peftConfig struct {
+	AlphaPattern      map[string]float64 `json:"alpha_pattern"`
+	BaseModel         string             `json:"base_model_name_or_path"`
+	Bias              string             `json:"bias"`
+	FanInFanOut       bool               `json:"fan_in_fan_out"`
+	InferenceMode     bool               `json:"inference_mode"`
+	InitLoRAWeights   bool               `json:"init_lora_weights"`
+	LayersPattern     *string            `json:"layers_pattern"`
+	LayersToTransform jsontext.Value     `json:"layers_to_transform"`
+	LoRAAlpha         jsontext.Value     `json:"lora_alpha"`
+	LoRADropout       float64            `json:"lora_dropout"`
+	ModulesToSave     []string           `json:"modules_to_save"`
+	PeftType          string             `json:"peft_type"`
+	Rank              int                `json:"r"`
+	RankPattern       map[string]int     `json:"rank_pattern"`
+	Revision          *string            `json:"revision"`
+	TargetModules     jsontext.Value     `json:"target_modules"`
+	TaskType          string             `json:"task_type"`
+	UseDoRA           bool               `json:"use_dora"`
+	UseRSLoRA         bool               `json:"use_rslora"`
+}
+
+// PEFTConfig is the adapter_config.json of an adapter; base is what PEFT shall
+// load as the base model.
+func (a *Adapter) PEFTConfig(base string) ([]byte, error) {
+	c := a.Config
+	alpha, err := json.Marshal(c.Alpha)
+	if err != nil {
+		return nil, err
+	}
+	if c.Alpha == math.Trunc(c.Alpha) {
+		alpha = fmt.Appendf(nil, "%d", int64(c.Alpha)) // Ollama reads an unsigned integer
+	}
+	layers := jsontext.Value("null")
+	if c.Layers != nil {
+		if layers, err = json.Marshal(c.Layers); err != nil {
+			return nil, err
+		}
+	}
+	targets, err := json.Marshal(c.Targets)
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(peftConfig{
+		AlphaPattern: orEmpty(c.AlphaPattern), BaseModel: base, Bias: "none", InferenceMode: true, InitLoRAWeights: true,
+		LayersToTransform: layers, LoRAAlpha: alpha, LoRADropout: c.Dropout, PeftType: "LORA", Rank: c.Rank,
+		RankPattern: orEmpty(c.RankPattern), TargetModules: targets, TaskType: "CAUSAL_LM", UseRSLoRA: c.RSLoRA,
+	}, jsontext.WithIndent("  "), json.Deterministic(true), json.FormatNilSliceAsNull(true))
+	return append(data, '\n'), err
+}
+
+func orEmpty[V any](m map[string]V) map[string]V {
+	if m == nil {
+		return map[string]V{}
+	}
+	return m
+}
+
+// WriteWeights writes the flat buffer's values as adapter_model.safetensors.
+func (a *Adapter) WriteWeights(w io.Writer, flat []float32) error {
+	var tensors []safetensors.Tensor
+	for _, f := range a.Factors {
+		prefix := peftPrefix + f.Name()
+		tensors = append(tensors,
+			float32Tensor(prefix+".lora_A.weight", []int{f.Rank, f.In}, flat[f.OffsetA:]),
+			float32Tensor(prefix+".lora_B.weight", []int{f.Out, f.Rank}, flat[f.OffsetB:]))
+	}
+	return safetensors.Write(w, tensors, map[string]string{"format": "pt"})
+}
+
+func float32Tensor(name string, shape []int, values []float32) safetensors.Tensor {
+	n := shape[0] * shape[1]
+	return safetensors.Tensor{Name: name, DType: safetensors.F32, Shape: shape, Data: func(w io.Writer) error {
+		data := make([]byte, 4*n)
+		if err := safetensors.FromFloat32(data, values[:n], safetensors.F32); err != nil {
+			return err
+		}
+		_, err := w.Write(data)
+		return err
+	}}
+}
+
+// ErrAdapterMisfit is returned when an adapter's names or shapes are not the
+// base model's.
+var ErrAdapterMisfit = errors.New("adapter does not fit the base model")
+
+// ReadAdapter reads a PEFT folder for a base model: the layout and the flat
+// values. Whether it fits is decided by names and shapes alone.
+func ReadAdapter(dir string, base Config) (*Adapter, []float32, error) {
+	config, err := readPEFTConfig(filepath.Join(dir, AdapterConfigFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := safetensors.Open(filepath.Join(dir, AdapterWeightsFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	a, err := config.layout(f.Tensors(), base)
+	if err != nil {
+		return nil, nil, fmt.Errorf("model: %s: %w", dir, err)
+	}
+	flat := make([]float32, a.Len)
+	for _, factor := range a.Factors {
+		err = errors.Join(err,
+			readFloats(f, peftPrefix+factor.Name()+".lora_A.weight", flat[factor.OffsetA:][:factor.Rank*factor.In]),
+			readFloats(f, peftPrefix+factor.Name()+".lora_B.weight", flat[factor.OffsetB:][:factor.Out*factor.Rank]))
+	}
+	return a, flat, err
+}
+
+func readPEFTConfig(path string) (peftConfig, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return peftConfig{}, fmt.Errorf("model: %w", err)
+	}
+	var c peftConfig
+	if err := json.Unmarshal(data, &c); err != nil {
+		return c, fmt.Errorf("model: %s: %w", path, err)
+	}
+	if err := c.supported(); err != nil {
+		return c, fmt.Errorf("model: %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// supported names what would make the adapter's numbers wrong here.
+func (c peftConfig) supported() error {
+	var errs []error
+	if c.PeftType != "LORA" {
+		errs = append(errs, fmt.Errorf("peft_type %q: only LORA is supported", c.PeftType))
+	}
+	if c.UseDoRA {
+		errs = append(errs, errors.New("use_dora is not supported"))
+	}
+	if c.Bias != "" && c.Bias != "none" {
+		errs = append(errs, fmt.Errorf("bias %q: only none is supported", c.Bias))
+	}
+	if c.FanInFanOut {
+		errs = append(errs, errors.New("fan_in_fan_out is not supported"))
+	}
+	if len(c.ModulesToSave) > 0 {
+		errs = append(errs, fmt.Errorf("modules_to_save %v is not supported", c.ModulesToSave))
+	}
+	return errors.Join(errs...)
+}
+
+// factorName splits a tensor's name into the module's place and A or B.
+var factorName = regexp.MustCompile(`^base_model\.model\.model\.layers\.(\d+)\.(?:self_attn|mlp)\.([a-z_]+)\.lora_([AB])\.weight$`)
+
+// layout derives the factors from the tensors that are there: their names say
+// which modules are adapted, their shapes the ranks.
+func (c peftConfig) layout(tensors []safetensors.Info, base Config) (*Adapter, error) {
+	alpha, err := c.alpha()
+	if err != nil {
+		return nil, err
+	}
+	config := LoRAConfig{
+		Rank: c.Rank, Alpha: alpha, Dropout: c.LoRADropout, RSLoRA: c.UseRSLoRA,
+		RankPattern: map[string]int{}, AlphaPattern: map[string]float64{},
+	}
+	shapes := map[string][]int{}
+	present := map[string]bool{}
+	for _, t := range tensors {
+		m := factorName.FindStringSubmatch(t.Name)
+		if m == nil {
+			return nil, fmt.Errorf("%w: tensor %q names no linear layer of a decoder", ErrAdapterMisfit, t.Name)
+		}
+		layer := 0
+		fmt.Sscan(m[1], &layer)
+		if layer >= base.NumLayers || !slices.Contains(Modules, m[2]) {
+			return nil, fmt.Errorf("%w: tensor %q: the base has layers 0-%d and modules %s", ErrAdapterMisfit, t.Name, base.NumLayers-1, strings.Join(Modules, ", "))
+		}
+		shapes[t.Name] = t.Shape
+		present[moduleName(layer, m[2])] = true
+		config.include(layer, m[2])
+	}
+	return c.checked(config, base, shapes, present)
+}
+
+func (c *LoRAConfig) include(layer int, module string) {
+	if !slices.Contains(c.Targets, module) {
+		c.Targets = append(c.Targets, module)
+	}
+	if !slices.Contains(c.Layers, layer) {
+		c.Layers = append(c.Layers, layer)
+	}
+}
+
+func (c peftConfig) checked(config LoRAConfig, base Config, shapes map[string][]int, present map[string]bool) (*Adapter, error) {
+	slices.SortFunc(config.Targets, func(a, b string) int { return slices.Index(Modules, a) - slices.Index(Modules, b) })
+	slices.Sort(config.Layers)
+	if len(config.Layers) == base.NumLayers {
+		config.Layers = nil
+	}
+	for name := range present {
+		if shape := shapes[peftPrefix+name+".lora_A.weight"]; len(shape) == 2 && shape[0] != config.Rank {
+			config.RankPattern[name] = shape[0]
+		}
+		if v, ok := matchPattern(c.AlphaPattern, name); ok {
+			config.AlphaPattern[name] = v
+		}
+	}
+	a, err := NewAdapter(base, config)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range a.Factors {
+		if err := f.fits(shapes); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// fits holds the tensors of a factor to the base's shapes.
+func (f Factor) fits(shapes map[string][]int) error {
+	for _, want := range []struct {
+		name  string
+		shape []int
+	}{
+		{peftPrefix + f.Name() + ".lora_A.weight", []int{f.Rank, f.In}},
+		{peftPrefix + f.Name() + ".lora_B.weight", []int{f.Out, f.Rank}},
+	} {
+		got, ok := shapes[want.name]
+		if !ok {
+			return fmt.Errorf("%w: tensor %q is missing", ErrAdapterMisfit, want.name)
+		}
+		if !slices.Equal(got, want.shape) {
+			return fmt.Errorf("%w: tensor %q is %v, the base wants %v", ErrAdapterMisfit, want.name, got, want.shape)
+		}
+	}
+	return nil
+}
+
+// matchPattern finds the entry for a module: PEFT's keys are regular
+// expressions that match the end of the name after a dot.
+func matchPattern(patterns map[string]float64, name string) (float64, bool) {
+	for key, v := range patterns {
+		re, err := regexp.Compile(`(.*\.)?(` + key + `)$`)
+		if err == nil && re.MatchString(name) {
+			return v, true
+		}
+	}
+	return 0, false
+}
+
+func (c peftConfig) alpha() (float64, error) {
+	var alpha float64
+	if len(c.LoRAAlpha) == 0 {
+		return 8, nil // PEFT's default
+	}
+	if err := json.Unmarshal(c.LoRAAlpha, &alpha); err != nil {
+		return 0, fmt.Errorf("lora_alpha: %w", err)
+	}
+	return alpha, nil
+}
+
+func readFloats(f *safetensors.File, name string, dst []float32) error {
+	info, ok := f.Tensor(name)
+	if !ok {
+		return fmt.Errorf("model: tensor %q is missing", name)
+	}
+	data := make([]byte, info.Bytes)
+	if err := f.ReadInto(name, data); err != nil {
+		return err
+	}
+	return safetensors.ToFloat32(dst, data, info.DType)
+}

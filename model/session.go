@@ -1,0 +1,253 @@
+package model
+
+import (
+	"fmt"
+	"unsafe"
+
+	"align/datasets"
+	"align/internal/device"
+	"align/internal/exec"
+	"align/internal/graph"
+)
+
+// Session is a compiled decoder on a device, bound to a model's weights and an
+// adapter's flat buffers. Runs allocate nothing.
+type Session struct {
+	decoder *Decoder
+	program *exec.Program
+	backend device.Backend
+	memory  device.Memory
+	inputs  map[*graph.Node]device.View
+	seeds   device.View
+	lossOne device.View
+	grads   graph.Nodes
+}
+
+// Compile turns the graph into a session. loss is a vector of one element to
+// differentiate by the adapter, or nil; outputs are further nodes to read
+// after a run. Gradients add to the adapter's Grad buffer.
+func (d *Decoder) Compile(m *Model, loss *graph.Node, outputs ...*graph.Node) (*Session, error) {
+	spec := exec.Spec{Builder: d.Builder, Outputs: outputs, External: map[*graph.Node]exec.Access{}}
+	s := &Session{decoder: d, backend: m.backend, inputs: map[*graph.Node]device.View{}}
+	var seeds graph.Nodes
+	if loss != nil {
+		spec.Outputs = append(spec.Outputs, loss)
+		if len(d.factors) > 0 && d.options.Train {
+			s.grads, seeds = d.Gradients(graph.Nodes{loss}, d.factors)
+			for _, g := range s.grads {
+				spec.External[g] = exec.Accumulate
+			}
+		}
+	}
+	plan, err := exec.Compile(spec)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.bind(m, plan, seeds)
+}
+
+// bind gives the program its memory: the arena, then the small input vectors.
+func (s *Session) bind(m *Model, plan *exec.Plan, seeds graph.Nodes) (err error) {
+	d := s.decoder
+	inputs := s.inputNodes(seeds)
+	size := plan.ArenaBytes()
+	for _, n := range inputs {
+		size += padded(d.Info(n).Bytes())
+	}
+	size += padded(int64(8 * max(len(d.seeds), 1)))
+	if s.memory, err = s.backend.Alloc(size); err != nil {
+		return err
+	}
+	if s.program, err = plan.Bind(s.backend, device.Memory{Addr: s.memory.Addr, Bytes: plan.ArenaBytes()}); err != nil {
+		return err
+	}
+	offset := plan.ArenaBytes()
+	for _, n := range inputs {
+		info := d.Info(n)
+		v := s.memory.At(offset, info.Type, info.Rows.Max, info.Width())
+		s.inputs[n] = v
+		s.program.SetNode(n, v)
+		offset += padded(info.Bytes())
+	}
+	s.seeds = s.memory.At(offset, device.I32, max(len(d.seeds), 1), 2)
+	s.bindWeights(m)
+	s.bindAdapter(d.options.Adapter)
+	for _, n := range seeds {
+		if err := s.SetFloat64s(n, []float64{1}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func padded(n int64) int64 { return (n + 255) / 256 * 256 }
+
+// inputNodes are the inputs that this session owns: everything that is neither
+// a weight nor a factor nor a layer's seed.
+func (s *Session) inputNodes(seeds graph.Nodes) graph.Nodes {
+	d := s.decoder
+	others := map[*graph.Node]bool{}
+	for _, n := range d.weights {
+		others[n] = true
+	}
+	for _, n := range append(append(graph.Nodes{}, d.factors...), d.seeds...) {
+		others[n] = true
+	}
+	var nodes graph.Nodes
+	for _, n := range d.Builder.Inputs() {
+		if !others[n] {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+func (s *Session) bindWeights(m *Model) {
+	for name, n := range s.decoder.weights {
+		s.program.SetNode(n, m.weights[name])
+	}
+	for i, n := range s.decoder.seeds {
+		v := s.seeds.Row(i, 1)
+		v.Rows, v.Cols = 2, 1
+		s.program.SetNode(n, v)
+	}
+}
+
+// bindAdapter points the factors and their gradients into the flat buffers.
+func (s *Session) bindAdapter(a *Adapter) {
+	if a == nil {
+		return
+	}
+	for i, f := range a.Factors {
+		va, vb := f.views(a.Value)
+		s.program.SetNode(s.decoder.factors[2*i], va)
+		s.program.SetNode(s.decoder.factors[2*i+1], vb)
+		if s.grads != nil {
+			ga, gb := f.views(a.Grad)
+			s.program.SetNode(s.grads[2*i], ga)
+			s.program.SetNode(s.grads[2*i+1], gb)
+		}
+	}
+}
+
+// Capacity is the largest pack that Run takes.
+func (s *Session) Capacity() Capacity { return s.decoder.options.Capacity }
+
+// Bytes is the device memory that the session holds.
+func (s *Session) Bytes() int64 { return s.memory.Bytes }
+
+// Close gives the session's memory back.
+func (s *Session) Close() { s.backend.Free(s.memory) }
+
+// SizeOf is the capacity that a pack needs; pairs is the caller's.
+func SizeOf(p *datasets.Pack, pairs int) Capacity {
+	return Capacity{Tokens: len(p.IDs), Targets: len(p.Rows), Sequences: p.Sequences, Pairs: pairs}
+}
+
+// Load uploads a pack and sets the sizes of the next run.
+func (s *Session) Load(p *datasets.Pack, pairs int) error {
+	size := SizeOf(p, pairs)
+	if !s.Capacity().Holds(size) {
+		return fmt.Errorf("model: pack of %+v exceeds the capacity %+v", size, s.Capacity())
+	}
+	s.program.Resize(graph.Tokens, size.Tokens)
+	s.program.Resize(graph.Targets, size.Targets)
+	s.program.Resize(graph.Sequences, size.Sequences)
+	s.program.Resize(graph.Pairs, pairs)
+	d := s.decoder
+	for _, in := range []struct {
+		node   *graph.Node
+		values []int32
+	}{
+		{d.IDs, p.IDs}, {d.Position, p.Position}, {d.PrefixStart, p.PrefixStart}, {d.PrefixEnd, p.PrefixEnd},
+		{d.SegmentStart, p.SegmentStart}, {d.DropoutKey, p.DropoutKey},
+		{d.Rows, p.Rows}, {d.Targets, p.Targets}, {d.Sequence, p.Sequence},
+	} {
+		if err := s.SetInt32s(in.node, in.values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SetInt32s uploads an int32 input.
+func (s *Session) SetInt32s(n *graph.Node, values []int32) error {
+	return s.upload(n, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), 4*len(values)), len(values))
+}
+
+// SetFloat64s uploads a float64 input.
+func (s *Session) SetFloat64s(n *graph.Node, values []float64) error {
+	return s.upload(n, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), 8*len(values)), len(values))
+}
+
+func (s *Session) upload(n *graph.Node, data []byte, rows int) error {
+	v, ok := s.inputs[n]
+	if !ok {
+		return fmt.Errorf("model: %v is not an input of the session", n)
+	}
+	if rows > v.Rows {
+		return fmt.Errorf("model: %d values for input %v of %d", rows, n, v.Rows)
+	}
+	v.Rows = rows
+	return s.backend.Upload(v, data)
+}
+
+// SetDropoutSeed gives every layer its own seed for the next runs, drawn from
+// the run's seed and the step.
+func (s *Session) SetDropoutSeed(seed uint64, step int) error {
+	if len(s.decoder.seeds) == 0 {
+		return nil
+	}
+	pairs := make([]int32, 2*len(s.decoder.seeds))
+	for i := range s.decoder.seeds {
+		x := mix(seed ^ mix(uint64(step)<<20|uint64(i)))
+		pairs[2*i], pairs[2*i+1] = int32(uint32(x)), int32(uint32(x>>32))
+	}
+	return s.backend.Upload(s.seeds, unsafe.Slice((*byte)(unsafe.Pointer(&pairs[0])), 4*len(pairs)))
+}
+
+// mix is the finaliser of SplitMix64 (https://doi.org/10.1145/2714064.2660195).
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// Run runs the program on what is loaded.
+func (s *Session) Run() error { return s.program.Run() }
+
+// Float64s reads an output into dst, which is grown as needed; values of the
+// activation type are widened.
+func (s *Session) Float64s(dst []float64, n *graph.Node) ([]float64, error) {
+	v, ok := s.program.Value(n)
+	if !ok {
+		return nil, fmt.Errorf("model: %v is not an output of the session", n)
+	}
+	return ReadFloats(s.backend, dst, v)
+}
+
+// ReadFloats downloads a view of F32 or F64 elements as float64.
+func ReadFloats(b device.Backend, dst []float64, v device.View) ([]float64, error) {
+	n := v.Len()
+	if cap(dst) < n {
+		dst = make([]float64, n)
+	}
+	dst = dst[:n]
+	if n == 0 {
+		return dst, nil
+	}
+	raw := unsafe.Slice((*byte)(unsafe.Pointer(&dst[0])), n*v.Type.Size())
+	if err := b.Download(raw, v); err != nil {
+		return nil, err
+	}
+	if v.Type == device.F32 {
+		// Widened in place from the end, so that nothing is read after it is
+		// overwritten.
+		narrow := unsafe.Slice((*float32)(unsafe.Pointer(&dst[0])), n)
+		for i := n - 1; i >= 0; i-- {
+			dst[i] = float64(narrow[i])
+		}
+	}
+	return dst, nil
+}
