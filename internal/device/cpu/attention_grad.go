@@ -12,11 +12,11 @@ import "align/internal/device"
 type attentionGrad[E float] struct {
 	attend[E]
 	lse, o, dOut []E
-	dq, dk, dv []E
-	delta      []E // [T,H]
-	deltas     rowJob
-	queries    queryGrad[E]
-	keys       keyGrad[E]
+	dq, dk, dv   []E
+	delta        []E // [T,H]
+	deltas       rowJob
+	queries      queryGrad[E]
+	keys         keyGrad[E]
 }
 
 func bindAttentionGrad[E float](b *Backend) func(string, device.Attention) (device.Kernel, error) {

@@ -98,6 +98,8 @@ func kernelTable[E float](b *Backend) map[string]binder {
 		"rope":             withAttribute(bindRope[E](b)),
 		"attention":        withAttribute(bindAttention[E](b)),
 		"attention_grad":   withAttribute(bindAttentionGrad[E](b)),
+		"cache_write":      plain(func(k string) device.Kernel { return b.overRows(&cacheWrite[E]{kernel: k}) }),
+		"attention_cached": withAttribute(bindAttentionCached[E](b)),
 		"swiglu":           plain(func(k string) device.Kernel { return b.overRows(&swiGLU[E]{kernel: k}) }),
 		"swiglu_grad":      plain(func(k string) device.Kernel { return b.overRows(&swiGLUGrad[E]{kernel: k}) }),
 		"add":              plain(func(k string) device.Kernel { return newAdd(b, k) }),

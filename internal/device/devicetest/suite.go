@@ -1,0 +1,151 @@
+package devicetest
+
+import (
+	"bytes"
+	"testing"
+
+	"align/internal/device"
+)
+
+// Opener starts a backend for activations of one type and registers its end
+// with t.
+type Opener func(t *testing.T, activations device.Type) device.Backend
+
+// Run holds a backend to the contract: every kernel with both activation
+// types, in place and accumulating where the contract allows it, with outputs
+// that are not wanted, and with rows cut out of a larger call.
+func Run(t *testing.T, open Opener) {
+	for _, act := range []device.Type{device.F32, device.F64} {
+		t.Run(act.String(), func(t *testing.T) {
+			b := open(t, act)
+			trials := trialsOf(act)
+			for i := range trials {
+				r := &trials[i]
+				t.Run(r.name, func(t *testing.T) { r.check(t, b, act) })
+			}
+			t.Run("memory", func(t *testing.T) { checkMemory(t, b) })
+			t.Run("refusals", func(t *testing.T) { checkRefusals(t, b) })
+			t.Run("dropout/draws", func(t *testing.T) { checkDropout(t, b, act) })
+			t.Run("packs", func(t *testing.T) { checkPacks(t, b, act) })
+		})
+	}
+}
+
+// Same runs every kernel on two backends of one kind and demands equal bits:
+// for thread counts and for restarts.
+func Same(t *testing.T, act device.Type, a, b device.Backend) {
+	trials := trialsOf(act)
+	for i := range trials {
+		r := &trials[i]
+		x, y := r.run(t, a, options{skip: -1}), r.run(t, b, options{skip: -1})
+		for j := range x {
+			if !bytes.Equal(x[j], y[j]) {
+				t.Errorf("%s: output %d differs", r.name, j)
+			}
+		}
+	}
+}
+
+// Calls prepares every kernel on the backend and hands each, with the views of
+// one call, to use: for allocation counts and benchmarks.
+func Calls(t *testing.T, b device.Backend, act device.Type, use func(name string, k device.Kernel, c *device.Call)) {
+	trials := trialsOf(act)
+	for i := range trials {
+		r := &trials[i]
+		kernel, err := b.Bind(r.kernel, r.attr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := &device.Call{}
+		for j, x := range r.in {
+			v := upload(t, b, x)
+			if j == r.placed {
+				v = place(t, b, x)
+			}
+			call.In = append(call.In, v)
+		}
+		for _, x := range r.out {
+			call.Out = append(call.Out, upload(t, b, newTensor(x.typ, x.rows, x.cols, make([]float64, x.rows*x.cols))))
+		}
+		use(r.name, kernel, call)
+	}
+}
+
+func upload(t *testing.T, b device.Backend, x tensor) device.View {
+	t.Helper()
+	mem, err := b.Alloc(int64(len(x.raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := mem.At(0, x.typ, x.rows, x.cols)
+	if err := b.Upload(v, x.raw); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func (r *trial) check(t *testing.T, b device.Backend, act device.Type) {
+	want := r.want()
+	plain := r.run(t, b, options{skip: -1})
+	r.compare(t, plain, want, "")
+	if r.accumulate {
+		r.checkAccumulate(t, b, act, want)
+	}
+	for _, pair := range r.aliases {
+		r.equalBits(t, plain, r.run(t, b, options{skip: -1, alias: &pair}), -1, "in place")
+	}
+	for i := range r.out {
+		if r.optional {
+			r.equalBits(t, plain, r.run(t, b, options{skip: i}), i, "with an output unwanted")
+		}
+	}
+	if r.byRows != nil {
+		r.checkRows(t, b, plain)
+	}
+}
+
+// equalBits demands equal bits in all outputs but one.
+func (r *trial) equalBits(t *testing.T, want, got [][]byte, but int, what string) {
+	t.Helper()
+	for i := range want {
+		if i != but && !bytes.Equal(want[i], got[i]) {
+			t.Errorf("%s: output %d differs %s", r.name, i, what)
+		}
+	}
+}
+
+func (r *trial) checkAccumulate(t *testing.T, b device.Backend, act device.Type, want [][]float64) {
+	t.Helper()
+	before := newGen(act).a(r.out[0].rows, r.out[0].cols)
+	sum := make([]float64, len(want[0]))
+	for i := range sum {
+		sum[i] = before.f[i] + want[0][i]
+	}
+	got := r.run(t, b, options{skip: -1, before: []tensor{before}})
+	r.compare(t, got, [][]float64{sum}, " (accumulate)")
+}
+
+// checkRows runs the kernel on some of the rows alone: their bits must be
+// those of the larger call.
+func (r *trial) checkRows(t *testing.T, b device.Backend, plain [][]byte) {
+	t.Helper()
+	rows := r.out[0].rows
+	for _, part := range [][2]int{{0, 1}, {1, rows}, {rows / 3, rows/3 + rows/2}, {rows - 1, rows}} {
+		lo, hi := max(0, part[0]), min(rows, part[1])
+		if lo >= hi {
+			continue
+		}
+		cut := *r
+		cut.in, cut.out = append([]tensor(nil), r.in...), nil
+		for _, i := range r.byRows {
+			cut.in[i] = r.in[i].cut(lo, hi)
+		}
+		want := make([][]byte, len(plain))
+		for i, x := range r.out {
+			width := x.cols * x.typ.Size()
+			want[i] = plain[i][lo*width : hi*width]
+			cut.out = append(cut.out, empty(x.typ, hi-lo, x.cols))
+		}
+		r.equalBits(t, want, cut.run(t, b, options{skip: -1}), -1, "when its rows stand alone")
+	}
+}

@@ -1,0 +1,210 @@
+package devicetest
+
+import (
+	"bytes"
+	"math"
+	"testing"
+
+	"align/internal/device"
+)
+
+// trial is one use of a kernel and what must come of it.
+type trial struct {
+	name       string
+	kernel     string
+	attr       any
+	in, out    []tensor
+	placed     int  // the input that is a frozen weight; -1: none
+	same       int  // an input that is the same view as input 0; 0: none
+	accumulate bool // the kernel's contract knows Accumulate
+	optional   bool // each output may be unwanted
+	byRows     []int
+	before     []tensor // values of outputs that the kernel reads
+	unchecked  bool     // the values are the backend's own choice
+	// aliases lists outputs that may overwrite an input.
+	aliases [][2]int
+	// readsOutput: the kernel reads output 0, so the trial passes input 0 there.
+	readsOutput bool
+	// want is the oracle: the outputs' values; nil where anything goes.
+	want func() [][]float64
+}
+
+// options vary how a trial is run.
+type options struct {
+	before []tensor // values of the outputs before, and Accumulate
+	skip   int      // output that is not wanted; -1: none
+	alias  *[2]int
+}
+
+// guard is the number of bytes around every view; all bits set read as NaN.
+const guard = 256
+
+// layout places tensors in one reservation, guards between them.
+type layout struct {
+	offsets []int64
+	size    int64
+}
+
+func (l *layout) add(bytes int64) int {
+	l.size += guard
+	l.offsets = append(l.offsets, l.size)
+	l.size += (bytes + guard - 1) / guard * guard
+	return len(l.offsets) - 1
+}
+
+// run does the trial once and returns the outputs' bytes (nil if skipped).
+func (r *trial) run(t *testing.T, b device.Backend, o options) [][]byte {
+	t.Helper()
+	if r.readsOutput {
+		o.alias = &[2]int{0, 0}
+	}
+	kernel, err := b.Bind(r.kernel, r.attr)
+	if err != nil {
+		t.Fatalf("%s: bind: %v", r.name, err)
+	}
+	var l layout
+	for _, x := range r.in {
+		l.add(int64(len(x.raw)))
+	}
+	for _, x := range r.out {
+		l.add(int64(x.rows * x.cols * x.typ.Size()))
+	}
+	l.size += guard
+	mem, err := b.Alloc(l.size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Free(mem)
+	whole := mem.At(0, device.I32, int(l.size/4), 1)
+
+	host := bytes.Repeat([]byte{0xff}, int(l.size))
+	call := &device.Call{Accumulate: o.before != nil}
+	for i, x := range r.in {
+		copy(host[l.offsets[i]:], x.raw)
+		call.In = append(call.In, mem.At(l.offsets[i], x.typ, x.rows, x.cols))
+	}
+	for i, x := range r.out {
+		at := l.offsets[len(r.in)+i]
+		v := mem.At(at, x.typ, x.rows, x.cols)
+		if o.before != nil {
+			copy(host[at:], o.before[i].raw)
+		} else if r.before != nil {
+			copy(host[at:], r.before[i].raw)
+		}
+		if i == o.skip {
+			v.Addr = 0
+		}
+		call.Out = append(call.Out, v)
+	}
+	if r.same > 0 {
+		call.In[r.same] = call.In[0]
+	}
+	if o.alias != nil {
+		call.Out[o.alias[0]] = call.In[o.alias[1]]
+	}
+	if r.placed >= 0 {
+		v := place(t, b, r.in[r.placed])
+		defer b.Free(device.Memory{Addr: v.Addr})
+		call.In[r.placed] = v
+	}
+	if err := b.Upload(whole, host); err != nil {
+		t.Fatal(err)
+	}
+	if err := kernel(call); err != nil {
+		t.Fatalf("%s: %v", r.name, err)
+	}
+	if err := b.Sync(); err != nil {
+		t.Fatalf("%s: sync: %v", r.name, err)
+	}
+	after := make([]byte, len(host))
+	if err := b.Download(after, whole); err != nil {
+		t.Fatal(err)
+	}
+	return r.collect(t, &l, host, after, o)
+}
+
+// collect takes the outputs out of the reservation and checks that nothing
+// else in it changed.
+func (r *trial) collect(t *testing.T, l *layout, before, after []byte, o options) [][]byte {
+	t.Helper()
+	outputs := make([][]byte, len(r.out))
+	for i, x := range r.out {
+		if i == o.skip {
+			continue
+		}
+		at := l.offsets[len(r.in)+i]
+		if o.alias != nil && o.alias[0] == i {
+			at = l.offsets[o.alias[1]]
+		}
+		size := int64(x.rows * x.cols * x.typ.Size())
+		outputs[i] = bytes.Clone(after[at : at+size])
+		copy(after[at:at+size], before[at:at+size])
+	}
+	if !bytes.Equal(before, after) {
+		t.Errorf("%s: wrote outside its outputs", r.name)
+	}
+	return outputs
+}
+
+func place(t *testing.T, b device.Backend, x tensor) device.View {
+	t.Helper()
+	width := x.cols * x.typ.Size()
+	v, err := b.Place(device.Weight{
+		Name: "weight", Type: x.typ, Rows: x.rows, Cols: x.cols,
+		Read: func(dst []byte, row, n int) error {
+			copy(dst, x.raw[row*width:(row+n)*width])
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// Tolerances, of the largest magnitude that an oracle's output has: some ten
+// roundings of the type, times the root of the longest sum in the suite (600).
+const (
+	tolerance32 = 2e-5
+	tolerance64 = 2e-13
+)
+
+// compare holds outputs to the oracle.
+func (r *trial) compare(t *testing.T, got [][]byte, want [][]float64, what string) {
+	t.Helper()
+	if r.unchecked {
+		return
+	}
+	for i, x := range r.out {
+		if got[i] == nil || want[i] == nil {
+			continue
+		}
+		tol := tolerance64
+		if x.typ == device.F32 || r.usesF32() {
+			tol = tolerance32
+		}
+		scale := 1.0
+		for _, w := range want[i] {
+			if !math.IsInf(w, 0) {
+				scale = max(scale, math.Abs(w))
+			}
+		}
+		for j, g := range decode(x.typ, got[i]) {
+			if w := want[i][j]; g != w && !(math.Abs(g-w) <= tol*scale) {
+				t.Errorf("%s%s: output %d[%d] is %v, want %v", r.name, what, i, j, g, w)
+				break
+			}
+		}
+	}
+}
+
+// usesF32 says whether a float64 result was computed from float32 values by
+// more than conversion.
+func (r *trial) usesF32() bool {
+	for _, x := range r.in {
+		if x.typ == device.F32 {
+			return true
+		}
+	}
+	return false
+}

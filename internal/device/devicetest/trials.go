@@ -1,0 +1,75 @@
+package devicetest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"align/internal/device"
+)
+
+// sizes are lengths around the borders of vector registers and tiles.
+var sizes = [...]int{0, 1, 2, 7, 8, 9, 13, 15, 16, 17, 31, 32, 33, 65}
+
+// size is the i-th size, round and round.
+func size(i int) int { return sizes[i%len(sizes)] }
+
+// trialsOf lists the trials of every kernel for one activation type; the same
+// list every time.
+func trialsOf(act device.Type) []trial {
+	g := newGen(act)
+	var list []trial
+	for _, part := range []func(*gen) []trial{
+		tableTrials, normTrials, linearTrials, matmulTrials, ropeTrials, attentionTrials, elementTrials,
+		headTrials, segmentTrials, vecTrials, optimiserTrials,
+	} {
+		list = append(list, part(g)...)
+	}
+	return list
+}
+
+// make fills in what most trials share.
+func makeTrial(kernel, name string, attr any, in, out []tensor, want func() [][]float64) trial {
+	return trial{name: kernel + "/" + name, kernel: kernel, attr: attr, in: in, out: out, placed: -1, want: want}
+}
+
+// tableTrials: embed, embed_dw, gather, scatter.
+func tableTrials(g *gen) []trial {
+	var list []trial
+	types := []device.Type{device.F32, device.BF16, device.F16, device.F64}
+	for i, n := range sizes {
+		v, c := size(i+5)+1, size(i*3+1)+1
+		w, ids := g.normal(types[i%4], v, c, 1), g.ints(n, 0, v)
+		r := makeTrial("embed", fmt.Sprintf("T%d,V%d,C%d,%s", n, v, c, w.typ), nil, []tensor{w, ids}, []tensor{empty(g.act, n, c)},
+			func() [][]float64 { return one(fill(n, c, func(t, j int) float64 { return w.at(ids.id(t), j) })) })
+		r.placed, r.byRows = 0, []int{1}
+		dy := g.a(n, c)
+		dw := makeTrial("embed_dw", fmt.Sprintf("T%d,V%d,C%d", n, v, c), nil, []tensor{dy, ids}, []tensor{empty(g.act, v, c)},
+			func() [][]float64 { return one(scatterOracle(dy, ids, v)) })
+		dw.accumulate = true
+		x := g.a(v, c)
+		gather := makeTrial("gather", fmt.Sprintf("N%d,T%d,C%d", n, v, c), nil, []tensor{x, ids}, []tensor{empty(g.act, n, c)},
+			func() [][]float64 { return one(fill(n, c, func(t, j int) float64 { return x.at(ids.id(t), j) })) })
+		gather.byRows = []int{1}
+		scatter := makeTrial("scatter", fmt.Sprintf("N%d,T%d,C%d", n, v, c), nil, []tensor{dy, ids, x}, []tensor{empty(g.act, v, c)},
+			func() [][]float64 { return one(scatterOracle(dy, ids, v)) })
+		list = append(list, r, dw, gather, scatter)
+	}
+	return list
+}
+
+func one(values []float64) [][]float64 { return [][]float64{values} }
+
+func scatterOracle(dy, ids tensor, rows int) []float64 {
+	m := zeros(rows, dy.cols)
+	for n := range dy.rows {
+		for j := range dy.cols {
+			m.add(ids.id(n), j, dy.at(n, j))
+		}
+	}
+	return m.f
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	return slices.Sorted(maps.Keys(m))
+}
