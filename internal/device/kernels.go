@@ -35,6 +35,15 @@ package device
 //	logprob_dx      dh[N,C]                                           in: h, W, targets, lse, dlp[N]         attr LogProb
 //	logprob_dw      dW[V,C]                         (Accumulate)      in: h, W, targets, lse, dlp            attr LogProb (dW Plain)
 //
+// Decoding keeps keys and values in pages of PageRows rows of a cache; a
+// sequence's pages are listed in order: first those of its prefix (a prompt that
+// several samples share), then its own. A row sees the whole prefix and its own
+// first own[t] positions, in the order of sums of the attention kernel, so that
+// a decoded token has the bits of the same token in a pack:
+//
+//	cache_write       cache[slot[t]] = x[t], other rows stay          in: x[T,K*D], slot I32[T]
+//	attention_cached  o[T,H*D]                                        in: q[T,H*D], keys[S,K*D], values[S,K*D], sequence I32[T], own I32[T], pages I32[B,P], prefix I32[B]   attr Attention
+//
 // Loss vectors are F64 in every program, so that sums over thousands of tokens
 // and the exactness of margins do not hang on the activation type:
 //
@@ -86,6 +95,10 @@ type Attention struct {
 	Heads, KVHeads, HeadDim int
 	Scale                   float64
 }
+
+// PageRows is the number of positions in one page of a key/value cache: the
+// tile of the attention kernels, so that sums are cut at the same places.
+const PageRows = 64
 
 // Dropout is the attribute of dropout. The draw of an element is a counter
 // based function of (seed, key of its row, Stream, column); Stream tells the
