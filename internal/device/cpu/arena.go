@@ -6,9 +6,6 @@ import (
 	"align/internal/device"
 )
 
-// alignment of every reservation in bytes, as device.Backend promises.
-const alignment = 256
-
 // maxReservation bounds one reservation: more is a wrong size, not a wish.
 const maxReservation = 1 << 46 // 64 TiB
 

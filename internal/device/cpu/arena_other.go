@@ -4,6 +4,9 @@ package cpu
 
 import "unsafe"
 
+// alignment of every reservation in bytes, as device.Backend promises.
+const alignment = 256
+
 // mapping is memory of the Go heap, kept alive by this value and without
 // pointers, so that the garbage collector does not scan it.
 type mapping struct {

@@ -45,3 +45,67 @@ func TestKernelsAllocateNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestBadIndicesAreErrors: indices come from data, so they must not pass.
+func TestBadIndicesAreErrors(t *testing.T) {
+	b := open(t, 1, device.F32)
+	view := func(typ device.Type, rows, cols int) device.View {
+		v := device.View{Rows: rows, Cols: cols, Type: typ}
+		mem, err := b.Alloc(v.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Addr = mem.Addr
+		return v
+	}
+	ids := view(device.I32, 3, 1)
+	mask := []device.View{ids, view(device.I32, 3, 1), view(device.I32, 3, 1)}
+	x, w := view(device.F32, 3, 4), view(device.BF16, 5, 4)
+	vector := func() device.View { return view(device.F32, 3, 1) }
+	heads := device.Attention{Heads: 1, KVHeads: 1, HeadDim: 4}
+	for _, c := range []struct {
+		kernel  string
+		attr    any
+		id      int32
+		out, in []device.View
+		want    string
+	}{
+		{"embed", nil, 5, []device.View{view(device.F32, 3, 4)}, []device.View{w, ids}, "cpu: embed: ids[1] is 5, want 0 to 4"},
+		{"embed_dw", nil, -1, []device.View{view(device.F32, 5, 4)}, []device.View{x, ids}, "cpu: embed_dw: ids[1] is -1, want 0 to 4"},
+		{"gather", nil, 3, []device.View{view(device.F32, 3, 4)}, []device.View{x, ids}, "cpu: gather: rows[1] is 3, want 0 to 2"},
+		{"logprob", device.LogProb{}, 5, []device.View{vector(), vector(), vector(), vector()}, []device.View{x, w, ids},
+			"cpu: logprob: targets[1] is 5, want less than 5"},
+		{"attention", heads, 7, []device.View{view(device.F32, 3, 4), vector()}, append([]device.View{x, x, x}, mask...),
+			"cpu: attention: row 1: prefix [7,0) and segment start 0 do not fit 3 rows"},
+	} {
+		device.Slice[int32](ids)[1] = c.id
+		k, err := b.Bind(c.kernel, c.attr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k(&device.Call{Out: c.out, In: c.in}); err == nil || err.Error() != c.want {
+			t.Errorf("%s: got error %v, want %q", c.kernel, err, c.want)
+		}
+	}
+}
+
+// TestOverlapIsAnError: a key that a row sees twice would count twice.
+func TestOverlapIsAnError(t *testing.T) {
+	k := checker{kernel: "attention"}
+	a := attend[float32]{tokens: 2, prefixStart: []int32{0, 0}, prefixEnd: []int32{0, 2}, start: []int32{0, 0}}
+	if a.divide(&k); k.err == nil {
+		t.Error("a prefix that overlaps its segment passed")
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, o := range []Options{{Threads: -1, Activations: device.F32}, {Activations: device.BF16}, {}} {
+		if b, err := New(o); err == nil {
+			b.Close()
+			t.Errorf("%+v: made a backend", o)
+		}
+	}
+	b := open(t, 0, device.F32)
+	b.Close()
+	b.Close() // twice does no harm
+}

@@ -92,7 +92,11 @@ func (k *checker) indices(name string, index []int32, lo, limit int) {
 	}
 	for i, x := range index {
 		if int(x) < lo || int(x) >= limit {
-			k.failf("%s[%d] is %d, want %d to %d", name, i, x, lo, limit-1)
+			if lo == math.MinInt32 {
+				k.failf("%s[%d] is %d, want less than %d", name, i, x, limit)
+			} else {
+				k.failf("%s[%d] is %d, want %d to %d", name, i, x, lo, limit-1)
+			}
 			return
 		}
 	}

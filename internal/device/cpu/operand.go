@@ -22,14 +22,7 @@ func newOperand[E float](v device.View, across bool) operand[E] {
 	return o
 }
 
-// vectors is how many there are, length the number of elements of one.
-func (o *operand[E]) vectors() int {
-	if o.across {
-		return o.view.Cols
-	}
-	return o.view.Rows
-}
-
+// length is the number of elements of one vector.
 func (o *operand[E]) length() int {
 	if o.across {
 		return o.view.Rows
@@ -78,20 +71,24 @@ func widen[E float](dst []E, v device.View, at int) {
 	v.Rows, v.Cols = len(dst), 1
 	switch v.Type {
 	case device.F32:
-		for i, x := range device.Slice[float32](v) {
-			dst[i] = E(x)
+		src := device.Slice[float32](v)[:len(dst)]
+		for i := range dst {
+			dst[i] = E(src[i])
 		}
 	case device.F64:
-		for i, x := range device.Slice[float64](v) {
-			dst[i] = E(x)
+		src := device.Slice[float64](v)[:len(dst)]
+		for i := range dst {
+			dst[i] = E(src[i])
 		}
 	case device.BF16:
-		for i, x := range device.Slice[uint16](v) {
-			dst[i] = E(math.Float32frombits(uint32(x) << 16))
+		src := device.Slice[uint16](v)[:len(dst)]
+		for i := range dst {
+			dst[i] = E(math.Float32frombits(uint32(src[i]) << 16))
 		}
 	case device.F16:
-		for i, x := range device.Slice[uint16](v) {
-			dst[i] = E(halfToFloat(x))
+		src := device.Slice[uint16](v)[:len(dst)]
+		for i := range dst {
+			dst[i] = E(halfToFloat(src[i]))
 		}
 	}
 }

@@ -26,7 +26,7 @@ func headTrials(g *gen) []trial {
 			targets.set(1, 2)
 			for _, row := range []int{2, 3, v - 1} {
 				for j := range c {
-					w.set(row*c+j, 8*h.at(1, j))
+					w.set(row*c+j, 8/math.Sqrt(float64(c))*h.at(1, j))
 				}
 			}
 		}

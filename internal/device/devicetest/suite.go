@@ -26,6 +26,7 @@ func Run(t *testing.T, open Opener) {
 			t.Run("memory", func(t *testing.T) { checkMemory(t, b) })
 			t.Run("refusals", func(t *testing.T) { checkRefusals(t, b) })
 			t.Run("dropout/draws", func(t *testing.T) { checkDropout(t, b, act) })
+			t.Run("cache", func(t *testing.T) { checkCache(t, b, act) })
 			t.Run("packs", func(t *testing.T) { checkPacks(t, b, act) })
 		})
 	}

@@ -2,6 +2,7 @@ package devicetest
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"testing"
 
@@ -62,7 +63,35 @@ func (r *trial) run(t *testing.T, b device.Backend, o options) [][]byte {
 	if err != nil {
 		t.Fatalf("%s: bind: %v", r.name, err)
 	}
-	var l layout
+	l := r.layout()
+	mem, err := b.Alloc(l.size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Free(mem)
+	call, host := r.call(mem, l, o)
+	if r.placed >= 0 {
+		v := place(t, b, r.in[r.placed])
+		defer b.Free(device.Memory{Addr: v.Addr})
+		call.In[r.placed] = v
+	}
+	whole := mem.At(0, device.I32, int(l.size/4), 1)
+	if err := b.Upload(whole, host); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(kernel(call), b.Sync()); err != nil {
+		t.Fatalf("%s: %v", r.name, err)
+	}
+	after := make([]byte, len(host))
+	if err := b.Download(after, whole); err != nil {
+		t.Fatal(err)
+	}
+	return r.collect(t, l, host, after, o)
+}
+
+// layout finds a place for all inputs, then all outputs.
+func (r *trial) layout() *layout {
+	l := &layout{}
 	for _, x := range r.in {
 		l.add(int64(len(x.raw)))
 	}
@@ -70,57 +99,38 @@ func (r *trial) run(t *testing.T, b device.Backend, o options) [][]byte {
 		l.add(int64(x.rows * x.cols * x.typ.Size()))
 	}
 	l.size += guard
-	mem, err := b.Alloc(l.size)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Free(mem)
-	whole := mem.At(0, device.I32, int(l.size/4), 1)
+	return l
+}
 
+// call is the kernel's arguments in mem, and the bytes that mem must hold.
+func (r *trial) call(mem device.Memory, l *layout, o options) (*device.Call, []byte) {
 	host := bytes.Repeat([]byte{0xff}, int(l.size))
-	call := &device.Call{Accumulate: o.before != nil}
+	c := &device.Call{Accumulate: o.before != nil}
 	for i, x := range r.in {
 		copy(host[l.offsets[i]:], x.raw)
-		call.In = append(call.In, mem.At(l.offsets[i], x.typ, x.rows, x.cols))
+		c.In = append(c.In, mem.At(l.offsets[i], x.typ, x.rows, x.cols))
+	}
+	before := r.before
+	if o.before != nil {
+		before = o.before
 	}
 	for i, x := range r.out {
 		at := l.offsets[len(r.in)+i]
-		v := mem.At(at, x.typ, x.rows, x.cols)
-		if o.before != nil {
-			copy(host[at:], o.before[i].raw)
-		} else if r.before != nil {
-			copy(host[at:], r.before[i].raw)
+		if before != nil {
+			copy(host[at:], before[i].raw)
 		}
-		if i == o.skip {
-			v.Addr = 0
-		}
-		call.Out = append(call.Out, v)
+		c.Out = append(c.Out, mem.At(at, x.typ, x.rows, x.cols))
+	}
+	if o.skip >= 0 {
+		c.Out[o.skip].Addr = 0
 	}
 	if r.same > 0 {
-		call.In[r.same] = call.In[0]
+		c.In[r.same] = c.In[0]
 	}
 	if o.alias != nil {
-		call.Out[o.alias[0]] = call.In[o.alias[1]]
+		c.Out[o.alias[0]] = c.In[o.alias[1]]
 	}
-	if r.placed >= 0 {
-		v := place(t, b, r.in[r.placed])
-		defer b.Free(device.Memory{Addr: v.Addr})
-		call.In[r.placed] = v
-	}
-	if err := b.Upload(whole, host); err != nil {
-		t.Fatal(err)
-	}
-	if err := kernel(call); err != nil {
-		t.Fatalf("%s: %v", r.name, err)
-	}
-	if err := b.Sync(); err != nil {
-		t.Fatalf("%s: sync: %v", r.name, err)
-	}
-	after := make([]byte, len(host))
-	if err := b.Download(after, whole); err != nil {
-		t.Fatal(err)
-	}
-	return r.collect(t, &l, host, after, o)
+	return c, host
 }
 
 // collect takes the outputs out of the reservation and checks that nothing

@@ -20,7 +20,7 @@ func trialsOf(act device.Type) []trial {
 	g := newGen(act)
 	var list []trial
 	for _, part := range []func(*gen) []trial{
-		tableTrials, normTrials, linearTrials, matmulTrials, ropeTrials, attentionTrials, elementTrials,
+		tableTrials, normTrials, linearTrials, matmulTrials, ropeTrials, attentionTrials, cacheTrials, elementTrials,
 		headTrials, segmentTrials, vecTrials, optimiserTrials,
 	} {
 		list = append(list, part(g)...)
@@ -28,7 +28,7 @@ func trialsOf(act device.Type) []trial {
 	return list
 }
 
-// make fills in what most trials share.
+// makeTrial fills in what most trials share.
 func makeTrial(kernel, name string, attr any, in, out []tensor, want func() [][]float64) trial {
 	return trial{name: kernel + "/" + name, kernel: kernel, attr: attr, in: in, out: out, placed: -1, want: want}
 }
