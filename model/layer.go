@@ -17,8 +17,10 @@ type layerKind struct {
 	// fromBelow: something below the layer is trained, so that its input needs
 	// a gradient.
 	fromBelow bool
-	dropout   float64
-	factors   []kindFactor
+	// cached: attention reads a key/value cache, not the pack's masks.
+	cached  bool
+	dropout float64
+	factors []kindFactor
 }
 
 type kindFactor struct {
@@ -79,11 +81,11 @@ const (
 // layerParams lists the inputs of a layer of the kind, in the order in which
 // the layer's op takes them.
 func (c Config) layerParams(k layerKind, tokens graph.Dim, act device.Type, train bool) []param {
-	list := []param{
-		{inTable, graph.Matrix(act, tokens, c.HeadDim)},
-		{inPrefixStart, graph.Vector(device.I32, tokens)},
-		{inPrefixEnd, graph.Vector(device.I32, tokens)},
-		{inSegmentStart, graph.Vector(device.I32, tokens)},
+	list := []param{{inTable, graph.Matrix(act, tokens, c.HeadDim)}}
+	if !k.cached {
+		for _, name := range []string{inPrefixStart, inPrefixEnd, inSegmentStart} {
+			list = append(list, param{name, graph.Vector(device.I32, tokens)})
+		}
 	}
 	if k.dropout > 0 {
 		list = append(list, param{inDropoutKey, graph.Vector(device.I32, tokens)}, param{inSeed, graph.Vector(device.I32, graph.Size(2))})
@@ -115,7 +117,16 @@ type layerNodes map[string]*graph.Node
 //	x = x + o_proj(attention(rope(q_proj h), rope(k_proj h), v_proj h)),  h = norm(x)
 //	x = x + down_proj(silu(gate_proj h) * up_proj h),                     h = norm(x)
 func (c Config) layer(b *graph.Builder, k layerKind, x *graph.Node, in layerNodes) *graph.Node {
-	l := layerBuilder{Builder: b, config: c, kind: k, in: in}
+	return c.layerWith(b, k, x, in, func(q, k, v *graph.Node) *graph.Node {
+		mask := graph.Mask{PrefixStart: in[inPrefixStart], PrefixEnd: in[inPrefixEnd], SegmentStart: in[inSegmentStart]}
+		return b.Attention(q, k, v, mask, c.attentionAttr())
+	})
+}
+
+// layerWith is layer with attention over rotated q, k and v as given: over the
+// pack itself, or over a cache.
+func (c Config) layerWith(b *graph.Builder, k layerKind, x *graph.Node, in layerNodes, attend func(q, k, v *graph.Node) *graph.Node) *graph.Node {
+	l := layerBuilder{Builder: b, config: c, kind: k, in: in, attend: attend}
 	x = b.Residual(x, l.attention(b.RMSNorm(x, in["input_layernorm.weight"], c.RMSNormEps)))
 	return b.Residual(x, l.mlp(b.RMSNorm(x, in["post_attention_layernorm.weight"], c.RMSNormEps)))
 }
@@ -125,6 +136,7 @@ type layerBuilder struct {
 	config Config
 	kind   layerKind
 	in     layerNodes
+	attend func(q, k, v *graph.Node) *graph.Node
 }
 
 func (l layerBuilder) attention(h *graph.Node) *graph.Node {
@@ -134,9 +146,7 @@ func (l layerBuilder) attention(h *graph.Node) *graph.Node {
 		q = l.RMSNorm(q, l.in["self_attn.q_norm.weight"], c.RMSNormEps)
 		k = l.RMSNorm(k, l.in["self_attn.k_norm.weight"], c.RMSNormEps)
 	}
-	mask := graph.Mask{PrefixStart: l.in[inPrefixStart], PrefixEnd: l.in[inPrefixEnd], SegmentStart: l.in[inSegmentStart]}
-	o := l.Attention(l.Rope(q, l.in[inTable]), l.Rope(k, l.in[inTable]), v, mask, c.attentionAttr())
-	return l.linear(o, "o_proj")
+	return l.linear(l.attend(l.Rope(q, l.in[inTable]), l.Rope(k, l.in[inTable]), v), "o_proj")
 }
 
 func (l layerBuilder) mlp(h *graph.Node) *graph.Node {

@@ -172,7 +172,7 @@ func (s *Session) Load(p *datasets.Pack, pairs int) error {
 
 // SetInt32s uploads an int32 input.
 func (s *Session) SetInt32s(n *graph.Node, values []int32) error {
-	return s.upload(n, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), 4*len(values)), len(values))
+	return s.upload(n, int32Bytes(values), len(values))
 }
 
 // SetFloat64s uploads a float64 input.
@@ -203,7 +203,7 @@ func (s *Session) SetDropoutSeed(seed uint64, step int) error {
 		x := mix(seed ^ mix(uint64(step)<<20|uint64(i)))
 		pairs[2*i], pairs[2*i+1] = int32(uint32(x)), int32(uint32(x>>32))
 	}
-	return s.backend.Upload(s.seeds, unsafe.Slice((*byte)(unsafe.Pointer(&pairs[0])), 4*len(pairs)))
+	return s.backend.Upload(s.seeds, int32Bytes(pairs))
 }
 
 // mix is the finaliser of SplitMix64 (https://doi.org/10.1145/2714064.2660195).
@@ -225,29 +225,4 @@ func (s *Session) Float64s(dst []float64, n *graph.Node) ([]float64, error) {
 		return nil, fmt.Errorf("model: %v is not an output of the session", n)
 	}
 	return ReadFloats(s.backend, dst, v)
-}
-
-// ReadFloats downloads a view of F32 or F64 elements as float64.
-func ReadFloats(b device.Backend, dst []float64, v device.View) ([]float64, error) {
-	n := v.Len()
-	if cap(dst) < n {
-		dst = make([]float64, n)
-	}
-	dst = dst[:n]
-	if n == 0 {
-		return dst, nil
-	}
-	raw := unsafe.Slice((*byte)(unsafe.Pointer(&dst[0])), n*v.Type.Size())
-	if err := b.Download(raw, v); err != nil {
-		return nil, err
-	}
-	if v.Type == device.F32 {
-		// Widened in place from the end, so that nothing is read after it is
-		// overwritten.
-		narrow := unsafe.Slice((*float32)(unsafe.Pointer(&dst[0])), n)
-		for i := n - 1; i >= 0; i-- {
-			dst[i] = float64(narrow[i])
-		}
-	}
-	return dst, nil
 }

@@ -1,0 +1,183 @@
+package model
+
+import (
+	"fmt"
+
+	"align/internal/device"
+	"align/internal/exec"
+	"align/internal/graph"
+)
+
+// CacheOptions size a decoding session: Rows tokens at most in one run,
+// Sequences at once, PagesPerSequence in a sequence's table (prefix included)
+// and Pages of device.PageRows positions in all.
+type CacheOptions struct {
+	Rows, Sequences, PagesPerSequence, Pages int
+	Adapter                                  *Adapter
+}
+
+// Decoding is the decoder over a paged key/value cache: the layers of layer.go
+// with attention over the cache instead of the pack. One run takes any mix of
+// prompts and single tokens of several sequences. It knows pages, not
+// sequences: who holds which page is the caller's business.
+type Decoding struct {
+	*Session
+	options  CacheOptions
+	logits   *graph.Node
+	slot     *graph.Node
+	pages    graph.Pages
+	keys     graph.Nodes // the cache after this run's rows are written, per layer
+	values   graph.Nodes
+	cacheMem device.Memory
+}
+
+// CacheBytes is the size of the cache of one page over all layers.
+func (c Config) CacheBytes(act device.Type) int64 {
+	return int64(c.NumLayers) * 2 * device.PageRows * int64(c.NumKVHeads*c.HeadDim) * int64(act.Size())
+}
+
+// NewDecoding builds, compiles and binds a decoding session.
+func NewDecoding(m *Model, o CacheOptions) (*Decoding, error) {
+	if o.Rows < 1 || o.Sequences < 1 || o.PagesPerSequence < 1 || o.Pages < 1 {
+		return nil, fmt.Errorf("model: decoding wants positive sizes, got %d rows, %d sequences, %d pages of %d", o.Rows, o.Sequences, o.PagesPerSequence, o.Pages)
+	}
+	d := &Decoder{
+		Builder: graph.New(graph.Options{Activations: m.act}), config: m.Config, act: m.act, weights: map[string]*graph.Node{},
+		options: DecoderOptions{Capacity: Capacity{Tokens: o.Rows, Targets: o.Rows, Sequences: o.Sequences}, Adapter: o.Adapter},
+	}
+	c := &Decoding{options: o}
+	c.inputs(d)
+	x := d.Embed(d.weights[embedName], d.IDs)
+	table := d.RopeTable(d.Position, d.config.InvFreq())
+	for layer := range d.config.NumLayers {
+		x = c.layer(d, layer, x, table)
+	}
+	d.Hidden = d.RMSNorm(d.Gather(x, d.Rows), d.weights[normName], d.config.RMSNormEps)
+	d.Head = d.weights[headName]
+	if d.config.TieWordEmbeddings {
+		d.Head = d.weights[embedName]
+	}
+	c.logits = d.Linear(d.Hidden, d.Head, nil)
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	return c, c.compile(m, d)
+}
+
+func (c *Decoding) inputs(d *Decoder) {
+	d.IDs = d.Vector("ids", device.I32, graph.Tokens)
+	d.Position = d.Vector("position", device.I32, graph.Tokens)
+	d.Rows = d.Vector("rows", device.I32, graph.Targets)
+	c.slot = d.Vector("slot", device.I32, graph.Tokens)
+	c.pages = graph.Pages{
+		Sequence: d.Vector("sequence", device.I32, graph.Tokens),
+		Own:      d.Vector("own", device.I32, graph.Tokens),
+		Table:    d.Input("pages", graph.Matrix(device.I32, graph.Size(c.options.Sequences), c.options.PagesPerSequence)),
+		Prefix:   d.Input("prefix", graph.Vector(device.I32, graph.Size(c.options.Sequences))),
+	}
+	for _, w := range d.config.weights() {
+		d.weights[w.name] = d.Input(w.name, w.info(d.act))
+	}
+}
+
+func (c *Decoding) layer(d *Decoder, layer int, x, table *graph.Node) *graph.Node {
+	k := kindOf(c.options.Adapter, layer, false)
+	k.cached = true
+	in := d.layerInputs(layer, d.config.layerParams(k, d.dim(graph.Tokens), d.act, false), table)
+	return d.config.layerWith(d.Builder, k, x, in, func(q, k, v *graph.Node) *graph.Node {
+		rows := c.options.Pages * device.PageRows
+		keys, values := d.CacheWrite(k, c.slot, rows), d.CacheWrite(v, c.slot, rows)
+		c.keys, c.values = append(c.keys, keys), append(c.values, values)
+		return d.AttentionCached(q, keys, values, c.pages, d.config.attentionAttr())
+	})
+}
+
+func (c *Decoding) compile(m *Model, d *Decoder) error {
+	spec := exec.Spec{Builder: d.Builder, Outputs: graph.Nodes{c.logits}, External: map[*graph.Node]exec.Access{}}
+	for i := range c.keys {
+		spec.External[c.keys[i]], spec.External[c.values[i]] = exec.Overwrite, exec.Overwrite
+	}
+	plan, err := exec.Compile(spec)
+	if err != nil {
+		return err
+	}
+	c.Session = &Session{decoder: d, backend: m.backend, inputs: map[*graph.Node]device.View{}}
+	if err := c.Session.bind(m, plan, nil); err != nil {
+		return err
+	}
+	if c.cacheMem, err = m.backend.Alloc(int64(c.options.Pages) * m.Config.CacheBytes(m.act)); err != nil {
+		return err
+	}
+	c.bindCache(m)
+	return nil
+}
+
+func (c *Decoding) bindCache(m *Model) {
+	rows, cols := c.options.Pages*device.PageRows, m.Config.NumKVHeads*m.Config.HeadDim
+	offset := int64(0)
+	for i := range c.keys {
+		for _, n := range []*graph.Node{c.keys[i], c.values[i]} {
+			v := c.cacheMem.At(offset, m.act, rows, cols)
+			c.program.SetNode(n, v)
+			offset += v.Bytes()
+		}
+	}
+}
+
+// Close gives the session's memory and its cache back.
+func (c *Decoding) Close() {
+	c.Session.Close()
+	c.backend.Free(c.cacheMem)
+}
+
+// DecodeBatch is what one run computes. Row t is token IDs[t] at Position[t] of
+// sequence Sequence[t]; its key and value go to cache row Slot[t] and it sees
+// Own[t] positions of its own, itself included. Pages [Sequences *
+// PagesPerSequence] and Prefix [Sequences] are the page tables. Logits are
+// computed at Rows.
+type DecodeBatch struct {
+	IDs, Position, Slot, Sequence, Own []int32
+	Pages, Prefix                      []int32
+	Rows                               []int32
+}
+
+// Decode runs a batch and returns the logits of its Rows, [len(Rows), V], in
+// dst's memory where that is large enough.
+func (c *Decoding) Decode(dst []float32, b *DecodeBatch) ([]float32, error) {
+	if len(b.IDs) > c.options.Rows || len(b.Rows) == 0 {
+		return nil, fmt.Errorf("model: decoding %d rows with %d outputs: want 1 to %d rows and an output", len(b.IDs), len(b.Rows), c.options.Rows)
+	}
+	c.program.Resize(graph.Tokens, len(b.IDs))
+	c.program.Resize(graph.Targets, len(b.Rows))
+	d := c.decoder
+	for _, in := range []struct {
+		node   *graph.Node
+		values []int32
+	}{
+		{d.IDs, b.IDs}, {d.Position, b.Position}, {c.slot, b.Slot}, {c.pages.Sequence, b.Sequence}, {c.pages.Own, b.Own},
+		{c.pages.Prefix, b.Prefix}, {d.Rows, b.Rows},
+	} {
+		if err := c.SetInt32s(in.node, in.values); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.setTable(b.Pages); err != nil {
+		return nil, err
+	}
+	if err := c.Run(); err != nil {
+		return nil, err
+	}
+	v, _ := c.program.Value(c.logits)
+	return readFloat32s(c.backend, dst, v)
+}
+
+func (c *Decoding) setTable(pages []int32) error {
+	v := c.Session.inputs[c.pages.Table]
+	if len(pages) != v.Len() {
+		return fmt.Errorf("model: page table has %d entries, want %d", len(pages), v.Len())
+	}
+	return c.backend.Upload(v, int32Bytes(pages))
+}
+
+// Options are the sizes of the session.
+func (c *Decoding) Options() CacheOptions { return c.options }
