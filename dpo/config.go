@@ -1,0 +1,65 @@
+package dpo
+
+import (
+	"errors"
+	"fmt"
+
+	"align/internal/train"
+)
+
+// Config is everything that a direct preference optimisation run is asked to do.
+type Config struct {
+	train.Settings `yaml:",inline"`
+	// Pairs is the file of preference pairs.
+	Pairs string `yaml:"pairs"`
+	// Beta is the strength of the pull towards the reference, β of
+	// https://arxiv.org/abs/2305.18290.
+	Beta float64 `yaml:"beta"`
+	// LabelSmoothing is the share of pairs assumed to be labelled the wrong
+	// way round (cDPO); 0 trusts all labels, 0.5 none.
+	LabelSmoothing float64 `yaml:"label_smoothing"`
+	// NLL weighs the chosen answer's negative log-likelihood per token, added
+	// to the loss (https://arxiv.org/abs/2407.21783, section 4.1.4: 0.2).
+	NLL float64 `yaml:"nll"`
+	// Ref is the reference: "init", the policy as loaded; "base", the model
+	// without any adapter; or the folder of an adapter, run or checkpoint.
+	Ref string `yaml:"ref"`
+	// Loss is the name of the preference loss.
+	Loss string `yaml:"loss"`
+}
+
+// DefaultConfig returns the defaults: those all methods share, with β of the
+// paper, no dropout as in TRL, and the learning rate and warm-up that the
+// alignment handbook and LLaMA-Factory agree on for LoRA.
+func DefaultConfig() Config {
+	s := train.DefaultSettings()
+	s.LearningRate = 5e-6
+	s.Warmup = 0.1
+	s.Dropout = 0
+	return Config{Settings: s, Beta: 0.1, Ref: "init", Loss: "sigmoid"}
+}
+
+// Validate returns all faults of the config at once. The comparisons are
+// written so that a NaN fails them.
+func (c Config) Validate() error {
+	errs := []error{c.Settings.Validate()}
+	if c.Pairs == "" {
+		errs = append(errs, errors.New("pairs is missing: the file of preference pairs"))
+	}
+	if !(c.Beta > 0) {
+		errs = append(errs, fmt.Errorf("beta must be positive, got %v", c.Beta))
+	}
+	if !(c.LabelSmoothing >= 0 && c.LabelSmoothing <= 0.5) {
+		errs = append(errs, fmt.Errorf("label_smoothing must lie in [0, 0.5], got %v", c.LabelSmoothing))
+	}
+	if !(c.NLL >= 0) {
+		errs = append(errs, fmt.Errorf("nll must not be negative, got %v", c.NLL))
+	}
+	if c.Ref == "" {
+		errs = append(errs, errors.New("ref is empty: init, base or the folder of an adapter"))
+	}
+	if c.Loss == "" {
+		errs = append(errs, errors.New("loss is empty: the name of a preference loss, as sigmoid"))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,41 @@
+package sft
+
+import (
+	"errors"
+	"fmt"
+
+	"align/internal/train"
+)
+
+// Config is everything that a supervised fine-tuning run is asked to do.
+type Config struct {
+	train.Settings `yaml:",inline"`
+	// Data is the file of examples.
+	Data string `yaml:"data"`
+	// LossMean says what the loss is the mean of: "token", all target tokens
+	// of a step alike, or "sequence", the examples alike whatever their length.
+	LossMean string `yaml:"loss_mean"`
+}
+
+// DefaultConfig returns the defaults: those all methods share, with the
+// learning rate, warm-up and dropout that TRL, LLaMA-Factory and the
+// alignment handbook agree on for LoRA.
+func DefaultConfig() Config {
+	s := train.DefaultSettings()
+	s.LearningRate = 2e-4
+	s.Warmup = 0.03
+	s.Dropout = 0.05
+	return Config{Settings: s, LossMean: "token"}
+}
+
+// Validate returns all faults of the config at once.
+func (c Config) Validate() error {
+	errs := []error{c.Settings.Validate()}
+	if c.Data == "" {
+		errs = append(errs, errors.New("data is missing: the file of examples"))
+	}
+	if c.LossMean != "token" && c.LossMean != "sequence" {
+		errs = append(errs, fmt.Errorf("loss_mean must be one of token, sequence, got %q", c.LossMean))
+	}
+	return errors.Join(errs...)
+}
