@@ -1,0 +1,42 @@
+package train
+
+import "sync/atomic"
+
+// Request is what a run is asked to do after the step under way.
+type Request int32
+
+// Requests, from the weakest: a stronger one replaces a weaker.
+const (
+	// Continue asks for nothing.
+	Continue Request = iota
+	// SaveNow asks for a checkpoint; the run goes on (SIGUSR1).
+	SaveNow
+	// Interrupt asks for a checkpoint and the end (Ctrl-C).
+	Interrupt
+	// Terminate is Interrupt by SIGTERM.
+	Terminate
+)
+
+// Stop carries requests from a signal handler to the loop.
+type Stop struct{ request atomic.Int32 }
+
+// Ask makes a request.
+func (s *Stop) Ask(r Request) {
+	for {
+		old := s.request.Load()
+		if int32(r) <= old || s.request.CompareAndSwap(old, int32(r)) {
+			return
+		}
+	}
+}
+
+// take returns the request; a SaveNow is taken off, an end stays.
+func (s *Stop) take() Request {
+	if s == nil {
+		return Continue
+	}
+	if s.request.CompareAndSwap(int32(SaveNow), int32(Continue)) {
+		return SaveNow
+	}
+	return Request(s.request.Load())
+}
