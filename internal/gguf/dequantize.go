@@ -1,0 +1,93 @@
+package gguf
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// The products below stand in float32(...) so that no compiler joins them with
+// the addition after them: the results are the same bits on every machine.
+
+// Dequantize converts the blocks of src, of type F32, F16, BF16, Q8_0, Q4_0,
+// Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K, to dst. len(dst) must be a whole number
+// of blocks and src must hold exactly those. The values are bit-equal to those
+// of ggml's dequantize_row_* compiled without fused multiply-add.
+func Dequantize(t Type, dst []float32, src []byte) error {
+	block, err := t.blockDecoder()
+	if err != nil {
+		return err
+	}
+	if err := checkBlocks(t, len(dst), len(src)); err != nil {
+		return err
+	}
+	size, bytes := t.BlockSize(), t.BlockBytes()
+	if size == 1 {
+		block(dst, src)
+		return nil
+	}
+	for len(dst) > 0 {
+		block(dst[:size], src[:bytes])
+		dst, src = dst[size:], src[bytes:]
+	}
+	return nil
+}
+
+// blockDecoder returns the function that converts one block; for a plain
+// format, any number of elements.
+func (t Type) blockDecoder() (func(w []float32, b []byte), error) {
+	switch t {
+	case F32:
+		return decodeF32, nil
+	case F16:
+		return decodeF16, nil
+	case BF16:
+		return decodeBF16, nil
+	case Q8_0:
+		return decodeQ8_0, nil
+	case Q4_0:
+		return decodeQ4_0, nil
+	case Q4_1:
+		return decodeQ4_1, nil
+	case Q5_0:
+		return decodeQ5_0, nil
+	case Q5_1:
+		return decodeQ5_1, nil
+	case Q4_K:
+		return decodeQ4_K, nil
+	case Q5_K:
+		return decodeQ5_K, nil
+	case Q6_K:
+		return decodeQ6_K, nil
+	}
+	return nil, fmt.Errorf("gguf: %v cannot be converted to float32", t)
+}
+
+func decodeF32(w []float32, b []byte) {
+	for i := range w {
+		w[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+	}
+}
+
+func decodeF16(w []float32, b []byte) {
+	for i := range w {
+		w[i] = loadF16(b[2*i:])
+	}
+}
+
+func decodeBF16(w []float32, b []byte) {
+	for i := range w {
+		w[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16)
+	}
+}
+
+// checkBlocks compares a number of elements with the bytes of their blocks.
+func checkBlocks(t Type, elements, bytes int) error {
+	if elements%t.BlockSize() != 0 {
+		return fmt.Errorf("gguf: %d elements are not a multiple of the %d of a %v block", elements, t.BlockSize(), t)
+	}
+	if want := elements / t.BlockSize() * t.BlockBytes(); bytes != want {
+		return fmt.Errorf("gguf: %d elements of %v are %d bytes, got %d", elements, t, want, bytes)
+	}
+	return nil
+}
