@@ -1,0 +1,122 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"align/internal/nearest"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// maxFile bounds a settings file in bytes; a full one has about 4 KiB.
+const maxFile = 1 << 20
+
+// Read sets fields from the YAML file at path. Keys that the file does not
+// name keep their values. All faults are returned at once, each with file and
+// line; then the fields hold no meaningful values.
+func Read(path string, fields []Field) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	if info.Size() > maxFile {
+		return fmt.Errorf("config: %s: %d bytes, the limit is %d: not a settings file", path, info.Size(), maxFile)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	return parse(path, data, fields)
+}
+
+// parse is Read on the bytes of a file; name stands in the errors.
+func parse(name string, data []byte, fields []Field) error {
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return syntaxError(name, err)
+	}
+	pairs, err := mapping(file)
+	if err != nil {
+		return fmt.Errorf("config: %s: %w", name, err)
+	}
+	byKey := map[string]Field{}
+	for _, f := range fields {
+		byKey[f.Key] = f
+	}
+	var errs []error
+	for _, pair := range pairs {
+		key := pair.Key.GetToken()
+		f, ok := byKey[key.Value]
+		if !ok {
+			errs = append(errs, fmt.Errorf("config: %s:%d: %w", name, key.Position.Line, Unknown(key.Value, fields)))
+			continue
+		}
+		if err := setNode(f, pair.Value); err != nil {
+			errs = append(errs, fmt.Errorf("config: %s:%d: %s: %w", name, key.Position.Line, f.Key, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// mapping returns the pairs of the only document; an empty one has none.
+func mapping(file *ast.File) ([]*ast.MappingValueNode, error) {
+	if len(file.Docs) > 1 {
+		return nil, fmt.Errorf("%d YAML documents, want one", len(file.Docs))
+	}
+	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
+		return nil, nil
+	}
+	switch body := file.Docs[0].Body.(type) {
+	case *ast.MappingNode:
+		return body.Values, nil
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{body}, nil
+	case *ast.CommentGroupNode, *ast.NullNode:
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("want lines of the form `key: value`, got a %s", body.Type())
+	}
+}
+
+func setNode(f Field, node ast.Node) error {
+	text := ""
+	switch n := node.(type) {
+	case *ast.StringNode:
+		text = n.Value
+	case *ast.LiteralNode:
+		text = n.Value.Value
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		text = n.GetToken().Value
+	case *ast.NullNode:
+		return errors.New("has no value: remove the line to keep the default")
+	default:
+		return fmt.Errorf("want one value, got a %s", node.Type())
+	}
+	return f.Set(text)
+}
+
+// syntaxError keeps the line and the words of the parser's error and leaves
+// its drawing of the place out.
+func syntaxError(name string, err error) error {
+	var y yaml.Error
+	if errors.As(err, &y) && y.GetToken() != nil {
+		return fmt.Errorf("config: %s:%d: %s", name, y.GetToken().Position.Line, y.GetMessage())
+	}
+	return fmt.Errorf("config: %s: %w", name, err)
+}
+
+// Unknown is the error of a key that is not among fields. It maps the names of
+// other tools and else names the nearest key.
+func Unknown(key string, fields []Field) error {
+	if advice, ok := Foreign(key); ok {
+		return fmt.Errorf("unknown key %q: %s", key, advice)
+	}
+	if near := nearest.Name(key, Keys(fields)); near != "" {
+		return fmt.Errorf("unknown key %q, did you mean %q", key, near)
+	}
+	return fmt.Errorf("unknown key %q", key)
+}
