@@ -1,0 +1,69 @@
+// Package feature says which of the processor's instruction sets the kernels
+// may use: one Level, found once and passed down.
+//
+// ALIGN_CPU=generic|avx2|avx512|avx512bf16 asks for a lower level than the
+// machine's, so that every path can be tested on one machine.
+package feature
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Level is a set of instructions; each level includes those below it.
+type Level int
+
+const (
+	// Generic is portable Go.
+	Generic Level = iota
+	// AVX2 is AVX2 with FMA.
+	AVX2
+	// AVX512 is AVX-512 F, BW, DQ and VL.
+	AVX512
+	// AVX512BF16 is AVX512 with dot products of bfloat16 pairs.
+	AVX512BF16
+)
+
+// Variable is the environment variable that lowers the level.
+const Variable = "ALIGN_CPU"
+
+var names = [...]string{Generic: "generic", AVX2: "avx2", AVX512: "avx512", AVX512BF16: "avx512bf16"}
+
+// String is the level's name as ALIGN_CPU spells it.
+func (l Level) String() string {
+	if l < 0 || int(l) >= len(names) {
+		return fmt.Sprintf("level(%d)", int(l))
+	}
+	return names[l]
+}
+
+// Parse is the level of a name.
+func Parse(name string) (Level, error) {
+	for l, n := range names {
+		if n == name {
+			return Level(l), nil
+		}
+	}
+	return Generic, fmt.Errorf("feature: no level %q: want one of %s", name, strings.Join(names[:], ", "))
+}
+
+// Detect is the highest level of this machine.
+func Detect() Level { return detect() }
+
+// Select is the level that ALIGN_CPU asks for, or the machine's highest where
+// it is not set. A level that the machine lacks is an error.
+func Select() (Level, error) {
+	name, set := os.LookupEnv(Variable)
+	if !set || name == "" {
+		return Detect(), nil
+	}
+	level, err := Parse(name)
+	if err != nil {
+		return Generic, fmt.Errorf("%s: %w", Variable, err)
+	}
+	if have := Detect(); level > have {
+		return Generic, fmt.Errorf("feature: %s=%s: this machine has %s at most", Variable, level, have)
+	}
+	return level, nil
+}
