@@ -1,0 +1,89 @@
+package safetensors
+
+import "slices"
+
+// The NF4 format of bitsandbytes (https://arxiv.org/abs/2305.14314, appendix E;
+// bitsandbytes/functional.py): elements in row-major order in blocks of 64, each
+// the nearest of sixteen values times the block's largest magnitude.
+//
+//	w = code[q] * absMax[block]
+
+// NF4Block is the number of elements that share a scale by default.
+const NF4Block = 64
+
+// nf4Code are the quantiles of a normal distribution that an element can be.
+func nf4Code() [16]float32 {
+	return [16]float32{
+		-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
+		-0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
+		0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+		0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+	}
+}
+
+// nf4Threshold are the values above which the next code is taken.
+func nf4Threshold() [15]float32 {
+	return [15]float32{
+		-0.8480964004993439, -0.6106329262256622, -0.4599952697753906, -0.33967943489551544,
+		-0.23460740596055984, -0.13791173323988914, -0.045525018125772476, 0.03979014977812767,
+		0.1202552504837513, 0.2035212516784668, 0.2920137718319893, 0.3893125355243683,
+		0.5016634166240692, 0.6427869200706482, 0.8614784178118011,
+	}
+}
+
+// NF4 is a tensor of n elements in the NF4 format.
+type NF4 struct {
+	Shape  []int
+	DType  DType     // of the tensor before it was quantised
+	Block  int       // elements that share a scale
+	Packed []byte    // two elements to a byte, the first in the high half: (n+1)/2 bytes
+	AbsMax []float32 // one scale for each block: ceil(n/Block)
+}
+
+// QuantizeNF4 converts x, whose elements are finite, to blocks of NF4Block.
+func QuantizeNF4(x []float32, shape []int, d DType) NF4 {
+	q := NF4{Shape: slices.Clone(shape), DType: d, Block: NF4Block, Packed: make([]byte, (len(x)+1)/2)}
+	threshold := nf4Threshold()
+	at := 0
+	for block := range slices.Chunk(x, NF4Block) {
+		most := maxAbs(block)
+		q.AbsMax = append(q.AbsMax, most)
+		for _, v := range block {
+			// 0/0 in a block of zeros is above no threshold, as in the reference:
+			// code 0, whose product with the scale is zero again.
+			code := nf4Index(&threshold, v/most)
+			q.Packed[at/2] |= code << (4 * (1 - at%2))
+			at++
+		}
+	}
+	return q
+}
+
+func nf4Index(threshold *[15]float32, x float32) byte {
+	code := byte(0)
+	for _, t := range threshold {
+		if x > t {
+			code++
+		}
+	}
+	return code
+}
+
+func maxAbs(x []float32) float32 {
+	most := float32(0)
+	for _, v := range x {
+		most = max(most, v, -v)
+	}
+	return most
+}
+
+// Dequantize writes the elements from, from+1, ... to dst. The reference
+// rounds them to DType afterwards; this does not.
+func (q *NF4) Dequantize(dst []float32, from int) {
+	code := nf4Code()
+	for i := range dst {
+		at := from + i
+		packed := q.Packed[at/2] >> (4 * (1 - at%2)) & 15
+		dst[i] = code[packed] * q.AbsMax[at/q.Block]
+	}
+}
