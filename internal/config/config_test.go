@@ -42,8 +42,12 @@ func TestFieldsAreInOrderOfDeclaration(t *testing.T) {
 func TestParseKeepsWhatTheFileDoesNotName(t *testing.T) {
 	c := methodConfig{Beta: 0.1, Shared: shared{LearningRate: 1, Batch: 4}}
 	text := "# a comment\nlearning_rate: 5e-6 # and one here\n\npacking: on\npairs: \"a b.jsonl\"\nseed: 18446744073709551615\n"
-	if err := parse("x.yaml", []byte(text), Fields(&c)); err != nil {
+	keys, err := parse("x.yaml", []byte(text), Fields(&c))
+	if err != nil {
 		t.Fatal(err)
+	}
+	if want := []string{"learning_rate", "packing", "pairs", "seed"}; !cmp.Equal(keys, want) {
+		t.Errorf("keys %v, want %v", keys, want)
 	}
 	want := methodConfig{Beta: 0.1, Pairs: "a b.jsonl", Shared: shared{LearningRate: 5e-6, Batch: 4, Packing: true, Seed: 1<<64 - 1}}
 	if diff := cmp.Diff(want, c, cmp.AllowUnexported(methodConfig{}, shared{})); diff != "" {
@@ -69,7 +73,7 @@ func TestParseValues(t *testing.T) {
 	} {
 		var c methodConfig
 		fields := Fields(&c)
-		if err := parse("x.yaml", []byte(tc.text), fields); err != nil {
+		if _, err := parse("x.yaml", []byte(tc.text), fields); err != nil {
 			t.Errorf("%q: %v", tc.text, err)
 			continue
 		}
@@ -104,7 +108,7 @@ func TestParseErrors(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var c methodConfig
-			err := parse("x.yaml", []byte(tc.text), Fields(&c))
+			_, err := parse("x.yaml", []byte(tc.text), Fields(&c))
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -122,14 +126,14 @@ func TestParseErrors(t *testing.T) {
 
 func TestReadRefusesAFileThatIsMissingOrLarge(t *testing.T) {
 	dir := t.TempDir()
-	if err := Read(filepath.Join(dir, "none.yaml"), nil); err == nil || !strings.Contains(err.Error(), "none.yaml") {
+	if _, err := Read(filepath.Join(dir, "none.yaml"), nil); err == nil || !strings.Contains(err.Error(), "none.yaml") {
 		t.Errorf("a missing file: %v", err)
 	}
 	large := filepath.Join(dir, "large.yaml")
 	if err := os.WriteFile(large, make([]byte, maxFile+1), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := Read(large, nil); err == nil || !strings.Contains(err.Error(), "the limit is") {
+	if _, err := Read(large, nil); err == nil || !strings.Contains(err.Error(), "the limit is") {
 		t.Errorf("a large file: %v", err)
 	}
 }
@@ -150,7 +154,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got methodConfig
-		if err := parse("x.yaml", []byte(text.String()), Fields(&got)); err != nil {
+		if _, err := parse("x.yaml", []byte(text.String()), Fields(&got)); err != nil {
 			t.Fatalf("%v\n%s", err, text.String())
 		}
 		if got != want {
@@ -165,6 +169,6 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var c methodConfig
-		_ = parse("x.yaml", data, Fields(&c))
+		_, _ = parse("x.yaml", data, Fields(&c))
 	})
 }

@@ -15,33 +15,33 @@ import (
 // maxFile bounds a settings file in bytes; a full one has about 4 KiB.
 const maxFile = 1 << 20
 
-// Read sets fields from the YAML file at path. Keys that the file does not
-// name keep their values. All faults are returned at once, each with file and
-// line; then the fields hold no meaningful values.
-func Read(path string, fields []Field) error {
+// Read sets fields from the YAML file at path and returns the keys that the
+// file names; others keep their values. All faults are returned at once, each
+// with file and line; then the fields hold no meaningful values.
+func Read(path string, fields []Field) (keys []string, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return fmt.Errorf("config: %w", err)
+		return nil, fmt.Errorf("config: %w", err)
 	}
 	if info.Size() > maxFile {
-		return fmt.Errorf("config: %s: %d bytes, the limit is %d: not a settings file", path, info.Size(), maxFile)
+		return nil, fmt.Errorf("config: %s: %d bytes, the limit is %d: not a settings file", path, info.Size(), maxFile)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("config: %w", err)
+		return nil, fmt.Errorf("config: %w", err)
 	}
 	return parse(path, data, fields)
 }
 
 // parse is Read on the bytes of a file; name stands in the errors.
-func parse(name string, data []byte, fields []Field) error {
+func parse(name string, data []byte, fields []Field) (keys []string, err error) {
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
-		return syntaxError(name, err)
+		return nil, syntaxError(name, err)
 	}
 	pairs, err := mapping(file)
 	if err != nil {
-		return fmt.Errorf("config: %s: %w", name, err)
+		return nil, fmt.Errorf("config: %s: %w", name, err)
 	}
 	byKey := map[string]Field{}
 	for _, f := range fields {
@@ -58,8 +58,9 @@ func parse(name string, data []byte, fields []Field) error {
 		if err := setNode(f, pair.Value); err != nil {
 			errs = append(errs, fmt.Errorf("config: %s:%d: %s: %w", name, key.Position.Line, f.Key, err))
 		}
+		keys = append(keys, f.Key)
 	}
-	return errors.Join(errs...)
+	return keys, errors.Join(errs...)
 }
 
 // mapping returns the pairs of the only document; an empty one has none.
