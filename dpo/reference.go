@@ -1,0 +1,196 @@
+package dpo
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"align/datasets"
+	"align/internal/atomicfile"
+	"align/model"
+)
+
+// Referee computes the reference's log-probabilities of pairs, and keeps them
+// in a cache that is keyed by the reference and by each pair's content: another
+// order, other rows, another beta or loss find them again.
+type Referee struct {
+	Model *model.Model
+	// Adapter is the reference's adapter, or nil for the base model.
+	Adapter *model.Adapter
+	// Batch is the number of pairs of one pack.
+	Batch int
+	// Cache is the file; "" keeps none.
+	Cache string
+	// Progress, if not nil, is called with the pairs done and in all.
+	Progress func(done, total int)
+
+	// Hits and Misses count the pairs found and computed.
+	Hits, Misses int
+}
+
+// CacheFile names the cache of a reference in a folder: the identity is made of
+// everything that the numbers depend on.
+func CacheFile(folder string, identity ...string) string {
+	return filepath.Join(folder, "reference-"+strings.Join(identity, "-")+".tsv")
+}
+
+// LogProbs are the reference's log-probabilities of the pairs.
+func (r *Referee) LogProbs(ctx context.Context, pairs []datasets.Pair) ([]Reference, error) {
+	known, err := r.read()
+	if err != nil {
+		return nil, err
+	}
+	refs := make([]Reference, len(pairs))
+	var missing []int
+	for i, p := range pairs {
+		var ok bool
+		if refs[i], ok = known[p.Hash()]; !ok {
+			missing = append(missing, i)
+		}
+	}
+	r.Hits, r.Misses = r.Hits+len(pairs)-len(missing), r.Misses+len(missing)
+	if len(missing) == 0 {
+		return refs, nil
+	}
+	if err := r.compute(ctx, pairs, missing, refs); err != nil {
+		return nil, err
+	}
+	for _, i := range missing {
+		known[pairs[i].Hash()] = refs[i]
+	}
+	return refs, r.write(known)
+}
+
+// compute runs the missing pairs in packs.
+func (r *Referee) compute(ctx context.Context, pairs []datasets.Pair, missing []int, refs []Reference) error {
+	var pack datasets.Pack
+	var session *model.Session
+	var decoder *model.Decoder
+	defer func() {
+		if session != nil {
+			session.Close()
+		}
+	}()
+	for from := 0; from < len(missing); from += r.Batch {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		part := missing[from:min(from+r.Batch, len(missing))]
+		pack.Reset()
+		for _, i := range part {
+			pack.AddPair(pairs[i], 0, false)
+		}
+		size := model.SizeOf(&pack, 0)
+		if session == nil || !session.Capacity().Holds(size) {
+			if session != nil {
+				size = size.Max(session.Capacity())
+				session.Close()
+			}
+			var err error
+			if session, decoder, err = r.open(size); err != nil {
+				return err
+			}
+		}
+		if err := r.sums(session, decoder, &pack, part, refs); err != nil {
+			return err
+		}
+		if r.Progress != nil {
+			r.Progress(from+len(part), len(missing))
+		}
+	}
+	return nil
+}
+
+func (r *Referee) open(size model.Capacity) (*model.Session, *model.Decoder, error) {
+	d, err := model.NewDecoder(r.Model.Config, r.Model.Activations(), model.DecoderOptions{Capacity: size, Adapter: r.Adapter})
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := d.Compile(r.Model, nil, d.SequenceLogProbs)
+	return s, d, err
+}
+
+func (r *Referee) sums(s *model.Session, d *model.Decoder, pack *datasets.Pack, part []int, refs []Reference) error {
+	if err := s.Load(pack, 0); err != nil {
+		return err
+	}
+	if err := s.Run(); err != nil {
+		return err
+	}
+	sums, err := s.Float64s(nil, d.SequenceLogProbs)
+	if err != nil {
+		return err
+	}
+	for k, i := range part {
+		refs[i] = Reference{Chosen: sums[2*k], Rejected: sums[2*k+1]}
+		if x := sums[2*k] + sums[2*k+1]; math.IsNaN(x) || math.IsInf(x, 0) {
+			return fmt.Errorf("dpo: reference log-probability of the pair at index %d is not finite: %v", i, refs[i])
+		}
+	}
+	return nil
+}
+
+// read loads the cache; a line that does not parse is not used.
+func (r *Referee) read() (map[[32]byte]Reference, error) {
+	known := map[[32]byte]Reference{}
+	if r.Cache == "" {
+		return known, nil
+	}
+	data, err := os.ReadFile(r.Cache)
+	if errors.Is(err, os.ErrNotExist) {
+		return known, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dpo: reference cache: %w", err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if key, ref, ok := parseCached(line); ok {
+			known[key] = ref
+		}
+	}
+	return known, nil
+}
+
+// parseCached reads "hash<TAB>chosen<TAB>rejected"; the numbers are exact.
+func parseCached(line string) (key [32]byte, ref Reference, ok bool) {
+	fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+	if len(fields) != 3 || !strings.HasSuffix(line, "\n") {
+		return key, ref, false
+	}
+	raw, err := hex.DecodeString(fields[0])
+	if err != nil || len(raw) != len(key) {
+		return key, ref, false
+	}
+	chosen, err1 := strconv.ParseFloat(fields[1], 64)
+	rejected, err2 := strconv.ParseFloat(fields[2], 64)
+	return [32]byte(raw), Reference{chosen, rejected}, err1 == nil && err2 == nil
+}
+
+// write replaces the cache.
+func (r *Referee) write(known map[[32]byte]Reference) error {
+	if r.Cache == "" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(r.Cache), 0o755); err != nil {
+		return fmt.Errorf("dpo: reference cache: %w", err)
+	}
+	return atomicfile.WriteFile(r.Cache, func(w io.Writer) error {
+		var line []byte
+		for key, ref := range known {
+			line = hex.AppendEncode(line[:0], key[:])
+			line = strconv.AppendFloat(append(line, '\t'), ref.Chosen, 'g', -1, 64)
+			line = strconv.AppendFloat(append(line, '\t'), ref.Rejected, 'g', -1, 64)
+			if _, err := w.Write(append(line, '\n')); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,243 @@
+// Package dpo is direct preference optimisation: a policy learns from pairs of
+// a chosen and a rejected answer, against a reference
+// (https://arxiv.org/abs/2305.18290).
+//
+// loss.go holds the losses as formulae, train.go the step, reference.go the
+// reference's log-probabilities, config.go the settings. Pairs share their
+// prompt's tokens; the reference is computed once per pair and cached.
+package dpo
+
+import (
+	"context"
+
+	"align/datasets"
+	"align/internal/device"
+	"align/internal/exec"
+	"align/internal/graph"
+	"align/internal/train"
+	"align/model"
+)
+
+// Trainer is the step of a DPO run: forward, loss and backward over the pairs
+// of a micro-batch.
+type Trainer struct {
+	Config  Config
+	Model   *model.Model
+	Adapter *model.Adapter
+	Save    exec.SavePolicy
+	// Pairs are trained on, Held evaluated; References and HeldReferences are
+	// the reference's log-probabilities of each.
+	Pairs, Held                []datasets.Pair
+	References, HeldReferences []Reference
+
+	step, evaluation *program
+	pack             datasets.Pack
+	values           []float64
+}
+
+// Reference is log ref(y|x) of both answers of a pair.
+type Reference struct{ Chosen, Rejected float64 }
+
+var (
+	_ train.Method[[]int] = (*Trainer)(nil)
+	_ train.Evaluator     = (*Trainer)(nil)
+)
+
+// program is a compiled decoder with the loss on it, for packs up to its
+// session's capacity.
+type program struct {
+	session                            *model.Session
+	decoder                            *model.Decoder
+	chosen, rejected                   *graph.Node // int32 [P]: the pairs' sequences
+	referenceChosen, referenceRejected *graph.Node // [P]
+	chosenLength, rejectedLength       *graph.Node // [P]
+	weights, loss                      *graph.Node
+}
+
+// Weigh is the weight of a step, in pairs, and its tokens.
+func (t *Trainer) Weigh(indices []int) (weight float64, tokens int64) {
+	for _, i := range indices {
+		tokens += int64(t.Pairs[i].Tokens())
+	}
+	return float64(len(indices)), tokens
+}
+
+// Micro runs one micro-batch of pairs; weight is the number of pairs of the
+// whole step.
+func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train.Metrics, error) {
+	var loss float64
+	var metrics train.Metrics
+	err := t.inPacks(indices, func(part []int) error {
+		l, err := t.run(&t.step, true, step, t.Pairs, t.References, part, weight, &metrics, "")
+		loss += l
+		return err
+	})
+	return loss, metrics, err
+}
+
+// Evaluate is the loss and the metrics on the held-out pairs.
+func (t *Trainer) Evaluate(ctx context.Context) (train.Metrics, error) {
+	var metrics train.Metrics
+	for from := 0; from < len(t.Held); from += t.Config.Batch {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		indices := make([]int, 0, t.Config.Batch)
+		for i := from; i < min(from+t.Config.Batch, len(t.Held)); i++ {
+			indices = append(indices, i)
+		}
+		err := t.inPacks(indices, func(part []int) error {
+			weight := float64(len(part))
+			loss, err := t.run(&t.evaluation, false, 0, t.Held, t.HeldReferences, part, weight, &metrics, "eval_")
+			metrics.Add("eval_loss", loss*weight, weight)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return metrics, nil
+}
+
+// inPacks calls f with the micro-batch's pairs, all in one pack, or one by one
+// where packing is off.
+func (t *Trainer) inPacks(indices []int, f func([]int) error) error {
+	if t.Config.Packing {
+		return f(indices)
+	}
+	for i := range indices {
+		if err := f(indices[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run lays the pairs into a pack, runs the program and collects the metrics.
+func (t *Trainer) run(p **program, training bool, step int, pairs []datasets.Pair, refs []Reference, indices []int, weight float64, m *train.Metrics, prefix string) (float64, error) {
+	t.pack.Reset()
+	for _, i := range indices {
+		t.pack.AddPair(pairs[i], datasets.DropoutKey(pairs[i].Hash()), false)
+	}
+	if err := t.fit(p, training, model.SizeOf(&t.pack, len(indices))); err != nil {
+		return 0, err
+	}
+	g := *p
+	if err := g.load(&t.pack, refs, indices, weight); err != nil {
+		return 0, err
+	}
+	if err := g.session.SetDropoutSeed(t.Config.Seed, step); err != nil {
+		return 0, err
+	}
+	if err := g.session.Run(); err != nil {
+		return 0, err
+	}
+	var err error
+	if t.values, err = g.session.Float64s(t.values, g.loss); err != nil {
+		return 0, err
+	}
+	loss := t.values[0]
+	return loss, t.measure(g, refs, indices, m, prefix)
+}
+
+// fit makes sure that the program takes packs of the size.
+func (t *Trainer) fit(p **program, training bool, size model.Capacity) error {
+	if *p != nil {
+		if (*p).session.Capacity().Holds(size) {
+			return nil
+		}
+		size = size.Max((*p).session.Capacity())
+		(*p).session.Close()
+		*p = nil
+	}
+	g, err := t.build(training, size)
+	*p = g
+	return err
+}
+
+// build is the graph of a step: the decoder, and the loss on its sequences'
+// log-probabilities.
+func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
+	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
+		Capacity: size, Adapter: t.Adapter, Train: training, Save: t.Save,
+	})
+	if err != nil {
+		return nil, err
+	}
+	g := &program{decoder: d}
+	perPair := func(name string) *graph.Node { return d.Vector(name, device.F64, graph.Pairs) }
+	g.chosen, g.rejected = d.Vector("chosen", device.I32, graph.Pairs), d.Vector("rejected", device.I32, graph.Pairs)
+	g.referenceChosen, g.referenceRejected = perPair("reference chosen"), perPair("reference rejected")
+	g.chosenLength, g.rejectedLength = perPair("chosen length"), perPair("rejected length")
+	g.weights = perPair("weights")
+	in := Inputs{
+		PolicyChosen: d.Pick(d.SequenceLogProbs, g.chosen), PolicyRejected: d.Pick(d.SequenceLogProbs, g.rejected),
+		ReferenceChosen: g.referenceChosen, ReferenceRejected: g.referenceRejected,
+		ChosenLength: g.chosenLength, RejectedLength: g.rejectedLength,
+	}
+	perPairLoss := sigmoid(d.Builder, in, Params{Beta: t.Config.Beta, LabelSmoothing: t.Config.LabelSmoothing})
+	if t.Config.NLL > 0 {
+		perPairLoss = d.Add(perPairLoss, d.Scale(nll(d.Builder, in), t.Config.NLL))
+	}
+	g.loss = d.Dot(perPairLoss, g.weights)
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	g.session, err = d.Compile(t.Model, g.loss, d.SequenceLogProbs, d.Prediction.Entropy, d.Prediction.Hit)
+	return g, err
+}
+
+// load uploads the pack and the pairs' constants.
+func (g *program) load(pack *datasets.Pack, refs []Reference, indices []int, weight float64) error {
+	n := len(indices)
+	if err := g.session.Load(pack, n); err != nil {
+		return err
+	}
+	chosen, rejected := make([]int32, n), make([]int32, n)
+	vectors := make([][]float64, 5)
+	for i := range vectors {
+		vectors[i] = make([]float64, n)
+	}
+	for k, i := range indices {
+		chosen[k], rejected[k] = int32(2*k), int32(2*k+1)
+		vectors[0][k], vectors[1][k] = refs[i].Chosen, refs[i].Rejected
+		vectors[2][k], vectors[3][k] = float64(pack.Tokens[2*k]), float64(pack.Tokens[2*k+1])
+		vectors[4][k] = 1 / weight
+	}
+	if err := g.session.SetInt32s(g.chosen, chosen); err != nil {
+		return err
+	}
+	if err := g.session.SetInt32s(g.rejected, rejected); err != nil {
+		return err
+	}
+	for i, node := range []*graph.Node{g.referenceChosen, g.referenceRejected, g.chosenLength, g.rejectedLength, g.weights} {
+		if err := g.session.SetFloat64s(node, vectors[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measure adds the metrics of the pairs just run, under TRL's names. The
+// implicit rewards are beta log pi/ref, equation 5 of the paper up to a
+// constant; a tie counts as wrong.
+func (t *Trainer) measure(g *program, refs []Reference, indices []int, m *train.Metrics, prefix string) (err error) {
+	if t.values, err = g.session.Float64s(t.values, g.decoder.SequenceLogProbs); err != nil {
+		return err
+	}
+	for k, i := range indices {
+		chosen, rejected := t.values[2*k], t.values[2*k+1]
+		rewardChosen, rewardRejected := t.Config.Beta*(chosen-refs[i].Chosen), t.Config.Beta*(rejected-refs[i].Rejected)
+		accuracy := 0.0
+		if rewardChosen > rewardRejected {
+			accuracy = 1
+		}
+		m.Add(prefix+"rewards/chosen", rewardChosen, 1)
+		m.Add(prefix+"rewards/rejected", rewardRejected, 1)
+		m.Add(prefix+"rewards/accuracies", accuracy, 1)
+		m.Add(prefix+"rewards/margins", rewardChosen-rewardRejected, 1)
+		m.Add(prefix+"logps/chosen", chosen, 1)
+		m.Add(prefix+"logps/rejected", rejected, 1)
+	}
+	return train.AddTokenMetrics(g.session, g.decoder, t.pack.Sequence, func(s int32) bool { return s%2 == 0 }, m, prefix)
+}

@@ -1,0 +1,34 @@
+package train
+
+import "align/datasets"
+
+// Batches is a Source over a data set in memory: each step takes the next
+// indices of the order and deals them to micro-steps.
+type Batches struct {
+	Order *datasets.Order
+	// PerMicro is the number of examples or pairs of a micro-step.
+	PerMicro int
+	// Weigh is a step's weight and number of tokens.
+	Weigh func(indices []int) (weight float64, tokens int64)
+	micro [][]int
+}
+
+var _ Source[[]int] = (*Batches)(nil)
+
+// Next is the work of the next step.
+func (b *Batches) Next() (Work[[]int], error) {
+	indices := b.Order.Next()
+	w := Work[[]int]{Micro: b.micro[:0], Epoch: b.Order.Epochs()}
+	w.Weight, w.Tokens = b.Weigh(indices)
+	for from := 0; from < len(indices); from += b.PerMicro {
+		w.Micro = append(w.Micro, indices[from:min(from+b.PerMicro, len(indices))])
+	}
+	b.micro = w.Micro
+	return w, nil
+}
+
+// State is the order's place.
+func (b *Batches) State() ([]byte, error) { return b.Order.State() }
+
+// Restore goes back to it.
+func (b *Batches) Restore(data []byte) error { return b.Order.Restore(data) }

@@ -1,0 +1,47 @@
+package train
+
+import (
+	"io"
+
+	"align/internal/checkpoint"
+	"align/internal/device"
+	"align/model"
+)
+
+// LoRA is a Subject: the adapter of a model, saved as PEFT saves it.
+type LoRA struct {
+	Model   *model.Model
+	Adapter *model.Adapter
+	// Base is what adapter_config.json names as the base model.
+	Base string
+}
+
+var _ Subject = (*LoRA)(nil)
+
+// Buffers are the adapter's flat buffers.
+func (l *LoRA) Buffers() (value, grad device.View) { return l.Adapter.Value, l.Adapter.Grad }
+
+// Parts are adapter_config.json and adapter_model.safetensors.
+func (l *LoRA) Parts() ([]checkpoint.Part, error) {
+	config, err := l.Adapter.PEFTConfig(l.Base)
+	if err != nil {
+		return nil, err
+	}
+	values, err := model.ReadFloat32s(l.Model.Backend(), l.Adapter.Value)
+	if err != nil {
+		return nil, err
+	}
+	return []checkpoint.Part{
+		{Name: model.AdapterConfigFile, Write: func(w io.Writer) error { _, err := w.Write(config); return err }},
+		{Name: model.AdapterWeightsFile, Write: func(w io.Writer) error { return l.Adapter.WriteWeights(w, values) }},
+	}, nil
+}
+
+// Restore reads the adapter's values back.
+func (l *LoRA) Restore(c *checkpoint.Checkpoint) error {
+	_, values, err := model.ReadAdapter(c.Path, l.Model.Config)
+	if err != nil {
+		return err
+	}
+	return model.WriteFloats(l.Model.Backend(), l.Adapter.Value, values)
+}

@@ -1,0 +1,170 @@
+// Package sft is supervised fine-tuning: maximum likelihood of the answers'
+// tokens. loss.go holds the loss, train.go the step, config.go the settings.
+package sft
+
+import (
+	"context"
+
+	"align/datasets"
+	"align/internal/device"
+	"align/internal/exec"
+	"align/internal/graph"
+	"align/internal/train"
+	"align/model"
+)
+
+// Trainer is the step of a run: forward, loss and backward over the examples of
+// a micro-batch.
+type Trainer struct {
+	Config  Config
+	Model   *model.Model
+	Adapter *model.Adapter
+	Save    exec.SavePolicy
+	// Examples are trained on, Held evaluated.
+	Examples, Held []datasets.Example
+
+	step, evaluation *program
+	pack             datasets.Pack
+	values           []float64
+}
+
+var (
+	_ train.Method[[]int] = (*Trainer)(nil)
+	_ train.Evaluator     = (*Trainer)(nil)
+)
+
+// program is a compiled decoder with the loss on it.
+type program struct {
+	session       *model.Session
+	decoder       *model.Decoder
+	weights, loss *graph.Node // weights[S]
+}
+
+// Weigh is the weight of a step, in target tokens or in examples, and its
+// tokens.
+func (t *Trainer) Weigh(indices []int) (weight float64, tokens int64) {
+	for _, i := range indices {
+		tokens += int64(len(t.Examples[i].IDs))
+	}
+	return t.weight(t.Examples, indices), tokens
+}
+
+func (t *Trainer) weight(examples []datasets.Example, indices []int) float64 {
+	if t.Config.LossMean == MeanSequence {
+		return float64(len(indices))
+	}
+	n := 0
+	for _, i := range indices {
+		n += examples[i].Targets()
+	}
+	return float64(n)
+}
+
+// Micro runs one micro-batch; weight is the whole step's.
+func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train.Metrics, error) {
+	var loss float64
+	var metrics train.Metrics
+	err := t.inPacks(indices, func(part []int) error {
+		l, err := t.run(&t.step, true, step, t.Examples, part, weight, &metrics, "")
+		loss += l
+		return err
+	})
+	return loss, metrics, err
+}
+
+// Evaluate is the loss and the metrics on the held-out examples.
+func (t *Trainer) Evaluate(ctx context.Context) (train.Metrics, error) {
+	var metrics train.Metrics
+	for from := 0; from < len(t.Held); from += t.Config.Batch {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		var indices []int
+		for i := from; i < min(from+t.Config.Batch, len(t.Held)); i++ {
+			indices = append(indices, i)
+		}
+		err := t.inPacks(indices, func(part []int) error {
+			weight := t.weight(t.Held, part)
+			loss, err := t.run(&t.evaluation, false, 0, t.Held, part, weight, &metrics, "eval_")
+			metrics.Add("eval_loss", loss*weight, weight)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return metrics, nil
+}
+
+// inPacks calls f with the micro-batch's examples, all in one pack, or one by
+// one where packing is off.
+func (t *Trainer) inPacks(indices []int, f func([]int) error) error {
+	if t.Config.Packing {
+		return f(indices)
+	}
+	for i := range indices {
+		if err := f(indices[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Trainer) run(p **program, training bool, step int, examples []datasets.Example, indices []int, weight float64, m *train.Metrics, prefix string) (float64, error) {
+	t.pack.Reset()
+	for _, i := range indices {
+		t.pack.AddExample(examples[i], datasets.DropoutKey(examples[i].Hash()))
+	}
+	if err := t.fit(p, training, model.SizeOf(&t.pack, 0)); err != nil {
+		return 0, err
+	}
+	g := *p
+	if err := g.session.Load(&t.pack, 0); err != nil {
+		return 0, err
+	}
+	if err := g.session.SetFloat64s(g.weights, sequenceWeights(t.Config.LossMean, t.pack.Tokens, weight)); err != nil {
+		return 0, err
+	}
+	if err := g.session.SetDropoutSeed(t.Config.Seed, step); err != nil {
+		return 0, err
+	}
+	if err := g.session.Run(); err != nil {
+		return 0, err
+	}
+	var err error
+	if t.values, err = g.session.Float64s(t.values, g.loss); err != nil {
+		return 0, err
+	}
+	return t.values[0], train.AddTokenMetrics(g.session, g.decoder, t.pack.Sequence, func(int32) bool { return true }, m, prefix)
+}
+
+// fit makes sure that the program takes packs of the size.
+func (t *Trainer) fit(p **program, training bool, size model.Capacity) error {
+	if *p != nil {
+		if (*p).session.Capacity().Holds(size) {
+			return nil
+		}
+		size = size.Max((*p).session.Capacity())
+		(*p).session.Close()
+		*p = nil
+	}
+	g, err := t.build(training, size)
+	*p = g
+	return err
+}
+
+func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
+	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
+		Capacity: size, Adapter: t.Adapter, Train: training, Save: t.Save,
+	})
+	if err != nil {
+		return nil, err
+	}
+	g := &program{decoder: d, weights: d.Vector("weights", device.F64, graph.Sequences)}
+	g.loss = loss(d.Builder, d.SequenceLogProbs, g.weights)
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	g.session, err = d.Compile(t.Model, g.loss, d.Prediction.Entropy, d.Prediction.Hit)
+	return g, err
+}
