@@ -137,6 +137,12 @@ func ReadAdapter(dir string, base Config) (*Adapter, []float32, error) {
 	return a, flat, err
 }
 
+// AdapterBase is the base model that an adapter folder names; "" for none.
+func AdapterBase(dir string) (string, error) {
+	c, err := readPEFTConfig(filepath.Join(dir, AdapterConfigFile))
+	return c.BaseModel, err
+}
+
 func readPEFTConfig(path string) (peftConfig, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -1,0 +1,77 @@
+package align
+
+import (
+	"os"
+	"path/filepath"
+
+	"align/internal/train"
+)
+
+// Environment is what a stage needs of its surroundings. The zero value is
+// silent.
+type Environment struct {
+	// Report is told every step and checkpoint.
+	Report train.Reporter
+	// Note gets one line for every derived setting, with its reason.
+	Note func(string)
+	// Progress is told of work before the first step: what is being done, how
+	// much of it is done, and how much there is (in bytes, or pairs).
+	Progress func(what string, done, total int64)
+	// Stop carries the user's requests to end or to save.
+	Stop *train.Stop
+	// CacheDir holds reference log-probabilities; "" takes DefaultCacheDir.
+	CacheDir string
+}
+
+// DefaultCacheDir is $ALIGN_CACHE, or align in the user's cache folder.
+func DefaultCacheDir() string {
+	if dir := os.Getenv("ALIGN_CACHE"); dir != "" {
+		return dir
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "align")
+}
+
+func (e Environment) note(line string) {
+	if e.Note != nil {
+		e.Note(line)
+	}
+}
+
+func (e Environment) progress(what string) func(done, total int64) {
+	return func(done, total int64) {
+		if e.Progress != nil {
+			e.Progress(what, done, total)
+		}
+	}
+}
+
+func (e Environment) cacheDir() string {
+	if e.CacheDir != "" {
+		return e.CacheDir
+	}
+	return DefaultCacheDir()
+}
+
+// silent is a Reporter that tells nobody.
+type silent struct{}
+
+func (silent) Stepped(train.Event) {}
+func (silent) Saved(string, int)   {}
+
+func (e Environment) reporter() train.Reporter {
+	if e.Report == nil {
+		return silent{}
+	}
+	return e.Report
+}
+
+// Result is what a stage leaves behind.
+type Result struct {
+	train.Result
+	// Run is the run's folder.
+	Run string
+}

@@ -1,0 +1,80 @@
+package align
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"align/internal/atomicfile"
+	"align/internal/checkpoint"
+	"align/internal/config"
+	"align/model"
+)
+
+// RunFile is the file of a run folder that holds all its settings; --config
+// RunFile repeats the run.
+const RunFile = "run.yaml"
+
+// newRun makes the run's folder: the one that was asked for, which must not
+// hold a run yet, or the next free runs/METHOD-NNN.
+func newRun(out, method string) (string, error) {
+	if out != "" {
+		if _, err := os.Stat(filepath.Join(out, RunFile)); err == nil {
+			return "", fmt.Errorf("%s holds a run already: take another folder, or go on with it by --resume", out)
+		}
+		return out, makeDir(out)
+	}
+	for n := 1; n < 1000; n++ {
+		dir := filepath.Join("runs", fmt.Sprintf("%s-%03d", method, n))
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return dir, makeDir(dir)
+		}
+	}
+	return "", fmt.Errorf("runs holds 999 %s runs: name a folder with --out", method)
+}
+
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("run folder: %w", err)
+	}
+	return nil
+}
+
+// writeRunFile writes every setting of the config, as they are after defaults,
+// file and flags.
+func writeRunFile(run string, c any) error {
+	return atomicfile.WriteFile(filepath.Join(run, RunFile), func(w io.Writer) error {
+		return config.Write(w, config.Fields(c), func(string) string { return "" })
+	})
+}
+
+// AdapterFolder is the folder of PEFT files that a path stands for: an adapter,
+// a checkpoint, or a run, of which the newest valid checkpoint is taken.
+func AdapterFolder(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("adapter: %w", err)
+	}
+	if !info.IsDir() {
+		return "", fmt.Errorf("adapter: %s is a file: want the folder of an adapter, a checkpoint or a run", path)
+	}
+	if has(path, "MANIFEST.json") || has(path, "checkpoints") {
+		c, err := checkpoint.Open(path)
+		if err != nil {
+			return "", fmt.Errorf("adapter: %w", err)
+		}
+		return c.Path, nil
+	}
+	if !has(path, model.AdapterConfigFile) {
+		return "", fmt.Errorf("adapter: %s has neither %s nor checkpoints", path, model.AdapterConfigFile)
+	}
+	return path, nil
+}
+
+func has(dir, name string) bool {
+	_, err := os.Stat(filepath.Join(dir, name))
+	return err == nil
+}
