@@ -1,6 +1,7 @@
 package train
 
 import (
+	"math"
 	"strconv"
 	"time"
 
@@ -32,8 +33,8 @@ type Event struct {
 const JSONVersion = 1
 
 // AppendJSON appends the event as one JSON object. Numbers are in the shortest
-// form that reads back to the same bits; times are left out, so that a run's
-// lines are the same every time.
+// form that reads back to the same bits, null where they are NaN or infinite;
+// times are left out, so that a run's lines are the same every time.
 func (e Event) AppendJSON(b []byte) []byte {
 	b = append(b, `{"v":`...)
 	b = strconv.AppendInt(b, JSONVersion, 10)
@@ -57,6 +58,9 @@ func appendNumber(b []byte, name string, v float64) []byte {
 	b = append(b, ',')
 	b, _ = jsontext.AppendQuote(b, name)
 	b = append(b, ':')
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return append(b, "null"...) // JSON has no such numbers
+	}
 	return strconv.AppendFloat(b, v, 'g', -1, 64)
 }
 

@@ -1,7 +1,7 @@
 package train
 
 import (
-	"bytes"
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -23,54 +23,58 @@ type metricsLog struct {
 // openLog opens the log and cuts off what lies after the given step, so that a
 // resumed run's log is the uninterrupted one's.
 func openLog(run string, step int) (*metricsLog, error) {
-	path := filepath.Join(run, MetricsFile)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(filepath.Join(run, MetricsFile), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	data, err := io.ReadAll(f)
+	keep, err := throughStep(f, step)
 	if err == nil {
-		keep := int64(len(throughStep(data, step)))
-		err = errors.Join(f.Truncate(keep), seek(f, keep))
+		_, seek := f.Seek(keep, io.SeekStart)
+		err = errors.Join(f.Truncate(keep), seek)
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("train: %s: %w", path, err)
+		return nil, fmt.Errorf("train: %s: %w", f.Name(), err)
 	}
 	return &metricsLog{file: f}, nil
 }
 
-func seek(f *os.File, offset int64) error {
-	_, err := f.Seek(offset, io.SeekStart)
-	return err
-}
-
-// throughStep is the lines of events up to a step; step 0 with nothing saved
-// keeps nothing, because the first evaluation is run again.
-func throughStep(data []byte, step int) []byte {
-	end := 0
+// throughStep is the number of bytes of the events up to a step. Step 0 keeps
+// nothing, because the first evaluation is run again.
+func throughStep(r io.Reader, step int) (keep int64, err error) {
 	if step == 0 {
-		return nil
+		return 0, nil
 	}
-	for end < len(data) {
-		n := bytes.IndexByte(data[end:], '\n')
-		if n < 0 {
-			break // a line that a crash cut short
+	for lines := bufio.NewReader(r); ; {
+		line, err := lines.ReadBytes('\n')
+		if err == io.EOF {
+			return keep, nil // a crash may have cut the last line short
+		}
+		if err != nil {
+			return 0, err
 		}
 		var e struct {
 			Step *int `json:"step"`
 		}
-		if json.Unmarshal(data[end:end+n], &e) != nil || e.Step == nil || *e.Step > step {
-			break
+		if json.Unmarshal(line, &e) != nil || e.Step == nil || *e.Step > step {
+			return keep, nil
 		}
-		end += n + 1
+		keep += int64(len(line))
 	}
-	return data[:end]
 }
 
 func (l *metricsLog) write(e Event) error {
 	l.line = append(e.AppendJSON(l.line[:0]), '\n')
 	if _, err := l.file.Write(l.line); err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	return nil
+}
+
+// sync puts all events on the disk. A checkpoint must not be there before the
+// events that it stands for: a resumed run could not write them again.
+func (l *metricsLog) sync() error {
+	if err := l.file.Sync(); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
 	return nil

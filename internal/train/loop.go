@@ -2,9 +2,8 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math"
-	"time"
 
 	"align/internal/checkpoint"
 	"align/internal/device"
@@ -22,8 +21,10 @@ type Work[B any] struct {
 	Epoch float64
 }
 
-// Source yields the work of one step after the other. State and Restore carry
-// its place over a checkpoint.
+// Source yields the work of one step after the other, wrapping round its data:
+// Next is called as often as the run has steps. State is its place after the
+// last Next as one JSON value, and Restore takes it back there; spaces between
+// JSON tokens may differ then.
 type Source[B any] interface {
 	Next() (Work[B], error)
 	State() ([]byte, error)
@@ -53,11 +54,17 @@ type Subject interface {
 
 // Options of a run.
 type Options struct {
-	Method   string // "sft", "dpo", ...
-	Run      string // the run's folder; exists
+	Method string // "sft", "dpo", ...
+	// Run is the run's folder. It exists, and without Resume it holds no valid
+	// checkpoint: a new run beside an old one's checkpoints could not be told
+	// from it.
+	Run      string
 	Steps    int
 	Schedule optim.Schedule
 	AdamW    optim.Config
+	// Groups are parts of the buffers with learning rates of their own; none
+	// means that all have the schedule's.
+	Groups []optim.Group
 	// SaveEvery and EvaluateEvery are in steps; 0 means at the ends only. Keep
 	// is the number of checkpoints to keep.
 	SaveEvery, EvaluateEvery, Keep int
@@ -70,34 +77,57 @@ type Options struct {
 	Notes func(string)
 }
 
+func (o Options) validate() error {
+	var errs []error
+	if o.Run == "" {
+		errs = append(errs, errors.New("train: the run has no folder"))
+	}
+	if o.Steps < 1 {
+		errs = append(errs, fmt.Errorf("train: steps must be at least 1, got %d", o.Steps))
+	}
+	if o.Keep < 1 {
+		errs = append(errs, fmt.Errorf("train: keep must be at least 1, got %d", o.Keep))
+	}
+	if o.SaveEvery < 0 || o.EvaluateEvery < 0 {
+		errs = append(errs, fmt.Errorf("train: steps between saves and evaluations must not be negative, got %d and %d", o.SaveEvery, o.EvaluateEvery))
+	}
+	return errors.Join(append(errs, o.Schedule.Validate())...)
+}
+
 // Result says how a run ended.
 type Result struct {
 	Step       int
-	Checkpoint string
+	Checkpoint string  // the newest; "" where none was saved
 	Ended      Request // Continue: all steps done
-	Final      Metrics // of the last evaluation
+	Final      Metrics // of the last evaluation; nil where none was made
 }
 
-// ErrNotFinite tells a loss, gradient or weight that is NaN or infinite. The
-// newest checkpoint is from before that step.
+// ErrNotFinite tells a loss, gradient, weight or moment that is NaN or
+// infinite. The newest checkpoint is from before that step.
 type ErrNotFinite struct {
 	Step  int
 	What  string
 	Value float64
 }
 
-// Error names the step and the value, and what usually causes it.
+// Error names the step and the value.
 func (e *ErrNotFinite) Error() string {
 	return fmt.Sprintf("train: step %d: %s is %v; nothing was updated or saved with it", e.Step, e.What, e.Value)
 }
 
-// Run trains until the last step or a request to stop.
+// Run trains until the last step or a request to stop. A request is met once
+// the step under way is done, and before the next one. When ctx ends, Run
+// returns its error after the step under way without saving.
 func Run[B any](ctx context.Context, o Options, b device.Backend, subject Subject, source Source[B], method Method[B], report Reporter, stop *Stop) (Result, error) {
+	if err := o.validate(); err != nil {
+		return Result{}, err
+	}
 	value, grad := subject.Buffers()
-	adam, err := optim.New(b, o.AdamW, optim.Flat{Value: value, Grad: grad})
+	adam, err := optim.New(b, o.AdamW, optim.Flat{Value: value, Grad: grad}, o.Groups...)
 	if err != nil {
 		return Result{}, err
 	}
+	defer adam.Close()
 	l := &loop[B]{options: o, backend: b, subject: subject, source: source, method: method, report: report, stop: stop, adam: adam}
 	if err := l.open(); err != nil {
 		return Result{}, err
@@ -124,121 +154,4 @@ type loop[B any] struct {
 	path      string
 	final     Metrics
 	rate      rate
-}
-
-func (l *loop[B]) run(ctx context.Context) (Result, error) {
-	if l.step == 0 {
-		if err := l.evaluate(ctx); err != nil {
-			return Result{}, err
-		}
-	}
-	ended := Continue
-	for l.step < l.options.Steps && ended < Interrupt {
-		if err := ctx.Err(); err != nil {
-			return l.result(Continue), err
-		}
-		if err := l.advance(); err != nil {
-			return l.result(Continue), err
-		}
-		last := l.step == l.options.Steps
-		if every(l.step, l.options.EvaluateEvery) || last {
-			if err := l.evaluate(ctx); err != nil {
-				return l.result(Continue), err
-			}
-		}
-		ended = l.stop.take()
-		if every(l.step, l.options.SaveEvery) || last || ended != Continue {
-			if err := l.save(); err != nil {
-				return l.result(Continue), err
-			}
-		}
-	}
-	return l.result(ended), nil
-}
-
-func every(step, n int) bool { return n > 0 && step%n == 0 }
-
-func (l *loop[B]) result(ended Request) Result {
-	if ended == SaveNow {
-		ended = Continue
-	}
-	return Result{Step: l.step, Checkpoint: l.path, Ended: ended, Final: l.final}
-}
-
-// advance is one optimizer step.
-func (l *loop[B]) advance() error {
-	start := time.Now()
-	work, err := l.source.Next()
-	if err != nil {
-		return err
-	}
-	if err := l.adam.Zero(); err != nil {
-		return err
-	}
-	step := l.step + 1
-	e := Event{Step: step, Steps: l.options.Steps, LearningRate: l.options.Schedule.At(step), Epoch: work.Epoch}
-	for _, micro := range work.Micro {
-		loss, metrics, err := l.method.Micro(step, micro, work.Weight)
-		if err != nil {
-			return err
-		}
-		e.Loss += loss
-		e.Metrics.Merge(metrics)
-	}
-	if err := finite(step, "loss", e.Loss); err != nil {
-		return err
-	}
-	norm, err := l.adam.Norm()
-	if err == nil {
-		err = finite(step, "norm of the trained weights", norm)
-	}
-	if err != nil {
-		return err
-	}
-	if e.GradNorm, err = l.adam.Step(e.LearningRate); err != nil {
-		if err == optim.ErrNotFinite {
-			return &ErrNotFinite{step, "gradient norm", e.GradNorm}
-		}
-		return err
-	}
-	l.step, l.epoch = step, work.Epoch
-	l.numTokens += work.Tokens
-	e.NumTokens = l.numTokens
-	e.Elapsed = time.Since(start)
-	l.rate.add(e.Elapsed, work.Tokens)
-	e.TokensPerSecond, e.Remaining = l.rate.tokensPerSecond(), l.rate.remaining(l.options.Steps-step)
-	return l.emit(e)
-}
-
-func finite(step int, what string, v float64) error {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return &ErrNotFinite{step, what, v}
-	}
-	return nil
-}
-
-// emit writes the event to the run's log and tells the reporter.
-func (l *loop[B]) emit(e Event) error {
-	if err := l.log.write(e); err != nil {
-		return err
-	}
-	l.report.Stepped(e)
-	return nil
-}
-
-func (l *loop[B]) evaluate(ctx context.Context) error {
-	evaluator, ok := l.method.(Evaluator)
-	if !ok {
-		return nil
-	}
-	start := time.Now()
-	metrics, err := evaluator.Evaluate(ctx)
-	if err != nil || len(metrics) == 0 {
-		return err
-	}
-	l.final = metrics
-	return l.emit(Event{
-		Step: l.step, Steps: l.options.Steps, Epoch: l.epoch, NumTokens: l.numTokens,
-		Metrics: metrics, Evaluation: true, Elapsed: time.Since(start),
-	})
 }

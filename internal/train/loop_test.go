@@ -26,7 +26,6 @@ type toy struct {
 	value, grad device.View
 	poison      int // step whose loss or gradient is NaN
 	what        string
-	steps       int
 	onStep      func(step int)
 }
 

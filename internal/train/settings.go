@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -119,10 +120,10 @@ func (s Settings) Validate() error {
 // The comparisons are written so that a NaN fails them.
 
 func positive(key string, v float64, unused bool) error {
-	if unused || v > 0 {
+	if unused || v > 0 && v <= math.MaxFloat64 {
 		return nil
 	}
-	return fmt.Errorf("%s must be positive, got %v", key, v)
+	return fmt.Errorf("%s must be positive and finite, got %v", key, v)
 }
 
 func within(key string, v, lo, hi float64) error {

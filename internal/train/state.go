@@ -4,12 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
+	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 
 	"align/internal/checkpoint"
-	"align/internal/device"
-	"align/internal/safetensors"
+	"align/internal/optim"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -26,8 +30,11 @@ const (
 type State struct {
 	Version   int               `json:"version"`
 	Method    string            `json:"method"`
+	Device    string            `json:"device"` // backend and processor, as "cpu/amd64"
 	Step      int               `json:"step"`
 	Steps     int               `json:"steps"`
+	Schedule  optim.Schedule    `json:"schedule"`
+	AdamW     optim.Config      `json:"adamw"`
 	Updates   int               `json:"updates"`
 	NumTokens int64             `json:"num_tokens"`
 	Epoch     float64           `json:"epoch"`
@@ -57,8 +64,14 @@ func ReadState(c *checkpoint.Checkpoint) (State, error) {
 // open resumes where that is asked for, and opens the log.
 func (l *loop[B]) open() (err error) {
 	l.saved = -1
-	if l.options.Resume {
-		if err := l.resume(); err != nil {
+	c, err := newest(l.options.Run)
+	switch {
+	case !l.options.Resume && c != nil:
+		return fmt.Errorf("train: %s has a checkpoint of step %d: resume it or take another folder", l.options.Run, c.Step)
+	case l.options.Resume && err != nil:
+		return err
+	case l.options.Resume:
+		if err := l.resume(c); err != nil {
 			return err
 		}
 	}
@@ -66,14 +79,30 @@ func (l *loop[B]) open() (err error) {
 	return err
 }
 
-func (l *loop[B]) resume() error {
-	c, err := checkpoint.Open(l.options.Run)
-	if errors.Is(err, checkpoint.ErrNone) {
-		l.note("nothing to resume: starting at step 1")
-		return nil
+// newest is the newest valid checkpoint of a run; nil where it has none yet.
+// Where all that it has are damaged the error says so: starting over would not
+// be what was asked.
+func newest(run string) (*checkpoint.Checkpoint, error) {
+	entries, err := os.ReadDir(filepath.Join(run, "checkpoints"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // ended before its first save
 	}
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	c, err := checkpoint.Open(run)
+	named := func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".") }
+	if errors.Is(err, checkpoint.ErrNone) && !slices.ContainsFunc(entries, named) {
+		return nil, nil // ended in its first save
+	}
+	return c, err
+}
+
+// resume goes to where c was saved; a nil c is the start.
+func (l *loop[B]) resume(c *checkpoint.Checkpoint) error {
+	if c == nil {
+		l.note("nothing to resume: starting at step 1")
+		return nil
 	}
 	for _, r := range c.Rejected {
 		l.note(fmt.Sprintf("checkpoint %s is not valid: %v", r.Path, r.Err))
@@ -88,8 +117,25 @@ func (l *loop[B]) resume() error {
 	l.step, l.numTokens, l.epoch, l.saved, l.path = s.Step, s.NumTokens, s.Epoch, s.Step, c.Path
 	l.adam.Updates = s.Updates
 	l.note(fmt.Sprintf("resuming after step %d of %d from %s", s.Step, l.options.Steps, c.Path))
-	return errors.Join(l.source.Restore(s.Source), l.subject.Restore(c), l.readMoments(c))
+	l.noteChanges(s)
+	return errors.Join(l.source.Restore(s.Source), l.subject.Restore(c), l.adam.ReadMoments(filepath.Join(c.Path, OptimizerFile)))
 }
+
+// noteChanges tells what keeps a resumed run from being the uninterrupted one
+// without being wrong: more steps, another learning rate, another device.
+func (l *loop[B]) noteChanges(s State) {
+	if got := l.options.Schedule; got != s.Schedule {
+		l.note(fmt.Sprintf("the schedule is %s, the run began with %s", got, s.Schedule))
+	}
+	if got := l.options.AdamW; got != s.AdamW {
+		l.note(fmt.Sprintf("AdamW's constants are %+v, the run began with %+v", got, s.AdamW))
+	}
+	if got := l.device(); got != s.Device {
+		l.note(fmt.Sprintf("the run began on %s: on %s its numbers may differ in the last bits", s.Device, got))
+	}
+}
+
+func (l *loop[B]) device() string { return l.backend.Name() + "/" + runtime.GOARCH }
 
 func (l *loop[B]) note(s string) {
 	if l.options.Notes != nil {
@@ -103,21 +149,12 @@ func (l *loop[B]) fits(s State) error {
 	if s.Method != l.options.Method {
 		errs = append(errs, fmt.Errorf("it is a %s run, not %s", s.Method, l.options.Method))
 	}
-	for _, key := range sortedKeys(s.Lineage) {
+	for _, key := range slices.Sorted(maps.Keys(s.Lineage)) {
 		if got, want := l.options.Lineage[key], s.Lineage[key]; got != want {
 			errs = append(errs, fmt.Errorf("%s is %s, the run began with %s", key, short(got), short(want)))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 func short(hash string) string {
@@ -127,76 +164,53 @@ func short(hash string) string {
 	return fmt.Sprintf("%q", hash)
 }
 
-// save writes a checkpoint of the step just done and drops the oldest.
+// save writes a checkpoint of the step just done and drops the oldest. Nothing
+// that is not finite gets into one.
 func (l *loop[B]) save() error {
 	if l.saved == l.step {
 		return nil
 	}
-	parts, err := l.subject.Parts()
+	if err := atStep(l.step, l.adam.Check()); err != nil {
+		return err
+	}
+	parts, err := l.parts()
 	if err != nil {
 		return err
 	}
-	source, err := l.source.State()
-	if err != nil {
+	if err := l.log.sync(); err != nil {
 		return err
 	}
-	state, err := json.Marshal(State{
-		Version: stateVersion, Method: l.options.Method, Step: l.step, Steps: l.options.Steps, Updates: l.adam.Updates,
-		NumTokens: l.numTokens, Epoch: l.epoch, Source: source, Lineage: l.options.Lineage,
-	}, json.Deterministic(true), jsontext.WithIndent("  "))
-	if err != nil {
-		return err
-	}
-	parts = append(parts,
-		checkpoint.Part{Name: OptimizerFile, Write: l.writeMoments},
-		checkpoint.Part{Name: StateFile, Write: func(w io.Writer) error { _, err := w.Write(append(state, '\n')); return err }})
 	if l.path, err = checkpoint.Save(l.options.Run, l.step, parts); err != nil {
 		return err
 	}
 	l.saved = l.step
 	l.report.Saved(l.path, l.step)
-	return checkpoint.Retain(l.options.Run, l.options.Keep)
-}
-
-// moments are the names of AdamW's buffers in optimizer.safetensors, as in
-// PyTorch's state, each one flat vector in the subject's order.
-var moments = []string{"exp_avg", "exp_avg_sq"}
-
-func (l *loop[B]) momentViews() []device.View {
-	f := l.adam.Flat()
-	return []device.View{f.M, f.V}
-}
-
-func (l *loop[B]) writeMoments(w io.Writer) error {
-	var tensors []safetensors.Tensor
-	for i, v := range l.momentViews() {
-		data := make([]byte, v.Bytes())
-		if err := l.backend.Download(data, v); err != nil {
-			return err
-		}
-		t := safetensors.F32
-		if v.Type == device.F64 {
-			t = safetensors.F64
-		}
-		tensors = append(tensors, safetensors.FromBytes(moments[i], t, []int{v.Len()}, data))
-	}
-	return safetensors.Write(w, tensors, map[string]string{"format": "pt"})
-}
-
-func (l *loop[B]) readMoments(c *checkpoint.Checkpoint) error {
-	f, err := safetensors.Open(filepath.Join(c.Path, OptimizerFile))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for i, v := range l.momentViews() {
-		data := make([]byte, v.Bytes())
-		if err := f.ReadInto(moments[i], data); err != nil {
-			return err
-		}
-		if err := l.backend.Upload(v, data); err != nil {
-			return err
-		}
+	if err := checkpoint.Retain(l.options.Run, l.options.Keep); err != nil {
+		// The new checkpoint is safe; old ones that stay are no reason to stop.
+		l.note(err.Error())
 	}
 	return nil
+}
+
+// parts are the subject's files and the loop's own.
+func (l *loop[B]) parts() ([]checkpoint.Part, error) {
+	parts, err := l.subject.Parts()
+	if err != nil {
+		return nil, err
+	}
+	source, err := l.source.State()
+	if err != nil {
+		return nil, err
+	}
+	state, err := json.Marshal(State{
+		Version: stateVersion, Method: l.options.Method, Device: l.device(), Step: l.step, Steps: l.options.Steps,
+		Schedule: l.options.Schedule, AdamW: l.options.AdamW, Updates: l.adam.Updates,
+		NumTokens: l.numTokens, Epoch: l.epoch, Source: source, Lineage: l.options.Lineage,
+	}, json.Deterministic(true), jsontext.WithIndent("  "))
+	if err != nil {
+		return nil, fmt.Errorf("train: %s: %w", StateFile, err)
+	}
+	return append(parts,
+		checkpoint.Part{Name: OptimizerFile, Write: l.adam.WriteMoments},
+		checkpoint.Part{Name: StateFile, Write: func(w io.Writer) error { _, err := w.Write(append(state, '\n')); return err }}), nil
 }
