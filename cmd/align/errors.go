@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"align/internal/train"
+)
+
+// The exit codes. The last two are what a shell reports of a program that a
+// signal ended: 128 + SIGINT and 128 + SIGTERM.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitWrongUse    = 2
+	exitInterrupted = 130
+	exitTerminated  = 143
+)
+
+// usageError is a command line or a config that cannot be carried out as it
+// is written. usage is the command's use line.
+type usageError struct {
+	err   error
+	usage string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// hintError is an error with the one step that would help.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
+
+// hint adds a hint to an error.
+func hint(err error, format string, args ...any) error {
+	return &hintError{err: err, hint: fmt.Sprintf(format, args...)}
+}
+
+// stoppedError is a run that ended, with its work saved, because it was asked to.
+type stoppedError struct{ by train.Request }
+
+func (e *stoppedError) Error() string {
+	if e.by == train.Terminate {
+		return "terminated after saving"
+	}
+	return "interrupted after saving"
+}
+
+// exitCode is the one place that maps kinds of errors to exit codes.
+func exitCode(err error) int {
+	var usage *usageError
+	var stopped *stoppedError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &stopped) && stopped.by == train.Terminate:
+		return exitTerminated
+	case errors.As(err, &stopped):
+		return exitInterrupted
+	case errors.As(err, &usage):
+		return exitWrongUse
+	}
+	return exitFailed
+}
+
+// report prints err and returns its exit code.
+func report(io *streams, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	s := io.errStyle()
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(io.err, "%s %s\n", s.bad("align:"), strings.TrimRight(line, "\n"))
+	}
+	var hinted *hintError
+	if errors.As(err, &hinted) {
+		fmt.Fprintf(io.err, "%s %s\n", s.dim("align: hint:"), hinted.hint)
+	}
+	var usage *usageError
+	if errors.As(err, &usage) && usage.usage != "" {
+		fmt.Fprintf(io.err, "usage: %s\n", usage.usage)
+	}
+	return exitCode(err)
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// sectionKey is the annotation that names a flag's section of the help text.
+const sectionKey = "align_section"
+
+// printHelp prints what a command does, and how it is used.
+func printHelp(io *streams, c *cobra.Command) {
+	text := c.Long
+	if text == "" {
+		text = c.Short
+	}
+	fmt.Fprintf(io.out, "%s\n\n", strings.TrimSpace(text))
+	if c.Runnable() || c.HasSubCommands() {
+		_ = printUsage(io, c) // stdout is all it could fail on
+	}
+}
+
+// printUsage prints use line, commands, examples and flags by section.
+func printUsage(io *streams, c *cobra.Command) error {
+	s := io.outStyle()
+	fmt.Fprintf(io.out, "%s\n  %s\n", s.title("Usage"), c.UseLine())
+	printCommands(io, c)
+	if c.Example != "" {
+		fmt.Fprintf(io.out, "\n%s\n%s\n", s.title("Examples"), c.Example)
+	}
+	sections, order := flagSections(c)
+	for _, name := range order {
+		fmt.Fprintf(io.out, "\n%s\n%s", s.title(name), sections[name].FlagUsagesWrapped(io.width))
+	}
+	_, err := fmt.Fprintln(io.out)
+	return err
+}
+
+func printCommands(io *streams, c *cobra.Command) {
+	if !c.HasAvailableSubCommands() {
+		return
+	}
+	fmt.Fprintf(io.out, "\n%s\n", io.outStyle().title("Commands"))
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			fmt.Fprintf(io.out, "  %-12s %s\n", sub.Name(), sub.Short)
+		}
+	}
+	fmt.Fprint(io.out, "\nalign help COMMAND tells more; align help environment lists the environment variables.\n")
+}
+
+// flagSections sorts a command's flags into sections, in order of declaration.
+func flagSections(c *cobra.Command) (sections map[string]*pflag.FlagSet, order []string) {
+	sections = map[string]*pflag.FlagSet{}
+	flags := c.Flags()
+	flags.SortFlags = false
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		name := "Flags"
+		if a := f.Annotations[sectionKey]; len(a) > 0 {
+			name = a[0]
+		}
+		if sections[name] == nil {
+			sections[name] = pflag.NewFlagSet(name, pflag.ContinueOnError)
+			sections[name].SortFlags = false
+			order = append(order, name)
+		}
+		sections[name].AddFlag(f)
+	})
+	return sections, order
+}
+
+// newEnvironmentTopic is the help topic of `align help environment`.
+func newEnvironmentTopic() *cobra.Command {
+	return &cobra.Command{
+		Use:   "environment",
+		Short: "Environment variables",
+		Long: `align reads no settings from the environment. These variables switch what is
+drawn:
+
+  NO_COLOR   anything but empty turns colours off (https://no-color.org)
+  TERM       "dumb" turns colours off`,
+	}
+}

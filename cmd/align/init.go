@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"align/dpo"
+	"align/internal/config"
+	"align/internal/nearest"
+	"align/sft"
+
+	"github.com/spf13/cobra"
+)
+
+type initOptions struct {
+	method string
+	io     *streams
+}
+
+func newInitCommand(io *streams) *cobra.Command {
+	o := &initOptions{io: io}
+	return &cobra.Command{
+		Use:   "init sft|dpo",
+		Short: "Print a commented settings file",
+		Long: `init prints a YAML file with every setting of a method at its default, one
+line above each: its effect, its unit, its range. Flags override the file.`,
+		Example: `  align init dpo > dpo.yaml
+  align init sft > sft.yaml
+  align init dpo | grep -v '^#'`,
+		DisableFlagsInUseLine: true,
+		Args:                  cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return wrongUse(c, fmt.Errorf("want one method of %s, got %d arguments", methodList(), len(args)))
+			}
+			o.method = args[0]
+			return runInit(c, o)
+		},
+	}
+}
+
+// defaultFields are the settings of each method at their defaults.
+func defaultFields(method string) []config.Field {
+	switch method {
+	case "sft":
+		c := sft.DefaultConfig()
+		return config.Fields(&c)
+	case "dpo":
+		c := dpo.DefaultConfig()
+		return config.Fields(&c)
+	}
+	return nil
+}
+
+func methodList() string { return "sft, dpo" }
+
+func runInit(c *cobra.Command, o *initOptions) error {
+	fields := defaultFields(o.method)
+	if fields == nil {
+		err := fmt.Errorf("unknown method %q, want one of %s", o.method, methodList())
+		if near := nearest.Name(o.method, []string{"sft", "dpo"}); near != "" {
+			err = fmt.Errorf("unknown method %q, did you mean %q", o.method, near)
+		}
+		return wrongUse(c, err)
+	}
+	_, err := fmt.Fprintf(o.io.out, "# Settings of align %s, at their defaults; flags override this file.\n\n", o.method)
+	if err != nil {
+		return err
+	}
+	return config.Write(o.io.out, inHelpOrder(fields), plainHelp)
+}
+
+// inHelpOrder sorts fields as the help text does.
+func inHelpOrder(fields []config.Field) []config.Field {
+	place := func(f config.Field) int {
+		return slices.IndexFunc(settings, func(s setting) bool { return s.key == f.Key })
+	}
+	return slices.SortedStableFunc(slices.Values(fields), func(a, b config.Field) int { return place(a) - place(b) })
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"align/internal/config"
+	"align/internal/nearest"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func newRootCommand(io *streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "align COMMAND",
+		Short: "Fine-tune and align Llama models",
+		Long: `align fine-tunes and aligns Llama models on preference pairs and examples.
+
+It is one program without Python, CUDA toolkit or telemetry. Models and data are
+folders and files on this machine; nothing is fetched and nothing is sent.`,
+		Example: `  align inspect prefs.jsonl            # what is in the data, as tokens with their loss mask
+  align init dpo > dpo.yaml            # every setting, with a line on each
+  align tokenize --model DIR "Hello"   # the token ids of a text`,
+		SilenceUsage: true, SilenceErrors: true,
+		Args: cobra.ArbitraryArgs,
+		RunE: runRoot,
+	}
+	root.SetIn(io.in)
+	root.SetOut(io.out)
+	root.SetErr(io.err)
+	root.SetFlagErrorFunc(flagError)
+	root.SetUsageFunc(func(c *cobra.Command) error { return printUsage(io, c) })
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { printHelp(io, c) })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(commands(io)...)
+	return root
+}
+
+// commands lists the commands in the order of a first session.
+func commands(io *streams) []*cobra.Command {
+	cobra.EnableCommandSorting = false
+	return []*cobra.Command{
+		newInitCommand(io),
+		newExportCommand(io),
+		newVersionCommand(io),
+		newEnvironmentTopic(),
+	}
+}
+
+// runRoot runs where no command was recognised.
+func runRoot(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	var names []string
+	for _, sub := range c.Commands() {
+		names = append(names, sub.Name())
+	}
+	err := fmt.Errorf("unknown command %q", args[0])
+	if near := nearest.Name(args[0], names); near != "" {
+		err = fmt.Errorf("unknown command %q, did you mean %q", args[0], near)
+	}
+	return wrongUse(c, hint(err, "align --help lists the commands"))
+}
+
+// wrongUse marks an error as one of usage of the command c.
+func wrongUse(c *cobra.Command, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &usageError{err: err, usage: c.UseLine()}
+}
+
+// flagError turns pflag's errors into ours; an unknown flag names the nearest.
+func flagError(c *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	var invalid *pflag.InvalidValueError
+	var missing *pflag.ValueRequiredError
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+		err = unknownFlag(c, unknown.GetSpecifiedName())
+	case errors.As(err, &invalid):
+		err = invalidValue(invalid)
+	case errors.As(err, &missing):
+		err = fmt.Errorf("--%s needs a value", missing.GetSpecifiedName())
+	}
+	return wrongUse(c, hint(err, "%s --help lists the flags", c.CommandPath()))
+}
+
+// invalidValue keeps the words of our own values and drops strconv's.
+func invalidValue(invalid *pflag.InvalidValueError) error {
+	var number *strconv.NumError
+	if errors.As(invalid.Unwrap(), &number) {
+		f := invalid.GetFlag()
+		return fmt.Errorf("--%s: %q is not a value of type %s", f.Name, invalid.GetValue(), f.Value.Type())
+	}
+	return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, invalid.Unwrap())
+}
+
+func unknownFlag(c *cobra.Command, name string) error {
+	if advice, ok := config.Foreign(strings.ReplaceAll(name, "-", "_")); ok {
+		return fmt.Errorf("unknown flag --%s: %s", name, advice)
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	if near := nearest.Name(name, names); near != "" {
+		return fmt.Errorf("unknown flag --%s, did you mean --%s", name, near)
+	}
+	return fmt.Errorf("unknown flag --%s", name)
+}
+
+// noArguments is the Args of commands that take none: a stray word is mostly
+// a flag without its dashes.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return wrongUse(c, fmt.Errorf("unexpected argument %q: %s takes flags only", args[0], c.CommandPath()))
+}

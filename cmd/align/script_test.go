@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mainSwitch makes the test binary be the program: scripts run it as align.
+const mainSwitch = "ALIGN_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(mainSwitch) == "1" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// TestScripts runs the program in testdata/script, one archive per command, in
+// the language of https://pkg.go.dev/github.com/rogpeppe/go-internal/testscript
+// as far as [script] knows it. $SHARED is the shared folder.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d scripts, %v", len(files), err)
+	}
+	shared := sharedFolder(t)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			s := &script{t: t, file: file, dir: t.TempDir(), env: map[string]string{"SHARED": shared}}
+			s.env["WORK"] = s.dir
+			s.run()
+		})
+	}
+}
+
+// script runs one archive: commands, then files that lie in the work folder.
+// It knows exec, exitcode, stdin, stdout, stderr, cmp, exists, env and skip, a
+// leading "!" and the condition [shared].
+type script struct {
+	t              *testing.T
+	file, dir      string
+	env            map[string]string
+	stdin          string
+	stdout, stderr string
+}
+
+func (s *script) run() {
+	data, err := os.ReadFile(s.file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	commands := s.unpack(string(data))
+	for i, line := range strings.Split(commands, "\n") {
+		if err := s.line(line); err != nil {
+			s.t.Fatalf("%s:%d: %s: %v\nstdout:\n%s\nstderr:\n%s", s.file, i+1, line, err, s.stdout, s.stderr)
+		}
+	}
+}
+
+// unpack writes the archive's files and returns what stands before them.
+func (s *script) unpack(text string) (commands string) {
+	parts := regexp.MustCompile(`(?m)^-- (\S+) --\n`).Split(text, -1)
+	names := regexp.MustCompile(`(?m)^-- (\S+) --$`).FindAllStringSubmatch(text, -1)
+	for i, name := range names {
+		path := filepath.Join(s.dir, name[1])
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(parts[i+1]), 0o644); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return parts[0]
+}
+
+func (s *script) line(line string) error {
+	words := s.words(line)
+	if len(words) > 0 && strings.HasPrefix(words[0], "[") {
+		if !s.holds(words[0]) {
+			return nil
+		}
+		words = words[1:]
+	}
+	want := true
+	if len(words) > 0 && words[0] == "!" {
+		want, words = false, words[1:]
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	return s.command(words[0], words[1:], want)
+}
+
+func (s *script) holds(condition string) bool {
+	return (condition == "[shared]") == (s.env["SHARED"] != "")
+}
+
+// words splits a line at spaces outside single quotes and puts variables in;
+// "#" begins a comment.
+func (s *script) words(line string) []string {
+	var words []string
+	for _, w := range regexp.MustCompile(`'(?:[^']|'')*'|\S+`).FindAllString(line, -1) {
+		switch {
+		case strings.HasPrefix(w, "#"):
+			return words
+		case strings.HasPrefix(w, "'"):
+			w = strings.ReplaceAll(w[1:len(w)-1], "''", "'")
+		default:
+			w = regexp.MustCompile(`\$[A-Z]+`).ReplaceAllStringFunc(w, func(v string) string { return s.env[v[1:]] })
+		}
+		words = append(words, w)
+	}
+	return words
+}
+
+func (s *script) command(name string, args []string, want bool) error {
+	switch name {
+	case "exec":
+		return s.exec(args, want)
+	case "exitcode":
+		return s.exitCode(args)
+	case "stdin":
+		s.stdin = s.text(args[0])
+		return nil
+	case "stdout", "stderr":
+		return match(args[0], s.text(name), want)
+	case "cmp":
+		if got, wanted := s.text(args[0]), s.text(args[1]); got != wanted {
+			return fmt.Errorf("%s differs:\n%s\nwant:\n%s", args[0], got, wanted)
+		}
+		return nil
+	case "exists":
+		if _, err := os.Stat(s.path(args[0])); (err == nil) != want {
+			return fmt.Errorf("exists is %v, want %v", err == nil, want)
+		}
+		return nil
+	case "env":
+		key, value, _ := strings.Cut(args[0], "=")
+		s.env[key] = value
+		return nil
+	case "skip":
+		s.t.Skip(strings.Join(args, " "))
+	}
+	return errors.New("unknown script command")
+}
+
+func (s *script) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(s.dir, name)
+}
+
+// text is the last command's output, or a file's content.
+func (s *script) text(name string) string {
+	switch name {
+	case "stdout":
+		return s.stdout
+	case "stderr":
+		return s.stderr
+	}
+	data, err := os.ReadFile(s.path(name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(data)
+}
+
+func match(pattern, text string, want bool) error {
+	re, err := regexp.Compile("(?m)" + pattern)
+	if err != nil {
+		return err
+	}
+	if re.MatchString(text) != want {
+		return fmt.Errorf("a match is %v, want %v", !want, want)
+	}
+	return nil
+}
+
+func (s *script) exec(args []string, want bool) error {
+	if err := s.start(args); (err == nil) != want {
+		return fmt.Errorf("success is %v, want %v (%v)", err == nil, want, err)
+	}
+	return nil
+}
+
+func (s *script) exitCode(args []string) error {
+	code := 0
+	var exit *exec.ExitError
+	if err := s.start(args[1:]); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	}
+	if strconv.Itoa(code) != args[0] {
+		return fmt.Errorf("exit code %d, want %s", code, args[0])
+	}
+	return nil
+}
+
+// start runs a program in the work folder; align is this binary.
+func (s *script) start(args []string) error {
+	c := exec.Command(args[0], args[1:]...)
+	c.Dir, c.Stdin = s.dir, strings.NewReader(s.stdin)
+	c.Env = os.Environ()
+	for key, value := range s.env {
+		c.Env = append(c.Env, key+"="+value)
+	}
+	if args[0] == "align" {
+		c.Path, c.Err = os.Args[0], nil
+		c.Env = append(c.Env, mainSwitch+"=1")
+	}
+	if path, err := filepath.Abs(c.Path); err == nil && args[0] == "align" {
+		c.Path = path
+	}
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	err := c.Run()
+	s.stdin, s.stdout, s.stderr = "", stdout.String(), stderr.String()
+	return err
+}
+
+// sharedFolder finds the folder of data and golden values beside the module,
+// or where ALIGN_SHARED says; "" if there is none.
+func sharedFolder(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv("ALIGN_SHARED")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "golden")); err == nil {
+		return dir
+	}
+	if os.Getenv("ALIGN_REQUIRE_SHARED") == "1" {
+		t.Fatalf("%s is required and not there", dir)
+	}
+	return ""
+}

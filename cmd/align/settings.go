@@ -1,0 +1,139 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"align/internal/config"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// setting describes one key for the help text and the commented YAML: its
+// effect, unit and range. A word in backquotes is the name of the value.
+type setting struct{ key, section, help string }
+
+// The sections of the help text.
+const (
+	inOut    = "Input and output"
+	method   = "Method"
+	training = "Training"
+	adapter  = "Adapter"
+	data     = "Data"
+	eval     = "Evaluation and checkpoints"
+	machine  = "Machine"
+)
+
+// settings are the keys of all methods, in the order of the help text. A
+// method shows those that its config has.
+var settings = []setting{
+	{"model", inOut, "`folder` of the base model: config.json, safetensors, tokenizer"},
+	{"pairs", inOut, "`file` of preference pairs: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst"},
+	{"data", inOut, "`file` of examples: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst"},
+	{"adapter", inOut, "`folder` of the adapter, run or checkpoint to start from; none starts a new adapter"},
+	{"out", inOut, "`folder` of the run; none takes runs/METHOD-NNN"},
+
+	{"beta", method, "strength of the pull towards the reference, above 0; lower moves further away"},
+	{"loss", method, "`name` of the preference loss"},
+	{"label_smoothing", method, "share of pairs assumed to be labelled the wrong way round, 0 to 0.5"},
+	{"nll", method, "weight of the chosen answer's negative log-likelihood per token, 0 or more; 0.2 keeps its probability from falling"},
+	{"ref", method, "reference: init (the policy as loaded), base (no adapter) or an adapter's `folder`"},
+	{"loss_mean", method, "what the loss is a mean of: `token` (all target tokens alike) or sequence (all examples alike)"},
+
+	{"epochs", training, "passes over the data, above 0"},
+	{"steps", training, "optimizer steps; overrides epochs and wraps round the data; 0 follows epochs"},
+	{"batch", training, "examples or pairs of a micro-step, 1 or more; higher is faster and takes more memory"},
+	{"accumulate", training, "micro-steps of an optimizer step, 1 or more; the same effect as a larger batch, in less memory"},
+	{"learning_rate", training, "peak learning rate, above 0"},
+	{"schedule", training, "learning rate after the warm-up: constant, linear or cosine (`name`)"},
+	{"warmup", training, "below 1 a fraction of the steps, else a number of steps; 0 starts at the peak"},
+	{"weight_decay", training, "decoupled weight decay of AdamW, 0 to 1"},
+	{"clip", training, "largest global gradient norm; 0 turns clipping off"},
+	{"seed", training, "seed of initialisation, order and dropout; the same seed gives the same bytes"},
+
+	{"rank", adapter, "rank of the LoRA matrices, 1 or more; higher learns more and is larger"},
+	{"alpha", adapter, "scale of the adapter: alpha / rank, above 0"},
+	{"dropout", adapter, "share of the adapter's inputs set to zero in training, 0 to 0.999"},
+	{"targets", adapter, "adapted modules by `name`, separated by commas, or all-linear"},
+	{"layers", adapter, "`range` of layers with an adapter, as 8-15; none means all"},
+	{"rslora", adapter, "scale by alpha / sqrt(rank) instead"},
+
+	{"max_length", data, "tokens of prompt and answer together; 0 takes the model's context, at most 2048"},
+	{"order", data, "`order` of the examples: shuffle (anew each epoch) or sequential"},
+	{"packing", data, "lay the examples of a micro-step end to end in one row; changes speed, never the result"},
+	{"overlong", data, "what is done with `examples` above max_length: drop, truncate-prompt, truncate or error"},
+	{"bad_records", data, "records that cannot be used: default (malformed ones stop the run), strict (all stop it) or skip (`policy`)"},
+	{"map", data, "foreign `columns`: prompt=Question,chosen=Better,rejected=Worse"},
+	{"template", data, "chat template: auto, a `name`, or a file"},
+
+	{"eval", eval, "`file` of held-out examples"},
+	{"eval_fraction", eval, "without eval: share of the data that is held out, 0 to 0.9; 0 turns evaluation off"},
+	{"eval_every", eval, "steps between evaluations; 0 evaluates before the first and after the last step"},
+	{"save_every", eval, "steps between checkpoints; 0 saves after the last step"},
+	{"keep", eval, "number of checkpoints that are kept, 1 or more"},
+
+	{"threads", machine, "threads of the CPU; 0 takes all cores; changes speed, never the result"},
+	{"device", machine, "`device` that computes: auto or cpu"},
+	{"precision", machine, "`form` of numbers in the model: auto, f32 or bf16"},
+	{"save_policy", machine, "activations kept for the backward pass: auto, none, attention, products or all (`policy`); fewer is slower and takes less memory"},
+}
+
+// plainHelp is the help of a key without the backquotes.
+func plainHelp(key string) string {
+	i := slices.IndexFunc(settings, func(s setting) bool { return s.key == key })
+	if i < 0 {
+		return ""
+	}
+	return strings.ReplaceAll(settings[i].help, "`", "")
+}
+
+// flagName is the flag of a key: --learning-rate of learning_rate.
+func flagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
+
+// addSettings adds a flag for each field, in the order of settings. Flags may
+// be written with "_" for "-", and --lr means --learning-rate.
+func addSettings(c *cobra.Command, fields []config.Field) {
+	flags := c.Flags()
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "lr" {
+			name = "learning-rate"
+		}
+		return pflag.NormalizedName(flagName(name))
+	})
+	for _, s := range settings {
+		i := slices.IndexFunc(fields, func(f config.Field) bool { return f.Key == s.key })
+		if i < 0 {
+			continue
+		}
+		f := flags.VarPF(fields[i], flagName(s.key), "", s.help)
+		f.Annotations = map[string][]string{sectionKey: {s.section}}
+	}
+}
+
+// mergeFile sets the fields that the file names and the command line does not:
+// defaults < file < flags. It returns the keys that either of the two names.
+func mergeFile(flags *pflag.FlagSet, path string, fields []config.Field) (explicit []string, err error) {
+	given := map[string]string{}
+	for _, f := range fields {
+		if flag := flags.Lookup(flagName(f.Key)); flag != nil && flag.Changed {
+			given[f.Key] = f.String()
+			explicit = append(explicit, f.Key)
+		}
+	}
+	if path == "" {
+		return explicit, nil
+	}
+	keys, err := config.Read(path, fields)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range fields {
+		if text, ok := given[f.Key]; ok {
+			if err := f.Set(text); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return append(explicit, keys...), nil
+}

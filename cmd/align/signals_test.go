@@ -1,0 +1,31 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"align/internal/train"
+)
+
+// The first request for the end is passed on, the second leaves at once with
+// its own code; a request to save counts as neither.
+func TestSecondSignalLeaves(t *testing.T) {
+	var stop train.Stop
+	var told []string
+	code := 0
+	note := func(text string) { told = append(told, text) }
+	leave := func(c int) { code = c }
+	asked := pass(train.SaveNow, false, &stop, note, leave)
+	asked = pass(train.Interrupt, asked, &stop, note, leave)
+	if code != 0 || !asked {
+		t.Fatalf("left with %d after one Ctrl-C", code)
+	}
+	asked = pass(train.SaveNow, asked, &stop, note, leave)
+	pass(train.Terminate, asked, &stop, note, leave)
+	if code != exitTerminated {
+		t.Errorf("left with %d, want %d", code, exitTerminated)
+	}
+	if got := strings.Join(told, "; "); got != "saving after this step; finishing this step, then saving; again to stop now; saving after this step" {
+		t.Errorf("told %q", got)
+	}
+}

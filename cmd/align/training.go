@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"align/align"
+	"align/internal/config"
+	"align/internal/train"
+
+	"github.com/spf13/cobra"
+)
+
+// engine carries out a run of one method; explicit are the keys that the file
+// or the command line names. Commands are given theirs, so that a test can
+// look at the config that reaches it.
+type engine[C any] func(ctx context.Context, c C, explicit []string, e align.Environment) (align.Result, error)
+
+// trainOptions is what training commands have beside their config.
+type trainOptions struct {
+	output
+	configFile string
+	io         *streams
+}
+
+// validator is a method's config.
+type validator interface{ Validate() error }
+
+// addTrainFlags adds the flags of a training command: its config's, and those
+// that all share.
+func addTrainFlags(c *cobra.Command, o *trainOptions, resume *bool, fields []config.Field) {
+	addSettings(c, fields)
+	flags := c.Flags()
+	section := func(name, key string) {
+		flags.Lookup(name).Annotations = map[string][]string{sectionKey: {key}}
+	}
+	flags.StringVar(&o.configFile, "config", "", "YAML `file` of settings, as align init prints it; flags override it")
+	section("config", inOut)
+	flags.BoolVar(resume, "resume", false, "go on from the newest valid checkpoint of --out")
+	section("resume", eval)
+	flags.BoolVar(&o.quiet, "quiet", false, "print errors and the result only")
+	section("quiet", machine)
+	flags.BoolVar(&o.json, "json", false, "print one JSON object per step on stdout")
+	section("json", machine)
+}
+
+// runTraining settles the config, checks it, runs it and says where it lies.
+// config points to the same struct that fields and validate do.
+func runTraining(c *cobra.Command, o *trainOptions, fields []config.Field, checked validator, resume bool, start func(explicit []string, e align.Environment) (align.Result, error)) error {
+	explicit, err := mergeFile(c.Flags(), o.configFile, fields)
+	if err != nil {
+		return wrongUse(c, err)
+	}
+	if err := checkResume(c, resume); err != nil {
+		return wrongUse(c, err)
+	}
+	if err := checked.Validate(); err != nil {
+		return wrongUse(c, hint(err, "%s --help tells each setting's range", c.CommandPath()))
+	}
+	r := newReporter(o.io, o.output)
+	stop := &train.Stop{}
+	release := watchSignals(stop, r.note, os.Exit)
+	defer release()
+	result, err := start(explicit, align.Environment{Report: r, Note: r.note, Progress: r.progress, Stop: stop})
+	r.close()
+	if err != nil {
+		return err
+	}
+	return conclude(o, result)
+}
+
+func checkResume(c *cobra.Command, resume bool) error {
+	if out := c.Flags().Lookup("out"); resume && out.Value.String() == "" {
+		return hint(fmt.Errorf("--resume needs the run to go on with"), "add --out RUN")
+	}
+	return nil
+}
+
+// conclude prints the run's folder, or how to go on where it was stopped.
+func conclude(o *trainOptions, r align.Result) error {
+	if r.Ended == train.Interrupt || r.Ended == train.Terminate {
+		err := &stoppedError{by: r.Ended}
+		return hint(fmt.Errorf("step %d: %w: %s", r.Step, err, r.Checkpoint), "go on with --resume --out %s", r.Run)
+	}
+	if o.json {
+		return nil // stdout holds the steps
+	}
+	_, err := fmt.Fprintln(o.io.out, r.Run)
+	return err
+}
