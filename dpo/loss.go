@@ -2,48 +2,61 @@ package dpo
 
 import "align/internal/graph"
 
-// Inputs are the values that a preference loss is made of, each float64 [P].
+// Inputs are what the losses of pairs are written in: float64 vectors of
+// length P, one element per pair. log π(y|x) is the sum of the
+// log-probabilities of an answer's tokens under the loss mask.
 type Inputs struct {
-	// PolicyChosen and PolicyRejected are log pi(y|x), summed over the answer.
-	PolicyChosen, PolicyRejected *graph.Node
-	// ReferenceChosen and ReferenceRejected are the reference's, constants.
-	ReferenceChosen, ReferenceRejected *graph.Node
-	// ChosenLength and RejectedLength are the answers' numbers of tokens.
-	ChosenLength, RejectedLength *graph.Node
+	PolicyChosen, PolicyRejected       *graph.Node // log π(yw|x), log π(yl|x)
+	ReferenceChosen, ReferenceRejected *graph.Node // the same of the frozen model; nil for reference-free losses
+	ChosenLength, RejectedLength       *graph.Node // |yw|, |yl|: tokens counted in the sums
+	// LikelihoodChosen and LikelihoodLength are the chosen answers' sums and
+	// counts for the NLL where its mask keeps tokens that the contrast leaves
+	// out (the end of turn, say); nil means PolicyChosen and ChosenLength.
+	LikelihoodChosen, LikelihoodLength *graph.Node
 }
 
-// Params are the constants of the losses.
-type Params struct{ Beta, LabelSmoothing float64 }
+// lossFunc is a loss of pairs: one value per pair, shape [P].
+type lossFunc func(b *graph.Builder, in Inputs, p Params) *graph.Node
 
-// margin is beta times the difference of the log-ratios: the difference of the
-// implicit rewards of the chosen and the rejected answer.
+// sigmoid is the DPO loss, equation 7 of https://arxiv.org/abs/2305.18290:
+//
+//	L = -log σ( β·( log π(yw)/ref(yw) - log π(yl)/ref(yl) ) )
+//
+// of each pair, [P]. With label smoothing ε > 0 it is its authors' conservative
+// DPO, equation 3 of https://ericmitchell.ai/cdpo.pdf, which takes a share ε of
+// the labels to be the wrong way round: see smoothed.
+func sigmoid(b *graph.Builder, in Inputs, p Params) *graph.Node {
+	return smoothed(b, margin(b, in, p), p.LabelSmoothing)
+}
+
+// margin is βΔ: the difference of the implicit rewards of the two answers.
 func margin(b *graph.Builder, in Inputs, p Params) *graph.Node {
 	policyLogRatio := b.Sub(in.PolicyChosen, in.PolicyRejected)
 	referenceLogRatio := b.Sub(in.ReferenceChosen, in.ReferenceRejected)
 	return b.Scale(b.Sub(policyLogRatio, referenceLogRatio), p.Beta)
 }
 
-// sigmoid is the DPO loss, equation 7 of https://arxiv.org/abs/2305.18290, with
-// the label smoothing of its authors' cDPO (https://ericmitchell.ai/cdpo.pdf,
-// equation 3), where e = 0 is the paper's:
-//
-//	L = -(1-e) log sigmoid(margin) - e log sigmoid(-margin)
-//	margin = beta ( log pi(yw|x)/ref(yw|x) - log pi(yl|x)/ref(yl|x) )
-//
-// It uses -log sigmoid(x) = softplus(-x), which does not overflow.
-func sigmoid(b *graph.Builder, in Inputs, p Params) *graph.Node {
-	m := margin(b, in, p)
-	loss := b.Softplus(b.Neg(m))
-	if p.LabelSmoothing == 0 {
-		return loss
+// smoothed is -(1-ε)·log σ(x) - ε·log σ(-x). It uses -log σ(x) = softplus(-x),
+// which does not overflow.
+func smoothed(b *graph.Builder, x *graph.Node, epsilon float64) *graph.Node {
+	right := b.Softplus(b.Neg(x))
+	if epsilon == 0 {
+		return right
 	}
-	return b.Add(b.Scale(loss, 1-p.LabelSmoothing), b.Scale(b.Softplus(m), p.LabelSmoothing))
+	return b.Add(b.Scale(right, 1-epsilon), b.Scale(b.Softplus(x), epsilon))
 }
 
-// nll is the chosen answer's negative log-likelihood per token, the second term
-// of section 4.1.4 of https://arxiv.org/abs/2407.21783:
+// nll is the chosen answer's negative log-likelihood per token, [P]: the second
+// term of section 4.1.4 of https://arxiv.org/abs/2407.21783 and of equation 1
+// of https://arxiv.org/abs/2404.19733.
 //
-//	NLL = -log pi(yw|x) / |yw|
+//	NLL = -log π(yw|x) / |yw|
+//
+// TRL's sft term is another: the mean over the tokens of a micro-batch.
 func nll(b *graph.Builder, in Inputs) *graph.Node {
-	return b.Neg(b.Div(in.PolicyChosen, in.ChosenLength))
+	logProb, length := in.LikelihoodChosen, in.LikelihoodLength
+	if logProb == nil {
+		logProb, length = in.PolicyChosen, in.ChosenLength
+	}
+	return b.Neg(b.Div(logProb, length))
 }

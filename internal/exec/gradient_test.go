@@ -143,6 +143,7 @@ var opCases = []opCase{
 	{"log", func(s *source) { s.Out = s.Log(s.numbers("x", 1, 0.2, 9)) }},
 	{"softplus", func(s *source) { s.Out = s.Softplus(s.numbers("x", 1, -2, 30)) }},
 	{"sigmoid", func(s *source) { s.Out = s.Sigmoid(s.numbers("x", 1, -2, 8)) }},
+	{"tanh", func(s *source) { s.Out = s.Tanh(s.numbers("x", 1, -2, 0.001)) }},
 	{"relu", func(s *source) { s.Out = s.Relu(s.numbers("x", 1, -2, 3)) }},
 	{"clamp", func(s *source) { s.Out = s.Clamp(s.numbers("x", 1, -2, 3), -1, 2) }},
 	{"add, sub", func(s *source) {

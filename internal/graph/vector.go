@@ -122,6 +122,13 @@ func (b *Builder) Sigmoid(x *Node) *Node {
 	})
 }
 
+// Tanh is the hyperbolic tangent.
+func (b *Builder) Tanh(x *Node) *Node {
+	return b.unary(device.Vec{Op: "tanh"}, x, func(_, y *Node) *Node {
+		return b.Shift(b.Neg(b.Square(y)), 1)
+	})
+}
+
 // Relu is max(0, x), with gradient 0 at 0.
 func (b *Builder) Relu(x *Node) *Node {
 	return b.unary(device.Vec{Op: "relu"}, x, func(x, _ *Node) *Node {
