@@ -1,0 +1,11 @@
+// Package rollout samples answers to prompts: many at once, each the same
+// whatever runs beside it.
+//
+// The types to know are Engine, Options and Sample. A prompt's keys and values
+// are computed once and shared by all its samples; a sample joins as soon as
+// there is a free place and memory for its longest course, so that the batch
+// stays full (continuous batching, https://www.usenix.org/conference/osdi22/presentation/yu)
+// over a paged cache (https://arxiv.org/abs/2309.06180). Every draw is a
+// function of seed, prompt, sample and position, so that neither the batch, its
+// order nor the number of threads shows in a result.
+package rollout

@@ -1,0 +1,323 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"align/internal/device"
+	"align/model"
+)
+
+// Finish reasons of a sample.
+const (
+	FinishStop   = "stop"   // a stop id was drawn
+	FinishLength = "length" // MaxNew tokens were drawn
+)
+
+// Options of a generation.
+type Options struct {
+	Sampling
+	// MaxNew bounds the tokens of an answer.
+	MaxNew int
+	// Samples is the number of answers to each prompt.
+	Samples int
+	Seed    uint64
+	// Stop ids end an answer; the id is part of it.
+	Stop []int32
+	// OnToken, if not nil, is told every token as it is drawn and may end the
+	// sample by returning true.
+	OnToken func(prompt, sample int, ids []int32) bool
+}
+
+// Prompt is what to answer. Key tells its draws from other prompts'; equal keys
+// and seeds give equal answers.
+type Prompt struct {
+	IDs []int32
+	Key uint64
+}
+
+// Sample is one answer.
+type Sample struct {
+	Prompt, Index int
+	IDs           []int32
+	// LogProbs is the log-probability of each token under the sampling policy
+	// (temperature applied, nothing cut off), in nats.
+	LogProbs []float64
+	Finish   string
+}
+
+// Engine samples from a model, with one adapter or none.
+type Engine struct {
+	decoding *model.Decoding
+	limits   model.CacheOptions
+	vocab    int
+	context  int
+	free     []int32 // pages
+	active   []*sequence
+	slots    []*sequence // by place in the page table
+	batch    model.DecodeBatch
+	logits   []float32
+	sampler  sampler
+}
+
+// sequence is a sample under way.
+type sequence struct {
+	sample Sample
+	prompt *prefix
+	key    uint64
+	slot   int
+	pages  []int32
+	own    int // positions in the cache
+}
+
+// prefix is a prompt whose keys and values are in the cache.
+type prefix struct {
+	index  int
+	ids    []int32
+	key    uint64
+	pages  []int32
+	logits []float32 // after its last token
+	left   int       // samples not yet finished
+	next   int       // the next sample to start
+}
+
+// Limits size an engine: the longest prompt and answer, and how many samples
+// run at once.
+type Limits struct{ Prompt, Answer, Sequences int }
+
+// New builds an engine for a model. adapter may be nil.
+func New(m *model.Model, adapter *model.Adapter, l Limits) (*Engine, error) {
+	if l.Prompt < 1 || l.Answer < 1 || l.Sequences < 1 {
+		return nil, fmt.Errorf("rollout: limits %+v: want positive numbers", l)
+	}
+	o := model.CacheOptions{
+		Rows: max(l.Sequences, min(l.Prompt, prefillRows)), Sequences: l.Sequences, Adapter: adapter,
+		PagesPerSequence: pagesOf(l.Prompt) + pagesOf(l.Answer),
+		// A prompt of its own for every sequence is the worst case.
+		Pages: l.Sequences * (pagesOf(l.Prompt) + pagesOf(l.Answer)),
+	}
+	d, err := model.NewDecoding(m, o)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{decoding: d, limits: o, vocab: m.Config.VocabSize, context: m.Config.ContextLength, slots: make([]*sequence, o.Sequences)}
+	for i := range o.Pages {
+		e.free = append(e.free, int32(i))
+	}
+	e.batch.Pages = make([]int32, o.Sequences*o.PagesPerSequence)
+	e.batch.Prefix = make([]int32, o.Sequences)
+	return e, nil
+}
+
+// prefillRows is the number of prompt tokens of one run.
+const prefillRows = 256
+
+func pagesOf(positions int) int { return (positions + device.PageRows - 1) / device.PageRows }
+
+// Close gives the engine's memory back.
+func (e *Engine) Close() { e.decoding.Close() }
+
+// Generate answers the prompts and hands each sample to emit as it ends; in
+// what order they end depends on their lengths alone.
+func (e *Engine) Generate(ctx context.Context, prompts []Prompt, o Options, emit func(Sample) error) error {
+	if err := e.check(prompts, o); err != nil {
+		return err
+	}
+	defer e.reset()
+	e.sampler.Sampling = o.Sampling
+	var current *prefix
+	next := 0
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for e.canAdmit(o) {
+			if current == nil || current.next == o.Samples {
+				if next == len(prompts) {
+					break
+				}
+				p, err := e.prefill(prompts[next], next, o)
+				if err != nil {
+					return err
+				}
+				if p == nil {
+					break // no memory for its pages yet
+				}
+				current, next = p, next+1
+			}
+			if err := e.start(current, o, emit); err != nil {
+				return err
+			}
+		}
+		if len(e.active) == 0 {
+			return nil
+		}
+		if err := e.step(o, emit); err != nil {
+			return err
+		}
+	}
+}
+
+func (e *Engine) check(prompts []Prompt, o Options) error {
+	errs := []error{o.Sampling.Validate()}
+	if o.MaxNew < 1 || o.Samples < 1 {
+		errs = append(errs, fmt.Errorf("rollout: max_new (%d) and samples (%d) must be at least 1", o.MaxNew, o.Samples))
+	}
+	for i, p := range prompts {
+		if len(p.IDs) == 0 {
+			errs = append(errs, fmt.Errorf("rollout: prompt %d is empty", i+1))
+		}
+		if pagesOf(len(p.IDs))+pagesOf(o.MaxNew) > e.limits.PagesPerSequence || len(p.IDs)+o.MaxNew > e.context {
+			errs = append(errs, fmt.Errorf("rollout: prompt %d of %d tokens and %d new ones exceed the context of %d", i+1, len(p.IDs), o.MaxNew, min(e.context, e.limits.PagesPerSequence*device.PageRows)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// canAdmit says whether a sample could run to its longest end.
+func (e *Engine) canAdmit(o Options) bool {
+	return len(e.active) < e.limits.Sequences && len(e.free) >= pagesOf(o.MaxNew)
+}
+
+// prefill computes a prompt's keys and values, or returns nil where there are
+// not enough pages for it and an answer.
+func (e *Engine) prefill(p Prompt, index int, o Options) (*prefix, error) {
+	need := pagesOf(len(p.IDs))
+	if len(e.free) < need+pagesOf(o.MaxNew) {
+		return nil, nil
+	}
+	f := &prefix{index: index, ids: p.IDs, key: p.Key, pages: e.take(need), left: o.Samples}
+	slot := e.freeSlot()
+	e.setTable(slot, f.pages, nil, 0)
+	for from := 0; from < len(p.IDs); from += e.limits.Rows {
+		to := min(from+e.limits.Rows, len(p.IDs))
+		b := e.emptyBatch()
+		for i := from; i < to; i++ {
+			e.addRow(slot, p.IDs[i], i, f.pages, i)
+		}
+		b.Rows = append(b.Rows, int32(to-from-1))
+		logits, err := e.decoding.Decode(e.logits, b)
+		if err != nil {
+			return nil, err
+		}
+		e.logits = logits
+	}
+	f.logits = slices.Clone(e.logits[:e.vocab])
+	return f, nil
+}
+
+func (e *Engine) take(n int) []int32 {
+	pages := slices.Clone(e.free[len(e.free)-n:])
+	e.free = e.free[:len(e.free)-n]
+	return pages
+}
+
+func (e *Engine) freeSlot() int { return slices.Index(e.slots, nil) }
+
+// setTable writes a sequence's pages: its prefix's, then its own.
+func (e *Engine) setTable(slot int, prefixPages, own []int32, prefix int) {
+	row := e.batch.Pages[slot*e.limits.PagesPerSequence:][:e.limits.PagesPerSequence]
+	clear(row)
+	copy(row, prefixPages)
+	copy(row[len(prefixPages):], own)
+	e.batch.Prefix[slot] = int32(prefix)
+}
+
+func (e *Engine) emptyBatch() *model.DecodeBatch {
+	b := &e.batch
+	b.IDs, b.Position, b.Slot, b.Sequence, b.Own, b.Rows = b.IDs[:0], b.Position[:0], b.Slot[:0], b.Sequence[:0], b.Own[:0], b.Rows[:0]
+	return b
+}
+
+// addRow adds a token to the batch: position is its place in the text, at its
+// place among the sequence's own positions.
+func (e *Engine) addRow(slot int, id int32, position int, pages []int32, at int) {
+	b := &e.batch
+	b.IDs = append(b.IDs, id)
+	b.Position = append(b.Position, int32(position))
+	b.Slot = append(b.Slot, pages[at/device.PageRows]*device.PageRows+int32(at%device.PageRows))
+	b.Sequence = append(b.Sequence, int32(slot))
+	b.Own = append(b.Own, int32(at+1))
+}
+
+// start begins the next sample of a prompt; its first token comes from the
+// prompt's logits.
+func (e *Engine) start(p *prefix, o Options, emit func(Sample) error) error {
+	s := &sequence{
+		sample: Sample{Prompt: p.index, Index: p.next}, prompt: p, key: sampleKey(o.Seed, p.key, p.next),
+		slot: e.freeSlot(), pages: e.take(pagesOf(o.MaxNew)),
+	}
+	p.next++
+	e.slots[s.slot] = s
+	e.active = append(e.active, s)
+	e.setTable(s.slot, p.pages, s.pages, len(p.ids))
+	e.logits = append(e.logits[:0], p.logits...)
+	return e.extend(s, e.logits, o, emit)
+}
+
+// extend draws a sample's next token and ends the sample where that is due.
+func (e *Engine) extend(s *sequence, logits []float32, o Options, emit func(Sample) error) error {
+	var seen []int32
+	if o.RepetitionPenalty != 1 {
+		seen = append(append(seen, s.prompt.ids...), s.sample.IDs...)
+	}
+	id, logProb := e.sampler.draw(logits, seen, uniform(s.key, len(s.sample.IDs)))
+	s.sample.IDs = append(s.sample.IDs, id)
+	s.sample.LogProbs = append(s.sample.LogProbs, logProb)
+	ended := o.OnToken != nil && o.OnToken(s.sample.Prompt, s.sample.Index, s.sample.IDs)
+	switch {
+	case ended || slices.Contains(o.Stop, id):
+		s.sample.Finish = FinishStop
+	case len(s.sample.IDs) == o.MaxNew:
+		s.sample.Finish = FinishLength
+	default:
+		return nil
+	}
+	e.end(s)
+	return emit(s.sample)
+}
+
+// end frees a sample's place and pages, and its prompt's with the last one.
+func (e *Engine) end(s *sequence) {
+	e.slots[s.slot] = nil
+	e.active = slices.DeleteFunc(e.active, func(a *sequence) bool { return a == s })
+	e.free = append(e.free, s.pages...)
+	if s.prompt.left--; s.prompt.left == 0 {
+		e.free = append(e.free, s.prompt.pages...)
+	}
+}
+
+// step feeds every active sample's last token and draws the next one.
+func (e *Engine) step(o Options, emit func(Sample) error) error {
+	b := e.emptyBatch()
+	running := slices.Clone(e.active)
+	for i, s := range running {
+		position := len(s.prompt.ids) + s.own
+		e.addRow(s.slot, s.sample.IDs[s.own], position, s.pages, s.own)
+		s.own++
+		b.Rows = append(b.Rows, int32(i))
+	}
+	logits, err := e.decoding.Decode(e.logits, b)
+	if err != nil {
+		return err
+	}
+	e.logits = logits
+	for i, s := range running {
+		if err := e.extend(s, logits[i*e.vocab:(i+1)*e.vocab], o, emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reset makes the engine ready again after an end of any kind.
+func (e *Engine) reset() {
+	e.active = e.active[:0]
+	clear(e.slots)
+	e.free = e.free[:0]
+	for i := range e.limits.Pages {
+		e.free = append(e.free, int32(i))
+	}
+}

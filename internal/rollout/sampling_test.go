@@ -1,0 +1,95 @@
+package rollout
+
+import (
+	"math"
+	"testing"
+)
+
+var testLogits = []float32{1, 3, 2, -1, 3}
+
+func TestGreedyTakesTheLowestOfTheLargest(t *testing.T) {
+	s := sampler{Sampling: Sampling{TopP: 1, RepetitionPenalty: 1}}
+	id, logProb := s.draw(append([]float32{}, testLogits...), nil, 0.99)
+	sum := math.Exp(1) + 2*math.Exp(3) + math.Exp(2) + math.Exp(-1)
+	if want := 3 - math.Log(sum); id != 1 || math.Abs(logProb-want) > 1e-12 {
+		t.Errorf("drew %d with %v, want 1 with %v", id, logProb, want)
+	}
+}
+
+// counts draws n tokens at even uniforms.
+func counts(s Sampling, n int) []int {
+	d := sampler{Sampling: s}
+	got := make([]int, len(testLogits))
+	for i := range n {
+		id, _ := d.draw(append([]float32{}, testLogits...), nil, (float64(i)+0.5)/float64(n))
+		got[id]++
+	}
+	return got
+}
+
+func TestFrequenciesAreTheProbabilities(t *testing.T) {
+	const n = 100000
+	for _, temperature := range []float64{1, 0.5, 2} {
+		got := counts(Sampling{Temperature: temperature, TopP: 1, RepetitionPenalty: 1}, n)
+		sum := 0.0
+		for _, z := range testLogits {
+			sum += math.Exp(float64(z) / temperature)
+		}
+		for i, z := range testLogits {
+			// Even uniforms hit each share to within one draw at either end.
+			if want := n * math.Exp(float64(z)/temperature) / sum; math.Abs(float64(got[i])-want) > 2 {
+				t.Errorf("temperature %v: token %d came %d times, want %.1f", temperature, i, got[i], want)
+			}
+		}
+	}
+}
+
+func TestCutsKeepWhatTheySay(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		s    Sampling
+		kept []bool
+	}{
+		{"top 1", Sampling{TopK: 1, TopP: 1}, []bool{false, true, false, false, false}},
+		{"top 3", Sampling{TopK: 3, TopP: 1}, []bool{false, true, true, false, true}},
+		// Probabilities: .05, .40, .15, .01, .40: the first two reach 0.75.
+		{"nucleus", Sampling{TopP: 0.75}, []bool{false, true, false, false, true}},
+		{"min-p", Sampling{TopP: 1, MinP: 0.3}, []bool{false, true, true, false, true}},
+	} {
+		c.s.Temperature, c.s.RepetitionPenalty = 1, 1
+		for i, n := range counts(c.s, 1000) {
+			if (n > 0) != c.kept[i] {
+				t.Errorf("%s: token %d came %d times, kept %v", c.name, i, n, c.kept[i])
+			}
+		}
+	}
+}
+
+func TestThePenaltyLowersWhatOccurred(t *testing.T) {
+	logits := []float32{2, -2, 2}
+	penalise(logits, []int32{0, 1, 0}, 2)
+	if logits[0] != 1 || logits[1] != -4 || logits[2] != 2 {
+		t.Errorf("logits are %v, want [1 -4 2]", logits)
+	}
+}
+
+func TestDrawsAreEven(t *testing.T) {
+	const n, bins = 100000, 10
+	got := make([]int, bins)
+	for i := range n {
+		u := uniform(sampleKey(1, uint64(i%7), i%3), i)
+		if u < 0 || u >= 1 {
+			t.Fatalf("draw %v", u)
+		}
+		got[int(u*bins)]++
+	}
+	chi := 0.0
+	for _, k := range got {
+		d := float64(k) - n/bins
+		chi += d * d / (n / bins)
+	}
+	// 9 degrees of freedom: 27.9 is exceeded once in a thousand.
+	if chi > 27.9 {
+		t.Errorf("chi-square is %.1f over %v", chi, got)
+	}
+}
