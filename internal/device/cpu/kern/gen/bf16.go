@@ -1,0 +1,37 @@
+package main
+
+import "fmt"
+
+// Go's assembler does not know AVX512_BF16: these write the instructions as
+// bytes. EVEX, map 0F38, W0, 512 bits, registers only (Intel's manual, volume
+// 2, section 2.7.1).
+
+const (
+	prefixF3 = 2
+	prefixF2 = 3
+)
+
+func (f *file) evex(prefix, opcode, dst, first, rm int, what string) {
+	not := func(bit int) int { return ^bit & 1 }
+	p1 := not(dst>>3)<<7 | not(rm>>4)<<6 | not(rm>>3)<<5 | not(dst>>4)<<4 | 2
+	p2 := (^first&15)<<3 | 1<<2 | prefix
+	p3 := 2<<5 | not(first>>4)<<3
+	modrm := 0xc0 | dst&7<<3 | rm&7
+	f.op("LONG $0x%02x%02x%02x62; BYTE $0x%02x; BYTE $0x%02x // %s", p3, p2, p1, opcode, modrm, what)
+}
+
+// dotPairs is dst += first*rm on pairs of bfloat16, VDPBF16PS.
+func (f *file) dotPairs(rm, first, dst int) {
+	f.evex(prefixF3, 0x52, dst, first, rm, fmt.Sprintf("VDPBF16PS Z%d, Z%d, Z%d", rm, first, dst))
+}
+
+// convertTwo rounds the float32 of low and high to the low and high half of
+// dst, VCVTNE2PS2BF16.
+func (f *file) convertTwo(low, high, dst int) {
+	f.evex(prefixF2, 0x72, dst, high, low, fmt.Sprintf("VCVTNE2PS2BF16 Z%d, Z%d, Z%d", low, high, dst))
+}
+
+// convertOne rounds src to the 16 bfloat16 of dst's lower half, VCVTNEPS2BF16.
+func (f *file) convertOne(src, dst int) {
+	f.evex(prefixF3, 0x72, dst, 0, src, fmt.Sprintf("VCVTNEPS2BF16 Z%d, Y%d", src, dst))
+}

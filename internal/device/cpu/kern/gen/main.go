@@ -1,0 +1,42 @@
+// Command gen writes the assembly of package kern and the Go declarations that
+// go with it. It needs the standard library only:
+//
+//	go run ./internal/device/cpu/kern/gen
+//
+// The output is committed; a test compares it with what gen would write.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+func main() {
+	dir := flag.String("dir", "internal/device/cpu/kern", "folder of package kern")
+	flag.Parse()
+	for name, text := range generate() {
+		if err := os.WriteFile(filepath.Join(*dir, name), text, 0o644); err != nil {
+			fmt.Fprintln(os.Stderr, "gen:", err)
+			os.Exit(1)
+		}
+	}
+}
+
+// generate is every file of the output by name.
+func generate() map[string][]byte {
+	var decl declarations
+	tiles, packs, vectors, peaks := newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl)
+	emitTiles(tiles)
+	emitPacks(packs)
+	emitVectors(vectors)
+	emitPeaks(peaks)
+	return map[string][]byte{
+		"tile_amd64.s":          tiles.bytes(),
+		"pack_amd64.s":          packs.bytes(),
+		"vector_amd64.s":        vectors.bytes(),
+		"peak_amd64.s":          peaks.bytes(),
+		"declarations_amd64.go": decl.bytes(),
+	}
+}

@@ -1,0 +1,150 @@
+package main
+
+import "fmt"
+
+// A tile function is
+//
+//	func(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+//
+// c[mr,32] = alpha a b (+ c): a is a panel [k][mr], b a panel [k][32] of words
+// of 32 bits, each a float32 or a pair of bfloat16; c has rows ldc bytes apart.
+// An element has one accumulator and k ascends, so its bits do not depend on mr.
+
+var tileArgs = []arg{{"k", "int"}, {"a", "unsafe.Pointer"}, {"b", "unsafe.Pointer"}, {"c", "unsafe.Pointer"}, {"ldc", "int"}, {"alpha", "float32"}, {"add", "int"}}
+
+const (
+	tileCols    = 32
+	rows512     = 14 // 28 accumulators, 2 vectors of b, 2 of a
+	rows256     = 6  // 12 accumulators of 8, for 16 columns at a time
+	tileUnroll  = 4
+	panelStride = 4 * tileCols
+)
+
+func emitTiles(f *file) {
+	for mr := 1; mr <= rows512; mr++ {
+		tile512(f, fmt.Sprintf("tileF32x%d", mr), mr, func(b, a, c int) {
+			f.op("VFMADD231PS Z%d, Z%d, Z%d", b, a, c)
+		})
+	}
+	for mr := 1; mr <= rows512; mr++ {
+		tile512(f, fmt.Sprintf("tileBF16x%d", mr), mr, f.dotPairs)
+	}
+	for mr := 1; mr <= rows256; mr++ {
+		tile256(f, mr)
+	}
+}
+
+func loadTileArgs(f *file, fr frame) {
+	for _, m := range [][2]string{{"k", "CX"}, {"a", "SI"}, {"b", "DI"}, {"c", "DX"}, {"ldc", "BX"}} {
+		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+	}
+}
+
+// tile512 has the accumulators of row i in Z(2i) and Z(2i+1).
+func tile512(f *file, name string, mr int, multiply func(b, a, c int)) {
+	fr := f.function(name, fmt.Sprintf("is a tile of %d rows with AVX-512.", mr), tileArgs, nil)
+	loadTileArgs(f, fr)
+	f.op("MOVQ DX, R8")
+	for i := range mr {
+		f.op("PREFETCHT0 (R8)")
+		f.op("PREFETCHT0 64(R8)")
+		if i+1 < mr {
+			f.op("ADDQ BX, R8")
+		}
+	}
+	for i := range 2 * mr {
+		f.op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
+	}
+	tileLoop(f, mr, func(step int) {
+		f.op("VMOVUPS %d(DI), Z28", panelStride*step)
+		f.op("VMOVUPS %d(DI), Z29", panelStride*step+64)
+		for i := range mr {
+			f.op("VBROADCASTSS %d(SI), Z%d", 4*(mr*step+i), 30+i%2)
+			multiply(28, 30+i%2, 2*i)
+			multiply(29, 30+i%2, 2*i+1)
+		}
+	})
+	f.op("VBROADCASTSS %s, Z31", fr.slot("alpha"))
+	storeTile(f, fr, mr, []string{"Z%d", "Z%d"}, "Z31", 64)
+	f.ret()
+}
+
+// tile256 does columns 0 to 15, then 16 to 31.
+func tile256(f *file, mr int) {
+	name := fmt.Sprintf("tileAVX2x%d", mr)
+	fr := f.function(name, fmt.Sprintf("is a tile of %d rows with AVX2.", mr), tileArgs, nil)
+	for half := range 2 {
+		loadTileArgs(f, fr)
+		if half == 1 {
+			f.op("ADDQ $64, DI")
+			f.op("ADDQ $64, DX")
+		}
+		for i := range 2 * mr {
+			f.op("VXORPS Y%d, Y%d, Y%d", i, i, i)
+		}
+		tileLoop(f, mr, func(step int) {
+			f.op("VMOVUPS %d(DI), Y12", panelStride*step)
+			f.op("VMOVUPS %d(DI), Y13", panelStride*step+32)
+			for i := range mr {
+				f.op("VBROADCASTSS %d(SI), Y%d", 4*(mr*step+i), 14+i%2)
+				f.op("VFMADD231PS Y12, Y%d, Y%d", 14+i%2, 2*i)
+				f.op("VFMADD231PS Y13, Y%d, Y%d", 14+i%2, 2*i+1)
+			}
+		})
+		f.op("VBROADCASTSS %s, Y15", fr.slot("alpha"))
+		storeTile(f, fr, mr, []string{"Y%d", "Y%d"}, "Y15", 32)
+	}
+	f.ret()
+}
+
+// tileLoop runs step k times, unrolled.
+func tileLoop(f *file, mr int, step func(step int)) {
+	many, one, last, done := f.label("many"), f.label("one"), f.label("last"), f.label("done")
+	f.op("SUBQ $%d, CX", tileUnroll)
+	f.op("JLT %s", one)
+	f.mark(many)
+	for s := range tileUnroll {
+		step(s)
+	}
+	f.op("ADDQ $%d, DI", panelStride*tileUnroll)
+	f.op("ADDQ $%d, SI", 4*mr*tileUnroll)
+	f.op("SUBQ $%d, CX", tileUnroll)
+	f.op("JGE %s", many)
+	f.mark(one)
+	f.op("ADDQ $%d, CX", tileUnroll)
+	f.op("JEQ %s", done)
+	f.mark(last)
+	step(0)
+	f.op("ADDQ $%d, DI", panelStride)
+	f.op("ADDQ $%d, SI", 4*mr)
+	f.op("DECQ CX")
+	f.op("JNZ %s", last)
+	f.mark(done)
+}
+
+// storeTile writes two vectors for each row.
+func storeTile(f *file, fr frame, mr int, reg []string, alpha string, width int) {
+	add, done := f.label("add"), f.label("stored")
+	f.op("MOVQ %s, AX", fr.slot("add"))
+	f.op("TESTQ AX, AX")
+	f.op("JNZ %s", add)
+	for i := range mr {
+		for h := range 2 {
+			r := fmt.Sprintf(reg[h], 2*i+h)
+			f.op("VMULPS %s, %s, %s", alpha, r, r)
+			f.op("VMOVUPS %s, %d(DX)", r, h*width)
+		}
+		f.op("ADDQ BX, DX")
+	}
+	f.op("JMP %s", done)
+	f.mark(add)
+	for i := range mr {
+		for h := range 2 {
+			r := fmt.Sprintf(reg[h], 2*i+h)
+			f.op("VFMADD213PS %d(DX), %s, %s", h*width, alpha, r)
+			f.op("VMOVUPS %s, %d(DX)", r, h*width)
+		}
+		f.op("ADDQ BX, DX")
+	}
+	f.mark(done)
+}

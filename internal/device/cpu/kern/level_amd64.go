@@ -1,0 +1,101 @@
+package kern
+
+import "align/internal/device/cpu/feature"
+
+// raise replaces the functions that a level has assembly for.
+func (s *Set) raise(level feature.Level) {
+	switch level {
+	case feature.AVX2:
+		s.avx2()
+	case feature.AVX512:
+		s.avx512()
+	case feature.AVX512BF16:
+		s.avx512()
+		s.avx512BF16()
+	}
+}
+
+func (s *Set) avx2() {
+	s.F32 = Products{
+		Rows: 6, PerWord: 1, Lanes: 8,
+		Tile: [MaxRows + 1]Tile{1: tileAVX2x1, 2: tileAVX2x2, 3: tileAVX2x3, 4: tileAVX2x4, 5: tileAVX2x5,
+			6: tileAVX2x6},
+		PackRows: transposeAVX2, PackColumns: columnsAVX2, Flip: flipAVX2,
+		Peak: peakAVX2, PeakFlops: 12 * 8 * 2,
+	}
+	s.BF16 = Products{}
+	s.Words, s.Widen, s.FlipWiden = transposeAVX2, widenAVX2, flipWidenAVX2
+	s.vectors = vectors{
+		rowMax:      rowMaxAVX2,
+		dot:         dotAVX2,
+		dot3:        dot3AVX2,
+		sumSquares:  sumSquaresAVX2,
+		expSum:      expSumAVX2,
+		expMoments:  expMomentsAVX2,
+		softmaxGrad: softmaxGradAVX2,
+		scale:       scaleAVX2,
+		add:         addAVX2,
+		axpy:        axpyAVX2,
+		mulAdd:      mulAddAVX2,
+		normApply:   normApplyAVX2,
+		normGrad:    normGradAVX2,
+		swiGLU:      swiGLUAVX2,
+		swiGLUGrad:  swiGLUGradAVX2,
+		rope:        ropeAVX2,
+		adamW:       adamWAVX2,
+		round:       roundAVX2,
+		unround:     unroundAVX2,
+		whole:       8,
+	}
+}
+
+func (s *Set) avx512() {
+	s.F32 = Products{
+		Rows: 14, PerWord: 1, Lanes: 16,
+		Tile: [MaxRows + 1]Tile{
+			1: tileF32x1, 2: tileF32x2, 3: tileF32x3, 4: tileF32x4, 5: tileF32x5,
+			6: tileF32x6, 7: tileF32x7, 8: tileF32x8, 9: tileF32x9, 10: tileF32x10,
+			11: tileF32x11, 12: tileF32x12, 13: tileF32x13, 14: tileF32x14,
+		},
+		PackRows: transposeAVX512, PackColumns: columnsAVX512, Flip: flipAVX512,
+		Peak: peakF32, PeakFlops: 24 * 16 * 2,
+	}
+	s.BF16 = Products{}
+	s.Words, s.Widen, s.FlipWiden = transposeAVX512, widenAVX512, flipWidenAVX512
+	s.vectors = vectors{
+		rowMax:      rowMaxAVX512,
+		dot:         dotAVX512,
+		dot3:        dot3AVX512,
+		sumSquares:  sumSquaresAVX512,
+		expSum:      expSumAVX512,
+		expMoments:  expMomentsAVX512,
+		softmaxGrad: softmaxGradAVX512,
+		scale:       scaleAVX512,
+		add:         addAVX512,
+		axpy:        axpyAVX512,
+		mulAdd:      mulAddAVX512,
+		normApply:   normApplyAVX512,
+		normGrad:    normGradAVX512,
+		swiGLU:      swiGLUAVX512,
+		swiGLUGrad:  swiGLUGradAVX512,
+		rope:        ropeAVX512,
+		adamW:       adamWAVX512,
+		round:       roundAVX512,
+		unround:     unroundAVX512,
+		whole:       16,
+	}
+}
+
+func (s *Set) avx512BF16() {
+	s.BF16 = Products{
+		Rows: 14, PerWord: 2, Lanes: 16,
+		Tile: [MaxRows + 1]Tile{
+			1: tileBF16x1, 2: tileBF16x2, 3: tileBF16x3, 4: tileBF16x4, 5: tileBF16x5,
+			6: tileBF16x6, 7: tileBF16x7, 8: tileBF16x8, 9: tileBF16x9, 10: tileBF16x10,
+			11: tileBF16x11, 12: tileBF16x12, 13: tileBF16x13, 14: tileBF16x14,
+		},
+		PackRows: transposeBF16, PackColumns: columnsBF16, Flip: flipPairs,
+		Peak: peakBF16, PeakFlops: 24 * 16 * 2 * 2,
+	}
+	s.round = roundAVX512BF16
+}

@@ -1,0 +1,84 @@
+package kern
+
+import (
+	"unsafe"
+
+	"align/internal/device/cpu/feature"
+)
+
+const (
+	// Cols is the number of columns of a tile and of a panel of B.
+	Cols = 32
+	// MaxRows is the number of rows of the tallest tile.
+	MaxRows = 14
+	// MaxLanes is the number of rows that PackRows takes at most at a time.
+	MaxLanes = 16
+	// Stride is the distance of the rows of a panel of B in bytes.
+	Stride = 4 * Cols
+	// Slack is how many bytes behind a panel of A its packers may write.
+	Slack = 4 * MaxLanes
+)
+
+// Tile computes c = alpha a b, or c += alpha a b if add is not 0: a has k words
+// for each row, b k words for each of 32 columns, and rows of c are ldc bytes
+// apart. An element has one accumulator and k ascends.
+type Tile func(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+
+// PackRows writes word k of Lanes rows, whose addresses rows lists, at
+// dst+k*stride, for n elements of K from rows of float32.
+type PackRows func(dst, rows unsafe.Pointer, n, stride int)
+
+// PackColumns takes n rows, srcStride bytes apart, of cols float32 (at most
+// Lanes) as elements along K and writes their words at dst+k*dstStride. It
+// writes Lanes words, those past cols 0.
+type PackColumns func(dst, src unsafe.Pointer, n, srcStride, cols, dstStride int)
+
+// Flip turns n blocks of 32 elements of K, which follow each other in a
+// panel of B, by a transposition: block i becomes 32 columns of a panel at
+// dst+i*dstStep, whose K is what the columns were.
+type Flip func(dst, src unsafe.Pointer, n, dstStep int)
+
+// Products is the functions for products of one type of element.
+type Products struct {
+	// Rows is the height of the tallest tile, 0 where the level has no such
+	// products.
+	Rows int
+	// PerWord is the number of elements of K in a word.
+	PerWord int
+	// Lanes is the number of rows or columns that the packers take at a time.
+	Lanes int
+	// Tile is the tiles by their number of rows, from 1.
+	Tile        [MaxRows + 1]Tile
+	PackRows    PackRows
+	PackColumns PackColumns
+	// Flip takes panels of this type.
+	Flip Flip
+	// Peak runs n rounds of multiplications in registers alone and PeakFlops
+	// is the floating point operations of a round: the rate to compare with.
+	Peak      func(n int)
+	PeakFlops int
+}
+
+// Set is the functions of one level.
+type Set struct {
+	Level feature.Level
+	// F32 is products of float32, BF16 of bfloat16 summed in float32.
+	F32, BF16 Products
+	// Words is F32.PackRows on rows of words of any kind: pairs of bfloat16
+	// that lie in a row already.
+	Words PackRows
+	// Widen turns n rows of 32 pairs of bfloat16 into 2n rows of 32 float32.
+	Widen func(dst, src unsafe.Pointer, n int)
+	// FlipWiden is F32's Flip on blocks of pairs of bfloat16.
+	FlipWiden Flip
+
+	vectors
+}
+
+// New is the functions of a level, which the machine must have.
+func New(level feature.Level) *Set {
+	s := generic()
+	s.raise(level)
+	s.Level = level
+	return s
+}

@@ -1,0 +1,120 @@
+package kern
+
+import (
+	"fmt"
+	"math"
+	"testing"
+)
+
+// unit is half the distance of float32 neighbours at 1.
+const unit = 0x1p-24
+
+// element is element k of lane i in a panel of the given width, in float64.
+func element(panel []uint32, perWord, width, k, i int) float64 {
+	w := panel[k/perWord*width+i]
+	switch {
+	case perWord == 1:
+		return float64(math.Float32frombits(w))
+	case k%2 == 0:
+		return float64(math.Float32frombits(w << 16))
+	}
+	return float64(math.Float32frombits(w & 0xffff0000))
+}
+
+func randomPanel(seed, n, perWord int) []uint32 {
+	r := newRand(seed)
+	panel := make([]uint32, n)
+	for i := range panel {
+		panel[i] = math.Float32bits(float32(r.NormFloat64()))
+		if perWord == 2 {
+			panel[i] = pair(random(r, 2))
+		}
+	}
+	return panel
+}
+
+func TestTiles(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for name, p := range map[string]*Products{"f32": &s.F32, "bf16": &s.BF16} {
+			for rows := 1; rows <= p.Rows; rows++ {
+				for _, k := range []int{0, 1, 2, 3, 4, 5, 7, 8, 33, 200} {
+					checkTile(t, fmt.Sprintf("%s rows=%d k=%d", name, rows, k), p, rows, k)
+				}
+			}
+		}
+	})
+}
+
+// checkTile compares with float64. Each of the two roundings of a term is at
+// most unit times the sum of the magnitudes so far.
+func checkTile(t *testing.T, name string, p *Products, rows, k int) {
+	t.Helper()
+	const ldc, alpha = Cols + 5, 0.75
+	a, b := randomPanel(1, k*rows, p.PerWord), randomPanel(2, k*Cols, p.PerWord)
+	before := random(newRand(3), rows*ldc)
+	for add := range 2 {
+		g := newGuarded(before)
+		p.Tile[rows](k, pointer(a), pointer(b), pointer(g.slice()), 4*ldc, alpha, add)
+		g.check(t, name)
+		for i := range rows * ldc {
+			row, col := i/ldc, i%ldc
+			want, size := float64(before[i]), math.Abs(float64(before[i]))
+			if col < Cols {
+				if add == 0 {
+					want, size = 0, 0
+				}
+				for e := range k * p.PerWord {
+					term := alpha * element(a, p.PerWord, rows, e, row) * element(b, p.PerWord, Cols, e, col)
+					want, size = want+term, size+math.Abs(term)
+				}
+			}
+			tolerance := float64(2*k*p.PerWord+3) * unit * size
+			if got := float64(g.slice()[i]); !(math.Abs(got-want) <= tolerance) {
+				t.Fatalf("%s add=%d: c[%d,%d] = %g, want %g within %g", name, add, row, col, got, want, tolerance)
+			}
+		}
+	}
+}
+
+// A row's bits must not depend on the tile's height.
+func TestTileRowsAreIndependentOfHeight(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, p := range []*Products{&s.F32, &s.BF16} {
+			for rows := 1; rows <= p.Rows; rows++ {
+				const k = 37
+				one, b := randomPanel(1, k, p.PerWord), randomPanel(2, k*Cols, p.PerWord)
+				a := make([]uint32, k*rows)
+				for i := range a {
+					a[i] = one[i/rows]
+				}
+				want, got := make([]float32, Cols), make([]float32, rows*Cols)
+				p.Tile[1](k, pointer(one), pointer(b), pointer(want), Stride, 1, 0)
+				p.Tile[rows](k, pointer(a), pointer(b), pointer(got), Stride, 1, 0)
+				for i, x := range got {
+					if x != want[i%Cols] {
+						t.Fatalf("rows=%d: row %d column %d is %g, alone %g", rows, i/Cols, i%Cols, x, want[i%Cols])
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestTileKeepsNaN(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, p := range []*Products{&s.F32, &s.BF16} {
+			if p.Rows == 0 {
+				continue
+			}
+			a, b := randomPanel(1, 4*2, p.PerWord), randomPanel(2, 4*Cols, p.PerWord)
+			a[2] = 0xffffffff // NaN in row 0 in either type
+			c := make([]float32, 2*Cols)
+			p.Tile[2](4, pointer(a), pointer(b), pointer(c), Stride, 1, 0)
+			for j, x := range c {
+				if (x != x) != (j < Cols) {
+					t.Fatalf("c[%d] = %g", j, x)
+				}
+			}
+		}
+	})
+}
