@@ -277,17 +277,26 @@ func (d *drill) load(path string, from *drill) {
 }
 
 func TestMomentsOfAnotherShapeAreRefused(t *testing.T) {
-	path := newDrill(t, device.F32).save()
-	for _, tt := range []struct {
-		act device.Type
-		n   int
-	}{{device.F32, drillSize - 1}, {device.F64, drillSize}} {
+	d := newDrill(t, device.F32)
+	path := d.save()
+	even, flat := buffers(t, device.F32, 8)
+	o, err := optim.New(even, optim.DefaultConfig(), flat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameBytes := (&drill{t, even, o}).save()
+	tests := []struct {
+		path string
+		act  device.Type
+		n    int
+	}{{path, device.F32, drillSize - 1}, {path, device.F64, drillSize}, {sameBytes, device.F64, 4}}
+	for _, tt := range tests {
 		b, flat := buffers(t, tt.act, tt.n)
 		o, err := optim.New(b, optim.DefaultConfig(), flat)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := o.ReadMoments(path); err == nil || !strings.Contains(err.Error(), `tensor "exp_avg`) {
+		if err := o.ReadMoments(tt.path); err == nil || !strings.Contains(err.Error(), `tensor "exp_avg`) {
 			t.Errorf("%d of %s: got %v", tt.n, tt.act, err)
 		}
 	}

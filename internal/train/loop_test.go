@@ -26,6 +26,7 @@ type toy struct {
 	value, grad device.View
 	poison      int // step whose loss or gradient is NaN
 	what        string
+	bad         float64
 	onStep      func(step int)
 }
 
@@ -101,10 +102,10 @@ func (y *toy) Micro(step int, batch []float64, weight float64) (float64, train.M
 		}
 	}
 	if step == y.poison && y.what == "gradient" {
-		g[2] = math.NaN()
+		g[2] = y.bad
 	}
 	if step == y.poison && y.what == "loss" {
-		loss = math.Inf(1)
+		loss = y.bad
 	}
 	y.upload(y.grad, g)
 	if y.onStep != nil {
@@ -225,7 +226,7 @@ func TestAResumeAfterACrashCutsTheLogBack(t *testing.T) {
 	whole, part := t.TempDir(), t.TempDir()
 	mustRun(t, options(whole), newToy(t), 2, nil)
 	y := newToy(t)
-	y.poison, y.what = 13, "loss" // the newest checkpoint is of step 10
+	y.poison, y.what, y.bad = 13, "loss", math.NaN() // the newest checkpoint is of step 10
 	if _, _, err := run(t, options(part), y, 2, nil); err == nil {
 		t.Fatal("no error")
 	}
@@ -252,21 +253,25 @@ func TestAccumulationDoesNotShow(t *testing.T) {
 }
 
 func TestANumberThatIsNotFiniteStopsBeforeTheUpdate(t *testing.T) {
+	whole := newToy(t)
+	o := options(t.TempDir())
+	o.Steps = 7 // the last good step; the schedule keeps its 20
+	mustRun(t, o, whole, 2, nil)
 	for _, what := range []string{"loss", "gradient"} {
-		dir, y := t.TempDir(), newToy(t)
-		y.poison, y.what = 8, what
-		_, _, err := run(t, options(dir), y, 2, nil)
-		var bad *train.ErrNotFinite
-		if !errors.As(err, &bad) || bad.Step != 8 || !strings.Contains(bad.What, what) {
-			t.Fatalf("%s: error is %v", what, err)
-		}
-		for _, x := range y.download(y.value) {
-			if math.IsNaN(x) {
-				t.Errorf("%s: the weights hold a NaN", what)
+		for _, number := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+			dir, y := t.TempDir(), newToy(t)
+			y.poison, y.what, y.bad = 8, what, number
+			_, _, err := run(t, options(dir), y, 2, nil)
+			var bad *train.ErrNotFinite
+			if !errors.As(err, &bad) || bad.Step != 8 || !strings.Contains(bad.What, what) {
+				t.Fatalf("%s %v: error is %v", what, number, err)
 			}
-		}
-		if c, err := checkpoint.Open(dir); err != nil || c.Step != 5 {
-			t.Errorf("%s: newest checkpoint: %v, %v", what, c, err)
+			if got, want := y.download(y.value), whole.download(whole.value); fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Errorf("%s %v: values are %v, want those of step 7: %v", what, number, got, want)
+			}
+			if c, err := checkpoint.Open(dir); err != nil || c.Step != 5 {
+				t.Errorf("%s %v: newest checkpoint: %v, %v", what, number, c, err)
+			}
 		}
 	}
 }
