@@ -13,10 +13,10 @@ package device
 //	rmsnorm_dx      dx                                                in: x, w, dy                           attr Norm
 //	rmsnorm_dw      dw[Width]                       (Accumulate)      in: x, dy                              attr Norm
 //	linear          y[T,N] = x W'  (+ bias)                           in: x[T,C], W[N,C] (, bias[N])
-//	linear_dx       dx[T,C] = dy W                                    in: dy[T,N], W[N,C]
+//	linear_dx       dx[T,C] = dy W                  (Accumulate)      in: dy[T,N], W[N,C]
 //	bias_grad       db[N] = column sums of dy       (Accumulate)      in: dy[T,N]
 //	lora_linear     y = x W' + scale (xd A') B' (+ bias)              in: x[T,C], xd[T,C], W[N,C], A[R,C], B[N,R] (, bias[N])   attr LoRA; xd is x where nothing drops
-//	lora_dx         dx[T,C] = dy W + du A                             in: dy[T,N], W[N,C], du[T,R], A[R,C]
+//	lora_dx         dx[T,C] = dy W + du A           (Accumulate)      in: dy[T,N], W[N,C], du[T,R], A[R,C]
 //	matmul_nt       y[M,N] = alpha x[M,K] w[N,K]'   (Accumulate)      in: x, w (both Plain, type A)          attr MatMul
 //	matmul_nn       y[M,N] = alpha x[M,K] w[K,N]    (Accumulate)      in: x, w                               attr MatMul
 //	matmul_tn       y[M,N] = alpha x[K,M]' w[K,N]   (Accumulate)      in: x, w                               attr MatMul

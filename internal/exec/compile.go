@@ -46,7 +46,10 @@ type step struct {
 	runner     graph.Runner
 	in, out    []int // slots; -1 for an output that nobody reads
 	accumulate bool
-	name       string
+	// base is the value that an accumulating step adds to, in whose memory its
+	// output lies; -1: none, or the caller's own buffer.
+	base int
+	name string
 }
 
 // Plan is a compiled graph without memory.
@@ -87,8 +90,7 @@ func Compile(spec Spec) (*Plan, error) {
 			return nil, err
 		}
 	}
-	c.plan.layout(c.keep())
-	return c.plan, nil
+	return c.plan, c.plan.layout(c.keep())
 }
 
 type compiler struct {
@@ -97,6 +99,7 @@ type compiler struct {
 	plan    *Plan
 	cut     map[*graph.Node]bool
 	read    map[*graph.Node]map[int]bool // parts of a tuple that are read
+	readers map[*graph.Node]int          // how many nodes, and the caller, read a node
 }
 
 // reach lists the nodes behind the outputs in the order of their creation,
@@ -131,10 +134,22 @@ func (c *compiler) reach() graph.Nodes {
 	return order
 }
 
-// wanted notes which parts of each tuple are read at all.
+// wanted notes which parts of each tuple are read at all, and how often every
+// node is.
 func (c *compiler) wanted(order graph.Nodes) {
-	c.read = map[*graph.Node]map[int]bool{}
+	c.read, c.readers = map[*graph.Node]map[int]bool{}, map[*graph.Node]int{}
+	for _, n := range c.spec.Outputs {
+		c.readers[n]++
+	}
+	for n := range c.spec.External {
+		c.readers[n]++
+	}
 	for _, n := range order {
+		if !c.cut[n] {
+			for _, child := range c.builder.Children(n) {
+				c.readers[child]++
+			}
+		}
 		part, ok := n.Op().(*graph.Part)
 		if !ok || c.cut[n] {
 			continue
@@ -200,7 +215,7 @@ func adds(op *graph.Op, i int) bool { return i < len(op.Adds) && op.Adds[i] }
 
 func (c *compiler) lowerOp(n *graph.Node, op *graph.Op) error {
 	children := c.builder.Children(n)
-	s := step{kernel: op.Kernel, attr: op.Attr, runner: op.Runner, name: op.String()}
+	s := step{kernel: op.Kernel, attr: op.Attr, runner: op.Runner, name: op.String(), base: -1}
 	for _, i := range op.KernelInputs() {
 		s.in = append(s.in, c.plan.slotOf[children[i]])
 	}
@@ -218,7 +233,7 @@ func (c *compiler) lowerOp(n *graph.Node, op *graph.Op) error {
 		s.out = append(s.out, id)
 		c.share(&s, op, i, id)
 		if adds(op, i) {
-			c.plan.steps = append(c.plan.steps, step{kernel: "zero", out: []int{id}, name: "zero"})
+			c.plan.steps = append(c.plan.steps, step{kernel: "zero", out: []int{id}, name: "zero", base: -1})
 		}
 	}
 	s.accumulate = direct && access == Accumulate
@@ -249,8 +264,11 @@ func (c *compiler) lowerAdd(n *graph.Node) error {
 	access, external := c.spec.External[n]
 	id := c.newSlot(c.builder.Info(n), external && access == Overwrite)
 	a, b := c.plan.slotOf[children[0]], c.plan.slotOf[children[1]]
+	if !external && (c.fuse(n, id, children[0], children[1]) || c.fuse(n, id, children[1], children[0])) {
+		return nil
+	}
 	c.plan.slots[id].root = a
-	c.plan.steps = append(c.plan.steps, step{kernel: "add", in: []int{a, b}, out: []int{id}, name: "sum of gradients"})
+	c.plan.steps = append(c.plan.steps, step{kernel: "add", in: []int{a, b}, out: []int{id}, name: "sum of gradients", base: -1})
 	c.plan.slotOf[n] = id
 	if external && access == Accumulate {
 		return c.addInto(n, id)
@@ -258,10 +276,40 @@ func (c *compiler) lowerAdd(n *graph.Node) error {
 	return nil
 }
 
+// fuse makes the kernel behind one operand add to the other's memory, instead
+// of a sum of its own: where nothing else reads either, the operand's kernel can
+// accumulate, and the other one is there before it.
+func (c *compiler) fuse(n *graph.Node, id int, operand, other *graph.Node) bool {
+	op, ok := operand.Op().(*graph.Op)
+	if !ok || !op.Accumulates || len(op.Outs) > 1 || c.readers[operand] != 1 || c.readers[other] != 1 || c.cut[operand] || c.cut[other] {
+		return false
+	}
+	from, base := c.plan.slotOf[operand], c.plan.slotOf[other]
+	at, made := c.plan.writer(from), c.plan.writer(base)
+	if made < 0 || made >= at || c.plan.slots[base].external || c.plan.steps[at].accumulate {
+		return false
+	}
+	s := &c.plan.steps[at]
+	s.out[0], s.accumulate, s.base = id, true, base
+	c.plan.slots[id].root = base
+	c.plan.slotOf[n] = id
+	return true
+}
+
+// writer is the step that makes a slot's value, or -1 for an input.
+func (p *Plan) writer(id int) int {
+	for i := len(p.steps) - 1; i >= 0; i-- {
+		if slices.Contains(p.steps[i].out, id) {
+			return i
+		}
+	}
+	return -1
+}
+
 // addInto adds a computed value to an external buffer, which becomes the node's.
 func (c *compiler) addInto(n *graph.Node, from int) error {
 	id := c.newSlot(c.builder.Info(n), true)
-	c.plan.steps = append(c.plan.steps, step{kernel: "accumulate", in: []int{from}, out: []int{id}, name: "accumulate"})
+	c.plan.steps = append(c.plan.steps, step{kernel: "accumulate", in: []int{from}, out: []int{id}, name: "accumulate", base: -1})
 	c.plan.slotOf[n] = id
 	return nil
 }

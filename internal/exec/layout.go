@@ -1,13 +1,22 @@
 package exec
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // layout decides which values share memory and gives every value its offset in
 // the arena: a value's place is free again after its last reader.
-func (p *Plan) layout(keep []int) {
+func (p *Plan) layout(keep []int) error {
 	last := p.lastUse(keep)
 	p.resolveSharing(last)
+	for _, s := range p.steps {
+		if s.base >= 0 && p.slots[s.out[0]].root != p.slots[s.base].root {
+			return fmt.Errorf("exec: %s cannot add in place", s.name)
+		}
+	}
 	p.place(p.rootLastUse(last))
+	return nil
 }
 
 // forever is the last use of a value that the caller reads after the run.
@@ -19,6 +28,9 @@ func (p *Plan) lastUse(keep []int) []int {
 	for i, s := range p.steps {
 		for _, id := range s.in {
 			last[id] = i
+		}
+		if s.base >= 0 {
+			last[s.base] = i
 		}
 		for _, id := range s.out {
 			if id >= 0 {
@@ -55,7 +67,10 @@ func (p *Plan) resolveSharing(last []int) {
 
 // overwritten is the input of step i that output id may replace, or -1.
 func (p *Plan) overwritten(s step, id, i int, dead, taken []int) int {
-	candidates := []int{p.slots[id].root}
+	candidates, want := []int{p.slots[id].root}, 1
+	if s.base >= 0 {
+		want = 0 // the step reads the base through its output alone
+	}
 	if s.kernel == "add" {
 		candidates = append(candidates, s.in...)
 	}
@@ -63,22 +78,22 @@ func (p *Plan) overwritten(s step, id, i int, dead, taken []int) int {
 		root := p.slots[in].root
 		free := !p.slots[in].external && !p.slots[id].external && dead[root] == i && dead[in] <= i
 		sameSize := p.slots[in].info.Bytes() == p.slots[root].info.Bytes() && p.slots[in].info.Bytes() == p.slots[id].info.Bytes()
-		if free && sameSize && !slices.Contains(taken, root) && p.readOnce(s, root) {
+		if free && sameSize && !slices.Contains(taken, root) && p.reads(s, root) == want {
 			return in
 		}
 	}
 	return -1
 }
 
-// readOnce says that no second input of the step lies in the same memory.
-func (p *Plan) readOnce(s step, root int) bool {
+// reads is the number of the step's inputs that lie in the root's memory.
+func (p *Plan) reads(s step, root int) int {
 	n := 0
 	for _, in := range s.in {
 		if p.slots[in].root == root {
 			n++
 		}
 	}
-	return n == 1
+	return n
 }
 
 // rootLastUse is the last use of each root over all slots that share it.

@@ -32,7 +32,7 @@ func (b *Builder) Linear(x, w, bias *Node) *Node {
 
 // linearDX is dx[T,C] = dy[T,N] W[N,C].
 func (b *Builder) linearDX(dy, w *Node, x Info) *Node {
-	return b.Apply(&Op{Kernel: "linear_dx", Outs: []Info{Matrix(b.activations, x.Rows, x.Cols)}}, dy, w)
+	return b.Apply(&Op{Kernel: "linear_dx", Accumulates: true, Outs: []Info{Matrix(b.activations, x.Rows, x.Cols)}}, dy, w)
 }
 
 func withBias(bias *Node, in ...*Node) []*Node {
@@ -124,7 +124,7 @@ func (b *Builder) loraOp(x, w *Node, l LoRA, args []int) *Op {
 }
 
 func (b *Builder) loraDX(dy, w, du, a *Node, x Info) *Node {
-	return b.Apply(&Op{Kernel: "lora_dx", Outs: []Info{Matrix(b.activations, x.Rows, x.Cols)}}, dy, w, du, a)
+	return b.Apply(&Op{Kernel: "lora_dx", Accumulates: true, Outs: []Info{Matrix(b.activations, x.Rows, x.Cols)}}, dy, w, du, a)
 }
 
 // loraFactors are the gradients of A and B; u is recomputed rather than kept.

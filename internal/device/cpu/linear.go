@@ -37,7 +37,6 @@ func newLinearDX[E float](p products[E], kernel string) device.Kernel {
 		k := checker{kernel: kernel}
 		if k.arity(c, 1, 2) {
 			dx, dy, w := c.Out[0], c.In[0], c.In[1]
-			k.overwrites(c)
 			k.matrix("dy", dy, typeOf[E](), dy.Rows, w.Rows)
 			k.weight("W", w, dy.Cols, w.Cols)
 			k.output("dx", dx, typeOf[E](), dy.Rows, w.Cols)
@@ -46,6 +45,7 @@ func newLinearDX[E float](p products[E], kernel string) device.Kernel {
 			return k.err
 		}
 		q.y, q.x, q.w = c.Out[0], c.In[0], c.In[1]
+		q.accumulate = c.Accumulate
 		return p.nn(q)
 	}
 }

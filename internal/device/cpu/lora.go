@@ -58,7 +58,6 @@ func newLoRADX[E float](p products[E], kernel string) device.Kernel {
 		k := checker{kernel: kernel}
 		if k.arity(c, 1, 4) {
 			dx, dy, w, du, a := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3]
-			k.overwrites(c)
 			k.matrix("dy", dy, typeOf[E](), dy.Rows, w.Rows)
 			k.weight("W", w, dy.Cols, w.Cols)
 			k.matrix("du", du, typeOf[E](), dy.Rows, a.Rows)
@@ -69,6 +68,7 @@ func newLoRADX[E float](p products[E], kernel string) device.Kernel {
 			return k.err
 		}
 		q.y, q.x, q.w, q.u, q.v = c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3]
+		q.accumulate = c.Accumulate
 		return p.nn(q)
 	}
 }

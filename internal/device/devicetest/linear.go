@@ -52,6 +52,7 @@ func linearTrials(g *gen) []trial {
 		for _, r := range []*trial{&plain, &biased, &dx} {
 			r.placed, r.byRows = 1, []int{0}
 		}
+		dx.accumulate = true
 		db := makeTrial("bias_grad", fmt.Sprintf("T%d,N%d", m, n), nil, []tensor{dy}, []tensor{empty(g.act, n, 1)}, func() [][]float64 {
 			ones := func(int, int) float64 { return 1 }
 			return one(dotOracle(n, 1, m, turned(dy), ones).f)
@@ -90,7 +91,7 @@ func loraTrials(g *gen, i, m, n, k int, name string, x, dy, w, bias tensor) []tr
 		y, low := dotOracle(m, k, n, dy.at, turned(w)), dotOracle(m, k, rank, du.at, turned(a))
 		return one(fill(m, k, func(i, j int) float64 { return y.at(i, j) + low.at(i, j) }))
 	})
-	dx.placed, dx.byRows = 1, []int{0, 2}
+	dx.placed, dx.byRows, dx.accumulate = 1, []int{0, 2}, true
 	return []trial{shared, dropped, biased, dx}
 }
 
