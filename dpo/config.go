@@ -28,6 +28,9 @@ type Config struct {
 	Loss string `yaml:"loss"`
 }
 
+// trainedLoss is the one loss that Trainer runs.
+const trainedLoss = "sigmoid"
+
 // DefaultConfig returns the defaults: those all methods share, with β of the
 // paper, no dropout as in TRL, and the learning rate and warm-up that the
 // alignment handbook and LLaMA-Factory agree on for LoRA.
@@ -36,7 +39,7 @@ func DefaultConfig() Config {
 	s.LearningRate = 5e-6
 	s.Warmup = 0.1
 	s.Dropout = 0
-	return Config{Settings: s, Beta: 0.1, Ref: "init", Loss: "sigmoid"}
+	return Config{Settings: s, Beta: 0.1, Ref: "init", Loss: trainedLoss}
 }
 
 // Validate returns all faults of the config at once. The comparisons are
@@ -58,8 +61,8 @@ func (c Config) Validate() error {
 	if c.Ref == "" {
 		errs = append(errs, errors.New("ref is empty: init, base or the folder of an adapter"))
 	}
-	if c.Loss == "" {
-		errs = append(errs, errors.New("loss is empty: the name of a preference loss, as sigmoid"))
+	if c.Loss != trainedLoss {
+		errs = append(errs, fmt.Errorf("loss must be %s, got %q", trainedLoss, c.Loss))
 	}
 	return errors.Join(errs...)
 }

@@ -1,0 +1,34 @@
+package dpo
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+func TestConfigValidate(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(*Config)
+		want   string // "" means valid
+	}{
+		{"the defaults with pairs", func(*Config) {}, ""},
+		{"no pairs", func(c *Config) { c.Pairs = "" }, "pairs is missing"},
+		{"beta zero", func(c *Config) { c.Beta = 0 }, "beta must be positive, got 0"},
+		{"beta NaN", func(c *Config) { c.Beta = math.NaN() }, "beta must be positive, got NaN"},
+		{"half the labels wrong", func(c *Config) { c.LabelSmoothing = 0.5 }, ""},
+		{"more than half", func(c *Config) { c.LabelSmoothing = 0.6 }, "label_smoothing must lie in [0, 0.5], got 0.6"},
+		{"negative NLL", func(c *Config) { c.NLL = -1 }, "nll must not be negative, got -1"},
+		{"no reference", func(c *Config) { c.Ref = "" }, "ref is empty"},
+		{"another loss", func(c *Config) { c.Loss = "x" }, `loss must be sigmoid, got "x"`},
+		{"a shared setting", func(c *Config) { c.Batch = 0 }, "batch must be at least 1, got 0"},
+	} {
+		c := DefaultConfig()
+		c.Pairs = "pairs.jsonl"
+		tc.change(&c)
+		err := c.Validate()
+		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: error %v, want %q", tc.name, err, tc.want)
+		}
+	}
+}
