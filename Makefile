@@ -1,0 +1,33 @@
+# What one does here, by name. Everything is plain go underneath.
+
+# build the program into ./bin
+build:
+	CGO_ENABLED=0 go build -trimpath -o bin/align ./cmd/align
+
+# run all tests
+test:
+	go test ./...
+
+# format, vet, staticcheck
+lint:
+	gofmt -l . && go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+# run all benchmarks, in benchstat's form
+bench:
+	go test -run '^$$' -bench . ./...
+
+# regenerate generated files
+generate:
+	go generate ./...
+
+# count lines of code by package, and the program's bytes
+size: build
+	@find . -name '*.go' ! -name '*_test.go' -not -path './.*' -printf '%h\n' | sort -u | while read -r d; do \
+		printf '%6d %s\n' "$$(cat $$(find "$$d" -maxdepth 1 -name '*.go' ! -name '*_test.go') | wc -l)" "$$d"; done
+	@ls -l bin/align | awk '{print $$5, "bytes", $$9}'
+
+# all that CI does
+check:
+	.ci/run
+
+.PHONY: build test lint bench generate size check
