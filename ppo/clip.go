@@ -1,0 +1,43 @@
+package ppo
+
+import "math"
+
+// What clipping did to a mini-batch, from the values of a forward pass: sums
+// over its tokens, for metrics.
+
+// policyClips counts the tokens whose loss the clip range of the ratio raised:
+// policy/clipfrac_avg of TRL times the tokens.
+func policyClips(logProbs, oldLogProbs, advantages []float64, clipRange float64) int {
+	n := 0
+	for t, a := range advantages {
+		ratio := math.Exp(clamp(logProbs[t]-oldLogProbs[t], maxLogRatio))
+		clipped := min(max(ratio, 1-clipRange), 1+clipRange)
+		if -a*clipped > -a*ratio {
+			n++
+		}
+	}
+	return n
+}
+
+// valueClips counts the tokens whose value loss the clip range raised.
+func valueClips(values, oldValues, returns []float64, valueClipRange float64) int {
+	n := 0
+	for t, v := range values {
+		plain := v - returns[t]
+		clipped := oldValues[t] + clamp(v-oldValues[t], valueClipRange) - returns[t]
+		if clipped*clipped > plain*plain {
+			n++
+		}
+	}
+	return n
+}
+
+// approxKL is the sum over tokens of k2 of the policy against itself at the
+// rollout: policy/approxkl_avg of TRL times the tokens.
+func approxKL(logProbs, oldLogProbs []float64) float64 {
+	sum := 0.0
+	for t := range logProbs {
+		sum += k2(logProbs[t] - oldLogProbs[t])
+	}
+	return sum
+}
