@@ -34,12 +34,13 @@ func TestAdvantagesEqualTheReferenceValues(t *testing.T) {
 	near(t, "whitened", slices.Concat(all...), g.flat(p.Whitened))
 }
 
-// With λ = 1 an advantage is the discounted sum of the rewards to come less the
-// value; with λ = 0 it is the one-step error.
+// With λ = 1 an advantage is the discounted sum of the rewards to come, here
+// 1 - 2/2 + 4/4, -2 + 4/2 and 4, less the value; with λ = 0 it is the one-step
+// error.
 func TestGAELimits(t *testing.T) {
 	rewards, values := []float64{1, -2, 4}, []float64{0.5, 1, -1}
 	one, returns := gae(rewards, values, 0.5, 1)
-	near(t, "λ = 1", one, []float64{1 - 1 + 1 - 0.5, -2 + 2 - 1, 4 + 1})
+	near(t, "λ = 1", one, []float64{1 - 0.5, 0 - 1, 4 + 1})
 	near(t, "returns", returns, []float64{1, 0, 4})
 	zero, _ := gae(rewards, values, 0.5, 0)
 	near(t, "λ = 0", zero, []float64{1 + 0.5 - 0.5, -2 - 0.5 - 1, 4 + 1})
