@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // printJSON prints v as one line of JSON.
@@ -13,5 +14,23 @@ func printJSON(w io.Writer, v any) error {
 		return err
 	}
 	_, err = w.Write(append(line, '\n'))
+	return err
+}
+
+// printFactsJSON prints facts as one object, in their order.
+func printFactsJSON(w io.Writer, facts []fact) error {
+	line := []byte(`{"v":1`)
+	for _, f := range facts {
+		name, err := jsontext.AppendQuote(nil, f.name)
+		if err != nil {
+			return err
+		}
+		value, err := json.Marshal(f.value, json.Deterministic(true))
+		if err != nil {
+			return err
+		}
+		line = append(append(append(append(line, ','), name...), ':'), value...)
+	}
+	_, err := w.Write(append(line, '}', '\n'))
 	return err
 }

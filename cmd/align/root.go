@@ -43,6 +43,7 @@ folders and files on this machine; nothing is fetched and nothing is sent.`,
 func commands(io *streams) []*cobra.Command {
 	cobra.EnableCommandSorting = false
 	return []*cobra.Command{
+		newInspectCommand(io),
 		newInitCommand(io),
 		newExportCommand(io),
 		newVersionCommand(io),

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"align/internal/safetensors"
+	"align/model"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// inspectAdapter tells what a PEFT folder says of itself. Whether it fits a
+// base is a question that needs the base.
+func inspectAdapter(dir string) ([]fact, error) {
+	path := filepath.Join(dir, model.AdapterConfigFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("inspect: %w", err)
+	}
+	var c struct {
+		Type    string         `json:"peft_type"`
+		Base    string         `json:"base_model_name_or_path"`
+		Rank    int            `json:"r"`
+		Alpha   float64        `json:"lora_alpha"`
+		Dropout float64        `json:"lora_dropout"`
+		RSLoRA  bool           `json:"use_rslora"`
+		Targets jsontext.Value `json:"target_modules"`
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, fmt.Errorf("inspect: %s: %w", path, err)
+	}
+	weights, err := safetensors.Open(filepath.Join(dir, model.AdapterWeightsFile))
+	if err != nil {
+		return nil, err
+	}
+	defer weights.Close()
+	var parameters int64
+	for _, t := range weights.Tensors() {
+		parameters += count(t.Shape)
+	}
+	return []fact{
+		{"kind", "adapter"}, {"type", c.Type}, {"base", c.Base},
+		{"rank", c.Rank}, {"alpha", c.Alpha}, {"rslora", c.RSLoRA}, {"dropout", c.Dropout}, {"targets", targetsOf(c.Targets)},
+		{"tensors", len(weights.Tensors())}, {"parameters", parameters},
+	}, nil
+}
+
+// targetsOf are the module names: PEFT writes a list, or one pattern.
+func targetsOf(v jsontext.Value) []string {
+	var list []string
+	if json.Unmarshal(v, &list) == nil {
+		return list
+	}
+	return []string{string(v)}
+}
