@@ -95,7 +95,7 @@ func readGolden(t *testing.T) *golden {
 	return &g
 }
 
-// evaluatePolicy is the loss per token from new and old log-probabilities and
+// policyFormula is the loss per token from new and old log-probabilities and
 // advantages.
 func policyFormula(clipRange, dualClip float64) exectest.Formula {
 	return func(b *graph.Builder, in graph.Nodes) *graph.Node {
