@@ -1,0 +1,148 @@
+package records
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+const (
+	// parquetMagic begins and ends a Parquet file.
+	parquetMagic = "PAR1"
+	// rowsPerRead is how many rows are decoded at once.
+	rowsPerRead = 64
+)
+
+// rowReader reads the rows of a Parquet file, row group by row group.
+type rowReader struct {
+	path   string
+	source *source
+	file   *parquet.File
+	groups []parquet.RowGroup
+	rows   parquet.Rows
+	buffer []parquet.Row
+	ready  []parquet.Row // decoded and not yet returned
+	record int
+	scan   [][]parquet.Value // the values of the row by leaf column
+}
+
+func (r *Reader) startParquet() error {
+	r.format = "Parquet"
+	file, size, err := r.randomAccess()
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.path, err)
+	}
+	t := &rowReader{path: r.path, source: r.source, buffer: make([]parquet.Row, rowsPerRead)}
+	err = t.guard(func() error {
+		t.file, err = parquet.OpenFile(file, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+		if err != nil {
+			return err
+		}
+		t.groups = t.file.RowGroups()
+		return nil
+	})
+	r.source.closers = append(r.source.closers, t.close)
+	r.next = t.next
+	return err
+}
+
+// randomAccess is the file itself, or an uncompressed copy of it: the footer
+// stands at the end.
+func (r *Reader) randomAccess() (io.ReaderAt, int64, error) {
+	if r.source.compression == "" && r.source.size > 0 {
+		return progressAt{r.source}, r.source.size, nil
+	}
+	copied, err := os.CreateTemp("", "align-*.parquet")
+	if err != nil {
+		return nil, 0, err
+	}
+	r.source.closers = append(r.source.closers, func() error {
+		return errors.Join(copied.Close(), os.Remove(copied.Name()))
+	})
+	size, err := io.Copy(copied, r.source.text)
+	if err != nil {
+		return nil, 0, err
+	}
+	return copied, size, nil
+}
+
+// progressAt counts what is read of the file as progress.
+type progressAt struct{ s *source }
+
+func (p progressAt) ReadAt(b []byte, at int64) (int, error) {
+	n, err := p.s.file.ReadAt(b, at)
+	p.s.raw.n = min(p.s.raw.n+int64(n), p.s.size)
+	return n, err
+}
+
+// guard turns a panic of the library on a hostile file into an error.
+func (t *rowReader) guard(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: broken Parquet data: %v", t.path, p)
+		}
+	}()
+	if err := f(); err != nil {
+		return fmt.Errorf("%s: bad Parquet data: %w", t.path, err)
+	}
+	return nil
+}
+
+func (t *rowReader) next() (Record, error) {
+	for len(t.ready) == 0 {
+		if t.rows == nil && len(t.groups) == 0 {
+			return Record{}, io.EOF
+		}
+		if err := t.guard(t.fill); err != nil {
+			return Record{}, err
+		}
+	}
+	row := t.ready[0]
+	t.ready = t.ready[1:]
+	t.record++
+	record := Record{Place: Place{File: t.path, Record: t.record}}
+	var bad *RecordError
+	err := t.guard(func() error {
+		var err error
+		record.Fields, bad, err = t.fields(row)
+		return err
+	})
+	if err == nil && bad != nil {
+		bad.Place = record.Place
+		return Record{}, bad
+	}
+	return record, err
+}
+
+// fill reads the next rows, of the open row group or of the next one.
+func (t *rowReader) fill() error {
+	if t.rows == nil {
+		t.rows, t.groups = t.groups[0].Rows(), t.groups[1:]
+	}
+	n, err := t.rows.ReadRows(t.buffer)
+	t.ready = t.buffer[:n]
+	if err == nil && n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	if err != io.EOF {
+		return err
+	}
+	err = t.rows.Close()
+	t.rows = nil
+	return err
+}
+
+func (t *rowReader) close() error {
+	if t.rows == nil {
+		return nil
+	}
+	return t.guard(t.rows.Close)
+}
