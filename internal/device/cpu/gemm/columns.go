@@ -1,0 +1,81 @@
+package gemm
+
+import (
+	"unsafe"
+
+	"align/internal/device/cpu/kern"
+)
+
+// bPanel is the panel of w with columns 32j to 32j+31 of y from word k on: in
+// the weight itself, or the worker's copy, of which from is the first.
+func (r *run) bPanel(worker, j, from, k int) unsafe.Pointer {
+	if r.direct() {
+		return r.W.Packed.panel(j, k)
+	}
+	return unsafe.Add(r.workers[worker], (j-from)*r.bStride)
+}
+
+// packB brings words [k, k+nk) of panels [from, to) of w into the worker's
+// workspace.
+func (r *run) packB(worker, from, to, k, nk int) {
+	if r.direct() {
+		return
+	}
+	w := &r.W.Packed
+	if w.Data != nil && r.WAcross {
+		r.flip(worker, from, to, k, nk)
+		return
+	}
+	for j := from; j < to; j++ {
+		dst := r.bPanel(worker, j, from, k)
+		if w.Data != nil {
+			r.e.set.Widen(dst, w.panel(j, k/2), blocks(nk, 2))
+		} else {
+			r.packPlain(&r.e.own[worker], dst, r.W.Plain, r.N, j*kern.Cols, k, nk, r.K)
+		}
+	}
+}
+
+// flip turns forward panels around: what was their K becomes the columns of y.
+// It reads each of them once, over all columns of the task.
+func (r *run) flip(worker, from, to, k, nk int) {
+	w, per := &r.W.Packed, r.e.tiles.PerWord
+	blockBytes := kern.Cols / perWord(w.Type) * kern.Stride
+	turn := r.e.tiles.Flip
+	if w.Type != r.e.typ {
+		turn = r.e.set.FlipWiden
+	}
+	whole := min(to, w.K/kern.Cols) - from
+	first, last := k*per/kern.Cols, blocks(min((k+nk)*per, r.K), kern.Cols)
+	for p := first; p < last; p++ {
+		src := unsafe.Add(w.panel(p, 0), from*blockBytes)
+		dst := unsafe.Add(r.workers[worker], (p-first)*kern.Cols/per*kern.Stride)
+		if whole > 0 {
+			turn(dst, src, whole, r.bStride)
+		}
+		if from+whole < to {
+			r.flipRest(worker, turn, unsafe.Add(dst, whole*r.bStride), p, from+whole)
+		}
+	}
+}
+
+// flipRest turns the last block of a panel, which has fewer than 32 elements
+// of K and is filled up with zeros.
+func (r *run) flipRest(worker int, turn kern.Flip, dst unsafe.Pointer, p, block int) {
+	w, own := &r.W.Packed, &r.e.own[worker]
+	word := block * kern.Cols / perWord(w.Type)
+	rest := unsafe.Slice((*uint32)(w.panel(p, word)), (w.words()-word)*kern.Cols)
+	clear(own.flip[copy(own.flip[:], rest):])
+	turn(dst, unsafe.Pointer(&own.flip), 1, 0)
+}
+
+// packLow brings panels [from, to) of v into the worker's workspace.
+func (r *run) packLow(worker, from, to int) {
+	for j := from; j < to && r.LowRank.R > 0; j++ {
+		r.packPlain(&r.e.own[worker], r.lowPanel(worker, j, from), r.LowRank.V, r.N, j*kern.Cols, 0, r.lowWords, r.LowRank.R)
+	}
+}
+
+func (r *run) lowPanel(worker, j, from int) unsafe.Pointer {
+	return unsafe.Add(r.workers[worker], r.lowAt+(j-from)*r.lowWords*kern.Stride)
+}

@@ -1,0 +1,112 @@
+package gemm
+
+import (
+	"unsafe"
+
+	"align/internal/device/cpu/kern"
+)
+
+// multiply computes a block of y, once x is packed.
+type multiply run
+
+// span is the panels of x and of w that a task works on.
+type span struct{ rowFrom, rowTo, colFrom, colTo int }
+
+// Do computes one block.
+func (j *multiply) Do(task, worker int) {
+	r := (*run)(j)
+	row, col := task%r.rowTasks, task/r.rowTasks
+	s := span{
+		rowFrom: row * r.taskRows, rowTo: min((row+1)*r.taskRows, r.panels),
+		colFrom: col * r.taskPanels, colTo: min((col+1)*r.taskPanels, r.colPanels),
+	}
+	r.bias(s)
+	r.packLow(worker, s.colFrom, s.colTo)
+	if s.rowTo-s.rowFrom == 1 && r.direct() {
+		r.stream(worker, s)
+		return
+	}
+	for k := 0; k < r.words; k += r.e.block.words {
+		nk := min(r.e.block.words, r.words-k)
+		r.packB(worker, s.colFrom, s.colTo, k, nk)
+		rows := max(1, r.e.block.rows/r.tall)
+		for from := s.rowFrom; from < s.rowTo; from += rows {
+			to := min(from+rows, s.rowTo)
+			for j := s.colFrom; j < s.colTo; j++ {
+				for i := from; i < to; i++ {
+					r.tile(worker, i, j, s.colFrom, k, nk)
+				}
+			}
+		}
+	}
+}
+
+// stream is the order for few rows: it reads each panel of w from its start to
+// its end, which memory is fastest at. An element's sum has the same order.
+func (r *run) stream(worker int, s span) {
+	for j := s.colFrom; j < s.colTo; j++ {
+		for k := 0; k < r.words; k += r.e.block.words {
+			r.tile(worker, s.rowFrom, j, s.colFrom, k, min(r.e.block.words, r.words-k))
+		}
+	}
+}
+
+// tile adds words [k, k+nk) to the tile of y at panel i of x and j of w, and
+// the low-rank product after the last of them. from is the task's first panel.
+func (r *run) tile(worker, i, j, from, k, nk int) {
+	row, n := r.rowsOf(i)
+	col := j * kern.Cols
+	width := min(kern.Cols, r.N-col)
+	add := k
+	if r.Accumulate || len(r.Bias) > 0 {
+		add = 1
+	}
+	y, ldc := r.Y.address(row, col), 4*r.Y.Stride
+	own := &r.e.own[worker]
+	if width < kern.Cols {
+		if add != 0 {
+			r.loadTile(own, row, n, col, width)
+		}
+		y, ldc = unsafe.Pointer(&own.tile), kern.Stride
+	}
+	multiply := r.e.tiles.Tile[n]
+	multiply(nk, r.xPanel(i, n, k), r.bPanel(worker, j, from, k), y, ldc, r.Alpha, add)
+	if k+nk == r.words && r.LowRank.R > 0 {
+		multiply(r.lowWords, r.uPanel(i), r.lowPanel(worker, j, from), y, ldc, r.Alpha, 1)
+	}
+	if width < kern.Cols {
+		r.storeTile(own, row, n, col, width)
+	}
+}
+
+// loadTile copies a part of y that is narrower than a tile, since a tile
+// writes all of its columns.
+func (r *run) loadTile(own *scratch, row, n, col, width int) {
+	for i := range n {
+		copy(own.tile[i*kern.Cols:], r.Y.Data[(row+i)*r.Y.Stride+col:][:width])
+	}
+}
+
+func (r *run) storeTile(own *scratch, row, n, col, width int) {
+	for i := range n {
+		copy(r.Y.Data[(row+i)*r.Y.Stride+col:][:width], own.tile[i*kern.Cols:])
+	}
+}
+
+// bias begins a block of y with the bias, which the tiles then add to.
+func (r *run) bias(s span) {
+	if len(r.Bias) == 0 {
+		return
+	}
+	from, to := s.colFrom*kern.Cols, min(s.colTo*kern.Cols, r.N)
+	first, _ := r.rowsOf(s.rowFrom)
+	last, n := r.rowsOf(s.rowTo - 1)
+	for row := first; row < last+n; row++ {
+		y := r.Y.Data[row*r.Y.Stride+from:][:to-from]
+		if r.Accumulate {
+			r.e.set.Add(y, y, r.Bias[from:to])
+		} else {
+			copy(y, r.Bias[from:to])
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package gemm
+
+import (
+	"errors"
+	"fmt"
+
+	"align/internal/device"
+)
+
+// Matrix is a plain matrix of float32, row-major, its rows Stride elements
+// apart.
+type Matrix struct {
+	Data   []float32
+	Stride int
+}
+
+// Weight is the right side of a product: Packed if its Data is set, else the
+// plain matrix.
+type Weight struct {
+	Packed Packed
+	Plain  Matrix
+}
+
+// Product is one matrix product with what may join it:
+//
+//	y[M,N] = alpha (x[M,K] w + u[M,R] v) + bias[N]  (+ y)
+//
+// w is N x K and the rows of w are summed over ("NT", the forward product of a
+// layer) or, if WAcross, K x N ("NN", the gradient of its input). x is M x K
+// or, if XAcross, K x M ("TN", the gradient of a weight, together with
+// WAcross). v lies like w: N x R, or R x N.
+type Product struct {
+	M, N, K    int
+	Y          Matrix
+	X          Matrix
+	XAcross    bool
+	W          Weight
+	WAcross    bool
+	Alpha      float32
+	Bias       []float32 // none if empty
+	Accumulate bool
+	LowRank    LowRank // none if R is 0
+}
+
+// LowRank is the second product of a LoRA layer (equation 3 of
+// https://arxiv.org/abs/2106.09685), of rank R. If Down has data, the engine
+// computes u = Scale x down from the x it has packed and writes it to U; Down
+// lies like w: R x K, or K x R. Else U is given.
+type LowRank struct {
+	R     int
+	U     Matrix // M x R
+	V     Matrix // N x R, or R x N
+	Down  Matrix
+	Scale float32
+}
+
+// computesU says whether u comes from x.
+func (l *LowRank) computesU() bool { return l.R > 0 && len(l.Down.Data) > 0 }
+
+// check finds every fault of a product; type is the engine's.
+func (p *Product) check(t device.Type) error {
+	var c checker
+	if p.M < 0 || p.N < 1 || p.K < 1 || p.LowRank.R < 0 {
+		return fmt.Errorf("gemm: product of M=%d N=%d K=%d R=%d: want N and K of at least 1", p.M, p.N, p.K, p.LowRank.R)
+	}
+	c.matrix("y", p.Y, p.M, p.N, false)
+	c.matrix("x", p.X, p.M, p.K, p.XAcross)
+	if len(p.Bias) > 0 && len(p.Bias) < p.N {
+		c.failf("bias has %d elements: want %d", len(p.Bias), p.N)
+	}
+	if l := &p.LowRank; l.R > 0 {
+		c.matrix("u", l.U, p.M, l.R, false)
+		c.matrix("v", l.V, p.N, l.R, p.WAcross)
+		if l.computesU() {
+			c.matrix("down", l.Down, l.R, p.K, p.WAcross)
+		}
+	}
+	p.checkWeight(&c, t)
+	return errors.Join(c.errs...)
+}
+
+func (p *Product) checkWeight(c *checker, t device.Type) {
+	w := &p.W.Packed
+	if w.Data == nil {
+		c.matrix("w", p.W.Plain, p.N, p.K, p.WAcross)
+		return
+	}
+	n, k := p.N, p.K
+	if p.WAcross {
+		n, k = k, n
+	}
+	if w.N != n || w.K != k {
+		c.failf("the packed weight is %dx%d: want %dx%d", w.N, w.K, n, k)
+	}
+	if w.Type != device.BF16 && w.Type != t {
+		c.failf("the packed weight is %s: want bf16 or the engine's %s", w.Type, t)
+	}
+}
+
+// checker gathers the faults of a product.
+type checker struct{ errs []error }
+
+func (c *checker) failf(format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("gemm: "+format, args...))
+}
+
+// matrix checks that m holds rows x cols elements, or cols x rows if across.
+func (c *checker) matrix(name string, m Matrix, rows, cols int, across bool) {
+	if across {
+		rows, cols = cols, rows
+	}
+	if rows == 0 || cols == 0 {
+		return
+	}
+	if m.Stride < cols || len(m.Data) < (rows-1)*m.Stride+cols {
+		c.failf("%s has %d elements in rows of %d: want %dx%d", name, len(m.Data), m.Stride, rows, cols)
+	}
+}

@@ -1,0 +1,83 @@
+package gemm
+
+import (
+	"unsafe"
+
+	"align/internal/device/cpu/kern"
+)
+
+// packX packs a panel of x; where u is computed from x, it does so while the
+// panel is hot and packs u as well.
+type packX run
+
+// Do packs panel i.
+func (j *packX) Do(i, worker int) {
+	r := (*run)(j)
+	own := &r.e.own[worker]
+	row, n := r.rowsOf(i)
+	r.packLanes(own, r.xPanel(i, n, 0), 4*n, r.X, r.XAcross, row, n, 0, r.K)
+	if r.LowRank.R == 0 {
+		return
+	}
+	if r.LowRank.computesU() {
+		r.computeU(own, i, row, n)
+	}
+	r.packLanes(own, r.uPanel(i), 4*n, r.LowRank.U, false, row, n, 0, r.LowRank.R)
+}
+
+// packLanes writes words of n vectors from v on, at most Lanes of them, side by
+// side at dst, for elements [k, k+nk). Vectors are rows of m, or columns if
+// across. Lanes past n hold the last vector, or 0.
+func (r *run) packLanes(own *scratch, dst unsafe.Pointer, stride int, m Matrix, across bool, v, n, k, nk int) {
+	if across {
+		r.e.tiles.PackColumns(dst, m.address(k, v), nk, 4*m.Stride, n, stride)
+		return
+	}
+	for i := range own.table {
+		own.table[i] = m.address(v+min(i, n-1), k)
+	}
+	r.e.tiles.PackRows(dst, unsafe.Pointer(&own.table), nk, stride)
+}
+
+// computeU is u = Scale x down for the rows of panel i.
+func (r *run) computeU(own *scratch, i, row, n int) {
+	l := &r.LowRank
+	for j := range r.downWidth {
+		for k := 0; k < r.words; k += r.e.block.words {
+			nk := min(r.e.block.words, r.words-k)
+			r.e.tiles.Tile[n](nk, r.xPanel(i, n, k), r.downPanel(j, k), unsafe.Pointer(&own.tile), kern.Stride, l.Scale, k)
+		}
+		col := j * kern.Cols
+		width := min(kern.Cols, l.R-col)
+		for i := range n {
+			copy(l.U.Data[(row+i)*l.U.Stride+col:][:width], own.tile[i*kern.Cols:])
+		}
+	}
+}
+
+// packDown packs a block of K of a panel of down.
+type packDown run
+
+func (r *run) downTasks() int { return r.downWidth * blocks(r.words, r.e.block.words) }
+
+// Do packs one block.
+func (j *packDown) Do(task, worker int) {
+	r := (*run)(j)
+	panel, block := task%r.downWidth, task/r.downWidth
+	k := block * r.e.block.words
+	nk := min(r.e.block.words, r.words-k)
+	r.packPlain(&r.e.own[worker], r.downPanel(panel, k), r.LowRank.Down, r.LowRank.R, panel*kern.Cols, k, nk, r.K)
+}
+
+// packPlain packs 32 vectors of m from v on, as far as there are total of them,
+// for words [k, k+nk) of vectors of length elements. m lies like w.
+func (r *run) packPlain(own *scratch, dst unsafe.Pointer, m Matrix, total, v, k, nk, length int) {
+	per, lanes := r.e.tiles.PerWord, r.e.tiles.Lanes
+	elements := min(nk*per, length-k*per)
+	for lane := 0; lane < kern.Cols; lane += lanes {
+		n := min(lanes, total-v-lane)
+		if n > 0 {
+			r.packLanes(own, unsafe.Add(dst, 4*lane), kern.Stride, m, r.WAcross, v+lane, n, k*per, elements)
+		}
+	}
+}

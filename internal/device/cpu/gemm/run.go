@@ -1,0 +1,132 @@
+package gemm
+
+import (
+	"unsafe"
+
+	"align/internal/device/cpu/feature"
+	"align/internal/device/cpu/kern"
+)
+
+// blocking is the block sizes of a level.
+type blocking struct {
+	words  int // of K in a block, a multiple of 32
+	panels int // of 32 columns in a task
+	rows   int // of x that pass through a core's cache with a panel of w
+}
+
+func blockingOf(level feature.Level) blocking {
+	if level == feature.AVX2 {
+		return blocking{words: 512, panels: 8, rows: 350}
+	}
+	return blocking{words: 1024, panels: 8, rows: 350}
+}
+
+// line is what workspace is aligned to.
+const line = 64
+
+func align(bytes int) int { return blocks(bytes, line) * line }
+
+// run is a product under way: how it is divided, and where its parts lie.
+type run struct {
+	Product
+	e *Engine
+
+	words     int // of K
+	lowWords  int // of R
+	panels    int // of x
+	tall      int // rows of the tallest panel of x
+	colPanels int // of w
+	colTasks  int
+	rowTasks  int
+
+	x, u, down        unsafe.Pointer // panels in the shared workspace
+	xStride, uStride  int            // bytes from panel to panel
+	workers           []unsafe.Pointer
+	bStride, lowAt    int // in a worker's workspace: panel to panel, first panel of v
+	taskPanels        int
+	taskRows          int // panels of x in a task
+	needsB, downWidth int // panels of w that a worker packs; panels of down
+}
+
+// plan divides p for the engine's pool.
+func (r *run) plan(e *Engine, p *Product) {
+	*r = run{Product: *p, e: e}
+	per := e.tiles.PerWord
+	r.words, r.lowWords = blocks(p.K, per), blocks(p.LowRank.R, per)
+	r.panels = blocks(p.M, e.tiles.Rows)
+	r.tall = blocks(p.M, max(1, r.panels))
+	r.colPanels = blocks(p.N, kern.Cols)
+	r.xStride = align(4*r.tall*r.words + kern.Slack)
+	r.uStride = align(4*r.tall*r.lowWords + kern.Slack)
+	r.divide()
+	r.bStride = align(kern.Stride*roundUp(min(r.words, e.block.words), kern.Cols) + line)
+	r.needsB = r.taskPanels
+	if r.direct() {
+		r.needsB = 0
+	}
+	r.lowAt = r.needsB * r.bStride
+	if p.LowRank.computesU() {
+		r.downWidth = blocks(p.LowRank.R, kern.Cols)
+	}
+}
+
+func roundUp(n, size int) int { return blocks(n, size) * size }
+
+// tasksPerThread is how many tasks each worker finds at least, where the
+// product is large enough: a worker that is late then delays little.
+const tasksPerThread = 4
+
+// divide cuts y into tasks: blocks of columns, and of rows where there are few
+// columns. It does not touch the order of any sum.
+func (r *run) divide() {
+	want := tasksPerThread * len(r.e.own)
+	r.taskPanels = min(r.e.block.panels, max(1, r.colPanels/want))
+	r.colTasks = blocks(r.colPanels, r.taskPanels)
+	r.rowTasks = max(1, min(r.panels, want/(2*r.colTasks)))
+	r.taskRows = blocks(r.panels, r.rowTasks)
+	r.rowTasks = blocks(r.panels, max(1, r.taskRows))
+}
+
+// direct says whether the tiles read the weight where it lies.
+func (r *run) direct() bool {
+	return r.W.Packed.Data != nil && !r.WAcross && r.W.Packed.Type == r.e.typ
+}
+
+func (r *run) sizes() Sizes {
+	shared := r.panels*(r.xStride+r.uStride) + r.downWidth*r.words*kern.Stride
+	worker := r.lowAt + r.taskPanels*r.lowWords*kern.Stride
+	return Sizes{Shared: int64(shared + line), Worker: int64(worker + line)}
+}
+
+// carve lays the parts out in the workspace.
+func (r *run) carve(space Space) {
+	r.x = space.Shared
+	r.u = unsafe.Add(r.x, r.panels*r.xStride)
+	r.down = unsafe.Add(r.u, r.panels*r.uStride)
+	r.workers = space.Worker
+}
+
+// rowsOf is the first row and the number of rows of panel i of x: the rows are
+// spread evenly, so that no small panel is left at the end.
+func (r *run) rowsOf(i int) (row, n int) {
+	base, extra := r.M/r.panels, r.M%r.panels
+	if i < extra {
+		return i * (base + 1), base + 1
+	}
+	return i*base + extra, base
+}
+
+// xPanel is the address of word k of panel i, which has n rows.
+func (r *run) xPanel(i, n, k int) unsafe.Pointer { return unsafe.Add(r.x, i*r.xStride+4*n*k) }
+
+func (r *run) uPanel(i int) unsafe.Pointer { return unsafe.Add(r.u, i*r.uStride) }
+
+// downPanel is the address of word k of panel j of down.
+func (r *run) downPanel(j, k int) unsafe.Pointer {
+	return unsafe.Add(r.down, (j*r.words+k)*kern.Stride)
+}
+
+// address is the address of element (row, col).
+func (m Matrix) address(row, col int) unsafe.Pointer {
+	return unsafe.Pointer(&m.Data[row*m.Stride+col])
+}
