@@ -8,7 +8,8 @@ import (
 // Type is the element type of a View.
 type Type uint8
 
-// Element types. I32 serves ids, positions and masks.
+// Element types. I32 serves ids, positions and masks. The types of blocks, for
+// frozen weights only, are in block.go.
 const (
 	F32 Type = iota + 1
 	F64
@@ -17,23 +18,36 @@ const (
 	F16
 )
 
-var typeNames = map[Type]string{F32: "f32", F64: "f64", I32: "i32", BF16: "bf16", F16: "f16"}
-
-// Size is the number of bytes of one element.
+// Size is the number of bytes of one element; 0 for a type whose elements
+// stand in blocks: RowBytes serves every type.
 func (t Type) Size() int {
 	switch t {
+	case F32, I32:
+		return 4
 	case F64:
 		return 8
 	case BF16, F16:
 		return 2
 	}
-	return 4
+	return 0
 }
 
 // String is the type's name as flags and errors spell it.
 func (t Type) String() string {
-	if s, ok := typeNames[t]; ok {
-		return s
+	switch t {
+	case F32:
+		return "f32"
+	case F64:
+		return "f64"
+	case I32:
+		return "i32"
+	case BF16:
+		return "bf16"
+	case F16:
+		return "f16"
+	}
+	if name := t.block().name; name != "" {
+		return name
 	}
 	return fmt.Sprintf("type(%d)", uint8(t))
 }
@@ -62,11 +76,11 @@ type View struct {
 func (v View) Len() int { return v.Rows * v.Cols }
 
 // Bytes is the size of the view in bytes (of a Plain view).
-func (v View) Bytes() int64 { return int64(v.Len()) * int64(v.Type.Size()) }
+func (v View) Bytes() int64 { return int64(v.Rows) * v.Type.RowBytes(v.Cols) }
 
 // Row is the sub-view of n rows from row i.
 func (v View) Row(i, n int) View {
-	v.Addr += uintptr(i) * uintptr(v.Cols) * uintptr(v.Type.Size())
+	v.Addr += uintptr(i) * uintptr(v.Type.RowBytes(v.Cols))
 	v.Rows = n
 	return v
 }

@@ -14,53 +14,60 @@ import (
 // of blocks and src must hold exactly those. The values are bit-equal to those
 // of ggml's dequantize_row_* compiled without fused multiply-add.
 func Dequantize(t Type, dst []float32, src []byte) error {
-	block, err := t.blockDecoder()
-	if err != nil {
-		return err
+	if !CanDequantize(t) {
+		return fmt.Errorf("gguf: %v cannot be converted to float32", t)
 	}
 	if err := checkBlocks(t, len(dst), len(src)); err != nil {
 		return err
 	}
 	size, bytes := t.BlockSize(), t.BlockBytes()
 	if size == 1 {
-		block(dst, src)
+		decodeBlock(t, dst, src)
 		return nil
 	}
 	for len(dst) > 0 {
-		block(dst[:size], src[:bytes])
+		decodeBlock(t, dst[:size], src[:bytes])
 		dst, src = dst[size:], src[bytes:]
 	}
 	return nil
 }
 
-// blockDecoder returns the function that converts one block; for a plain
-// format, any number of elements.
-func (t Type) blockDecoder() (func(w []float32, b []byte), error) {
+// CanDequantize reports whether Dequantize converts from t.
+func CanDequantize(t Type) bool {
+	switch t {
+	case F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K:
+		return true
+	}
+	return false
+}
+
+// decodeBlock converts one block; of a plain format, any number of elements.
+// The calls are direct, so that a caller's buffer can stay on its stack.
+func decodeBlock(t Type, w []float32, b []byte) {
 	switch t {
 	case F32:
-		return decodeF32, nil
+		decodeF32(w, b)
 	case F16:
-		return decodeF16, nil
+		decodeF16(w, b)
 	case BF16:
-		return decodeBF16, nil
+		decodeBF16(w, b)
 	case Q8_0:
-		return decodeQ8_0, nil
+		decodeQ8_0(w, b)
 	case Q4_0:
-		return decodeQ4_0, nil
+		decodeQ4_0(w, b)
 	case Q4_1:
-		return decodeQ4_1, nil
+		decodeQ4_1(w, b)
 	case Q5_0:
-		return decodeQ5_0, nil
+		decodeQ5_0(w, b)
 	case Q5_1:
-		return decodeQ5_1, nil
+		decodeQ5_1(w, b)
 	case Q4_K:
-		return decodeQ4_K, nil
+		decodeQ4_K(w, b)
 	case Q5_K:
-		return decodeQ5_K, nil
+		decodeQ5_K(w, b)
 	case Q6_K:
-		return decodeQ6_K, nil
+		decodeQ6_K(w, b)
 	}
-	return nil, fmt.Errorf("gguf: %v cannot be converted to float32", t)
 }
 
 func decodeF32(w []float32, b []byte) {

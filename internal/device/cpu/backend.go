@@ -66,13 +66,11 @@ const placeBytes = 8 << 20
 
 // Place copies the weight, in the type it arrives in, straight into its place.
 func (b *Backend) Place(w device.Weight) (device.View, error) {
-	switch w.Type {
-	case device.F32, device.F64, device.BF16, device.F16:
-	default:
-		return device.View{}, fmt.Errorf("cpu: weight %q has type %s: want f32, f64, bf16 or f16", w.Name, w.Type)
+	if !placeable(w.Type) {
+		return device.View{}, fmt.Errorf("cpu: weight %q has type %s: want a float type or one of blocks", w.Name, w.Type)
 	}
-	if w.Rows < 0 || w.Cols < 0 {
-		return device.View{}, fmt.Errorf("cpu: weight %q has shape %dx%d", w.Name, w.Rows, w.Cols)
+	if w.Rows < 0 || w.Cols < 0 || w.Cols%w.Type.BlockSize() != 0 {
+		return device.View{}, fmt.Errorf("cpu: weight %q has shape %dx%d: want rows of a multiple of %d", w.Name, w.Rows, w.Cols, w.Type.BlockSize())
 	}
 	v := device.View{Rows: w.Rows, Cols: w.Cols, Type: w.Type}
 	m, err := b.arena.alloc(v.Bytes())
@@ -80,7 +78,7 @@ func (b *Backend) Place(w device.Weight) (device.View, error) {
 		return device.View{}, fmt.Errorf("cpu: place weight %q: %w", w.Name, err)
 	}
 	v.Addr = m.Addr
-	step := max(1, placeBytes/max(1, w.Cols*w.Type.Size()))
+	step := max(1, placeBytes/max(1, int(w.Type.RowBytes(w.Cols))))
 	for row := 0; row < w.Rows; row += step {
 		n := min(step, w.Rows-row)
 		if err := w.Read(rawBytes(v.Row(row, n)), row, n); err != nil {

@@ -69,14 +69,23 @@ func (k *checker) outputVector(name string, v device.View, t device.Type, n int)
 // weight checks the shape of a frozen weight of any stored type.
 func (k *checker) weight(name string, v device.View, rows, cols int) {
 	switch {
-	case v.Type != device.F32 && v.Type != device.F64 && v.Type != device.BF16 && v.Type != device.F16:
-		k.failf("%s is %s, want a float type", name, v.Type)
+	case !placeable(v.Type):
+		k.failf("%s is %s, want a float type or one of blocks", name, v.Type)
 	case v.Rows != rows || v.Cols != cols:
 		k.failf("%s is %dx%d, want %dx%d", name, v.Rows, v.Cols, rows, cols)
 	case v.Layout != device.Plain:
 		k.failf("%s has layout %d, want plain", name, v.Layout)
 	}
 	k.present(name, v)
+}
+
+// placeable says whether a weight may be of the type.
+func placeable(t device.Type) bool {
+	switch t {
+	case device.F32, device.F64, device.BF16, device.F16:
+		return true
+	}
+	return t.IsBlock()
 }
 
 func (k *checker) present(name string, v device.View) {

@@ -65,8 +65,13 @@ func (o *operand[E]) transpose(buf []E, v, nv, k, nk int) {
 	}
 }
 
-// widen copies the elements of a plain view from index at on into dst.
+// widen copies the elements of a view, not packed, from index at on into dst;
+// of a type of blocks they stand in one row.
 func widen[E float](dst []E, v device.View, at int) {
+	if v.Type.IsBlock() {
+		widenBlocks(dst, v, at)
+		return
+	}
 	v.Addr += uintptr(at) * uintptr(v.Type.Size())
 	v.Rows, v.Cols = len(dst), 1
 	switch v.Type {

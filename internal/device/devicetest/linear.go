@@ -37,31 +37,34 @@ var weightTypes = [...]device.Type{device.F32, device.BF16, device.F16, device.F
 func linearTrials(g *gen) []trial {
 	var list []trial
 	for i, s := range shapes() {
-		m, n, k := s[0], s[1], s[2]
-		name := fmt.Sprintf("T%d,N%d,C%d,%s", m, n, k, weightTypes[i%4])
-		x, dy, w, bias := g.a(m, k), g.a(m, n), g.normal(weightTypes[i%4], n, k, 1), g.a(n, 1)
-		forward := func() matrix { return dotOracle(m, n, k, x.at, w.at) }
-		plain := makeTrial("linear", name, nil, []tensor{x, w}, []tensor{empty(g.act, m, n)}, func() [][]float64 { return one(forward().f) })
-		biased := makeTrial("linear", name+",bias", nil, []tensor{x, w, bias}, []tensor{empty(g.act, m, n)}, func() [][]float64 {
-			y := forward()
-			return one(fill(m, n, func(i, j int) float64 { return y.at(i, j) + bias.f[j] }))
-		})
-		dx := makeTrial("linear_dx", name, nil, []tensor{dy, w}, []tensor{empty(g.act, m, k)}, func() [][]float64 {
-			return one(dotOracle(m, k, n, dy.at, turned(w)).f)
-		})
-		for _, r := range []*trial{&plain, &biased, &dx} {
-			r.placed, r.byRows = 1, []int{0}
-		}
-		dx.accumulate = true
-		db := makeTrial("bias_grad", fmt.Sprintf("T%d,N%d", m, n), nil, []tensor{dy}, []tensor{empty(g.act, n, 1)}, func() [][]float64 {
-			ones := func(int, int) float64 { return 1 }
-			return one(dotOracle(n, 1, m, turned(dy), ones).f)
-		})
-		db.accumulate = true
-		list = append(list, plain, biased, dx, db)
-		list = append(list, loraTrials(g, i, m, n, k, name, x, dy, w, bias)...)
+		list = append(list, weightTrials(g, i, s[0], g.normal(weightTypes[i%4], s[1], s[2], 1))...)
 	}
 	return list
+}
+
+// weightTrials are the products of m rows with a frozen weight and its adapter.
+func weightTrials(g *gen, i, m int, w tensor) []trial {
+	n, k := w.rows, w.cols
+	name := fmt.Sprintf("T%d,N%d,C%d,%s", m, n, k, w.typ)
+	x, dy, bias := g.a(m, k), g.a(m, n), g.a(n, 1)
+	forward := func() matrix { return dotOracle(m, n, k, x.at, w.at) }
+	plain := makeTrial("linear", name, nil, []tensor{x, w}, []tensor{empty(g.act, m, n)}, func() [][]float64 { return one(forward().f) })
+	biased := makeTrial("linear", name+",bias", nil, []tensor{x, w, bias}, []tensor{empty(g.act, m, n)}, func() [][]float64 {
+		y := forward()
+		return one(fill(m, n, func(i, j int) float64 { return y.at(i, j) + bias.f[j] }))
+	})
+	dx := makeTrial("linear_dx", name, nil, []tensor{dy, w}, []tensor{empty(g.act, m, k)}, func() [][]float64 {
+		return one(dotOracle(m, k, n, dy.at, turned(w)).f)
+	})
+	for _, r := range []*trial{&plain, &biased, &dx} {
+		r.placed, r.byRows = 1, []int{0}
+	}
+	db := makeTrial("bias_grad", fmt.Sprintf("T%d,N%d", m, n), nil, []tensor{dy}, []tensor{empty(g.act, n, 1)}, func() [][]float64 {
+		ones := func(int, int) float64 { return 1 }
+		return one(dotOracle(n, 1, m, turned(dy), ones).f)
+	})
+	db.accumulate = true
+	return append([]trial{plain, biased, dx, db}, loraTrials(g, i, m, n, k, name, x, dy, w, bias)...)
 }
 
 func loraTrials(g *gen, i, m, n, k int, name string, x, dy, w, bias tensor) []trial {

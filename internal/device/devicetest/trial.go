@@ -158,7 +158,7 @@ func (r *trial) collect(t *testing.T, l *layout, before, after []byte, o options
 
 func place(t *testing.T, b device.Backend, x tensor) device.View {
 	t.Helper()
-	width := x.cols * x.typ.Size()
+	width := int(x.typ.RowBytes(x.cols))
 	v, err := b.Place(device.Weight{
 		Name: "weight", Type: x.typ, Rows: x.rows, Cols: x.cols,
 		Read: func(dst []byte, row, n int) error {

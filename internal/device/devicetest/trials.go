@@ -20,7 +20,7 @@ func trialsOf(act device.Type) []trial {
 	g := newGen(act)
 	var list []trial
 	for _, part := range []func(*gen) []trial{
-		tableTrials, normTrials, linearTrials, matmulTrials, ropeTrials, attentionTrials, cacheTrials, elementTrials,
+		tableTrials, normTrials, linearTrials, blockTrials, matmulTrials, ropeTrials, attentionTrials, cacheTrials, elementTrials,
 		headTrials, segmentTrials, vecTrials, optimiserTrials,
 	} {
 		list = append(list, part(g)...)
@@ -40,9 +40,7 @@ func tableTrials(g *gen) []trial {
 	for i, n := range sizes {
 		v, c := size(i+5)+1, size(i*3+1)+1
 		w, ids := g.normal(types[i%4], v, c, 1), g.ints(n, 0, v)
-		r := makeTrial("embed", fmt.Sprintf("T%d,V%d,C%d,%s", n, v, c, w.typ), nil, []tensor{w, ids}, []tensor{empty(g.act, n, c)},
-			func() [][]float64 { return one(fill(n, c, func(t, j int) float64 { return w.at(ids.id(t), j) })) })
-		r.placed, r.byRows = 0, []int{1}
+		embed := embedTrial(g, w, ids)
 		dy := g.a(n, c)
 		dw := makeTrial("embed_dw", fmt.Sprintf("T%d,V%d,C%d", n, v, c), nil, []tensor{dy, ids}, []tensor{empty(g.act, v, c)},
 			func() [][]float64 { return one(scatterOracle(dy, ids, v)) })
@@ -53,9 +51,18 @@ func tableTrials(g *gen) []trial {
 		gather.byRows = []int{1}
 		scatter := makeTrial("scatter", fmt.Sprintf("N%d,T%d,C%d", n, v, c), nil, []tensor{dy, ids, x}, []tensor{empty(g.act, v, c)},
 			func() [][]float64 { return one(scatterOracle(dy, ids, v)) })
-		list = append(list, r, dw, gather, scatter)
+		list = append(list, embed, dw, gather, scatter)
 	}
 	return list
+}
+
+func embedTrial(g *gen, w, ids tensor) trial {
+	r := makeTrial("embed", fmt.Sprintf("T%d,V%d,C%d,%s", ids.rows, w.rows, w.cols, w.typ), nil, []tensor{w, ids}, []tensor{empty(g.act, ids.rows, w.cols)},
+		func() [][]float64 {
+			return one(fill(ids.rows, w.cols, func(t, j int) float64 { return w.at(ids.id(t), j) }))
+		})
+	r.placed, r.byRows = 0, []int{1}
+	return r
 }
 
 func one(values []float64) [][]float64 { return [][]float64{values} }
