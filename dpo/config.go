@@ -24,7 +24,7 @@ type Config struct {
 	// Ref is the reference: "init", the policy as loaded; "base", the model
 	// without any adapter; or the folder of an adapter, run or checkpoint.
 	Ref string `yaml:"ref"`
-	// Loss is the name of the preference loss.
+	// Loss is the name of a preference loss, or a weighted sum: "sigmoid:1,sft:0.2".
 	Loss string `yaml:"loss"`
 }
 

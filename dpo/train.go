@@ -25,6 +25,8 @@ type Trainer struct {
 	Model   *model.Model
 	Adapter *model.Adapter
 	Save    exec.SavePolicy
+	// Loss is Config.Loss, parsed.
+	Loss Weighted
 	// Pairs are trained on, Held evaluated; References and HeldReferences are
 	// the reference's log-probabilities of each.
 	Pairs, Held                []datasets.Pair
@@ -175,7 +177,7 @@ func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 		ReferenceChosen: g.referenceChosen, ReferenceRejected: g.referenceRejected,
 		ChosenLength: g.chosenLength, RejectedLength: g.rejectedLength,
 	}
-	perPairLoss := sigmoid(d.Builder, in, Params{Beta: t.Config.Beta, LabelSmoothing: t.Config.LabelSmoothing})
+	perPairLoss := t.Loss.PerPair(d.Builder, in, t.Config.Params())
 	if t.Config.NLL > 0 {
 		perPairLoss = d.Add(perPairLoss, d.Scale(nll(d.Builder, in), t.Config.NLL))
 	}
@@ -218,26 +220,17 @@ func (g *program) load(pack *datasets.Pack, refs []Reference, indices []int, wei
 	return nil
 }
 
-// measure adds the metrics of the pairs just run, under TRL's names. The
-// implicit rewards are beta log pi/ref, equation 5 of the paper up to a
-// constant; a tie counts as wrong.
+// measure adds the metrics of the pairs just run.
 func (t *Trainer) measure(g *program, refs []Reference, indices []int, m *train.Metrics, prefix string) (err error) {
 	if t.values, err = g.session.Float64s(t.values, g.decoder.SequenceLogProbs); err != nil {
 		return err
 	}
+	var l LogProbs
 	for k, i := range indices {
-		chosen, rejected := t.values[2*k], t.values[2*k+1]
-		rewardChosen, rewardRejected := t.Config.Beta*(chosen-refs[i].Chosen), t.Config.Beta*(rejected-refs[i].Rejected)
-		accuracy := 0.0
-		if rewardChosen > rewardRejected {
-			accuracy = 1
-		}
-		m.Add(prefix+"rewards/chosen", rewardChosen, 1)
-		m.Add(prefix+"rewards/rejected", rewardRejected, 1)
-		m.Add(prefix+"rewards/accuracies", accuracy, 1)
-		m.Add(prefix+"rewards/margins", rewardChosen-rewardRejected, 1)
-		m.Add(prefix+"logps/chosen", chosen, 1)
-		m.Add(prefix+"logps/rejected", rejected, 1)
+		l.PolicyChosen, l.PolicyRejected = append(l.PolicyChosen, t.values[2*k]), append(l.PolicyRejected, t.values[2*k+1])
+		l.ReferenceChosen, l.ReferenceRejected = append(l.ReferenceChosen, refs[i].Chosen), append(l.ReferenceRejected, refs[i].Rejected)
 	}
-	return train.AddTokenMetrics(g.session, g.decoder, t.pack.Sequence, func(s int32) bool { return s%2 == 0 }, m, prefix)
+	l.AddMetrics(m, prefix, t.Config.Beta)
+	isChosen := func(sequence int32) bool { return sequence%2 == 0 }
+	return train.AddTokenMetrics(g.session, g.decoder, t.pack.Sequence, isChosen, m, prefix)
 }
