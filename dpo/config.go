@@ -28,9 +28,6 @@ type Config struct {
 	Loss string `yaml:"loss"`
 }
 
-// trainedLoss is the one loss that Trainer runs.
-const trainedLoss = "sigmoid"
-
 // DefaultConfig returns the defaults: those all methods share, with β of the
 // paper, no dropout as in TRL, and the learning rate and warm-up that the
 // alignment handbook and LLaMA-Factory agree on for LoRA.
@@ -39,7 +36,7 @@ func DefaultConfig() Config {
 	s.LearningRate = 5e-6
 	s.Warmup = 0.1
 	s.Dropout = 0
-	return Config{Settings: s, Beta: 0.1, Ref: "init", Loss: trainedLoss}
+	return Config{Settings: s, Beta: 0.1, Ref: "init", Loss: "sigmoid"}
 }
 
 // Validate returns all faults of the config at once. The comparisons are
@@ -61,8 +58,24 @@ func (c Config) Validate() error {
 	if c.Ref == "" {
 		errs = append(errs, errors.New("ref is empty: init, base or the folder of an adapter"))
 	}
-	if c.Loss != trainedLoss {
-		errs = append(errs, fmt.Errorf("loss must be %s, got %q", trainedLoss, c.Loss))
-	}
+	errs = append(errs, c.checkLoss())
 	return errors.Join(errs...)
+}
+
+func (c Config) checkLoss() error {
+	loss, err := ParseWeighted(c.Loss)
+	if err != nil {
+		return err
+	}
+	if loss.Unpaired() {
+		return fmt.Errorf("loss %q is of single labelled answers, which this command does not take", c.Loss)
+	}
+	return loss.Validate(c.Params())
+}
+
+// Params are the constants of the losses.
+func (c Config) Params() Params {
+	p := DefaultParams()
+	p.Beta, p.LabelSmoothing = c.Beta, c.LabelSmoothing
+	return p
 }

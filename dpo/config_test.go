@@ -20,7 +20,7 @@ func TestConfigValidate(t *testing.T) {
 		{"more than half", func(c *Config) { c.LabelSmoothing = 0.6 }, "label_smoothing must lie in [0, 0.5], got 0.6"},
 		{"negative NLL", func(c *Config) { c.NLL = -1 }, "nll must not be negative, got -1"},
 		{"no reference", func(c *Config) { c.Ref = "" }, "ref is empty"},
-		{"another loss", func(c *Config) { c.Loss = "x" }, `loss must be sigmoid, got "x"`},
+		{"another loss", func(c *Config) { c.Loss = "x" }, `loss "x" is unknown`},
 		{"a shared setting", func(c *Config) { c.Batch = 0 }, "batch must be at least 1, got 0"},
 	} {
 		c := DefaultConfig()
