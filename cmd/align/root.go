@@ -44,6 +44,7 @@ func commands(io *streams) []*cobra.Command {
 	cobra.EnableCommandSorting = false
 	return []*cobra.Command{
 		newInspectCommand(io),
+		newTokenizeCommand(io),
 		newInitCommand(io),
 		newExportCommand(io),
 		newVersionCommand(io),

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"align/internal/tokenizer"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+)
+
+type tokenizeOptions struct {
+	model        string
+	jsonl        bool
+	bos, special bool
+	texts        []string
+	io           *streams
+}
+
+func newTokenizeCommand(io *streams) *cobra.Command {
+	o := &tokenizeOptions{io: io}
+	c := &cobra.Command{
+		Use:   "tokenize --model DIR [TEXT...]",
+		Short: "Print the token ids of texts",
+		Long: `tokenize prints one JSON list of ids for each text. Texts are arguments, or
+stdin as one text.
+
+With --jsonl stdin holds lines {"text": "...", "bos": false, "special": false}
+and each is answered with its ids: "bos" begins them with the BOS token,
+"special" lets the names of special tokens in the text become those tokens.
+Without it a text never yields a special token, whatever it spells.
+
+A folder with only a tokenizer file is enough.`,
+		Example: `  align tokenize --model models/llama "Hello world"
+  align tokenize --model models/llama --bos < prompt.txt
+  align tokenize --model models/llama --jsonl < texts.jsonl > ids.jsonl`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			o.texts = args
+			if err := o.check(); err != nil {
+				return wrongUse(c, err)
+			}
+			return runTokenize(o)
+		},
+	}
+	c.Flags().StringVar(&o.model, "model", "", "`folder` of the model, or its tokenizer.json or tokenizer.model")
+	c.Flags().BoolVar(&o.jsonl, "jsonl", false, "read lines of JSON from stdin")
+	c.Flags().BoolVar(&o.bos, "bos", false, "begin with the BOS token")
+	c.Flags().BoolVar(&o.special, "special", false, "let the names of special tokens in the text become those tokens")
+	return c
+}
+
+func (o *tokenizeOptions) check() error {
+	var errs []error
+	if o.model == "" {
+		errs = append(errs, errors.New("--model is missing: the folder of a model or tokenizer"))
+	}
+	if o.jsonl && (len(o.texts) > 0 || o.bos || o.special) {
+		errs = append(errs, errors.New("--jsonl reads texts and their flags from stdin: no TEXT, --bos or --special beside it"))
+	}
+	if len(o.texts) == 0 && o.io.inTTY && !o.jsonl {
+		errs = append(errs, errors.New("no text: give it as an argument or on stdin"))
+	}
+	return errors.Join(errs...)
+}
+
+func runTokenize(o *tokenizeOptions) error {
+	t, err := tokenizer.Load(o.model)
+	if err != nil {
+		return err
+	}
+	if o.jsonl {
+		return inStdin(filterLines(o.io.in, o.io.out, func(dst, line []byte) ([]byte, error) {
+			return tokenizeLine(t, dst, line)
+		}))
+	}
+	if len(o.texts) == 0 {
+		text, err := io.ReadAll(io.LimitReader(o.io.in, maxLine+1))
+		if err != nil {
+			return inStdin(err)
+		}
+		if len(text) > maxLine {
+			return inStdin(fmt.Errorf("longer than %d bytes", maxLine))
+		}
+		o.texts = []string{string(text)}
+	}
+	for _, text := range o.texts {
+		if err := printIDs(o.io, t, t.Encode(text, o.bos, o.special)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inStdin says where an error of input came from.
+func inStdin(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("tokenize: stdin: %w", err)
+}
+
+// printIDs prints a list of ids, and on a terminal the pieces above it.
+func printIDs(io *streams, t *tokenizer.Tokenizer, ids []int32) error {
+	if io.outTTY {
+		if _, err := fmt.Fprintln(io.out, drawPieces(io.outStyle(), t, ids)); err != nil {
+			return err
+		}
+	}
+	_, err := io.out.Write(append(appendIDs(nil, ids), '\n'))
+	return err
+}
+
+// tokenizeLine answers one line of --jsonl.
+func tokenizeLine(t *tokenizer.Tokenizer, dst, line []byte) ([]byte, error) {
+	var request struct {
+		Text    *string `json:"text"`
+		BOS     bool    `json:"bos"`
+		Special bool    `json:"special"`
+	}
+	if err := json.Unmarshal(line, &request); err != nil {
+		return nil, err
+	}
+	if request.Text == nil {
+		return nil, errors.New(`"text" is missing`)
+	}
+	return appendIDs(dst, t.Encode(*request.Text, request.BOS, request.Special)), nil
+}
+
+// appendIDs appends ids as a JSON list.
+func appendIDs(dst []byte, ids []int32) []byte {
+	dst = append(dst, '[')
+	for i, id := range ids {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendInt(dst, int64(id), 10)
+	}
+	return append(dst, ']')
+}
