@@ -1,6 +1,7 @@
 package records
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +39,9 @@ func (r *Reader) startParquet() error {
 	}
 	t := &rowReader{path: r.path, source: r.source, buffer: make([]parquet.Row, rowsPerRead)}
 	err = t.guard(func() error {
+		if err := checkFooter(file, size); err != nil {
+			return err
+		}
 		t.file, err = parquet.OpenFile(file, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 		if err != nil {
 			return err
@@ -69,6 +73,24 @@ func (r *Reader) randomAccess() (io.ReaderAt, int64, error) {
 	}
 	return copied, size, nil
 }
+
+// checkFooter checks the length of the footer before memory is taken for it.
+func checkFooter(file io.ReaderAt, size int64) error {
+	var tail [8]byte
+	if size < int64(len(parquetMagic)+len(tail)) {
+		return errTruncatedParquet
+	}
+	if _, err := file.ReadAt(tail[:], size-int64(len(tail))); err != nil {
+		return err
+	}
+	length := int64(binary.LittleEndian.Uint32(tail[:]))
+	if string(tail[4:]) != parquetMagic || length > size-int64(len(parquetMagic)+len(tail)) {
+		return errTruncatedParquet
+	}
+	return nil
+}
+
+var errTruncatedParquet = errors.New("it does not end in a footer: the file is truncated")
 
 // progressAt counts what is read of the file as progress.
 type progressAt struct{ s *source }
