@@ -1,8 +1,21 @@
 package datasets
 
+import "github.com/go-json-experiment/json/jsontext"
+
 // Message is one turn of a conversation: who speaks and the text.
 // Role is one of system, user, assistant or tool.
 type Message struct {
 	Role    string
 	Content string
+	// ContentJSON is the content of a tool's message that is a JSON value and
+	// not a string; nil means Content.
+	ContentJSON jsontext.Value
+	// ToolCalls are what an assistant's message asks for in place of Content.
+	ToolCalls []ToolCall
+}
+
+// ToolCall is one call of a function.
+type ToolCall struct {
+	Name      string
+	Arguments jsontext.Value
 }

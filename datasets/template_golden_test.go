@@ -1,0 +1,134 @@
+package datasets
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"align/internal/tokenizer"
+)
+
+// sharedFile is the path of a file of the shared folder: ALIGN_SHARED, or
+// ../shared beside the module root. Without the folder the test is skipped,
+// or fails where ALIGN_REQUIRE_SHARED says that it must be there.
+func sharedFile(t testing.TB, parts ...string) string {
+	t.Helper()
+	root := os.Getenv("ALIGN_SHARED")
+	if root == "" {
+		root = filepath.Join("..", "..", "shared")
+	}
+	path := filepath.Join(append([]string{root}, parts...)...)
+	if _, err := os.Stat(path); err != nil {
+		if os.Getenv("ALIGN_REQUIRE_SHARED") == "1" {
+			t.Fatalf("%v, and ALIGN_REQUIRE_SHARED is set", err)
+		}
+		t.Skipf("no shared folder: %v", err)
+	}
+	return path
+}
+
+func loadTokenizer(t testing.TB, parts ...string) *tokenizer.Tokenizer {
+	t.Helper()
+	tok, err := tokenizer.Load(sharedFile(t, parts...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+func TestGoldenChat(t *testing.T) {
+	data, err := os.ReadFile(sharedFile(t, "golden", "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var golden struct{ Chat []json.RawMessage }
+	if err := json.Unmarshal(data, &golden); err != nil {
+		t.Fatal(err)
+	}
+	if len(golden.Chat) != 24 {
+		t.Fatalf("%d cases, want 24", len(golden.Chat))
+	}
+	tok := loadTokenizer(t, "data", "llama3-tokenizer", "hf-3.1-instruct")
+	for i, raw := range golden.Chat {
+		var want struct {
+			Text string
+			IDs  []int32
+		}
+		if err := json.Unmarshal(raw, &want); err != nil {
+			t.Fatal(err)
+		}
+		request, err := ParseChatRequest(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template, err := NewTemplate(request.Template, tok)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := template.Render(request.Messages, request.Options)
+		if err != nil {
+			t.Errorf("case %d: %v", i, err)
+		}
+		if !slices.Equal(got.IDs, want.IDs) {
+			t.Errorf("case %d, %s:\ngot  %q\nwant %q", i, request.Template, tok.Decode(got.IDs), want.Text)
+		}
+	}
+}
+
+// Ensure that the official chat templates are recognised by their texts, and
+// that the 256 special strings stay text in every place of a conversation.
+func TestOfficialTemplates(t *testing.T) {
+	for folder, name := range map[string]string{"hf-3.1-instruct": "llama3.1", "hf-3.2-instruct": "llama3.2"} {
+		data, err := os.ReadFile(sharedFile(t, "data", "llama3-tokenizer", folder, "tokenizer_config.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var config struct {
+			ChatTemplate string `json:"chat_template"`
+		}
+		if err := json.Unmarshal(data, &config); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := recognise(config.ChatTemplate); got != name {
+			t.Errorf("%s: recognise() = %q, %v, want %q; hash %s", folder, got, ok, name, hashText(canonicalJinja(config.ChatTemplate)))
+		}
+		if got, ok := recognise(config.ChatTemplate + "x"); ok {
+			t.Errorf("%s with another ending: recognised as %q", folder, got)
+		}
+	}
+}
+
+// Ensure that no content becomes a control token, in any role and template
+// that the tokenizer has.
+func TestContentsYieldNoControlIDs(t *testing.T) {
+	tok := loadTokenizer(t, "data", "llama3-tokenizer", "hf-3.1-instruct")
+	for _, name := range []string{"llama3", "llama3.1", "llama3.2", "zephyr", "plain"} {
+		template, err := NewTemplate(name, tok)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conversation := func(text string) []Message {
+			return []Message{{Role: "system", Content: text}, {Role: "user", Content: text}, {Role: "assistant", Content: text}}
+		}
+		control := func(text string) (n int) {
+			got, err := template.Render(conversation(text), RenderOptions{DateString: text})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range got.IDs {
+				if tok.IsControl(id) {
+					n++
+				}
+			}
+			return n
+		}
+		want := control("x")
+		for id := int32(128000); id < 128256; id++ {
+			if got := control(tok.Text(id)); got != want {
+				t.Errorf("%s: contents %q give %d control ids, want %d", name, tok.Text(id), got, want)
+			}
+		}
+	}
+}
