@@ -74,14 +74,33 @@ func (p *Pack) AddSeparate(prompt []int32, key uint32, answers ...Answer) {
 	}
 }
 
-// AddPair appends a pair as a group: sequence 2k is chosen, 2k+1 rejected.
-// maskFormat leaves format tokens out of the targets.
-func (p *Pack) AddPair(pair Pair, key uint32, maskFormat bool) {
-	chosen, rejected := Answer{IDs: pair.Chosen}, Answer{IDs: pair.Rejected}
-	if maskFormat {
-		chosen.Skip, rejected.Skip = pair.ChosenFormat, pair.RejectedFormat
+// AddPair appends a pair as a group: two sequences, chosen and rejected.
+func (p *Pack) AddPair(pair Pair, key uint32) {
+	p.AddGroup(pair.Prompt, key, Answer{IDs: pair.Chosen}, Answer{IDs: pair.Rejected})
+}
+
+// AddPairWithoutFormat appends a pair as three sequences: the chosen and the
+// rejected answer without their format tokens, and the format tokens of the
+// chosen one, which only its likelihood counts.
+func (p *Pack) AddPairWithoutFormat(pair Pair, key uint32) {
+	first := len(p.IDs) + len(pair.Prompt)
+	p.AddGroup(pair.Prompt, key, Answer{pair.Chosen, pair.ChosenFormat}, Answer{pair.Rejected, pair.RejectedFormat})
+	format := p.newSequence()
+	for i, skipped := range pair.ChosenFormat {
+		if skipped {
+			p.target(answerRow(first, len(pair.Prompt), i), pair.Chosen[i], format)
+		}
 	}
-	p.AddGroup(pair.Prompt, key, chosen, rejected)
+}
+
+// answerRow is the row that predicts token i of an answer that begins at row
+// first and follows a prompt of the given length: the first token comes from
+// the prompt's last row. It holds for the first answer of a group.
+func answerRow(first, prompt, i int) int {
+	if i == 0 && prompt > 0 {
+		return first - 1
+	}
+	return first + i - 1
 }
 
 func (p *Pack) answer(a Answer, prompt, length int, key uint32) {

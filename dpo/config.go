@@ -21,6 +21,10 @@ type Config struct {
 	// NLL weighs the chosen answer's negative log-likelihood per token, added
 	// to the loss (https://arxiv.org/abs/2407.21783, section 4.1.4: 0.2).
 	NLL float64 `yaml:"nll"`
+	// MaskFormat leaves header and termination tokens out of both answers in the
+	// loss, the first change of that section; the NLL keeps them, so that the
+	// model still learns to stop.
+	MaskFormat bool `yaml:"mask_format"`
 	// Ref is the reference: "init", the policy as loaded; "base", the model
 	// without any adapter; or the folder of an adapter, run or checkpoint.
 	Ref string `yaml:"ref"`

@@ -26,6 +26,8 @@ type Referee struct {
 	Adapter *model.Adapter
 	// Batch is the number of pairs of one pack.
 	Batch int
+	// MaskFormat leaves format tokens out of the sums.
+	MaskFormat bool
 	// Cache is the file; "" keeps none.
 	Cache string
 	// Progress, if not nil, is called with the pairs done and in all.
@@ -85,7 +87,7 @@ func (r *Referee) compute(ctx context.Context, pairs []datasets.Pair, missing []
 		part := missing[from:min(from+r.Batch, len(missing))]
 		pack.Reset()
 		for _, i := range part {
-			pack.AddPair(pairs[i], 0, false)
+			r.lay(&pack, pairs[i])
 		}
 		size := model.SizeOf(&pack, 0)
 		if session == nil || !session.Capacity().Holds(size) {
@@ -108,6 +110,14 @@ func (r *Referee) compute(ctx context.Context, pairs []datasets.Pair, missing []
 	return nil
 }
 
+func (r *Referee) lay(pack *datasets.Pack, pair datasets.Pair) {
+	if r.MaskFormat {
+		pack.AddPairWithoutFormat(pair, 0)
+		return
+	}
+	pack.AddPair(pair, 0)
+}
+
 func (r *Referee) open(size model.Capacity) (*model.Session, *model.Decoder, error) {
 	d, err := model.NewDecoder(r.Model.Config, r.Model.Activations(), model.DecoderOptions{Capacity: size, Adapter: r.Adapter})
 	if err != nil {
@@ -128,9 +138,10 @@ func (r *Referee) sums(s *model.Session, d *model.Decoder, pack *datasets.Pack, 
 	if err != nil {
 		return err
 	}
+	perPair := len(sums) / len(part)
 	for k, i := range part {
-		refs[i] = Reference{Chosen: sums[2*k], Rejected: sums[2*k+1]}
-		if x := sums[2*k] + sums[2*k+1]; math.IsNaN(x) || math.IsInf(x, 0) {
+		refs[i] = Reference{Chosen: sums[perPair*k], Rejected: sums[perPair*k+1]}
+		if x := refs[i].Chosen + refs[i].Rejected; math.IsNaN(x) || math.IsInf(x, 0) {
 			return fmt.Errorf("dpo: reference log-probability of the pair at index %d is not finite: %v", i, refs[i])
 		}
 	}

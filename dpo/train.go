@@ -54,6 +54,8 @@ type program struct {
 	referenceChosen, referenceRejected *graph.Node // [P]
 	chosenLength, rejectedLength       *graph.Node // [P]
 	weights, loss                      *graph.Node
+	// With format tokens masked: their sequence, and the whole chosen length.
+	format, likelihoodLength *graph.Node
 }
 
 // Weigh is the weight of a step, in pairs, and its tokens.
@@ -119,13 +121,13 @@ func (t *Trainer) inPacks(indices []int, f func([]int) error) error {
 func (t *Trainer) run(p **program, training bool, step int, pairs []datasets.Pair, refs []Reference, indices []int, weight float64, m *train.Metrics, prefix string) (float64, error) {
 	t.pack.Reset()
 	for _, i := range indices {
-		t.pack.AddPair(pairs[i], datasets.DropoutKey(pairs[i].Hash()), false)
+		t.lay(pairs[i])
 	}
 	if err := t.fit(p, training, model.SizeOf(&t.pack, len(indices))); err != nil {
 		return 0, err
 	}
 	g := *p
-	if err := g.load(&t.pack, refs, indices, weight); err != nil {
+	if err := g.load(&t.pack, t.perPair(), refs, indices, weight); err != nil {
 		return 0, err
 	}
 	if err := g.session.SetDropoutSeed(t.Config.Seed, step); err != nil {
@@ -140,6 +142,24 @@ func (t *Trainer) run(p **program, training bool, step int, pairs []datasets.Pai
 	}
 	loss := t.values[0]
 	return loss, t.measure(g, refs, indices, m, prefix)
+}
+
+// lay appends a pair to the pack.
+func (t *Trainer) lay(pair datasets.Pair) {
+	key := datasets.DropoutKey(pair.Hash())
+	if t.Config.MaskFormat {
+		t.pack.AddPairWithoutFormat(pair, key)
+		return
+	}
+	t.pack.AddPair(pair, key)
+}
+
+// perPair is the number of sequences of a pair in the pack.
+func (t *Trainer) perPair() int {
+	if t.Config.MaskFormat {
+		return 3
+	}
+	return 2
 }
 
 // fit makes sure that the program takes packs of the size.
@@ -177,6 +197,11 @@ func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 		ReferenceChosen: g.referenceChosen, ReferenceRejected: g.referenceRejected,
 		ChosenLength: g.chosenLength, RejectedLength: g.rejectedLength,
 	}
+	if t.Config.MaskFormat {
+		g.format = d.Vector("format", device.I32, graph.Pairs)
+		g.likelihoodLength = perPair("likelihood length")
+		in.LikelihoodChosen, in.LikelihoodLength = d.Add(in.PolicyChosen, d.Pick(d.SequenceLogProbs, g.format)), g.likelihoodLength
+	}
 	perPairLoss := t.Loss.PerPair(d.Builder, in, t.Config.Params())
 	if t.Config.NLL > 0 {
 		perPairLoss = d.Add(perPairLoss, d.Scale(nll(d.Builder, in), t.Config.NLL))
@@ -189,35 +214,49 @@ func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	return g, err
 }
 
-// load uploads the pack and the pairs' constants.
-func (g *program) load(pack *datasets.Pack, refs []Reference, indices []int, weight float64) error {
+// load uploads the pack and the pairs' constants; a pair has perPair sequences.
+func (g *program) load(pack *datasets.Pack, perPair int, refs []Reference, indices []int, weight float64) error {
 	n := len(indices)
 	if err := g.session.Load(pack, n); err != nil {
 		return err
 	}
-	chosen, rejected := make([]int32, n), make([]int32, n)
-	vectors := make([][]float64, 5)
-	for i := range vectors {
-		vectors[i] = make([]float64, n)
+	at := func(k, i int) int32 { return int32(perPair*k + i) }
+	for i, node := range []*graph.Node{g.chosen, g.rejected, g.format} {
+		if node == nil {
+			continue
+		}
+		if err := g.session.SetInt32s(node, each(n, func(k int) int32 { return at(k, i) })); err != nil {
+			return err
+		}
 	}
-	for k, i := range indices {
-		chosen[k], rejected[k] = int32(2*k), int32(2*k+1)
-		vectors[0][k], vectors[1][k] = refs[i].Chosen, refs[i].Rejected
-		vectors[2][k], vectors[3][k] = float64(pack.Tokens[2*k]), float64(pack.Tokens[2*k+1])
-		vectors[4][k] = 1 / weight
-	}
-	if err := g.session.SetInt32s(g.chosen, chosen); err != nil {
-		return err
-	}
-	if err := g.session.SetInt32s(g.rejected, rejected); err != nil {
-		return err
-	}
-	for i, node := range []*graph.Node{g.referenceChosen, g.referenceRejected, g.chosenLength, g.rejectedLength, g.weights} {
-		if err := g.session.SetFloat64s(node, vectors[i]); err != nil {
+	tokens := func(k, i int) float64 { return float64(pack.Tokens[at(k, i)]) }
+	for _, v := range []struct {
+		node  *graph.Node
+		value func(k int) float64
+	}{
+		{g.referenceChosen, func(k int) float64 { return refs[indices[k]].Chosen }},
+		{g.referenceRejected, func(k int) float64 { return refs[indices[k]].Rejected }},
+		{g.chosenLength, func(k int) float64 { return tokens(k, 0) }},
+		{g.rejectedLength, func(k int) float64 { return tokens(k, 1) }},
+		{g.weights, func(int) float64 { return 1 / weight }},
+		{g.likelihoodLength, func(k int) float64 { return tokens(k, 0) + tokens(k, 2) }},
+	} {
+		if v.node == nil {
+			continue
+		}
+		if err := g.session.SetFloat64s(v.node, each(n, v.value)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func each[T any](n int, f func(int) T) []T {
+	values := make([]T, n)
+	for k := range values {
+		values[k] = f(k)
+	}
+	return values
 }
 
 // measure adds the metrics of the pairs just run.
@@ -226,11 +265,12 @@ func (t *Trainer) measure(g *program, refs []Reference, indices []int, m *train.
 		return err
 	}
 	var l LogProbs
+	perPair := t.perPair()
 	for k, i := range indices {
-		l.PolicyChosen, l.PolicyRejected = append(l.PolicyChosen, t.values[2*k]), append(l.PolicyRejected, t.values[2*k+1])
+		l.PolicyChosen, l.PolicyRejected = append(l.PolicyChosen, t.values[perPair*k]), append(l.PolicyRejected, t.values[perPair*k+1])
 		l.ReferenceChosen, l.ReferenceRejected = append(l.ReferenceChosen, refs[i].Chosen), append(l.ReferenceRejected, refs[i].Rejected)
 	}
 	l.AddMetrics(m, prefix, t.Config.Beta)
-	isChosen := func(sequence int32) bool { return sequence%2 == 0 }
+	isChosen := func(sequence int32) bool { return int(sequence)%perPair == 0 }
 	return train.AddTokenMetrics(g.session, g.decoder, t.pack.Sequence, isChosen, m, prefix)
 }

@@ -37,6 +37,7 @@ var settings = []setting{
 	{"beta", method, "strength of the pull towards the reference, above 0; lower moves further away"},
 	{"loss", method, "`name` of the preference loss"},
 	{"label_smoothing", method, "share of pairs assumed to be labelled the wrong way round, 0 to 0.5"},
+	{"mask_format", method, "leave header and end-of-turn tokens out of the preference loss, on or off; the NLL keeps them"},
 	{"nll", method, "weight of the chosen answer's negative log-likelihood per token, 0 or more; 0.2 keeps its probability from falling"},
 	{"ref", method, "reference: init (the policy as loaded), base (no adapter) or an adapter's `folder`"},
 	{"loss_mean", method, "what the loss is a mean of: `token` (all target tokens alike) or sequence (all examples alike)"},
