@@ -75,6 +75,9 @@ func readRanks(data []byte) ([]string, error) {
 		}
 		texts = append(texts, text)
 	}
+	if len(texts) == 0 {
+		return nil, errors.New("the file holds no tokens")
+	}
 	return texts, nil
 }
 

@@ -132,7 +132,7 @@ type vocabEntry struct {
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (v *vocabulary) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if kind := dec.PeekKind(); kind != '{' {
-		return fmt.Errorf("model.vocab is a %s: want an object", kindName(kind))
+		return fmt.Errorf("model.vocab: got %s, want object", kindName(kind))
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return err
@@ -183,7 +183,7 @@ type mergeList []string
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (m *mergeList) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if kind := dec.PeekKind(); kind != '[' {
-		return fmt.Errorf("model.merges is a %s: want an array", kindName(kind))
+		return fmt.Errorf("model.merges: got %s, want array", kindName(kind))
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return err
@@ -221,7 +221,7 @@ func readMerge(dec *jsontext.Decoder) (string, error) {
 		if _, err := dec.ReadToken(); err != nil {
 			return "", err
 		}
-		return "", fmt.Errorf("model.merges holds a %s: want \"a b\" or [\"a\", \"b\"]", kindName(kind))
+		return "", fmt.Errorf("model.merges: got %s, want \"a b\" or [\"a\", \"b\"]", kindName(kind))
 	}
 }
 
