@@ -38,6 +38,9 @@ func (c Config) CacheBytes(act device.Type) int64 {
 
 // NewDecoding builds, compiles and binds a decoding session.
 func NewDecoding(m *Model, o CacheOptions) (*Decoding, error) {
+	if err := m.Config.predicts(); err != nil {
+		return nil, err
+	}
 	if o.Rows < 1 || o.Sequences < 1 || o.PagesPerSequence < 1 || o.Pages < 1 {
 		return nil, fmt.Errorf("model: decoding wants positive sizes, got %d rows, %d sequences, %d pages of %d", o.Rows, o.Sequences, o.PagesPerSequence, o.Pages)
 	}

@@ -51,6 +51,9 @@ type Decoder struct {
 	// Prediction holds [N] vectors; SequenceLogProbs is log pi(y|x), float64 [S].
 	Prediction       graph.Prediction
 	SequenceLogProbs *graph.Node
+	// Scores[N], float64, is the head at the rows: of NewScorer only, which has
+	// no Prediction.
+	Scores *graph.Node
 
 	config  Config
 	options DecoderOptions
@@ -58,12 +61,17 @@ type Decoder struct {
 	weights map[string]*graph.Node
 	factors []*graph.Node // A and B of each factor, in order
 	seeds   []*graph.Node // one per layer, where dropout acts
-	err     error
+	// scoreHead[1,C] is the trained head of NewScorer.
+	scoreHead *graph.Node
+	err       error
 }
 
 // NewDecoder builds the graph for a model of the config; act is the activation
 // type, F32 or F64.
 func NewDecoder(c Config, act device.Type, o DecoderOptions) (*Decoder, error) {
+	if err := c.predicts(); err != nil {
+		return nil, err
+	}
 	d := &Decoder{
 		Builder: graph.New(graph.Options{Activations: act, Oracle: o.Oracle}),
 		config:  c, options: o, act: act, weights: map[string]*graph.Node{},

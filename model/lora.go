@@ -108,6 +108,8 @@ type Adapter struct {
 	// Len is the length of the flat buffer in elements, gaps included.
 	Len         int
 	Value, Grad device.View
+	// Head is the trained head that stands behind the factors, if any.
+	Head Head
 }
 
 // gapElements aligns every factor, so that kernels may use wide loads.

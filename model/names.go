@@ -63,7 +63,7 @@ func (c Config) weights() []weightInfo {
 		list = append(list, c.layerWeights(layer)...)
 	}
 	list = append(list, weightInfo{normName, c.HiddenSize, 0})
-	if !c.TieWordEmbeddings {
+	if !c.TieWordEmbeddings && !c.classifier() {
 		list = append(list, weightInfo{headName, c.VocabSize, c.HiddenSize})
 	}
 	return list

@@ -32,8 +32,8 @@ func (d *Decoder) Compile(m *Model, loss *graph.Node, outputs ...*graph.Node) (*
 	var seeds graph.Nodes
 	if loss != nil {
 		spec.Outputs = append(spec.Outputs, loss)
-		if len(d.factors) > 0 && d.options.Train {
-			s.grads, seeds = d.Gradients(graph.Nodes{loss}, d.factors)
+		if wrt := d.trained(); len(wrt) > 0 && d.options.Train {
+			s.grads, seeds = d.Gradients(graph.Nodes{loss}, wrt)
 			for _, g := range s.grads {
 				spec.External[g] = exec.Accumulate
 			}
@@ -90,7 +90,7 @@ func (s *Session) inputNodes(seeds graph.Nodes) graph.Nodes {
 	for _, n := range d.weights {
 		others[n] = true
 	}
-	for _, n := range append(append(graph.Nodes{}, d.factors...), d.seeds...) {
+	for _, n := range append(d.trained(), d.seeds...) {
 		others[n] = true
 	}
 	var nodes graph.Nodes
@@ -127,6 +127,13 @@ func (s *Session) bindAdapter(a *Adapter) {
 			s.program.SetNode(s.grads[2*i], ga)
 			s.program.SetNode(s.grads[2*i+1], gb)
 		}
+	}
+	if s.decoder.scoreHead == nil {
+		return
+	}
+	s.program.SetNode(s.decoder.scoreHead, a.Head.view(a.Value))
+	if s.grads != nil {
+		s.program.SetNode(s.grads[2*len(a.Factors)], a.Head.view(a.Grad))
 	}
 }
 

@@ -14,6 +14,8 @@ type LoRA struct {
 	Adapter *model.Adapter
 	// Base is what adapter_config.json names as the base model.
 	Base string
+	// Head is the name of the adapter's trained head, where it has one.
+	Head string
 }
 
 var _ Subject = (*LoRA)(nil)
@@ -21,7 +23,8 @@ var _ Subject = (*LoRA)(nil)
 // Buffers are the adapter's flat buffers.
 func (l *LoRA) Buffers() (value, grad device.View) { return l.Adapter.Value, l.Adapter.Grad }
 
-// Parts are adapter_config.json and adapter_model.safetensors.
+// Parts are adapter_config.json, adapter_model.safetensors and, with a head,
+// heads.safetensors.
 func (l *LoRA) Parts() ([]checkpoint.Part, error) {
 	config, err := l.Adapter.PEFTConfig(l.Base)
 	if err != nil {
@@ -31,15 +34,25 @@ func (l *LoRA) Parts() ([]checkpoint.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []checkpoint.Part{
+	parts := []checkpoint.Part{
 		{Name: model.AdapterConfigFile, Write: func(w io.Writer) error { _, err := w.Write(config); return err }},
 		{Name: model.AdapterWeightsFile, Write: func(w io.Writer) error { return l.Adapter.WriteWeights(w, values) }},
-	}, nil
+	}
+	if l.Adapter.Head.Len > 0 {
+		parts = append(parts, checkpoint.Part{Name: model.HeadsFile, Write: func(w io.Writer) error { return l.Adapter.WriteHead(w, l.Head, values) }})
+	}
+	return parts, nil
 }
 
 // Restore reads the adapter's values back.
 func (l *LoRA) Restore(c *checkpoint.Checkpoint) error {
-	_, values, err := model.ReadAdapter(c.Path, l.Model.Config)
+	read := model.ReadAdapter
+	if l.Adapter.Head.Len > 0 {
+		read = func(dir string, base model.Config) (*model.Adapter, []float32, error) {
+			return model.ReadScored(dir, l.Head, base)
+		}
+	}
+	_, values, err := read(c.Path, l.Model.Config)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,48 @@
+package reward
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"align/internal/train"
+)
+
+// Config is everything that a reward model's training is asked to do.
+type Config struct {
+	train.Settings `yaml:",inline"`
+	// Pairs is the file of preference pairs, or of ranked answers.
+	Pairs string `yaml:"pairs"`
+	// Centering pulls the mean score to 0: λ of
+	// https://arxiv.org/abs/2312.09244 (0.01 is usual); 0 is off.
+	Centering float64 `yaml:"centering"`
+	// Margin multiplies the margin column of the data, where it has one, and
+	// 0 leaves it out (https://arxiv.org/abs/2307.09288, section 3.2.2).
+	Margin float64 `yaml:"margin"`
+}
+
+// DefaultConfig returns the defaults: those all methods share, with TRL's
+// learning rate and no dropout, as there.
+func DefaultConfig() Config {
+	s := train.DefaultSettings()
+	s.LearningRate = 1e-4
+	s.Warmup = 0.03
+	s.Dropout = 0
+	return Config{Settings: s, Margin: 1}
+}
+
+// Validate returns all faults of the config at once. The comparisons are
+// written so that a NaN fails them.
+func (c Config) Validate() error {
+	errs := []error{c.Settings.Validate()}
+	if c.Pairs == "" {
+		errs = append(errs, errors.New("pairs is missing: the file of preference pairs or ranked answers"))
+	}
+	if !(c.Centering >= 0 && c.Centering <= math.MaxFloat64) {
+		errs = append(errs, fmt.Errorf("centering must be finite and not negative, got %v", c.Centering))
+	}
+	if !(c.Margin >= 0 && c.Margin <= math.MaxFloat64) {
+		errs = append(errs, fmt.Errorf("margin must be finite and not negative, got %v", c.Margin))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,78 @@
+package reward
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"align/internal/checkpoint"
+	"align/internal/score"
+	"align/internal/train"
+	"align/model"
+)
+
+// Load reads a reward model onto its base: a run (its newest valid
+// checkpoint), a checkpoint, or a Hugging Face LlamaForSequenceClassification
+// folder, from which the base was loaded too. A folder without a head is an
+// error, and so is a base other than the one it was trained on.
+func Load(path string, base *model.Model) (*score.Model, error) {
+	dir, err := folder(path, base)
+	if err != nil {
+		return nil, err
+	}
+	a, values, err := model.ReadScored(dir, model.ScoreHead, base.Config)
+	if err != nil {
+		return nil, fmt.Errorf("reward: %w", err)
+	}
+	if err := base.AllocAdapter(a, values); err != nil {
+		return nil, err
+	}
+	return &score.Model{Base: base, Adapter: a}, nil
+}
+
+// Base is the folder of the base model that a reward model names: the folder
+// itself for a Hugging Face model.
+func Base(path string) (string, error) {
+	dir, err := folder(path, nil)
+	if err != nil {
+		return "", err
+	}
+	if !exists(dir, model.AdapterConfigFile) {
+		return dir, nil
+	}
+	return model.AdapterBase(dir)
+}
+
+// folder is the one that holds the weights, held to the base where it tells
+// its own.
+func folder(path string, base *model.Model) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("reward: %w", err)
+	}
+	if !info.IsDir() {
+		return "", fmt.Errorf("reward: %s is a file: want the folder of a run, a checkpoint or a model", path)
+	}
+	if !exists(path, "MANIFEST.json") && !exists(path, "checkpoints") {
+		return path, nil
+	}
+	c, err := checkpoint.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("reward: %w", err)
+	}
+	s, err := train.ReadState(c)
+	if err != nil {
+		return "", err
+	}
+	if trained := s.Lineage["model"]; base != nil && trained != "" && trained != base.Hash {
+		return "", fmt.Errorf("reward: %s was trained on the model %.12s, the base is %.12s", c.Path, trained, base.Hash)
+	}
+	return c.Path, nil
+}
+
+func exists(dir, name string) bool {
+	_, err := os.Stat(filepath.Join(dir, name))
+	return !errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,235 @@
+package reward
+
+import (
+	"context"
+
+	"align/datasets"
+	"align/internal/device"
+	"align/internal/exec"
+	"align/internal/graph"
+	"align/internal/train"
+	"align/model"
+)
+
+// Trainer is the step of a run: forward, loss and backward over the groups of a
+// micro-batch. Its adapter has a head.
+type Trainer struct {
+	Config  Config
+	Model   *model.Model
+	Adapter *model.Adapter
+	Save    exec.SavePolicy
+	// Groups are trained on, Held evaluated; all are valid.
+	Groups, Held []Group
+
+	step, evaluation *program
+	pack             datasets.Pack
+	values           []float64
+}
+
+var (
+	_ train.Method[[]int] = (*Trainer)(nil)
+	_ train.Evaluator     = (*Trainer)(nil)
+)
+
+// program is a compiled scorer with the loss on it, for packs up to its
+// session's capacity.
+type program struct {
+	session          *model.Session
+	decoder          *model.Decoder
+	chosen, rejected *graph.Node // int32 [P]: the pairs' answers
+	margin, weights  *graph.Node // [P]
+	loss             *graph.Node
+}
+
+// Weigh is the weight of a step, in groups, and its tokens.
+func (t *Trainer) Weigh(indices []int) (weight float64, tokens int64) {
+	for _, i := range indices {
+		tokens += int64(t.Groups[i].Tokens())
+	}
+	return float64(len(indices)), tokens
+}
+
+// Micro runs one micro-batch of groups; weight is the number of groups of the
+// whole step.
+func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train.Metrics, error) {
+	var loss float64
+	var metrics train.Metrics
+	err := t.inPacks(indices, func(part []int) error {
+		b := t.lay(t.Groups, part, weight)
+		l, err := t.run(&t.step, true, step, b)
+		loss += l
+		b.measure(t.values, &metrics, "")
+		return err
+	})
+	return loss, metrics, err
+}
+
+// Evaluate is the loss and the metrics on the held-out groups.
+func (t *Trainer) Evaluate(ctx context.Context) (train.Metrics, error) {
+	var metrics train.Metrics
+	var bins calibration
+	for from := 0; from < len(t.Held); from += t.Config.Batch {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		var indices []int
+		for i := from; i < min(from+t.Config.Batch, len(t.Held)); i++ {
+			indices = append(indices, i)
+		}
+		err := t.inPacks(indices, func(part []int) error {
+			weight := float64(len(part))
+			b := t.lay(t.Held, part, weight)
+			loss, err := t.run(&t.evaluation, false, 0, b)
+			if err != nil {
+				return err
+			}
+			metrics.Add("eval_loss", loss*weight, weight)
+			b.measure(t.values, &metrics, "eval_")
+			bins.add(b, t.values)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	bins.report(&metrics)
+	return metrics, nil
+}
+
+// inPacks calls f with the micro-batch's groups, all in one pack, or one by one
+// where packing is off.
+func (t *Trainer) inPacks(indices []int, f func([]int) error) error {
+	if t.Config.Packing {
+		return f(indices)
+	}
+	for i := range indices {
+		if err := f(indices[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// batch are the pairs of a pack by their answers' places in it, with the margin
+// and the weight of each.
+type batch struct {
+	chosen, rejected []int32
+	margin, weights  []float64
+}
+
+// lay puts the groups into the pack. Every group weighs the same, whatever the
+// number of its pairs.
+func (t *Trainer) lay(groups []Group, indices []int, weight float64) batch {
+	t.pack.Reset()
+	var b batch
+	for _, i := range indices {
+		g, first := groups[i], int32(t.pack.Sequences)
+		t.pack.AddScored(g.Prompt, datasets.DropoutKey(g.Hash()), g.Answers...)
+		pairs := rankedPairs(g.Ranks)
+		for _, p := range pairs {
+			b.chosen, b.rejected = append(b.chosen, first+int32(p.Chosen)), append(b.rejected, first+int32(p.Rejected))
+			b.margin = append(b.margin, t.Config.Margin*g.Margin)
+			b.weights = append(b.weights, 1/(float64(len(pairs))*weight))
+		}
+	}
+	return b
+}
+
+// run scores the pack and returns the loss; the answers' scores are in values.
+func (t *Trainer) run(p **program, training bool, step int, b batch) (float64, error) {
+	if err := t.fit(p, training, model.SizeOf(&t.pack, len(b.chosen))); err != nil {
+		return 0, err
+	}
+	g := *p
+	if err := g.load(&t.pack, b); err != nil {
+		return 0, err
+	}
+	if err := g.session.SetDropoutSeed(t.Config.Seed, step); err != nil {
+		return 0, err
+	}
+	if err := g.session.Run(); err != nil {
+		return 0, err
+	}
+	loss, err := g.session.Float64s(nil, g.loss)
+	if err != nil {
+		return 0, err
+	}
+	t.values, err = g.session.Float64s(t.values, g.decoder.Scores)
+	return loss[0], err
+}
+
+func (g *program) load(pack *datasets.Pack, b batch) error {
+	if err := g.session.Load(pack, len(b.chosen)); err != nil {
+		return err
+	}
+	if err := g.session.SetInt32s(g.chosen, b.chosen); err != nil {
+		return err
+	}
+	if err := g.session.SetInt32s(g.rejected, b.rejected); err != nil {
+		return err
+	}
+	if err := g.session.SetFloat64s(g.margin, b.margin); err != nil {
+		return err
+	}
+	return g.session.SetFloat64s(g.weights, b.weights)
+}
+
+// fit makes sure that the program takes packs of the size.
+func (t *Trainer) fit(p **program, training bool, size model.Capacity) error {
+	if *p != nil {
+		if (*p).session.Capacity().Holds(size) {
+			return nil
+		}
+		size = size.Max((*p).session.Capacity())
+		(*p).session.Close()
+		*p = nil
+	}
+	g, err := t.build(training, size)
+	*p = g
+	return err
+}
+
+// build is the graph of a step: the scorer, and the loss on its pairs.
+func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
+	d, err := model.NewScorer(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
+		Capacity: size, Adapter: t.Adapter, Train: training, Save: t.Save,
+	})
+	if err != nil {
+		return nil, err
+	}
+	g := &program{decoder: d}
+	g.chosen, g.rejected = d.Vector("chosen", device.I32, graph.Pairs), d.Vector("rejected", device.I32, graph.Pairs)
+	g.margin, g.weights = d.Vector("margin", device.F64, graph.Pairs), d.Vector("weights", device.F64, graph.Pairs)
+	in := inputs{Chosen: d.Pick(d.Scores, g.chosen), Rejected: d.Pick(d.Scores, g.rejected), Margin: g.margin}
+	g.loss = d.Dot(bradleyTerry(d.Builder, in, t.Config.Centering), g.weights)
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	g.session, err = d.Compile(t.Model, g.loss, d.Scores)
+	return g, err
+}
+
+// measure adds the metrics of the pairs just scored, under TRL's names: the
+// share of pairs in the right order (a tie is wrong), the mean difference, and
+// the scores' mean and extremes.
+func (b batch) measure(scores []float64, m *train.Metrics, prefix string) {
+	if len(scores) == 0 {
+		return
+	}
+	for i := range b.chosen {
+		difference := scores[b.chosen[i]] - scores[b.rejected[i]]
+		right := 0.0
+		if difference > 0 {
+			right = 1
+		}
+		m.Add(prefix+"accuracy", right, 1)
+		m.Add(prefix+"margin", difference, 1)
+	}
+	low, high := scores[0], scores[0]
+	for _, s := range scores {
+		low, high = min(low, s), max(high, s)
+		m.Add(prefix+"mean_reward", s, 1)
+	}
+	m.Add(prefix+"min_reward", low, 1)
+	m.Add(prefix+"max_reward", high, 1)
+}
