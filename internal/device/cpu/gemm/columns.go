@@ -51,7 +51,7 @@ func (r *run) flip(worker, from, to, k, nk int) {
 		src := unsafe.Add(w.panel(p, 0), from*blockBytes)
 		dst := unsafe.Add(r.workers[worker], (p-first)*kern.Cols/per*kern.Stride)
 		if whole > 0 {
-			turn(dst, src, whole, r.bStride)
+			turn(dst, src, whole, r.bStride, w.panelBytes())
 		}
 		if from+whole < to {
 			r.flipRest(worker, turn, unsafe.Add(dst, whole*r.bStride), p, from+whole)
@@ -66,7 +66,7 @@ func (r *run) flipRest(worker int, turn kern.Flip, dst unsafe.Pointer, p, block 
 	word := block * kern.Cols / perWord(w.Type)
 	rest := unsafe.Slice((*uint32)(w.panel(p, word)), (w.words()-word)*kern.Cols)
 	clear(own.flip[copy(own.flip[:], rest):])
-	turn(dst, unsafe.Pointer(&own.flip), 1, 0)
+	turn(dst, unsafe.Pointer(&own.flip), 1, 0, 0)
 }
 
 // packLow brings panels [from, to) of v into the worker's workspace.

@@ -34,7 +34,7 @@ func (j *multiply) Do(task, worker int) {
 			to := min(from+rows, s.rowTo)
 			for j := s.colFrom; j < s.colTo; j++ {
 				for i := from; i < to; i++ {
-					r.tile(worker, i, j, s.colFrom, k, nk)
+					r.tile(worker, i, j, s.colFrom, k, nk, r.ahead(worker, i-s.rowFrom, j, s, k, nk))
 				}
 			}
 		}
@@ -46,14 +46,24 @@ func (j *multiply) Do(task, worker int) {
 func (r *run) stream(worker int, s span) {
 	for j := s.colFrom; j < s.colTo; j++ {
 		for k := 0; k < r.words; k += r.e.block.words {
-			r.tile(worker, s.rowFrom, j, s.colFrom, k, min(r.e.block.words, r.words-k))
+			r.tile(worker, s.rowFrom, j, s.colFrom, k, min(r.e.block.words, r.words-k), r.x)
 		}
 	}
 }
 
+// ahead is what the i-th tile of a panel of w prefetches: a part of the next
+// panel, where the tiles read the weight in place.
+func (r *run) ahead(worker, i, j int, s span, k, nk int) unsafe.Pointer {
+	const parts = kern.Stride / kern.NextBytes
+	if i >= parts || j+1 == s.colTo || !r.direct() {
+		return r.x
+	}
+	return unsafe.Add(r.bPanel(worker, j+1, s.colFrom, k), i*nk*kern.NextBytes)
+}
+
 // tile adds words [k, k+nk) to the tile of y at panel i of x and j of w, and
 // the low-rank product after the last of them. from is the task's first panel.
-func (r *run) tile(worker, i, j, from, k, nk int) {
+func (r *run) tile(worker, i, j, from, k, nk int, next unsafe.Pointer) {
 	row, n := r.rowsOf(i)
 	col := j * kern.Cols
 	width := min(kern.Cols, r.N-col)
@@ -70,9 +80,9 @@ func (r *run) tile(worker, i, j, from, k, nk int) {
 		y, ldc = unsafe.Pointer(&own.tile), kern.Stride
 	}
 	multiply := r.e.tiles.Tile[n]
-	multiply(nk, r.xPanel(i, n, k), r.bPanel(worker, j, from, k), y, ldc, r.Alpha, add)
+	multiply(nk, r.xPanel(i, n, k), r.bPanel(worker, j, from, k), y, ldc, r.Alpha, add, next)
 	if k+nk == r.words && r.LowRank.R > 0 {
-		multiply(r.lowWords, r.uPanel(i), r.lowPanel(worker, j, from), y, ldc, r.Alpha, 1)
+		multiply(r.lowWords, r.uPanel(i), r.lowPanel(worker, j, from), y, ldc, r.Alpha, 1, next)
 	}
 	if width < kern.Cols {
 		r.storeTile(own, row, n, col, width)

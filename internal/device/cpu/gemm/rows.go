@@ -45,7 +45,7 @@ func (r *run) computeU(own *scratch, i, row, n int) {
 	for j := range r.downWidth {
 		for k := 0; k < r.words; k += r.e.block.words {
 			nk := min(r.e.block.words, r.words-k)
-			r.e.tiles.Tile[n](nk, r.xPanel(i, n, k), r.downPanel(j, k), unsafe.Pointer(&own.tile), kern.Stride, l.Scale, k)
+			r.e.tiles.Tile[n](nk, r.xPanel(i, n, k), r.downPanel(j, k), unsafe.Pointer(&own.tile), kern.Stride, l.Scale, k, r.x)
 		}
 		col := j * kern.Cols
 		width := min(kern.Cols, l.R-col)

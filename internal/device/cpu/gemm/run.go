@@ -16,9 +16,9 @@ type blocking struct {
 
 func blockingOf(level feature.Level) blocking {
 	if level == feature.AVX2 {
-		return blocking{words: 512, panels: 8, rows: 350}
+		return blocking{words: 512, panels: 8, rows: 168}
 	}
-	return blocking{words: 1024, panels: 8, rows: 350}
+	return blocking{words: 1024, panels: 8, rows: 168}
 }
 
 // line is what workspace is aligned to.

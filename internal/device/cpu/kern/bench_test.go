@@ -34,7 +34,7 @@ func BenchmarkTile(b *testing.B) {
 					peak := peakRate(p)
 					a, w := make([]uint32, k*p.Rows), make([]uint32, k*Cols)
 					c := make([]float32, p.Rows*Cols)
-					run := func() { p.Tile[p.Rows](k, pointer(a), pointer(w), pointer(c), Stride, 1, 0) }
+					run := func() { p.Tile[p.Rows](k, pointer(a), pointer(w), pointer(c), Stride, 1, 0, pointer(w)) }
 					reportRate(b, run, 2*float64(k*p.PerWord*p.Rows*Cols), peak)
 				})
 			}

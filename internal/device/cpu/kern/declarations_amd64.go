@@ -7,172 +7,172 @@ import "unsafe"
 // tileF32x1 is a tile of 1 rows with AVX-512.
 //
 //go:noescape
-func tileF32x1(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x1(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileF32x2 is a tile of 2 rows with AVX-512.
 //
 //go:noescape
-func tileF32x2(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x2(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileF32x3 is a tile of 3 rows with AVX-512.
 //
 //go:noescape
-func tileF32x3(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x3(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileF32x4 is a tile of 4 rows with AVX-512.
 //
 //go:noescape
-func tileF32x4(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x4(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileF32x5 is a tile of 5 rows with AVX-512.
 //
 //go:noescape
-func tileF32x5(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x5(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileF32x6 is a tile of 6 rows with AVX-512.
 //
 //go:noescape
-func tileF32x6(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x6(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileF32x7 is a tile of 7 rows with AVX-512.
 //
 //go:noescape
-func tileF32x7(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x7(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileF32x8 is a tile of 8 rows with AVX-512.
 //
 //go:noescape
-func tileF32x8(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x8(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileF32x9 is a tile of 9 rows with AVX-512.
 //
 //go:noescape
-func tileF32x9(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x9(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileF32x10 is a tile of 10 rows with AVX-512.
 //
 //go:noescape
-func tileF32x10(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x10(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileF32x11 is a tile of 11 rows with AVX-512.
 //
 //go:noescape
-func tileF32x11(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x11(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileF32x12 is a tile of 12 rows with AVX-512.
 //
 //go:noescape
-func tileF32x12(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x12(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileF32x13 is a tile of 13 rows with AVX-512.
 //
 //go:noescape
-func tileF32x13(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x13(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileF32x14 is a tile of 14 rows with AVX-512.
 //
 //go:noescape
-func tileF32x14(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileF32x14(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x1 is a tile of 1 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x1(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x1(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x2 is a tile of 2 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x2(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x2(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x3 is a tile of 3 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x3(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x3(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x4 is a tile of 4 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x4(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x4(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x5 is a tile of 5 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x5(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x5(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x6 is a tile of 6 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x6(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x6(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x7 is a tile of 7 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x7(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x7(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x8 is a tile of 8 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x8(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x8(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x9 is a tile of 9 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x9(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x9(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x10 is a tile of 10 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x10(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x10(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x11 is a tile of 11 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x11(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x11(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x12 is a tile of 12 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x12(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x12(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x13 is a tile of 13 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x13(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x13(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileBF16x14 is a tile of 14 rows with AVX-512.
 //
 //go:noescape
-func tileBF16x14(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileBF16x14(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileAVX2x1 is a tile of 1 rows with AVX2.
 //
 //go:noescape
-func tileAVX2x1(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileAVX2x1(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileAVX2x2 is a tile of 2 rows with AVX2.
 //
 //go:noescape
-func tileAVX2x2(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileAVX2x2(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileAVX2x3 is a tile of 3 rows with AVX2.
 //
 //go:noescape
-func tileAVX2x3(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileAVX2x3(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileAVX2x4 is a tile of 4 rows with AVX2.
 //
 //go:noescape
-func tileAVX2x4(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileAVX2x4(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileAVX2x5 is a tile of 5 rows with AVX2.
 //
 //go:noescape
-func tileAVX2x5(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileAVX2x5(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // tileAVX2x6 is a tile of 6 rows with AVX2.
 //
 //go:noescape
-func tileAVX2x6(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+func tileAVX2x6(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // transposeAVX512 writes word k of 16 rows, whose addresses rows lists, at dst+k*stride for k < n.
 //
@@ -192,12 +192,12 @@ func widenAVX512(dst, src unsafe.Pointer, n int)
 // flipAVX512 transposes n blocks of 32x32 words into panels dstStep apart.
 //
 //go:noescape
-func flipAVX512(dst, src unsafe.Pointer, n, dstStep int)
+func flipAVX512(dst, src unsafe.Pointer, n, dstStep, ahead int)
 
 // flipWidenAVX512 transposes n blocks of 16x32 pairs of bfloat16 into 32x32 float32, dstStep apart.
 //
 //go:noescape
-func flipWidenAVX512(dst, src unsafe.Pointer, n, dstStep int)
+func flipWidenAVX512(dst, src unsafe.Pointer, n, dstStep, ahead int)
 
 // transposeAVX2 writes word k of 8 rows, whose addresses rows lists, at dst+k*stride for k < n.
 //
@@ -217,12 +217,12 @@ func widenAVX2(dst, src unsafe.Pointer, n int)
 // flipAVX2 transposes n blocks of 32x32 words into panels dstStep apart.
 //
 //go:noescape
-func flipAVX2(dst, src unsafe.Pointer, n, dstStep int)
+func flipAVX2(dst, src unsafe.Pointer, n, dstStep, ahead int)
 
 // flipWidenAVX2 transposes n blocks of 16x32 pairs of bfloat16 into 32x32 float32, dstStep apart.
 //
 //go:noescape
-func flipWidenAVX2(dst, src unsafe.Pointer, n, dstStep int)
+func flipWidenAVX2(dst, src unsafe.Pointer, n, dstStep, ahead int)
 
 // transposeBF16 writes pair k of 16 float32 rows as bfloat16 at dst+k*stride; n counts float32.
 //
@@ -237,7 +237,7 @@ func columnsBF16(dst, src unsafe.Pointer, n, srcStride, cols, dstStride int)
 // flipPairs turns n blocks [16][32] of pairs (k,k+1) of 32 rows into blocks [16][32] of pairs of rows, dstStep apart.
 //
 //go:noescape
-func flipPairs(dst, src unsafe.Pointer, n, dstStep int)
+func flipPairs(dst, src unsafe.Pointer, n, dstStep, ahead int)
 
 // rowMaxAVX512 is the largest of n elements, -Inf of none.
 //

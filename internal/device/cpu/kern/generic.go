@@ -46,7 +46,7 @@ func multiplyBF16(a, b uint32) float32 {
 
 func tilesOf(multiply func(a, b uint32) float32) (tiles [MaxRows + 1]Tile) {
 	for rows := 1; rows <= MaxRows; rows++ {
-		tiles[rows] = func(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int) {
+		tiles[rows] = func(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, _ unsafe.Pointer) {
 			for i := range rows {
 				var sums [Cols]float32
 				for k := range k {
@@ -143,7 +143,7 @@ func widenGeneric(dst, src unsafe.Pointer, n int) {
 	}
 }
 
-func flipGeneric(dst, src unsafe.Pointer, n, dstStep int) {
+func flipGeneric(dst, src unsafe.Pointer, n, dstStep, _ int) {
 	for b := range n {
 		from, to := words(at(src, b*Cols*Stride), Cols*Cols), words(at(dst, b*dstStep), Cols*Cols)
 		for i, x := range from {
@@ -152,7 +152,7 @@ func flipGeneric(dst, src unsafe.Pointer, n, dstStep int) {
 	}
 }
 
-func flipWidenGeneric(dst, src unsafe.Pointer, n, dstStep int) {
+func flipWidenGeneric(dst, src unsafe.Pointer, n, dstStep, _ int) {
 	for b := range n {
 		from, to := words(at(src, b*Cols*Stride/2), Cols*Cols/2), words(at(dst, b*dstStep), Cols*Cols)
 		for i, x := range from {
@@ -162,7 +162,7 @@ func flipWidenGeneric(dst, src unsafe.Pointer, n, dstStep int) {
 	}
 }
 
-func flipPairsGeneric(dst, src unsafe.Pointer, n, dstStep int) {
+func flipPairsGeneric(dst, src unsafe.Pointer, n, dstStep, _ int) {
 	for b := range n {
 		from, to := words(at(src, b*Cols*Stride/2), Cols*Cols/2), words(at(dst, b*dstStep), Cols*Cols/2)
 		for k := range Cols / 2 {

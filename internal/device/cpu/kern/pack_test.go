@@ -96,8 +96,8 @@ func TestFlips(t *testing.T) {
 			}
 			src := randomPanel(7, blocks*c.src, 1)
 			got, want := newGuarded(make([]float32, blocks*c.dst)), make([]float32, blocks*c.dst)
-			c.got(pointer(got.slice()), pointer(src), blocks, 4*c.dst)
-			c.want(pointer(want), pointer(src), blocks, 4*c.dst)
+			c.got(pointer(got.slice()), pointer(src), blocks, 4*c.dst, 64)
+			c.want(pointer(want), pointer(src), blocks, 4*c.dst, 64)
 			got.check(t, c.name)
 			if !slices.Equal(bits(got.slice()), bits(want)) {
 				t.Errorf("%s differs from its twin", c.name)

@@ -17,12 +17,16 @@ const (
 	Stride = 4 * Cols
 	// Slack is how many bytes behind a panel of A its packers may write.
 	Slack = 4 * MaxLanes
+	// NextBytes is how many bytes a tile prefetches for each of its words.
+	NextBytes = 16
 )
 
 // Tile computes c = alpha a b, or c += alpha a b if add is not 0: a has k words
 // for each row, b k words for each of 32 columns, and rows of c are ldc bytes
-// apart. An element has one accumulator and k ascends.
-type Tile func(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int)
+// apart. An element has one accumulator and k ascends. On its way it brings
+// NextBytes for each word from next on into the second cache; next need not be
+// memory of the program.
+type Tile func(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
 // PackRows writes word k of Lanes rows, whose addresses rows lists, at
 // dst+k*stride, for n elements of K from rows of float32.
@@ -35,8 +39,9 @@ type PackColumns func(dst, src unsafe.Pointer, n, srcStride, cols, dstStride int
 
 // Flip turns n blocks of 32 elements of K, which follow each other in a
 // panel of B, by a transposition: block i becomes 32 columns of a panel at
-// dst+i*dstStep, whose K is what the columns were.
-type Flip func(dst, src unsafe.Pointer, n, dstStep int)
+// dst+i*dstStep, whose K is what the columns were. It prefetches as many bytes
+// from src+ahead on.
+type Flip func(dst, src unsafe.Pointer, n, dstStep, ahead int)
 
 // Products is the functions for products of one type of element.
 type Products struct {

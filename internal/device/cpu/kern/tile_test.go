@@ -54,7 +54,7 @@ func checkTile(t *testing.T, name string, p *Products, rows, k int) {
 	before := random(newRand(3), rows*ldc)
 	for add := range 2 {
 		g := newGuarded(before)
-		p.Tile[rows](k, pointer(a), pointer(b), pointer(g.slice()), 4*ldc, alpha, add)
+		p.Tile[rows](k, pointer(a), pointer(b), pointer(g.slice()), 4*ldc, alpha, add, nil)
 		g.check(t, name)
 		for i := range rows * ldc {
 			row, col := i/ldc, i%ldc
@@ -88,8 +88,8 @@ func TestTileRowsAreIndependentOfHeight(t *testing.T) {
 					a[i] = one[i/rows]
 				}
 				want, got := make([]float32, Cols), make([]float32, rows*Cols)
-				p.Tile[1](k, pointer(one), pointer(b), pointer(want), Stride, 1, 0)
-				p.Tile[rows](k, pointer(a), pointer(b), pointer(got), Stride, 1, 0)
+				p.Tile[1](k, pointer(one), pointer(b), pointer(want), Stride, 1, 0, nil)
+				p.Tile[rows](k, pointer(a), pointer(b), pointer(got), Stride, 1, 0, nil)
 				for i, x := range got {
 					if x != want[i%Cols] {
 						t.Fatalf("rows=%d: row %d column %d is %g, alone %g", rows, i/Cols, i%Cols, x, want[i%Cols])
@@ -109,7 +109,7 @@ func TestTileKeepsNaN(t *testing.T) {
 			a, b := randomPanel(1, 4*2, p.PerWord), randomPanel(2, 4*Cols, p.PerWord)
 			a[2] = 0xffffffff // NaN in row 0 in either type
 			c := make([]float32, 2*Cols)
-			p.Tile[2](4, pointer(a), pointer(b), pointer(c), Stride, 1, 0)
+			p.Tile[2](4, pointer(a), pointer(b), pointer(c), Stride, 1, 0, nil)
 			for j, x := range c {
 				if (x != x) != (j < Cols) {
 					t.Fatalf("c[%d] = %g", j, x)

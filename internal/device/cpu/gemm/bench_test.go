@@ -1,0 +1,65 @@
+package gemm
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"align/internal/device"
+	"align/internal/device/cpu/feature"
+	"align/internal/device/cpu/kern"
+)
+
+// peakRate is the rate in registers of one core, in GFLOP/s: the best of many
+// short runs.
+func peakRate(p *kern.Products) float64 {
+	const rounds = 20_000
+	var best float64
+	for range 100 {
+		start := time.Now()
+		p.Peak(rounds)
+		best = max(best, float64(rounds*p.PeakFlops)/time.Since(start).Seconds()/1e9)
+	}
+	return best
+}
+
+// BenchmarkProduct gives the best rate of the runs beside the rate in
+// registers, per core: other work on the machine slows single runs down.
+func BenchmarkProduct(b *testing.B) {
+	shapes := [][3]int{{512, 2048, 2048}, {512, 8192, 2048}, {512, 2048, 8192}, {64, 2048, 2048}, {512, 768, 768}}
+	forms := []kind{{name: "nt", packed: device.BF16}, {name: "nn", packed: device.BF16, across: true},
+		{name: "nt_plain"}, {name: "lora", packed: device.BF16, rank: 16, down: true}, {name: "lora_dx", packed: device.BF16, rank: 16, across: true}}
+	for level := feature.AVX2; level <= feature.Detect(); level++ {
+		set := kern.New(level)
+		typ := device.F32
+		if level == feature.AVX512BF16 {
+			typ = device.BF16
+		}
+		for _, form := range forms {
+			for _, s := range shapes {
+				for threads := 1; threads <= 2; threads++ {
+					name := fmt.Sprintf("impl=%s/type=%s/form=%s/m=%d/n=%d/k=%d/threads=%d", level, typ, form.name, s[0], s[1], s[2], threads)
+					b.Run(name, func(b *testing.B) { benchmarkProduct(b, set, typ, form, s, threads) })
+				}
+			}
+		}
+	}
+}
+
+func benchmarkProduct(b *testing.B, set *kern.Set, typ device.Type, form kind, s [3]int, threads int) {
+	e := engine(b, set, typ, threads)
+	tr := newTrial(b, set, form, s[0], s[1], s[2])
+	where := space(e, &tr.p)
+	flops := 2 * float64(s[0]) * float64(s[1]) * float64(s[2])
+	var best, peak float64
+	for b.Loop() {
+		peak = max(peak, peakRate(e.tiles))
+		start := time.Now()
+		if err := e.Run(&tr.p, where); err != nil {
+			b.Fatal(err)
+		}
+		best = max(best, flops/time.Since(start).Seconds()/1e9)
+	}
+	b.ReportMetric(best, "GFLOP/s")
+	b.ReportMetric(best/peak/float64(threads), "of-peak")
+}
