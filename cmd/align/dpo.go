@@ -29,7 +29,7 @@ printed. Out comes a run folder with checkpoints that --resume, --adapter and
 align export take.`,
 		Example: `  align dpo --model models/llama --pairs prefs.jsonl
   align dpo --model models/llama --pairs prefs.jsonl --beta 0.05 --nll 0.2 --out runs/first
-  align dpo --config dpo.yaml --resume --out runs/first`,
+  align dpo --resume --out runs/first`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runTraining(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(explicit []string, e align.Environment) (align.Result, error) {

@@ -28,7 +28,7 @@ recognised and printed. Out comes a run folder with checkpoints that --resume,
 --adapter and align export take.`,
 		Example: `  align sft --model models/llama --data examples.jsonl --dropout 0
   align sft --model models/llama --data alpaca.json --steps 100 --out runs/alpaca
-  align sft --config sft.yaml --resume --out runs/alpaca`,
+  align sft --resume --out runs/alpaca`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runTraining(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(explicit []string, e align.Environment) (align.Result, error) {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"align/align"
 	"align/internal/config"
@@ -48,11 +50,12 @@ func addTrainFlags(c *cobra.Command, o *trainOptions, resume *bool, fields []con
 // runTraining settles the config, checks it, runs it and says where it lies.
 // config points to the same struct that fields and validate do.
 func runTraining(c *cobra.Command, o *trainOptions, fields []config.Field, checked validator, resume bool, start func(explicit []string, e align.Environment) (align.Result, error)) error {
-	explicit, err := mergeFile(c.Flags(), o.configFile, fields)
+	file, err := o.settingsFile(c, resume)
 	if err != nil {
 		return wrongUse(c, err)
 	}
-	if err := checkResume(c, resume); err != nil {
+	explicit, err := mergeFile(c.Flags(), file, fields)
+	if err != nil {
 		return wrongUse(c, err)
 	}
 	if err := checked.Validate(); err != nil {
@@ -70,11 +73,21 @@ func runTraining(c *cobra.Command, o *trainOptions, fields []config.Field, check
 	return conclude(o, result)
 }
 
-func checkResume(c *cobra.Command, resume bool) error {
-	if out := c.Flags().Lookup("out"); resume && out.Value.String() == "" {
-		return hint(fmt.Errorf("--resume needs the run to go on with"), "add --out RUN")
+// settingsFile is the file of --config or, of a resumed run, the one that the
+// run wrote, so that its flags need not be told again.
+func (o *trainOptions) settingsFile(c *cobra.Command, resume bool) (string, error) {
+	run := c.Flags().Lookup("out").Value.String()
+	switch {
+	case !resume || o.configFile != "":
+		return o.configFile, nil
+	case run == "":
+		return "", hint(errors.New("--resume needs the run to go on with"), "add --out RUN")
 	}
-	return nil
+	file := filepath.Join(run, align.RunFile)
+	if _, err := os.Stat(file); err != nil {
+		return "", fmt.Errorf("--resume: %s is no run: %w", run, err)
+	}
+	return file, nil
 }
 
 // conclude prints the run's folder, or how to go on where it was stopped.

@@ -80,6 +80,20 @@ func TestInitIsTheDefault(t *testing.T) {
 	}
 }
 
+// A resumed run takes the settings that it wrote, and flags over them.
+func TestResumeTakesTheRunsSettings(t *testing.T) {
+	run := t.TempDir()
+	if err := os.WriteFile(filepath.Join(run, align.RunFile), []byte("model: m\npairs: p\nbeta: 0.7\nthreads: 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, _, code, _, stderr := runDPO(t, train.Continue, "--resume", "--out", run, "--threads", "2")
+	want := dpo.DefaultConfig()
+	want.Model, want.Pairs, want.Beta, want.Threads, want.Out, want.Resume = "m", "p", 0.7, 2, run, true
+	if code != exitDone || !cmp.Equal(got, want) {
+		t.Errorf("exit %d: %s\n%s", code, stderr, cmp.Diff(want, got))
+	}
+}
+
 func TestEverySettingIsDescribedOnce(t *testing.T) {
 	for _, method := range []string{"sft", "dpo"} {
 		for _, f := range defaultFields(method) {
@@ -112,6 +126,7 @@ func TestWrongUseOfATrainingCommand(t *testing.T) {
 			"align: batch must be at least 1, got 0", `align: schedule must be one of constant, linear, cosine, got "step"`,
 			"align: pairs is missing", "align: beta must be positive, got -1"}},
 		{"resume without a run", []string{"--model", "m", "--pairs", "p", "--resume"}, []string{"align: --resume needs the run", "align: hint: add --out RUN"}},
+		{"resume of no run", []string{"--resume", "--out", "none"}, []string{"align: --resume: none is no run: "}},
 		{"missing config", []string{"--config", "none.yaml"}, []string{"none.yaml: no such file"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
