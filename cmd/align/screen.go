@@ -42,7 +42,7 @@ func (s *screen) Stepped(e train.Event) {
 	}
 	// The loop's own rate and time left, for the bar's would count the steps
 	// before a resume.
-	s.begin("training", int64(e.Steps), progressbar.OptionSetPredictTime(false))
+	s.begin("training", int64(e.Steps), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false))
 	s.bar.Describe(fmt.Sprintf("loss %s  %.0f tokens/s  %s left", short(e.Loss), e.TokensPerSecond, clock(e.Remaining)))
 	_ = s.bar.Set(e.Step)
 }
@@ -85,9 +85,8 @@ func (s *screen) close() {
 func (s *screen) newBar(total int64, options ...progressbar.Option) *progressbar.ProgressBar {
 	return progressbar.NewOptions64(total, append([]progressbar.Option{
 		progressbar.OptionSetWriter(s.out),
-		progressbar.OptionSetWidth(min(30, max(s.width/4, 10))),
+		progressbar.OptionSetWidth(min(maxBar, max(s.width-besideBar, minBar))),
 		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "=", SaucerHead: ">", SaucerPadding: " ", BarStart: "[", BarEnd: "]"}),
-		progressbar.OptionShowCount(),
 		progressbar.OptionSetElapsedTime(true),
 		progressbar.OptionUseANSICodes(true),
 		progressbar.OptionThrottle(redraw),
@@ -125,6 +124,13 @@ func (s *screen) row(fields []field) {
 	}
 	s.above(strings.TrimRight(texts.String(), " "))
 }
+
+// The bar takes the cells that the words beside it leave: percentage, count,
+// loss, rate and times are about besideBar.
+const (
+	minBar, maxBar = 6, 30
+	besideBar      = 74
+)
 
 // redraw is the least time between two drawings of the bar.
 const redraw = 65 * time.Millisecond

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 
+	"align/datasets"
 	"align/internal/tokenizer"
 
 	"github.com/go-json-experiment/json"
@@ -14,7 +15,8 @@ import (
 
 type tokenizeOptions struct {
 	model        string
-	jsonl        bool
+	jsonl, chat  bool
+	template     string // of --chat, where a line names no version
 	bos, special bool
 	texts        []string
 	io           *streams
@@ -33,10 +35,17 @@ and each is answered with its ids: "bos" begins them with the BOS token,
 "special" lets the names of special tokens in the text become those tokens.
 Without it a text never yields a special token, whatever it spells.
 
+With --chat stdin holds lines {"messages": [{"role": "user", "content": "..."}],
+"version": "3.1", "add_generation_prompt": true, "kwargs": {}} and each is
+answered with the ids of the rendered conversation. "version" is 3, 3.1, 3.2 or
+the name of a template; without it --template decides. "kwargs" are date_string,
+tools, tools_in_user_message and builtin_tools.
+
 A folder with only a tokenizer file is enough.`,
 		Example: `  align tokenize --model models/llama "Hello world"
   align tokenize --model models/llama --bos < prompt.txt
-  align tokenize --model models/llama --jsonl < texts.jsonl > ids.jsonl`,
+  align tokenize --model models/llama --jsonl < texts.jsonl > ids.jsonl
+  align tokenize --model models/llama --chat < chats.jsonl > ids.jsonl`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.texts = args
@@ -47,7 +56,9 @@ A folder with only a tokenizer file is enough.`,
 		},
 	}
 	c.Flags().StringVar(&o.model, "model", "", "`folder` of the model, or its tokenizer.json or tokenizer.model")
-	c.Flags().BoolVar(&o.jsonl, "jsonl", false, "read lines of JSON from stdin")
+	c.Flags().BoolVar(&o.jsonl, "jsonl", false, "read lines of JSON with a text from stdin")
+	c.Flags().BoolVar(&o.chat, "chat", false, "read lines of JSON with messages from stdin")
+	c.Flags().StringVar(&o.template, "template", "auto", plainHelp("template"))
 	c.Flags().BoolVar(&o.bos, "bos", false, "begin with the BOS token")
 	c.Flags().BoolVar(&o.special, "special", false, "let the names of special tokens in the text become those tokens")
 	return c
@@ -58,10 +69,13 @@ func (o *tokenizeOptions) check() error {
 	if o.model == "" {
 		errs = append(errs, errors.New("--model is missing: the folder of a model or tokenizer"))
 	}
-	if o.jsonl && (len(o.texts) > 0 || o.bos || o.special) {
-		errs = append(errs, errors.New("--jsonl reads texts and their flags from stdin: no TEXT, --bos or --special beside it"))
+	if o.jsonl && o.chat {
+		errs = append(errs, errors.New("--jsonl and --chat exclude each other"))
 	}
-	if len(o.texts) == 0 && o.io.inTTY && !o.jsonl {
+	if (o.jsonl || o.chat) && (len(o.texts) > 0 || o.bos || o.special) {
+		errs = append(errs, errors.New("--jsonl and --chat read texts and their flags from stdin: no TEXT, --bos or --special beside them"))
+	}
+	if len(o.texts) == 0 && o.io.inTTY && !o.jsonl && !o.chat {
 		errs = append(errs, errors.New("no text: give it as an argument or on stdin"))
 	}
 	return errors.Join(errs...)
@@ -71,6 +85,10 @@ func runTokenize(o *tokenizeOptions) error {
 	t, err := tokenizer.Load(o.model)
 	if err != nil {
 		return err
+	}
+	if o.chat {
+		chats := &chatTokenizer{tokenizer: t, fallback: o.template, templates: map[string]*datasets.Template{}}
+		return inStdin(filterLines(o.io.in, o.io.out, chats.line))
 	}
 	if o.jsonl {
 		return inStdin(filterLines(o.io.in, o.io.out, func(dst, line []byte) ([]byte, error) {
@@ -128,6 +146,34 @@ func tokenizeLine(t *tokenizer.Tokenizer, dst, line []byte) ([]byte, error) {
 		return nil, errors.New(`"text" is missing`)
 	}
 	return appendIDs(dst, t.Encode(*request.Text, request.BOS, request.Special)), nil
+}
+
+// chatTokenizer answers lines of --chat. It makes each template once.
+type chatTokenizer struct {
+	tokenizer *tokenizer.Tokenizer
+	fallback  string
+	templates map[string]*datasets.Template
+}
+
+func (c *chatTokenizer) line(dst, line []byte) ([]byte, error) {
+	request, err := datasets.ParseChatRequest(line)
+	if err != nil {
+		return nil, err
+	}
+	name := request.Template
+	if name == "" {
+		name = c.fallback
+	}
+	if c.templates[name] == nil {
+		if c.templates[name], _, err = datasets.ChooseTemplate(name, c.tokenizer); err != nil {
+			return nil, err
+		}
+	}
+	rendered, err := c.templates[name].Render(request.Messages, request.Options)
+	if err != nil {
+		return nil, err
+	}
+	return appendIDs(dst, rendered.IDs), nil
 }
 
 // appendIDs appends ids as a JSON list.

@@ -53,6 +53,15 @@ func TestTokenizeGivesTheReferenceIDs(t *testing.T) {
 	compareIDs(t, want, input, "tokenize", "--model", model, "--jsonl")
 }
 
+func TestTokenizeRendersTheReferenceChats(t *testing.T) {
+	model, input, want := goldenCases(t, "chat")
+	const cases = 24 // as the file is described
+	if len(want) != cases {
+		t.Fatalf("%d cases, want %d", len(want), cases)
+	}
+	compareIDs(t, want, input, "tokenize", "--model", model, "--chat")
+}
+
 func compareIDs(t *testing.T, want [][]int32, input string, args ...string) {
 	t.Helper()
 	s, out, errs := testStreams(input)
