@@ -43,6 +43,11 @@ type jsonModel struct {
 func parseJSON(data []byte) (Spec, error) {
 	var f jsonFile
 	if err := json.Unmarshal(data, &f); err != nil {
+		// The pointer names the field; the Go type would tell a user nothing.
+		var semantic *json.SemanticError
+		if errors.As(err, &semantic) && semantic.Err != nil {
+			err = fmt.Errorf("%s: %w", semantic.JSONPointer, semantic.Err)
+		}
 		return Spec{}, err
 	}
 	bos, errPipeline := checkPipeline(&f)
@@ -132,7 +137,7 @@ type vocabEntry struct {
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (v *vocabulary) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if kind := dec.PeekKind(); kind != '{' {
-		return fmt.Errorf("model.vocab: got %s, want object", kindName(kind))
+		return fmt.Errorf("got %s, want object", kindName(kind))
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return err
@@ -149,10 +154,10 @@ func (v *vocabulary) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		}
 		n, ok := tokenID(id)
 		if !ok {
-			return fmt.Errorf("model.vocab: id of %q is %s: want a number from 0 to %d", text, id.String(), maxTokens-1)
+			return fmt.Errorf("id of %q is %s: want a number from 0 to %d", text, id.String(), maxTokens-1)
 		}
 		if len(v.entries) == maxTokens {
-			return fmt.Errorf("model.vocab has more than %d tokens", maxTokens)
+			return fmt.Errorf("has more than %d tokens", maxTokens)
 		}
 		v.entries = append(v.entries, vocabEntry{text, n})
 	}
@@ -183,14 +188,14 @@ type mergeList []string
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (m *mergeList) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if kind := dec.PeekKind(); kind != '[' {
-		return fmt.Errorf("model.merges: got %s, want array", kindName(kind))
+		return fmt.Errorf("got %s, want array", kindName(kind))
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
 	for dec.PeekKind() != ']' {
 		if len(*m) == maxMerges {
-			return fmt.Errorf("model.merges has more than %d entries", maxMerges)
+			return fmt.Errorf("has more than %d entries", maxMerges)
 		}
 		merge, err := readMerge(dec)
 		if err != nil {
@@ -214,14 +219,14 @@ func readMerge(dec *jsontext.Decoder) (string, error) {
 			return "", err
 		}
 		if len(pair) != 2 {
-			return "", fmt.Errorf("model.merges: a merge of %d tokens: want 2", len(pair))
+			return "", fmt.Errorf("a merge of %d tokens: want 2", len(pair))
 		}
 		return pair[0] + " " + pair[1], nil
 	default:
 		if _, err := dec.ReadToken(); err != nil {
 			return "", err
 		}
-		return "", fmt.Errorf("model.merges: got %s, want \"a b\" or [\"a\", \"b\"]", kindName(kind))
+		return "", fmt.Errorf("got %s, want \"a b\" or [\"a\", \"b\"]", kindName(kind))
 	}
 }
 
