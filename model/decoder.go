@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 
 	"align/internal/device"
@@ -26,7 +27,10 @@ type DecoderOptions struct {
 	Capacity Capacity
 	// Adapter is the adapter to apply; nil is the base model alone.
 	Adapter *Adapter
-	// Train wants gradients of the adapter, and its dropout.
+	// Full are the model's weights where they are trained themselves; it and
+	// Adapter exclude each other.
+	Full *Full
+	// Train wants gradients of the adapter, and its dropout, or of all weights.
 	Train bool
 	Save  exec.SavePolicy
 	// Flat puts every layer's ops into the one graph, without recompute: the
@@ -69,7 +73,7 @@ type Decoder struct {
 // NewDecoder builds the graph for a model of the config; act is the activation
 // type, F32 or F64.
 func NewDecoder(c Config, act device.Type, o DecoderOptions) (*Decoder, error) {
-	if err := c.predicts(); err != nil {
+	if err := errors.Join(c.predicts(), o.check()); err != nil {
 		return nil, err
 	}
 	d := &Decoder{
@@ -117,7 +121,9 @@ func (d *Decoder) inputs() {
 	d.Targets = d.Vector("targets", device.I32, graph.Targets)
 	d.Sequence = d.Vector("sequence", device.I32, graph.Targets)
 	for _, w := range d.config.weights() {
-		d.weights[w.name] = d.Input(w.name, w.info(d.act))
+		info := w.info(d.act)
+		info.Trained = d.trainsWeights()
+		d.weights[w.name] = d.Input(w.name, info)
 	}
 }
 
@@ -128,6 +134,9 @@ func (d *Decoder) layers() (*graph.Node, error) {
 	subs := map[string]*exec.Sub{}
 	for layer := range d.config.NumLayers {
 		k := kindOf(d.options.Adapter, layer, d.options.Train)
+		if d.trainsWeights() {
+			k.full, k.fromBelow = true, true
+		}
 		params := d.config.layerParams(k, d.dim(graph.Tokens), d.act, d.options.Train)
 		in := d.layerInputs(layer, params, table)
 		if d.options.Flat {

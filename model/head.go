@@ -95,9 +95,12 @@ func (d *Decoder) column(x *graph.Node) *graph.Node {
 	return d.Apply(op, x)
 }
 
-// trained are the nodes that get a gradient: A and B of each factor in order,
-// then the head.
+// trained are the nodes that get a gradient: all weights, or A and B of each
+// factor in order, then the head.
 func (d *Decoder) trained() graph.Nodes {
+	if d.trainsWeights() {
+		return d.weightNodes()
+	}
 	nodes := append(graph.Nodes{}, d.factors...)
 	if d.scoreHead != nil {
 		nodes = append(nodes, d.scoreHead)

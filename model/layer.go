@@ -17,6 +17,8 @@ type layerKind struct {
 	// fromBelow: something below the layer is trained, so that its input needs
 	// a gradient.
 	fromBelow bool
+	// full: the weights themselves are trained.
+	full bool
 	// cached: attention reads a key/value cache, not the pack's masks.
 	cached  bool
 	dropout float64
@@ -31,7 +33,7 @@ type kindFactor struct {
 
 func (k layerKind) String() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%v %v", k.fromBelow, k.dropout)
+	fmt.Fprintf(&s, "%v %v %v", k.fromBelow, k.full, k.dropout)
 	for _, f := range k.factors {
 		fmt.Fprintf(&s, " %s/%d/%v", f.module, f.rank, f.scale)
 	}
@@ -91,7 +93,9 @@ func (c Config) layerParams(k layerKind, tokens graph.Dim, act device.Type, trai
 		list = append(list, param{inDropoutKey, graph.Vector(device.I32, tokens)}, param{inSeed, graph.Vector(device.I32, graph.Size(2))})
 	}
 	for _, w := range c.layerWeights(0) {
-		list = append(list, param{strings.TrimPrefix(w.name, "model.layers.0."), w.info(act)})
+		info := w.info(act)
+		info.Trained = k.full && train
+		list = append(list, param{strings.TrimPrefix(w.name, "model.layers.0."), info})
 	}
 	for _, f := range k.factors {
 		out, in := c.moduleSize(f.module)

@@ -72,6 +72,7 @@ func (s *Session) bind(m *Model, plan *exec.Plan, seeds graph.Nodes) (err error)
 	s.seeds = s.memory.At(offset, device.I32, max(len(d.seeds), 1), 2)
 	s.bindWeights(m)
 	s.bindAdapter(d.options.Adapter)
+	s.bindFull(d.options.Full)
 	for _, n := range seeds {
 		if err := s.SetFloat64s(n, []float64{1}); err != nil {
 			return err
