@@ -13,18 +13,21 @@ import (
 
 // Config is the shape of a Llama model, in the words of its config.json.
 type Config struct {
-	Architecture      string
-	HiddenSize        int
-	IntermediateSize  int
-	NumLayers         int
-	NumHeads          int
-	NumKVHeads        int
-	HeadDim           int
-	VocabSize         int
-	ContextLength     int
-	RMSNormEps        float64
-	RopeTheta         float64
-	RopeScaling       RopeScaling
+	Architecture     string
+	HiddenSize       int
+	IntermediateSize int
+	NumLayers        int
+	NumHeads         int
+	NumKVHeads       int
+	HeadDim          int
+	VocabSize        int
+	ContextLength    int
+	RMSNormEps       float64
+	RopeTheta        float64
+	RopeScaling      RopeScaling
+	// RopeFactors, if not nil, divide the rotary frequencies [D/2]: a GGUF's
+	// rope_freqs where they are not those of a RopeScaling.
+	RopeFactors       []float64
 	TieWordEmbeddings bool
 	// AttentionBias and MLPBias: the linear layers have biases.
 	AttentionBias, MLPBias bool
@@ -65,8 +68,12 @@ type file struct {
 }
 
 // ReadConfig reads config.json (and the stop ids of generation_config.json) of
-// a model folder and holds it to what the decoder can do.
+// a model folder, or the keys of a GGUF file, and holds it to what the decoder
+// can do.
 func ReadConfig(dir string) (Config, error) {
+	if IsGGUF(dir) {
+		return readGGUFConfig(dir)
+	}
 	path := filepath.Join(dir, "config.json")
 	data, err := os.ReadFile(path)
 	if err != nil {

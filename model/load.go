@@ -3,13 +3,10 @@ package model
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
-	"io"
 
 	"align/internal/device"
-	"align/internal/safetensors"
 )
 
 // Model is a base model on a device: its config and frozen weights.
@@ -17,6 +14,9 @@ type Model struct {
 	Config Config
 	// Hash is the SHA-256 of all weights by name, for caches and lineage.
 	Hash string
+	// Kept are the linear weights that LoadOptions.Quantize left as they were,
+	// because their rows are not whole blocks of its type.
+	Kept []string
 
 	backend device.Backend
 	act     device.Type
@@ -30,30 +30,51 @@ func (m *Model) Backend() device.Backend { return m.backend }
 // Activations is the type of the activations that the weights were loaded for.
 func (m *Model) Activations() device.Type { return m.act }
 
-// ErrNoWeights is returned when a model folder holds no safetensors.
-var ErrNoWeights = errors.New("no weights")
+// LoadOptions say how to load a base model.
+type LoadOptions struct {
+	// Quantize is the type that the decoder layers' linear weights are held
+	// in: one of Quantizations, or "" for the types that are stored.
+	Quantize string
+	// DoubleQuant makes the scales of nf4 those that double quantisation
+	// gives, so that results of QLoRA carry over. It saves no memory here.
+	DoubleQuant bool
+	// Progress, if not nil, is called with the bytes read so far and in all.
+	Progress func(done, total int64)
+}
 
-// Load streams a Hugging Face folder onto the device, tensor by tensor, in the
-// types that it stores. progress, if not nil, is called with bytes read so far
-// and in all.
-func Load(dir string, b device.Backend, act device.Type, progress func(done, total int64)) (*Model, error) {
-	config, err := ReadConfig(dir)
-	if err != nil {
-		return nil, err
+// Load is LoadWith for a model in the types that it stores.
+func Load(path string, b device.Backend, act device.Type, progress func(done, total int64)) (*Model, error) {
+	return LoadWith(path, b, act, LoadOptions{Progress: progress})
+}
+
+// LoadWith streams a Hugging Face folder or a GGUF file (the first one, if it is
+// split) onto the device, tensor by tensor and in rows, so that at no time is
+// there more than the weights as the device holds them and some rows. Blocks of
+// quantised files stay as they are.
+func LoadWith(path string, b device.Backend, act device.Type, o LoadOptions) (*Model, error) {
+	l := loader{options: o, sums: sha256.New(), model: &Model{backend: b, act: act, weights: map[string]device.View{}}}
+	if o.Quantize != "" {
+		var err error
+		if l.quantize, err = parseQuantize(o.Quantize); err != nil {
+			return nil, err
+		}
 	}
-	files, err := safetensors.OpenModel(dir)
+	if o.DoubleQuant && o.Quantize != "nf4" {
+		return nil, fmt.Errorf("model: double quantisation is for nf4, not for quantize %q", o.Quantize)
+	}
+	files, config, err := openSource(path)
 	if err != nil {
 		return nil, err
 	}
 	defer files.Close()
-	l := loader{files: files, progress: progress, sums: sha256.New(),
-		model: &Model{Config: config, backend: b, act: act, weights: map[string]device.View{}}}
-	if err := l.check(dir); err != nil {
-		return nil, err
+	l.files, l.model.Config = files, config
+	if l.total, err = checkWeights(files, config.weights()); err != nil {
+		return nil, fmt.Errorf("model: %s: config and weights do not fit: %w", path, err)
 	}
 	for _, w := range config.weights() {
 		if err := l.load(w); err != nil {
-			return nil, fmt.Errorf("model: %s: %q: %w", dir, w.name, err)
+			l.model.Close()
+			return nil, fmt.Errorf("model: %s: %q: %w", path, w.name, err)
 		}
 	}
 	l.model.Hash = hex.EncodeToString(l.sums.Sum(nil))
@@ -61,103 +82,86 @@ func Load(dir string, b device.Backend, act device.Type, progress func(done, tot
 }
 
 type loader struct {
-	files       *safetensors.Model
+	options     LoadOptions
+	quantize    device.Type // 0: as stored
+	files       source
 	model       *Model
-	progress    func(done, total int64)
 	done, total int64
 	sums        hash.Hash
 }
 
-// check holds names and shapes to the config before anything is read.
-func (l *loader) check(dir string) error {
-	var errs []error
-	for _, w := range l.model.Config.weights() {
-		info, ok := l.files.Tensor(w.name)
-		if !ok {
-			errs = append(errs, fmt.Errorf("tensor %q is missing", w.name))
-			continue
-		}
-		l.total += info.Bytes
-		if err := w.fits(info); err != nil {
-			errs = append(errs, err)
-		}
-		if len(errs) == 8 {
-			errs = append(errs, errors.New("and more"))
-			break
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("model: %s: config.json and weights do not fit: %w", dir, err)
-	}
-	return nil
-}
-
-func (w weightInfo) fits(info safetensors.Info) error {
-	want := []int{w.rows}
-	if w.cols > 0 {
-		want = append(want, w.cols)
-	}
-	if fmt.Sprint(info.Shape) != fmt.Sprint(want) {
-		return fmt.Errorf("tensor %q is %v, config.json wants %v", w.name, info.Shape, want)
-	}
-	if _, ok := elementTypes[info.DType]; !ok {
-		return fmt.Errorf("tensor %q is %v: only F64, F32, F16 and BF16 weights can be loaded", w.name, info.DType)
-	}
-	return nil
-}
-
-var elementTypes = map[safetensors.DType]device.Type{
-	safetensors.F64: device.F64, safetensors.F32: device.F32, safetensors.F16: device.F16, safetensors.BF16: device.BF16,
-}
-
 func (l *loader) load(w weightInfo) error {
-	info, _ := l.files.Tensor(w.name)
-	section, err := l.files.Reader(w.name)
+	t, err := l.files.tensor(w)
 	if err != nil {
 		return err
 	}
+	if t, err = l.convert(w, t); err != nil {
+		return err
+	}
 	sum := sha256.New()
-	r := io.TeeReader(section, sum)
 	if w.cols == 0 {
-		err = l.vector(w, info, r)
+		err = l.vector(w, t, sum)
 	} else {
-		err = l.matrix(w, info, r)
+		err = l.matrix(w, t, sum)
 	}
 	fmt.Fprintf(l.sums, "%s %x\n", w.name, sum.Sum(nil))
-	l.done += info.Bytes
-	if l.progress != nil {
-		l.progress(l.done, l.total)
+	if bytes, _ := l.files.check(w); l.options.Progress != nil {
+		l.done += bytes
+		l.options.Progress(l.done, l.total)
 	}
 	return err
 }
 
+// convert quantises a linear weight where that is asked for.
+func (l *loader) convert(w weightInfo, t stored) (stored, error) {
+	switch {
+	case l.quantize == 0 || !w.isLinear():
+		return t, nil
+	case t.typ.IsBlock():
+		return t, fmt.Errorf("is quantised to %s already: it cannot be quantised to %s", t.typ, l.options.Quantize)
+	case t.cols%l.quantize.BlockSize() != 0:
+		l.model.Kept = append(l.model.Kept, w.name)
+		return t, nil
+	case l.options.DoubleQuant:
+		scales, err := doubleScales(t)
+		return quantised(t, l.quantize, scales), err
+	}
+	return quantised(t, l.quantize, nil), nil
+}
+
 // matrix hands the rows to the backend in order, once.
-func (l *loader) matrix(w weightInfo, info safetensors.Info, r io.Reader) error {
+func (l *loader) matrix(w weightInfo, t stored, sum hash.Hash) error {
 	next := 0
-	t := elementTypes[info.DType]
 	view, err := l.model.backend.Place(device.Weight{
-		Name: w.name, Type: t, Rows: w.rows, Cols: w.cols,
+		Name: w.name, Type: t.typ, Rows: w.rows, Cols: w.cols,
 		Read: func(dst []byte, row, n int) error {
 			if row != next {
 				return fmt.Errorf("row %d read out of order, want %d", row, next)
 			}
 			next += n
-			_, err := io.ReadFull(r, dst[:n*w.cols*t.Size()])
+			dst = dst[:n*t.rowBytes()]
+			err := t.read(dst, row, n)
+			sum.Write(dst)
 			return err
 		},
 	})
+	if err != nil {
+		return err
+	}
+	l.model.memory = append(l.model.memory, device.Memory{Addr: view.Addr, Bytes: view.Bytes()})
 	l.model.weights[w.name] = view
-	return err
+	return nil
 }
 
 // vector uploads a norm's weight or a bias in the activation type.
-func (l *loader) vector(w weightInfo, info safetensors.Info, r io.Reader) error {
-	data := make([]byte, info.Bytes)
-	if _, err := io.ReadFull(r, data); err != nil {
+func (l *loader) vector(w weightInfo, t stored, sum hash.Hash) error {
+	raw := make([]byte, t.rowBytes())
+	if err := t.read(raw, 0, 1); err != nil {
 		return err
 	}
+	sum.Write(raw)
 	values := make([]float32, w.rows)
-	if err := safetensors.ToFloat32(values, data, info.DType); err != nil {
+	if err := toFloats(values, t.typ, raw); err != nil {
 		return err
 	}
 	view, err := l.model.alloc(w.rows)
@@ -166,6 +170,24 @@ func (l *loader) vector(w weightInfo, info safetensors.Info, r io.Reader) error 
 	}
 	l.model.weights[w.name] = view
 	return WriteFloats(l.model.backend, view, values)
+}
+
+// Close gives back the device memory of the model and of the adapters that were
+// allocated with it.
+func (m *Model) Close() {
+	for _, mem := range m.memory {
+		m.backend.Free(mem)
+	}
+	m.memory, m.weights = nil, map[string]device.View{}
+}
+
+// Bytes is the device memory that the frozen weights take.
+func (m *Model) Bytes() int64 {
+	var n int64
+	for _, v := range m.weights {
+		n += v.Bytes()
+	}
+	return n
 }
 
 // alloc reserves a vector of the activation type that lives with the model.

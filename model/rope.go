@@ -68,9 +68,27 @@ func (s RopeScaling) validate() error {
 func (c Config) InvFreq() []float64 {
 	freqs := make([]float64, c.HeadDim/2)
 	for i := range freqs {
-		freqs[i] = c.RopeScaling.scale(math.Pow(c.RopeTheta, -2*float64(i)/float64(c.HeadDim)))
+		freqs[i] = c.RopeScaling.scale(c.freq(i))
+		if c.RopeFactors != nil {
+			freqs[i] /= c.RopeFactors[i]
+		}
 	}
 	return freqs
+}
+
+// freq is the frequency of pair i before it is scaled.
+func (c Config) freq(i int) float64 {
+	return math.Pow(c.RopeTheta, -2*float64(i)/float64(c.HeadDim))
+}
+
+// RopeDivisors are the numbers [D/2] by which scaling divides the frequencies:
+// GGUF's rope_freqs.
+func (c Config) RopeDivisors() []float64 {
+	divisors := c.InvFreq()
+	for i, f := range divisors {
+		divisors[i] = c.freq(i) / f
+	}
+	return divisors
 }
 
 // scale is Llama 3.1's rule: long waves are divided by the factor, short ones

@@ -1,0 +1,105 @@
+package model
+
+import (
+	"fmt"
+	"math"
+
+	"align/datasets"
+)
+
+// Logits are those of a text after each of its tokens, [len(ids), V]. The
+// adapter, allocated with the model, may be nil.
+func Logits(m *Model, a *Adapter, ids []int32) ([]float64, error) {
+	e := datasets.Example{IDs: ids, LossMask: make([]bool, len(ids))}
+	for i := range ids {
+		e.LossMask[i] = true
+	}
+	var p datasets.Pack
+	p.AddExample(e, 0)
+	// Every row, not only those before a target.
+	p.Rows, p.Targets, p.Sequence = nil, nil, nil
+	for i := range ids {
+		p.Rows, p.Targets, p.Sequence = append(p.Rows, int32(i)), append(p.Targets, 0), append(p.Sequence, 0)
+	}
+	d, err := NewDecoder(m.Config, m.act, DecoderOptions{Capacity: SizeOf(&p, 0), Adapter: a})
+	if err != nil {
+		return nil, err
+	}
+	node := d.Linear(d.Hidden, d.Head, nil)
+	s, err := d.Compile(m, nil, node)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	if err := s.Load(&p, 0); err != nil {
+		return nil, err
+	}
+	if err := s.Run(); err != nil {
+		return nil, err
+	}
+	return s.Float64s(nil, node)
+}
+
+// verifyTokens is how many tokens a written model is compared on.
+const verifyTokens = 32
+
+// Verification says how far a written model's logits are from those of the
+// model and adapter it was made from.
+type Verification struct {
+	Tokens int
+	// Difference is the largest difference of a logit, Scale the largest logit.
+	Difference, Scale float64
+	// Top1 is the share of tokens after which both models put the same one on
+	// top.
+	Top1 float64
+}
+
+// Verify loads a written model beside m, on its device, and compares their
+// logits on tokens spread over the vocabulary. The adapter may be nil.
+func Verify(path string, m *Model, a *Adapter) (Verification, error) {
+	written, err := Load(path, m.backend, m.act, nil)
+	if err != nil {
+		return Verification{}, fmt.Errorf("reading the export back: %w", err)
+	}
+	defer written.Close()
+	if written.Config.VocabSize != m.Config.VocabSize {
+		return Verification{}, fmt.Errorf("model: %s has %d tokens, its base %d", path, written.Config.VocabSize, m.Config.VocabSize)
+	}
+	vocab := m.Config.VocabSize
+	ids := make([]int32, min(verifyTokens, max(m.Config.ContextLength, 1)))
+	for i := range ids {
+		ids[i] = int32(i * vocab / len(ids))
+	}
+	want, err := Logits(m, a, ids)
+	if err != nil {
+		return Verification{}, err
+	}
+	got, err := Logits(written, nil, ids)
+	if err != nil {
+		return Verification{}, err
+	}
+	return compareLogits(got, want, vocab), nil
+}
+
+func compareLogits(got, want []float64, vocab int) Verification {
+	v := Verification{Tokens: len(want) / vocab}
+	agree := 0
+	for row := 0; row < len(want); row += vocab {
+		topGot, topWant := row, row
+		for i := row; i < row+vocab; i++ {
+			v.Difference = max(v.Difference, math.Abs(got[i]-want[i]))
+			v.Scale = max(v.Scale, math.Abs(want[i]))
+			if got[i] > got[topGot] {
+				topGot = i
+			}
+			if want[i] > want[topWant] {
+				topWant = i
+			}
+		}
+		if topGot == topWant {
+			agree++
+		}
+	}
+	v.Top1 = float64(agree) / float64(max(v.Tokens, 1))
+	return v
+}
