@@ -28,12 +28,14 @@ type Template struct {
 	between []int32            // before each further message
 	headers map[string][]int32 // by role, before the content
 	closing []int32            // after the content
-	// closeAssistant closes the assistant's messages only.
-	closeAssistant bool
-	trim           bool // white space around contents is cut
-	preamble       bool // a system message with dates always comes first
-	builtinTools   bool // built-in tools and <|eom_id|>
-	stop           []int32
+	// lines is the layout of plain: the assistant's messages alone are closed,
+	// and the others end with a newline.
+	lines bool
+	trim  bool // white space around contents is cut
+	// preamble is set where a system message with dates always comes first.
+	preamble     bool
+	builtinTools bool // built-in tools and <|eom_id|>
+	stop         []int32
 }
 
 // Rendering is a conversation as tokens; the three lists are of one length.
@@ -183,9 +185,9 @@ func trimSpace(s string) string {
 
 // renderer builds one rendering.
 type renderer struct {
-	t      *Template
-	out    Rendering
-	opened bool // a message stands before
+	t       *Template
+	out     Rendering
+	between []int32 // before the next message
 }
 
 // add appends ids that are all targets or none, all format or none.
@@ -199,16 +201,14 @@ func (r *renderer) add(ids []int32, target, format bool) {
 
 // open begins a message.
 func (r *renderer) open(role string) {
-	if r.opened {
-		r.add(r.t.between, false, true)
-	}
-	r.opened = true
+	r.add(r.between, false, true)
+	r.between = r.t.between
 	r.add(r.t.headers[role], false, true)
 }
 
 // close ends a message of the role with the ids given.
 func (r *renderer) close(role string, closing []int32) {
-	if role == "assistant" || !r.t.closeAssistant {
+	if role == "assistant" || !r.t.lines {
 		r.add(closing, role == "assistant", true)
 	}
 }
@@ -218,7 +218,14 @@ func (r *renderer) addMessage(m Message, o RenderOptions) error {
 		return r.addToolMessage(m, o)
 	}
 	r.open(m.Role)
-	r.add(r.t.encode(m.Content), m.Role == "assistant", false)
+	content := m.Content
+	if r.t.lines && m.Role != "assistant" {
+		// In one piece: the vocabulary may have a token for ".\n", which a base
+		// model has seen there.
+		content += "\n"
+		r.between = nil
+	}
+	r.add(r.t.encode(content), m.Role == "assistant", false)
 	r.close(m.Role, r.t.closing)
 	return nil
 }

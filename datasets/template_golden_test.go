@@ -132,3 +132,23 @@ func TestContentsYieldNoControlIDs(t *testing.T) {
 		}
 	}
 }
+
+// Ensure that plain encodes a prompt together with its newline, as a base
+// model has seen it: Llama 3 has a token for ".\n".
+func TestPlainPromptOfLlama3(t *testing.T) {
+	tok := loadTokenizer(t, "data", "llama3-tokenizer", "tokenizer.model")
+	template, _, err := ChooseTemplate("plain", tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prompt, err := template.Prompt([]Message{{Role: "user", Content: "Say hi."}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := tok.Encode("Say hi.\n", true, false); !slices.Equal(prompt, want) {
+		t.Errorf("prompt %v, want %v", prompt, want)
+	}
+	if last := tok.Text(prompt[len(prompt)-1]); last != ".\n" {
+		t.Errorf("prompt ends with the token %q", last)
+	}
+}

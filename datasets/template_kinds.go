@@ -100,8 +100,9 @@ func (t *Template) setZephyr() error {
 	return nil
 }
 
-// setPlain is for base models: BOS if there is one, then the contents joined
-// by newlines, whoever speaks, and EOS behind each of the assistant's.
+// setPlain is for base models: BOS if there is one, then the contents one to
+// a line, whoever speaks, and EOS behind each of the assistant's. A content is
+// encoded together with its newline.
 func (t *Template) setPlain() error {
 	eos, ok := t.tok.EOS()
 	if !ok {
@@ -111,7 +112,7 @@ func (t *Template) setPlain() error {
 		t.bos = []int32{bos}
 	}
 	t.closing = []int32{eos}
-	t.closeAssistant = true
+	t.lines = true
 	t.between = t.tok.EncodeOrdinary(nil, "\n")
 	for _, role := range []string{"system", "user", "assistant"} {
 		t.headers[role] = nil

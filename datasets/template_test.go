@@ -102,7 +102,7 @@ func TestRender(t *testing.T) {
 			"plain",
 			"<|begin_of_text|>Be brief\n Hi \nHello<|end_of_text|>\nBye\nSee you<|end_of_text|>",
 			"Hello<|end_of_text|>See you<|end_of_text|>",
-			"<|begin_of_text|>\n\n<|end_of_text|>\n\n<|end_of_text|>",
+			"<|begin_of_text|><|end_of_text|>\n<|end_of_text|>",
 		},
 	}
 	tok := byteTokenizer(t, "", allSpecials()...)
