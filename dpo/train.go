@@ -24,7 +24,9 @@ type Trainer struct {
 	Config  Config
 	Model   *model.Model
 	Adapter *model.Adapter
-	Save    exec.SavePolicy
+	// Full are the model's weights where they are trained instead of an adapter.
+	Full *model.Full
+	Save exec.SavePolicy
 	// Loss is Config.Loss, parsed.
 	Loss Weighted
 	// Pairs are trained on, Held evaluated; References and HeldReferences are
@@ -181,7 +183,7 @@ func (t *Trainer) fit(p **program, training bool, size model.Capacity) error {
 // log-probabilities.
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Train: training, Save: t.Save,
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save,
 	})
 	if err != nil {
 		return nil, err

@@ -19,7 +19,9 @@ type Trainer struct {
 	Config  Config
 	Model   *model.Model
 	Adapter *model.Adapter
-	Save    exec.SavePolicy
+	// Full are the model's weights where they are trained instead of an adapter.
+	Full *model.Full
+	Save exec.SavePolicy
 	// Examples are trained on, Held evaluated.
 	Examples, Held []datasets.Example
 
@@ -155,7 +157,7 @@ func (t *Trainer) fit(p **program, training bool, size model.Capacity) error {
 
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Train: training, Save: t.Save,
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save,
 	})
 	if err != nil {
 		return nil, err

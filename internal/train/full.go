@@ -1,0 +1,54 @@
+package train
+
+import (
+	"io"
+
+	"align/internal/checkpoint"
+	"align/internal/device"
+	"align/internal/safetensors"
+	"align/model"
+)
+
+// Files of a model in a checkpoint of full-parameter training.
+const (
+	ModelConfigFile  = "config.json"
+	ModelWeightsFile = "model.safetensors"
+)
+
+// Full is a Subject: all weights of a model, saved as float32 masters under
+// Hugging Face's names, with a config.json beside them: any command takes the
+// checkpoint as a model folder.
+type Full struct {
+	Model *model.Model
+	Full  *model.Full
+}
+
+var _ Subject = (*Full)(nil)
+
+// Buffers are the flat buffers of all weights.
+func (f *Full) Buffers() (value, grad device.View) { return f.Full.Value, f.Full.Grad }
+
+// Parts are config.json and model.safetensors.
+func (f *Full) Parts() ([]checkpoint.Part, error) {
+	config, err := f.Model.Config.JSON("float32")
+	if err != nil {
+		return nil, err
+	}
+	values, err := model.ReadFloat32s(f.Model.Backend(), f.Full.Value)
+	if err != nil {
+		return nil, err
+	}
+	return []checkpoint.Part{
+		{Name: ModelConfigFile, Write: func(w io.Writer) error { _, err := w.Write(config); return err }},
+		{Name: ModelWeightsFile, Write: func(w io.Writer) error { return f.Full.WriteWeights(w, values, safetensors.F32) }},
+	}, nil
+}
+
+// Restore reads the weights back.
+func (f *Full) Restore(c *checkpoint.Checkpoint) error {
+	values, err := f.Full.ReadWeights(c.Path)
+	if err != nil {
+		return err
+	}
+	return model.WriteFloats(f.Model.Backend(), f.Full.Value, values)
+}
