@@ -1,0 +1,225 @@
+package datasets
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"align/internal/records"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// roleOf is our role for the one of a data set: ShareGPT's and OpenAI's names
+// are known.
+func roleOf(name string) (string, bool) {
+	switch strings.ToLower(name) {
+	case "system", "developer":
+		return "system", true
+	case "user", "human", "prompter":
+		return "user", true
+	case "assistant", "gpt", "chatgpt", "bot", "model", "ai":
+		return "assistant", true
+	case "tool", "function", "ipython", "observation":
+		return "tool", true
+	}
+	return "", false
+}
+
+// messagesOf reads a list of messages, {"role", "content"} or {"from", "value"}.
+func messagesOf(field string, v jsontext.Value) ([]Message, error) {
+	items, err := listOf(field, v)
+	if err != nil {
+		return nil, err
+	}
+	messages := make([]Message, len(items))
+	for i, item := range items {
+		if messages[i], err = messageOf(fmt.Sprintf("%s[%d]", field, i), item); err != nil {
+			return nil, err
+		}
+	}
+	return messages, nil
+}
+
+func messageOf(field string, v jsontext.Value) (Message, error) {
+	if v.Kind() != jsontext.KindBeginObject {
+		return Message{}, malformed(field, "is %s: want a message", kindOf(v))
+	}
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(v, &members); err != nil {
+		return Message{}, malformed(field, "is no message: %v", err)
+	}
+	roleKey, contentKey := "role", "content"
+	if _, ok := members["from"]; ok {
+		roleKey, contentKey = "from", "value"
+	}
+	if members[roleKey] == nil {
+		return Message{}, malformed(field, "has no %q", roleKey)
+	}
+	name, err := textOf(field+"."+roleKey, members[roleKey])
+	if err != nil {
+		return Message{}, err
+	}
+	role, ok := roleOf(name)
+	if !ok {
+		return Message{}, malformed(field+"."+roleKey, "is %q: want system, user, assistant or tool", name)
+	}
+	m := Message{Role: role}
+	if err := m.readCalls(field, members["tool_calls"]); err != nil {
+		return m, err
+	}
+	return m, m.readContent(field, contentKey, members[contentKey])
+}
+
+// readCalls reads the tool calls of an assistant's message, as OpenAI writes
+// them: [{"function": {"name", "arguments"}}].
+func (m *Message) readCalls(field string, v jsontext.Value) error {
+	if v == nil || v.Kind() == jsontext.KindNull {
+		return nil
+	}
+	var calls []struct {
+		Function struct {
+			Name      string         `json:"name"`
+			Arguments jsontext.Value `json:"arguments"`
+		} `json:"function"`
+	}
+	if err := json.Unmarshal(v, &calls); err != nil {
+		return malformed(field+".tool_calls", "is no list of calls: %v", err)
+	}
+	for i, c := range calls {
+		if c.Function.Name == "" {
+			return malformed(fmt.Sprintf("%s.tool_calls[%d]", field, i), "has no function's name")
+		}
+		arguments := c.Function.Arguments
+		if inner := nested(arguments); inner != nil {
+			arguments = inner // OpenAI's arguments are JSON in a string
+		}
+		m.ToolCalls = append(m.ToolCalls, ToolCall{Name: c.Function.Name, Arguments: arguments})
+	}
+	return nil
+}
+
+// readContent takes a string, a list of text parts, a tool's JSON value, or
+// nothing beside tool calls.
+func (m *Message) readContent(field, key string, v jsontext.Value) (err error) {
+	switch {
+	case v == nil && len(m.ToolCalls) == 0:
+		return malformed(field, "has no %q", key)
+	case v == nil || v.Kind() == jsontext.KindNull && len(m.ToolCalls) > 0:
+		return nil
+	case v.Kind() == jsontext.KindBeginArray && m.Role != "tool":
+		m.Content, err = partsOf(field+"."+key, v)
+		return err
+	case m.Role == "tool" && v.Kind() != jsontext.KindString && v.Kind() != jsontext.KindNull:
+		m.ContentJSON = v
+		return nil
+	}
+	m.Content, err = textOf(field+"."+key, v)
+	return err
+}
+
+// partsOf joins the parts of a content, [{"type": "text", "text": ...}].
+func partsOf(field string, v jsontext.Value) (string, error) {
+	var parts []struct {
+		Type string  `json:"type"`
+		Text *string `json:"text"`
+	}
+	if err := json.Unmarshal(v, &parts); err != nil {
+		return "", malformed(field, "is no list of text parts: %v", err)
+	}
+	var b strings.Builder
+	for i, p := range parts {
+		if p.Type != "text" || p.Text == nil {
+			return "", malformed(fmt.Sprintf("%s[%d]", field, i), "is of type %q: only text can be read", p.Type)
+		}
+		b.WriteString(*p.Text)
+	}
+	return b.String(), nil
+}
+
+// conversation reads a prompt or a conversation: a string is one message of the
+// user, or a transcript.
+func conversation(r records.Record, name string) ([]Message, error) {
+	v, err := required(r, name, "a string or messages")
+	if err != nil {
+		return nil, err
+	}
+	if v.Kind() != jsontext.KindString || nestedMessages(v) {
+		return messagesOf(name, v)
+	}
+	s, err := textOf(name, v)
+	if err != nil {
+		return nil, err
+	}
+	if isTranscript(s) {
+		return transcript(strings.TrimSuffix(strings.TrimRight(s, " "), assistantMark)), nil
+	}
+	return []Message{{Role: "user", Content: s}}, nil
+}
+
+// nestedMessages says whether a string holds a list of messages as JSON, as a
+// cell of a table does. A prompt that happens to be a JSON list is none.
+func nestedMessages(v jsontext.Value) bool {
+	inner := nested(v)
+	if inner == nil || inner.Kind() != jsontext.KindBeginArray {
+		return false
+	}
+	m, err := messagesOf("", inner)
+	return err == nil && len(m) > 0
+}
+
+// withSystem puts the text of a system column before a conversation that has no
+// system message of its own.
+func withSystem(r records.Record, c []Message) ([]Message, error) {
+	s, err := optionalText(r, "system")
+	if err != nil || strings.TrimSpace(s) == "" || len(c) > 0 && c[0].Role == "system" {
+		return c, err
+	}
+	return append([]Message{{Role: "system", Content: s}}, c...), nil
+}
+
+// checkTurns makes sure that a conversation is one: a system message or none,
+// then user and assistant in turn, a tool's answers behind the assistant, and
+// one of the roles at the end.
+func checkTurns(c []Message, ends ...string) error {
+	before := "the beginning"
+	for i, m := range c {
+		ok := false
+		switch m.Role {
+		case "system":
+			ok = i == 0
+		case "user":
+			ok = i == 0 || before == "system" || before == "assistant"
+		case "assistant":
+			ok = before == "user" || before == "tool"
+		case "tool":
+			ok = before == "assistant" || before == "tool"
+		}
+		if !ok {
+			return &degenerate{BrokenRoles, fmt.Sprintf("message %d: %s follows %s", i+1, m.Role, before)}
+		}
+		before = m.Role
+	}
+	if !slices.Contains(ends, before) {
+		return &degenerate{BrokenRoles, fmt.Sprintf("it ends with %s: want %s", before, strings.Join(ends, " or "))}
+	}
+	return nil
+}
+
+// isBlank says whether a message says nothing.
+func (m Message) isBlank() bool {
+	return strings.TrimSpace(m.Content) == "" && m.ContentJSON == nil && len(m.ToolCalls) == 0
+}
+
+// sameMessages compares what the messages say; white space around contents does
+// not count.
+func sameMessages(a, b []Message) bool {
+	return slices.EqualFunc(a, b, func(a, b Message) bool {
+		return a.Role == b.Role && strings.TrimSpace(a.Content) == strings.TrimSpace(b.Content) &&
+			string(a.ContentJSON) == string(b.ContentJSON) &&
+			slices.EqualFunc(a.ToolCalls, b.ToolCalls, func(a, b ToolCall) bool {
+				return a.Name == b.Name && string(a.Arguments) == string(b.Arguments)
+			})
+	})
+}

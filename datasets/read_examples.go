@@ -1,0 +1,231 @@
+package datasets
+
+import (
+	"context"
+	"slices"
+
+	"align/internal/records"
+)
+
+// ReadExamples reads a data set for supervised fine-tuning: messages, ShareGPT,
+// Alpaca, prompt and completion, plain text, or tokens. A conversation's targets
+// are what the assistant says, with the closing tokens; a text's are all its
+// tokens but the first.
+//
+// Malformed records stop it with the place, field and reason; records that
+// teach nothing are dropped and counted (Options.BadRecords changes that).
+func ReadExamples(ctx context.Context, path string, o Options) ([]Example, Summary, error) {
+	return read(ctx, path, "fine-tuning", exampleLayouts(), o)
+}
+
+func exampleLayouts() []layout[Example] {
+	return []layout[Example]{
+		{Format{"tokens", []string{"input_ids"}, []string{"completion_mask", "document_ids"}}, tokenExample},
+		{Format{"messages", []string{"messages"}, []string{"system"}}, messagesExample("messages")},
+		{Format{"sharegpt", []string{"conversations"}, []string{"system"}}, messagesExample("conversations")},
+		{Format{"alpaca", []string{"instruction", "output"}, []string{"input", "system"}}, alpacaExample},
+		{Format{"prompt-completion", []string{"prompt", "completion"}, []string{"system"}}, completionExample},
+		{Format{"text", []string{"text"}, nil}, textExample},
+	}
+}
+
+func (e Example) count() (tokens, targets int) { return len(e.IDs), e.Targets() }
+
+func messagesExample(column string) func(*encoder, records.Record) (Example, error) {
+	return func(e *encoder, r records.Record) (Example, error) {
+		v, err := required(r, column, "a list of messages")
+		if err != nil {
+			return Example{}, err
+		}
+		c, err := messagesOf(column, v)
+		if err != nil {
+			return Example{}, err
+		}
+		return e.conversation(r, c)
+	}
+}
+
+// alpacaExample puts instruction and input together with a blank line between,
+// where there is an input; without the wrapping text of the original Alpaca,
+// which a template takes the place of.
+func alpacaExample(e *encoder, r records.Record) (Example, error) {
+	instruction, err := text(r, "instruction")
+	if err != nil {
+		return Example{}, err
+	}
+	output, err := text(r, "output")
+	if err != nil {
+		return Example{}, err
+	}
+	c, err := alpacaPrompt(r, instruction)
+	if err != nil {
+		return Example{}, err
+	}
+	return e.conversation(r, append(c, Message{Role: "assistant", Content: output}))
+}
+
+func alpacaPrompt(r records.Record, instruction string) ([]Message, error) {
+	input, err := optionalText(r, "input")
+	if err != nil {
+		return nil, err
+	}
+	if input != "" {
+		instruction += "\n\n" + input
+	}
+	return []Message{{Role: "user", Content: instruction}}, nil
+}
+
+func completionExample(e *encoder, r records.Record) (Example, error) {
+	c, err := conversation(r, "prompt")
+	if err != nil {
+		return Example{}, err
+	}
+	side, err := readSide(r, "completion")
+	if err != nil {
+		return Example{}, err
+	}
+	if side.prompt != nil {
+		return Example{}, &degenerate{BrokenRoles, "the completion is more than an answer"}
+	}
+	return e.conversation(r, append(c, side.answer))
+}
+
+// conversation renders a conversation that ends with the assistant.
+func (e *encoder) conversation(r records.Record, c []Message) (Example, error) {
+	c, err := withSystem(r, c)
+	if err != nil {
+		return Example{}, err
+	}
+	if err := checkTurns(c, "assistant"); err != nil {
+		return Example{}, err
+	}
+	for i, m := range c {
+		if m.Role == "assistant" && m.isBlank() {
+			return Example{}, &degenerate{EmptyAnswer, ""}
+		}
+		if m.Role == "user" && m.isBlank() && i == len(c)-2 {
+			return Example{}, &degenerate{EmptyPrompt, ""}
+		}
+	}
+	rendering, err := e.template.Render(c, RenderOptions{})
+	if err != nil {
+		return Example{}, malformed("", "%v", err)
+	}
+	return e.fitExample(r.Place, Example{IDs: rendering.IDs, LossMask: rendering.LossMask})
+}
+
+// textExample is BOS, the text and EOS, where the tokenizer has these. Every
+// token but the first is a target.
+func textExample(e *encoder, r records.Record) (Example, error) {
+	s, err := text(r, "text")
+	if err != nil {
+		return Example{}, err
+	}
+	if s == "" {
+		return Example{}, &degenerate{EmptyAnswer, "the text is empty"}
+	}
+	var ids []int32
+	if e.bos >= 0 {
+		ids = append(ids, e.bos)
+	}
+	ids = e.template.tok.EncodeOrdinary(ids, s)
+	if eos, ok := e.template.tok.EOS(); ok {
+		ids = append(ids, eos)
+	}
+	return e.fitExample(r.Place, Example{IDs: ids, LossMask: slices.Repeat([]bool{true}, len(ids))})
+}
+
+// tokenExample takes tokens as they are. Without a mask every token but each
+// document's first is a target.
+func tokenExample(e *encoder, r records.Record) (Example, error) {
+	ids, err := tokenIDs(r, "input_ids", e.vocabSize())
+	if err != nil {
+		return Example{}, err
+	}
+	if len(ids) == 0 {
+		return Example{}, &degenerate{EmptyAnswer, "there are no tokens"}
+	}
+	if err := e.checkBOS("input_ids", ids); err != nil {
+		return Example{}, err
+	}
+	out := Example{IDs: ids, LossMask: slices.Repeat([]bool{true}, len(ids))}
+	if optional(r, "completion_mask") != nil {
+		if out.LossMask, err = flags(r, "completion_mask"); err != nil {
+			return Example{}, err
+		}
+		if len(out.LossMask) != len(ids) {
+			return Example{}, malformed("completion_mask", "has %d entries for %d tokens", len(out.LossMask), len(ids))
+		}
+	}
+	if out.Document, err = documents(r, len(ids)); err != nil {
+		return Example{}, err
+	}
+	return e.fitExample(r.Place, out)
+}
+
+// documents reads the optional document_ids.
+func documents(r records.Record, n int) ([]int32, error) {
+	if optional(r, "document_ids") == nil {
+		return nil, nil
+	}
+	ids, err := tokenIDs(r, "document_ids", 1<<30)
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) != n {
+		return nil, malformed("document_ids", "has %d entries for %d tokens", len(ids), n)
+	}
+	if !slices.IsSorted(ids) {
+		return nil, malformed("document_ids", "goes down: want the documents one after another")
+	}
+	return ids, nil
+}
+
+// fitExample brings an example to the limit; its prompt are the tokens before
+// the first target.
+func (e *encoder) fitExample(place records.Place, x Example) (Example, error) {
+	x.Place = place.String()
+	length := len(x.IDs)
+	e.summary.Lengths.add(length)
+	if e.maxLength > 0 && length > e.maxLength {
+		over := length - e.maxLength
+		prompt := 0
+		for prompt < length && !x.isTarget(prompt) {
+			prompt++
+		}
+		switch {
+		case e.overlong == OverlongError:
+			return x, e.tooLong(place, length)
+		case e.overlong == OverlongTruncatePrompt && prompt-over >= e.leastPrompt():
+			x = e.cutExample(x, over)
+		case e.overlong == OverlongTruncate:
+			x = x.slice(0, e.maxLength)
+		default:
+			return x, e.dropped(length)
+		}
+		e.truncated(over)
+	}
+	if x.Targets() == 0 {
+		return x, &degenerate{NoTarget, ""}
+	}
+	return x, nil
+}
+
+// cutExample cuts n tokens behind BOS.
+func (e *encoder) cutExample(x Example, n int) Example {
+	first := x.IDs[0]
+	cut := x.slice(n, len(x.IDs))
+	if first == e.bos {
+		cut.IDs = slices.Clone(cut.IDs)
+		cut.IDs[0] = first
+	}
+	return cut
+}
+
+func (e Example) slice(from, to int) Example {
+	e.IDs, e.LossMask = e.IDs[from:to], e.LossMask[from:to]
+	if e.Document != nil {
+		e.Document = e.Document[from:to]
+	}
+	return e
+}

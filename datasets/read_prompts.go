@@ -1,0 +1,91 @@
+package datasets
+
+import (
+	"context"
+	"strings"
+
+	"align/internal/records"
+)
+
+// Prompt is a conversation that waits for an answer, for generation.
+type Prompt struct {
+	IDs          []int32
+	Conversation []Message
+	// Record is all that the file says, for scorers that know the answer.
+	Record records.Record
+	Place  string
+}
+
+// ReadPrompts reads prompts: as a string or messages, a conversation (whose
+// last answer, if it ends with one, is left away), an instruction, or a text.
+// Bad records are treated as by ReadExamples; where something is cut to the
+// limit it is the beginning.
+func ReadPrompts(ctx context.Context, path string, o Options) ([]Prompt, Summary, error) {
+	return read(ctx, path, "prompt", promptLayouts(), o)
+}
+
+func promptLayouts() []layout[Prompt] {
+	system := []string{"system"}
+	return []layout[Prompt]{
+		{Format{"prompts", []string{"prompt"}, system}, promptOf("prompt")},
+		{Format{"prompts, messages", []string{"messages"}, system}, promptOf("messages")},
+		{Format{"prompts, sharegpt", []string{"conversations"}, system}, promptOf("conversations")},
+		{Format{"prompts, alpaca", []string{"instruction"}, []string{"input", "system"}}, instructionPrompt},
+		{Format{"prompts, text", []string{"text"}, system}, promptOf("text")},
+	}
+}
+
+func (p Prompt) count() (tokens, targets int) { return len(p.IDs), 0 }
+
+func promptOf(column string) func(*encoder, records.Record) (Prompt, error) {
+	return func(e *encoder, r records.Record) (Prompt, error) {
+		c, err := conversation(r, column)
+		if err != nil {
+			return Prompt{}, err
+		}
+		if n := len(c); n > 1 && c[n-1].Role == "assistant" {
+			c = c[:n-1]
+		}
+		return e.fitPrompt(r, c)
+	}
+}
+
+func instructionPrompt(e *encoder, r records.Record) (Prompt, error) {
+	instruction, err := text(r, "instruction")
+	if err != nil {
+		return Prompt{}, err
+	}
+	c, err := alpacaPrompt(r, instruction)
+	if err != nil {
+		return Prompt{}, err
+	}
+	return e.fitPrompt(r, c)
+}
+
+func (e *encoder) fitPrompt(r records.Record, c []Message) (Prompt, error) {
+	c, err := withSystem(r, c)
+	if err != nil {
+		return Prompt{}, err
+	}
+	if err := checkTurns(c, "user", "tool"); err != nil {
+		return Prompt{}, err
+	}
+	ids, err := e.prompt(c)
+	if err != nil {
+		return Prompt{}, err
+	}
+	length := len(ids)
+	e.summary.Lengths.add(length)
+	if e.maxLength > 0 && length > e.maxLength {
+		switch {
+		case e.overlong == OverlongError:
+			return Prompt{}, e.tooLong(r.Place, length)
+		case strings.HasPrefix(e.overlong, OverlongTruncate) && e.maxLength >= e.leastPrompt():
+			e.truncated(length - e.maxLength)
+			ids = e.cutFront(ids, e.maxLength)
+		default:
+			return Prompt{}, e.dropped(length)
+		}
+	}
+	return Prompt{IDs: ids, Conversation: c, Record: r, Place: r.Place.String()}, nil
+}

@@ -1,0 +1,146 @@
+package datasets
+
+import (
+	"context"
+
+	"align/internal/records"
+)
+
+// Unpaired is one answer with a verdict, as KTO takes them
+// (https://arxiv.org/abs/2402.01306).
+type Unpaired struct {
+	Prompt, Response []int32
+	// Format marks the response's closing tokens.
+	Format    []bool
+	Desirable bool
+	Place     string
+}
+
+// Ranked is a prompt with answers of which some are better than others.
+type Ranked struct {
+	Prompt    []int32
+	Responses [][]int32
+	// Scores[i] is of Responses[i]: higher is better. Of ranks, where 1 is the
+	// best, they are the negatives.
+	Scores []float64
+	Place  string
+}
+
+// ReadUnpaired reads records of a prompt, a completion and a label that says
+// whether it is good. Bad records are treated as by ReadExamples.
+func ReadUnpaired(ctx context.Context, path string, o Options) ([]Unpaired, Summary, error) {
+	return read(ctx, path, "unpaired preference", unpairedLayouts(), o)
+}
+
+// ReadRanked reads records of a prompt and responses, with a list of scores or
+// of ranks. Bad records are treated as by ReadExamples.
+func ReadRanked(ctx context.Context, path string, o Options) ([]Ranked, Summary, error) {
+	return read(ctx, path, "ranked", rankedLayouts(), o)
+}
+
+func unpairedLayouts() []layout[Unpaired] {
+	return []layout[Unpaired]{
+		{Format{"unpaired", []string{"prompt", "completion", "label"}, []string{"system"}}, unpaired},
+	}
+}
+
+func rankedLayouts() []layout[Ranked] {
+	return []layout[Ranked]{
+		{Format{"ranked, scores", []string{"prompt", "responses", "scores"}, []string{"system"}}, rankedBy("scores", 1)},
+		{Format{"ranked", []string{"prompt", "responses", "ranks"}, []string{"system"}}, rankedBy("ranks", -1)},
+	}
+}
+
+func (u Unpaired) count() (tokens, targets int) {
+	return len(u.Prompt) + len(u.Response), len(u.Response)
+}
+
+func (x Ranked) count() (tokens, targets int) {
+	for _, ids := range x.Responses {
+		targets += len(ids)
+	}
+	return len(x.Prompt) + targets, targets
+}
+
+func unpaired(e *encoder, r records.Record) (Unpaired, error) {
+	prompt, promptIDs, err := e.readPrompt(r)
+	if err != nil {
+		return Unpaired{}, err
+	}
+	s, err := readSide(r, "completion")
+	if err != nil {
+		return Unpaired{}, err
+	}
+	desirable, err := label(r, "label")
+	if err != nil {
+		return Unpaired{}, err
+	}
+	if s.prompt != nil {
+		return Unpaired{}, &degenerate{BrokenRoles, "the completion is more than an answer"}
+	}
+	a, err := e.answer(prompt, promptIDs, s.answer, "completion")
+	if err != nil {
+		return Unpaired{}, err
+	}
+	promptIDs, err = e.fit(r.Place, promptIDs, &a)
+	return Unpaired{Prompt: promptIDs, Response: a.ids, Format: a.format, Desirable: desirable, Place: r.Place.String()}, err
+}
+
+// readPrompt reads and renders the column prompt.
+func (e *encoder) readPrompt(r records.Record) ([]Message, []int32, error) {
+	c, err := conversation(r, "prompt")
+	if err != nil {
+		return nil, nil, err
+	}
+	if c, err = withSystem(r, c); err != nil {
+		return nil, nil, err
+	}
+	if err := checkTurns(c, "user", "tool"); err != nil {
+		return nil, nil, err
+	}
+	ids, err := e.prompt(c)
+	return c, ids, err
+}
+
+// rankedBy reads the scores from a column; sign turns ranks into scores.
+func rankedBy(column string, sign float64) func(*encoder, records.Record) (Ranked, error) {
+	return func(e *encoder, r records.Record) (Ranked, error) {
+		prompt, promptIDs, err := e.readPrompt(r)
+		if err != nil {
+			return Ranked{}, err
+		}
+		responses, err := requiredList(r, "responses")
+		if err != nil {
+			return Ranked{}, err
+		}
+		scores, err := numbers(r, column)
+		if err != nil {
+			return Ranked{}, err
+		}
+		if len(scores) != len(responses) {
+			return Ranked{}, malformed(column, "has %d entries for %d responses", len(scores), len(responses))
+		}
+		if len(responses) < 2 {
+			return Ranked{}, &degenerate{NoTarget, "there is nothing to compare with"}
+		}
+		answers := make([]*answer, len(responses))
+		for i, v := range responses {
+			s, err := sideOf("responses", v)
+			if err != nil {
+				return Ranked{}, err
+			}
+			a, err := e.answer(prompt, promptIDs, s.answer, "a response")
+			if err != nil {
+				return Ranked{}, err
+			}
+			answers[i] = &a
+			scores[i] *= sign
+		}
+		out := Ranked{Scores: scores, Place: r.Place.String()}
+		out.Prompt, err = e.fit(r.Place, promptIDs, answers...)
+		for _, a := range answers {
+			out.Responses = append(out.Responses, a.ids)
+		}
+		return out, err
+	}
+}
