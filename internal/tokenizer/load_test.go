@@ -78,6 +78,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"name twice", replace(`"ab":256`, `"a":256`), "duplicate"},
 		{"id out of range", replace(`"ab":256`, `"ab":4294967296`), "want a number from 0"},
 		{"negative id", replace(`"ab":256`, `"ab":-1`), "want a number from 0"},
+		{"ids without tokens", replace(`"id":257`, `"id":2000000`), "the largest id is 2000000, with 259 tokens"},
 		{"added id out of range", replace(`"id":257`, `"id":2000000000`), "out of range"},
 		{"added id taken", replace(`"id":257`, `"id":3`), "belongs to"},
 		{"merge of three", replace(`["a b"]`, `[["a","b","c"]]`), "3 tokens"},

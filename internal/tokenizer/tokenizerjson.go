@@ -88,6 +88,11 @@ func checkModel(m *jsonModel) error {
 	return errors.Join(errs...)
 }
 
+// maxGap is how many ids may lack a token besides half as many as there are
+// tokens: files in use have at most some hundred such ids, and a short file must
+// not take the memory of a long one.
+const maxGap = 1 << 10
+
 // joinVocabulary makes the lists of names and types by id. An added token may
 // stand in the vocabulary too, under the same id.
 func joinVocabulary(entries []vocabEntry, added []addedToken) ([]string, []TokenType, error) {
@@ -100,6 +105,9 @@ func joinVocabulary(entries []vocabEntry, added []addedToken) ([]string, []Token
 			return nil, nil, fmt.Errorf("added_tokens[%d], %q: id %d is out of range: 0 to %d", i, a.Content, a.ID, maxTokens-1)
 		}
 		size = max(size, a.ID+1)
+	}
+	if tokens := len(entries) + len(added); int(size) > tokens+tokens/2+maxGap {
+		return nil, nil, fmt.Errorf("the largest id is %d, with %d tokens: too many ids have none", size-1, tokens)
 	}
 	names, types := make([]string, size), make([]TokenType, size)
 	for i := range types {
