@@ -80,10 +80,14 @@ func newEnvironmentTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "environment",
 		Short: "Environment variables",
-		Long: `align reads no settings from the environment. These variables switch what is
-drawn:
+		Long: `align reads no settings from the environment. These variables say what is drawn,
+where caches lie, and which instructions are used:
 
-  NO_COLOR   anything but empty turns colours off (https://no-color.org)
-  TERM       "dumb" turns colours off`,
+  NO_COLOR      anything but empty turns colours off (https://no-color.org)
+  TERM          "dumb" turns colours off
+  ALIGN_CACHE   folder of cached reference log-probabilities; without it, align
+                in the user's cache folder
+  ALIGN_CPU     generic, avx2, avx512 or avx512bf16: a lower level of the
+                processor than it has, to compare or to find a fault`,
 	}
 }

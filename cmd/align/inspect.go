@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 type inspectOptions struct {
 	path string
+	data dataOptions
 	json bool
 	io   *streams
 }
@@ -22,27 +24,43 @@ func newInspectCommand(io *streams) *cobra.Command {
 	o := &inspectOptions{io: io}
 	c := &cobra.Command{
 		Use:   "inspect PATH",
-		Short: "Look into a model, an adapter or a run",
+		Short: "Look into a data file, a model, an adapter or a run",
 		Long: `inspect tells what a path is and what is in it.
+
+Of a data file, with --model for the tokenizer: its format, how many records are
+kept and which are dropped and why, lengths, and the first records as tokens
+with what is trained on. It is read as align sft or align dpo would read it.
 
 Of a model folder: dimensions, parameters, number types, rotary embedding and
 special tokens. Of an adapter: rank, scale and targets. Of a run or a
 checkpoint: method, step, lineage; the hashes of all files are verified, and
 checkpoints that were passed over are named with the reason.`,
-		Example: `  align inspect models/llama
-  align inspect runs/dpo-001
-  align inspect models/llama --json`,
-		DisableFlagsInUseLine: true,
-		Args:                  cobra.ArbitraryArgs,
+		Example: `  align inspect prefs.jsonl --model models/llama
+  align inspect models/llama
+  align inspect runs/dpo-001 --json`,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return wrongUse(c, fmt.Errorf("want one path to inspect, got %d", len(args)))
 			}
 			o.path = args[0]
-			return runInspect(o)
+			if isFile(o.path) {
+				if err := o.data.check(); err != nil {
+					return wrongUse(c, err)
+				}
+			}
+			return runInspect(c.Context(), o)
 		},
 	}
-	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
+	flags := c.Flags()
+	flags.StringVar(&o.data.model, "model", "", "`folder` of the model, or its tokenizer, for a data file")
+	flags.StringVar(&o.data.template, "template", "auto", plainHelp("template"))
+	flags.StringVar(&o.data.mapping, "map", "", plainHelp("map"))
+	flags.IntVar(&o.data.maxLength, "max-length", 0, plainHelp("max_length"))
+	flags.StringVar(&o.data.overlong, "overlong", "drop", plainHelp("overlong"))
+	flags.StringVar(&o.data.badRecords, "bad-records", "skip", plainHelp("bad_records"))
+	flags.IntVar(&o.data.show, "show", 3, "first records that are drawn as tokens")
+	flags.BoolVar(&o.json, "json", false, "print one JSON object")
 	return c
 }
 
@@ -52,7 +70,15 @@ type fact struct {
 	value any
 }
 
-func runInspect(o *inspectOptions) error {
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
+
+func runInspect(ctx context.Context, o *inspectOptions) error {
+	if isFile(o.path) {
+		return runInspectData(ctx, o)
+	}
 	facts, err := inspect(o.path)
 	if err != nil {
 		return err
@@ -63,14 +89,26 @@ func runInspect(o *inspectOptions) error {
 	return printFacts(o.io, facts)
 }
 
+func runInspectData(ctx context.Context, o *inspectOptions) error {
+	d, err := inspectData(ctx, o.path, o.data)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return printFactsJSON(o.io.out, d.facts())
+	}
+	if err := printFacts(o.io, d.facts()); err != nil {
+		return err
+	}
+	return d.drawRecords(o.io.out, o.io.outStyle(), o.data.show)
+}
+
 // inspect recognises what path is by what lies in it.
 func inspect(path string) ([]fact, error) {
-	info, err := os.Stat(path)
+	_, err := os.Stat(path)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("inspect: %w", err)
-	case !info.IsDir():
-		return nil, fmt.Errorf("inspect: %s is a file: want the folder of a model, an adapter or a run", path)
 	case holds(path, "checkpoints") || holds(path, "MANIFEST.json"):
 		return inspectRun(path)
 	case holds(path, model.AdapterConfigFile):

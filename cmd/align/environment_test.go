@@ -1,0 +1,33 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The help topic names every variable that the program reads. The two that
+// only the tests' own packages read are no business of a user.
+func TestEnvironmentTopicIsComplete(t *testing.T) {
+	topic := newEnvironmentTopic().Long
+	read := regexp.MustCompile(`(?:Getenv|LookupEnv)\("([A-Z_]+)"\)`)
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") || strings.Contains(path, "exectest") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range read.FindAllStringSubmatch(string(text), -1) {
+			if !strings.Contains(topic, m[1]) {
+				t.Errorf("%s reads %s, which `align help environment` does not list", path, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
