@@ -36,6 +36,19 @@ type Options struct {
 type Prompt struct {
 	IDs []int32
 	Key uint64
+	// Have are the samples that are there already, by index: they are not drawn.
+	Have []int
+}
+
+// want are the samples to draw, ascending.
+func (p Prompt) want(samples int) []int {
+	var want []int
+	for i := range samples {
+		if !slices.Contains(p.Have, i) {
+			want = append(want, i)
+		}
+	}
+	return want
 }
 
 // Sample is one answer.
@@ -80,7 +93,8 @@ type prefix struct {
 	pages  []int32
 	logits []float32 // after its last token
 	left   int       // samples not yet finished
-	next   int       // the next sample to start
+	want   []int     // samples to draw
+	next   int       // how many of them are started
 }
 
 // Limits size an engine: the longest prompt and answer, and how many samples
@@ -134,7 +148,10 @@ func (e *Engine) Generate(ctx context.Context, prompts []Prompt, o Options, emit
 			return err
 		}
 		for e.canAdmit(o) {
-			if current == nil || current.next == o.Samples {
+			if current == nil || current.next == len(current.want) {
+				for next < len(prompts) && len(prompts[next].want(o.Samples)) == 0 {
+					next++
+				}
 				if next == len(prompts) {
 					break
 				}
@@ -188,7 +205,8 @@ func (e *Engine) prefill(p Prompt, index int, o Options) (*prefix, error) {
 	if len(e.free) < need+pagesOf(o.MaxNew) {
 		return nil, nil
 	}
-	f := &prefix{index: index, ids: p.IDs, key: p.Key, pages: e.take(need), left: o.Samples}
+	want := p.want(o.Samples)
+	f := &prefix{index: index, ids: p.IDs, key: p.Key, pages: e.take(need), want: want, left: len(want)}
 	slot := e.freeSlot()
 	e.setTable(slot, f.pages, nil, 0)
 	for from := 0; from < len(p.IDs); from += e.limits.Rows {
@@ -245,8 +263,9 @@ func (e *Engine) addRow(slot int, id int32, position int, pages []int32, at int)
 // start begins the next sample of a prompt; its first token comes from the
 // prompt's logits.
 func (e *Engine) start(p *prefix, o Options, emit func(Sample) error) error {
+	index := p.want[p.next]
 	s := &sequence{
-		sample: Sample{Prompt: p.index, Index: p.next}, prompt: p, key: sampleKey(o.Seed, p.key, p.next),
+		sample: Sample{Prompt: p.index, Index: index}, prompt: p, key: SampleKey(o.Seed, p.key, index),
 		slot: e.freeSlot(), pages: e.take(pagesOf(o.MaxNew)),
 	}
 	p.next++

@@ -158,6 +158,22 @@ func TestLogProbabilitiesEqualTheTrainers(t *testing.T) {
 	}
 }
 
+func TestOnlyTheMissingSamplesAreDrawn(t *testing.T) {
+	e := newEngine(t, stories(t), 4)
+	whole := generate(t, e, prompts(), options())
+	p := prompts()
+	p[0].Have, p[2].Have = []int{1}, []int{0, 1, 2}
+	rest := generate(t, e, p, options())
+	if len(rest) != len(whole)-4 {
+		t.Fatalf("%d samples, want %d", len(rest), len(whole)-4)
+	}
+	for at, s := range rest {
+		if fmt.Sprint(s) != fmt.Sprint(whole[at]) {
+			t.Errorf("sample %v differs from the one of the whole run", at)
+		}
+	}
+}
+
 func TestStopIDsAndLengthEndASample(t *testing.T) {
 	m := stories(t)
 	o := options()

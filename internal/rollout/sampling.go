@@ -170,8 +170,8 @@ func uniform(key uint64, position int) float64 {
 	return float64(mix(key^mix(uint64(position)))>>11) / (1 << 53)
 }
 
-// sampleKey tells the samples of all prompts apart.
-func sampleKey(seed, prompt uint64, sample int) uint64 {
+// SampleKey is the seed of one sample: it tells the samples of all prompts apart.
+func SampleKey(seed, prompt uint64, sample int) uint64 {
 	return mix(mix(seed)^mix(prompt^0xa5a5a5a5a5a5a5a5)) ^ mix(uint64(sample)+1)
 }
 

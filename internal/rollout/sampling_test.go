@@ -77,7 +77,7 @@ func TestDrawsAreEven(t *testing.T) {
 	const n, bins = 100000, 10
 	got := make([]int, bins)
 	for i := range n {
-		u := uniform(sampleKey(1, uint64(i%7), i%3), i)
+		u := uniform(SampleKey(1, uint64(i%7), i%3), i)
 		if u < 0 || u >= 1 {
 			t.Fatalf("draw %v", u)
 		}

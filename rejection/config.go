@@ -1,0 +1,113 @@
+package rejection
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"align/internal/rollout"
+)
+
+// Config is everything that a rejection sampling job is asked to do.
+type Config struct {
+	// Model is the folder of the base model, Adapter the adapter, run or
+	// checkpoint to sample from; "" samples from the base.
+	Model   string `yaml:"model"`
+	Adapter string `yaml:"adapter,omitempty"`
+	// Prompts is the file of prompts, Out the folder to write.
+	Prompts string `yaml:"prompts"`
+	Out     string `yaml:"out,omitempty"`
+	// Reward is a reward model's run or folder; Scorer is a rule in its place:
+	// exact, regex:PATTERN, length, length:N, gsm8k or command:CMD.
+	Reward string `yaml:"reward,omitempty"`
+	Scorer string `yaml:"scorer,omitempty"`
+
+	// K is the number of answers to each prompt.
+	K           int     `yaml:"k"`
+	MaxNew      int     `yaml:"max_new"`
+	Temperature float64 `yaml:"temperature"`
+	TopP        float64 `yaml:"top_p"`
+	TopK        int     `yaml:"top_k"`
+	MinP        float64 `yaml:"min_p"`
+	Seed        uint64  `yaml:"seed"`
+	// Sequences is how many answers are drawn at once.
+	Sequences int `yaml:"sequences"`
+
+	// Pairs says what stands against the best answer: worst, or random, one of
+	// those that score lower by MinMargin.
+	Pairs     string  `yaml:"pairs"`
+	MinMargin float64 `yaml:"min_margin"`
+	// Similar is the likeness of two answers, from 0 to 1, from which on they
+	// make no pair.
+	Similar float64 `yaml:"similar"`
+
+	// Shard is "i/n": the i-th of n parts of the prompts; "" is all.
+	Shard  string `yaml:"shard,omitempty"`
+	Resume bool   `yaml:"-"`
+
+	Template  string `yaml:"template"`
+	Threads   int    `yaml:"threads,omitempty"`
+	Device    string `yaml:"device"`
+	Precision string `yaml:"precision"`
+}
+
+// What stands against the best answer of a pair.
+const (
+	PairsWorst  = "worst"
+	PairsRandom = "random"
+)
+
+// DefaultConfig returns the defaults: K = 10, as at the low end of
+// https://arxiv.org/abs/2407.21783, section 4.2.2, and plain sampling.
+func DefaultConfig() Config {
+	return Config{
+		K: 10, MaxNew: 512, Temperature: 1, TopP: 1, Seed: 42, Sequences: 16,
+		Pairs: PairsWorst, Similar: 0.95, Template: "auto", Device: "auto", Precision: "auto",
+	}
+}
+
+// Validate returns all faults of the config at once. The comparisons are
+// written so that a NaN fails them.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.Model != "", "model is missing: the folder of a Llama model")
+	check(c.Prompts != "", "prompts is missing: the file of prompts")
+	check((c.Reward == "") != (c.Scorer == ""), "want one of reward and scorer, got %q and %q", c.Reward, c.Scorer)
+	check(c.K >= 2, "k must be at least 2: the best of fewer is no choice, got %d", c.K)
+	check(c.MaxNew >= 1, "max_new must be at least 1, got %d", c.MaxNew)
+	check(c.Sequences >= 1, "sequences must be at least 1, got %d", c.Sequences)
+	check(c.Temperature > 0, "temperature must be positive: at 0 all %d answers are the same, got %v", c.K, c.Temperature)
+	check(slices.Contains([]string{PairsWorst, PairsRandom}, c.Pairs), "pairs must be one of worst, random, got %q", c.Pairs)
+	check(c.MinMargin >= 0 && c.MinMargin <= math.MaxFloat64, "min_margin must be finite and not negative, got %v", c.MinMargin)
+	check(c.Similar > 0 && c.Similar <= 1, "similar must lie in (0, 1], got %v", c.Similar)
+	_, err := parseShard(c.Shard)
+	return errors.Join(append(errs, c.sampling().Validate(), err)...)
+}
+
+func (c Config) sampling() rollout.Sampling {
+	return rollout.Sampling{Temperature: c.Temperature, TopK: c.TopK, TopP: c.TopP, MinP: c.MinP, RepetitionPenalty: 1}
+}
+
+// Shard is part Index of Count, counted from 0.
+type Shard struct{ Index, Count int }
+
+// String is "i/n", counted from 1.
+func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Index+1, s.Count) }
+
+func parseShard(s string) (Shard, error) {
+	if s == "" {
+		return Shard{0, 1}, nil
+	}
+	var i, n int
+	if k, _ := fmt.Sscanf(s, "%d/%d", &i, &n); k != 2 || i < 1 || n < i || strings.TrimSpace(s) != fmt.Sprintf("%d/%d", i, n) {
+		return Shard{}, fmt.Errorf("shard %q: want i/n with 1 <= i <= n", s)
+	}
+	return Shard{i - 1, n}, nil
+}

@@ -1,0 +1,209 @@
+package rejection
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"align/internal/atomicfile"
+	"align/internal/rollout"
+	"align/internal/score"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Generator answers prompts; rollout.Engine is one.
+type Generator interface {
+	Generate(ctx context.Context, prompts []rollout.Prompt, o rollout.Options, emit func(rollout.Sample) error) error
+}
+
+var _ Generator = (*rollout.Engine)(nil)
+
+// Job is one rejection sampling job, or one shard of it.
+type Job struct {
+	Config    Config
+	Prompts   []Prompt // of all shards
+	Generator Generator
+	Scorer    score.Scorer
+	// Decode is the text of ids.
+	Decode func([]int32) string
+	// Stop ids end an answer and are no part of its text.
+	Stop []int32
+	// Model and Reward are content hashes of what samples and what scores.
+	Model, Reward string
+	// Progress, if not nil, is called with the samples done and in all.
+	Progress func(done, total int)
+}
+
+// Summary is summary.json: what was done, and which job the part is of.
+type Summary struct {
+	Job   string `json:"job"`
+	Shard string `json:"shard"`
+	// Repeated prompts of the file were left out.
+	Repeated int `json:"repeated"`
+	Counts
+}
+
+// Run samples, scores and writes the files to Config.Out. What was done before
+// an interruption is not done again.
+func (j *Job) Run(ctx context.Context) (Summary, error) {
+	if err := j.Config.Validate(); err != nil {
+		return Summary{}, err
+	}
+	shard, err := parseShard(j.Config.Shard)
+	if err != nil {
+		return Summary{}, err
+	}
+	list, repeated, err := deal(j.Prompts, shard)
+	if err != nil {
+		return Summary{}, err
+	}
+	if err := j.open(); err != nil {
+		return Summary{}, err
+	}
+	job := j.identity()
+	log, err := openJournal(j.Config.Out, job+" "+shard.String(), j.Config.Resume)
+	if err != nil {
+		return Summary{}, err
+	}
+	if err := errors.Join(j.fill(ctx, log, list)); err != nil {
+		return Summary{}, errors.Join(err, log.file.Close())
+	}
+	s := Summary{Job: job, Shard: shard.String(), Repeated: repeated}
+	if err := writeResult(j.Config, j.rows(log, list), &s); err != nil {
+		return Summary{}, errors.Join(err, log.file.Close())
+	}
+	return s, log.finish()
+}
+
+// open makes the folder, which must not hold a job that is done.
+func (j *Job) open() error {
+	if j.Config.Out == "" {
+		return errors.New("rejection: out is missing: the folder to write")
+	}
+	if _, err := os.Stat(filepath.Join(j.Config.Out, SummaryFile)); err == nil {
+		return fmt.Errorf("rejection: %s holds a finished job: take another folder", j.Config.Out)
+	}
+	if err := os.MkdirAll(j.Config.Out, 0o755); err != nil {
+		return fmt.Errorf("rejection: %w", err)
+	}
+	return nil
+}
+
+// identity is a hash of everything that the samples and scores depend on, the
+// shard aside.
+func (j *Job) identity() string {
+	h := sha256.New()
+	c := j.Config
+	fmt.Fprintln(h, j.Model, j.Reward, c.Scorer, c.K, c.MaxNew, c.Temperature, c.TopP, c.TopK, c.MinP, c.Seed, j.Stop)
+	for _, p := range j.Prompts {
+		sum := p.hash()
+		h.Write(sum[:])
+		h.Write(p.Source)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// fill draws the missing samples of the prompts and scores each prompt's as
+// soon as all are there.
+func (j *Job) fill(ctx context.Context, log *journal, list []work) error {
+	c := j.Config
+	prompts := make([]rollout.Prompt, len(list))
+	done, total := 0, len(list)*c.K
+	for i, w := range list {
+		known := log.of(w.name)
+		prompts[i] = rollout.Prompt{IDs: w.IDs, Key: w.key}
+		for at := range known.samples {
+			prompts[i].Have = append(prompts[i].Have, at)
+		}
+		done += len(known.samples)
+		if err := j.score(ctx, log, w); err != nil {
+			return err
+		}
+	}
+	o := rollout.Options{Sampling: c.sampling(), MaxNew: c.MaxNew, Samples: c.K, Seed: c.Seed, Stop: j.Stop}
+	return j.Generator.Generate(ctx, prompts, o, func(s rollout.Sample) error {
+		w := list[s.Prompt]
+		if err := log.write(entry{Prompt: w.name, Sample: s.Index, IDs: s.IDs, LogProbs: s.LogProbs, Finish: s.Finish}); err != nil {
+			return err
+		}
+		if done++; j.Progress != nil {
+			j.Progress(done, total)
+		}
+		return j.score(ctx, log, w)
+	})
+}
+
+// score scores a prompt's samples where all are there and none has a score.
+func (j *Job) score(ctx context.Context, log *journal, w work) error {
+	known := log.of(w.name)
+	if len(known.samples) < j.Config.K || known.scores != nil {
+		return nil
+	}
+	items := make([]score.Item, j.Config.K)
+	for i := range items {
+		ids := known.samples[i].IDs
+		items[i] = score.Item{Prompt: w.Text, Response: j.text(ids), Reference: w.Reference, PromptIDs: w.IDs, ResponseIDs: ids}
+	}
+	scores, err := score.All(ctx, j.Scorer, items)
+	if err != nil {
+		return fmt.Errorf("rejection: %s: %w", w.Place, err)
+	}
+	return log.write(entry{Prompt: w.name, Scores: scores})
+}
+
+// text is an answer's text without the id that ended it; bytes that are no
+// UTF-8 become U+FFFD, as JSON has it.
+func (j *Job) text(ids []int32) string {
+	if n := len(ids); n > 0 && slices.Contains(j.Stop, ids[n-1]) {
+		ids = ids[:n-1]
+	}
+	return strings.ToValidUTF8(j.Decode(ids), "\uFFFD")
+}
+
+// rows are the lines of samples.jsonl.
+func (j *Job) rows(log *journal, list []work) []Row {
+	rows := make([]Row, len(list))
+	for n, w := range list {
+		known := log.of(w.name)
+		r := Row{Index: w.index, Prompt: w.Source, Reference: w.Reference, Scores: known.scores, Model: j.Model, Reward: j.Reward}
+		if r.Prompt == nil {
+			r.Prompt, _ = json.Marshal(strings.ToValidUTF8(w.Text, "\uFFFD"))
+		}
+		for i := range j.Config.K {
+			s := known.samples[i]
+			r.Responses = append(r.Responses, j.text(s.IDs))
+			r.LogProbs = append(r.LogProbs, s.LogProbs)
+			r.FinishReasons = append(r.FinishReasons, s.Finish)
+			r.Seeds = append(r.Seeds, fmt.Sprintf("%016x", rollout.SampleKey(j.Config.Seed, w.key, i)))
+		}
+		rows[n] = r
+	}
+	return rows
+}
+
+// writeResult writes the four files; the summary, which says that the job is
+// done, last.
+func writeResult(c Config, rows []Row, s *Summary) error {
+	examples, pairs, counts := Choose(rows, c)
+	s.Counts = counts
+	if err := errors.Join(writeLines(c.Out, SamplesFile, rows), writeLines(c.Out, SFTFile, examples), writeLines(c.Out, PairsFile, pairs)); err != nil {
+		return err
+	}
+	data, err := json.Marshal(s, jsontext.WithIndent("  "))
+	if err != nil {
+		return fmt.Errorf("rejection: %s: %w", SummaryFile, err)
+	}
+	return atomicfile.WriteFile(filepath.Join(c.Out, SummaryFile), func(w io.Writer) error {
+		_, err := w.Write(append(data, '\n'))
+		return err
+	})
+}
