@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"align/align"
 	"align/internal/config"
 	"align/internal/nearest"
 
@@ -44,8 +45,12 @@ func commands(io *streams) []*cobra.Command {
 	cobra.EnableCommandSorting = false
 	return []*cobra.Command{
 		newInspectCommand(io),
+		newSFTCommand(io, align.SFT),
+		newDPOCommand(io, align.DPO),
 		newTokenizeCommand(io),
 		newInitCommand(io),
+		newGenerateCommand(io),
+		newScoreCommand(io),
 		newExportCommand(io),
 		newVersionCommand(io),
 		newEnvironmentTopic(),

@@ -1,0 +1,99 @@
+package align
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"align/datasets"
+	"align/internal/atomicfile"
+	"align/internal/checkpoint"
+)
+
+// QuarantineFile is the file of a run with the records that were left out, each
+// with its place and the reason.
+const QuarantineFile = "quarantine.jsonl"
+
+// data is what a stage trains on and evaluates.
+type data[T any] struct {
+	train, held []T
+	hash        string // of the files
+	quarantine  quarantine
+}
+
+// quarantine collects the records left out until the run has a folder.
+type quarantine struct{ bytes.Buffer }
+
+// keep writes what was collected into the run's folder.
+func (q *quarantine) keep(run string) error {
+	if q.Len() == 0 {
+		return nil
+	}
+	return atomicfile.WriteFile(filepath.Join(run, QuarantineFile), func(w io.Writer) error {
+		_, err := w.Write(q.Bytes())
+		return err
+	})
+}
+
+// read is one of the readers of datasets.
+type read[T any] func(ctx context.Context, path string, o datasets.Options) ([]T, datasets.Summary, error)
+
+// readData reads the training file and the evaluation file, or holds out a
+// fraction of the one for the other.
+func readData[T any](ctx context.Context, s *stage, path string, f read[T]) (*data[T], error) {
+	d := &data[T]{}
+	all, err := readFile(ctx, s, path, f, d)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s: no record is left to train on", path)
+	}
+	if s.settings.Eval != "" {
+		d.train = all
+		d.held, err = readFile(ctx, s, s.settings.Eval, f, d)
+		return d, err
+	}
+	train, held := datasets.Split(len(all), s.settings.EvalFraction, s.settings.Seed)
+	d.train, d.held = choose(all, train), choose(all, held)
+	if len(d.held) > 0 {
+		s.env.note(fmt.Sprintf("evaluation: %d of %d records held out (eval_fraction %v)", len(held), len(all), s.settings.EvalFraction))
+	}
+	return d, nil
+}
+
+func readFile[T any](ctx context.Context, s *stage, path string, f read[T], d *data[T]) ([]T, error) {
+	columns, err := datasets.ParseMapping(s.settings.Map)
+	if err != nil {
+		return nil, err
+	}
+	list, summary, err := f(ctx, path, datasets.Options{
+		Template: s.template, MaxLength: s.settings.MaxLength, Overlong: s.settings.Overlong, BadRecords: s.settings.BadRecords,
+		Map: columns, Quarantine: &d.quarantine, Progress: s.env.progress("reading " + path),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.env.note(summary.String())
+	hash, err := checkpoint.HashFile(path)
+	d.hash += hash
+	return list, err
+}
+
+func choose[T any](all []T, indices []int) []T {
+	list := make([]T, len(indices))
+	for i, k := range indices {
+		list[i] = all[k]
+	}
+	return list
+}
+
+func (s *stage) examples(ctx context.Context, path string) (*data[datasets.Example], error) {
+	return readData(ctx, s, path, datasets.ReadExamples)
+}
+
+func (s *stage) pairs(ctx context.Context, path string) (*data[datasets.Pair], error) {
+	return readData(ctx, s, path, datasets.ReadPairs)
+}

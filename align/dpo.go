@@ -1,0 +1,104 @@
+package align
+
+import (
+	"context"
+	"fmt"
+
+	"align/dpo"
+	"align/internal/train"
+	"align/model"
+)
+
+// DPO is direct preference optimisation by the config. explicit are the keys
+// that the user named, as opposed to defaults.
+func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) (Result, error) {
+	if err := c.Validate(); err != nil {
+		return Result{}, err
+	}
+	s := &stage{method: "dpo", settings: &c.Settings, env: env, explicit: explicit}
+	defer s.close()
+	if err := s.open(); err != nil {
+		return Result{}, err
+	}
+	d, err := s.pairs(ctx, c.Pairs)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.load(); err != nil {
+		return Result{}, err
+	}
+	policy, err := s.savePolicy()
+	if err != nil {
+		return Result{}, err
+	}
+	order, steps, err := s.order(len(d.train), "pairs")
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.startRun(&c); err != nil {
+		return Result{}, err
+	}
+	if err := d.quarantine.keep(s.run); err != nil {
+		return Result{}, err
+	}
+	loss, err := dpo.ParseWeighted(c.Loss)
+	if err != nil {
+		return Result{}, err
+	}
+	t := &dpo.Trainer{Config: c, Loss: loss, Model: s.model, Adapter: s.adapter, Save: policy, Pairs: d.train, Held: d.held}
+	if err := s.references(ctx, c, t); err != nil {
+		return Result{}, err
+	}
+	source := &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}
+	return s.train(ctx, s.options(steps, s.lineage(&c, d.hash)), source, t)
+}
+
+// references computes log ref(y|x) of every pair, or finds it in the cache. It
+// runs before the first step and before a resumed run's weights are read back,
+// so that "init" is the policy as the run began.
+func (s *stage) references(ctx context.Context, c dpo.Config, t *dpo.Trainer) (err error) {
+	if t.Loss.ReferenceFree() {
+		t.References, t.HeldReferences = make([]dpo.Reference, len(t.Pairs)), make([]dpo.Reference, len(t.Held))
+		s.env.note("reference: none, the loss " + c.Loss + " does without")
+		return nil
+	}
+	adapter, identity, err := s.reference(c.Ref)
+	if err != nil {
+		return err
+	}
+	r := &dpo.Referee{Model: s.model, Adapter: adapter, Batch: c.Batch, MaskFormat: c.MaskFormat}
+	if dir := s.env.cacheDir(); dir != "" {
+		r.Cache = dpo.CacheFile(dir, s.model.Hash[:16], identity, s.act.String(), fmt.Sprintf("format-%v", !c.MaskFormat))
+	}
+	report := s.env.progress("computing the reference's log-probabilities")
+	r.Progress = func(done, total int) { report(int64(done), int64(total)) }
+	if t.References, err = r.LogProbs(ctx, t.Pairs); err != nil {
+		return err
+	}
+	if t.HeldReferences, err = r.LogProbs(ctx, t.Held); err != nil {
+		return err
+	}
+	s.env.note(fmt.Sprintf("reference: %s; log-probabilities of %d pairs computed, %d found in the cache", c.Ref, r.Misses, r.Hits))
+	return nil
+}
+
+// reference is the adapter that --ref names, and what tells it from others in
+// the cache. A fresh adapter changes nothing, so that "init" is the base then.
+func (s *stage) reference(ref string) (*model.Adapter, string, error) {
+	if ref == "base" || ref == "init" && s.settings.Adapter == "" {
+		return nil, "base", nil
+	}
+	path := ref
+	if ref == "init" {
+		path = s.settings.Adapter
+	}
+	folder, err := AdapterFolder(path)
+	if err != nil {
+		return nil, "", fmt.Errorf("ref: %w", err)
+	}
+	a, values, err := model.ReadAdapter(folder, s.config)
+	if err != nil {
+		return nil, "", fmt.Errorf("ref: %w", err)
+	}
+	return a, hashFloats(values), s.model.AllocAdapter(a, values)
+}

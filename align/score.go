@@ -1,0 +1,172 @@
+package align
+
+import (
+	"context"
+	"fmt"
+
+	"align/datasets"
+	"align/internal/device"
+	"align/internal/tokenizer"
+	"align/model"
+)
+
+// Scored is the score of one example: the log-probability of each target in
+// nats, their sum and their number.
+type Scored struct {
+	LogProbs []float64 `json:"logprobs"`
+	Sum      float64   `json:"sum"`
+	Count    int       `json:"count"`
+}
+
+// scorer runs examples in packs and deals the targets' log-probabilities back
+// to them.
+type scorer struct {
+	model   *model.Model
+	adapter *model.Adapter
+	session *model.Session
+	decoder *model.Decoder
+	pack    datasets.Pack
+	emit    func(Scored) error
+}
+
+// scoreTokens is about how many tokens a pack of the scorer holds.
+const scoreTokens = 2048
+
+// run scores the examples in their order.
+func (s *scorer) run(ctx context.Context, examples []datasets.Example) error {
+	defer s.close()
+	for from := 0; from < len(examples); {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s.pack.Reset()
+		to := from
+		for to < len(examples) && (to == from || len(s.pack.IDs)+len(examples[to].IDs) <= scoreTokens) {
+			s.pack.AddExample(examples[to], 0)
+			to++
+		}
+		if err := s.scorePack(); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+func (s *scorer) close() {
+	if s.session != nil {
+		s.session.Close()
+	}
+}
+
+func (s *scorer) scorePack() error {
+	var logProbs []float64
+	if len(s.pack.Rows) > 0 {
+		if err := s.fit(); err != nil {
+			return err
+		}
+		if err := s.session.Load(&s.pack, 0); err != nil {
+			return err
+		}
+		if err := s.session.Run(); err != nil {
+			return err
+		}
+		var err error
+		if logProbs, err = s.session.Float64s(nil, s.decoder.Prediction.LogProb); err != nil {
+			return err
+		}
+	}
+	at := 0
+	for _, n := range s.pack.Tokens {
+		one := Scored{LogProbs: logProbs[at : at+int(n)], Count: int(n)}
+		for _, x := range one.LogProbs {
+			one.Sum += x
+		}
+		at += int(n)
+		if err := s.emit(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fit compiles a session that takes the pack.
+func (s *scorer) fit() (err error) {
+	size := model.SizeOf(&s.pack, 0)
+	if s.session != nil {
+		if s.session.Capacity().Holds(size) {
+			return nil
+		}
+		size = size.Max(s.session.Capacity())
+		s.session.Close()
+		s.session = nil
+	}
+	if s.decoder, err = model.NewDecoder(s.model.Config, s.model.Activations(), model.DecoderOptions{Capacity: size, Adapter: s.adapter}); err != nil {
+		return err
+	}
+	s.session, err = s.decoder.Compile(s.model, nil, s.decoder.Prediction.LogProb)
+	return err
+}
+
+// openModel loads a model and, where one is named, an adapter on it.
+func openModel(path, adapter string, b device.Backend, act device.Type, env Environment) (*model.Model, *model.Adapter, error) {
+	m, err := model.Load(path, b, act, env.progress("loading the model"))
+	if err != nil || adapter == "" {
+		return m, nil, err
+	}
+	folder, err := AdapterFolder(adapter)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, values, err := model.ReadAdapter(folder, m.Config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("adapter: %w", err)
+	}
+	return m, a, m.AllocAdapter(a, values)
+}
+
+// ScoreOptions say what to score.
+type ScoreOptions struct {
+	// Model is the base model, Adapter a run, checkpoint or adapter on it.
+	Model, Adapter string
+	// Data is a file of examples in any format of sft.
+	Data          string
+	Template, Map string
+	Compute
+}
+
+// Score hands the log-probabilities of every example's targets to emit, in the
+// order of the file; examples that could not be read stop it.
+func Score(ctx context.Context, o ScoreOptions, env Environment, emit func(Scored) error) error {
+	tok, err := tokenizer.Load(o.Model)
+	if err != nil {
+		return err
+	}
+	template, reason, err := datasets.ChooseTemplate(o.Template, tok)
+	if err != nil {
+		return err
+	}
+	env.note(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
+	columns, err := datasets.ParseMapping(o.Map)
+	if err != nil {
+		return err
+	}
+	examples, summary, err := datasets.ReadExamples(ctx, o.Data, datasets.Options{
+		Template: template, BadRecords: datasets.BadStrict, Map: columns, Progress: env.progress("reading " + o.Data),
+	})
+	if err != nil {
+		return err
+	}
+	env.note(summary.String())
+	b, act, err := o.Compute.open(env)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	m, a, err := openModel(o.Model, o.Adapter, b, act, env)
+	if err != nil {
+		return err
+	}
+	s := &scorer{model: m, adapter: a, emit: emit}
+	return s.run(ctx, examples)
+}

@@ -1,0 +1,233 @@
+package align
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"align/datasets"
+	"align/internal/config"
+	"align/internal/device"
+	"align/internal/device/cpu"
+	"align/internal/exec"
+	"align/internal/optim"
+	"align/internal/tokenizer"
+	"align/internal/train"
+	"align/model"
+)
+
+// stage is a training run on its way from a config to the loop: what sft and
+// dpo share.
+type stage struct {
+	method   string
+	settings *train.Settings
+	env      Environment
+	// explicit are the keys that the file or the command line named.
+	explicit []string
+
+	backend   *cpu.Backend
+	act       device.Type
+	config    model.Config
+	tokenizer *tokenizer.Tokenizer
+	template  *datasets.Template
+	model     *model.Model
+	adapter   *model.Adapter
+	run       string
+}
+
+// open picks the device and reads what is small: the model's config, its
+// tokenizer and template. The weights come after the data has been looked at.
+func (s *stage) open() (err error) {
+	if s.settings.Model == "" {
+		return errors.New("model is missing: the folder of a Llama model")
+	}
+	if s.config, err = model.ReadConfig(s.settings.Model); err != nil {
+		return err
+	}
+	if s.tokenizer, err = tokenizer.Load(s.settings.Model); err != nil {
+		return err
+	}
+	var reason string
+	if s.template, reason, err = datasets.ChooseTemplate(s.settings.Template, s.tokenizer); err != nil {
+		return err
+	}
+	s.env.note(fmt.Sprintf("template: %s (%s)", s.template.Name(), reason))
+	s.settings.Template = s.template.Name()
+	s.deriveLength()
+	compute := Compute{Device: s.settings.Device, Precision: s.settings.Precision, Threads: s.settings.Threads}
+	s.backend, s.act, err = compute.open(s.env)
+	return err
+}
+
+// close gives the device back.
+func (s *stage) close() {
+	if s.backend != nil {
+		s.backend.Close()
+	}
+}
+
+// defaultLength is the longest prompt and answer where nothing else is said.
+const defaultLength = 2048
+
+func (s *stage) deriveLength() {
+	if s.settings.MaxLength == 0 {
+		s.settings.MaxLength = min(defaultLength, s.config.ContextLength)
+		s.env.note(fmt.Sprintf("max_length: %d (the smaller of %d and the model's context of %d)", s.settings.MaxLength, defaultLength, s.config.ContextLength))
+	}
+	if s.settings.MaxLength > s.config.ContextLength {
+		s.env.note(fmt.Sprintf("max_length: %d is beyond the model's context of %d", s.settings.MaxLength, s.config.ContextLength))
+	}
+}
+
+// load reads the weights and the adapter, or makes a fresh one.
+func (s *stage) load() (err error) {
+	if s.model, err = model.Load(s.settings.Model, s.backend, s.act, s.env.progress("loading the model")); err != nil {
+		return err
+	}
+	s.env.note(fmt.Sprintf("model: %s, %d parameters, %d layers, context %d", s.settings.Model, s.config.Parameters(), s.config.NumLayers, s.config.ContextLength))
+	if s.settings.Adapter != "" {
+		return s.loadAdapter()
+	}
+	targets, err := model.ParseTargets(s.settings.Targets)
+	if err != nil {
+		return err
+	}
+	layers, err := model.ParseLayers(s.settings.Layers, s.config.NumLayers)
+	if err != nil {
+		return err
+	}
+	s.adapter, err = model.NewAdapter(s.config, model.LoRAConfig{
+		Rank: s.settings.Rank, Alpha: s.settings.Alpha, Dropout: s.settings.Dropout,
+		Targets: targets, Layers: layers, RSLoRA: s.settings.RSLoRA,
+	})
+	if err != nil {
+		return err
+	}
+	s.env.note(fmt.Sprintf("adapter: new, rank %d on %d linear layers, %d trained parameters", s.settings.Rank, len(s.adapter.Factors), s.adapter.Parameters()))
+	return s.model.AllocAdapter(s.adapter, s.adapter.Initial(s.settings.Seed))
+}
+
+func (s *stage) loadAdapter() error {
+	folder, err := AdapterFolder(s.settings.Adapter)
+	if err != nil {
+		return err
+	}
+	a, values, err := model.ReadAdapter(folder, s.config)
+	if err != nil {
+		return err
+	}
+	if err := s.agrees(a.Config); err != nil {
+		return err
+	}
+	a.Config.Dropout = s.settings.Dropout
+	s.adapter = a
+	s.settings.Rank, s.settings.Alpha, s.settings.RSLoRA = a.Config.Rank, a.Config.Alpha, a.Config.RSLoRA
+	s.env.note(fmt.Sprintf("adapter: %s, rank %d on %d linear layers, %d trained parameters", folder, a.Config.Rank, len(a.Factors), a.Parameters()))
+	return s.model.AllocAdapter(a, values)
+}
+
+// agrees refuses a setting that was asked for and is not the adapter's.
+func (s *stage) agrees(c model.LoRAConfig) error {
+	var errs []error
+	check := func(key string, same bool, asked, has any) {
+		if slices.Contains(s.explicit, key) && !same {
+			errs = append(errs, fmt.Errorf("%s: the adapter has %v, not %v: leave the setting out", key, has, asked))
+		}
+	}
+	check("rank", s.settings.Rank == c.Rank, s.settings.Rank, c.Rank)
+	check("alpha", s.settings.Alpha == c.Alpha, s.settings.Alpha, c.Alpha)
+	check("rslora", s.settings.RSLoRA == c.RSLoRA, s.settings.RSLoRA, c.RSLoRA)
+	targets, err := model.ParseTargets(s.settings.Targets)
+	slices.SortFunc(targets, func(a, b string) int { return slices.Index(model.Modules, a) - slices.Index(model.Modules, b) })
+	check("targets", err == nil && slices.Equal(targets, c.Targets), s.settings.Targets, c.Targets)
+	layers, err := model.ParseLayers(s.settings.Layers, s.config.NumLayers)
+	check("layers", err == nil && slices.Equal(layers, c.Layers), s.settings.Layers, c.Layers)
+	return errors.Join(errs...)
+}
+
+// savePolicy is the policy that was asked for. Automatically it is the one that
+// keeps most: what a layer saves is small beside the weights on a host.
+func (s *stage) savePolicy() (exec.SavePolicy, error) {
+	if s.settings.SavePolicy == "auto" {
+		return exec.SaveAll, nil
+	}
+	return exec.ParseSavePolicy(s.settings.SavePolicy)
+}
+
+// order deals n examples and says how many steps there will be.
+func (s *stage) order(n int, what string) (*datasets.Order, int, error) {
+	perStep := s.settings.Batch * s.settings.Accumulate
+	order, err := datasets.NewOrder(n, perStep, s.settings.Order == "shuffle", s.settings.Seed)
+	if err != nil {
+		return nil, 0, err
+	}
+	steps := s.settings.Steps
+	if steps == 0 {
+		steps = order.Steps(s.settings.Epochs)
+		s.env.note(fmt.Sprintf("steps: %d (%v epochs of %d %s, %d to a step)", steps, s.settings.Epochs, n, what, perStep))
+	}
+	return order, steps, nil
+}
+
+// startRun makes the run's folder and writes run.yaml, or finds the run to
+// resume.
+func (s *stage) startRun(c any) (err error) {
+	if s.settings.Resume {
+		if s.settings.Out == "" || !has(s.settings.Out, RunFile) {
+			return fmt.Errorf("resume: %q is not a run: name its folder with --out", s.settings.Out)
+		}
+		s.run = s.settings.Out
+		return nil
+	}
+	if s.run, err = newRun(s.settings.Out, s.method); err != nil {
+		return err
+	}
+	s.settings.Out = s.run
+	return writeRunFile(s.run, c)
+}
+
+// lineage is what a resumed run must find again: the hashes of what goes in,
+// and every setting that moves a number.
+func (s *stage) lineage(c any, data string) map[string]string {
+	l := map[string]string{"model": s.model.Hash, "tokenizer": s.tokenizer.Hash(), "data": data, "activations": s.act.String()}
+	for _, f := range config.Fields(c) {
+		if !placeOnly[f.Key] {
+			l["setting "+f.Key] = f.String()
+		}
+	}
+	return l
+}
+
+// placeOnly are the settings that say where things are, how they are shown or
+// how fast they go; a resumed run may change them.
+var placeOnly = map[string]bool{
+	"model": true, "adapter": true, "out": true, "data": true, "pairs": true, "eval": true,
+	"eval_every": true, "save_every": true, "keep": true, "threads": true, "device": true, "save_policy": true,
+	"epochs": true, "precision": true,
+}
+
+// options are the loop's.
+func (s *stage) options(steps int, lineage map[string]string) train.Options {
+	adam := optim.DefaultConfig()
+	adam.WeightDecay, adam.Clip = s.settings.WeightDecay, s.settings.Clip
+	return train.Options{
+		Method: s.method, Run: s.run, Steps: steps,
+		Schedule:  optim.Schedule{Kind: s.settings.Schedule, LearningRate: s.settings.LearningRate, Warmup: s.settings.Warmup, Steps: steps},
+		AdamW:     adam,
+		SaveEvery: s.settings.SaveEvery, EvaluateEvery: s.settings.EvalEvery, Keep: s.settings.Keep,
+		Lineage: lineage, Resume: s.settings.Resume, Notes: s.env.note,
+	}
+}
+
+// train hands the method to the loop.
+func (s *stage) train(ctx context.Context, o train.Options, source *train.Batches, method train.Method[[]int]) (Result, error) {
+	base, err := filepath.Abs(s.settings.Model)
+	if err != nil {
+		return Result{}, err
+	}
+	subject := &train.LoRA{Model: s.model, Adapter: s.adapter, Base: base}
+	r, err := train.Run(ctx, o, s.backend, subject, source, method, s.env.reporter(), s.env.Stop)
+	return Result{Result: r, Run: s.run}, err
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode"
+
+	"align/align"
+	"align/datasets"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+)
+
+type generateOptions struct {
+	align.GenerateOptions
+	prompt, prompts, system string
+	output
+	io *streams
+}
+
+func newGenerateCommand(io *streams) *cobra.Command {
+	o := &generateOptions{GenerateOptions: align.DefaultGenerateOptions(), io: io}
+	c := &cobra.Command{
+		Use:   "generate --model DIR --prompt TEXT",
+		Short: "Answer prompts with a model",
+		Long: `generate answers prompts with a model, and an adapter on it.
+
+A prompt is one text (--prompt, or - for stdin), or a file of lines of JSON
+(--prompts), each {"prompt": "..."} or {"messages": [...]}. The template of the
+model makes a conversation of it, as in training; --raw feeds the text as it is.
+
+The text of the answers goes to stdout; with --json one object per answer, with
+its ids, log-probabilities and the reason why it ended. The same seed gives the
+same answers, whatever is generated beside them.`,
+		Example: `  align generate --model models/llama --prompt "Tell me a story."
+  align generate --model models/llama --adapter runs/dpo-001 --prompt - < prompt.txt
+  align generate --model models/llama --prompts prompts.jsonl --n 4 --json > answers.jsonl`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return wrongUse(c, err)
+			}
+			return runGenerate(c.Context(), o)
+		},
+	}
+	o.addFlags(c)
+	return c
+}
+
+func (o *generateOptions) addFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.Model, "model", "", plainHelp("model"))
+	f.StringVar(&o.Adapter, "adapter", "", "`folder` of an adapter, run or checkpoint; none is the model alone")
+	f.StringVar(&o.prompt, "prompt", "", "`text` to answer; - reads it from stdin")
+	f.StringVar(&o.prompts, "prompts", "", "`file` of prompts, one JSON object per line")
+	f.StringVar(&o.system, "system", "", "`text` of a system message before every prompt")
+	f.StringVar(&o.Template, "template", "auto", plainHelp("template"))
+	f.BoolVar(&o.Raw, "raw", false, "feed the text as it is, without a template")
+	f.IntVar(&o.MaxNew, "max-new", o.MaxNew, "tokens of an answer at most, 1 or more")
+	f.IntVar(&o.Samples, "n", o.Samples, "answers to each prompt, 1 or more")
+	f.Float64Var(&o.Temperature, "temperature", o.Temperature, "divides the logits; 0 takes the likeliest token")
+	f.IntVar(&o.TopK, "top-k", o.TopK, "draw from the K likeliest tokens; 0 is off")
+	f.Float64Var(&o.TopP, "top-p", o.TopP, "draw from the likeliest tokens that reach this probability, above 0 to 1")
+	f.Float64Var(&o.MinP, "min-p", o.MinP, "draw from tokens of at least this share of the likeliest one's probability; 0 is off")
+	f.Float64Var(&o.RepetitionPenalty, "repetition-penalty", o.RepetitionPenalty, "lowers the logits of tokens that occurred; 1 is off")
+	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed of the draws")
+	f.StringArrayVar(&o.Stop, "stop", nil, "`text` that ends an answer; may be repeated")
+	addComputeFlags(c, &o.Compute)
+	addOutputFlags(c, &o.output, "print one JSON object per answer")
+}
+
+func (o *generateOptions) check() error {
+	var errs []error
+	if o.Model == "" {
+		errs = append(errs, errors.New("--model is missing: the folder of a model"))
+	}
+	if (o.prompt == "") == (o.prompts == "") {
+		errs = append(errs, errors.New("want either --prompt or --prompts"))
+	}
+	if o.MaxNew < 1 || o.Samples < 1 {
+		errs = append(errs, fmt.Errorf("--max-new (%d) and --n (%d) must be at least 1", o.MaxNew, o.Samples))
+	}
+	return errors.Join(append(errs, o.Sampling.Validate())...)
+}
+
+func runGenerate(ctx context.Context, o *generateOptions) error {
+	prompts, err := o.read()
+	if err != nil {
+		return err
+	}
+	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
+	defer r.close()
+	out := bufio.NewWriter(o.io.out)
+	defer out.Flush()
+	p := &answerPrinter{out: out, json: o.json, many: len(prompts)*o.Samples > 1}
+	var stream func(string)
+	if !p.json && !p.many {
+		stream = func(text string) {
+			p.streamed = true
+			fmt.Fprint(out, visible(text))
+			out.Flush()
+		}
+	}
+	return align.Generate(ctx, o.GenerateOptions, prompts, align.Environment{Note: r.note, Progress: r.progress}, stream, p.print)
+}
+
+// read is the conversations to answer.
+func (o *generateOptions) read() ([][]datasets.Message, error) {
+	if o.prompts == "" {
+		text := o.prompt
+		if text == "-" {
+			data, err := io.ReadAll(o.io.in)
+			if err != nil {
+				return nil, fmt.Errorf("stdin: %w", err)
+			}
+			text = string(data)
+		}
+		return [][]datasets.Message{o.conversation(text)}, nil
+	}
+	f, err := os.Open(o.prompts)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return o.readLines(f)
+}
+
+func (o *generateOptions) conversation(text string) []datasets.Message {
+	var c []datasets.Message
+	if o.system != "" {
+		c = append(c, datasets.Message{Role: "system", Content: o.system})
+	}
+	return append(c, datasets.Message{Role: "user", Content: text})
+}
+
+func (o *generateOptions) readLines(f io.Reader) (list [][]datasets.Message, err error) {
+	lines := bufio.NewReader(f)
+	for n := 1; ; n++ {
+		line, err := lines.ReadString('\n')
+		if err != nil && err != io.EOF {
+			return nil, err
+		}
+		if strings.TrimSpace(line) != "" {
+			c, bad := o.parseLine(line)
+			if bad != nil {
+				return nil, fmt.Errorf("%s:%d: %w", o.prompts, n, bad)
+			}
+			list = append(list, c)
+		}
+		if err == io.EOF {
+			return list, nil
+		}
+	}
+}
+
+func (o *generateOptions) parseLine(line string) ([]datasets.Message, error) {
+	var x struct {
+		Prompt   *string `json:"prompt"`
+		Messages []struct {
+			Role    string `json:"role"`
+			Content string `json:"content"`
+		} `json:"messages"`
+	}
+	if err := json.Unmarshal([]byte(line), &x); err != nil {
+		return nil, err
+	}
+	if x.Prompt != nil {
+		return o.conversation(*x.Prompt), nil
+	}
+	if len(x.Messages) == 0 {
+		return nil, errors.New(`neither "prompt" nor "messages" is there`)
+	}
+	var c []datasets.Message
+	for _, m := range x.Messages {
+		c = append(c, datasets.Message{Role: m.Role, Content: m.Content})
+	}
+	return c, nil
+}
+
+// answerPrinter prints answers as they end.
+type answerPrinter struct {
+	out            io.Writer
+	json           bool
+	many, streamed bool
+}
+
+func (p *answerPrinter) print(a align.Answer) error {
+	switch {
+	case p.json:
+		return printJSON(p.out, struct {
+			V int `json:"v"`
+			align.Answer
+		}{1, a})
+	case p.streamed:
+		_, err := fmt.Fprintln(p.out)
+		return err
+	case p.many:
+		_, err := fmt.Fprintf(p.out, "--- prompt %d, answer %d (%s)\n%s\n", a.Prompt+1, a.Sample+1, a.Finish, visible(a.Text))
+		return err
+	}
+	_, err := fmt.Fprintln(p.out, visible(a.Text))
+	return err
+}
+
+// visible shows control characters instead of sending them: a model's text
+// must not move a terminal's cursor or colours.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return r
+		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r):
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}
