@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -104,19 +105,12 @@ func (s *screen) above(line string) {
 	}
 }
 
-// row prints a table row. Columns that the width has no room for are left out;
-// the metrics file has them all.
+// row prints a table row of the columns that the width has room for.
 func (s *screen) row(fields []field) {
 	var names, texts strings.Builder
-	used := 0
-	for _, f := range fields {
-		cell := max(len(f.name), minCell) + gap
-		if used+cell > s.width {
-			continue
-		}
-		used += cell
-		fmt.Fprintf(&names, "%-*s", cell, f.name)
-		fmt.Fprintf(&texts, "%-*s", cell, f.text)
+	for _, f := range s.fitting(fields) {
+		fmt.Fprintf(&names, "%-*s", cell(f), f.name)
+		fmt.Fprintf(&texts, "%-*s", cell(f), f.text)
 	}
 	if heading := names.String(); heading != s.columns {
 		s.columns = heading
@@ -124,6 +118,34 @@ func (s *screen) row(fields []field) {
 	}
 	s.above(strings.TrimRight(texts.String(), " "))
 }
+
+// fitting leaves columns out where the width is too small for all, the less
+// telling ones first. The order stays; the metrics file has them all.
+func (s *screen) fitting(fields []field) []field {
+	byWeight := slices.Clone(fields)
+	slices.SortStableFunc(byWeight, func(a, b field) int { return weight(a) - weight(b) })
+	left := s.width
+	keep := map[string]bool{}
+	for _, f := range byWeight {
+		if cell(f) <= left {
+			left -= cell(f)
+			keep[f.name] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(fields), func(f field) bool { return !keep[f.name] })
+}
+
+// weight is the place of a column among those that tell most, or after them.
+func weight(f field) int {
+	telling := []string{"step", "eval", "loss", "rewards/accuracies", "rewards/margins", "mean_token_accuracy", "learning_rate", "grad_norm", "tokens/s", "left"}
+	if i := slices.Index(telling, strings.TrimPrefix(f.name, "eval_")); i >= 0 {
+		return i
+	}
+	return len(telling)
+}
+
+// cell is the width of a column.
+func cell(f field) int { return max(len(f.name), minCell) + gap }
 
 // The bar takes the cells that the words beside it leave: percentage, count,
 // loss, rate and times are about besideBar.

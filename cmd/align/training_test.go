@@ -15,6 +15,7 @@ import (
 	"align/sft"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 )
 
 // runDPO runs `align dpo args` with an engine that keeps what reaches it.
@@ -22,7 +23,7 @@ func runDPO(t *testing.T, ended train.Request, args ...string) (got dpo.Config, 
 	t.Helper()
 	io, out, errs := testStreams("")
 	root := newRootCommand(io)
-	root.AddCommand(newDPOCommand(io, func(_ context.Context, c dpo.Config, keys []string, e align.Environment) (align.Result, error) {
+	replace(root, newDPOCommand(io, func(_ context.Context, c dpo.Config, keys []string, e align.Environment) (align.Result, error) {
 		got, explicit = c, keys
 		e.Note("8 pairs a step")
 		e.Progress("loading the model", 1, 2)
@@ -30,13 +31,23 @@ func runDPO(t *testing.T, ended train.Request, args ...string) (got dpo.Config, 
 		e.Report.Stepped(train.Event{Step: 1, Steps: 1, Loss: 0.5})
 		return align.Result{Run: "runs/dpo-001", Result: train.Result{Step: 1, Checkpoint: "runs/dpo-001/checkpoints/step-000001", Ended: ended}}, nil
 	}))
-	root.AddCommand(newSFTCommand(io, func(_ context.Context, c sft.Config, _ []string, _ align.Environment) (align.Result, error) {
+	replace(root, newSFTCommand(io, func(_ context.Context, c sft.Config, _ []string, _ align.Environment) (align.Result, error) {
 		t.Errorf("align sft ran with %+v", c)
 		return align.Result{}, nil
 	}))
 	root.SetArgs(append([]string{"dpo"}, args...))
 	code = report(io, root.Execute())
 	return got, explicit, code, out.String(), errs.String()
+}
+
+// replace puts c in the place of the command of its name.
+func replace(root, c *cobra.Command) {
+	for _, old := range root.Commands() {
+		if old.Name() == c.Name() {
+			root.RemoveCommand(old)
+		}
+	}
+	root.AddCommand(c)
 }
 
 func TestDefaultsThenFileThenFlags(t *testing.T) {
@@ -168,7 +179,7 @@ func TestFlagsOfSFT(t *testing.T) {
 	} {
 		io, _, errs := testStreams("")
 		root := newRootCommand(io)
-		root.AddCommand(newSFTCommand(io, nil))
+		replace(root, newSFTCommand(io, nil))
 		root.SetArgs(strings.Fields(args))
 		if code := report(io, root.Execute()); code != exitWrongUse || !strings.Contains(errs.String(), want) {
 			t.Errorf("%s: exit %d, stderr %s, want %s", args, code, errs, want)
