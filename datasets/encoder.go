@@ -3,6 +3,7 @@ package datasets
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"align/internal/records"
 )
@@ -43,7 +44,7 @@ func (e *encoder) response(prompt []Message, promptIDs []int32, m Message) (answ
 	// behind the prompt.
 	whole, err := e.template.Render(append(slices.Clone(prompt), m), RenderOptions{})
 	if err != nil {
-		return answer{}, malformed("", "%v", err)
+		return answer{}, notRendered(err)
 	}
 	if n := len(promptIDs); len(whole.IDs) >= n && slices.Equal(whole.IDs[:n], promptIDs) {
 		return answer{whole.IDs[n:], whole.Format[n:]}, nil
@@ -58,9 +59,14 @@ func (e *encoder) prompt(c []Message) ([]int32, error) {
 	}
 	ids, err := e.template.Prompt(c)
 	if err != nil {
-		return nil, malformed("", "%v", err)
+		return nil, notRendered(err)
 	}
 	return ids, nil
+}
+
+// notRendered is the error of a conversation that the template refuses.
+func notRendered(err error) error {
+	return malformed("", "%s", strings.TrimPrefix(err.Error(), "datasets: "))
 }
 
 // fit brings a prompt and its answers to the limit, which bounds the prompt

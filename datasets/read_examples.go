@@ -109,7 +109,7 @@ func (e *encoder) conversation(r records.Record, c []Message) (Example, error) {
 	}
 	rendering, err := e.template.Render(c, RenderOptions{})
 	if err != nil {
-		return Example{}, malformed("", "%v", err)
+		return Example{}, notRendered(err)
 	}
 	return e.fitExample(r.Place, Example{IDs: rendering.IDs, LossMask: rendering.LossMask})
 }
