@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"unsafe"
 
 	"align/internal/device"
 	"align/internal/device/cpu/feature"
@@ -48,14 +49,13 @@ func BenchmarkProduct(b *testing.B) {
 
 func benchmarkProduct(b *testing.B, set *kern.Set, typ device.Type, form kind, s [3]int, threads int) {
 	e := engine(b, set, typ, threads)
-	tr := newTrial(b, set, form, s[0], s[1], s[2])
-	where := space(e, &tr.p)
+	p, where := benchmarkCase(b, set, form, e, s[0], s[1], s[2])
 	flops := 2 * float64(s[0]) * float64(s[1]) * float64(s[2])
 	var best, peak float64
 	for b.Loop() {
 		peak = max(peak, peakRate(e.tiles))
 		start := time.Now()
-		if err := e.Run(&tr.p, where); err != nil {
+		if err := e.Run(p, where); err != nil {
 			b.Fatal(err)
 		}
 		best = max(best, flops/time.Since(start).Seconds()/1e9)
@@ -63,3 +63,31 @@ func benchmarkProduct(b *testing.B, set *kern.Set, typ device.Type, form kind, s
 	b.ReportMetric(best, "GFLOP/s")
 	b.ReportMetric(best/peak/float64(threads), "of-peak")
 }
+
+// benchmarkCase is a product whose operands and workspace lie in huge pages.
+func benchmarkCase(b *testing.B, set *kern.Set, form kind, e *Engine, m, n, k int) (*Product, Space) {
+	p := &newTrial(b, set, form, m, n, k).p
+	p.X, p.Y = inPages(p.X), inPages(p.Y)
+	if w := &p.W.Packed; w.Data != nil {
+		bytes := PackedBytes(w.Type, w.N, w.K)
+		to := pages(bytes)
+		copy(unsafe.Slice((*byte)(to), bytes), unsafe.Slice((*byte)(w.Data), bytes))
+		w.Data = to
+	} else {
+		p.W.Plain = inPages(p.W.Plain)
+	}
+	sizes := e.Sizes(p)
+	where := Space{Shared: pages(sizes.Shared)}
+	for range e.own {
+		where.Worker = append(where.Worker, pages(sizes.Worker))
+	}
+	return p, where
+}
+
+func inPages(m Matrix) Matrix {
+	data := elementsAt(pages(4*int64(len(m.Data))), len(m.Data))
+	copy(data, m.Data)
+	return Matrix{Data: data, Stride: m.Stride}
+}
+
+func elementsAt(p unsafe.Pointer, n int) []float32 { return unsafe.Slice((*float32)(p), n) }

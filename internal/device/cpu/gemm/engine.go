@@ -15,7 +15,6 @@ type Engine struct {
 	tiles *kern.Products
 	typ   device.Type
 	pool  Pool
-	block blocking
 	own   []scratch // one for each worker
 	run   run       // the product under way
 }
@@ -52,7 +51,6 @@ func New(set *kern.Set, t device.Type, pool Pool) (*Engine, error) {
 	if e.tiles.Rows == 0 {
 		return nil, fmt.Errorf("gemm: level %s has no products of %s", set.Level, t)
 	}
-	e.block = blockingOf(set.Level)
 	e.own = make([]scratch, pool.Threads())
 	return e, nil
 }

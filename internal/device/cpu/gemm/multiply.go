@@ -26,10 +26,10 @@ func (j *multiply) Do(task, worker int) {
 		r.stream(worker, s)
 		return
 	}
-	for k := 0; k < r.words; k += r.e.block.words {
-		nk := min(r.e.block.words, r.words-k)
+	for k := 0; k < r.words; k += blockWords {
+		nk := min(blockWords, r.words-k)
 		r.packB(worker, s.colFrom, s.colTo, k, nk)
-		rows := max(1, r.e.block.rows/r.tall)
+		rows := max(1, blockRows/r.tall)
 		for from := s.rowFrom; from < s.rowTo; from += rows {
 			to := min(from+rows, s.rowTo)
 			for j := s.colFrom; j < s.colTo; j++ {
@@ -45,8 +45,8 @@ func (j *multiply) Do(task, worker int) {
 // its end, which memory is fastest at. An element's sum has the same order.
 func (r *run) stream(worker int, s span) {
 	for j := s.colFrom; j < s.colTo; j++ {
-		for k := 0; k < r.words; k += r.e.block.words {
-			r.tile(worker, s.rowFrom, j, s.colFrom, k, min(r.e.block.words, r.words-k), r.x)
+		for k := 0; k < r.words; k += blockWords {
+			r.tile(worker, s.rowFrom, j, s.colFrom, k, min(blockWords, r.words-k), r.x)
 		}
 	}
 }

@@ -43,8 +43,8 @@ func (r *run) packLanes(own *scratch, dst unsafe.Pointer, stride int, m Matrix, 
 func (r *run) computeU(own *scratch, i, row, n int) {
 	l := &r.LowRank
 	for j := range r.downWidth {
-		for k := 0; k < r.words; k += r.e.block.words {
-			nk := min(r.e.block.words, r.words-k)
+		for k := 0; k < r.words; k += blockWords {
+			nk := min(blockWords, r.words-k)
 			r.e.tiles.Tile[n](nk, r.xPanel(i, n, k), r.downPanel(j, k), unsafe.Pointer(&own.tile), kern.Stride, l.Scale, k, r.x)
 		}
 		col := j * kern.Cols
@@ -58,14 +58,14 @@ func (r *run) computeU(own *scratch, i, row, n int) {
 // packDown packs a block of K of a panel of down.
 type packDown run
 
-func (r *run) downTasks() int { return r.downWidth * blocks(r.words, r.e.block.words) }
+func (r *run) downTasks() int { return r.downWidth * blocks(r.words, blockWords) }
 
 // Do packs one block.
 func (j *packDown) Do(task, worker int) {
 	r := (*run)(j)
 	panel, block := task%r.downWidth, task/r.downWidth
-	k := block * r.e.block.words
-	nk := min(r.e.block.words, r.words-k)
+	k := block * blockWords
+	nk := min(blockWords, r.words-k)
 	r.packPlain(&r.e.own[worker], r.downPanel(panel, k), r.LowRank.Down, r.LowRank.R, panel*kern.Cols, k, nk, r.K)
 }
 

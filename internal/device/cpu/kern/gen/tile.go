@@ -19,6 +19,10 @@ const (
 	rows256     = 6  // 12 accumulators of 8, for 16 columns at a time
 	tileUnroll  = 4
 	panelStride = 4 * tileCols
+	// panelAhead is how far a tile of several rows reads ahead in its panel of
+	// b. With 8 rows that takes a weight from memory at 0.94 of the speed of
+	// reading alone, instead of 0.47; one row is faster without.
+	panelAhead = 16 << 10
 )
 
 func emitTiles(f *file) {
@@ -58,6 +62,9 @@ func tile512(f *file, name string, mr int, multiply func(b, a, c int)) {
 		f.op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
 	}
 	tileLoop(f, mr, func(step int) {
+		for at := 0; at < panelStride && mr > 1; at += 64 {
+			f.op("PREFETCHT0 %d(DI)", panelStride*step+at+panelAhead)
+		}
 		f.op("VMOVUPS %d(DI), Z28", panelStride*step)
 		f.op("VMOVUPS %d(DI), Z29", panelStride*step+64)
 		for i := range mr {
@@ -85,6 +92,9 @@ func tile256(f *file, mr int) {
 			f.op("VXORPS Y%d, Y%d, Y%d", i, i, i)
 		}
 		tileLoop(f, mr, func(step int) {
+			if mr > 1 {
+				f.op("PREFETCHT0 %d(DI)", panelStride*step+panelAhead)
+			}
 			f.op("VMOVUPS %d(DI), Y12", panelStride*step)
 			f.op("VMOVUPS %d(DI), Y13", panelStride*step+32)
 			for i := range mr {
