@@ -104,6 +104,9 @@ func answerRow(first, prompt, i int) int {
 }
 
 func (p *Pack) answer(a Answer, prompt, length int, key uint32) {
+	if length == 0 {
+		prompt = len(p.IDs) // the form of an empty prefix
+	}
 	sequence := p.newSequence()
 	start := p.segment(a.IDs, length, prompt, prompt+length, key)
 	for i, id := range a.IDs {
