@@ -82,7 +82,7 @@ func memory(n int64) unsafe.Pointer {
 }
 
 func space(e *Engine, p *Product) Space {
-	sizes := e.Sizes(p)
+	sizes := e.Sizes(p) // multiples of 4: checkBehind reads words
 	s := Space{Shared: memory(sizes.Shared)}
 	for range e.own {
 		s.Worker = append(s.Worker, memory(sizes.Worker))
@@ -92,8 +92,23 @@ func space(e *Engine, p *Product) Space {
 
 func run1(t testing.TB, e *Engine, p *Product) {
 	t.Helper()
-	if err := e.Run(p, space(e, p)); err != nil {
+	where, sizes := space(e, p), e.Sizes(p)
+	if err := e.Run(p, where); err != nil {
 		t.Fatal(err)
+	}
+	checkBehind(t, where.Shared, sizes.Shared)
+	for _, w := range where.Worker {
+		checkBehind(t, w, sizes.Worker)
+	}
+}
+
+// checkBehind finds a write behind n bytes that memory gave.
+func checkBehind(t testing.TB, p unsafe.Pointer, n int64) {
+	t.Helper()
+	for _, w := range unsafe.Slice((*uint32)(unsafe.Add(p, n)), line/4) {
+		if w != 0xffffffff {
+			t.Fatalf("a write behind a workspace of %d bytes", n)
+		}
 	}
 }
 

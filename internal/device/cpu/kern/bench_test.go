@@ -78,3 +78,12 @@ func BenchmarkVector(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkSelfTest(b *testing.B) {
+	s := New(feature.Detect())
+	for b.Loop() {
+		if err := s.SelfTest(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package kern
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"unsafe"
+)
+
+// selfTestTolerance bounds float32 roundings in sums of selfTestSize terms of
+// size 1, summed in any order.
+const selfTestTolerance = 1e-4
+
+// selfTestSize is not a multiple of any register's width.
+const selfTestSize = 45
+
+// SelfTest runs every function of s once on small operands and compares it with
+// its twin in Go. It takes a few milliseconds: a program that chose its
+// level by what the processor says can make sure before it trusts the results.
+func (s *Set) SelfTest() error {
+	twin := generic()
+	var errs []error
+	fail := func(what string, got, want []float32) {
+		if err := differ(what, got, want); err != nil {
+			errs = append(errs, fmt.Errorf("kern: level %s: %w", s.Level, err))
+		}
+	}
+	for rows := 1; rows <= s.F32.Rows; rows++ {
+		fail(fmt.Sprintf("float32 tile of %d rows", rows), trialTile(&s.F32, rows), trialTile(&twin.F32, rows))
+	}
+	for rows := 1; rows <= s.BF16.Rows; rows++ {
+		fail(fmt.Sprintf("bfloat16 tile of %d rows", rows), trialTile(&s.BF16, rows), trialTile(&twin.BF16, rows))
+	}
+	got, want := s.trialVectors(), twin.trialVectors()
+	for i := range got {
+		fail(got[i].name, got[i].values, want[i].values)
+	}
+	return errors.Join(errs...)
+}
+
+// differ names the first element that is not near its twin.
+func differ(what string, got, want []float32) error {
+	for i, w := range want {
+		if d := math.Abs(float64(got[i] - w)); !(d <= selfTestTolerance*max(1, math.Abs(float64(w)))) {
+			return fmt.Errorf("%s gives %g at %d, want %g", what, got[i], i, w)
+		}
+	}
+	return nil
+}
+
+// wave is n numbers between -1 and 1 without a period.
+func wave(n int, phase float64) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(math.Sin(float64(i)*1.7 + phase))
+	}
+	return x
+}
+
+// trialTile packs rows of x and 32 rows of w and multiplies them.
+func trialTile(p *Products, rows int) []float32 {
+	const k = selfTestSize
+	words := (k + p.PerWord - 1) / p.PerWord
+	a, b, c := make([]float32, words*rows+Slack), make([]float32, words*Cols), wave(rows*Cols, 3)
+	pack := func(dst []float32, width, n int, phase float64) {
+		src := wave(n*k, phase)
+		for lane := 0; lane < n; lane += p.Lanes {
+			var table [MaxLanes]unsafe.Pointer
+			for i := range table {
+				table[i] = unsafe.Pointer(&src[min(lane+i, n-1)*k])
+			}
+			p.PackRows(unsafe.Pointer(&dst[lane]), unsafe.Pointer(&table), k, 4*width)
+		}
+	}
+	pack(a, rows, rows, 1)
+	pack(b, Cols, Cols, 2)
+	p.Tile[rows](words, first(a, 1), first(b, 1), first(c, 1), Stride, 0.5, 1, nil)
+	return c
+}
+
+// trialResult is what one vector function gave.
+type trialResult struct {
+	name   string
+	values []float32
+}
+
+func (s *Set) trialVectors() []trialResult {
+	const n = selfTestSize
+	x, y, z := wave(n, 1), wave(n, 2), wave(n, 3)
+	var all []trialResult
+	try := func(name string, run func(out []float32) []float32) {
+		out := wave(n, 4)
+		all = append(all, trialResult{name, append(out, run(out)...)})
+	}
+	try("Max", func([]float32) []float32 { return []float32{s.Max(x)} })
+	try("Dot", func([]float32) []float32 { return []float32{s.Dot(x, y)} })
+	try("Dot3", func([]float32) []float32 { return []float32{s.Dot3(x, y, z)} })
+	try("SumSquares", func([]float32) []float32 { return []float32{float32(s.SumSquares(x))} })
+	try("ExpSum", func(out []float32) []float32 { return []float32{s.ExpSum(out, x, 3, 1)} })
+	try("ExpMoments", func([]float32) []float32 {
+		sum, moment := s.ExpMoments(x, 3, 1)
+		return []float32{sum, moment}
+	})
+	try("SoftmaxGrad", func(out []float32) []float32 { s.SoftmaxGrad(out, x, y, 0.5, 2); return nil })
+	try("Scale", func(out []float32) []float32 { s.Scale(out, x, 3); return nil })
+	try("Add", func(out []float32) []float32 { s.Add(out, x, y); return nil })
+	try("Axpy", func(out []float32) []float32 { s.Axpy(out, x, 3); return nil })
+	try("MulAdd", func(out []float32) []float32 { s.MulAdd(out, x, y, 3); return nil })
+	try("RMSNorm", func(out []float32) []float32 { return []float32{float32(s.RMSNorm(out, x, y, 1e-5))} })
+	try("RMSNormGrad", func(out []float32) []float32 { return []float32{float32(s.RMSNormGrad(out, x, y, z, 1e-5))} })
+	try("SwiGLU", func(out []float32) []float32 { s.SwiGLU(out, x, y); return nil })
+	try("SwiGLUGrad", func(out []float32) []float32 { du := make([]float32, n); s.SwiGLUGrad(out, du, x, y, z); return du })
+	try("Rope", func(out []float32) []float32 { s.Rope(out[:n-1], x[:n-1], y[:n/2], z[:n/2], 1); return nil })
+	try("AdamW", func(out []float32) []float32 { return s.trialAdamW(out, x, y) })
+	try("BF16", func(out []float32) []float32 {
+		half := make([]uint16, n)
+		s.ToBF16(half, x)
+		s.FromBF16(out, half)
+		return nil
+	})
+	return all
+}
+
+func (s *Set) trialAdamW(p, m, g []float32) []float32 {
+	first, second := append([]float32(nil), m...), make([]float32, len(p))
+	s.AdamW(p, first, second, g, &AdamW{Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.1, LearningRate: 0.01, Clip: 1, Bias1: 0.1, Bias2: 0.01})
+	return append(first, second...)
+}
