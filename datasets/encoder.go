@@ -136,6 +136,15 @@ func (a *answer) cut(n int) {
 	}
 }
 
+// compact gives back the room that appending left: what is kept stays in memory
+// for the whole run.
+func compact[T any](s []T) []T {
+	if s == nil {
+		return nil
+	}
+	return append(make([]T, 0, len(s)), s...)
+}
+
 // checkBOS refuses BOS twice in a row at a beginning: the sign of a text that
 // was given one before and again.
 func (e *encoder) checkBOS(field string, ids []int32) error {

@@ -208,6 +208,7 @@ func (e *encoder) fitExample(place records.Place, x Example) (Example, error) {
 	if x.Targets() == 0 {
 		return x, &degenerate{NoTarget, ""}
 	}
+	x.IDs, x.LossMask = compact(x.IDs), compact(x.LossMask)
 	return x, nil
 }
 

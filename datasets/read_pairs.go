@@ -207,8 +207,8 @@ func (e *encoder) fitPair(place records.Place, prompt []int32, answers [2]answer
 		return Pair{}, &degenerate{EqualAnswers, "after they were cut to the limit"}
 	}
 	return Pair{
-		Prompt: prompt, Chosen: answers[0].ids, Rejected: answers[1].ids,
-		ChosenFormat: answers[0].format, RejectedFormat: answers[1].format, Place: place.String(),
+		Prompt: compact(prompt), Chosen: compact(answers[0].ids), Rejected: compact(answers[1].ids),
+		ChosenFormat: compact(answers[0].format), RejectedFormat: compact(answers[1].format), Place: place.String(),
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -121,4 +122,41 @@ func TestReadGSM8K(t *testing.T) {
 	if len(examples) != 2000 || s.Format != "prompt-completion (prompt + completion)" {
 		t.Errorf("got %v", s)
 	}
+}
+
+// The real Llama 3 tokenizer on real records; kept-bytes is what the examples
+// hold of memory.
+func BenchmarkReadLlama3(b *testing.B) {
+	template, err := NewTemplate("llama3", loadTokenizer(b, "data", "llama3-tokenizer", "hf-3.1-instruct"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	o := Options{Template: template}
+	b.Run("data=hh", func(b *testing.B) {
+		benchmarkRead(b, sharedFile(b, "data", "datasets", "hh-rlhf-harmless-2000.jsonl.gz"), o, ReadPairs)
+	})
+	b.Run("data=alpaca", func(b *testing.B) {
+		benchmarkRead(b, sharedFile(b, "data", "datasets", "alpaca-1500.json"), o, ReadExamples)
+	})
+}
+
+func benchmarkRead[T any](b *testing.B, path string, o Options, reading func(context.Context, string, Options) ([]T, Summary, error)) {
+	b.ReportAllocs()
+	var kept []T
+	var s Summary
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for b.Loop() {
+		kept = nil
+		var err error
+		if kept, s, err = reading(context.Background(), path, o); err != nil {
+			b.Fatal(err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(s.Tokens)*float64(b.N)/b.Elapsed().Seconds(), "tokens/s")
+	b.ReportMetric(float64(after.HeapAlloc)-float64(before.HeapAlloc), "kept-bytes")
+	runtime.KeepAlive(kept)
 }

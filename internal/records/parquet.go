@@ -47,7 +47,7 @@ func (r *Reader) startParquet() error {
 			return err
 		}
 		t.groups = t.file.RowGroups()
-		return nil
+		return checkGrowth(t.file)
 	})
 	r.source.closers = append(r.source.closers, t.close)
 	r.next = t.next
@@ -91,6 +91,19 @@ func checkFooter(file io.ReaderAt, size int64) error {
 }
 
 var errTruncatedParquet = errors.New("it does not end in a footer: the file is truncated")
+
+// checkGrowth holds the columns to the bounds of compressed data, by what the
+// footer says of them.
+func checkGrowth(file *parquet.File) error {
+	for _, group := range file.Metadata().RowGroups {
+		for _, c := range group.Columns {
+			if c.MetaData.TotalUncompressedSize > maxRatio*max(c.MetaData.TotalCompressedSize, 0)+ratioSlack {
+				return errBomb
+			}
+		}
+	}
+	return nil
+}
 
 // progressAt counts what is read of the file as progress.
 type progressAt struct{ s *source }

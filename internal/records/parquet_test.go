@@ -128,3 +128,24 @@ func TestParquetMutants(t *testing.T) {
 		}
 	}
 }
+
+func TestParquetBomb(t *testing.T) {
+	type row struct {
+		A int64 `parquet:"a,plain"`
+	}
+	var b bytes.Buffer
+	w := parquet.NewGenericWriter[row](&b, parquet.Compression(&parquet.Zstd))
+	zeros := make([]row, 1<<16)
+	for range 2 * ratioSlack / (8 * len(zeros)) {
+		if _, err := w.Write(zeros); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := readAll(write(t, "a.parquet", b.Bytes()))
+	if len(got) != 1 || !strings.Contains(got[0], "grows to more than 200 times its size") {
+		t.Errorf("%d bytes are read as %d records", b.Len(), len(got))
+	}
+}
