@@ -26,6 +26,10 @@ func (r *run) packB(worker, from, to, k, nk int) {
 		r.flip(worker, from, to, k, nk)
 		return
 	}
+	if w.Data == nil && r.W.Source != nil {
+		r.packSource(worker, from, to, k, nk)
+		return
+	}
 	for j := from; j < to; j++ {
 		dst := r.bPanel(worker, j, from, k)
 		if w.Data != nil {

@@ -84,8 +84,10 @@ func (e *Engine) Run(p *Product, space Space) error {
 			return err
 		}
 	}
-	if err := e.pool.Run((*packX)(r), r.panels); err != nil {
-		return err
+	if !r.XPacked || r.LowRank.R > 0 {
+		if err := e.pool.Run((*packX)(r), r.panels); err != nil {
+			return err
+		}
 	}
 	return e.pool.Run((*multiply)(r), r.colTasks*r.rowTasks)
 }

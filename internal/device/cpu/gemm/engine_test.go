@@ -45,6 +45,32 @@ func TestRowsArePlaceInvariant(t *testing.T) {
 	})
 }
 
+// A product whose x is packed already has the same bits.
+func TestXPacked(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, set *kern.Set, typ device.Type) {
+		e := engine(t, set, typ, 2)
+		first := newTrial(t, set, kind{packed: device.BF16}, 30, 70, 65)
+		second := newTrial(t, set, kind{packed: device.BF16, rank: 5, down: true}, 30, 200, 65)
+		second.p.X = first.p.X
+		run1(t, e, &second.p)
+		want := slices.Clone(second.p.Y.Data)
+		where := space(e, &second.p)
+		if err := e.Run(&first.p, where); err != nil {
+			t.Fatal(err)
+		}
+		second.p.XPacked, second.p.X.Data = true, make([]float32, len(first.p.X.Data))
+		if err := e.Run(&second.p, where); err != nil {
+			t.Fatal(err)
+		}
+		for i := range second.p.M {
+			row := i * second.p.Y.Stride
+			if !slices.Equal(second.p.Y.Data[row:row+200], want[row:row+200]) {
+				t.Fatalf("row %d differs", i)
+			}
+		}
+	})
+}
+
 // A window of a packed weight's rows equals that part of the whole product.
 func TestWindow(t *testing.T) {
 	set := kern.New(feature.Detect())

@@ -14,11 +14,21 @@ type Matrix struct {
 	Stride int
 }
 
-// Weight is the right side of a product: Packed if its Data is set, else the
-// plain matrix.
+// Weight is the right side of a product: Packed if its Data is set, else
+// Source if there is one, else the plain matrix.
 type Weight struct {
 	Packed Packed
+	Source Source
 	Plain  Matrix
+}
+
+// Source is a weight in a form of its own, such as blocks that share scales: a
+// product reads it piece by piece, as float32.
+type Source interface {
+	// Read writes elements [col, col+len(dst)) of a row to dst. col and len(dst)
+	// are multiples of 32 except at the row's end. Workers call it at the same
+	// time.
+	Read(dst []float32, row, col int)
 }
 
 // Product is one matrix product with what may join it:
@@ -40,6 +50,10 @@ type Product struct {
 	Bias       []float32 // none if empty
 	Accumulate bool
 	LowRank    LowRank // none if R is 0
+	// XPacked says that x is that of the engine's last run, in the same
+	// workspace, which still holds its panels at the front: M, K, XAcross and
+	// all elements are the same. It is not packed again.
+	XPacked bool
 }
 
 // LowRank is the second product of a LoRA layer (equation 3 of
@@ -81,6 +95,9 @@ func (p *Product) check(t device.Type) error {
 
 func (p *Product) checkWeight(c *checker, t device.Type) {
 	w := &p.W.Packed
+	if w.Data == nil && p.W.Source != nil {
+		return
+	}
 	if w.Data == nil {
 		c.matrix("w", p.W.Plain, p.N, p.K, p.WAcross)
 		return

@@ -20,6 +20,7 @@ type kind struct {
 	name            string
 	xAcross, across bool
 	packed          device.Type // 0: plain
+	source          bool        // read through a Source
 	rank            int
 	down            bool
 	bias            bool
@@ -34,6 +35,8 @@ var kinds = []kind{
 	{name: "nt_packed_bf16", packed: device.BF16, bias: true},
 	{name: "nn_packed_f32", packed: device.F32, across: true},
 	{name: "nn_packed_bf16", packed: device.BF16, across: true, accumulate: true},
+	{name: "nt_source", source: true},
+	{name: "nn_source", source: true, across: true, rank: 3},
 	{name: "lora", packed: device.BF16, rank: 16, down: true},
 	{name: "lora_bias", packed: device.BF16, rank: 5, down: true, bias: true, accumulate: true},
 	{name: "lora_dx", packed: device.BF16, across: true, rank: 33},
@@ -61,9 +64,12 @@ func newTrial(t testing.TB, set *kern.Set, k kind, m, n, depth int) *trial {
 	p.X, p.Y = oriented(m, depth, 3, k.xAcross), randomMatrix(r, m, n, 2)
 	tr.initial = slices.Clone(p.Y.Data)
 	tr.w = oriented(n, depth, 1, k.across)
-	if k.packed == 0 {
+	switch {
+	case k.source:
+		p.W.Source = &matrixSource{tr.w}
+	case k.packed == 0:
 		p.W.Plain = tr.w
-	} else {
+	default:
 		rows, cols := n, depth
 		if k.across {
 			rows, cols = cols, rows
@@ -80,6 +86,13 @@ func newTrial(t testing.TB, set *kern.Set, k kind, m, n, depth int) *trial {
 		}
 	}
 	return tr
+}
+
+// matrixSource reads a plain matrix.
+type matrixSource struct{ m Matrix }
+
+func (s *matrixSource) Read(dst []float32, row, col int) {
+	copy(dst, s.m.Data[row*s.m.Stride+col:][:len(dst)])
 }
 
 // entry is element (i, j) of m, or (j, i) if across.

@@ -15,7 +15,9 @@ func (j *packX) Do(i, worker int) {
 	r := (*run)(j)
 	own := &r.e.own[worker]
 	row, n := r.rowsOf(i)
-	r.packLanes(own, r.xPanel(i, n, 0), 4*n, r.X, r.XAcross, row, n, 0, r.K)
+	if !r.XPacked {
+		r.packLanes(own, r.xPanel(i, n, 0), 4*n, r.X, r.XAcross, row, n, 0, r.K)
+	}
 	if r.LowRank.R == 0 {
 		return
 	}

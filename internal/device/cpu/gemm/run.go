@@ -36,7 +36,8 @@ type run struct {
 	x, u, down        unsafe.Pointer // panels in the shared workspace
 	xStride, uStride  int            // bytes from panel to panel
 	workers           []unsafe.Pointer
-	bStride, lowAt    int // in a worker's workspace: panel to panel, first panel of v
+	bStride           int // in a worker's workspace: from panel to panel
+	lowAt, sourceAt   int // and where panels of v, and elements of a source, begin
 	taskPanels        int
 	taskRows          int // panels of x in a task
 	needsB, downWidth int // panels of w that a worker packs; panels of down
@@ -59,6 +60,7 @@ func (r *run) plan(e *Engine, p *Product) {
 		r.needsB = 0
 	}
 	r.lowAt = r.needsB * r.bStride
+	r.sourceAt = r.lowAt + r.taskPanels*r.lowWords*kern.Stride
 	if p.LowRank.computesU() {
 		r.downWidth = blocks(p.LowRank.R, kern.Cols)
 	}
@@ -88,7 +90,7 @@ func (r *run) direct() bool {
 
 func (r *run) sizes() Sizes {
 	shared := r.panels*(r.xStride+r.uStride) + r.downWidth*r.words*kern.Stride
-	worker := r.lowAt + r.taskPanels*r.lowWords*kern.Stride
+	worker := r.sourceAt + 4*r.sourceElements()
 	return Sizes{Shared: int64(shared + line), Worker: int64(worker + line)}
 }
 
