@@ -143,6 +143,10 @@ func target(p *datasets.Pack, row int, id int32, sequence int) {
 	p.Targets = append(p.Targets, id)
 	p.Sequence = append(p.Sequence, int32(sequence))
 	p.Sequences = max(p.Sequences, sequence+1)
+	for len(p.Tokens) < p.Sequences {
+		p.Tokens = append(p.Tokens, 0)
+	}
+	p.Tokens[sequence]++
 }
 
 // document appends ids as one causal document whose every token but the first
