@@ -10,9 +10,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// errTooLong ends a file in which one record has no end.
-var errTooLong = fmt.Errorf("the record is longer than %d MiB", MaxRecordBytes>>20)
-
 // startJSON reads lines where each is a record, so that one bad line costs no
 // other, and a stream of values where records have no lines of their own.
 func (r *Reader) startJSON(ending string) {
@@ -40,7 +37,6 @@ type lines struct {
 	path   string
 	source *source
 	line   int
-	long   []byte // a line that did not fit the source's buffer
 }
 
 func (l *lines) next() (Record, error) {
@@ -72,28 +68,31 @@ func (l *lines) read() ([]byte, error) {
 	return nil, fmt.Errorf("%s: %w", Place{File: l.path, Line: l.line}, err)
 }
 
+// readLong reads the rest of a line in pieces and joins them at its end, so that
+// a line without end costs no copies.
 func (l *lines) readLong(start []byte) (line []byte, err error) {
-	l.long = append(l.long[:0], start...)
+	pieces := [][]byte{bytes.Clone(start)}
+	size := len(start)
 	for err = bufio.ErrBufferFull; err == bufio.ErrBufferFull; {
-		var part []byte
-		part, err = l.source.text.ReadSlice('\n')
-		if len(l.long)+len(part) > MaxRecordBytes {
-			return nil, l.discard(err)
+		var piece []byte
+		piece, err = l.source.text.ReadSlice('\n')
+		if size += len(piece); size > MaxRecordBytes {
+			return nil, l.discard(pieces[0], err)
 		}
-		l.long = append(l.long, part...)
+		pieces = append(pieces, bytes.Clone(piece))
 	}
-	return l.long, err
+	return bytes.Join(pieces, nil), err
 }
 
 // discard reads on to the end of a line that is too long.
-func (l *lines) discard(err error) error {
+func (l *lines) discard(start []byte, err error) error {
 	for err == bufio.ErrBufferFull {
 		_, err = l.source.text.ReadSlice('\n')
 	}
 	if err != nil && err != io.EOF {
 		return err
 	}
-	return badRecord(Place{File: l.path, Line: l.line}, l.long, fmt.Sprintf("the line is longer than %d MiB", MaxRecordBytes>>20))
+	return badRecord(Place{File: l.path, Line: l.line}, start, fmt.Sprintf("the line is longer than %d MiB", MaxRecordBytes>>20))
 }
 
 // stream reads the elements of arrays, and objects that follow one another.
@@ -106,7 +105,7 @@ type stream struct {
 }
 
 func newStream(path string, s *source) *stream {
-	b := &budget{r: s.text}
+	b := &budget{r: s.text, limit: MaxRecordBytes}
 	// Faults inside a record are found when it is parsed, where they cost only
 	// that record.
 	d := jsontext.NewDecoder(b, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
@@ -114,7 +113,7 @@ func newStream(path string, s *source) *stream {
 }
 
 func (s *stream) next() (Record, error) {
-	s.budget.left = MaxRecordBytes
+	s.budget.left = s.budget.limit
 	for {
 		switch kind := s.decoder.PeekKind(); {
 		case kind == jsontext.KindBeginArray && s.decoder.StackDepth() == 0, kind == jsontext.KindEndArray:
@@ -146,13 +145,13 @@ func (s *stream) fault(err error) error {
 
 // budget bounds what is read for one record.
 type budget struct {
-	r    io.Reader
-	left int
+	r           io.Reader
+	left, limit int
 }
 
 func (b *budget) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, errTooLong
+		return 0, fmt.Errorf("the record is longer than %d MiB", b.limit>>20)
 	}
 	n, err := b.r.Read(p[:min(len(p), b.left)])
 	b.left -= n

@@ -17,7 +17,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxRecordBytes bounds one record: a line, an element of an array or a row.
+// MaxRecordBytes bounds one record: a line or an element of an array. A row of a
+// table may have half of it.
 const MaxRecordBytes = 64 << 20
 
 // Field is one named value of a record, as JSON text.

@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// maxRowBytes bounds a row: the CSV parser holds it about five times.
+const maxRowBytes = MaxRecordBytes / 2
+
 // table reads the rows of a CSV or TSV file under its header. Every cell is a
 // JSON string.
 type table struct {
@@ -21,7 +24,7 @@ type table struct {
 }
 
 func (r *Reader) startTable(ending string) error {
-	t := &table{path: r.path, source: r.source, budget: &budget{r: r.source.text}}
+	t := &table{path: r.path, source: r.source, budget: &budget{r: r.source.text, limit: maxRowBytes}}
 	comma, err := t.separator(ending)
 	if err != nil {
 		return err
@@ -73,7 +76,7 @@ func commonSeparator(line []byte) rune {
 }
 
 func (t *table) readHeader() error {
-	t.budget.left = MaxRecordBytes
+	t.budget.left = t.budget.limit
 	header, err := t.rows.Read()
 	if err == io.EOF {
 		return nil // an empty file has no records, which Next says
@@ -100,7 +103,7 @@ func (t *table) next() (Record, error) {
 	if t.header == nil {
 		return Record{}, io.EOF
 	}
-	t.budget.left = MaxRecordBytes
+	t.budget.left = t.budget.limit
 	cells, err := t.rows.Read()
 	if err == io.EOF {
 		return Record{}, err
