@@ -227,9 +227,9 @@ func TestKeysThatAreWrongAreNamed(t *testing.T) {
 		{"llama.expert_count", uint32(8), "expert_count is 8"},
 		{"llama.rope.scaling.type", "yarn", `"yarn": only linear`},
 		{"llama.embedding_length", uint32(128), "the config wants"},
-		{"llama.vocab_size", uint32(65), "lists 64 tokens, the model has 65"},
+		{"llama.vocab_size", uint32(265), "lists 264 tokens, the model has 265"},
 		{"llama.block_count", uint32(2), `"blk.1.`},
-		{"tokenizer.ggml.eos_token_id", uint32(64), "eos_token_id is 64"},
+		{"tokenizer.ggml.eos_token_id", uint32(264), "eos_token_id is 264"},
 	} {
 		t.Run(c.key+"/"+fmt.Sprint(c.value), func(t *testing.T) {
 			_, err := model.Load(changed(t, path, c.key, c.value), openCPU(t, device.F32), device.F32, nil)

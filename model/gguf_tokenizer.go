@@ -23,23 +23,14 @@ const (
 	keyTemplate  = "tokenizer.chat_template"
 )
 
-// Types of a token in GGUF (llama.h, enum llama_token_type).
-const (
-	TokenNormal      = 1
-	TokenUnknown     = 2
-	TokenControl     = 3
-	TokenUserDefined = 4
-	TokenUnused      = 5
-	TokenByte        = 6
-)
-
-// TokenizerSpec is a byte-level BPE tokenizer as plain data.
+// TokenizerSpec is a tokenizer as plain data: GGUF's keys.
 type TokenizerSpec struct {
 	// Model is the kind, "gpt2" for byte-level BPE; Pre names the splitter,
 	// "llama-bpe" for Llama 3.
 	Model, Pre string
 	// Tokens are the texts by id, bytes in GPT-2's printable form but for
-	// control tokens; Types are their kinds, such as TokenControl.
+	// control tokens; Types are their kinds (tokenizer.TokenType), nil if the
+	// file does not say.
 	Tokens []string
 	Types  []int32
 	// Merges are pairs "left right" in the order in which they apply.

@@ -144,7 +144,7 @@ func writeShards(d *atomicfile.Dir, shards []shard) error {
 // copyBesides copies the tokenizer's and the licence's files of a folder.
 func (m *merger) copyBesides(d *atomicfile.Dir) error {
 	if IsGGUF(m.Base) {
-		return nil
+		return m.writeTokenizer(d)
 	}
 	for _, name := range besides {
 		data, err := os.ReadFile(filepath.Join(m.Base, name))
@@ -156,6 +156,19 @@ func (m *merger) copyBesides(d *atomicfile.Dir) error {
 		}
 	}
 	return nil
+}
+
+// writeTokenizer writes the tokenizer of a GGUF as a folder has it.
+func (m *merger) writeTokenizer(d *atomicfile.Dir) error {
+	spec, err := GGUFTokenizer(m.Base)
+	if err != nil {
+		return err
+	}
+	tokens, config, err := spec.files(m.config.ContextLength)
+	if err != nil {
+		return err
+	}
+	return errors.Join(writeBytes(d, "tokenizer.json", tokens), writeBytes(d, "tokenizer_config.json", config))
 }
 
 // folderConfig is the config.json of the merged model: the base's, without what

@@ -13,6 +13,7 @@ import (
 
 	"align/internal/device"
 	"align/internal/safetensors"
+	"align/internal/tokenizer"
 	"align/model"
 )
 
@@ -58,8 +59,17 @@ func TestAMergedModelHasTheAdaptersLogits(t *testing.T) {
 	}
 }
 
+func mergedGGUF(t testing.TB, m model.Merge, typ string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), typ+".gguf")
+	if err := model.MergeGGUF(path, m, model.GGUFOptions{Type: typ}); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // Ensure that a merge from a quantised base has the logits of the adapter on
-// that base, whatever is written.
+// that base, and that what is written in fewer bits is that merge rounded.
 func TestAQuantisedBaseMerges(t *testing.T) {
 	for _, typ := range []string{"q8_0", "q4_k"} {
 		t.Run(typ, func(t *testing.T) {
@@ -68,13 +78,15 @@ func TestAQuantisedBaseMerges(t *testing.T) {
 			a, values := randomAdapter(t, m.Config)
 			want := withAdapter(t, m, a, values)
 			merge := model.Merge{Base: base, Adapter: a, Values: values}
-			for out, limit := range map[string]float64{"f32": mergeTolerance, "bf16": 2e-2, "q8_0": 2e-2} { // 8 bits of mantissa, 7 of a block
-				path := filepath.Join(t.TempDir(), out+".gguf")
-				if err := model.MergeGGUF(path, merge, model.GGUFOptions{Type: out}); err != nil {
-					t.Fatal(err)
+			exact := mergedGGUF(t, merge, "f32")
+			got := logitsOf(t, load(t, exact, b, device.F32, model.LoadOptions{}), nil)
+			within(t, "logits", difference(t, got, want)/largest(want), mergeTolerance)
+			hashes := map[string]string{}
+			for _, out := range []string{"bf16", "q8_0"} {
+				direct := load(t, mergedGGUF(t, merge, out), b, device.F32, model.LoadOptions{})
+				if hashes[out] = direct.Hash; direct.Hash != load(t, mergedGGUF(t, model.Merge{Base: exact}, out), b, device.F32, model.LoadOptions{}).Hash {
+					t.Errorf("%s is not the rounded merge", out)
 				}
-				got := logitsOf(t, load(t, path, b, device.F32, model.LoadOptions{}), nil)
-				within(t, out, difference(t, got, want)/largest(want), limit)
 			}
 			folder := filepath.Join(t.TempDir(), "folder")
 			if err := model.MergeFolder(folder, merge, model.FolderOptions{}); err != nil {
@@ -82,12 +94,38 @@ func TestAQuantisedBaseMerges(t *testing.T) {
 			}
 			back := load(t, folder, b, device.F32, model.LoadOptions{})
 			equalConfigs(t, back.Config, m.Config)
-			if back.Config.DType != "bfloat16" {
-				t.Errorf("dtype is %q", back.Config.DType)
+			if back.Config.DType != "bfloat16" || back.Hash != hashes["bf16"] {
+				t.Errorf("the folder's dtype is %q; its weights are not those of the bf16 file", back.Config.DType)
 			}
-			within(t, "folder", difference(t, logitsOf(t, back, nil), want)/largest(want), 2e-2)
+			if x, y := tokenizerOf(t, folder), tokenizerOf(t, base); x != y {
+				t.Errorf("the folder's tokenizer is %s, the file's %s", x, y)
+			}
 		})
 	}
+}
+
+// tokenizerOf is the hash of a folder's or a GGUF's tokenizer.
+func tokenizerOf(t testing.TB, path string) string {
+	t.Helper()
+	read := model.FolderTokenizer
+	if model.IsGGUF(path) {
+		read = model.GGUFTokenizer
+	}
+	keys, err := read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := keys.Spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.New(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bos, _ := tok.BOS()
+	eos, _ := tok.EOS()
+	return fmt.Sprint(tok.Hash(), bos, eos)
 }
 
 func TestAMergedFolderKeepsTypesAndIsCutIntoShards(t *testing.T) {
@@ -169,7 +207,7 @@ func TestATokenizerComesBackFromGGUF(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if chat.BOS != 512 || chat.Tokens[chat.BOS] != "<|begin_of_text|>" || chat.EOT != 521 || chat.Types[521] != model.TokenControl || chat.Types[100] != model.TokenNormal {
+	if chat.BOS != 512 || chat.Tokens[chat.BOS] != "<|begin_of_text|>" || chat.EOT != 521 || chat.Types[521] != int32(tokenizer.Control) || chat.Types[100] != int32(tokenizer.Normal) {
 		t.Errorf("BOS %d, EOT %d, types %v", chat.BOS, chat.EOT, chat.Types[505:525])
 	}
 }
@@ -187,7 +225,7 @@ func TestAFailedMergeLeavesNothing(t *testing.T) {
 	}{
 		{model.Merge{Base: base}, "q5_k", `"q5_k": want one of`},
 		{model.Merge{Base: filepath.Join(dir, "none")}, "f16", "none"},
-		{model.Merge{Base: broken}, "f16", "tokenizer.json"},
+		{model.Merge{Base: broken}, "f16", "neither tokenizer.json"},
 	} {
 		err := model.MergeGGUF(filepath.Join(dir, "out.gguf"), c.merge, model.GGUFOptions{Type: c.typ})
 		if err == nil || !strings.Contains(err.Error(), c.want) {

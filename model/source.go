@@ -51,12 +51,6 @@ func (s stored) floats(dst []float32, raw []byte, row, n int) error {
 	return nil
 }
 
-// vector is the values of a tensor of one row.
-func (s stored) vector() ([]float32, error) {
-	values := make([]float32, s.cols)
-	return values, s.floats(values, make([]byte, s.rowBytes()), 0, 1)
-}
-
 // shape is the rows and columns of the weight as a stored tensor.
 func (w weightInfo) shape() (rows, cols int) {
 	if w.cols == 0 {

@@ -7,9 +7,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"align/internal/safetensors"
+	"align/internal/tokenizer"
 )
 
 type writer = io.Writer
@@ -34,24 +36,25 @@ func writeJSON(t testing.TB, path string, v any) {
 }
 
 // wideModel is a random model of one layer whose rows are whole blocks of every
-// type: 256 columns, head dimension 64, 64 tokens, each one byte.
+// type: 256 columns, head dimension 64, the 256 bytes and eight special tokens.
 func wideModel(t testing.TB) string {
 	t.Helper()
-	const hidden, ffn, kv, vocab = 256, 512, 128, 64
+	const hidden, ffn, kv, vocab = 256, 512, 128, 264
 	dir := t.TempDir()
 	writeJSON(t, filepath.Join(dir, "config.json"), map[string]any{
 		"architectures": []string{"LlamaForCausalLM"}, "model_type": "llama", "hidden_size": hidden, "intermediate_size": ffn,
 		"num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": vocab, "rms_norm_eps": 1e-5,
-		"rope_theta": 10000, "max_position_embeddings": 128, "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "float32",
+		"rope_theta": 10000, "max_position_embeddings": 128, "bos_token_id": 256, "eos_token_id": 257, "torch_dtype": "float32",
 	})
-	tokens := map[string]int{}
-	for i := range vocab {
-		tokens[string(rune('!'+i))] = i
+	spec, err := tokenizer.Train(slices.Values([]string{"a"}), vocab)
+	if err != nil {
+		t.Fatal(err)
 	}
-	writeJSON(t, filepath.Join(dir, "tokenizer.json"), map[string]any{
-		"model":         map[string]any{"type": "BPE", "vocab": tokens, "merges": []string{}},
-		"pre_tokenizer": map[string]any{"type": "Sequence", "pretokenizers": []any{map[string]any{"type": "Split", "pattern": map[string]string{"Regex": llama3Split}}}},
-	})
+	tokens, err := spec.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, "tokenizer.json"), func(w writer) error { _, err := w.Write(tokens); return err })
 	rng := rand.New(rand.NewPCG(3, 5))
 	var tensors []safetensors.Tensor
 	add := func(name string, shape ...int) {
@@ -86,6 +89,3 @@ func wideModel(t testing.TB) string {
 	writeFile(t, filepath.Join(dir, "model.safetensors"), func(w writer) error { return safetensors.Write(w, tensors, nil) })
 	return dir
 }
-
-// llama3Split is Llama 3's pattern as its tokenizer.json has it.
-const llama3Split = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
