@@ -8,15 +8,18 @@ import (
 	"math"
 
 	"align/internal/device"
-	"align/internal/safetensors"
 )
 
 // LoadFull is Load for full-parameter training: the weights land in one flat
-// buffer of the activation type, from which the model computes. The model's
-// hash is that of the weights as loaded; training does not change it.
-func LoadFull(dir string, b device.Backend, act device.Type, progress func(done, total int64)) (*Model, *Full, error) {
-	config, err := ReadConfig(dir)
+// buffer of the activation type, those of a quantised file widened, and the
+// model computes from it. The model's hash is that of the weights as loaded;
+// training does not change it.
+func LoadFull(path string, b device.Backend, act device.Type, progress func(done, total int64)) (*Model, *Full, error) {
+	files, config, err := openSource(path)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := files.Close(); err != nil {
 		return nil, nil, err
 	}
 	f := NewFull(config)
@@ -24,7 +27,7 @@ func LoadFull(dir string, b device.Backend, act device.Type, progress func(done,
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := Load(dir, &flattener{Backend: b, full: f}, act, progress)
+	m, err := Load(path, &flattener{Backend: b, full: f}, act, progress)
 	if err != nil {
 		b.Free(memory)
 		return nil, nil, err
@@ -103,25 +106,17 @@ type flattener struct {
 // flattenRows is how many rows are widened at a time.
 const flattenRows = 64
 
-// Place widens the weight, row by row, into its place.
+// Place widens the weight, some rows at a time, into its place.
 func (p *flattener) Place(w device.Weight) (device.View, error) {
-	stored, ok := storedTypes[w.Type]
-	if !ok {
-		return device.View{}, fmt.Errorf("weights of type %v cannot be trained: want F32, F16 or BF16", w.Type)
-	}
 	into, err := p.full.find(w)
 	if err != nil {
 		return into, err
 	}
-	raw := make([]byte, flattenRows*w.Cols*w.Type.Size())
-	values := make([]float32, flattenRows*w.Cols)
+	s := stored{typ: w.Type, rows: w.Rows, cols: w.Cols, read: w.Read}
+	raw, values := make([]byte, flattenRows*s.rowBytes()), make([]float32, flattenRows*w.Cols)
 	for row := 0; row < w.Rows; row += flattenRows {
 		n := min(flattenRows, w.Rows-row)
-		part := raw[:n*w.Cols*w.Type.Size()]
-		if err := w.Read(part, row, n); err != nil {
-			return into, err
-		}
-		if err := safetensors.ToFloat32(values[:n*w.Cols], part, stored); err != nil {
+		if err := s.floats(values[:n*w.Cols], raw, row, n); err != nil {
 			return into, err
 		}
 		if err := WriteFloats(p.Backend, into.Row(row, n), values[:n*w.Cols]); err != nil {
@@ -129,11 +124,6 @@ func (p *flattener) Place(w device.Weight) (device.View, error) {
 		}
 	}
 	return into, nil
-}
-
-// storedTypes are the element types that can be widened.
-var storedTypes = map[device.Type]safetensors.DType{
-	device.F64: safetensors.F64, device.F32: safetensors.F32, device.F16: safetensors.F16, device.BF16: safetensors.BF16,
 }
 
 func (f *Full) find(w device.Weight) (device.View, error) {
