@@ -153,10 +153,12 @@ func contentKey(ids []int32) uint64 {
 	return h.Sum64()
 }
 
+func (g *generation) stopIDs() []int32 { return stopIDs(g.model.Config, g.template) }
+
 // stopIDs are the model's end ids and the template's.
-func (g *generation) stopIDs() []int32 {
-	ids := slices.Clone(g.model.Config.EOS)
-	for _, id := range g.template.StopIDs() {
+func stopIDs(c model.Config, t *datasets.Template) []int32 {
+	ids := slices.Clone(c.EOS)
+	for _, id := range t.StopIDs() {
 		if !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}

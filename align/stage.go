@@ -26,6 +26,8 @@ type stage struct {
 	env      Environment
 	// explicit are the keys that the file or the command line named.
 	explicit []string
+	// head is the name of the head that is trained with the adapter, or "".
+	head string
 
 	backend   *cpu.Backend
 	act       device.Type
@@ -106,7 +108,11 @@ func (s *stage) load() (err error) {
 		return err
 	}
 	s.env.note(fmt.Sprintf("adapter: new, rank %d on %d linear layers, %d trained parameters", s.settings.Rank, len(s.adapter.Factors), s.adapter.Parameters()))
-	return s.model.AllocAdapter(s.adapter, s.adapter.Initial(s.settings.Seed))
+	if s.head == "" {
+		return s.model.AllocAdapter(s.adapter, s.adapter.Initial(s.settings.Seed))
+	}
+	s.adapter.AddHead(s.config)
+	return s.model.AllocAdapter(s.adapter, s.adapter.InitialWithHead(s.settings.Seed))
 }
 
 func (s *stage) loadAdapter() error {
@@ -114,7 +120,7 @@ func (s *stage) loadAdapter() error {
 	if err != nil {
 		return err
 	}
-	a, values, err := model.ReadAdapter(folder, s.config)
+	a, values, err := s.readAdapter(folder)
 	if err != nil {
 		return err
 	}
@@ -126,6 +132,23 @@ func (s *stage) loadAdapter() error {
 	s.settings.Rank, s.settings.Alpha, s.settings.RSLoRA = a.Config.Rank, a.Config.Alpha, a.Config.RSLoRA
 	s.env.note(fmt.Sprintf("adapter: %s, rank %d on %d linear layers, %d trained parameters", folder, a.Config.Rank, len(a.Factors), a.Parameters()))
 	return s.model.AllocAdapter(a, values)
+}
+
+// readAdapter reads the adapter to start from. Where a head is trained with it
+// and it has none, it gets a fresh one.
+func (s *stage) readAdapter(folder string) (*model.Adapter, []float32, error) {
+	if s.head != "" && has(folder, model.HeadsFile) {
+		return model.ReadScored(folder, s.head, s.config)
+	}
+	a, values, err := model.ReadAdapter(folder, s.config)
+	if err != nil || s.head == "" {
+		return a, values, err
+	}
+	a.AddHead(s.config)
+	fresh := a.InitialWithHead(s.settings.Seed)
+	copy(fresh, values)
+	s.env.note("head: new, the adapter has none")
+	return a, fresh, nil
 }
 
 // agrees refuses a setting that was asked for and is not the adapter's.
@@ -227,7 +250,7 @@ func (s *stage) train(ctx context.Context, o train.Options, source *train.Batche
 	if err != nil {
 		return Result{}, err
 	}
-	subject := &train.LoRA{Model: s.model, Adapter: s.adapter, Base: base}
+	subject := &train.LoRA{Model: s.model, Adapter: s.adapter, Base: base, Head: s.head}
 	r, err := train.Run(ctx, o, s.backend, subject, source, method, s.env.reporter(), s.env.Stop)
 	return Result{Result: r, Run: s.run}, err
 }

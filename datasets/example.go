@@ -52,7 +52,10 @@ type Pair struct {
 	// ChosenFormat and RejectedFormat mark header and termination tokens,
 	// which the Llama 3 preset leaves out of the loss; nil marks none.
 	ChosenFormat, RejectedFormat []bool
-	Place                        string
+	// Margin is by how much the chosen answer is better, where the data says so
+	// (https://arxiv.org/abs/2307.09288, section 3.2.2); else 0.
+	Margin float64
+	Place  string
 }
 
 // Hash is a content hash of the three id sequences.

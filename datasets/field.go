@@ -218,3 +218,16 @@ func short(v jsontext.Value) string {
 	}
 	return strings.ToValidUTF8(string(v[:shortBytes]), "") + "..."
 }
+
+// optionalNumber is a field that is a finite number, or 0.
+func optionalNumber(r records.Record, name string) (float64, error) {
+	v := optional(r, name)
+	if v == nil {
+		return 0, nil
+	}
+	x, err := strconv.ParseFloat(strings.Trim(string(v), `"`), 64) // a cell of CSV is a string
+	if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0, malformed(name, "is %s: want a finite number", short(v))
+	}
+	return x, nil
+}

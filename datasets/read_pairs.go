@@ -21,10 +21,22 @@ func ReadPairs(ctx context.Context, path string, o Options) ([]Pair, Summary, er
 
 func pairLayouts() []layout[Pair] {
 	return []layout[Pair]{
-		{Format{"preference, tokens", []string{"prompt_ids", "chosen_ids", "rejected_ids"}, nil}, tokenPair},
-		{Format{"preference", []string{"prompt", "chosen", "rejected"}, []string{"system"}}, explicitPair("prompt")},
-		{Format{"preference, sharegpt", []string{"conversations", "chosen", "rejected"}, []string{"system"}}, explicitPair("conversations")},
-		{Format{"preference, implicit prompt", []string{"chosen", "rejected"}, []string{"system"}}, implicitPair},
+		{Format{"preference, tokens", []string{"prompt_ids", "chosen_ids", "rejected_ids"}, []string{"margin"}}, withMargin(tokenPair)},
+		{Format{"preference", []string{"prompt", "chosen", "rejected"}, []string{"system", "margin"}}, withMargin(explicitPair("prompt"))},
+		{Format{"preference, sharegpt", []string{"conversations", "chosen", "rejected"}, []string{"system", "margin"}}, withMargin(explicitPair("conversations"))},
+		{Format{"preference, implicit prompt", []string{"chosen", "rejected"}, []string{"system", "margin"}}, withMargin(implicitPair)},
+	}
+}
+
+// withMargin reads the column of margins where the data has one.
+func withMargin(parse func(*encoder, records.Record) (Pair, error)) func(*encoder, records.Record) (Pair, error) {
+	return func(e *encoder, r records.Record) (Pair, error) {
+		p, err := parse(e, r)
+		if err != nil {
+			return p, err
+		}
+		p.Margin, err = optionalNumber(r, "margin")
+		return p, err
 	}
 }
 

@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"context"
+	"fmt"
 
 	"align/internal/records"
 )
@@ -36,6 +37,23 @@ func ReadUnpaired(ctx context.Context, path string, o Options) ([]Unpaired, Summ
 // of ranks. Bad records are treated as by ReadExamples.
 func ReadRanked(ctx context.Context, path string, o Options) ([]Ranked, Summary, error) {
 	return read(ctx, path, "ranked", rankedLayouts(), o)
+}
+
+// IsRanked says whether a file's first record has a list of responses, and so
+// is for ReadRanked rather than ReadPairs.
+func IsRanked(path string, m Mapping) (bool, error) {
+	file, err := records.Open(path)
+	if err != nil {
+		return false, fmt.Errorf("datasets: %w", err)
+	}
+	defer file.Close()
+	r, err := file.Next()
+	if err != nil {
+		return false, nil // the reader tells what is wrong
+	}
+	m.apply(&r)
+	_, ranked := r.Get("responses")
+	return ranked, nil
 }
 
 func unpairedLayouts() []layout[Unpaired] {

@@ -68,7 +68,7 @@ func TestConfigValidate(t *testing.T) {
 		{"temperature NaN", func(c *Config) { c.Temperature = math.NaN() }, "temperature must be positive"},
 		{"two scorers", func(c *Config) { c.Reward = "runs/reward-001" }, "want one of reward and scorer"},
 		{"no scorer", func(c *Config) { c.Scorer = "" }, "want one of reward and scorer"},
-		{"pairs", func(c *Config) { c.Pairs = "x" }, `pairs must be one of worst, random, got "x"`},
+		{"pairs", func(c *Config) { c.Pairs = "x" }, `rejected must be one of worst, random, got "x"`},
 		{"shard 0", func(c *Config) { c.Shard = "0/2" }, `shard "0/2"`},
 		{"shard beyond", func(c *Config) { c.Shard = "3/2" }, `shard "3/2"`},
 		{"shard words", func(c *Config) { c.Shard = "1/2x" }, `shard "1/2x"`},

@@ -37,7 +37,7 @@ type Config struct {
 
 	// Pairs says what stands against the best answer: worst, or random, one of
 	// those that score lower by MinMargin.
-	Pairs     string  `yaml:"pairs"`
+	Pairs     string  `yaml:"rejected"`
 	MinMargin float64 `yaml:"min_margin"`
 	// Similar is the likeness of two answers, from 0 to 1, from which on they
 	// make no pair.
@@ -84,7 +84,7 @@ func (c Config) Validate() error {
 	check(c.MaxNew >= 1, "max_new must be at least 1, got %d", c.MaxNew)
 	check(c.Sequences >= 1, "sequences must be at least 1, got %d", c.Sequences)
 	check(c.Temperature > 0, "temperature must be positive: at 0 all %d answers are the same, got %v", c.K, c.Temperature)
-	check(slices.Contains([]string{PairsWorst, PairsRandom}, c.Pairs), "pairs must be one of worst, random, got %q", c.Pairs)
+	check(slices.Contains([]string{PairsWorst, PairsRandom}, c.Pairs), "rejected must be one of worst, random, got %q", c.Pairs)
 	check(c.MinMargin >= 0 && c.MinMargin <= math.MaxFloat64, "min_margin must be finite and not negative, got %v", c.MinMargin)
 	check(c.Similar > 0 && c.Similar <= 1, "similar must lie in (0, 1], got %v", c.Similar)
 	_, err := parseShard(c.Shard)

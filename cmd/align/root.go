@@ -47,6 +47,8 @@ func commands(io *streams) []*cobra.Command {
 		newInspectCommand(io),
 		newSFTCommand(io, align.SFT),
 		newDPOCommand(io, align.DPO),
+		newRewardCommand(io, align.Reward),
+		newRejectionCommand(io),
 		newTokenizeCommand(io),
 		newInitCommand(io),
 		newGenerateCommand(io),

@@ -1,0 +1,68 @@
+package align
+
+import (
+	"context"
+
+	"align/datasets"
+	"align/internal/train"
+	"align/model"
+	"align/reward"
+)
+
+// Reward trains a reward model by the config. explicit are the keys that the
+// user named, as opposed to defaults.
+func Reward(ctx context.Context, c reward.Config, explicit []string, env Environment) (Result, error) {
+	if err := c.Validate(); err != nil {
+		return Result{}, err
+	}
+	s := &stage{method: "reward", settings: &c.Settings, env: env, explicit: explicit, head: model.ScoreHead}
+	defer s.close()
+	if err := s.open(); err != nil {
+		return Result{}, err
+	}
+	d, err := readData(ctx, s, c.Pairs, readGroups)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.load(); err != nil {
+		return Result{}, err
+	}
+	policy, err := s.savePolicy()
+	if err != nil {
+		return Result{}, err
+	}
+	order, steps, err := s.order(len(d.train), "prompts")
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.startRun(&c); err != nil {
+		return Result{}, err
+	}
+	if err := d.quarantine.keep(s.run); err != nil {
+		return Result{}, err
+	}
+	t := &reward.Trainer{Config: c, Model: s.model, Adapter: s.adapter, Save: policy, Groups: d.train, Held: d.held}
+	source := &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}
+	return s.train(ctx, s.options(steps, s.lineage(&c, d.hash)), source, t)
+}
+
+// readGroups reads pairs, or ranked answers where the records have responses.
+func readGroups(ctx context.Context, path string, o datasets.Options) ([]reward.Group, datasets.Summary, error) {
+	ranked, err := datasets.IsRanked(path, o.Map)
+	if err != nil {
+		return nil, datasets.Summary{}, err
+	}
+	var groups []reward.Group
+	if !ranked {
+		pairs, summary, err := datasets.ReadPairs(ctx, path, o)
+		for _, p := range pairs {
+			groups = append(groups, reward.FromPair(p, p.Margin))
+		}
+		return groups, summary, err
+	}
+	list, summary, err := datasets.ReadRanked(ctx, path, o)
+	for _, r := range list {
+		groups = append(groups, reward.Group{Prompt: r.Prompt, Answers: r.Responses, Ranks: reward.RanksOf(r.Scores), Place: r.Place})
+	}
+	return groups, summary, err
+}

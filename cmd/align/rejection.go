@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"align/align"
+	"align/internal/config"
+	"align/rejection"
+
+	"github.com/spf13/cobra"
+)
+
+type rejectionOptions struct {
+	config     rejection.Config
+	configFile string
+	output
+	io *streams
+}
+
+func newRejectionCommand(io *streams) *cobra.Command {
+	o := &rejectionOptions{config: rejection.DefaultConfig(), io: io}
+	fields := config.Fields(&o.config)
+	c := &cobra.Command{
+		Use:   "rejection --model DIR --prompts FILE --reward RUN",
+		Short: "Sample many answers, keep the best",
+		Long: `rejection samples K answers to every prompt, scores them with a reward model or
+a rule, and writes samples.jsonl (all), sft.jsonl (the best, for align sft) and
+pairs.jsonl (best against worst, for align dpo).
+
+Rules are exact, regex:PATTERN, length, length:N, gsm8k and command:CMD; they
+compare with a column "reference" or "answer" of the prompts. The same seed
+gives the same files, and an interrupted job goes on with --resume.`,
+		Example: `  align rejection --model models/llama --prompts prompts.jsonl --reward runs/reward-001 --k 16
+  align rejection --model models/llama --prompts sums.jsonl --scorer gsm8k --out runs/sums
+  align rejection --model models/llama --prompts prompts.jsonl --scorer length --shard 1/4 --out part-1`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if _, err := mergeFile(c.Flags(), o.configFile, fields); err != nil {
+				return wrongUse(c, err)
+			}
+			if err := o.config.Validate(); err != nil {
+				return wrongUse(c, err)
+			}
+			return runRejection(c.Context(), o)
+		},
+	}
+	addSettings(c, fields)
+	c.Flags().StringVar(&o.configFile, "config", "", "YAML `file` of settings; flags override it")
+	c.Flags().BoolVar(&o.config.Resume, "resume", false, "go on with the job in --out")
+	addOutputFlags(c, &o.output, "print the summary as one JSON object")
+	c.AddCommand(newRejectionMergeCommand(io))
+	return c
+}
+
+func runRejection(ctx context.Context, o *rejectionOptions) error {
+	r := newReporter(o.io, output{quiet: o.quiet})
+	s, err := align.Rejection(ctx, o.config, align.Environment{Note: r.note, Progress: r.progress})
+	r.close()
+	if err != nil {
+		return err
+	}
+	return printSummary(o.io, o.output, s)
+}
+
+func printSummary(io *streams, o output, s rejection.Summary) error {
+	if o.json {
+		return printJSON(io.out, struct {
+			V int `json:"v"`
+			rejection.Summary
+		}{1, s})
+	}
+	_, err := fmt.Fprintf(io.out, "%d prompts, %d samples, mean score %s, mean best score %s: %d examples, %d pairs\n",
+		s.Prompts, s.Samples, short(s.MeanScore), short(s.BestScore), s.Examples, s.Pairs)
+	return err
+}
+
+func newRejectionMergeCommand(io *streams) *cobra.Command {
+	o := rejection.DefaultConfig()
+	out := output{}
+	c := &cobra.Command{
+		Use:   "merge PART... --out DIR",
+		Short: "Join the parts of a sharded job",
+		Long: `merge joins the folders of a job that ran with --shard i/n: the files are those
+of one run of the whole.`,
+		Example: `  align rejection merge part-1 part-2 part-3 part-4 --out whole
+  align rejection merge part-* --out whole --json
+  align rejection merge part-* --out whole --rejected random --min-margin 0.5`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 || o.Out == "" {
+				return wrongUse(c, fmt.Errorf("want the folders of all parts, and --out"))
+			}
+			s, err := rejection.Merge(args, o)
+			if err != nil {
+				return err
+			}
+			return printSummary(io, out, s)
+		},
+	}
+	c.Flags().StringVar(&o.Out, "out", "", "`folder` to write")
+	c.Flags().StringVar(&o.Pairs, "rejected", o.Pairs, "what stands against the best answer: worst or random")
+	c.Flags().Float64Var(&o.MinMargin, "min-margin", o.MinMargin, "least difference of scores in a pair")
+	addOutputFlags(c, &out, "print the summary as one JSON object")
+	return c
+}
