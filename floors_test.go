@@ -16,7 +16,7 @@ import (
 // packages of lower floors. If this test fails, change the import: a change
 // of the list is a change of the architecture and of ARCHITECTURE.md.
 var floors = [][]string{
-	{"internal/nearest", "internal/atomicfile", "internal/tokenizer", "internal/safetensors", "internal/gguf", "internal/records", "internal/device/cpu/kern/gen", "internal/builtin/corpus"},
+	{"internal/nearest", "internal/host", "internal/atomicfile", "internal/tokenizer", "internal/safetensors", "internal/gguf", "internal/records", "internal/device/cpu/kern/gen", "internal/builtin/corpus"},
 	{"internal/atomicfile/crashfs", "internal/builtin", "internal/config", "internal/device"},
 	{"internal/device/cpu/feature"},
 	{"internal/device/cpu/kern"},
