@@ -74,7 +74,11 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 // rejectionPrompts reads the prompts; a column "reference" or "answer" is what
 // rules compare with.
 func rejectionPrompts(ctx context.Context, c rejection.Config, t *datasets.Template, env Environment) ([]rejection.Prompt, int, error) {
-	list, summary, err := datasets.ReadPrompts(ctx, c.Prompts, datasets.Options{Template: t, Progress: env.progress("reading " + c.Prompts)})
+	columns, err := datasets.ParseMapping(c.Map)
+	if err != nil {
+		return nil, 0, err
+	}
+	list, summary, err := datasets.ReadPrompts(ctx, c.Prompts, datasets.Options{Template: t, Map: columns, Progress: env.progress("reading " + c.Prompts)})
 	if err != nil {
 		return nil, 0, err
 	}

@@ -47,6 +47,8 @@ type Config struct {
 	Shard  string `yaml:"shard,omitempty"`
 	Resume bool   `yaml:"-"`
 
+	// Map names foreign columns: "prompt=question".
+	Map       string `yaml:"map,omitempty"`
 	Template  string `yaml:"template"`
 	Threads   int    `yaml:"threads,omitempty"`
 	Device    string `yaml:"device"`
