@@ -213,3 +213,28 @@ func (c Config) predicts() error {
 	}
 	return nil
 }
+
+// ReadWeights reads the factors' values of a file that WriteWeights wrote for
+// an adapter of this layout into the flat buffer.
+func (a *Adapter) ReadWeights(path string, flat []float32) error {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, factor := range a.Factors {
+		for suffix, into := range map[string][]float32{
+			".lora_A.weight": flat[factor.OffsetA:][:factor.Rank*factor.In],
+			".lora_B.weight": flat[factor.OffsetB:][:factor.Out*factor.Rank],
+		} {
+			name := peftPrefix + factor.Name() + suffix
+			if info, ok := f.Tensor(name); ok && info.Shape[0]*info.Shape[len(info.Shape)-1] != len(into) {
+				return fmt.Errorf("model: %s: tensor %q is %v, the adapter wants %d values", path, name, info.Shape, len(into))
+			}
+			if err := readFloats(f, name, into); err != nil {
+				return fmt.Errorf("model: %s: %w", path, err)
+			}
+		}
+	}
+	return nil
+}

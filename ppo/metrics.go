@@ -1,0 +1,85 @@
+package ppo
+
+import (
+	"math"
+
+	"align/internal/train"
+)
+
+// measureRollout adds what is known of the rollout under way, once per step,
+// under TRL's names.
+func (t *Trainer) measureRollout(step int, m *train.Metrics) {
+	if t.measured == step {
+		return
+	}
+	t.measured, t.stepKL, t.stepTokens = step, 0, 0
+	for i := range t.episodes {
+		e := &t.episodes[i]
+		nonScore := -t.kl.Coef * sum(e.kl)
+		ended := 0.0
+		if e.Ended {
+			ended = 1
+		}
+		m.Add("objective/kl", e.divergence(), 1)
+		m.Add("objective/entropy", -sum(e.LogProbs), 1)
+		m.Add("objective/non_score_reward", nonScore, 1)
+		m.Add("objective/rlhf_reward", nonScore+e.Score, 1)
+		m.Add("objective/scores", e.Score, 1)
+		m.Add("reward", e.Raw, 1)
+		m.Add("completions/mean_length", float64(len(e.IDs)), 1)
+		m.Add("completions/clipped_ratio", 1-ended, 1)
+		m.Add("val/num_eos_tokens", ended, 1/float64(len(t.episodes))) // a count, not a mean
+	}
+	m.Add("objective/kl_coef", t.kl.Coef, 1)
+	m.Add("episode", float64(t.seen), 1)
+	t.measureGroups(m)
+}
+
+// measureGroups adds the spread of the scores of the answers to one prompt.
+func (t *Trainer) measureGroups(m *train.Metrics) {
+	k := t.Config.K
+	if k < 2 {
+		return
+	}
+	for from := 0; from < len(t.episodes); from += k {
+		raw := make([]float64, k)
+		for i := range raw {
+			raw[i] = t.episodes[from+i].Raw
+		}
+		_, variance := moments([][]float64{raw})
+		zero := 0.0
+		if variance == 0 {
+			zero = 1
+		}
+		m.Add("reward_std", math.Sqrt(variance), 1)
+		m.Add("frac_reward_zero_std", zero, 1)
+	}
+}
+
+// measurePolicy adds what the policy's forward pass said; lossSum is over the
+// micro-batch's tokens.
+func (t *Trainer) measurePolicy(step int, lossSum float64, b *tokens, m *train.Metrics) {
+	n, p := float64(len(b.logProbs)), t.policyStep
+	kl := approxKL(p.logProbs, b.logProbs)
+	ratios := 0.0
+	for i, l := range p.logProbs {
+		ratios += math.Exp(clamp(l-b.logProbs[i], maxLogRatio))
+	}
+	m.Add("policy/approxkl_avg", kl, n)
+	m.Add("policy/clipfrac_avg", float64(policyClips(p.logProbs, b.logProbs, b.advantages, t.Config.ClipRange)), n)
+	m.Add("policy/entropy_avg", sum(p.entropies), n)
+	m.Add("loss/policy_avg", lossSum, n)
+	m.Add("val/ratio", ratios, n)
+	t.stepKL, t.stepTokens = t.stepKL+kl, t.stepTokens+n
+	t.lastKL = t.stepKL / t.stepTokens
+}
+
+// measureCritic adds what the critic's forward pass said; the loss is shown
+// without its weight VFCoef.
+func (t *Trainer) measureCritic(lossSum float64, b *tokens, m *train.Metrics) {
+	n := float64(len(b.values))
+	if t.Config.VFCoef > 0 {
+		m.Add("loss/value_avg", lossSum/t.Config.VFCoef, n)
+	}
+	m.Add("val/clipfrac_avg", float64(valueClips(t.criticStep.values, b.values, b.returns, t.Config.ValueClipRange)), n)
+}

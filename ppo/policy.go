@@ -1,0 +1,111 @@
+package ppo
+
+import (
+	"align/datasets"
+	"align/internal/device"
+	"align/internal/graph"
+	"align/model"
+)
+
+// policyProgram is the graph of a policy: log-probabilities of a pack's targets
+// and, in training, the loss on them.
+type policyProgram struct {
+	session                      *model.Session
+	logProb, entropy             *graph.Node // float64 [N]
+	oldLogProb, advantage        *graph.Node // inputs [N]
+	referenceLogProb, weight     *graph.Node // inputs [N]
+	klCoef                       *graph.Node // input [1]
+	loss                         *graph.Node
+	logProbs, entropies, lossOut []float64
+}
+
+// newPolicy builds the program; a nil adapter is the base model.
+func (t *Trainer) newPolicy(size model.Capacity, adapter *model.Adapter, training bool) (*policyProgram, error) {
+	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
+		Capacity: size, Adapter: adapter, Train: training, Save: t.Save, Temperature: t.Config.Temperature,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p := &policyProgram{logProb: d.Convert(d.Prediction.LogProb)}
+	if !training {
+		p.session, err = d.Compile(t.Model, nil, p.logProb)
+		return p, err
+	}
+	perToken := func(name string) *graph.Node { return d.Vector(name, device.F64, graph.Targets) }
+	p.oldLogProb, p.advantage, p.weight = perToken("old logprob"), perToken("advantage"), perToken("weight")
+	p.entropy = d.Convert(d.Prediction.Entropy)
+	p.loss = d.Dot(t.policyLoss(d, p), p.weight)
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	p.session, err = d.Compile(t.Model, p.loss, p.logProb, p.entropy)
+	return p, err
+}
+
+// policyLoss is the loss of each token.
+func (t *Trainer) policyLoss(d *model.Decoder, p *policyProgram) *graph.Node {
+	c := t.Config
+	r := ratio(d.Builder, p.logProb, p.oldLogProb)
+	loss := policyLoss(d.Builder, r, p.advantage, c.ClipRange, c.DualClip)
+	if c.EntropyCoef > 0 {
+		loss = d.Add(loss, entropyBonus(d.Builder, r, p.logProb, p.entropy, c.EntropyCoef))
+	}
+	if c.KLIn == "loss" {
+		p.referenceLogProb = d.Vector("reference logprob", device.F64, graph.Targets)
+		p.klCoef = d.Vector("kl coefficient", device.F64, graph.Fixed)
+		loss = d.Add(loss, d.Mul(klLoss(d.Builder, p.logProb, p.referenceLogProb), p.klCoef))
+	}
+	return loss
+}
+
+// run runs the program on a pack whose inputs are set, and reads the
+// log-probabilities.
+func (p *policyProgram) run() (err error) {
+	if err := p.session.Run(); err != nil {
+		return err
+	}
+	p.logProbs, err = p.session.Float64s(p.logProbs, p.logProb)
+	return err
+}
+
+// step sets the inputs of a training step, runs it and reads what it says.
+func (p *policyProgram) step(pack *datasets.Pack, b *tokens, klCoef float64) (float64, error) {
+	if err := p.session.Load(pack, 0); err != nil {
+		return 0, err
+	}
+	inputs := []input{{p.oldLogProb, b.logProbs}, {p.advantage, b.advantages}, {p.weight, b.weights}}
+	if p.klCoef != nil {
+		inputs = append(inputs, input{p.referenceLogProb, b.reference}, input{p.klCoef, []float64{klCoef}})
+	}
+	if err := set(p.session, inputs); err != nil {
+		return 0, err
+	}
+	if err := p.run(); err != nil {
+		return 0, err
+	}
+	var err error
+	if p.entropies, err = p.session.Float64s(p.entropies, p.entropy); err != nil {
+		return 0, err
+	}
+	p.lossOut, err = p.session.Float64s(p.lossOut, p.loss)
+	return p.lossOut[0], err
+}
+
+// input is a float64 vector for a node.
+type input struct {
+	node   *graph.Node
+	values []float64
+}
+
+func set(s *model.Session, inputs []input) error {
+	for _, in := range inputs {
+		if err := s.SetFloat64s(in.node, in.values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *policyProgram) capacity() model.Capacity { return p.session.Capacity() }
+func (p *policyProgram) close()                   { p.session.Close() }

@@ -1,0 +1,270 @@
+package ppo
+
+import (
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"align/internal/device"
+	"align/internal/device/cpu"
+	"align/internal/exec"
+	"align/internal/exec/exectest"
+	"align/internal/optim"
+	"align/internal/rollout"
+	"align/internal/score"
+	"align/internal/train"
+	"align/model"
+)
+
+// world is a model with all that a run needs.
+type world struct {
+	model   *model.Model
+	engine  *rollout.Engine
+	subject *Subject
+}
+
+// newWorld loads the model in dir with fresh adapters of the rank.
+func newWorld(t testing.TB, dir string, rank int, critic bool, limits rollout.Limits) *world {
+	t.Helper()
+	b, err := cpu.New(cpu.Options{Threads: 2, Activations: device.F32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	m, err := model.Load(dir, b, device.F32, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	adapter := func() *model.Adapter {
+		// The upper layers are enough to learn a rule, and cheaper.
+		upper := []int{m.Config.NumLayers - 1}
+		if m.Config.NumLayers > 1 {
+			upper = []int{m.Config.NumLayers - 2, m.Config.NumLayers - 1}
+		}
+		a, err := model.NewAdapter(m.Config, model.LoRAConfig{Rank: rank, Alpha: float64(2 * rank), Targets: model.Modules, Layers: upper})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	w := &world{model: m}
+	policy := adapter()
+	if !critic {
+		w.subject, err = NewSubject(m, dir, policy, policy.Initial(1), nil, nil)
+	} else {
+		c := adapter()
+		c.AddHead(m.Config)
+		w.subject, err = NewSubject(m, dir, policy, policy.Initial(1), c, c.Initial(2))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.engine, err = rollout.New(m, policy, limits); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.engine.Close)
+	return w
+}
+
+func (w *world) trainer(t testing.TB, c Config, prompts []Prompt, s score.Scorer, stop ...int32) *Trainer {
+	t.Helper()
+	x, err := New(c, Trainer{
+		Context: context.Background(), Model: w.model, Policy: w.subject.Policy, Critic: w.subject.Critic, Save: exec.SaveAll,
+		Generator: w.engine, Scorer: s, Stop: stop, Prompts: prompts,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(x.Close)
+	return x
+}
+
+// watcher is a Reporter that keeps the events and ends the run after a step.
+type watcher struct {
+	stop   *train.Stop
+	at     int
+	events []train.Event
+}
+
+func (w *watcher) Stepped(e train.Event) {
+	e.Metrics = slices.Clone(e.Metrics)
+	w.events = append(w.events, e)
+	if e.Step == w.at {
+		w.stop.Ask(train.Interrupt)
+	}
+}
+func (w *watcher) Saved(string, int) {}
+
+// run takes the steps from the start, or from the newest checkpoint, up to one.
+func (w *world) run(t testing.TB, x *Trainer, folder string, steps, upTo int, resume bool) ([]train.Event, error) {
+	t.Helper()
+	o := train.Options{
+		Method: "ppo", Run: folder, Steps: steps, Keep: 1, Resume: resume, AdamW: optim.DefaultConfig(),
+		Schedule: optim.Schedule{Kind: x.Config.Schedule, LearningRate: x.Config.LearningRate, Steps: steps},
+		Groups:   w.subject.Groups(x.Config.CriticLearningRate),
+	}
+	stop := &train.Stop{}
+	watch := &watcher{stop: stop, at: upTo}
+	_, err := train.Run[[]int](context.Background(), o, w.model.Backend(), w.subject, x, x, watch, stop)
+	return watch.events, err
+}
+
+func (w *world) values(t testing.TB) []float32 {
+	t.Helper()
+	values, err := model.ReadFloat32s(w.model.Backend(), w.subject.value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
+// even is a Scorer that likes half of the tokens: their share of the answer.
+type even struct{}
+
+func (even) Score(_ context.Context, items []score.Item) ([]float64, error) {
+	scores := make([]float64, len(items))
+	for i, item := range items {
+		for _, id := range item.ResponseIDs {
+			if id%2 == 0 {
+				scores[i] += 1 / float64(len(item.ResponseIDs))
+			}
+		}
+	}
+	return scores, nil
+}
+
+// storyPrompts are short random beginnings.
+func storyPrompts(n int) []Prompt {
+	var list []Prompt
+	for i := range n {
+		p := Prompt{IDs: []int32{1}}
+		for k := range 3 {
+			p.IDs = append(p.IDs, int32(260+(i*37+k*91)%240))
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// storyConfig is small enough for a test.
+func storyConfig(algorithm string) Config {
+	c := DefaultConfig()
+	c.Prompts, c.Scorer, c.Algorithm = "prompts.jsonl", "even", algorithm
+	c.Rollout, c.K, c.MaxNew, c.Sequences, c.Batch = 8, 2, 12, 8, 8
+	c.PPOEpochs, c.MiniBatches, c.LearningRate, c.Schedule = 2, 2, 3e-3, "constant"
+	c.MissingEOSPenalty = 0
+	return c
+}
+
+func TestARuleRaisesTheScore(t *testing.T) {
+	dir := exectest.Shared(t, "data", "stories260K")
+	for _, algorithm := range []string{PPO, RLOO, GRPO} {
+		t.Run(algorithm, func(t *testing.T) {
+			w := newWorld(t, dir, 8, algorithm == PPO, rollout.Limits{Prompt: 8, Answer: 8, Sequences: 32})
+			c := storyConfig(algorithm)
+			c.K, c.MaxNew, c.Sequences, c.Batch, c.MiniBatches, c.LearningRate, c.KLCoef = 4, 6, 32, 32, 1, 1e-2, 0.01
+			if err := c.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			x := w.trainer(t, c, storyPrompts(32), even{}, 2)
+			events, err := w.run(t, x, t.TempDir(), 28, 0, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, _ := events[0].Metrics.Get("reward")
+			last := 0.0
+			for _, e := range events[len(events)-6:] { // three rollouts of two steps
+				r, _ := e.Metrics.Get("reward")
+				last += r / 6
+			}
+			if last < first+0.1 { // the chance of 32 answers of 6 tokens is worth 0.04
+				t.Errorf("the mean score rose from %v to %v, want 0.1 more", first, last)
+			}
+			t.Logf("mean score %.3f -> %.3f", first, last)
+			if r, _ := events[0].Metrics.Get("val/ratio"); r != 1 {
+				t.Errorf("the first ratio is %v, want exactly 1", r)
+			}
+		})
+	}
+}
+
+// A run that is stopped within a rollout, or after one, goes on to the bit.
+func TestResumeIsExact(t *testing.T) {
+	dir := exectest.Shared(t, "data", "stories260K")
+	for _, algorithm := range []string{PPO, GRPO} {
+		c := storyConfig(algorithm)
+		c.KLTarget, c.KLHorizon, c.NormaliseScores = 0.5, 100, true
+		make := func() (*world, *Trainer) {
+			w := newWorld(t, dir, 4, algorithm == PPO, rollout.Limits{Prompt: 8, Answer: 16, Sequences: 8})
+			return w, w.trainer(t, c, storyPrompts(12), even{}, 2)
+		}
+		whole, half := t.TempDir(), t.TempDir()
+		w, x := make()
+		if _, err := w.run(t, x, whole, 14, 0, false); err != nil {
+			t.Fatal(err)
+		}
+		for i, upTo := range []int{3, 8, 14} { // within the first rollout, at the end of the second
+			v, y := make()
+			if _, err := v.run(t, y, half, 14, upTo, i > 0); err != nil {
+				t.Fatal(err)
+			}
+			if upTo == 14 && !slices.Equal(v.values(t), w.values(t)) {
+				t.Errorf("%s: stopped and resumed, the values differ from the uninterrupted run's", algorithm)
+			}
+		}
+		a, err := os.ReadFile(filepath.Join(whole, train.MetricsFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join(half, train.MetricsFile))
+		if err != nil || string(a) != string(b) {
+			t.Errorf("%s: the metrics differ (%v)", algorithm, err)
+		}
+	}
+}
+
+func TestAFirstRatioOtherThanOneStops(t *testing.T) {
+	w := newWorld(t, exectest.Shared(t, "data", "stories260K"), 4, false, rollout.Limits{Prompt: 8, Answer: 16, Sequences: 8})
+	x := w.trainer(t, storyConfig(RLOO), storyPrompts(12), even{}, 2)
+	work, err := x.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := x.Micro(1, work.Micro[0], work.Weight); err != nil {
+		t.Fatal(err)
+	}
+	values := w.values(t)
+	for i := range values {
+		values[i] += 1e-3
+	}
+	if err := model.WriteFloats(w.model.Backend(), w.subject.value, values); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := x.Micro(1, work.Micro[0], work.Weight); err == nil || !strings.Contains(err.Error(), "want exactly 1") {
+		t.Errorf("the policy changed: %v", err)
+	}
+}
+
+// lost is a Scorer without a number.
+type lost struct{}
+
+func (lost) Score(_ context.Context, items []score.Item) ([]float64, error) {
+	return slices.Repeat([]float64{math.NaN()}, len(items)), nil
+}
+
+func TestBadInputIsOneClearError(t *testing.T) {
+	w := newWorld(t, exectest.Shared(t, "data", "stories260K"), 4, false, rollout.Limits{Prompt: 8, Answer: 16, Sequences: 8})
+	if _, err := w.trainer(t, storyConfig(RLOO), storyPrompts(4), lost{}, 2).Next(); err == nil || !strings.Contains(err.Error(), "has the score NaN") {
+		t.Errorf("a score of NaN: %v", err)
+	}
+	if _, err := w.trainer(t, storyConfig(PPO), storyPrompts(4), even{}, 2).Next(); err == nil || !strings.Contains(err.Error(), "critic") {
+		t.Errorf("ppo without a critic: %v", err)
+	}
+	if _, err := New(storyConfig(PPO), Trainer{}); err == nil {
+		t.Error("no prompts: no error")
+	}
+}
