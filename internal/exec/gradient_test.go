@@ -8,6 +8,7 @@ import (
 
 	"align/internal/device"
 	"align/internal/device/cpu"
+	"align/internal/device/cpu/feature"
 	"align/internal/exec"
 	"align/internal/exec/exectest"
 	"align/internal/graph"
@@ -189,7 +190,18 @@ func TestAWrongGradientIsFound(t *testing.T) {
 
 func backend(t testing.TB, act device.Type) device.Backend {
 	t.Helper()
-	b, err := cpu.New(cpu.Options{Threads: 1, Activations: act})
+	return open(t, cpu.Options{Threads: 1, Activations: act})
+}
+
+// portableBackend is a backend without machine code.
+func portableBackend(t testing.TB, act device.Type) device.Backend {
+	t.Helper()
+	return open(t, cpu.Options{Threads: 1, Activations: act, Level: new(feature.Generic)})
+}
+
+func open(t testing.TB, o cpu.Options) device.Backend {
+	t.Helper()
+	b, err := cpu.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

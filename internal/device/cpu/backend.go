@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"align/internal/device"
+	"align/internal/device/cpu/feature"
 )
 
 // Options says how to make a Backend.
@@ -15,6 +16,13 @@ type Options struct {
 	Threads int
 	// Activations is the type A of every kernel: F32, or F64 for proofs.
 	Activations device.Type
+	// Level is the instructions that kernels on F32 may use; nil is what
+	// ALIGN_CPU asks for, or the machine's highest. F64 is portable Go always.
+	Level *feature.Level
+	// Precision is the type that both sides of a product of F32 are rounded
+	// to: F32 (also if 0), or BF16, summed in float32. Frozen weights are then
+	// kept as BF16; a level without such products rounds the weights only.
+	Precision device.Type
 }
 
 // Backend runs the kernels on the host's processors.
@@ -24,6 +32,7 @@ type Backend struct {
 	pool        *pool
 	kernels     map[string]binder
 	spaces      workspaces
+	fast        *fast // nil where all kernels are portable
 }
 
 var _ device.Backend = (*Backend)(nil)
@@ -39,17 +48,45 @@ func New(o Options) (*Backend, error) {
 	if o.Activations != device.F32 && o.Activations != device.F64 {
 		return nil, fmt.Errorf("cpu: activations must be f32 or f64, got %s", o.Activations)
 	}
+	level, err := o.level()
+	if err != nil {
+		return nil, err
+	}
 	if o.Threads == 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
 	b := &Backend{activations: o.Activations, arena: newArena(), pool: newPool(o.Threads)}
 	b.spaces = workspaces{arena: b.arena, of: make([]device.Memory, o.Threads)}
-	if o.Activations == device.F32 {
-		b.kernels = kernelTable[float32](b)
-	} else {
-		b.kernels = kernelTable[float64](b)
+	if o.Activations == device.F64 {
+		b.kernels = kernelTable(b, newPortable[float64](b))
+		return b, nil
 	}
+	if b.fast, err = newFast(b, level, o.Precision); err != nil {
+		b.Close()
+		return nil, err
+	}
+	if b.fast == nil {
+		b.kernels = kernelTable(b, newPortable[float32](b))
+		return b, nil
+	}
+	b.kernels = kernelTable[float32](b, b.fast)
+	b.fast.accelerate(b.kernels)
 	return b, nil
+}
+
+// level checks what the options say about machine code.
+func (o Options) level() (feature.Level, error) {
+	switch {
+	case o.Precision != 0 && o.Precision != device.F32 && o.Precision != device.BF16:
+		return 0, fmt.Errorf("cpu: precision must be f32 or bf16, got %s", o.Precision)
+	case o.Precision == device.BF16 && o.Activations != device.F32:
+		return 0, fmt.Errorf("cpu: precision bf16 is for f32 activations, got %s", o.Activations)
+	case o.Level == nil:
+		return feature.Select()
+	case *o.Level < feature.Generic || *o.Level > feature.Detect():
+		return 0, fmt.Errorf("cpu: level %s: this machine has %s at most", *o.Level, feature.Detect())
+	}
+	return *o.Level, nil
 }
 
 // Name is "cpu".
@@ -64,13 +101,17 @@ func (b *Backend) Free(m device.Memory) { b.arena.free(m.Addr) }
 // placeBytes is how much of a weight one Read fills, about.
 const placeBytes = 8 << 20
 
-// Place copies the weight, in the type it arrives in, straight into its place.
+// Place copies the weight, in the type it arrives in, straight into its place:
+// into panels where the level has products that read them.
 func (b *Backend) Place(w device.Weight) (device.View, error) {
 	if !placeable(w.Type) {
 		return device.View{}, fmt.Errorf("cpu: weight %q has type %s: want a float type or one of blocks", w.Name, w.Type)
 	}
 	if w.Rows < 0 || w.Cols < 0 || w.Cols%w.Type.BlockSize() != 0 {
 		return device.View{}, fmt.Errorf("cpu: weight %q has shape %dx%d: want rows of a multiple of %d", w.Name, w.Rows, w.Cols, w.Type.BlockSize())
+	}
+	if b.fast != nil && b.fast.packs(w) {
+		return b.fast.place(w)
 	}
 	v := device.View{Rows: w.Rows, Cols: w.Cols, Type: w.Type}
 	m, err := b.arena.alloc(v.Bytes())

@@ -1,15 +1,24 @@
 package cpu
 
 import (
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"align/internal/device"
+	"align/internal/device/cpu/feature"
 	"align/internal/device/devicetest"
 )
 
 func open(t testing.TB, threads int, activations device.Type) *Backend {
 	t.Helper()
-	b, err := New(Options{Threads: threads, Activations: activations})
+	return start(t, Options{Threads: threads, Activations: activations})
+}
+
+func start(t testing.TB, o Options) *Backend {
+	t.Helper()
+	b, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -17,33 +26,57 @@ func open(t testing.TB, threads int, activations device.Type) *Backend {
 	return b
 }
 
+// forEachKind runs a test for F64 and, in F32, for every level of the machine
+// and precision. A level that ALIGN_REQUIRE_KERNEL lists must not be missing.
+func forEachKind(t *testing.T, run func(t *testing.T, o Options)) {
+	t.Run("f64", func(t *testing.T) { run(t, Options{Activations: device.F64}) })
+	required := strings.Split(os.Getenv("ALIGN_REQUIRE_KERNEL"), ",")
+	for level := feature.Generic; level <= feature.AVX512BF16; level++ {
+		t.Run("f32/"+level.String(), func(t *testing.T) {
+			if level <= feature.Detect() {
+				run(t, Options{Activations: device.F32, Level: new(level)})
+				return
+			}
+			if slices.Contains(required, level.String()) {
+				t.Fatalf("the machine has %s at most, and ALIGN_REQUIRE_KERNEL asks for %s", feature.Detect(), level)
+			}
+			t.Skipf("the machine has %s at most", feature.Detect())
+		})
+	}
+}
+
+// with is the options for a number of threads.
+func (o Options) with(threads int) Options {
+	o.Threads = threads
+	return o
+}
+
 func TestConformance(t *testing.T) {
-	devicetest.Run(t, func(t *testing.T, activations device.Type) device.Backend {
-		return open(t, 2, activations)
+	forEachKind(t, func(t *testing.T, o Options) {
+		devicetest.Check(t, start(t, o.with(2)), o.Activations)
 	})
 }
 
 // TestThreadsMoveNoBit compares every kernel on 1, 2 and 5 threads.
 func TestThreadsMoveNoBit(t *testing.T) {
-	for _, act := range []device.Type{device.F32, device.F64} {
-		one := open(t, 1, act)
+	forEachKind(t, func(t *testing.T, o Options) {
+		one := start(t, o.with(1))
 		for _, threads := range []int{2, 5} {
-			devicetest.Same(t, act, one, open(t, threads, act))
+			devicetest.Same(t, o.Activations, one, start(t, o.with(threads)))
 		}
-	}
+	})
 }
 
 // TestKernelsAllocateNothing runs every kernel of the suite again and again.
 func TestKernelsAllocateNothing(t *testing.T) {
-	for _, act := range []device.Type{device.F32, device.F64} {
-		b := open(t, 2, act)
-		devicetest.Calls(t, b, act, func(name string, k device.Kernel, c *device.Call) {
+	forEachKind(t, func(t *testing.T, o Options) {
+		devicetest.Calls(t, start(t, o.with(2)), o.Activations, func(name string, k device.Kernel, c *device.Call) {
 			var err error
 			if got := testing.AllocsPerRun(1, func() { err = k(c) }); got != 0 || err != nil {
 				t.Errorf("%s: %v allocations per run (error %v)", name, got, err)
 			}
 		})
-	}
+	})
 }
 
 // TestBadIndicesAreErrors: indices come from data, so they must not pass.
@@ -99,7 +132,11 @@ func TestOverlapIsAnError(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, o := range []Options{{Threads: -1, Activations: device.F32}, {Activations: device.BF16}, {}} {
+	for _, o := range []Options{
+		{Threads: -1, Activations: device.F32}, {Activations: device.BF16}, {},
+		{Activations: device.F32, Precision: device.F16}, {Activations: device.F64, Precision: device.BF16},
+		{Activations: device.F32, Level: new(feature.Level(-1))}, {Activations: device.F32, Level: new(feature.Level(99))},
+	} {
 		if b, err := New(o); err == nil {
 			b.Close()
 			t.Errorf("%+v: made a backend", o)

@@ -75,9 +75,9 @@ func withAttribute[T any](make func(kernel string, attr T) (device.Kernel, error
 	}
 }
 
-// kernelTable lists every kernel of package device for activations of type E.
-func kernelTable[E float](b *Backend) map[string]binder {
-	p := newPortable[E](b)
+// kernelTable lists every kernel of package device for activations of type E,
+// with the given products.
+func kernelTable[E float](b *Backend, p products[E]) map[string]binder {
 	return map[string]binder{
 		"embed":            plain(func(k string) device.Kernel { return b.overRows(&embed[E]{kernel: k}) }),
 		"embed_dw":         plain(func(k string) device.Kernel { return b.overRows(&embedDW[E]{kernel: k}) }),

@@ -1,5 +1,6 @@
 // Package cpu is the host's device.Backend: every kernel of package device in
-// portable Go, generic over float32 and float64, spread over a pool of workers.
+// portable Go, generic over float32 and float64, and for float32 those that
+// take time in machine code, spread over a pool of workers.
 //
 // Backend is the type to know; New makes one. Kernels are bound by name, keep
 // their working state from Bind on and allocate nothing when they run. Memory
@@ -11,5 +12,6 @@
 // beside it.
 //
 // It knows no graph and no model, and it never widens a frozen weight as a
-// whole: BF16 and F16 weights are widened block by block inside the products.
+// whole: weights are widened block by block inside the products. Machine code
+// (type fast) reads F32 and BF16 weights from panels that Place makes once.
 package cpu

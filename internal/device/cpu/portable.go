@@ -1,6 +1,10 @@
 package cpu
 
-import "align/internal/device"
+import (
+	"errors"
+
+	"align/internal/device"
+)
 
 // Block sizes of the portable products. An x block and a w block together stay
 // within a core's second-level cache; blockK bounds the length of one running
@@ -37,6 +41,9 @@ func (p *portable[E]) nn(q *product[E]) error { return p.run(q, false, true) }
 func (p *portable[E]) tn(q *product[E]) error { return p.run(q, true, true) }
 
 func (p *portable[E]) run(q *product[E], xAcross, wAcross bool) error {
+	if q.w.Layout != device.Plain {
+		return errors.New("cpu: a packed weight that another backend placed")
+	}
 	const space = blockRows*blockCols + (blockRows+blockCols)*blockStride
 	if err := p.b.spaces.reserve(space, 0); err != nil {
 		return err

@@ -176,6 +176,7 @@ func newVecConvert(kernel string) device.Kernel {
 		if k.arity(c, 1, 1) {
 			k.overwrites(c)
 			k.weight("x", c.In[0], c.In[0].Rows, c.In[0].Cols)
+			k.vector("x", c.In[0], c.In[0].Type, c.In[0].Len())
 			k.outputVector("y", c.Out[0], c.Out[0].Type, c.In[0].Len())
 			if t := c.Out[0].Type; t != device.F32 && t != device.F64 {
 				k.failf("y is %s, want f32 or f64", t)

@@ -11,25 +11,27 @@ import (
 // with t.
 type Opener func(t *testing.T, activations device.Type) device.Backend
 
-// Run holds a backend to the contract: every kernel with both activation
-// types, in place and accumulating where the contract allows it, with outputs
-// that are not wanted, and with rows cut out of a larger call.
+// Run holds a backend to the contract with both activation types.
 func Run(t *testing.T, open Opener) {
 	for _, act := range []device.Type{device.F32, device.F64} {
-		t.Run(act.String(), func(t *testing.T) {
-			b := open(t, act)
-			trials := trialsOf(act)
-			for i := range trials {
-				r := &trials[i]
-				t.Run(r.name, func(t *testing.T) { r.check(t, b, act) })
-			}
-			t.Run("memory", func(t *testing.T) { checkMemory(t, b) })
-			t.Run("refusals", func(t *testing.T) { checkRefusals(t, b) })
-			t.Run("dropout/draws", func(t *testing.T) { checkDropout(t, b, act) })
-			t.Run("cache", func(t *testing.T) { checkCache(t, b, act) })
-			t.Run("packs", func(t *testing.T) { checkPacks(t, b, act) })
-		})
+		t.Run(act.String(), func(t *testing.T) { Check(t, open(t, act), act) })
 	}
+}
+
+// Check holds a backend with activations of one type to the contract: every
+// kernel, in place and accumulating where the contract allows it, with outputs
+// that are not wanted, and with rows cut out of a larger call.
+func Check(t *testing.T, b device.Backend, act device.Type) {
+	trials := trialsOf(act)
+	for i := range trials {
+		r := &trials[i]
+		t.Run(r.name, func(t *testing.T) { r.check(t, b, act) })
+	}
+	t.Run("memory", func(t *testing.T) { checkMemory(t, b) })
+	t.Run("refusals", func(t *testing.T) { checkRefusals(t, b) })
+	t.Run("dropout/draws", func(t *testing.T) { checkDropout(t, b, act) })
+	t.Run("cache", func(t *testing.T) { checkCache(t, b, act) })
+	t.Run("packs", func(t *testing.T) { checkPacks(t, b, act) })
 }
 
 // Same runs every kernel on two backends of one kind and demands equal bits:

@@ -1,0 +1,186 @@
+package cpu
+
+import (
+	"fmt"
+	"unsafe"
+
+	"align/internal/device"
+	"align/internal/device/cpu/feature"
+	"align/internal/device/cpu/gemm"
+	"align/internal/device/cpu/kern"
+)
+
+// fast is the float32 kernels' way to machine code: the functions of one level
+// and the engine for products. It implements products[float32].
+type fast struct {
+	b        *Backend
+	set      *kern.Set
+	engine   *gemm.Engine
+	weights  device.Type // of the panels that Place makes; 0: the weight's own
+	portable *portable[float32]
+	widened  *widened // products with weights that have no panels
+	product  gemm.Product
+	panels   device.Memory // the engine's shared workspace
+	space    gemm.Space
+}
+
+// newFast is nil where the level is portable Go.
+func newFast(b *Backend, level feature.Level, precision device.Type) (*fast, error) {
+	if level == feature.Generic {
+		return nil, nil
+	}
+	f := &fast{b: b, set: kern.New(level), portable: newPortable[float32](b)}
+	multiplied := device.F32
+	if precision == device.BF16 {
+		f.weights = device.BF16
+		if f.set.BF16.Rows > 0 {
+			multiplied = device.BF16
+		}
+	}
+	f.widened = newWidened(f)
+	var err error
+	f.engine, err = gemm.New(f.set, multiplied, newEnginePool(b.pool))
+	f.space.Worker = make([]unsafe.Pointer, b.pool.threads)
+	return f, err
+}
+
+// enginePool is the backend's pool as the engine sees it.
+type enginePool struct {
+	work
+	pool *pool
+	task gemm.Job
+}
+
+func newEnginePool(p *pool) *enginePool {
+	e := &enginePool{pool: p}
+	e.job = e
+	return e
+}
+
+// Run does all tasks of the job.
+func (e *enginePool) Run(job gemm.Job, tasks int) error {
+	e.task = job
+	return e.pool.run(&e.work, tasks)
+}
+
+// Threads is the number of workers.
+func (e *enginePool) Threads() int { return e.pool.threads }
+
+func (e *enginePool) do(task, worker int) { e.task.Do(task, worker) }
+
+func (f *fast) nt(q *product[float32]) error { return f.multiply(q, false, false) }
+func (f *fast) nn(q *product[float32]) error { return f.multiply(q, false, true) }
+func (f *fast) tn(q *product[float32]) error { return f.multiply(q, true, true) }
+
+func (f *fast) multiply(q *product[float32], xAcross, wAcross bool) error {
+	if q.y.Len() == 0 {
+		return nil
+	}
+	switch {
+	case q.x.Len() == 0: // sums of nothing
+		return f.portable.run(q, xAcross, wAcross)
+	case !f.takes(q.w):
+		return f.widened.multiply(q, wAcross)
+	}
+	if err := f.describe(q, xAcross, wAcross); err != nil {
+		return err
+	}
+	return f.run()
+}
+
+// takes says whether the engine multiplies by the weight.
+func (f *fast) takes(w device.View) bool {
+	return w.Len() > 0 && (w.Layout == device.Packed || w.Type == device.F32)
+}
+
+// describe fills f.product in.
+func (f *fast) describe(q *product[float32], xAcross, wAcross bool) error {
+	m, k := dims(q.x, xAcross)
+	p := &f.product
+	*p = gemm.Product{
+		M: m, N: q.y.Cols, K: k, Y: matrixOf(q.y), X: matrixOf(q.x), XAcross: xAcross, WAcross: wAcross,
+		Alpha: q.alpha, Bias: device.Slice[float32](q.bias), Accumulate: q.accumulate,
+	}
+	if q.u.Addr != 0 {
+		p.LowRank = gemm.LowRank{R: q.u.Cols, U: matrixOf(q.u), V: matrixOf(q.v)}
+	}
+	var err error
+	p.W, err = weightOf(q)
+	return err
+}
+
+// run does the product that f.product holds.
+func (f *fast) run() error {
+	sizes := f.engine.Sizes(&f.product)
+	if err := f.b.spaces.reserve(words8(sizes.Worker), 0); err != nil {
+		return err
+	}
+	if err := f.b.spaces.grow(&f.panels, words8(sizes.Shared)); err != nil {
+		return err
+	}
+	f.space.Shared = pointer(f.panels.Addr)
+	for i, m := range f.b.spaces.of {
+		f.space.Worker[i] = pointer(m.Addr)
+	}
+	if err := f.engine.Run(&f.product, f.space); err != nil {
+		return fmt.Errorf("cpu: %w", err)
+	}
+	return nil
+}
+
+// words8 is how many elements of 8 bytes hold n bytes.
+func words8(n int64) int { return int((n + 7) / 8) }
+
+// weightOf is the part of q's weight that takes part.
+func weightOf(q *product[float32]) (gemm.Weight, error) {
+	if q.w.Layout == device.Plain {
+		return gemm.Weight{Plain: matrixOf(q.rows())}, nil
+	}
+	w := packedOf(q.w)
+	if q.windowRows == 0 {
+		return gemm.Weight{Packed: w}, nil
+	}
+	w, err := w.Rows(q.windowStart, q.windowRows)
+	return gemm.Weight{Packed: w}, err
+}
+
+// matrixOf is a plain view of float32.
+func matrixOf(v device.View) gemm.Matrix {
+	return gemm.Matrix{Data: device.Slice[float32](v), Stride: v.Cols}
+}
+
+// packedOf is a weight that Place packed.
+func packedOf(v device.View) gemm.Packed {
+	return gemm.Packed{Data: pointer(v.Addr), Type: v.Type, N: v.Rows, K: v.Cols}
+}
+
+// pointer is an address of the arena, which the garbage collector does not
+// know; reading it through a pointer to it keeps vet's uintptr rule honest.
+func pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
+
+// packs says whether Place packs the weight: F32 and BF16 and, where all is
+// rounded to BF16, F16, which otherwise would take twice the memory.
+func (f *fast) packs(w device.Weight) bool {
+	if w.Rows == 0 || w.Cols == 0 {
+		return false
+	}
+	return w.Type == device.F32 || w.Type == device.BF16 || w.Type == device.F16 && f.weights == device.BF16
+}
+
+// place packs a weight into panels of its own type, or of the precision's.
+func (f *fast) place(w device.Weight) (device.View, error) {
+	t := w.Type
+	if f.weights != 0 {
+		t = f.weights
+	}
+	m, err := f.b.arena.alloc(gemm.PackedBytes(t, w.Rows, w.Cols))
+	if err != nil {
+		return device.View{}, fmt.Errorf("cpu: place weight %q: %w", w.Name, err)
+	}
+	v := device.View{Addr: m.Addr, Rows: w.Rows, Cols: w.Cols, Type: t, Layout: device.Packed}
+	if err := gemm.Pack(f.set, packedOf(v), w.Type, w.Read); err != nil {
+		f.b.arena.free(m.Addr)
+		return device.View{}, fmt.Errorf("cpu: place weight %q: %w", w.Name, err)
+	}
+	return v, nil
+}
