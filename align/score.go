@@ -23,8 +23,7 @@ type Scored struct {
 type scorer struct {
 	model   *model.Model
 	adapter *model.Adapter
-	session *model.Session
-	decoder *model.Decoder
+	forward *forward
 	pack    datasets.Pack
 	emit    func(Scored) error
 }
@@ -54,25 +53,16 @@ func (s *scorer) run(ctx context.Context, examples []datasets.Example) error {
 }
 
 func (s *scorer) close() {
-	if s.session != nil {
-		s.session.Close()
+	if s.forward != nil {
+		s.forward.session.Close()
 	}
 }
 
 func (s *scorer) scorePack() error {
 	var logProbs []float64
 	if len(s.pack.Rows) > 0 {
-		if err := s.fit(); err != nil {
-			return err
-		}
-		if err := s.session.Load(&s.pack, 0); err != nil {
-			return err
-		}
-		if err := s.session.Run(); err != nil {
-			return err
-		}
 		var err error
-		if logProbs, err = s.session.Float64s(nil, s.decoder.Prediction.LogProb); err != nil {
+		if logProbs, err = s.logProbs(); err != nil {
 			return err
 		}
 	}
@@ -90,22 +80,37 @@ func (s *scorer) scorePack() error {
 	return nil
 }
 
-// fit compiles a session that takes the pack.
-func (s *scorer) fit() (err error) {
-	size := model.SizeOf(&s.pack, 0)
-	if s.session != nil {
-		if s.session.Capacity().Holds(size) {
-			return nil
-		}
-		size = size.Max(s.session.Capacity())
-		s.session.Close()
-		s.session = nil
+// logProbs runs the pack.
+func (s *scorer) logProbs() ([]float64, error) {
+	if err := model.Grow(&s.forward, model.SizeOf(&s.pack, 0), s.open); err != nil {
+		return nil, err
 	}
-	if s.decoder, err = model.NewDecoder(s.model.Config, s.model.Activations(), model.DecoderOptions{Capacity: size, Adapter: s.adapter}); err != nil {
-		return err
+	f := s.forward
+	if err := f.session.Load(&s.pack, 0); err != nil {
+		return nil, err
 	}
-	s.session, err = s.decoder.Compile(s.model, nil, s.decoder.Prediction.LogProb)
-	return err
+	if err := f.session.Run(); err != nil {
+		return nil, err
+	}
+	return f.session.Float64s(nil, f.decoder.Prediction.LogProb)
+}
+
+// forward is a compiled forward pass.
+type forward struct {
+	session *model.Session
+	decoder *model.Decoder
+}
+
+// Held is the session.
+func (f *forward) Held() *model.Session { return f.session }
+
+func (s *scorer) open(size model.Capacity) (*forward, error) {
+	d, err := model.NewDecoder(s.model.Config, s.model.Activations(), model.DecoderOptions{Capacity: size, Adapter: s.adapter})
+	if err != nil {
+		return nil, err
+	}
+	session, err := d.Compile(s.model, nil, d.Prediction.LogProb)
+	return &forward{session, d}, err
 }
 
 // openModel loads a model and, where one is named, an adapter on it.

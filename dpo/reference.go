@@ -1,14 +1,17 @@
 package dpo
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -73,11 +76,10 @@ func (r *Referee) LogProbs(ctx context.Context, pairs []datasets.Pair) ([]Refere
 // compute runs the missing pairs in packs.
 func (r *Referee) compute(ctx context.Context, pairs []datasets.Pair, missing []int, refs []Reference) error {
 	var pack datasets.Pack
-	var session *model.Session
-	var decoder *model.Decoder
+	var p *program
 	defer func() {
-		if session != nil {
-			session.Close()
+		if p != nil {
+			p.session.Close()
 		}
 	}()
 	for from := 0; from < len(missing); from += r.Batch {
@@ -89,18 +91,10 @@ func (r *Referee) compute(ctx context.Context, pairs []datasets.Pair, missing []
 		for _, i := range part {
 			r.lay(&pack, pairs[i])
 		}
-		size := model.SizeOf(&pack, 0)
-		if session == nil || !session.Capacity().Holds(size) {
-			if session != nil {
-				size = size.Max(session.Capacity())
-				session.Close()
-			}
-			var err error
-			if session, decoder, err = r.open(size); err != nil {
-				return err
-			}
+		if err := model.Grow(&p, model.SizeOf(&pack, 0), r.open); err != nil {
+			return err
 		}
-		if err := r.sums(session, decoder, &pack, part, refs); err != nil {
+		if err := r.sums(p, &pack, part, refs); err != nil {
 			return err
 		}
 		if r.Progress != nil {
@@ -118,23 +112,24 @@ func (r *Referee) lay(pack *datasets.Pack, pair datasets.Pair) {
 	pack.AddPair(pair, 0)
 }
 
-func (r *Referee) open(size model.Capacity) (*model.Session, *model.Decoder, error) {
+// open compiles the reference's forward pass.
+func (r *Referee) open(size model.Capacity) (*program, error) {
 	d, err := model.NewDecoder(r.Model.Config, r.Model.Activations(), model.DecoderOptions{Capacity: size, Adapter: r.Adapter})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s, err := d.Compile(r.Model, nil, d.SequenceLogProbs)
-	return s, d, err
+	return &program{session: s, decoder: d}, err
 }
 
-func (r *Referee) sums(s *model.Session, d *model.Decoder, pack *datasets.Pack, part []int, refs []Reference) error {
-	if err := s.Load(pack, 0); err != nil {
+func (r *Referee) sums(p *program, pack *datasets.Pack, part []int, refs []Reference) error {
+	if err := p.session.Load(pack, 0); err != nil {
 		return err
 	}
-	if err := s.Run(); err != nil {
+	if err := p.session.Run(); err != nil {
 		return err
 	}
-	sums, err := s.Float64s(nil, d.SequenceLogProbs)
+	sums, err := p.session.Float64s(nil, p.decoder.SequenceLogProbs)
 	if err != nil {
 		return err
 	}
@@ -194,7 +189,8 @@ func (r *Referee) write(known map[[32]byte]Reference) error {
 	}
 	return atomicfile.WriteFile(r.Cache, func(w io.Writer) error {
 		var line []byte
-		for key, ref := range known {
+		for _, key := range sortedKeys(known) {
+			ref := known[key]
 			line = hex.AppendEncode(line[:0], key[:])
 			line = strconv.AppendFloat(append(line, '\t'), ref.Chosen, 'g', -1, 64)
 			line = strconv.AppendFloat(append(line, '\t'), ref.Rejected, 'g', -1, 64)
@@ -204,4 +200,11 @@ func (r *Referee) write(known map[[32]byte]Reference) error {
 		}
 		return nil
 	})
+}
+
+// sortedKeys makes the file's bytes a function of its content.
+func sortedKeys(known map[[32]byte]Reference) [][32]byte {
+	keys := slices.Collect(maps.Keys(known))
+	slices.SortFunc(keys, func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) })
+	return keys
 }

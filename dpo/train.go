@@ -60,6 +60,9 @@ type program struct {
 	format, likelihoodLength *graph.Node
 }
 
+// Held is the program's session.
+func (g *program) Held() *model.Session { return g.session }
+
 // Weigh is the weight of a step, in pairs, and its tokens.
 func (t *Trainer) Weigh(indices []int) (weight float64, tokens int64) {
 	for _, i := range indices {
@@ -73,7 +76,7 @@ func (t *Trainer) Weigh(indices []int) (weight float64, tokens int64) {
 func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train.Metrics, error) {
 	var loss float64
 	var metrics train.Metrics
-	err := t.inPacks(indices, func(part []int) error {
+	err := train.InPacks(t.Config.Packing, indices, func(part []int) error {
 		l, err := t.run(&t.step, true, step, t.Pairs, t.References, part, weight, &metrics, "")
 		loss += l
 		return err
@@ -84,39 +87,13 @@ func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train
 // Evaluate is the loss and the metrics on the held-out pairs.
 func (t *Trainer) Evaluate(ctx context.Context) (train.Metrics, error) {
 	var metrics train.Metrics
-	for from := 0; from < len(t.Held); from += t.Config.Batch {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		indices := make([]int, 0, t.Config.Batch)
-		for i := from; i < min(from+t.Config.Batch, len(t.Held)); i++ {
-			indices = append(indices, i)
-		}
-		err := t.inPacks(indices, func(part []int) error {
-			weight := float64(len(part))
-			loss, err := t.run(&t.evaluation, false, 0, t.Held, t.HeldReferences, part, weight, &metrics, "eval_")
-			metrics.Add("eval_loss", loss*weight, weight)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return metrics, nil
-}
-
-// inPacks calls f with the micro-batch's pairs, all in one pack, or one by one
-// where packing is off.
-func (t *Trainer) inPacks(indices []int, f func([]int) error) error {
-	if t.Config.Packing {
-		return f(indices)
-	}
-	for i := range indices {
-		if err := f(indices[i : i+1]); err != nil {
-			return err
-		}
-	}
-	return nil
+	err := train.EvaluateInPacks(ctx, len(t.Held), t.Config.Batch, t.Config.Packing, func(part []int) error {
+		weight := float64(len(part))
+		loss, err := t.run(&t.evaluation, false, 0, t.Held, t.HeldReferences, part, weight, &metrics, "eval_")
+		metrics.Add("eval_loss", loss*weight, weight)
+		return err
+	})
+	return metrics, err
 }
 
 // run lays the pairs into a pack, runs the program and collects the metrics.
@@ -125,7 +102,8 @@ func (t *Trainer) run(p **program, training bool, step int, pairs []datasets.Pai
 	for _, i := range indices {
 		t.lay(pairs[i])
 	}
-	if err := t.fit(p, training, model.SizeOf(&t.pack, len(indices))); err != nil {
+	build := func(size model.Capacity) (*program, error) { return t.build(training, size) }
+	if err := model.Grow(p, model.SizeOf(&t.pack, len(indices)), build); err != nil {
 		return 0, err
 	}
 	g := *p
@@ -162,21 +140,6 @@ func (t *Trainer) perPair() int {
 		return 3
 	}
 	return 2
-}
-
-// fit makes sure that the program takes packs of the size.
-func (t *Trainer) fit(p **program, training bool, size model.Capacity) error {
-	if *p != nil {
-		if (*p).session.Capacity().Holds(size) {
-			return nil
-		}
-		size = size.Max((*p).session.Capacity())
-		(*p).session.Close()
-		*p = nil
-	}
-	g, err := t.build(training, size)
-	*p = g
-	return err
 }
 
 // build is the graph of a step: the decoder, and the loss on its sequences'

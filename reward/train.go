@@ -41,6 +41,9 @@ type program struct {
 	loss             *graph.Node
 }
 
+// Held is the program's session.
+func (g *program) Held() *model.Session { return g.session }
+
 // Weigh is the weight of a step, in groups, and its tokens.
 func (t *Trainer) Weigh(indices []int) (weight float64, tokens int64) {
 	for _, i := range indices {
@@ -54,7 +57,7 @@ func (t *Trainer) Weigh(indices []int) (weight float64, tokens int64) {
 func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train.Metrics, error) {
 	var loss float64
 	var metrics train.Metrics
-	err := t.inPacks(indices, func(part []int) error {
+	err := train.InPacks(t.Config.Packing, indices, func(part []int) error {
 		b := t.lay(t.Groups, part, weight)
 		l, err := t.run(&t.step, true, step, b)
 		loss += l
@@ -68,46 +71,23 @@ func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train
 func (t *Trainer) Evaluate(ctx context.Context) (train.Metrics, error) {
 	var metrics train.Metrics
 	var bins calibration
-	for from := 0; from < len(t.Held); from += t.Config.Batch {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		var indices []int
-		for i := from; i < min(from+t.Config.Batch, len(t.Held)); i++ {
-			indices = append(indices, i)
-		}
-		err := t.inPacks(indices, func(part []int) error {
-			weight := float64(len(part))
-			b := t.lay(t.Held, part, weight)
-			loss, err := t.run(&t.evaluation, false, 0, b)
-			if err != nil {
-				return err
-			}
-			metrics.Add("eval_loss", loss*weight, weight)
-			b.measure(t.values, &metrics, "eval_")
-			bins.add(b, t.values)
-			return nil
-		})
+	err := train.EvaluateInPacks(ctx, len(t.Held), t.Config.Batch, t.Config.Packing, func(part []int) error {
+		weight := float64(len(part))
+		b := t.lay(t.Held, part, weight)
+		loss, err := t.run(&t.evaluation, false, 0, b)
 		if err != nil {
-			return nil, err
+			return err
 		}
+		metrics.Add("eval_loss", loss*weight, weight)
+		b.measure(t.values, &metrics, "eval_")
+		bins.add(b, t.values)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	bins.report(&metrics)
 	return metrics, nil
-}
-
-// inPacks calls f with the micro-batch's groups, all in one pack, or one by one
-// where packing is off.
-func (t *Trainer) inPacks(indices []int, f func([]int) error) error {
-	if t.Config.Packing {
-		return f(indices)
-	}
-	for i := range indices {
-		if err := f(indices[i : i+1]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // batch are the pairs of a pack by their answers' places in it, with the margin
@@ -137,7 +117,8 @@ func (t *Trainer) lay(groups []Group, indices []int, weight float64) batch {
 
 // run scores the pack and returns the loss; the answers' scores are in values.
 func (t *Trainer) run(p **program, training bool, step int, b batch) (float64, error) {
-	if err := t.fit(p, training, model.SizeOf(&t.pack, len(b.chosen))); err != nil {
+	build := func(size model.Capacity) (*program, error) { return t.build(training, size) }
+	if err := model.Grow(p, model.SizeOf(&t.pack, len(b.chosen)), build); err != nil {
 		return 0, err
 	}
 	g := *p
@@ -172,21 +153,6 @@ func (g *program) load(pack *datasets.Pack, b batch) error {
 		return err
 	}
 	return g.session.SetFloat64s(g.weights, b.weights)
-}
-
-// fit makes sure that the program takes packs of the size.
-func (t *Trainer) fit(p **program, training bool, size model.Capacity) error {
-	if *p != nil {
-		if (*p).session.Capacity().Holds(size) {
-			return nil
-		}
-		size = size.Max((*p).session.Capacity())
-		(*p).session.Close()
-		*p = nil
-	}
-	g, err := t.build(training, size)
-	*p = g
-	return err
 }
 
 // build is the graph of a step: the scorer, and the loss on its pairs.

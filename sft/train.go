@@ -42,6 +42,9 @@ type program struct {
 	weights, loss *graph.Node // weights[S]
 }
 
+// Held is the program's session.
+func (g *program) Held() *model.Session { return g.session }
+
 // Weigh is the weight of a step, in target tokens or in examples, and its
 // tokens.
 func (t *Trainer) Weigh(indices []int) (weight float64, tokens int64) {
@@ -66,7 +69,7 @@ func (t *Trainer) weight(examples []datasets.Example, indices []int) float64 {
 func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train.Metrics, error) {
 	var loss float64
 	var metrics train.Metrics
-	err := t.inPacks(indices, func(part []int) error {
+	err := train.InPacks(t.Config.Packing, indices, func(part []int) error {
 		l, err := t.run(&t.step, true, step, t.Examples, part, weight, &metrics, "")
 		loss += l
 		return err
@@ -77,39 +80,13 @@ func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train
 // Evaluate is the loss and the metrics on the held-out examples.
 func (t *Trainer) Evaluate(ctx context.Context) (train.Metrics, error) {
 	var metrics train.Metrics
-	for from := 0; from < len(t.Held); from += t.Config.Batch {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		var indices []int
-		for i := from; i < min(from+t.Config.Batch, len(t.Held)); i++ {
-			indices = append(indices, i)
-		}
-		err := t.inPacks(indices, func(part []int) error {
-			weight := t.weight(t.Held, part)
-			loss, err := t.run(&t.evaluation, false, 0, t.Held, part, weight, &metrics, "eval_")
-			metrics.Add("eval_loss", loss*weight, weight)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return metrics, nil
-}
-
-// inPacks calls f with the micro-batch's examples, all in one pack, or one by
-// one where packing is off.
-func (t *Trainer) inPacks(indices []int, f func([]int) error) error {
-	if t.Config.Packing {
-		return f(indices)
-	}
-	for i := range indices {
-		if err := f(indices[i : i+1]); err != nil {
-			return err
-		}
-	}
-	return nil
+	err := train.EvaluateInPacks(ctx, len(t.Held), t.Config.Batch, t.Config.Packing, func(part []int) error {
+		weight := t.weight(t.Held, part)
+		loss, err := t.run(&t.evaluation, false, 0, t.Held, part, weight, &metrics, "eval_")
+		metrics.Add("eval_loss", loss*weight, weight)
+		return err
+	})
+	return metrics, err
 }
 
 func (t *Trainer) run(p **program, training bool, step int, examples []datasets.Example, indices []int, weight float64, m *train.Metrics, prefix string) (float64, error) {
@@ -117,7 +94,8 @@ func (t *Trainer) run(p **program, training bool, step int, examples []datasets.
 	for _, i := range indices {
 		t.pack.AddExample(examples[i], datasets.DropoutKey(examples[i].Hash()))
 	}
-	if err := t.fit(p, training, model.SizeOf(&t.pack, 0)); err != nil {
+	build := func(size model.Capacity) (*program, error) { return t.build(training, size) }
+	if err := model.Grow(p, model.SizeOf(&t.pack, 0), build); err != nil {
 		return 0, err
 	}
 	g := *p
@@ -138,21 +116,6 @@ func (t *Trainer) run(p **program, training bool, step int, examples []datasets.
 		return 0, err
 	}
 	return t.values[0], train.AddTokenMetrics(g.session, g.decoder, t.pack.Sequence, func(int32) bool { return true }, m, prefix)
-}
-
-// fit makes sure that the program takes packs of the size.
-func (t *Trainer) fit(p **program, training bool, size model.Capacity) error {
-	if *p != nil {
-		if (*p).session.Capacity().Holds(size) {
-			return nil
-		}
-		size = size.Max((*p).session.Capacity())
-		(*p).session.Close()
-		*p = nil
-	}
-	g, err := t.build(training, size)
-	*p = g
-	return err
 }
 
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {

@@ -1,6 +1,10 @@
 package train
 
-import "align/datasets"
+import (
+	"context"
+
+	"align/datasets"
+)
 
 // Batches is a Source over a data set in memory: each step takes the next
 // indices of the order and deals them to micro-steps.
@@ -32,3 +36,36 @@ func (b *Batches) State() ([]byte, error) { return b.Order.State() }
 
 // Restore goes back to it.
 func (b *Batches) Restore(data []byte) error { return b.Order.Restore(data) }
+
+// InPacks calls f with a micro-batch's indices, all of them for one pack, or
+// one by one where packing is off.
+func InPacks(packing bool, indices []int, f func([]int) error) error {
+	if packing {
+		return f(indices)
+	}
+	for i := range indices {
+		if err := f(indices[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EvaluateInPacks calls f with the indices of n held-out examples, size at a
+// time, packed like training.
+func EvaluateInPacks(ctx context.Context, n, size int, packing bool, f func([]int) error) error {
+	indices := make([]int, 0, size)
+	for from := 0; from < n; from += size {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		indices = indices[:0]
+		for i := from; i < min(from+size, n); i++ {
+			indices = append(indices, i)
+		}
+		if err := InPacks(packing, indices, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
