@@ -3,13 +3,33 @@ package cpu
 import "align/internal/device"
 
 // accelerate puts the kernels in machine code in the place of their portable
-// twins, whose checks and divisions into tasks they keep.
+// twins, whose checks they keep.
 func (f *fast) accelerate(kernels map[string]binder) {
-	over := func(k func(kernel string) rowKernel) binder {
-		return plain(func(kernel string) device.Kernel { return f.b.overRows(k(kernel)) })
-	}
-	kernels["embed"] = over(func(k string) rowKernel { return &fastEmbed{embed[float32]{kernel: k}} })
+	b, set := f.b, f.set
+	kernels["embed"] = plain(func(k string) device.Kernel { return b.overRows(&fastEmbed{embed[float32]{kernel: k}}) })
+	kernels["rmsnorm"] = instead(b, newNormForward[float32], func(n *normForward[float32]) rowKernel { return &fastNorm{n, set} })
+	kernels["rmsnorm_dx"] = instead(b, newNormDX[float32], func(n *normDX[float32]) rowKernel { return &fastNormDX{n, set} })
+	kernels["rope"] = instead(b, newRope[float32], func(r *rope[float32]) rowKernel { return &fastRope{r, set} })
+	kernels["adamw"] = instead(b, newAdamW[float32], func(a *adamW[float32]) rowKernel { return &fastAdamW{a, set} })
 	kernels["lora_linear"] = withAttribute(f.bindLoRA)
+	kernels["swiglu"] = plain(func(k string) device.Kernel {
+		return b.overRows(&fastSwiGLU{swiGLU: swiGLU[float32]{kernel: k}, set: set})
+	})
+	kernels["swiglu_grad"] = plain(func(k string) device.Kernel {
+		return b.overRows(&fastSwiGLUGrad{swiGLUGrad: swiGLUGrad[float32]{kernel: k}, b: b})
+	})
+	kernels["sum_squares"] = plain(func(k string) device.Kernel { return newSumSquares(b, k, set.SumSquares) })
+	kernels["logprob"] = withAttribute(bindLogProb(b, f, f.addChunk))
+	kernels["logprob_dx"] = withAttribute(bindLogProbDX(b, f, f.weighLogits))
+	kernels["logprob_dw"] = withAttribute(bindLogProbDW(b, f, f.weighLogits))
+}
+
+// instead is the binder of what takes the place of a portable kernel.
+func instead[T any, K rowKernel](b *Backend, make func(kernel string, attr T) (K, error), replace func(K) rowKernel) binder {
+	return overRowsWith(b, func(kernel string, attr T) (rowKernel, error) {
+		k, err := make(kernel, attr)
+		return replace(k), err
+	})
 }
 
 // fastEmbed is embed from panels.

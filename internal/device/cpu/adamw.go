@@ -24,13 +24,11 @@ type adamW[E float] struct {
 	bias2      float64 // 1-b2^t
 }
 
-func bindAdamW[E float](b *Backend) func(string, device.AdamW) (device.Kernel, error) {
-	return func(kernel string, attr device.AdamW) (device.Kernel, error) {
-		if !(attr.Beta1 >= 0 && attr.Beta1 < 1 && attr.Beta2 >= 0 && attr.Beta2 < 1 && attr.Eps >= 0 && finite(attr.WeightDecay)) {
-			return nil, fmt.Errorf("cpu: %s: %+v: want betas in [0,1), eps of at least 0 and a finite weight decay", kernel, attr)
-		}
-		return b.overRows(&adamW[E]{kernel: kernel, attr: attr}), nil
+func newAdamW[E float](kernel string, attr device.AdamW) (*adamW[E], error) {
+	if !(attr.Beta1 >= 0 && attr.Beta1 < 1 && attr.Beta2 >= 0 && attr.Beta2 < 1 && attr.Eps >= 0 && finite(attr.WeightDecay)) {
+		return nil, fmt.Errorf("cpu: %s: %+v: want betas in [0,1), eps of at least 0 and a finite weight decay", kernel, attr)
 	}
+	return &adamW[E]{kernel: kernel, attr: attr}, nil
 }
 
 func (a *adamW[E]) prepare(c *device.Call) (rows, grain int, err error) {
@@ -73,14 +71,15 @@ func (a *adamW[E]) compute(lo, hi int) {
 // its contract states.
 const squaresBlock = 4096
 
-// sumSquares is y[1] (F64) = sum of x^2: each block ascending, then the blocks.
+// sumSquares is y[1] (F64) = sum of x^2 by blocks, then of the blocks, ascending.
 type sumSquares[E float] struct {
-	x     []E
-	parts []float64
+	ofBlock func(x []E) float64
+	x       []E
+	parts   []float64
 }
 
-func newSumSquares[E float](b *Backend, kernel string) device.Kernel {
-	s := &sumSquares[E]{}
+func newSumSquares[E float](b *Backend, kernel string, ofBlock func([]E) float64) device.Kernel {
+	s := &sumSquares[E]{ofBlock: ofBlock}
 	j := &rowJob{kernel: phase(s.compute)}
 	j.job = j
 	return func(c *device.Call) error {
@@ -110,12 +109,16 @@ func newSumSquares[E float](b *Backend, kernel string) device.Kernel {
 
 func (s *sumSquares[E]) compute(lo, hi int) {
 	for block := lo; block < hi; block++ {
-		var sum float64
-		for _, x := range s.x[block*squaresBlock : min((block+1)*squaresBlock, len(s.x))] {
-			sum += float64(x) * float64(x)
-		}
-		s.parts[block] = sum
+		s.parts[block] = s.ofBlock(s.x[block*squaresBlock : min((block+1)*squaresBlock, len(s.x))])
 	}
+}
+
+func squares[E float](x []E) float64 {
+	var sum float64
+	for _, v := range x {
+		sum += float64(v) * float64(v)
+	}
+	return sum
 }
 
 func total(parts []float64) float64 {

@@ -30,6 +30,9 @@ func (s *sum[E]) compute(lo, hi int) {
 func (b *Backend) overElements(kernel string, inputs int) device.Kernel {
 	single, double := &sum[float32]{}, &sum[float64]{}
 	j32, j64 := &rowJob{kernel: single}, &rowJob{kernel: double}
+	if b.fast != nil {
+		j32.kernel = &fastSum{single, b.fast.set}
+	}
 	j32.job, j64.job = j32, j64
 	return func(c *device.Call) error {
 		k := checker{kernel: kernel}

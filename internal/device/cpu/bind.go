@@ -75,6 +75,17 @@ func withAttribute[T any](make func(kernel string, attr T) (device.Kernel, error
 	}
 }
 
+// overRowsWith is the binder of a rowKernel with an attribute of type T.
+func overRowsWith[T any, K rowKernel](b *Backend, make func(kernel string, attr T) (K, error)) binder {
+	return withAttribute(func(kernel string, attr T) (device.Kernel, error) {
+		k, err := make(kernel, attr)
+		if err != nil {
+			return nil, err
+		}
+		return b.overRows(k), nil
+	})
+}
+
 // kernelTable lists every kernel of package device for activations of type E,
 // with the given products.
 func kernelTable[E float](b *Backend, p products[E]) map[string]binder {
@@ -83,8 +94,8 @@ func kernelTable[E float](b *Backend, p products[E]) map[string]binder {
 		"embed_dw":         plain(func(k string) device.Kernel { return b.overRows(&embedDW[E]{kernel: k}) }),
 		"gather":           plain(func(k string) device.Kernel { return b.overRows(&gather[E]{kernel: k}) }),
 		"scatter":          plain(func(k string) device.Kernel { return b.overRows(&scatter[E]{kernel: k}) }),
-		"rmsnorm":          withAttribute(bindNorm[E](b)),
-		"rmsnorm_dx":       withAttribute(bindNormDX[E](b)),
+		"rmsnorm":          overRowsWith(b, newNormForward[E]),
+		"rmsnorm_dx":       overRowsWith(b, newNormDX[E]),
 		"rmsnorm_dw":       withAttribute(bindNormDW[E](b)),
 		"linear":           plain(func(k string) device.Kernel { return newLinear[E](p, k) }),
 		"linear_dx":        plain(func(k string) device.Kernel { return newLinearDX[E](p, k) }),
@@ -95,7 +106,7 @@ func kernelTable[E float](b *Backend, p products[E]) map[string]binder {
 		"matmul_nn":        withAttribute(bindMatMul[E](p, false, true)),
 		"matmul_tn":        withAttribute(bindMatMul[E](p, true, true)),
 		"rope_table":       withAttribute(bindRopeTable[E](b)),
-		"rope":             withAttribute(bindRope[E](b)),
+		"rope":             overRowsWith(b, newRope[E]),
 		"attention":        withAttribute(bindAttention[E](b)),
 		"attention_grad":   withAttribute(bindAttentionGrad[E](b)),
 		"cache_write":      plain(func(k string) device.Kernel { return b.overRows(&cacheWrite[E]{kernel: k}) }),
@@ -105,9 +116,9 @@ func kernelTable[E float](b *Backend, p products[E]) map[string]binder {
 		"add":              plain(func(k string) device.Kernel { return newAdd(b, k) }),
 		"accumulate":       plain(func(k string) device.Kernel { return newAccumulate(b, k) }),
 		"dropout":          withAttribute(bindDropout[E](b)),
-		"logprob":          withAttribute(bindLogProb[E](b, p)),
-		"logprob_dx":       withAttribute(bindLogProbDX[E](b, p)),
-		"logprob_dw":       withAttribute(bindLogProbDW[E](b, p)),
+		"logprob":          withAttribute(bindLogProb(b, p, addChunk[E])),
+		"logprob_dx":       withAttribute(bindLogProbDX(b, p, weighLogits[E])),
+		"logprob_dw":       withAttribute(bindLogProbDW(b, p, weighLogits[E])),
 		"segment_sum":      plain(newSegmentSum[E]),
 		"segment_sum_grad": plain(newSegmentSumGrad[E]),
 		"vec_gather":       plain(newVecGather),
@@ -117,8 +128,8 @@ func kernelTable[E float](b *Backend, p products[E]) map[string]binder {
 		"vec_sum":          plain(newVecSum),
 		"vec_fill":         plain(newVecFill),
 		"vec_convert":      plain(newVecConvert),
-		"sum_squares":      plain(func(k string) device.Kernel { return newSumSquares[E](b, k) }),
-		"adamw":            withAttribute(bindAdamW[E](b)),
+		"sum_squares":      plain(func(k string) device.Kernel { return newSumSquares(b, k, squares[E]) }),
+		"adamw":            overRowsWith(b, newAdamW[E]),
 		"zero":             plain(func(k string) device.Kernel { return b.overRows(&zero{kernel: k}) }),
 	}
 }

@@ -102,13 +102,7 @@ func addChunk[E float](s *softmaxRow, z []E, col int) {
 		}
 	}
 	if m := float64(top); m > s.largest {
-		if s.sum > 0 {
-			shift := s.largest - m
-			c := math.Exp(shift)
-			s.moment = c * (s.moment + s.sum*shift)
-			s.sum *= c
-		}
-		s.largest, s.best = m, col+at
+		s.raise(m, col+at)
 	}
 	m := E(s.largest)
 	var sum, moment float64
@@ -121,6 +115,17 @@ func addChunk[E float](s *softmaxRow, z []E, col int) {
 	s.moment += moment
 }
 
+// raise makes m, at the given id, the largest logit.
+func (s *softmaxRow) raise(m float64, id int) {
+	if s.sum > 0 {
+		shift := s.largest - m
+		c := math.Exp(shift)
+		s.moment = c * (s.moment + s.sum*shift)
+		s.sum *= c
+	}
+	s.largest, s.best = m, id
+}
+
 func (s *softmaxRow) logSumExp() float64 { return s.largest + math.Log(s.sum) }
 
 func (s *softmaxRow) entropy() float64 { return math.Log(s.sum) - s.moment/s.sum }
@@ -130,12 +135,13 @@ func (s *softmaxRow) entropy() float64 { return math.Log(s.sum) - s.moment/s.sum
 type logProb[E float] struct {
 	head[E]
 	state                 []softmaxRow
+	addChunk              func(s *softmaxRow, z []E, col int)
 	lp, lse, entropy, hit []E
 }
 
-func bindLogProb[E float](b *Backend, p products[E]) func(string, device.LogProb) (device.Kernel, error) {
+func bindLogProb[E float](b *Backend, p products[E], addChunk func(*softmaxRow, []E, int)) func(string, device.LogProb) (device.Kernel, error) {
 	return func(kernel string, attr device.LogProb) (device.Kernel, error) {
-		l := &logProb[E]{state: make([]softmaxRow, headRows)}
+		l := &logProb[E]{state: make([]softmaxRow, headRows), addChunk: addChunk}
 		if err := l.init(b, p, kernel, attr, l.addRows); err != nil {
 			return nil, err
 		}
@@ -178,7 +184,7 @@ func (l *logProb[E]) run(c *device.Call) error {
 func (l *logProb[E]) addRows(lo, hi int) {
 	for i := lo; i < hi; i++ {
 		z := l.line(i)
-		addChunk(&l.state[i], z, l.col)
+		l.addChunk(&l.state[i], z, l.col)
 		if t := int(l.targets[l.row+i]) - l.col; t >= 0 && t < len(z) {
 			l.state[i].target = float64(z[t])
 		}

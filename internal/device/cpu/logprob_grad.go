@@ -7,6 +7,7 @@ import "align/internal/device"
 // there is no target.
 type headGrad[E float] struct {
 	head[E]
+	weigh    func(z []E, lse, scale E)
 	lse, dlp []E
 	backward product[E]
 }
@@ -26,21 +27,26 @@ func (g *headGrad[E]) gradRows(lo, hi int) {
 			continue
 		}
 		lse, scale := g.lse[g.row+i], g.dlp[g.row+i]*g.inverse
-		for j, x := range z {
-			z[j] = -scale * exp(x-lse)
-		}
+		g.weigh(z, lse, scale)
 		if t := target - g.col; t >= 0 && t < len(z) {
 			z[t] += scale
 		}
 	}
 }
 
+// weighLogits is z = -scale*e^(z-lse).
+func weighLogits[E float](z []E, lse, scale E) {
+	for j, x := range z {
+		z[j] = -scale * exp(x-lse)
+	}
+}
+
 // logProbDX is dh[N,C], the sum over the vocabulary, chunk by chunk.
 type logProbDX[E float] struct{ headGrad[E] }
 
-func bindLogProbDX[E float](b *Backend, p products[E]) func(string, device.LogProb) (device.Kernel, error) {
+func bindLogProbDX[E float](b *Backend, p products[E], weigh func([]E, E, E)) func(string, device.LogProb) (device.Kernel, error) {
 	return func(kernel string, attr device.LogProb) (device.Kernel, error) {
-		l := &logProbDX[E]{}
+		l := &logProbDX[E]{headGrad[E]{weigh: weigh}}
 		if err := l.init(b, p, kernel, attr, l.gradRows); err != nil {
 			return nil, err
 		}
@@ -86,9 +92,9 @@ type logProbDW[E float] struct {
 	zeroed  device.Call
 }
 
-func bindLogProbDW[E float](b *Backend, p products[E]) func(string, device.LogProb) (device.Kernel, error) {
+func bindLogProbDW[E float](b *Backend, p products[E], weigh func([]E, E, E)) func(string, device.LogProb) (device.Kernel, error) {
 	return func(kernel string, attr device.LogProb) (device.Kernel, error) {
-		l := &logProbDW[E]{zeroing: b.overRows(&zero{kernel: kernel})}
+		l := &logProbDW[E]{headGrad: headGrad[E]{weigh: weigh}, zeroing: b.overRows(&zero{kernel: kernel})}
 		if err := l.init(b, p, kernel, attr, l.gradRows); err != nil {
 			return nil, err
 		}

@@ -48,14 +48,9 @@ type normForward[E float] struct {
 	y []E
 }
 
-func bindNorm[E float](b *Backend) func(string, device.Norm) (device.Kernel, error) {
-	return func(kernel string, attr device.Norm) (device.Kernel, error) {
-		n, err := newNorm[E](kernel, attr)
-		if err != nil {
-			return nil, err
-		}
-		return b.overRows(&normForward[E]{norm: n}), nil
-	}
+func newNormForward[E float](kernel string, attr device.Norm) (*normForward[E], error) {
+	n, err := newNorm[E](kernel, attr)
+	return &normForward[E]{norm: n}, err
 }
 
 func (n *normForward[E]) prepare(c *device.Call) (rows, grain int, err error) {
@@ -90,14 +85,9 @@ type normDX[E float] struct {
 	dx, dy []E
 }
 
-func bindNormDX[E float](b *Backend) func(string, device.Norm) (device.Kernel, error) {
-	return func(kernel string, attr device.Norm) (device.Kernel, error) {
-		n, err := newNorm[E](kernel, attr)
-		if err != nil {
-			return nil, err
-		}
-		return b.overRows(&normDX[E]{norm: n}), nil
-	}
+func newNormDX[E float](kernel string, attr device.Norm) (*normDX[E], error) {
+	n, err := newNorm[E](kernel, attr)
+	return &normDX[E]{norm: n}, err
 }
 
 func (n *normDX[E]) prepare(c *device.Call) (rows, grain int, err error) {

@@ -62,17 +62,15 @@ type rope[E float] struct {
 	cols        int
 }
 
-func bindRope[E float](b *Backend) func(string, device.Rope) (device.Kernel, error) {
-	return func(kernel string, attr device.Rope) (device.Kernel, error) {
-		if attr.HeadDim <= 0 || attr.HeadDim%2 != 0 {
-			return nil, fmt.Errorf("cpu: %s: head size %d: want a positive even number", kernel, attr.HeadDim)
-		}
-		r := &rope[E]{kernel: kernel, headDim: attr.HeadDim, sign: 1}
-		if attr.Inverse {
-			r.sign = -1
-		}
-		return b.overRows(r), nil
+func newRope[E float](kernel string, attr device.Rope) (*rope[E], error) {
+	if attr.HeadDim <= 0 || attr.HeadDim%2 != 0 {
+		return nil, fmt.Errorf("cpu: %s: head size %d: want a positive even number", kernel, attr.HeadDim)
 	}
+	r := &rope[E]{kernel: kernel, headDim: attr.HeadDim, sign: 1}
+	if attr.Inverse {
+		r.sign = -1
+	}
+	return r, nil
 }
 
 func (r *rope[E]) prepare(c *device.Call) (rows, grain int, err error) {
