@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 // the language of https://pkg.go.dev/github.com/rogpeppe/go-internal/testscript
 // as far as [script] knows it. $SHARED is the shared folder.
 func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts the program about a hundred times")
+	}
 	files, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d scripts, %v", len(files), err)

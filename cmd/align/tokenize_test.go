@@ -15,6 +15,9 @@ import (
 // and the ids that must come out.
 func goldenCases(t *testing.T, list string) (model, input string, want [][]int32) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("loads a tokenizer of 128,000 tokens")
+	}
 	shared := sharedFolder(t)
 	if shared == "" {
 		t.Skip("the reference ids are in the shared folder, which is not there")
