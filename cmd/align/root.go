@@ -54,6 +54,7 @@ func commands(io *streams) []*cobra.Command {
 		newGenerateCommand(io),
 		newScoreCommand(io),
 		newExportCommand(io),
+		newBenchCommand(io),
 		newVersionCommand(io),
 		newEnvironmentTopic(),
 	}

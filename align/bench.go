@@ -1,0 +1,246 @@
+package align
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"align/internal/device"
+	"align/internal/device/cpu"
+	"align/internal/nearest"
+	"align/model"
+)
+
+// Workloads lists what Bench measures: steps of the trainers, generation, the
+// largest kernels by themselves, and the machine's own rates.
+var Workloads = []string{"sft", "dpo", "decode", "gemm", "attention", "machine"}
+
+// BenchOptions say what to measure, on a model of random weights.
+type BenchOptions struct {
+	Workloads []string
+	// Shape is a name of model.ShapeNames, or a model folder whose shape is
+	// taken.
+	Shape string
+	// Batch is the sequences of a step (sft, decode, gemm, attention) or its
+	// pairs (dpo).
+	Batch int
+	// Length is the tokens of a sequence of sft, gemm and attention.
+	Length int
+	// Prompt and Response are the tokens of dpo's pairs and of decode.
+	Prompt, Response int
+	// LossShare is the share of sft's tokens that carry loss, at the end.
+	LossShare float64
+	// Reference says what dpo's step includes: "cached" log-probabilities, or
+	// "every", the reference's pass over its pairs as well.
+	Reference string
+	Rank      int
+	// Steps are measured, Warmup steps before them are not.
+	Steps, Warmup int
+	SavePolicy    string
+	Compute
+}
+
+// DefaultBenchOptions are the sizes of a step that takes seconds on two cores.
+func DefaultBenchOptions() BenchOptions {
+	return BenchOptions{
+		Shape: "small", Batch: 1, Length: 512, Prompt: 256, Response: 256, LossShare: 1, Reference: "cached",
+		Rank: 16, Steps: 5, Warmup: 1, SavePolicy: "auto", Compute: Compute{Precision: "f32"},
+	}
+}
+
+// Validate returns all faults of the options at once.
+func (o BenchOptions) Validate() error {
+	var errs []error
+	known := map[string]bool{}
+	for _, w := range Workloads {
+		known[w] = true
+	}
+	for _, w := range o.Workloads {
+		if known[w] {
+			continue
+		}
+		err := fmt.Errorf("unknown workload %q, want some of %s", w, strings.Join(Workloads, ", "))
+		if near := nearest.Name(w, Workloads); near != "" {
+			err = fmt.Errorf("unknown workload %q, did you mean %q", w, near)
+		}
+		errs = append(errs, err)
+	}
+	for _, n := range []struct {
+		name  string
+		value int
+	}{{"batch", o.Batch}, {"prompt", o.Prompt}, {"resp", o.Response}, {"rank", o.Rank}, {"steps", o.Steps}} {
+		if n.value < 1 {
+			errs = append(errs, fmt.Errorf("%s must be at least 1, got %d", n.name, n.value))
+		}
+	}
+	if o.Length < 2 {
+		errs = append(errs, fmt.Errorf("seq must be at least 2, got %d", o.Length))
+	}
+	if o.Warmup < 0 || o.Threads < 0 {
+		errs = append(errs, fmt.Errorf("warmup (%d) and threads (%d) must not be negative", o.Warmup, o.Threads))
+	}
+	if !(o.LossShare > 0 && o.LossShare <= 1) {
+		errs = append(errs, fmt.Errorf("loss_share must lie in (0, 1], got %v", o.LossShare))
+	}
+	if o.Reference != "cached" && o.Reference != "every" {
+		errs = append(errs, fmt.Errorf("reference must be cached or every, got %q", o.Reference))
+	}
+	if o.Precision != "f32" && o.Precision != "bf16" {
+		errs = append(errs, fmt.Errorf("precision must be f32 or bf16, got %q", o.Precision))
+	}
+	return errors.Join(errs...)
+}
+
+// Figure is one measured number. Floor is the best that the machine allows in
+// the same run, by arithmetic or by memory, in the same unit; Ratio is Value of
+// it. Both are 0 where there is no such bound.
+type Figure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+	Floor float64 `json:"floor"`
+	Ratio float64 `json:"ratio"`
+	*Throughput
+}
+
+// Throughput is what the last figure of a workload holds besides.
+type Throughput struct {
+	// TokensPerCore is tokens per processor second of the best step,
+	// TokensPerSecond per second of the best, MedianTokensPerSecond of the
+	// median step.
+	TokensPerCore         float64 `json:"tps_core"`
+	TokensPerSecond       float64 `json:"tps_wall"`
+	MedianTokensPerSecond float64 `json:"tps_wall_median"`
+	// PeakMiB is the process's peak resident memory.
+	PeakMiB int64   `json:"rss_mib"`
+	Loss    float64 `json:"loss,omitzero"`
+	// The rates of the prompts, of decode.
+	PrefillPerCore   float64 `json:"prefill_tps_core,omitzero"`
+	PrefillPerSecond float64 `json:"prefill_tps_wall,omitzero"`
+}
+
+// Bench measures the workloads and hands every figure to emit.
+func Bench(ctx context.Context, o BenchOptions, env Environment, emit func(Figure) error) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	for _, w := range o.Workloads {
+		if err := benchOne(ctx, w, o, env, emit); err != nil {
+			return fmt.Errorf("%s: %w", w, err)
+		}
+	}
+	return nil
+}
+
+// benchOne measures one workload on a device of its own.
+func benchOne(ctx context.Context, workload string, o BenchOptions, env Environment, emit func(Figure) error) error {
+	config, err := shapeOf(o.Shape)
+	if err != nil {
+		return err
+	}
+	b := &bench{options: o, config: config, env: env, emit: emit, workload: workload}
+	if b.backend, b.act, err = o.Compute.open(env); err != nil {
+		return err
+	}
+	defer b.backend.Close()
+	if b.rates, err = newRates(o.Compute); err != nil {
+		return err
+	}
+	b.rates.measureArithmetic()
+	env.note(b.describe())
+	switch workload {
+	case "sft":
+		return b.sft(ctx)
+	case "dpo":
+		return b.dpo(ctx)
+	case "decode":
+		return b.decode(ctx)
+	case "gemm":
+		return b.gemm(ctx)
+	case "attention":
+		return b.attention(ctx)
+	}
+	return b.machine()
+}
+
+func shapeOf(name string) (model.Config, error) {
+	if model.IsShape(name) {
+		return model.Shape(name)
+	}
+	c, err := model.ReadConfig(name)
+	if err != nil {
+		return c, fmt.Errorf("cfg %q is neither one of %s nor a model: %w", name, strings.Join(model.ShapeNames, ", "), err)
+	}
+	return c, nil
+}
+
+// bench is one workload under measurement.
+type bench struct {
+	options  BenchOptions
+	workload string
+	config   model.Config
+	env      Environment
+	emit     func(Figure) error
+	backend  *cpu.Backend
+	act      device.Type
+	rates    *rates
+}
+
+func (b *bench) describe() string {
+	o := b.options
+	sizes := fmt.Sprintf("batch %d of %d tokens", o.Batch, o.Length)
+	switch b.workload {
+	case "dpo":
+		sizes = fmt.Sprintf("%d pairs of a prompt of %d and answers of %d tokens, reference %s", o.Batch, o.Prompt, o.Response, o.Reference)
+	case "decode":
+		sizes = fmt.Sprintf("batch %d, prompts of %d and answers of %d tokens", o.Batch, o.Prompt, o.Response)
+	}
+	return fmt.Sprintf("%s: %s (%d parameters), %s, %s, %d threads, level %s", b.workload, o.Shape, b.config.Parameters(), o.Precision, sizes, b.rates.threads, b.rates.set.Level)
+}
+
+// stored is the type that weights have in memory.
+func (b *bench) stored() device.Type {
+	if b.options.Precision == "bf16" {
+		return device.BF16
+	}
+	return device.F32
+}
+
+// seed of the weights and tokens.
+const benchSeed = 1
+
+// model makes the model of random weights.
+func (b *bench) model() (*model.Model, error) {
+	return model.Random(b.config, b.backend, b.act, b.stored(), benchSeed)
+}
+
+// adapter makes an adapter on all linear layers, as most users train.
+func (b *bench) adapter(m *model.Model) (*model.Adapter, error) {
+	a, err := model.NewAdapter(b.config, model.LoRAConfig{Rank: b.options.Rank, Alpha: 2 * float64(b.options.Rank), Targets: model.Modules})
+	if err != nil {
+		return nil, err
+	}
+	return a, m.AllocAdapter(a, a.Initial(benchSeed))
+}
+
+// figure emits a number with its floor.
+func (b *bench) figure(name, unit string, value, floor float64) error {
+	return b.emit(b.figureOf(name, unit, value, floor))
+}
+
+func (b *bench) figureOf(name, unit string, value, floor float64) Figure {
+	f := Figure{Name: b.workload + "/" + name, Value: value, Unit: unit, Floor: floor}
+	if floor > 0 {
+		f.Ratio = value / floor
+	}
+	return f
+}
+
+// last emits the workload's last figure with its throughput; peak is the
+// process's peak memory in bytes.
+func (b *bench) last(f Figure, t Throughput, peak int64) error {
+	t.PeakMiB = peak >> 20
+	f.Throughput = &t
+	return b.emit(f)
+}

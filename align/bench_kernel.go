@@ -1,0 +1,200 @@
+package align
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"align/internal/device"
+	"align/internal/host"
+	"align/model"
+)
+
+// kernelTime is about how long a kernel is measured, in kernelRuns runs at
+// least.
+const (
+	kernelTime = 300 * time.Millisecond
+	kernelRuns = 3
+)
+
+// gemm measures the products of the model's layers and head on a batch, weights
+// placed as the model's are: y = x W' and, for the gradient, dx = dy W.
+func (b *bench) gemm(ctx context.Context) error {
+	c, rows := b.config, b.options.Batch*b.options.Length
+	heads, keys := c.NumHeads*c.HeadDim, c.NumKVHeads*c.HeadDim
+	var total timing
+	var flops float64
+	for _, p := range []struct {
+		name    string
+		out, in int
+	}{
+		{"q_proj", heads, c.HiddenSize}, {"k_proj", keys, c.HiddenSize}, {"gate_proj", c.IntermediateSize, c.HiddenSize},
+		{"down_proj", c.HiddenSize, c.IntermediateSize}, {"lm_head", c.VocabSize, c.HiddenSize},
+	} {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		t, err := b.product(p.name, rows, p.out, p.in)
+		if err != nil {
+			return err
+		}
+		total.wall, total.core = append(total.wall, t.bestWall()), append(total.core, t.bestCore())
+		flops += 2 * float64(rows) * float64(p.out) * float64(p.in)
+	}
+	return b.reportKernels("all forward", rows, flops, &total)
+}
+
+// reportKernels gives the sum of kernels that were measured one by one.
+func (b *bench) reportKernels(name string, tokens int, flops float64, total *timing) error {
+	wall, core := sum(total.wall), sum(total.core)
+	t := Throughput{TokensPerCore: rate(float64(tokens), core), TokensPerSecond: float64(tokens) / wall, MedianTokensPerSecond: float64(tokens) / wall}
+	b.rates.measureArithmetic()
+	return b.last(b.figureOf(name, "TFLOP/s", flops/wall/1e12, b.rates.flops/1e12), t, host.PeakMemory())
+}
+
+func sum(list []float64) (s float64) {
+	for _, x := range list {
+		s += x
+	}
+	return s
+}
+
+// product measures one weight in both directions and returns the forward times.
+func (b *bench) product(name string, rows, out, in int) (*timing, error) {
+	w, err := b.placeRandom(name, out, in)
+	if err != nil {
+		return nil, err
+	}
+	defer b.backend.Free(device.Memory{Addr: w.Addr, Bytes: w.Bytes()})
+	x, err := b.random(rows, in)
+	if err != nil {
+		return nil, err
+	}
+	defer b.free(x)
+	y, err := b.random(rows, out)
+	if err != nil {
+		return nil, err
+	}
+	defer b.free(y)
+	flops := 2 * float64(rows) * float64(out) * float64(in)
+	label := fmt.Sprintf("%s %dx%dx%d", name, rows, out, in)
+	// The gradient first: the forward pass then writes over its input.
+	if _, err := b.kernel(label+" gradient", "linear_dx", nil, flops, device.Call{Out: []device.View{x}, In: []device.View{y, w}}); err != nil {
+		return nil, err
+	}
+	return b.kernel(label, "linear", nil, flops, device.Call{Out: []device.View{y}, In: []device.View{x, w}})
+}
+
+// kernel measures one kernel and emits its rate.
+func (b *bench) kernel(label, name string, attr any, flops float64, call device.Call) (*timing, error) {
+	run, err := b.backend.Bind(name, attr)
+	if err != nil {
+		return nil, err
+	}
+	if err := run(&call); err != nil { // reserves what the kernel keeps
+		return nil, err
+	}
+	t := &timing{}
+	for start := time.Now(); len(t.wall) < kernelRuns || time.Since(start) < kernelTime; {
+		if err := t.add(func() error { return errors.Join(run(&call), b.backend.Sync()) }); err != nil {
+			return nil, err
+		}
+	}
+	b.rates.measureArithmetic()
+	return t, b.figure(label, "TFLOP/s", flops/t.bestWall()/1e12, b.rates.flops/1e12)
+}
+
+// attention measures causal attention of a batch of sequences, forward and
+// backward, by the useful operations: the square's lower half.
+func (b *bench) attention(ctx context.Context) error {
+	c, o := b.config, b.options
+	rows, heads, keys := o.Batch*o.Length, c.NumHeads*c.HeadDim, c.NumKVHeads*c.HeadDim
+	widths := map[string]int{"q": heads, "o": heads, "do": heads, "dq": heads, "k": keys, "v": keys, "dk": keys, "dv": keys, "lse": c.NumHeads}
+	v := map[string]device.View{}
+	for name, width := range widths {
+		view, err := b.random(rows, width)
+		if err != nil {
+			return err
+		}
+		defer b.free(view)
+		v[name] = view
+	}
+	start, err := b.segments()
+	if err != nil {
+		return err
+	}
+	defer b.free(start)
+	attr := device.Attention{Heads: c.NumHeads, KVHeads: c.NumKVHeads, HeadDim: c.HeadDim, Scale: 1 / math.Sqrt(float64(c.HeadDim))}
+	pairs := float64(o.Batch) * float64(o.Length) * float64(o.Length+1) / 2
+	flops := 4 * pairs * float64(heads)
+	label := fmt.Sprintf("T=%d H=%d KV=%d D=%d", o.Length, c.NumHeads, c.NumKVHeads, c.HeadDim)
+	forward, err := b.kernel(label, "attention", attr, flops, device.Call{
+		Out: []device.View{v["o"], v["lse"]}, In: []device.View{v["q"], v["k"], v["v"], start, start, start},
+	})
+	if err != nil || ctx.Err() != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	backward, err := b.kernel(label+" gradient", "attention_grad", attr, 2*flops, device.Call{
+		Out: []device.View{v["dq"], v["dk"], v["dv"]}, In: []device.View{v["q"], v["k"], v["v"], v["o"], v["lse"], v["do"], start, start, start},
+	})
+	if err != nil {
+		return err
+	}
+	total := &timing{wall: []float64{forward.bestWall(), backward.bestWall()}, core: []float64{forward.bestCore(), backward.bestCore()}}
+	return b.reportKernels("both", rows, 3*flops, total)
+}
+
+// segments is each row's first row of its sequence: with an empty prefix there,
+// all three vectors of attention.
+func (b *bench) segments() (device.View, error) {
+	rows := b.options.Batch * b.options.Length
+	data := make([]byte, 4*rows)
+	for i := range rows {
+		start := i / b.options.Length * b.options.Length
+		binary.LittleEndian.PutUint32(data[4*i:], uint32(start))
+	}
+	m, err := b.backend.Alloc(int64(len(data)))
+	if err != nil {
+		return device.View{}, err
+	}
+	v := m.At(0, device.I32, rows, 1)
+	return v, b.backend.Upload(v, data)
+}
+
+// random is a matrix of activations between -1 and 1.
+func (b *bench) random(rows, cols int) (device.View, error) {
+	m, err := b.backend.Alloc(int64(rows) * int64(cols) * int64(b.act.Size()))
+	if err != nil {
+		return device.View{}, err
+	}
+	r := rand.New(rand.NewPCG(benchSeed, uint64(cols)))
+	values := make([]float32, rows*cols)
+	for i := range values {
+		values[i] = 2*r.Float32() - 1
+	}
+	v := m.At(0, b.act, rows, cols)
+	return v, model.WriteFloats(b.backend, v, values)
+}
+
+func (b *bench) free(v device.View) { b.backend.Free(device.Memory{Addr: v.Addr, Bytes: v.Bytes()}) }
+
+// placeRandom places a weight of values between -1 and 1 as the model's are.
+func (b *bench) placeRandom(name string, rows, cols int) (device.View, error) {
+	size := b.stored().Size()
+	return b.backend.Place(device.Weight{Name: name, Type: b.stored(), Rows: rows, Cols: cols, Read: func(dst []byte, row, n int) error {
+		r := rand.New(rand.NewPCG(benchSeed, uint64(row)))
+		for i := range n * cols {
+			x := math.Float32bits(2*r.Float32() - 1)
+			if size == 2 {
+				dst[2*i], dst[2*i+1] = byte(x>>16), byte(x>>24)
+				continue
+			}
+			binary.LittleEndian.PutUint32(dst[4*i:], x)
+		}
+		return nil
+	}})
+}

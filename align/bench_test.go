@@ -1,0 +1,59 @@
+package align_test
+
+import (
+	"strings"
+	"testing"
+
+	"align/align"
+)
+
+func TestBench(t *testing.T) {
+	o := align.DefaultBenchOptions()
+	o.Workloads = []string{"sft", "dpo", "decode", "attention"}
+	o.Shape, o.Batch, o.Length, o.Prompt, o.Response, o.LossShare, o.Reference = "tiny", 2, 16, 6, 5, 0.5, "every"
+	o.Steps, o.Warmup, o.Threads = 2, 1, 1
+	last := map[string]align.Figure{}
+	err := align.Bench(t.Context(), o, align.Environment{}, func(f align.Figure) error {
+		if !(f.Value > 0) || f.Floor > 0 && !(f.Ratio > 0) || f.Floor < 0 {
+			t.Errorf("figure %+v", f)
+		}
+		workload, _, _ := strings.Cut(f.Name, "/")
+		if last[workload].Throughput != nil {
+			t.Errorf("%s comes after the last of its workload", f.Name)
+		}
+		last[workload] = f
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, workload := range o.Workloads {
+		x := last[workload].Throughput
+		if x == nil || !(x.TokensPerCore > 0) || !(x.TokensPerSecond > 0) || x.PeakMiB <= 0 {
+			t.Errorf("%s ends with %+v", workload, x)
+		}
+	}
+	if last["decode"].PrefillPerSecond <= 0 {
+		t.Error("decode has no rate of its prompts")
+	}
+}
+
+func TestBenchOptions(t *testing.T) {
+	o := align.DefaultBenchOptions()
+	if err := o.Validate(); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
+	bad := align.BenchOptions{Workloads: []string{"decod"}, Warmup: -1}
+	for _, want := range []string{
+		`unknown workload "decod", did you mean "decode"`, "batch must be at least 1, got 0", "seq must be at least 2, got 0",
+		"warmup (-1)", "loss_share must lie in (0, 1], got 0", `reference must be cached or every, got ""`, `precision must be f32 or bf16, got ""`,
+	} {
+		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v lacks %q", err, want)
+		}
+	}
+	o.Workloads, o.Shape = []string{"sft"}, "70b"
+	if err := align.Bench(t.Context(), o, align.Environment{}, nil); err == nil || !strings.Contains(err.Error(), `cfg "70b" is neither one of tiny, small, 1b, 8b nor a model`) {
+		t.Errorf("an unknown shape: %v", err)
+	}
+}

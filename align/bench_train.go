@@ -1,0 +1,247 @@
+package align
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"align/datasets"
+	"align/dpo"
+	"align/internal/exec"
+	"align/internal/host"
+	"align/internal/optim"
+	"align/internal/train"
+	"align/model"
+	"align/sft"
+)
+
+// training is a trainer's step under measurement: its method, what a step is
+// given, and what it costs.
+type training struct {
+	method  train.Method[[]int]
+	indices []int
+	weight  float64
+	adapter *model.Adapter
+	// tokens are counted as laid out one sequence beside the other, whatever
+	// the pack shares; flops by the rule of cost, as packed.
+	tokens, flops float64
+	// extra is what every step costs besides: the reference's pass.
+	extraWall, extraCore float64
+	loss                 float64
+}
+
+// sft measures steps of supervised fine-tuning.
+func (b *bench) sft(ctx context.Context) error {
+	m, err := b.model()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	a, err := b.adapter(m)
+	if err != nil {
+		return err
+	}
+	save, err := b.savePolicy()
+	if err != nil {
+		return err
+	}
+	o := b.options
+	c := sft.DefaultConfig()
+	c.Batch, c.Dropout, c.Rank = o.Batch, 0, o.Rank
+	t := &sft.Trainer{Config: c, Model: m, Adapter: a, Save: save, Examples: randomExamples(b.config.VocabSize, o.Batch, o.Length, o.LossShare)}
+	var pack datasets.Pack
+	for _, e := range t.Examples {
+		pack.AddExample(e, 0)
+	}
+	w, x := workOf(&pack), costOf(b.config, a)
+	s := &training{method: t, indices: upTo(o.Batch), adapter: a, tokens: float64(o.Batch * o.Length), flops: x.forward(w) + x.backward(w)}
+	s.weight, _ = t.Weigh(s.indices)
+	return b.train(ctx, s)
+}
+
+// dpo measures steps of direct preference optimisation.
+func (b *bench) dpo(ctx context.Context) error {
+	m, err := b.model()
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	a, err := b.adapter(m)
+	if err != nil {
+		return err
+	}
+	save, err := b.savePolicy()
+	if err != nil {
+		return err
+	}
+	o := b.options
+	c := dpo.DefaultConfig()
+	c.Batch, c.Rank = o.Batch, o.Rank
+	loss, err := dpo.ParseWeighted(c.Loss)
+	if err != nil {
+		return err
+	}
+	t := &dpo.Trainer{Config: c, Loss: loss, Model: m, Adapter: a, Save: save, Pairs: randomPairs(b.config.VocabSize, o)}
+	var pack datasets.Pack
+	for _, p := range t.Pairs[:o.Batch] {
+		pack.AddPair(p, 0)
+	}
+	w, x := workOf(&pack), costOf(b.config, a)
+	s := &training{method: t, indices: upTo(o.Batch), weight: float64(o.Batch), adapter: a,
+		tokens: float64(2 * o.Batch * (o.Prompt + o.Response)), flops: x.forward(w) + x.backward(w)}
+	if err := b.references(ctx, t, s); err != nil {
+		return err
+	}
+	if o.Reference == "every" {
+		s.flops += costOf(b.config, nil).forward(w)
+	}
+	return b.train(ctx, s)
+}
+
+// references runs the reference over pairs of as many steps as are measured,
+// and charges every step its share where that is asked for.
+func (b *bench) references(ctx context.Context, t *dpo.Trainer, s *training) error {
+	r := &dpo.Referee{Model: t.Model, Batch: b.options.Batch}
+	if b.options.Reference == "every" {
+		// Memory is reserved and touched by a first pass that is not measured.
+		if _, err := r.LogProbs(ctx, t.Pairs[:b.options.Batch]); err != nil {
+			return err
+		}
+	}
+	core, start := host.ProcessorTime(), time.Now()
+	refs, err := r.LogProbs(ctx, t.Pairs)
+	if err != nil {
+		return err
+	}
+	t.References = refs
+	if b.options.Reference == "every" {
+		steps := float64(len(t.Pairs) / b.options.Batch)
+		s.extraWall, s.extraCore = time.Since(start).Seconds()/steps, (host.ProcessorTime()-core).Seconds()/steps
+	}
+	return nil
+}
+
+// train measures optimizer steps as the loop makes them: gradients zeroed, one
+// micro-step, norm, clip and update.
+func (b *bench) train(ctx context.Context, s *training) error {
+	adam, err := optim.New(b.backend, optim.DefaultConfig(), optim.Flat{Value: s.adapter.Value, Grad: s.adapter.Grad})
+	if err != nil {
+		return err
+	}
+	defer adam.Close()
+	var times timing
+	for i := range b.options.Warmup + b.options.Steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if i == b.options.Warmup {
+			times = timing{}
+		}
+		if err := times.add(func() error { return s.step(adam, i+1) }); err != nil {
+			return err
+		}
+		b.env.progress("measuring "+b.workload)(int64(i+1), int64(b.options.Warmup+b.options.Steps))
+	}
+	b.rates.measureArithmetic()
+	return b.reportTraining(s, &times)
+}
+
+// benchRate is a learning rate of common size; it moves no time.
+const benchRate = 1e-4
+
+func (s *training) step(adam *optim.AdamW, step int) (err error) {
+	if err := adam.Zero(); err != nil {
+		return err
+	}
+	if s.loss, _, err = s.method.Micro(step, s.indices, s.weight); err != nil {
+		return err
+	}
+	_, err = adam.Step(benchRate)
+	return err
+}
+
+func (b *bench) reportTraining(s *training, times *timing) error {
+	wall, core, median := times.bestWall()+s.extraWall, times.bestCore()+s.extraCore, times.medianWall()+s.extraWall
+	peak := host.PeakMemory()
+	floor := s.tokens * b.rates.flops / s.flops
+	t := Throughput{TokensPerCore: rate(s.tokens, core), TokensPerSecond: s.tokens / wall, MedianTokensPerSecond: s.tokens / median, Loss: s.loss}
+	err := errors.Join(
+		b.figure("arithmetic", "TFLOP/s", s.flops/wall/1e12, b.rates.flops/1e12),
+		b.figure("tokens, median step", "tokens/s", t.MedianTokensPerSecond, floor),
+		b.figure("tokens per core", "tokens/core-s", t.TokensPerCore, floor/float64(b.rates.threads)),
+		b.figure("peak memory", "MiB", float64(peak>>20), 0),
+	)
+	if err != nil {
+		return err
+	}
+	if b.workload == "dpo" {
+		perPair := float64(b.options.Batch) / s.tokens
+		if err := b.figure("pairs", "pairs/s", t.TokensPerSecond*perPair, floor*perPair); err != nil {
+			return err
+		}
+	}
+	return b.last(b.figureOf("tokens", "tokens/s", t.TokensPerSecond, floor), t, peak)
+}
+
+// rate is n in so many seconds, 0 where the time is not known.
+func rate(n, seconds float64) float64 {
+	if seconds <= 0 {
+		return 0
+	}
+	return n / seconds
+}
+
+func (b *bench) savePolicy() (exec.SavePolicy, error) {
+	if b.options.SavePolicy == "auto" {
+		return exec.SaveAll, nil
+	}
+	return exec.ParseSavePolicy(b.options.SavePolicy)
+}
+
+func upTo(n int) []int {
+	indices := make([]int, n)
+	for i := range indices {
+		indices[i] = i
+	}
+	return indices
+}
+
+func randomIDs(r *rand.Rand, vocab, n int) []int32 {
+	ids := make([]int32, n)
+	for i := range ids {
+		ids[i] = r.Int32N(int32(vocab))
+	}
+	return ids
+}
+
+// randomExamples are n examples of length tokens whose last share carries loss.
+func randomExamples(vocab, n, length int, share float64) []datasets.Example {
+	r := rand.New(rand.NewPCG(benchSeed, 0))
+	list := make([]datasets.Example, n)
+	for i := range list {
+		mask := make([]bool, length)
+		for k := range mask {
+			mask[k] = float64(length-k) <= share*float64(length)
+		}
+		list[i] = datasets.Example{IDs: randomIDs(r, vocab, length), LossMask: mask}
+	}
+	return list
+}
+
+// randomPairs are the pairs of a step, and of further ones where the reference
+// runs in every step.
+func randomPairs(vocab int, o BenchOptions) []datasets.Pair {
+	r := rand.New(rand.NewPCG(benchSeed, 1))
+	n := o.Batch
+	if o.Reference == "every" {
+		n *= o.Steps
+	}
+	list := make([]datasets.Pair, n)
+	for i := range list {
+		list[i] = datasets.Pair{
+			Prompt: randomIDs(r, vocab, o.Prompt), Chosen: randomIDs(r, vocab, o.Response), Rejected: randomIDs(r, vocab, o.Response),
+		}
+	}
+	return list
+}

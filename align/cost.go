@@ -1,0 +1,63 @@
+package align
+
+import (
+	"align/datasets"
+	"align/model"
+)
+
+// cost counts the floating point operations of a model, a multiplication and
+// an addition each, by one rule for every program and machine: what the
+// cheapest standard algorithm needs. Recompute is never counted; causal
+// attention is, at the pairs of tokens that see each other.
+//
+// With t tokens, of which h are predicted, N values in the layers' linear
+// weights, P in the adapter, and a pairs of a query and a key in attention:
+//
+//	forward  = 2tN + 2hVC + 4aHDL + 2tP
+//	backward = 2t(N - q, k and v of layer 0) + 2hVC + 8aHDL + 4tP
+//
+// Frozen weights need no gradient of their own, and nothing goes back into the
+// embedding: about 4N for a token of a LoRA step, not 6N.
+type cost struct {
+	linear    float64 // N
+	firstQKV  float64 // of N, what the backward pass leaves out
+	head      float64 // V*C
+	adapter   float64 // P
+	attention float64 // H*D*L
+}
+
+func costOf(c model.Config, a *model.Adapter) cost {
+	layers := float64(c.NumLayers)
+	heads, keys := float64(c.NumHeads*c.HeadDim), float64(c.NumKVHeads*c.HeadDim)
+	hidden, middle := float64(c.HiddenSize), float64(c.IntermediateSize)
+	x := cost{
+		linear:    layers * (2*hidden*heads + 2*hidden*keys + 3*hidden*middle),
+		firstQKV:  hidden * (heads + 2*keys),
+		head:      float64(c.VocabSize) * hidden,
+		attention: heads * layers,
+	}
+	if a != nil {
+		x.adapter = float64(a.Parameters())
+	}
+	return x
+}
+
+// work is the size of what a pass runs over.
+type work struct{ tokens, targets, pairs float64 }
+
+// workOf is the size of a pack.
+func workOf(p *datasets.Pack) work {
+	w := work{tokens: float64(len(p.IDs)), targets: float64(len(p.Rows))}
+	for i := range p.IDs {
+		w.pairs += float64(int(p.PrefixEnd[i]-p.PrefixStart[i]) + i - int(p.SegmentStart[i]) + 1)
+	}
+	return w
+}
+
+func (x cost) forward(w work) float64 {
+	return 2*w.tokens*(x.linear+x.adapter) + 2*w.targets*x.head + 4*w.pairs*x.attention
+}
+
+func (x cost) backward(w work) float64 {
+	return 2*w.tokens*(x.linear-x.firstQKV+2*x.adapter) + 2*w.targets*x.head + 8*w.pairs*x.attention
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"align/align"
+	"align/model"
+
+	"github.com/spf13/cobra"
+)
+
+type benchOptions struct {
+	align.BenchOptions
+	output
+	io *streams
+}
+
+func newBenchCommand(io *streams) *cobra.Command {
+	o := &benchOptions{BenchOptions: align.DefaultBenchOptions(), io: io}
+	c := &cobra.Command{
+		Use:   "bench [sft|dpo|decode|gemm|attention|machine ...]",
+		Short: "Measure this machine on a model's shape",
+		Long: `bench runs the trainers' own steps, generation or single kernels on a model of
+random weights and prints how fast they are, with the floor beside each figure:
+what the machine can do at best, measured in the same run. For training and
+products that is multiplication in registers alone, for decode the memory's
+read rate where that is the tighter bound. ratio is the figure over its floor.
+
+Operations are counted by one rule: forward 2tN + 2hVC + 4aHDL + 2tP and
+backward 2t(N - q, k and v of layer 0) + 2hVC + 8aHDL + 4tP for t tokens, h of
+them predicted, a pairs in attention, N values in linear layers and P in the
+adapter. Recompute is not counted. Tokens of dpo are counted as if each answer
+had its prompt to itself; its operations are those of the pack, where it does not.
+
+With --json each figure is one object with name, value, unit, floor and ratio;
+the last of a workload has tps_core, tps_wall, rss_mib and more.`,
+		Example: `  align bench
+  align bench sft dpo --cfg 1b --precision bf16 --threads 2
+  align bench decode --cfg models/llama --batch 16 --prompt 128 --resp 64 --json`,
+		DisableFlagsInUseLine: true,
+		Args:                  cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if o.Workloads = args; len(args) == 0 {
+				o.Workloads = []string{"sft"}
+			}
+			if err := o.Validate(); err != nil {
+				return wrongUse(c, err)
+			}
+			return runBench(c.Context(), o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.Shape, "cfg", o.Shape, "`shape` of the model: "+strings.Join(model.ShapeNames, ", ")+", or a model folder's")
+	f.IntVar(&o.Batch, "batch", o.Batch, "sequences of a step, or pairs of dpo, 1 or more")
+	f.IntVar(&o.Length, "seq", o.Length, "tokens of a sequence of sft, gemm and attention")
+	f.IntVar(&o.Prompt, "prompt", o.Prompt, "tokens of a prompt of dpo and decode")
+	f.IntVar(&o.Response, "resp", o.Response, "tokens of an answer of dpo and decode")
+	f.Float64Var(&o.LossShare, "loss-share", o.LossShare, "share of sft's tokens that carry loss, above 0 to 1")
+	f.StringVar(&o.Reference, "reference", o.Reference, "what a step of dpo includes: `cached` log-probabilities or every pair's reference pass")
+	f.IntVar(&o.Rank, "rank", o.Rank, "rank of the adapter on all linear layers")
+	f.IntVar(&o.Steps, "steps", o.Steps, "steps that are measured, 1 or more")
+	f.IntVar(&o.Warmup, "warmup", o.Warmup, "steps before them")
+	f.StringVar(&o.SavePolicy, "save-policy", o.SavePolicy, plainHelp("save_policy"))
+	addComputeFlags(c, &o.Compute)
+	// Both sides of a comparison name their numbers, so there is no auto.
+	precision := c.Flags().Lookup("precision")
+	precision.Usage, precision.DefValue, o.Precision = "`form` of numbers in the model: f32 or bf16", "f32", "f32"
+	addOutputFlags(c, &o.output, "print one JSON object per figure")
+	return c
+}
+
+func runBench(ctx context.Context, o *benchOptions) error {
+	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
+	defer r.close()
+	return align.Bench(ctx, o.BenchOptions, align.Environment{Note: r.note, Progress: r.progress}, func(f align.Figure) error {
+		if o.json {
+			return printJSON(o.io.out, f)
+		}
+		r.close()
+		_, err := fmt.Fprintln(o.io.out, figureLine(f))
+		return err
+	})
+}
+
+// figureLine is a figure for eyes: name, value, and the floor where there is one.
+func figureLine(f align.Figure) string {
+	line := fmt.Sprintf("%-40s %10s %s", f.Name, short(f.Value), f.Unit)
+	if f.Floor > 0 {
+		line = fmt.Sprintf("%-66s floor %-10s ratio %.3f", line, short(f.Floor), f.Ratio)
+	}
+	return strings.TrimRight(line, " ")
+}
