@@ -22,6 +22,13 @@ func (c Capacity) Max(o Capacity) Capacity {
 	return Capacity{max(c.Tokens, o.Tokens), max(c.Targets, o.Targets), max(c.Sequences, o.Sequences), max(c.Pairs, o.Pairs)}
 }
 
+// Rounded is the capacity with room to spare, so that packs whose sizes differ
+// a little do not each compile a session of their own.
+func (c Capacity) Rounded() Capacity {
+	up := func(n, to int) int { return (n + to - 1) / to * to }
+	return Capacity{up(c.Tokens, 256), up(c.Targets, 64), up(c.Sequences, 16), up(c.Pairs, 16)}
+}
+
 // DecoderOptions say which graph to build.
 type DecoderOptions struct {
 	Capacity Capacity

@@ -66,5 +66,5 @@ func (p *criticProgram) step(pack *datasets.Pack, b *tokens) (float64, error) {
 	return p.lossOut[0], err
 }
 
-func (p *criticProgram) capacity() model.Capacity { return p.session.Capacity() }
-func (p *criticProgram) close()                   { p.session.Close() }
+// Held is the program's session.
+func (p *criticProgram) Held() *model.Session { return p.session }

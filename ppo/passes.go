@@ -7,32 +7,16 @@ import (
 	"align/model"
 )
 
-// sized is a compiled program that takes packs up to a capacity.
-type sized interface {
-	comparable
-	capacity() model.Capacity
-	close()
-}
-
-// fit is the program itself where it takes packs of the size, else a larger
-// one in its place.
-func fit[P sized](p P, size model.Capacity, build func(model.Capacity) (P, error)) (P, error) {
-	var none P
-	if p != none {
-		if p.capacity().Holds(size) {
-			return p, nil
-		}
-		size = size.Max(p.capacity())
-		p.close()
+// policyOf makes a program of a policy, with room to spare.
+func (t *Trainer) policyOf(adapter *model.Adapter, training bool) func(model.Capacity) (*policyProgram, error) {
+	return func(size model.Capacity) (*policyProgram, error) {
+		return t.newPolicy(size.Rounded(), adapter, training)
 	}
-	return build(roomy(size))
 }
 
-// roomy rounds a capacity up, so that rollouts whose lengths differ a little do
-// not each compile their programs anew.
-func roomy(c model.Capacity) model.Capacity {
-	up := func(n, to int) int { return (n + to - 1) / to * to }
-	return model.Capacity{Tokens: up(c.Tokens, 256), Targets: up(c.Targets, 256), Sequences: up(c.Sequences, 16), Pairs: c.Pairs}
+// criticOf makes a program of the critic, with room to spare.
+func (t *Trainer) criticOf(training bool) func(model.Capacity) (*criticProgram, error) {
+	return func(size model.Capacity) (*criticProgram, error) { return t.newCritic(size.Rounded(), training) }
 }
 
 // lay puts episodes into the pack: neighbours with the same prompt share it.
@@ -88,12 +72,12 @@ func (t *Trainer) part(from int) []int {
 	return part
 }
 
-func (t *Trainer) pass(part []int) (err error) {
+func (t *Trainer) pass(part []int) error {
 	size := model.SizeOf(&t.pack, 0)
-	if t.policy, err = fit(t.policy, size, func(s model.Capacity) (*policyProgram, error) { return t.newPolicy(s, t.Policy, false) }); err != nil {
+	if err := model.Grow(&t.policy, size, t.policyOf(t.Policy, false)); err != nil {
 		return err
 	}
-	if t.reference, err = fit(t.reference, size, func(s model.Capacity) (*policyProgram, error) { return t.newPolicy(s, t.Reference, false) }); err != nil {
+	if err := model.Grow(&t.reference, size, t.policyOf(t.Reference, false)); err != nil {
 		return err
 	}
 	for _, p := range []*policyProgram{t.policy, t.reference} {
@@ -109,7 +93,7 @@ func (t *Trainer) pass(part []int) (err error) {
 	if t.Config.Algorithm != PPO {
 		return nil
 	}
-	if t.critic, err = fit(t.critic, size, func(s model.Capacity) (*criticProgram, error) { return t.newCritic(s, false) }); err != nil {
+	if err := model.Grow(&t.critic, size, t.criticOf(false)); err != nil {
 		return err
 	}
 	if err := t.critic.session.Load(&t.pack, 0); err != nil {

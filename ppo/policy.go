@@ -107,5 +107,5 @@ func set(s *model.Session, inputs []input) error {
 	return nil
 }
 
-func (p *policyProgram) capacity() model.Capacity { return p.session.Capacity() }
-func (p *policyProgram) close()                   { p.session.Close() }
+// Held is the program's session.
+func (p *policyProgram) Held() *model.Session { return p.session }

@@ -72,12 +72,12 @@ func (t *Trainer) Steps(epochs float64) int {
 func (t *Trainer) Close() {
 	for _, p := range []*policyProgram{t.policy, t.reference, t.policyStep} {
 		if p != nil {
-			p.close()
+			p.session.Close()
 		}
 	}
 	for _, p := range []*criticProgram{t.critic, t.criticStep} {
 		if p != nil {
-			p.close()
+			p.session.Close()
 		}
 	}
 	t.policy, t.reference, t.policyStep, t.critic, t.criticStep = nil, nil, nil, nil, nil
@@ -109,8 +109,7 @@ func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train
 	var m train.Metrics
 	t.lay(indices)
 	size, b := model.SizeOf(&t.pack, 0), t.tokens(indices, weight)
-	var err error
-	if t.policyStep, err = fit(t.policyStep, size, func(s model.Capacity) (*policyProgram, error) { return t.newPolicy(s, t.Policy, true) }); err != nil {
+	if err := model.Grow(&t.policyStep, size, t.policyOf(t.Policy, true)); err != nil {
 		return 0, nil, err
 	}
 	loss, err := t.policyStep.step(&t.pack, b, t.kl.Coef)
@@ -125,7 +124,7 @@ func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train
 	if t.Config.Algorithm != PPO {
 		return loss, m, nil
 	}
-	if t.criticStep, err = fit(t.criticStep, size, func(s model.Capacity) (*criticProgram, error) { return t.newCritic(s, true) }); err != nil {
+	if err := model.Grow(&t.criticStep, size, t.criticOf(true)); err != nil {
 		return 0, nil, err
 	}
 	valueLoss, err := t.criticStep.step(&t.pack, b)

@@ -18,8 +18,7 @@ type Model struct {
 	// the item's own.
 	Encode func(Item) (prompt, response []int32, err error)
 
-	session *model.Session
-	decoder *model.Decoder
+	program *program
 	pack    datasets.Pack
 	scores  []float64
 }
@@ -50,11 +49,20 @@ func (m *Model) Score(ctx context.Context, items []Item) ([]float64, error) {
 
 // Close gives the session's memory back.
 func (m *Model) Close() {
-	if m.session != nil {
-		m.session.Close()
-		m.session = nil
+	if m.program != nil {
+		m.program.session.Close()
+		m.program = nil
 	}
 }
+
+// program is a compiled scorer.
+type program struct {
+	session *model.Session
+	decoder *model.Decoder
+}
+
+// Held is the program's session.
+func (p *program) Held() *model.Session { return p.session }
 
 // answered is an item's ids.
 type answered struct{ prompt, response []int32 }
@@ -102,30 +110,26 @@ func (m *Model) fill(items []answered, from int) int {
 
 // run scores the pack.
 func (m *Model) run() (err error) {
-	size := model.SizeOf(&m.pack, 0)
-	if m.session == nil || !m.session.Capacity().Holds(size) {
-		if err := m.build(size); err != nil {
-			return err
-		}
-	}
-	if err := m.session.Load(&m.pack, 0); err != nil {
+	if err := model.Grow(&m.program, model.SizeOf(&m.pack, 0), m.build); err != nil {
 		return err
 	}
-	if err := m.session.Run(); err != nil {
+	if err := m.program.session.Load(&m.pack, 0); err != nil {
 		return err
 	}
-	m.scores, err = m.session.Float64s(m.scores, m.decoder.Scores)
+	if err := m.program.session.Run(); err != nil {
+		return err
+	}
+	m.scores, err = m.program.session.Float64s(m.scores, m.program.decoder.Scores)
 	return err
 }
 
-func (m *Model) build(size model.Capacity) (err error) {
-	if m.session != nil {
-		size = size.Max(m.session.Capacity())
-		m.Close()
+// build makes a program with room to spare.
+func (m *Model) build(size model.Capacity) (*program, error) {
+	d, err := model.NewScorer(m.Base.Config, m.Base.Activations(), model.DecoderOptions{Capacity: size.Rounded(), Adapter: m.Adapter})
+	if err != nil {
+		return nil, err
 	}
-	if m.decoder, err = model.NewScorer(m.Base.Config, m.Base.Activations(), model.DecoderOptions{Capacity: size, Adapter: m.Adapter}); err != nil {
-		return err
-	}
-	m.session, err = m.decoder.Compile(m.Base, nil, m.decoder.Scores)
-	return err
+	p := &program{decoder: d}
+	p.session, err = d.Compile(m.Base, nil, d.Scores)
+	return p, err
 }
