@@ -20,6 +20,10 @@ bench:
 generate:
 	go generate ./...
 
+# make the embedded model anew: text, tokenizer, pretraining, fine-tuning
+builtin:
+	go run ./internal/builtin/build
+
 # count lines of code by package, and the program's bytes
 size: build
 	@find . -name '*.go' ! -name '*_test.go' -not -path './.*' -printf '%h\n' | sort -u | while read -r d; do \
@@ -30,4 +34,4 @@ size: build
 check:
 	.ci/run
 
-.PHONY: build test lint bench generate size check
+.PHONY: build test lint bench generate builtin size check
