@@ -17,8 +17,9 @@ import (
 
 // GenerateOptions say how to answer prompts.
 type GenerateOptions struct {
-	// Model is the base model, Adapter a run, checkpoint or adapter on it.
-	Model, Adapter string
+	// Model is the base model, held as Quantize says; Adapter is a run,
+	// checkpoint or adapter on it.
+	Model, Quantize, Adapter string
 	// Template turns a prompt into a conversation, as in training; Raw feeds the
 	// text as it is, after BOS.
 	Template string
@@ -63,7 +64,11 @@ func Generate(ctx context.Context, o GenerateOptions, prompts [][]datasets.Messa
 	if err := o.Sampling.Validate(); err != nil {
 		return err
 	}
-	tok, err := tokenizer.Load(o.Model)
+	path, err := ResolveModel(o.Model)
+	if err != nil {
+		return err
+	}
+	tok, err := OpenTokenizer(path)
 	if err != nil {
 		return err
 	}
@@ -79,7 +84,7 @@ func Generate(ctx context.Context, o GenerateOptions, prompts [][]datasets.Messa
 		return err
 	}
 	defer b.Close()
-	m, a, err := openModel(o.Model, o.Adapter, b, act, env)
+	m, a, err := openModel(path, o.Quantize, o.Adapter, b, act, env)
 	if err != nil {
 		return err
 	}

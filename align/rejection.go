@@ -11,7 +11,6 @@ import (
 	"align/internal/device/cpu"
 	"align/internal/rollout"
 	"align/internal/score"
-	"align/internal/tokenizer"
 	"align/model"
 	"align/rejection"
 	"align/reward"
@@ -26,7 +25,11 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 	if err := c.Validate(); err != nil {
 		return rejection.Summary{}, err
 	}
-	tok, err := tokenizer.Load(c.Model)
+	base, err := ResolveModel(c.Model)
+	if err != nil {
+		return rejection.Summary{}, err
+	}
+	tok, err := OpenTokenizer(base)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
@@ -49,11 +52,11 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 		return rejection.Summary{}, err
 	}
 	defer b.Close()
-	m, a, err := openModel(c.Model, c.Adapter, b, act, env)
+	m, a, err := openModel(base, c.Quantize, c.Adapter, b, act, env)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
-	scorer, hash, err := openScorer(c.Scorer, c.Reward, c.Model, m, b, act, env)
+	scorer, hash, err := openScorer(c, base, m, b, act, env)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
@@ -131,23 +134,27 @@ func reference(p datasets.Prompt) string {
 	return ""
 }
 
-// openScorer is the rule or the reward model that a stage names, and what tells
-// it from others. A reward model on the same base shares its weights.
-func openScorer(rule, path, base string, m *model.Model, b *cpu.Backend, act device.Type, env Environment) (score.Scorer, string, error) {
-	if rule != "" {
-		s, err := score.Parse(rule)
-		return s, rule, err
+// openScorer is the rule or the reward model that a config names, and what
+// tells it from others. A reward model on the same base shares its weights.
+func openScorer(c rejection.Config, base string, m *model.Model, b *cpu.Backend, act device.Type, env Environment) (score.Scorer, string, error) {
+	if c.Scorer != "" {
+		s, err := score.Parse(c.Scorer)
+		return s, c.Scorer, err
 	}
-	own, err := reward.Base(path)
+	own, err := reward.Base(c.Reward)
 	if err != nil {
 		return nil, "", err
 	}
-	if !sameFolder(own, base) {
-		if m, err = model.Load(own, b, act, env.progress("loading the reward model's base")); err != nil {
-			return nil, "", err
+	quantize, err := reward.Quantize(c.Reward)
+	if err != nil {
+		return nil, "", err
+	}
+	if !sameFolder(own, base) || quantize != c.Quantize {
+		if m, err = loadBase(own, quantize, b, act, env); err != nil {
+			return nil, "", fmt.Errorf("the reward model's base: %w", err)
 		}
 	}
-	s, err := reward.Load(path, m)
+	s, err := reward.Load(c.Reward, m)
 	if err != nil {
 		return nil, "", err
 	}

@@ -6,7 +6,6 @@ import (
 
 	"align/datasets"
 	"align/internal/device"
-	"align/internal/tokenizer"
 	"align/model"
 )
 
@@ -114,8 +113,8 @@ func (s *scorer) open(size model.Capacity) (*forward, error) {
 }
 
 // openModel loads a model and, where one is named, an adapter on it.
-func openModel(path, adapter string, b device.Backend, act device.Type, env Environment) (*model.Model, *model.Adapter, error) {
-	m, err := model.Load(path, b, act, env.progress("loading the model"))
+func openModel(path, quantize, adapter string, b device.Backend, act device.Type, env Environment) (*model.Model, *model.Adapter, error) {
+	m, err := loadBase(path, quantize, b, act, env)
 	if err != nil || adapter == "" {
 		return m, nil, err
 	}
@@ -132,8 +131,9 @@ func openModel(path, adapter string, b device.Backend, act device.Type, env Envi
 
 // ScoreOptions say what to score.
 type ScoreOptions struct {
-	// Model is the base model, Adapter a run, checkpoint or adapter on it.
-	Model, Adapter string
+	// Model is the base model, held as Quantize says; Adapter is a run,
+	// checkpoint or adapter on it.
+	Model, Quantize, Adapter string
 	// Data is a file of examples in any format of sft.
 	Data          string
 	Template, Map string
@@ -143,7 +143,11 @@ type ScoreOptions struct {
 // Score hands the log-probabilities of every example's targets to emit, in the
 // order of the file; examples that could not be read stop it.
 func Score(ctx context.Context, o ScoreOptions, env Environment, emit func(Scored) error) error {
-	tok, err := tokenizer.Load(o.Model)
+	path, err := ResolveModel(o.Model)
+	if err != nil {
+		return err
+	}
+	tok, err := OpenTokenizer(path)
 	if err != nil {
 		return err
 	}
@@ -168,7 +172,7 @@ func Score(ctx context.Context, o ScoreOptions, env Environment, emit func(Score
 		return err
 	}
 	defer b.Close()
-	m, a, err := openModel(o.Model, o.Adapter, b, act, env)
+	m, a, err := openModel(path, o.Quantize, o.Adapter, b, act, env)
 	if err != nil {
 		return err
 	}

@@ -29,8 +29,10 @@ type stage struct {
 	// head is the name of the head that is trained with the adapter, or "".
 	head string
 
-	backend   *cpu.Backend
-	act       device.Type
+	backend *cpu.Backend
+	act     device.Type
+	// base is the path that settings.Model stands for.
+	base      string
 	config    model.Config
 	tokenizer *tokenizer.Tokenizer
 	template  *datasets.Template
@@ -42,13 +44,13 @@ type stage struct {
 // open picks the device and reads what is small: the model's config, its
 // tokenizer and template. The weights come after the data has been looked at.
 func (s *stage) open() (err error) {
-	if s.settings.Model == "" {
-		return errors.New("model is missing: the folder of a Llama model")
-	}
-	if s.config, err = model.ReadConfig(s.settings.Model); err != nil {
+	if s.base, err = ResolveModel(s.settings.Model); err != nil {
 		return err
 	}
-	if s.tokenizer, err = tokenizer.Load(s.settings.Model); err != nil {
+	if s.config, err = model.ReadConfig(s.base); err != nil {
+		return err
+	}
+	if s.tokenizer, err = OpenTokenizer(s.base); err != nil {
 		return err
 	}
 	var reason string
@@ -85,10 +87,9 @@ func (s *stage) deriveLength() {
 
 // load reads the weights and the adapter, or makes a fresh one.
 func (s *stage) load() (err error) {
-	if s.model, err = model.Load(s.settings.Model, s.backend, s.act, s.env.progress("loading the model")); err != nil {
+	if s.model, err = loadBase(s.base, s.settings.Quantize, s.backend, s.act, s.env); err != nil {
 		return err
 	}
-	s.env.note(fmt.Sprintf("model: %s, %d parameters, %d layers, context %d", s.settings.Model, s.config.Parameters(), s.config.NumLayers, s.config.ContextLength))
 	if s.settings.Adapter != "" {
 		return s.loadAdapter()
 	}
@@ -246,7 +247,7 @@ func (s *stage) options(steps int, lineage map[string]string) train.Options {
 
 // train hands the method to the loop.
 func (s *stage) train(ctx context.Context, o train.Options, source *train.Batches, method train.Method[[]int]) (Result, error) {
-	base, err := filepath.Abs(s.settings.Model)
+	base, err := filepath.Abs(s.base)
 	if err != nil {
 		return Result{}, err
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 
 	"align/internal/device"
@@ -13,6 +15,14 @@ import (
 
 // Quantizations are what LoadOptions.Quantize may be.
 var Quantizations = []string{"nf4", "int8", "q8_0", "q4_0"}
+
+// CheckQuantize returns an error unless name is "" or one of Quantizations.
+func CheckQuantize(name string) error {
+	if name == "" || slices.Contains(Quantizations, name) {
+		return nil
+	}
+	return fmt.Errorf("quantize must be one of %s, got %q", strings.Join(Quantizations, ", "), name)
+}
 
 func parseQuantize(name string) (device.Type, error) {
 	switch name {

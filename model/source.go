@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,10 +80,29 @@ func (w weightInfo) module() (layer int, module string) {
 	return layer, parts[4]
 }
 
-// IsGGUF says whether path names a GGUF file rather than a model folder.
+// ggufMagic begins every GGUF file (GGUF spec, header).
+const ggufMagic = "GGUF"
+
+// IsGGUF says whether path names a GGUF file rather than a model folder: a file
+// whose name ends in .gguf, or one that begins as a GGUF does, as the blobs of
+// Ollama do.
 func IsGGUF(path string) bool {
 	info, err := os.Stat(path)
-	return err == nil && !info.IsDir() && strings.EqualFold(filepath.Ext(path), ".gguf")
+	if err != nil || info.IsDir() {
+		return false
+	}
+	return strings.EqualFold(filepath.Ext(path), ".gguf") || info.Mode().IsRegular() && beginsWith(path, ggufMagic)
+}
+
+func beginsWith(path, magic string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, len(magic))
+	_, err = io.ReadFull(f, head)
+	return err == nil && string(head) == magic
 }
 
 // openSource opens a Hugging Face folder or a GGUF file with its config.

@@ -8,14 +8,17 @@ import (
 	"strings"
 
 	"align/internal/rollout"
+	"align/model"
 )
 
 // Config is everything that a rejection sampling job is asked to do.
 type Config struct {
-	// Model is the folder of the base model, Adapter the adapter, run or
-	// checkpoint to sample from; "" samples from the base.
-	Model   string `yaml:"model"`
-	Adapter string `yaml:"adapter,omitempty"`
+	// Model names the base model, Quantize how its linear weights are held;
+	// Adapter is the adapter, run or checkpoint to sample from; "" samples from
+	// the base.
+	Model    string `yaml:"model"`
+	Quantize string `yaml:"quantize,omitempty"`
+	Adapter  string `yaml:"adapter,omitempty"`
 	// Prompts is the file of prompts, Out the folder to write.
 	Prompts string `yaml:"prompts"`
 	Out     string `yaml:"out,omitempty"`
@@ -90,7 +93,7 @@ func (c Config) Validate() error {
 	check(c.MinMargin >= 0 && c.MinMargin <= math.MaxFloat64, "min_margin must be finite and not negative, got %v", c.MinMargin)
 	check(c.Similar > 0 && c.Similar <= 1, "similar must lie in (0, 1], got %v", c.Similar)
 	_, err := parseShard(c.Shard)
-	return errors.Join(append(errs, c.sampling().Validate(), err)...)
+	return errors.Join(append(errs, c.sampling().Validate(), model.CheckQuantize(c.Quantize), err)...)
 }
 
 func (c Config) sampling() rollout.Sampling {

@@ -45,6 +45,19 @@ func Base(path string) (string, error) {
 	return model.AdapterBase(dir)
 }
 
+// Quantize is how a reward model's run held its base; "" as it is stored.
+func Quantize(path string) (string, error) {
+	if !exists(path, "MANIFEST.json") && !exists(path, "checkpoints") {
+		return "", nil
+	}
+	c, err := checkpoint.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("reward: %w", err)
+	}
+	s, err := train.ReadState(c)
+	return s.Lineage["setting quantize"], err
+}
+
 // folder is the one that holds the weights, held to the base where it tells
 // its own.
 func folder(path string, base *model.Model) (string, error) {

@@ -56,6 +56,12 @@ func addComputeFlags(c *cobra.Command, o *align.Compute) {
 	}
 }
 
+// addQuantizeFlag adds --quantize.
+func addQuantizeFlag(c *cobra.Command, value *string) {
+	c.Flags().StringVar(value, "quantize", "", plainHelp("quantize"))
+	c.Flags().Lookup("quantize").Annotations = map[string][]string{sectionKey: {machine}}
+}
+
 // addOutputFlags adds --quiet and --json.
 func addOutputFlags(c *cobra.Command, o *output, json string) {
 	c.Flags().BoolVar(&o.quiet, "quiet", false, "print errors and the result only")

@@ -12,6 +12,7 @@ import (
 
 	"align/align"
 	"align/datasets"
+	"align/model"
 
 	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
@@ -56,6 +57,7 @@ same answers, whatever is generated beside them.`,
 func (o *generateOptions) addFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.Model, "model", "", plainHelp("model"))
+	addQuantizeFlag(c, &o.Quantize)
 	f.StringVar(&o.Adapter, "adapter", "", "`folder` of an adapter, run or checkpoint; none is the model alone")
 	f.StringVar(&o.prompt, "prompt", "", "`text` to answer; - reads it from stdin")
 	f.StringVar(&o.prompts, "prompts", "", "`file` of prompts, one JSON object per line")
@@ -78,7 +80,7 @@ func (o *generateOptions) addFlags(c *cobra.Command) {
 func (o *generateOptions) check() error {
 	var errs []error
 	if o.Model == "" {
-		errs = append(errs, errors.New("--model is missing: the folder of a model"))
+		errs = append(errs, errors.New("--model is missing: a folder, a .gguf file, ollama:NAME or OWNER/NAME"))
 	}
 	if (o.prompt == "") == (o.prompts == "") {
 		errs = append(errs, errors.New("want either --prompt or --prompts"))
@@ -86,7 +88,7 @@ func (o *generateOptions) check() error {
 	if o.MaxNew < 1 || o.Samples < 1 {
 		errs = append(errs, fmt.Errorf("--max-new (%d) and --n (%d) must be at least 1", o.MaxNew, o.Samples))
 	}
-	return errors.Join(append(errs, o.Sampling.Validate())...)
+	return errors.Join(append(errs, model.CheckQuantize(o.Quantize), o.Sampling.Validate())...)
 }
 
 func runGenerate(ctx context.Context, o *generateOptions) error {

@@ -87,6 +87,10 @@ where caches lie, and which instructions are used:
   TERM          "dumb" turns colours off
   ALIGN_CACHE   folder of cached reference log-probabilities; without it, align
                 in the user's cache folder
+  OLLAMA_MODELS the Ollama store that ollama:NAME is looked up in, else
+                ~/.ollama/models
+  HF_HUB_CACHE  the Hugging Face cache that OWNER/NAME is looked up in, else hub
+                in HF_HOME, or huggingface/hub in XDG_CACHE_HOME or ~/.cache
   ALIGN_CPU     generic, avx2, avx512 or avx512bf16: a lower level of the
                 processor than it has, to compare or to find a fault`,
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"align/align"
 	"align/model"
 
 	"github.com/spf13/cobra"
@@ -31,7 +32,7 @@ Of a data file, with --model for the tokenizer: its format, how many records are
 kept and which are dropped and why, lengths, and the first records as tokens
 with what is trained on. It is read as align sft or align dpo would read it.
 
-Of a model folder: dimensions, parameters, number types, rotary embedding and
+Of a model, a folder, a .gguf file, ollama:NAME or OWNER/NAME: dimensions, parameters, number types, rotary embedding and
 special tokens. Of an adapter: rank, scale and targets. Of a run or a
 checkpoint: method, step, lineage; the hashes of all files are verified, and
 checkpoints that were passed over are named with the reason.`,
@@ -44,7 +45,7 @@ checkpoints that were passed over are named with the reason.`,
 				return wrongUse(c, fmt.Errorf("want one path to inspect, got %d", len(args)))
 			}
 			o.path = args[0]
-			if isFile(o.path) {
+			if isData(o.path) {
 				if err := o.data.check(); err != nil {
 					return wrongUse(c, err)
 				}
@@ -53,7 +54,7 @@ checkpoints that were passed over are named with the reason.`,
 		},
 	}
 	flags := c.Flags()
-	flags.StringVar(&o.data.model, "model", "", "`folder` of the model, or its tokenizer, for a data file")
+	flags.StringVar(&o.data.model, "model", "", "`name` of the model, or its tokenizer, for a data file")
 	flags.StringVar(&o.data.template, "template", "auto", plainHelp("template"))
 	flags.StringVar(&o.data.mapping, "map", "", plainHelp("map"))
 	flags.IntVar(&o.data.maxLength, "max-length", 0, plainHelp("max_length"))
@@ -70,13 +71,14 @@ type fact struct {
 	value any
 }
 
-func isFile(path string) bool {
+// isData says whether path is a file other than a model.
+func isData(path string) bool {
 	info, err := os.Stat(path)
-	return err == nil && !info.IsDir()
+	return err == nil && !info.IsDir() && !model.IsGGUF(path)
 }
 
 func runInspect(ctx context.Context, o *inspectOptions) error {
-	if isFile(o.path) {
+	if isData(o.path) {
 		return runInspectData(ctx, o)
 	}
 	facts, err := inspect(o.path)
@@ -105,10 +107,12 @@ func runInspectData(ctx context.Context, o *inspectOptions) error {
 
 // inspect recognises what path is by what lies in it.
 func inspect(path string) ([]fact, error) {
-	_, err := os.Stat(path)
+	path, err := inspected(path)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("inspect: %w", err)
+	case model.IsGGUF(path):
+		return inspectGGUF(path)
 	case holds(path, "checkpoints") || holds(path, "MANIFEST.json"):
 		return inspectRun(path)
 	case holds(path, model.AdapterConfigFile):
@@ -118,6 +122,14 @@ func inspect(path string) ([]fact, error) {
 	}
 	return nil, hint(fmt.Errorf("inspect: %s is no model, adapter or run", path),
 		"a model has config.json, an adapter %s, a run the folder checkpoints", model.AdapterConfigFile)
+}
+
+// inspected is the path that was named: one that exists, or that of a model.
+func inspected(name string) (string, error) {
+	if _, err := os.Stat(name); err == nil {
+		return name, nil
+	}
+	return align.ResolveModel(name)
 }
 
 func holds(dir, name string) bool {

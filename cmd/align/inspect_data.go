@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"align/align"
 	"align/datasets"
 	"align/internal/records"
 	"align/internal/tokenizer"
@@ -43,7 +44,7 @@ func (o *dataOptions) check() error {
 
 // inspectData reads the whole file as a training command would.
 func inspectData(ctx context.Context, path string, o dataOptions) (*dataset, error) {
-	t, err := tokenizer.Load(o.model)
+	t, err := align.OpenTokenizer(o.model)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,11 @@ func (o dataOptions) length() int {
 		return o.maxLength
 	}
 	const usual = 2048 // as in training
-	c, err := model.ReadConfig(o.model)
+	path, err := align.ResolveModel(o.model)
+	if err != nil {
+		return usual // a tokenizer file
+	}
+	c, err := model.ReadConfig(path)
 	if err != nil {
 		return usual // a tokenizer alone has no context
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"align/internal/gguf"
 	"align/internal/safetensors"
 	"align/model"
 )
@@ -20,7 +21,29 @@ func inspectModel(dir string) ([]fact, error) {
 		return nil, err
 	}
 	defer weights.Close()
-	facts := []fact{
+	return append(configFacts(c), weightFacts(weights)...), nil
+}
+
+// inspectGGUF reads the keys and the list of tensors of a GGUF model.
+func inspectGGUF(path string) ([]fact, error) {
+	c, err := model.ReadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	file, err := gguf.OpenSplit(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	h := holdings{elements: map[string]int64{}}
+	for _, t := range file.Tensors() {
+		h.add(t.Type.String(), t.Shape, t.Size)
+	}
+	return append(configFacts(c), h.facts([]string{path})...), nil
+}
+
+func configFacts(c model.Config) []fact {
+	return []fact{
 		{"kind", "model"},
 		{"architecture", c.Architecture},
 		{"parameters", c.Parameters()},
@@ -37,7 +60,6 @@ func inspectModel(dir string) ([]fact, error) {
 		{"bos", c.BOS},
 		{"eos", c.EOS},
 	}
-	return append(facts, weightFacts(weights)...), nil
 }
 
 func ropeText(c model.Config) string {
@@ -55,17 +77,32 @@ func ropeText(c model.Config) string {
 
 // weightFacts counts what the files hold, which need not be what the config says.
 func weightFacts(m *safetensors.Model) []fact {
-	elements := map[string]int64{}
-	var bytes int64
+	h := holdings{elements: map[string]int64{}}
 	for _, t := range m.Tensors() {
-		elements[string(t.DType)] += count(t.Shape)
-		bytes += t.Bytes
+		h.add(string(t.DType), t.Shape, t.Bytes)
 	}
+	return h.facts(m.Files())
+}
+
+// holdings are the tensors of a model's files, counted.
+type holdings struct {
+	tensors  int
+	bytes    int64
+	elements map[string]int64 // by type
+}
+
+func (h *holdings) add(dtype string, shape []int, bytes int64) {
+	h.tensors++
+	h.bytes += bytes
+	h.elements[dtype] += count(shape)
+}
+
+func (h *holdings) facts(files []string) []fact {
 	var types []string
-	for _, name := range slices.Sorted(maps.Keys(elements)) {
-		types = append(types, fmt.Sprintf("%s: %d numbers", name, elements[name]))
+	for _, name := range slices.Sorted(maps.Keys(h.elements)) {
+		types = append(types, fmt.Sprintf("%s: %d numbers", name, h.elements[name]))
 	}
-	return []fact{{"tensors", len(m.Tensors())}, {"dtypes", types}, {"bytes", bytes}, {"files", m.Files()}}
+	return []fact{{"tensors", h.tensors}, {"dtypes", types}, {"bytes", h.bytes}, {"files", files}}
 }
 
 func count(shape []int) int64 {

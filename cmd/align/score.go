@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"align/align"
+	"align/model"
 
 	"github.com/spf13/cobra"
 )
@@ -38,6 +39,7 @@ document's first is a target.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.Model, "model", "", plainHelp("model"))
+	addQuantizeFlag(c, &o.Quantize)
 	f.StringVar(&o.Adapter, "adapter", "", "`folder` of an adapter, run or checkpoint; none is the model alone")
 	f.StringVar(&o.Data, "data", "", plainHelp("data"))
 	f.StringVar(&o.Template, "template", "auto", plainHelp("template"))
@@ -50,12 +52,12 @@ document's first is a target.`,
 func (o *scoreOptions) check() error {
 	var errs []error
 	if o.Model == "" {
-		errs = append(errs, errors.New("--model is missing: the folder of a model"))
+		errs = append(errs, errors.New("--model is missing: a folder, a .gguf file, ollama:NAME or OWNER/NAME"))
 	}
 	if o.Data == "" {
 		errs = append(errs, errors.New("--data is missing: the file of examples"))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, model.CheckQuantize(o.Quantize))...)
 }
 
 func runScore(ctx context.Context, o *scoreOptions) error {

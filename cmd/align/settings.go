@@ -28,7 +28,7 @@ const (
 // settings are the keys of all methods, in the order of the help text. A
 // method shows those that its config has.
 var settings = []setting{
-	{"model", inOut, "`folder` of the base model: config.json, safetensors, tokenizer"},
+	{"model", inOut, "base model: a folder, a .gguf file, ollama:NAME or OWNER/NAME in the Hugging Face cache (`name`)"},
 	{"pairs", inOut, "`file` of preference pairs: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst"},
 	{"prompts", inOut, "`file` of prompts: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst"},
 	{"reward", inOut, "`folder` of the reward model: a run, a checkpoint or a Hugging Face classifier"},
@@ -90,6 +90,7 @@ var settings = []setting{
 	{"keep", eval, "number of checkpoints that are kept, 1 or more"},
 
 	{"threads", machine, "threads of the CPU; 0 takes all cores; changes speed, never the result"},
+	{"quantize", machine, "`type` that the base's linear layers are held in: nf4, int8, q8_0 or q4_0; none leaves them as stored"},
 	{"sequences", machine, "answers that are drawn at once, 1 or more; changes speed, never the result"},
 	{"device", machine, "`device` that computes: auto or cpu"},
 	{"precision", machine, "`form` of numbers in the model: auto, f32 or bf16"},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 
+	"align/align"
 	"align/datasets"
 	"align/internal/tokenizer"
 
@@ -55,7 +56,7 @@ A folder with only a tokenizer file is enough.`,
 			return runTokenize(o)
 		},
 	}
-	c.Flags().StringVar(&o.model, "model", "", "`folder` of the model, or its tokenizer.json or tokenizer.model")
+	c.Flags().StringVar(&o.model, "model", "", "`name` of the model, or its tokenizer.json or tokenizer.model")
 	c.Flags().BoolVar(&o.jsonl, "jsonl", false, "read lines of JSON with a text from stdin")
 	c.Flags().BoolVar(&o.chat, "chat", false, "read lines of JSON with messages from stdin")
 	c.Flags().StringVar(&o.template, "template", "auto", plainHelp("template"))
@@ -82,7 +83,7 @@ func (o *tokenizeOptions) check() error {
 }
 
 func runTokenize(o *tokenizeOptions) error {
-	t, err := tokenizer.Load(o.model)
+	t, err := align.OpenTokenizer(o.model)
 	if err != nil {
 		return err
 	}

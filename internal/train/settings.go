@@ -6,14 +6,19 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"align/model"
 )
 
 // Settings are the options that all training commands share, under one name as
 // flag (--learning-rate), YAML key (learning_rate) and Go field. The methods
 // embed them in their own configs.
 type Settings struct {
-	// Model is the folder of the base model.
+	// Model names the base model: a folder, a GGUF file, or one of a local store.
 	Model string `yaml:"model"`
+	// Quantize is the type that the base's linear weights are held in, one of
+	// model.Quantizations; "" leaves them as they are stored.
+	Quantize string `yaml:"quantize,omitempty"`
 	// Adapter is the adapter, run or checkpoint to start from; "" starts a new one.
 	Adapter string `yaml:"adapter,omitempty"`
 	// Out is the run folder; "" takes runs/METHOD-NNN.
@@ -113,7 +118,7 @@ func (s Settings) Validate() error {
 		within("eval_fraction", s.EvalFraction, 0, 0.9), atLeast("eval_every", s.EvalEvery, 0),
 		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), atLeast("threads", s.Threads, 0),
 		oneOf("schedule", s.Schedule), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
-		oneOf("precision", s.Precision), oneOf("save_policy", s.SavePolicy),
+		oneOf("precision", s.Precision), oneOf("save_policy", s.SavePolicy), model.CheckQuantize(s.Quantize),
 	)
 }
 

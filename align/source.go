@@ -1,0 +1,98 @@
+package align
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+
+	"align/internal/device"
+	"align/internal/tokenizer"
+	"align/model"
+)
+
+// ollamaPrefix marks the name of a model in the local Ollama store.
+const ollamaPrefix = "ollama:"
+
+// hubName is a name on the Hugging Face hub: one owner and one repository
+// (huggingface_hub, validate_repo_id).
+var hubName = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$`)
+
+// ResolveModel is the folder or file that the name of a base model stands for:
+//
+//	a path         a Hugging Face folder, or a GGUF file (the first, if split)
+//	ollama:NAME    the model NAME[:TAG] of the local Ollama store
+//	OWNER/NAME     the model in the local Hugging Face cache
+//
+// A path that exists comes before a name of the cache. Nothing is fetched.
+func ResolveModel(name string) (path string, err error) {
+	if path, err = locate(name); err != nil {
+		return "", err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("model: %w", err)
+	}
+	if !info.IsDir() && !model.IsGGUF(path) {
+		return "", fmt.Errorf("model: %s is a file and no GGUF: want a model folder or a .gguf file", path)
+	}
+	return path, nil
+}
+
+// locate is ResolveModel without a look at what the path is.
+func locate(name string) (string, error) {
+	if name == "" {
+		return "", errors.New("model is missing: a folder, a .gguf file, ollama:NAME or OWNER/NAME")
+	}
+	if rest, ok := strings.CutPrefix(name, ollamaPrefix); ok {
+		return ollamaModel(rest)
+	}
+	_, err := os.Stat(name)
+	switch {
+	case err == nil:
+		return name, nil
+	case errors.Is(err, fs.ErrNotExist) && hubName.MatchString(name) && !strings.HasSuffix(name, ".gguf"):
+		return hubModel(name)
+	}
+	return "", fmt.Errorf("model: %w", err)
+}
+
+// OpenTokenizer reads the tokenizer of a base model by its name, or of a folder
+// or file that holds a tokenizer alone.
+func OpenTokenizer(name string) (*tokenizer.Tokenizer, error) {
+	path, err := locate(name)
+	if err != nil {
+		return nil, err
+	}
+	if !model.IsGGUF(path) {
+		return tokenizer.Load(path)
+	}
+	keys, err := model.GGUFTokenizer(path)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := keys.Spec()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return tokenizer.New(spec)
+}
+
+// loadBase reads the weights of a base model and says what is held of them.
+func loadBase(path, quantize string, b device.Backend, act device.Type, env Environment) (*model.Model, error) {
+	m, err := model.LoadWith(path, b, act, model.LoadOptions{Quantize: quantize, Progress: env.progress("loading the model")})
+	if err != nil {
+		return nil, err
+	}
+	held := fmt.Sprintf("%.1f MB held", float64(m.Bytes())/1e6)
+	if quantize != "" {
+		held += ", linear layers as " + quantize
+	}
+	if len(m.Kept) > 0 {
+		held += fmt.Sprintf(" but for %d whose rows are not whole blocks", len(m.Kept))
+	}
+	env.note(fmt.Sprintf("model: %s, %d parameters, %d layers, context %d, %s", path, m.Config.Parameters(), m.Config.NumLayers, m.Config.ContextLength, held))
+	return m, nil
+}

@@ -1,0 +1,115 @@
+package align_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"align/align"
+)
+
+func write(t *testing.T, text string, path ...string) string {
+	t.Helper()
+	file := filepath.Join(path...)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// digestOf is a digest of the form that manifests hold.
+func digestOf(c string) string { return "sha256:" + strings.Repeat(c, 64) }
+
+func manifest(digests ...string) string {
+	layers := []string{`{"mediaType": "application/vnd.ollama.image.template", "digest": "` + digestOf("e") + `"}`}
+	for _, d := range digests {
+		layers = append(layers, `{"mediaType": "application/vnd.ollama.image.model", "digest": "`+d+`"}`)
+	}
+	return `{"schemaVersion": 2, "layers": [` + strings.Join(layers, ", ") + `]}`
+}
+
+func TestModelsOfTheOllamaStoreAreFound(t *testing.T) {
+	store := t.TempDir()
+	t.Setenv("OLLAMA_MODELS", store)
+	library := filepath.Join(store, "manifests", "registry.ollama.ai", "library")
+	blob := write(t, "GGUF", store, "blobs", strings.Replace(digestOf("a"), ":", "-", 1))
+	write(t, manifest(digestOf("a")), library, "llama3.2", "latest")
+	write(t, manifest(digestOf("a")), library, "llama3.2", "1b")
+	write(t, manifest(digestOf("a")), store, "manifests", "registry.ollama.ai", "someone", "mine", "latest")
+	write(t, manifest(digestOf("b")), library, "lost", "latest")
+	write(t, manifest(), library, "empty", "latest")
+	write(t, manifest(digestOf("a"), digestOf("a")), library, "two", "latest")
+	write(t, manifest("sha256:../../x"), library, "hostile", "latest")
+	write(t, "{", library, "broken", "latest")
+	for _, name := range []string{"llama3.2", "llama3.2:1b", "someone/mine"} {
+		if got, err := align.ResolveModel("ollama:" + name); err != nil || got != blob {
+			t.Errorf("%s: %q, %v, want %q", name, got, err, blob)
+		}
+	}
+	for name, want := range map[string]string{
+		"none":        "ollama pull none",
+		"llama3.2:3b": "ollama:llama3.2:3b is not in the Ollama store",
+		"lost":        "weights that are not there",
+		"empty":       "no layer is of weights",
+		"two":         "2 layers are of weights",
+		"hostile":     "is not sha256: and 64 digits",
+		"broken":      "latest: ",
+		"":            "want ollama:NAME[:TAG]",
+		"../x":        "want ollama:NAME[:TAG]",
+		"a:..":        "want ollama:NAME[:TAG]",
+	} {
+		got, err := align.ResolveModel("ollama:" + name)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q, %v, want an error with %q", name, got, err, want)
+		}
+	}
+}
+
+func TestModelsOfTheHuggingFaceCacheAreFound(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HF_HUB_CACHE", "")
+	t.Setenv("HF_HOME", home)
+	hub := filepath.Join(home, "hub")
+	commit := strings.Repeat("0a", 20)
+	write(t, commit+"\n", hub, "models--org--name", "refs", "main")
+	snapshot := filepath.Dir(write(t, "{}", hub, "models--org--name", "snapshots", commit, "config.json"))
+	write(t, commit, hub, "models--org--file", "refs", "main")
+	file := write(t, "GGUF", hub, "models--org--file", "snapshots", commit, "x.gguf")
+	write(t, commit, hub, "models--org--gone", "refs", "main")
+	write(t, "../../..", hub, "models--org--hostile", "refs", "main")
+	for name, want := range map[string]string{"org/name": snapshot, "org/file": file} {
+		if got, err := align.ResolveModel(name); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", name, got, err, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"org/none":    "neither a path nor in the Hugging Face cache",
+		"org/gone":    "a snapshot that is not there",
+		"org/hostile": "want the 40 digits of a commit",
+		"org/x.gguf":  "no such file",
+		"./org/name":  "no such file",
+		"none":        "no such file",
+		"":            "model is missing",
+	} {
+		got, err := align.ResolveModel(name)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %q, %v, want an error with %q", name, got, err, want)
+		}
+	}
+	t.Setenv("HF_HUB_CACHE", hub)
+	t.Setenv("HF_HOME", "elsewhere")
+	if got, err := align.ResolveModel("org/name"); err != nil || got != snapshot {
+		t.Errorf("HF_HUB_CACHE: %q, %v", got, err)
+	}
+}
+
+func TestAFileThatIsNoGGUFIsNoModel(t *testing.T) {
+	_, err := align.ResolveModel(write(t, "text", t.TempDir(), "data.jsonl"))
+	if err == nil || !strings.Contains(err.Error(), "is a file and no GGUF") {
+		t.Errorf("error is %v", err)
+	}
+}
