@@ -35,25 +35,24 @@ func shared(t testing.TB) string {
 
 // golden is one model with its reference values.
 type golden struct {
-	Base           string    `json:"base"`
-	LoRA           string    `json:"lora"`
-	IDs            []int32   `json:"ids"`
-	Docs           []int32   `json:"docs"`
-	LogProbsBase   []float64 `json:"logprobs_base"`
-	LogProbsLoRA   []float64 `json:"logprobs_lora"`
-	LogProbsDocs   []float64 `json:"logprobs_docs_lora"`
-	SFTToken       float64   `json:"sft_loss_token"`
-	SFTSequence    float64   `json:"sft_loss_sequence"`
-	DPO            goldenDPO `json:"dpo_b0.1"`
-	DPONLL         goldenDPO `json:"dpo_b0.1_nll0.2"`
-	DPOSmooth      goldenDPO `json:"dpo_b0.5_ls0.1"`
-	dir            string
-	model          *model.Model
-	adapter        *model.Adapter
-	act            device.Type
-	values         []float32
-	backend        *cpu.Backend
-	capacityTokens int
+	Base         string    `json:"base"`
+	LoRA         string    `json:"lora"`
+	IDs          []int32   `json:"ids"`
+	Docs         []int32   `json:"docs"`
+	LogProbsBase []float64 `json:"logprobs_base"`
+	LogProbsLoRA []float64 `json:"logprobs_lora"`
+	LogProbsDocs []float64 `json:"logprobs_docs_lora"`
+	SFTToken     float64   `json:"sft_loss_token"`
+	SFTSequence  float64   `json:"sft_loss_sequence"`
+	DPO          goldenDPO `json:"dpo_b0.1"`
+	DPONLL       goldenDPO `json:"dpo_b0.1_nll0.2"`
+	DPOSmooth    goldenDPO `json:"dpo_b0.5_ls0.1"`
+	dir          string
+	model        *model.Model
+	adapter      *model.Adapter
+	act          device.Type
+	values       []float32
+	backend      *cpu.Backend
 }
 
 type goldenDPO struct {

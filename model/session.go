@@ -19,7 +19,6 @@ type Session struct {
 	memory  device.Memory
 	inputs  map[*graph.Node]device.View
 	seeds   device.View
-	lossOne device.View
 	grads   graph.Nodes
 }
 
