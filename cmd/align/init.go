@@ -3,10 +3,13 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"align/dpo"
 	"align/internal/config"
 	"align/internal/nearest"
+	"align/rejection"
+	"align/reward"
 	"align/sft"
 
 	"github.com/spf13/cobra"
@@ -20,7 +23,7 @@ type initOptions struct {
 func newInitCommand(io *streams) *cobra.Command {
 	o := &initOptions{io: io}
 	return &cobra.Command{
-		Use:   "init sft|dpo",
+		Use:   "init sft|dpo|reward|rejection",
 		Short: "Print a commented settings file",
 		Long: `init prints a YAML file with every setting of a method at its default, one
 line above each: its effect, its unit, its range. Flags override the file.`,
@@ -48,17 +51,26 @@ func defaultFields(method string) []config.Field {
 	case "dpo":
 		c := dpo.DefaultConfig()
 		return config.Fields(&c)
+	case "reward":
+		c := reward.DefaultConfig()
+		return config.Fields(&c)
+	case "rejection":
+		c := rejection.DefaultConfig()
+		return config.Fields(&c)
 	}
 	return nil
 }
 
-func methodList() string { return "sft, dpo" }
+// methods lists the methods that have settings.
+func methods() []string { return []string{"sft", "dpo", "reward", "rejection"} }
+
+func methodList() string { return strings.Join(methods(), ", ") }
 
 func runInit(c *cobra.Command, o *initOptions) error {
 	fields := defaultFields(o.method)
 	if fields == nil {
 		err := fmt.Errorf("unknown method %q, want one of %s", o.method, methodList())
-		if near := nearest.Name(o.method, []string{"sft", "dpo"}); near != "" {
+		if near := nearest.Name(o.method, methods()); near != "" {
 			err = fmt.Errorf("unknown method %q, did you mean %q", o.method, near)
 		}
 		return wrongUse(c, err)

@@ -22,9 +22,9 @@ func newRootCommand(io *streams) *cobra.Command {
 
 It is one program without Python, CUDA toolkit or telemetry. Models and data are
 folders and files on this machine; nothing is fetched and nothing is sent.`,
-		Example: `  align inspect prefs.jsonl            # what is in the data, as tokens with their loss mask
-  align init dpo > dpo.yaml            # every setting, with a line on each
-  align tokenize --model DIR "Hello"   # the token ids of a text`,
+		Example: `  align inspect prefs.jsonl --model DIR   # what is in the data, as tokens with their loss mask
+  align init dpo > dpo.yaml               # every setting, with a line on each
+  align tokenize --model DIR "Hello"      # the token ids of a text`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: cobra.ArbitraryArgs,
 		RunE: runRoot,

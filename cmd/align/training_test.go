@@ -106,7 +106,7 @@ func TestResumeTakesTheRunsSettings(t *testing.T) {
 }
 
 func TestEverySettingIsDescribedOnce(t *testing.T) {
-	for _, method := range []string{"sft", "dpo"} {
+	for _, method := range methods() {
 		for _, f := range defaultFields(method) {
 			n := 0
 			for _, s := range settings {
