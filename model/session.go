@@ -26,35 +26,19 @@ type Session struct {
 // differentiate by the adapter, or nil; outputs are further nodes to read
 // after a run. Gradients add to the adapter's Grad buffer.
 func (d *Decoder) Compile(m *Model, loss *graph.Node, outputs ...*graph.Node) (*Session, error) {
-	spec := exec.Spec{Builder: d.Builder, Outputs: outputs, External: map[*graph.Node]exec.Access{}}
-	s := &Session{decoder: d, backend: m.backend, inputs: map[*graph.Node]device.View{}}
-	var seeds graph.Nodes
-	if loss != nil {
-		spec.Outputs = append(spec.Outputs, loss)
-		if wrt := d.trained(); len(wrt) > 0 && d.options.Train {
-			s.grads, seeds = d.Gradients(graph.Nodes{loss}, wrt)
-			for _, g := range s.grads {
-				spec.External[g] = exec.Accumulate
-			}
-		}
-	}
-	plan, err := exec.Compile(spec)
+	p, err := d.plan(loss, outputs)
 	if err != nil {
 		return nil, err
 	}
-	return s, s.bind(m, plan, seeds)
+	s := &Session{decoder: d, backend: m.backend, inputs: map[*graph.Node]device.View{}, grads: p.grads}
+	return s, s.bind(m, p.exec, p.seeds)
 }
 
 // bind gives the program its memory: the arena, then the small input vectors.
 func (s *Session) bind(m *Model, plan *exec.Plan, seeds graph.Nodes) (err error) {
 	d := s.decoder
-	inputs := s.inputNodes(seeds)
-	size := plan.ArenaBytes()
-	for _, n := range inputs {
-		size += padded(d.Info(n).Bytes())
-	}
-	size += padded(int64(8 * max(len(d.seeds), 1)))
-	if s.memory, err = s.backend.Alloc(size); err != nil {
+	inputs := d.inputNodes(seeds)
+	if s.memory, err = s.backend.Alloc(d.sessionBytes(plan, inputs)); err != nil {
 		return err
 	}
 	if s.program, err = plan.Bind(s.backend, device.Memory{Addr: s.memory.Addr, Bytes: plan.ArenaBytes()}); err != nil {
@@ -78,28 +62,6 @@ func (s *Session) bind(m *Model, plan *exec.Plan, seeds graph.Nodes) (err error)
 		}
 	}
 	return nil
-}
-
-func padded(n int64) int64 { return (n + 255) / 256 * 256 }
-
-// inputNodes are the inputs that this session owns: everything that is neither
-// a weight nor a factor nor a layer's seed.
-func (s *Session) inputNodes(seeds graph.Nodes) graph.Nodes {
-	d := s.decoder
-	others := map[*graph.Node]bool{}
-	for _, n := range d.weights {
-		others[n] = true
-	}
-	for _, n := range append(d.trained(), d.seeds...) {
-		others[n] = true
-	}
-	var nodes graph.Nodes
-	for _, n := range d.Builder.Inputs() {
-		if !others[n] {
-			nodes = append(nodes, n)
-		}
-	}
-	return nodes
 }
 
 func (s *Session) bindWeights(m *Model) {

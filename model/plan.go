@@ -1,0 +1,111 @@
+package model
+
+import (
+	"fmt"
+
+	"align/internal/device"
+	"align/internal/exec"
+	"align/internal/graph"
+)
+
+// plan is a compiled decoder without memory: the program, the gradients that it
+// computes and the values that they start from.
+type plan struct {
+	exec  *exec.Plan
+	grads graph.Nodes
+	seeds graph.Nodes
+}
+
+func (d *Decoder) plan(loss *graph.Node, outputs graph.Nodes) (plan, error) {
+	var p plan
+	spec := exec.Spec{Builder: d.Builder, Outputs: outputs, External: map[*graph.Node]exec.Access{}}
+	if loss != nil {
+		spec.Outputs = append(spec.Outputs, loss)
+		if wrt := d.trained(); len(wrt) > 0 && d.options.Train {
+			p.grads, p.seeds = d.Gradients(graph.Nodes{loss}, wrt)
+			for _, g := range p.grads {
+				spec.External[g] = exec.Accumulate
+			}
+		}
+	}
+	var err error
+	p.exec, err = exec.Compile(spec)
+	return p, err
+}
+
+// SessionBytes is the device memory that a session of Compile would hold. It
+// reserves none, and neither a device nor weights are needed; the graph cannot
+// be compiled again afterwards.
+func (d *Decoder) SessionBytes(loss *graph.Node, outputs ...*graph.Node) (int64, error) {
+	p, err := d.plan(loss, outputs)
+	if err != nil {
+		return 0, err
+	}
+	return d.sessionBytes(p.exec, d.inputNodes(p.seeds)), nil
+}
+
+// sessionBytes is the arena, the inputs and the layers' seeds.
+func (d *Decoder) sessionBytes(p *exec.Plan, inputs graph.Nodes) int64 {
+	size := p.ArenaBytes()
+	for _, n := range inputs {
+		size += padded(d.Info(n).Bytes())
+	}
+	return size + padded(int64(8*max(len(d.seeds), 1)))
+}
+
+func padded(n int64) int64 { return (n + 255) / 256 * 256 }
+
+// inputNodes are the inputs that a session owns: everything that is neither a
+// weight nor a factor nor a layer's seed.
+func (d *Decoder) inputNodes(seeds graph.Nodes) graph.Nodes {
+	others := map[*graph.Node]bool{}
+	for _, n := range d.weights {
+		others[n] = true
+	}
+	for _, n := range append(d.trained(), d.seeds...) {
+		others[n] = true
+	}
+	var nodes graph.Nodes
+	for _, n := range d.Builder.Inputs() {
+		if !others[n] {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// WeightBytes is the memory that the weights of a model folder or GGUF file
+// take, held in the types that they are stored in or, the linear ones, in
+// quantize of Quantizations. matrix, if not nil, is the type that a device
+// holds a matrix in which is stored in another; vectors are of the activation
+// type.
+func WeightBytes(path, quantize string, act device.Type, matrix func(device.Type) device.Type) (int64, error) {
+	files, config, err := openSource(path)
+	if err != nil {
+		return 0, err
+	}
+	defer files.Close()
+	var to device.Type
+	if quantize != "" {
+		if to, err = parseQuantize(quantize); err != nil {
+			return 0, err
+		}
+	}
+	var total int64
+	for _, w := range config.weights() {
+		t, err := files.tensor(w)
+		if err != nil {
+			return 0, fmt.Errorf("model: %s: %q: %w", path, w.name, err)
+		}
+		switch {
+		case w.cols == 0:
+			t.typ = act
+		case to != 0 && w.isLinear() && t.cols%to.BlockSize() == 0:
+			t.typ = to
+		case matrix != nil:
+			t.typ = matrix(t.typ)
+		}
+		total += t.bytes()
+	}
+	return total, nil
+}
