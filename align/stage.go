@@ -86,53 +86,67 @@ func (s *stage) deriveLength() {
 }
 
 // load reads the weights and the adapter, or makes a fresh one.
-func (s *stage) load() (err error) {
-	if s.model, err = loadBase(s.base, s.settings.Quantize, s.backend, s.act, s.env); err != nil {
+func (s *stage) load() error {
+	values, err := s.read()
+	if err != nil {
 		return err
+	}
+	return s.model.AllocAdapter(s.adapter, values)
+}
+
+// read is load that leaves the adapter without its buffers: it returns the
+// values to fill them with.
+func (s *stage) read() (values []float32, err error) {
+	if s.model, err = loadBase(s.base, s.settings.Quantize, s.backend, s.act, s.env); err != nil {
+		return nil, err
 	}
 	if s.settings.Adapter != "" {
 		return s.loadAdapter()
 	}
-	targets, err := model.ParseTargets(s.settings.Targets)
-	if err != nil {
-		return err
-	}
-	layers, err := model.ParseLayers(s.settings.Layers, s.config.NumLayers)
-	if err != nil {
-		return err
-	}
-	s.adapter, err = model.NewAdapter(s.config, model.LoRAConfig{
-		Rank: s.settings.Rank, Alpha: s.settings.Alpha, Dropout: s.settings.Dropout,
-		Targets: targets, Layers: layers, RSLoRA: s.settings.RSLoRA,
-	})
-	if err != nil {
-		return err
+	if s.adapter, err = s.newAdapter(); err != nil {
+		return nil, err
 	}
 	s.env.note(fmt.Sprintf("adapter: new, rank %d on %d linear layers, %d trained parameters", s.settings.Rank, len(s.adapter.Factors), s.adapter.Parameters()))
 	if s.head == "" {
-		return s.model.AllocAdapter(s.adapter, s.adapter.Initial(s.settings.Seed))
+		return s.adapter.Initial(s.settings.Seed), nil
 	}
 	s.adapter.AddHead(s.config)
-	return s.model.AllocAdapter(s.adapter, s.adapter.InitialWithHead(s.settings.Seed))
+	return s.adapter.InitialWithHead(s.settings.Seed), nil
 }
 
-func (s *stage) loadAdapter() error {
+// newAdapter has the shape that the settings ask for.
+func (s *stage) newAdapter() (*model.Adapter, error) {
+	targets, err := model.ParseTargets(s.settings.Targets)
+	if err != nil {
+		return nil, err
+	}
+	layers, err := model.ParseLayers(s.settings.Layers, s.config.NumLayers)
+	if err != nil {
+		return nil, err
+	}
+	return model.NewAdapter(s.config, model.LoRAConfig{
+		Rank: s.settings.Rank, Alpha: s.settings.Alpha, Dropout: s.settings.Dropout,
+		Targets: targets, Layers: layers, RSLoRA: s.settings.RSLoRA,
+	})
+}
+
+func (s *stage) loadAdapter() ([]float32, error) {
 	folder, err := AdapterFolder(s.settings.Adapter)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a, values, err := s.readAdapter(folder)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.agrees(a.Config); err != nil {
-		return err
+		return nil, err
 	}
 	a.Config.Dropout = s.settings.Dropout
 	s.adapter = a
 	s.settings.Rank, s.settings.Alpha, s.settings.RSLoRA = a.Config.Rank, a.Config.Alpha, a.Config.RSLoRA
 	s.env.note(fmt.Sprintf("adapter: %s, rank %d on %d linear layers, %d trained parameters", folder, a.Config.Rank, len(a.Factors), a.Parameters()))
-	return s.model.AllocAdapter(a, values)
+	return values, nil
 }
 
 // readAdapter reads the adapter to start from. Where a head is trained with it
