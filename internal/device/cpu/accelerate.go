@@ -12,6 +12,8 @@ func (f *fast) accelerate(kernels map[string]binder) {
 	kernels["rope"] = instead(b, newRope[float32], func(r *rope[float32]) rowKernel { return &fastRope{r, set} })
 	kernels["adamw"] = instead(b, newAdamW[float32], func(a *adamW[float32]) rowKernel { return &fastAdamW{a, set} })
 	kernels["lora_linear"] = withAttribute(f.bindLoRA)
+	kernels["attention"] = withAttribute(f.bindAttention)
+	kernels["attention_cached"] = withAttribute(f.bindCached)
 	kernels["swiglu"] = plain(func(k string) device.Kernel {
 		return b.overRows(&fastSwiGLU{swiGLU: swiGLU[float32]{kernel: k}, set: set})
 	})

@@ -146,7 +146,8 @@ func bindAttention[E float](b *Backend) func(string, device.Attention) (device.K
 	}
 }
 
-func (f *attention[E]) run(c *device.Call) error {
+// prepare checks the call and keeps its slices.
+func (f *attention[E]) prepare(c *device.Call) error {
 	k := checker{kernel: f.kernel}
 	if k.arity(c, 2, 6) {
 		k.overwrites(c)
@@ -155,8 +156,12 @@ func (f *attention[E]) run(c *device.Call) error {
 		k.output("lse", c.Out[1], typeOf[E](), f.tokens, f.attr.Heads)
 		f.o, f.lse = device.Slice[E](c.Out[0]), device.Slice[E](c.Out[1])
 	}
-	if k.err != nil {
-		return k.err
+	return k.err
+}
+
+func (f *attention[E]) run(c *device.Call) error {
+	if err := f.prepare(c); err != nil {
+		return err
 	}
 	const tiles = attentionBlock * attentionBlock
 	rows := attentionBlock * f.group

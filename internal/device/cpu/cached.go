@@ -55,14 +55,18 @@ func bindAttentionCached[E float](b *Backend) func(string, device.Attention) (de
 	}
 }
 
-func (f *attentionCached[E]) run(c *device.Call) error {
+func (f *attentionCached[E]) prepare(c *device.Call) error {
 	k := checker{kernel: f.kernel}
 	if k.arity(c, 1, 7) {
 		k.overwrites(c)
 		f.checkCached(&k, c)
 	}
-	if k.err != nil {
-		return k.err
+	return k.err
+}
+
+func (f *attentionCached[E]) run(c *device.Call) error {
+	if err := f.prepare(c); err != nil {
+		return err
 	}
 	rows := attentionBlock * f.group
 	if err := f.b.spaces.reserve(attentionBlock*attentionBlock+attentionBlock*f.attr.HeadDim+2*rows, 0); err != nil {

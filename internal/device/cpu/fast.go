@@ -128,6 +128,14 @@ func (f *fast) run() error {
 	return nil
 }
 
+// tiles is the functions that the engine multiplies with.
+func (f *fast) tiles() *kern.Products {
+	if f.engine.Type() == device.BF16 {
+		return &f.set.BF16
+	}
+	return &f.set.F32
+}
+
 // words8 is how many elements of 8 bytes hold n bytes.
 func words8(n int64) int { return int((n + 7) / 8) }
 

@@ -1,0 +1,115 @@
+package cpu
+
+import (
+	"math"
+
+	"align/internal/device"
+)
+
+// fastAttention is the attention kernel on the tiles.
+type fastAttention struct {
+	attention[float32]
+	flash     flash
+	positions int // in a task
+}
+
+func (f *fast) bindAttention(kernel string, attr device.Attention) (device.Kernel, error) {
+	shared, err := newAttend[float32](f.b, kernel, attr)
+	if err != nil {
+		return nil, err
+	}
+	a := &fastAttention{attention: attention[float32]{attend: shared}, flash: newFlash(f, &shared)}
+	a.positions = max(1, flashRows/shared.group)
+	a.job = a
+	return a.run, nil
+}
+
+func (a *fastAttention) run(c *device.Call) error {
+	if err := a.prepare(c); err != nil {
+		return err
+	}
+	if err := a.flash.reserve(a.positions); err != nil {
+		return err
+	}
+	return a.b.pool.run(&a.work, panelsOf(a.tokens, a.positions)*a.attr.KVHeads)
+}
+
+// do takes the blocks of rows from the last on: those see the most keys.
+func (a *fastAttention) do(task, worker int) {
+	kv := task % a.attr.KVHeads
+	lo := (panelsOf(a.tokens, a.positions) - 1 - task/a.attr.KVHeads) * a.positions
+	hi := min(lo+a.positions, a.tokens)
+	for i := range a.spans {
+		s := &a.spans[i]
+		if from, to := max(lo, s.start), min(hi, s.end); from < to {
+			a.attend(s, from, to, kv, worker)
+		}
+	}
+}
+
+// attend computes positions [from, to) of a span.
+func (a *fastAttention) attend(s *span, from, to, kv, worker int) {
+	t := flashTask{flash: &a.flash}
+	t.begin(worker, a.q, from, to-from, kv)
+	for key := s.prefixStart; key < s.prefixEnd; key += flashKeys {
+		n := min(flashKeys, s.prefixEnd-key)
+		t.pack(a.k, a.v, key, n, kv, 0)
+		t.block(n, math.MaxInt32)
+	}
+	for key := s.segmentStart; key < to; key += flashKeys {
+		n := min(flashKeys, to-key)
+		t.pack(a.k, a.v, key, n, kv, 0)
+		t.block(n, from+1-key)
+	}
+	t.finish(a.o, a.lse, from, kv)
+}
+
+// fastCached is attention_cached on the tiles.
+type fastCached struct {
+	attentionCached[float32]
+	flash flash
+}
+
+func (f *fast) bindCached(kernel string, attr device.Attention) (device.Kernel, error) {
+	shared, err := newAttend[float32](f.b, kernel, attr)
+	if err != nil {
+		return nil, err
+	}
+	a := &fastCached{attentionCached: attentionCached[float32]{attention: attention[float32]{attend: shared}}, flash: newFlash(f, &shared)}
+	a.job = a
+	return a.run, nil
+}
+
+func (a *fastCached) run(c *device.Call) error {
+	if err := a.prepare(c); err != nil {
+		return err
+	}
+	if err := a.flash.reserve(attentionBlock); err != nil {
+		return err
+	}
+	return a.b.pool.run(&a.work, len(a.runs)*a.attr.KVHeads)
+}
+
+func (a *fastCached) do(task, worker int) {
+	r, kv := a.runs[task/a.attr.KVHeads], task%a.attr.KVHeads
+	t := flashTask{flash: &a.flash}
+	t.begin(worker, a.q, r.start, r.end-r.start, kv)
+	s := int(a.sequence[r.start])
+	pages, prefix := a.pages[s*a.table:], int(a.prefix[s])
+	a.paged(&t, pages, prefix, math.MaxInt32, kv)
+	a.paged(&t, pages[pagesOf(prefix):], int(a.own[r.end-1]), int(a.own[r.start]), kv)
+	t.finish(a.o, nil, r.start, kv)
+}
+
+// paged attends to the first n positions that the pages hold, of which the
+// first row sees seen.
+func (a *fastCached) paged(t *flashTask, pages []int32, n, seen, kv int) {
+	for block := 0; block < n; block += flashKeys {
+		end := min(block+flashKeys, n)
+		for at := block; at < end; at += device.PageRows {
+			row := int(pages[at/device.PageRows]) * device.PageRows
+			t.pack(a.k, a.v, row, min(device.PageRows, end-at), kv, at-block)
+		}
+		t.block(end-block, seen-block)
+	}
+}

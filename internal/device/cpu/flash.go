@@ -1,0 +1,189 @@
+package cpu
+
+import (
+	"math"
+	"unsafe"
+
+	"align/internal/device"
+	"align/internal/device/cpu/kern"
+)
+
+const (
+	// flashKeys is the number of keys in a block, whole pages of a cache. Blocks
+	// begin at the start of a row's prefix and of its segment, and between them
+	// the softmax is rescaled; so they decide the bits of a row.
+	flashKeys = 512
+	// flashRows is about how many query rows, of all heads that share a
+	// key/value head, use a packed block. No bit depends on it.
+	flashRows = 224
+	// flashStride is the distance of rows of scores: not a power of two, so that
+	// they do not share a cache set.
+	flashStride = flashKeys + 16
+)
+
+// flash is attention's forward pass on the tiles (https://arxiv.org/abs/2205.14135,
+// algorithm 1). The rows of all heads that share a key/value head are worked on
+// together, position by position.
+type flash struct {
+	b     *Backend
+	set   *kern.Set
+	attr  device.Attention
+	group int
+	own   []micro
+}
+
+func newFlash(f *fast, a *attend[float32]) flash {
+	return flash{b: f.b, set: f.set, attr: a.attr, group: a.group, own: f.micros()}
+}
+
+// micros is the tiles, for each worker.
+func (f *fast) micros() []micro {
+	own := make([]micro, f.b.pool.threads)
+	for i := range own {
+		own[i].Products = f.tiles()
+	}
+	return own
+}
+
+// flashTask is the rows [from, from+rows/group) of one key/value head, and the
+// workspace of the worker that has them.
+type flashTask struct {
+	*flash
+	*micro
+	rows, panels     int // rows of all heads of the group
+	k, v, q, s, p, o unsafe.Pointer
+	width            int // columns of o, filled up to whole panels
+	largest          []float32
+	sums             []float64
+}
+
+// layout divides a workspace for a number of positions.
+func (t *flashTask) layout(w *parts, positions int) {
+	d := t.attr.HeadDim
+	t.rows = positions * t.group
+	t.panels = panelsOf(t.rows, t.Rows)
+	t.width = panelsOf(d, kern.Cols) * kern.Cols
+	t.k = w.take(flashKeys / kern.Cols * t.colsBytes(d))
+	t.v = w.take(t.width / kern.Cols * t.colsBytes(flashKeys))
+	t.q = w.take(t.panels * t.rowsBytes(d))
+	t.s = w.take(4 * t.Rows * flashStride)
+	t.p = w.take(t.rowsBytes(flashKeys))
+	t.o = w.take(4 * t.rows * t.width)
+	largest, sums := w.take(4*t.rows), w.take(8*t.rows)
+	if w.base != nil {
+		t.largest = floats(largest, t.rows)
+		t.sums = unsafe.Slice((*float64)(sums), t.rows)
+	}
+}
+
+// reserve makes room for tasks of a number of positions.
+func (f *flash) reserve(positions int) error {
+	t, w := flashTask{flash: f, micro: &f.own[0]}, parts{}
+	t.layout(&w, positions)
+	return f.b.spaces.reserve(words8(int64(w.size)), 0)
+}
+
+// begin packs the rows of q of a key/value head from position from on.
+func (t *flashTask) begin(worker int, q []float32, from, positions, kv int) {
+	t.micro = &t.own[worker]
+	w := parts{base: pointer(t.b.spaces.of[worker].Addr)}
+	t.layout(&w, positions)
+	clear(floats(t.o, t.rows*t.width))
+	for i := range t.rows {
+		t.largest[i], t.sums[i] = float32(math.Inf(-1)), 0
+	}
+	d, cols := t.attr.HeadDim, t.attr.Heads*t.attr.HeadDim
+	for i := range t.panels {
+		row, n := evenly(t.rows, t.panels, i)
+		for j := range n {
+			r := row + j
+			t.table[j] = unsafe.Pointer(&q[(from+r/t.group)*cols+(kv*t.group+r%t.group)*d])
+		}
+		t.packTable(t.queries(i), n, d, 4*n)
+	}
+}
+
+func (t *flashTask) queries(panel int) unsafe.Pointer {
+	return unsafe.Add(t.q, panel*t.rowsBytes(t.attr.HeadDim))
+}
+
+// pack brings n rows of keys and values, from row on, to place at of the block.
+// at is a multiple of 32.
+func (t *flashTask) pack(k, v []float32, row, n, kv, at int) {
+	d, cols := t.attr.HeadDim, t.attr.KVHeads*t.attr.HeadDim
+	k, v = k[row*cols+kv*d:], v[row*cols+kv*d:]
+	t.packRows(unsafe.Add(t.k, at/kern.Cols*t.colsBytes(d)), k, cols, n, d)
+	t.packCols(unsafe.Add(t.v, t.colsBytes(at)), t.colsBytes(flashKeys), v, cols, d, n)
+}
+
+// block attends to the n keys that are packed. The i-th position sees the first
+// seen+i of them.
+func (t *flashTask) block(n, seen int) {
+	for i := range t.panels {
+		row, rows := evenly(t.rows, t.panels, i)
+		visible := min(n, seen+(row+rows-1)/t.group)
+		if visible <= 0 {
+			continue
+		}
+		t.scores(i, rows, visible)
+		for j := range rows {
+			t.table[j] = unsafe.Add(t.s, 4*j*flashStride)
+			s := floats(t.table[j], visible)
+			t.softmax(s, min(n, max(0, seen+(row+j)/t.group)), row+j)
+		}
+		t.packTable(t.p, rows, visible, 4*rows)
+		o := floats(unsafe.Add(t.o, 4*row*t.width), rows*t.width)
+		t.add(o, t.width, rows, t.width, t.words(visible), t.p, t.v, t.colsBytes(flashKeys))
+	}
+}
+
+// scores is s = scale q k' of a panel and the first visible keys.
+func (t *flashTask) scores(panel, rows, visible int) {
+	d, q := t.attr.HeadDim, t.queries(panel)
+	multiply := t.Tile[rows]
+	for j := 0; j < visible; j += kern.Cols {
+		k := unsafe.Add(t.k, j/kern.Cols*t.colsBytes(d))
+		multiply(t.words(d), q, k, unsafe.Add(t.s, 4*j), 4*flashStride, float32(t.attr.Scale), 0, q)
+	}
+}
+
+// softmax turns the scores of the keys that a row sees into weights relative
+// to the largest score so far, 0 for the others, and rescales what the row has
+// summed so far where the largest grows.
+func (t *flashTask) softmax(s []float32, visible, row int) {
+	clear(s[visible:])
+	if visible == 0 {
+		return
+	}
+	s = s[:visible]
+	if top := t.set.Max(s); top > t.largest[row] {
+		if t.sums[row] > 0 {
+			shrink := exp32(t.largest[row] - top)
+			t.sums[row] *= float64(shrink)
+			o := floats(unsafe.Add(t.o, 4*row*t.width), t.width)
+			t.set.Scale(o, o, shrink)
+		}
+		t.largest[row] = top
+	}
+	t.sums[row] += float64(t.set.ExpSum(s, s, 1, t.largest[row]))
+}
+
+// finish writes the rows' output and lse, where they are wanted. A row that
+// sees no key gets 0, and -Inf for lse.
+func (t *flashTask) finish(o, lse []float32, from, kv int) {
+	d := t.attr.HeadDim
+	for r, sum := range t.sums {
+		at := (from+r/t.group)*t.attr.Heads + kv*t.group + r%t.group
+		if lse != nil {
+			lse[at] = float32(float64(t.largest[r]) + math.Log(sum))
+		}
+		if o == nil {
+			continue
+		}
+		inverse := float32(0)
+		if sum != 0 {
+			inverse = float32(1 / sum)
+		}
+		t.set.Scale(o[at*d:][:d], floats(unsafe.Add(t.o, 4*r*t.width), d), inverse)
+	}
+}
