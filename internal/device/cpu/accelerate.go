@@ -13,6 +13,7 @@ func (f *fast) accelerate(kernels map[string]binder) {
 	kernels["adamw"] = instead(b, newAdamW[float32], func(a *adamW[float32]) rowKernel { return &fastAdamW{a, set} })
 	kernels["lora_linear"] = withAttribute(f.bindLoRA)
 	kernels["attention"] = withAttribute(f.bindAttention)
+	kernels["attention_grad"] = withAttribute(f.bindAttentionGrad)
 	kernels["attention_cached"] = withAttribute(f.bindCached)
 	kernels["swiglu"] = plain(func(k string) device.Kernel {
 		return b.overRows(&fastSwiGLU{swiGLU: swiGLU[float32]{kernel: k}, set: set})

@@ -42,7 +42,7 @@ func (b bench) run(kernel string, attr any, out, in []device.View) {
 }
 
 func BenchmarkAttention(b *testing.B) {
-	for _, s := range []struct{ t, h, k, d int }{{512, 8, 4, 8}, {512, 32, 8, 64}} {
+	for _, s := range []struct{ t, h, k, d int }{{512, 8, 4, 8}, {512, 32, 8, 64}, {2048, 32, 8, 64}} {
 		attr := device.Attention{Heads: s.h, KVHeads: s.k, HeadDim: s.d, Scale: 0.1}
 		name := fmt.Sprintf("t=%d/h=%d/kv=%d/d=%d", s.t, s.h, s.k, s.d)
 		for _, grad := range []bool{false, true} {

@@ -1,0 +1,251 @@
+package cpu
+
+import (
+	"unsafe"
+
+	"align/internal/device"
+	"align/internal/device/cpu/kern"
+)
+
+const (
+	// gradKeys is the number of keys in a block, gradRows of query rows: what
+	// belongs to a pair of blocks stays in a core's second cache.
+	gradKeys = 256
+	gradRows = 112
+	// gradStride is the distance of rows of scores, not a power of two.
+	gradStride = gradKeys + 16 + kern.Cols
+)
+
+// flashGrad is attention's backward pass on the tiles
+// (https://arxiv.org/abs/2205.14135, algorithm 4), in one pass: a worker has a
+// key/value head of rows that see nothing outside themselves, so that no sum
+// is shared. Blocks of keys come in the outer loop, and blocks of rows, which
+// begin at the start of a span, in the inner one.
+type flashGrad struct {
+	attentionGrad[float32]
+	set    *kern.Set
+	own    []micro
+	groups []spanGroup
+	reach  []int // the largest prefixEnd of the spans before each
+	work   work
+}
+
+// spanGroup is spans [from, to), which see no keys but their own.
+type spanGroup struct{ from, to int }
+
+func (f *fast) bindAttentionGrad(kernel string, attr device.Attention) (device.Kernel, error) {
+	shared, err := newAttend[float32](f.b, kernel, attr)
+	if err != nil {
+		return nil, err
+	}
+	g := &flashGrad{attentionGrad: attentionGrad[float32]{attend: shared}, set: f.set, own: f.micros()}
+	g.deltas.kernel, g.deltas.job = phase(g.dotDelta), &g.deltas
+	g.work.job = g
+	return g.run, nil
+}
+
+func (g *flashGrad) run(c *device.Call) error {
+	if err := g.prepare(c); err != nil {
+		return err
+	}
+	if g.dq == nil && g.dk == nil && g.dv == nil {
+		return nil
+	}
+	g.divideGroups()
+	t, w := gradTask{flashGrad: g, micro: &g.own[0]}, parts{}
+	t.layout(&w)
+	heads := g.tokens * g.attr.Heads
+	if err := g.b.spaces.reserve(words8(int64(w.size)), heads); err != nil {
+		return err
+	}
+	space := g.b.spaces.carveShared()
+	g.delta = take[float32](&space, heads)
+	if err := g.b.runRows(&g.deltas, heads, rowGrain(g.attr.HeadDim)); err != nil {
+		return err
+	}
+	return g.b.pool.run(&g.work, len(g.groups)*g.attr.KVHeads)
+}
+
+func (g *flashGrad) dotDelta(lo, hi int) {
+	d := g.attr.HeadDim
+	for i := lo; i < hi; i++ {
+		g.delta[i] = g.set.Dot(g.o[i*d:][:d], g.dOut[i*d:][:d])
+	}
+}
+
+// divideGroups refills groups: a span begins one if no span from it on sees an
+// earlier row, and none before it sees its rows.
+func (g *flashGrad) divideGroups() {
+	g.reach = g.reach[:0]
+	reach := 0 // of the prefixes so far
+	for i := range g.spans {
+		g.reach = append(g.reach, reach)
+		reach = max(reach, g.spans[i].prefixEnd)
+	}
+	g.groups = g.groups[:0]
+	lowest, end := g.tokens, len(g.spans)
+	for i := end - 1; i >= 0; i-- {
+		s := &g.spans[i]
+		lowest = min(lowest, s.segmentStart)
+		if s.prefixEnd > s.prefixStart {
+			lowest = min(lowest, s.prefixStart)
+		}
+		if lowest >= s.start && g.reach[i] <= s.start {
+			g.groups = append(g.groups, spanGroup{i, end})
+			end = i
+		}
+	}
+}
+
+func (g *flashGrad) do(task, worker int) {
+	group := g.groups[task/g.attr.KVHeads]
+	t := gradTask{flashGrad: g, micro: &g.own[worker], kv: task % g.attr.KVHeads}
+	w := parts{base: pointer(g.b.spaces.of[worker].Addr)}
+	t.layout(&w)
+	t.clear(g.spans[group.from].start, g.spans[group.to-1].end)
+	for i := group.from; i < group.to; i++ {
+		s := &g.spans[i]
+		for key := s.prefixStart; key < s.prefixEnd; key += gradKeys {
+			t.keys(s, key, min(gradKeys, s.prefixEnd-key), false)
+		}
+		for key := s.segmentStart; key < s.end; key += gradKeys {
+			t.keys(s, key, min(gradKeys, s.end-key), true)
+		}
+	}
+}
+
+// gradTask is a key/value head and the workspace of the worker that has it.
+type gradTask struct {
+	*flashGrad
+	*micro
+	kv int
+	// The block of keys: k and v as columns of scores, and k to sum over keys.
+	key, n              int
+	kRows, vRows, kSums unsafe.Pointer
+	// The block of rows: q and do as rows of scores, and to sum over rows.
+	qPanel, oPanel, qSums, oSums unsafe.Pointer
+	p, ds                        unsafe.Pointer // scores, then weights; their gradient
+	a                            unsafe.Pointer // p or ds as a panel
+}
+
+func (t *gradTask) layout(w *parts) {
+	d := t.attr.HeadDim
+	wide := panelsOf(d, kern.Cols)
+	t.kRows, t.vRows = w.take(gradKeys/kern.Cols*t.colsBytes(d)), w.take(gradKeys/kern.Cols*t.colsBytes(d))
+	t.kSums = w.take(wide * t.colsBytes(gradKeys))
+	t.qPanel, t.oPanel = w.take(t.rowsBytes(d)), w.take(t.rowsBytes(d))
+	t.qSums, t.oSums = w.take(wide*t.colsBytes(gradRows)), w.take(wide*t.colsBytes(gradRows))
+	t.p, t.ds = w.take(4*gradRows*gradStride), w.take(4*gradRows*gradStride)
+	t.a = w.take(t.rowsBytes(max(gradKeys, gradRows)))
+}
+
+// clear zeroes the task's part of the outputs, which serve as accumulators.
+func (t *gradTask) clear(from, to int) {
+	d := t.attr.HeadDim
+	for i := from; i < to; i++ {
+		at := i*t.kvCols + t.kv*d
+		if t.dq != nil {
+			clear(t.dq[i*t.qCols+t.kv*t.group*d:][:t.group*d])
+		}
+		if t.dk != nil {
+			clear(t.dk[at:][:d])
+		}
+		if t.dv != nil {
+			clear(t.dv[at:][:d])
+		}
+	}
+}
+
+// keys goes through the rows of a span that see some of keys [key, key+n).
+func (t *gradTask) keys(s *span, key, n int, inSegment bool) {
+	d := t.attr.HeadDim
+	t.key, t.n = key, n
+	k, v := t.k[key*t.kvCols+t.kv*d:], t.v[key*t.kvCols+t.kv*d:]
+	t.packRows(t.kRows, k, t.kvCols, n, d)
+	t.packRows(t.vRows, v, t.kvCols, n, d)
+	t.packCols(t.kSums, t.colsBytes(gradKeys), k, t.kvCols, d, n)
+	for border := s.start; border < s.end; border += gradRows {
+		from, to, seen := border, min(border+gradRows, s.end), n
+		if inSegment {
+			from = max(from, key) // earlier rows do not see these keys
+			seen = from + 1 - key
+		}
+		for head := t.kv * t.group; from < to && head < (t.kv+1)*t.group; head++ {
+			t.rows(from, to-from, seen, head)
+		}
+	}
+}
+
+// rows adds what n rows of a head give: the i-th sees the first seen+i keys.
+func (t *gradTask) rows(from, n, seen, head int) {
+	d, cols := t.attr.HeadDim, t.qCols
+	q, do := t.q[from*cols+head*d:], t.dOut[from*cols+head*d:]
+	t.packCols(t.qSums, t.colsBytes(gradRows), q, cols, d, n)
+	t.packCols(t.oSums, t.colsBytes(gradRows), do, cols, d, n)
+	panels := panelsOf(n, t.Rows)
+	for i := range panels {
+		row, rows := evenly(n, panels, i)
+		visible := min(t.n, seen+row+rows-1)
+		t.scores(t.qPanel, q[row*cols:], cols, t.kRows, t.p, row, rows, visible)
+		t.scores(t.oPanel, do[row*cols:], cols, t.vRows, t.ds, row, rows, visible)
+		for j := range rows {
+			t.weigh(row+j, min(t.n, seen+row+j), (from+row+j)*t.attr.Heads+head)
+		}
+		if t.dq != nil {
+			for j := range rows {
+				t.table[j] = unsafe.Add(t.ds, 4*(row+j)*gradStride)
+			}
+			t.packTable(t.a, rows, visible, 4*rows)
+			t.add(t.dq[(from+row)*cols+head*d:], cols, rows, d, t.words(visible), t.a, t.kSums, t.colsBytes(gradKeys))
+		}
+	}
+	visible := min(t.n, seen+n-1)
+	if t.dv != nil {
+		t.sumRows(t.dv, t.p, t.oSums, n, seen, visible)
+	}
+	if t.dk != nil {
+		t.sumRows(t.dk, t.ds, t.qSums, n, seen, visible)
+	}
+}
+
+// scores is c = x y' for rows of x and the first visible columns.
+func (t *gradTask) scores(panel unsafe.Pointer, x []float32, ld int, y, c unsafe.Pointer, row, rows, visible int) {
+	d := t.attr.HeadDim
+	for i := range rows {
+		t.table[i] = unsafe.Pointer(&x[i*ld])
+	}
+	t.packTable(panel, rows, d, 4*rows)
+	multiply := t.Tile[rows]
+	for j := 0; j < visible; j += kern.Cols {
+		b := unsafe.Add(y, j/kern.Cols*t.colsBytes(d))
+		multiply(t.words(d), panel, b, unsafe.Add(c, 4*(row*gradStride+j)), 4*gradStride, 1, 0, panel)
+	}
+}
+
+// weigh turns a row's scores and do v' into p and ds, 0 for the next keys,
+// which the row does not see; at is its place in lse and delta.
+func (t *gradTask) weigh(row, visible, at int) {
+	p := floats(unsafe.Add(t.p, 4*row*gradStride), gradStride)
+	ds := floats(unsafe.Add(t.ds, 4*row*gradStride), gradStride)
+	clear(p[visible : visible+kern.Cols])
+	clear(ds[visible : visible+kern.Cols])
+	p, ds = p[:visible], ds[:visible]
+	scale := float32(t.attr.Scale)
+	t.set.ExpSum(p, p, scale, t.lse[at])
+	t.set.SoftmaxGrad(ds, p, ds, t.delta[at], scale)
+}
+
+// sumRows is y += x' b over n rows, for the keys that the last row sees. Rows
+// that do not see a key have 0 there, and the sum leaves out the first of them.
+func (t *gradTask) sumRows(y []float32, x, b unsafe.Pointer, n, seen, visible int) {
+	d := t.attr.HeadDim
+	panels := panelsOf(visible, t.Rows)
+	for i := range panels {
+		j, keys := evenly(visible, panels, i)
+		first := max(0, j+1-seen) &^ 1 // rows come in pairs
+		src := unsafe.Add(x, 4*(first*gradStride+j))
+		t.PackColumns(t.a, src, n-first, 4*gradStride, keys, 4*keys)
+		at := (t.key+j)*t.kvCols + t.kv*d
+		t.add(y[at:], t.kvCols, keys, d, t.words(n-first), t.a, unsafe.Add(b, t.colsBytes(first)), t.colsBytes(gradRows))
+	}
+}
