@@ -2,6 +2,7 @@ package align
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"align/dpo"
@@ -45,12 +46,20 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 	if err != nil {
 		return Result{}, err
 	}
-	t := &dpo.Trainer{Config: c, Loss: loss, Model: s.model, Adapter: s.adapter, Save: policy, Pairs: d.train, Held: d.held}
+	t := &dpo.Trainer{Config: c, Loss: loss, Model: s.model, Adapter: s.adapter, Full: s.full, Save: policy, Pairs: d.train, Held: d.held}
 	if err := s.references(ctx, c, t); err != nil {
 		return Result{}, err
 	}
 	source := &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}
-	return s.train(ctx, s.options(steps, s.lineage(&c, d.hash)), source, t)
+	r, err := s.train(ctx, s.options(steps, s.lineage(&c, d.hash)), source, t)
+	if err != nil || r.Ended != train.Continue {
+		return r, err
+	}
+	var prompts [][]int32
+	for _, pair := range d.held[:min(len(d.held), shownPrompts)] {
+		prompts = append(prompts, pair.Prompt)
+	}
+	return r, errors.Join(s.showAnswers(ctx, prompts), s.exportAdapter())
 }
 
 // references computes log ref(y|x) of every pair, or finds it in the cache. It

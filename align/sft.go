@@ -39,7 +39,11 @@ func SFT(ctx context.Context, c sft.Config, explicit []string, env Environment) 
 	if err := d.quarantine.keep(s.run); err != nil {
 		return Result{}, err
 	}
-	t := &sft.Trainer{Config: c, Model: s.model, Adapter: s.adapter, Save: policy, Examples: d.train, Held: d.held}
+	t := &sft.Trainer{Config: c, Model: s.model, Adapter: s.adapter, Full: s.full, Save: policy, Examples: d.train, Held: d.held}
 	source := &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}
-	return s.train(ctx, s.options(steps, s.lineage(&c, d.hash)), source, t)
+	r, err := s.train(ctx, s.options(steps, s.lineage(&c, d.hash)), source, t)
+	if err != nil || r.Ended != train.Continue {
+		return r, err
+	}
+	return r, s.exportAdapter()
 }

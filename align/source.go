@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"align/internal/builtin"
 	"align/internal/device"
 	"align/internal/tokenizer"
 	"align/model"
@@ -22,6 +23,7 @@ var hubName = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$`)
 
 // ResolveModel is the folder or file that the name of a base model stands for:
 //
+//	builtin:tiny   the model inside the program
 //	a path         a Hugging Face folder, or a GGUF file (the first, if split)
 //	ollama:NAME    the model NAME[:TAG] of the local Ollama store
 //	OWNER/NAME     the model in the local Hugging Face cache
@@ -45,6 +47,9 @@ func ResolveModel(name string) (path string, err error) {
 func locate(name string) (string, error) {
 	if name == "" {
 		return "", errors.New("model is missing: a folder, a .gguf file, ollama:NAME or OWNER/NAME")
+	}
+	if name == builtin.Name {
+		return builtin.Dir(DefaultCacheDir())
 	}
 	if rest, ok := strings.CutPrefix(name, ollamaPrefix); ok {
 		return ollamaModel(rest)

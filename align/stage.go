@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"align/datasets"
 	"align/internal/config"
@@ -38,12 +39,16 @@ type stage struct {
 	template  *datasets.Template
 	model     *model.Model
 	adapter   *model.Adapter
+	full      *model.Full // in place of an adapter
 	run       string
+	// records says of every file of data how many records of it are used.
+	records []string
 }
 
 // open picks the device and reads what is small: the model's config, its
 // tokenizer and template. The weights come after the data has been looked at.
 func (s *stage) open() (err error) {
+	s.deriveModel()
 	if s.base, err = ResolveModel(s.settings.Model); err != nil {
 		return err
 	}
@@ -87,6 +92,9 @@ func (s *stage) deriveLength() {
 
 // load reads the weights and the adapter, or makes a fresh one.
 func (s *stage) load() error {
+	if s.settings.Full {
+		return s.loadFull()
+	}
 	values, err := s.read()
 	if err != nil {
 		return err
@@ -230,6 +238,7 @@ func (s *stage) startRun(c any) (err error) {
 // and every setting that moves a number.
 func (s *stage) lineage(c any, data string) map[string]string {
 	l := map[string]string{"model": s.model.Hash, "tokenizer": s.tokenizer.Hash(), "data": data, "activations": s.act.String()}
+	l["records"] = strings.Join(s.records, ", ")
 	for _, f := range config.Fields(c) {
 		if !placeOnly[f.Key] {
 			l["setting "+f.Key] = f.String()
@@ -265,7 +274,10 @@ func (s *stage) train(ctx context.Context, o train.Options, source *train.Batche
 	if err != nil {
 		return Result{}, err
 	}
-	subject := &train.LoRA{Model: s.model, Adapter: s.adapter, Base: base, Head: s.head}
+	var subject train.Subject = &train.LoRA{Model: s.model, Adapter: s.adapter, Base: base, Head: s.head}
+	if s.full != nil {
+		subject = &train.Full{Model: s.model, Full: s.full}
+	}
 	r, err := train.Run(ctx, o, s.backend, subject, source, method, s.env.reporter(), s.env.Stop)
 	return Result{Result: r, Run: s.run}, err
 }

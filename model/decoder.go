@@ -74,7 +74,6 @@ type Decoder struct {
 	seeds   []*graph.Node // one per layer, where dropout acts
 	// scoreHead[1,C] is the trained head of NewScorer.
 	scoreHead *graph.Node
-	err       error
 }
 
 // NewDecoder builds the graph for a model of the config; act is the activation

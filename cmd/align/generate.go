@@ -80,7 +80,7 @@ func (o *generateOptions) addFlags(c *cobra.Command) {
 func (o *generateOptions) check() error {
 	var errs []error
 	if o.Model == "" {
-		errs = append(errs, errors.New("--model is missing: a folder, a .gguf file, ollama:NAME or OWNER/NAME"))
+		o.Model = builtinModel
 	}
 	if (o.prompt == "") == (o.prompts == "") {
 		errs = append(errs, errors.New("want either --prompt or --prompts"))

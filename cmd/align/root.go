@@ -52,6 +52,7 @@ func commands(io *streams) []*cobra.Command {
 		newTokenizeCommand(io),
 		newInitCommand(io),
 		newGenerateCommand(io),
+		newChatCommand(io),
 		newScoreCommand(io),
 		newExportCommand(io),
 		newBenchCommand(io),

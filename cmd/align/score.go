@@ -52,7 +52,7 @@ document's first is a target.`,
 func (o *scoreOptions) check() error {
 	var errs []error
 	if o.Model == "" {
-		errs = append(errs, errors.New("--model is missing: a folder, a .gguf file, ollama:NAME or OWNER/NAME"))
+		o.Model = builtinModel
 	}
 	if o.Data == "" {
 		errs = append(errs, errors.New("--data is missing: the file of examples"))

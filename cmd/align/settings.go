@@ -68,6 +68,7 @@ var settings = []setting{
 	{"clip", training, "largest global gradient norm; 0 turns clipping off"},
 	{"seed", training, "seed of initialisation, order and dropout; the same seed gives the same bytes"},
 
+	{"full", adapter, "train all weights of the model instead of an adapter, on or off"},
 	{"rank", adapter, "rank of the LoRA matrices, 1 or more; higher learns more and is larger"},
 	{"alpha", adapter, "scale of the adapter: alpha / rank, above 0"},
 	{"dropout", adapter, "share of the adapter's inputs set to zero in training, 0 to 0.999"},
@@ -155,3 +156,6 @@ func mergeFile(flags *pflag.FlagSet, path string, fields []config.Field) (explic
 	}
 	return append(explicit, keys...), nil
 }
+
+// builtinModel is the model that commands take where none is named.
+const builtinModel = "builtin:tiny"

@@ -19,6 +19,8 @@ type Settings struct {
 	// Quantize is the type that the base's linear weights are held in, one of
 	// model.Quantizations; "" leaves them as they are stored.
 	Quantize string `yaml:"quantize,omitempty"`
+	// Full trains all weights of the model instead of an adapter.
+	Full bool `yaml:"full,omitempty"`
 	// Adapter is the adapter, run or checkpoint to start from; "" starts a new one.
 	Adapter string `yaml:"adapter,omitempty"`
 	// Out is the run folder; "" takes runs/METHOD-NNN.

@@ -1,0 +1,59 @@
+package align
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"align/internal/builtin"
+	"align/model"
+)
+
+// What the model inside the program trains with: 1.4 million weights learn at a
+// higher rate than a real model's, and evaluating costs next to nothing.
+const (
+	builtinRate      = 1e-3
+	builtinEvalEvery = 12
+)
+
+// fullRates are the learning rates of all weights, which move less than an
+// adapter's: TRL's defaults.
+var fullRates = map[string]float64{"sft": 2e-5, "dpo": 1e-6}
+
+// deriveModel takes the model inside the program where none is named.
+func (s *stage) deriveModel() {
+	if s.settings.Model == "" {
+		s.settings.Model = builtin.Name
+		s.env.note("model: " + builtin.Name + ", the one inside the program (none was named)")
+	}
+	switch {
+	case s.settings.Full:
+		s.deriveRate(fullRates[s.method], "all weights are trained")
+	case s.settings.Model == builtin.Name:
+		s.deriveRate(builtinRate, "for the small model inside the program")
+		if s.settings.EvalEvery == 0 && !slices.Contains(s.explicit, "eval_every") {
+			s.settings.EvalEvery = builtinEvalEvery
+		}
+	}
+}
+
+// deriveRate sets the learning rate where the user did not.
+func (s *stage) deriveRate(rate float64, reason string) {
+	if rate == 0 || s.settings.Resume || slices.Contains(s.explicit, "learning_rate") || s.settings.LearningRate == rate {
+		return
+	}
+	s.settings.LearningRate = rate
+	s.env.note(fmt.Sprintf("learning_rate: %g (%s)", rate, reason))
+}
+
+// loadFull reads all weights as float32 masters.
+func (s *stage) loadFull() (err error) {
+	if s.settings.Adapter != "" || s.settings.Quantize != "" {
+		return errors.New("full trains all weights: there can be no adapter and no quantize beside it")
+	}
+	if s.model, s.full, err = model.LoadFull(s.base, s.backend, s.act, s.env.progress("loading the model")); err != nil {
+		return err
+	}
+	s.env.note(fmt.Sprintf("model: %s, all %d weights are trained", s.settings.Model, s.full.Parameters()))
+	return nil
+}

@@ -1,0 +1,104 @@
+package align
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"align/internal/atomicfile"
+	"align/internal/builtin"
+	"align/internal/rollout"
+	"align/model"
+)
+
+// AdapterFile is the adapter of a finished run as llama.cpp loads it.
+const AdapterFile = "adapter.gguf"
+
+// exportAdapter leaves the trained adapter in the run's folder as GGUF, where
+// that can express it.
+func (s *stage) exportAdapter() error {
+	if s.full != nil || s.head != "" {
+		return nil
+	}
+	values, err := model.ReadFloat32s(s.backend, s.adapter.Value)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(s.run, AdapterFile)
+	err = atomicfile.WriteFile(path, func(w io.Writer) error {
+		return s.adapter.WriteAdapterGGUF(w, s.config, filepath.Base(s.run), values)
+	})
+	if err != nil {
+		s.env.note(fmt.Sprintf("no %s: %v", AdapterFile, err))
+		return nil
+	}
+	s.env.note("adapter as GGUF: " + path)
+	return nil
+}
+
+// What is shown of the answers before and after training.
+const (
+	shownPrompts = 2
+	shownTokens  = 48
+)
+
+// showAnswers answers held-out prompts without and with the trained adapter.
+// It does so for the model inside the program only: a large model's answers
+// would take longer than a user expects at the end of a run.
+func (s *stage) showAnswers(ctx context.Context, prompts [][]int32) error {
+	if s.settings.Model != builtin.Name || s.full != nil {
+		return nil
+	}
+	for _, ids := range prompts {
+		s.env.note("prompt: " + s.readable(ids))
+		for _, side := range []struct {
+			name    string
+			adapter *model.Adapter
+		}{{"before", nil}, {"after", s.adapter}} {
+			text, err := s.greedy(ctx, ids, side.adapter)
+			if err != nil {
+				return err
+			}
+			s.env.note(fmt.Sprintf("  %-6s %s", side.name, strings.ReplaceAll(text, "\n", " ")))
+		}
+	}
+	return nil
+}
+
+// greedy is the likeliest answer.
+func (s *stage) greedy(ctx context.Context, ids []int32, a *model.Adapter) (string, error) {
+	answer := min(shownTokens, s.config.ContextLength-len(ids))
+	if answer < 1 {
+		return "", nil
+	}
+	e, err := rollout.New(s.model, a, rollout.Limits{Prompt: len(ids), Answer: answer, Sequences: 1})
+	if err != nil {
+		return "", err
+	}
+	defer e.Close()
+	var text string
+	o := rollout.Options{
+		Sampling: rollout.Sampling{TopP: 1, RepetitionPenalty: 1}, MaxNew: answer, Samples: 1, Stop: stopIDs(s.config, s.template),
+	}
+	err = e.Generate(ctx, []rollout.Prompt{{IDs: ids}}, o, func(r rollout.Sample) error {
+		text = s.readable(r.IDs)
+		return nil
+	})
+	return text, err
+}
+
+// header is a role's header in Llama 3's templates, control any other control
+// token.
+var (
+	header  = regexp.MustCompile(`<\|start_header_id\|>\w+<\|end_header_id\|>\s*`)
+	control = regexp.MustCompile(`<\|[^|>]*\|>`)
+)
+
+// readable is the text of ids without headers and control tokens.
+func (s *stage) readable(ids []int32) string {
+	text := header.ReplaceAllString(s.tokenizer.Decode(ids), " ")
+	return strings.TrimSpace(control.ReplaceAllString(text, ""))
+}
