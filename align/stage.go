@@ -252,7 +252,7 @@ func (s *stage) lineage(c any, data string) map[string]string {
 var placeOnly = map[string]bool{
 	"model": true, "adapter": true, "out": true, "data": true, "pairs": true, "eval": true,
 	"eval_every": true, "save_every": true, "keep": true, "threads": true, "device": true, "save_policy": true,
-	"epochs": true, "precision": true,
+	"epochs": true, "precision": true, "prompts": true, "reward": true, "sequences": true,
 }
 
 // options are the loop's.

@@ -8,6 +8,7 @@ import (
 	"align/dpo"
 	"align/internal/config"
 	"align/internal/nearest"
+	"align/ppo"
 	"align/rejection"
 	"align/reward"
 	"align/sft"
@@ -23,7 +24,7 @@ type initOptions struct {
 func newInitCommand(io *streams) *cobra.Command {
 	o := &initOptions{io: io}
 	return &cobra.Command{
-		Use:   "init sft|dpo|reward|rejection",
+		Use:   "init sft|dpo|reward|rejection|ppo",
 		Short: "Print a commented settings file",
 		Long: `init prints a YAML file with every setting of a method at its default, one
 line above each: its effect, its unit, its range. Flags override the file.`,
@@ -57,12 +58,15 @@ func defaultFields(method string) []config.Field {
 	case "rejection":
 		c := rejection.DefaultConfig()
 		return config.Fields(&c)
+	case "ppo":
+		c := ppo.DefaultConfig()
+		return config.Fields(&c)
 	}
 	return nil
 }
 
 // methods lists the methods that have settings.
-func methods() []string { return []string{"sft", "dpo", "reward", "rejection"} }
+func methods() []string { return []string{"sft", "dpo", "reward", "rejection", "ppo"} }
 
 func methodList() string { return strings.Join(methods(), ", ") }
 

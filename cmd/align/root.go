@@ -49,6 +49,7 @@ func commands(io *streams) []*cobra.Command {
 		newDPOCommand(io, align.DPO),
 		newRewardCommand(io, align.Reward),
 		newRejectionCommand(io),
+		newPPOCommand(io, align.PPO),
 		newTokenizeCommand(io),
 		newInitCommand(io),
 		newGenerateCommand(io),

@@ -1,0 +1,148 @@
+package align
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"align/datasets"
+	"align/internal/checkpoint"
+	"align/internal/rollout"
+	"align/internal/train"
+	"align/model"
+	"align/ppo"
+)
+
+// PPO improves a policy by its own answers: it samples, scores them with a
+// reward model or a rule, and learns, by the config. explicit are the keys that
+// the user named, as opposed to defaults.
+func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) (Result, error) {
+	if err := errors.Join(c.Validate(), noEvaluation(c)); err != nil {
+		return Result{}, err
+	}
+	s := &stage{method: "ppo", settings: &c.Settings, env: env, explicit: explicit}
+	defer s.close()
+	if err := s.open(); err != nil {
+		return Result{}, err
+	}
+	p, err := s.prompts(ctx, c)
+	if err != nil {
+		return Result{}, err
+	}
+	subject, err := s.policyAndCritic(c)
+	if err != nil {
+		return Result{}, err
+	}
+	t, judged, err := s.ppoTrainer(ctx, c, p, subject.Critic)
+	if err != nil {
+		return Result{}, err
+	}
+	defer t.Close()
+	engine, err := rollout.New(s.model, s.adapter, rollout.Limits{Prompt: p.longest, Answer: c.MaxNew, Sequences: c.Sequences})
+	if err != nil {
+		return Result{}, err
+	}
+	defer engine.Close()
+	t.Generator = engine
+	steps := c.Steps
+	if steps == 0 {
+		steps = t.Steps(c.Epochs)
+		env.note(fmt.Sprintf("steps: %d (%v epochs of %d prompts, %d to a rollout, %d steps each)", steps, c.Epochs, len(p.list), c.Rollout, c.PPOEpochs*c.MiniBatches))
+	}
+	if err := s.startRun(&c); err != nil {
+		return Result{}, err
+	}
+	if err := p.quarantine.keep(s.run); err != nil {
+		return Result{}, err
+	}
+	lineage := s.lineage(&c, p.hash)
+	lineage["judge"] = judged
+	o := s.options(steps, lineage)
+	o.Groups = subject.Groups(c.CriticLearningRate)
+	r, err := train.Run[[]int](ctx, o, s.backend, subject, t, t, env.reporter(), env.Stop)
+	return Result{Result: r, Run: s.run}, err
+}
+
+// noEvaluation refuses settings without an effect: every rollout is scored
+// before it is learnt from.
+func noEvaluation(c ppo.Config) error {
+	if c.Eval != "" || c.EvalFraction > 0 {
+		return fmt.Errorf("eval (%q) and eval_fraction (%v) have no effect here: every rollout is scored before it is learnt from", c.Eval, c.EvalFraction)
+	}
+	return nil
+}
+
+// promptData are the prompts of a run.
+type promptData struct {
+	list       []ppo.Prompt
+	longest    int // in tokens
+	hash       string
+	quarantine quarantine
+}
+
+// prompts reads the prompts; those that leave no room for an answer are dropped
+// and counted.
+func (s *stage) prompts(ctx context.Context, c ppo.Config) (*promptData, error) {
+	room := min(s.settings.MaxLength, s.config.ContextLength) - c.MaxNew
+	if room < 1 {
+		return nil, fmt.Errorf("max_new is %d: it leaves no room for a prompt in max_length %d", c.MaxNew, min(s.settings.MaxLength, s.config.ContextLength))
+	}
+	d := &promptData{}
+	list, longest, err := readPrompts(ctx, c.Prompts, c.Map, datasets.Options{
+		Template: s.template, MaxLength: room, Overlong: c.Overlong, BadRecords: c.BadRecords, Quarantine: &d.quarantine,
+	}, s.env)
+	if err != nil {
+		return nil, err
+	}
+	d.longest = longest
+	for _, p := range list {
+		d.list = append(d.list, ppo.Prompt{IDs: p.IDs, Text: p.Text, Reference: p.Reference, Place: p.Place})
+	}
+	d.hash, err = checkpoint.HashFile(c.Prompts)
+	return d, err
+}
+
+// policyAndCritic loads the base and what is trained on it. The critic has the
+// shape that the settings ask for, and starts anew.
+func (s *stage) policyAndCritic(c ppo.Config) (*ppo.Subject, error) {
+	values, err := s.read()
+	if err != nil {
+		return nil, err
+	}
+	base, err := filepath.Abs(s.base)
+	if err != nil {
+		return nil, err
+	}
+	if c.Algorithm != ppo.PPO {
+		return ppo.NewSubject(s.model, base, s.adapter, values, nil, nil)
+	}
+	critic, err := s.newAdapter()
+	if err != nil {
+		return nil, err
+	}
+	critic.AddHead(s.config)
+	return ppo.NewSubject(s.model, base, s.adapter, values, critic, critic.InitialWithHead(s.settings.Seed+1))
+}
+
+// ppoTrainer is the run's trainer without its generator, and what tells its
+// scorer from others. The reference is the policy as the run began.
+func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, critic *model.Adapter) (*ppo.Trainer, string, error) {
+	policy, err := s.savePolicy()
+	if err != nil {
+		return nil, "", err
+	}
+	reference, _, err := s.reference("init")
+	if err != nil {
+		return nil, "", err
+	}
+	scorer, judged, err := judge{c.Reward, c.Scorer}.open(opened{s.base, c.Quantize, s.model, s.backend, s.act}, s.env)
+	if err != nil {
+		return nil, "", err
+	}
+	t, err := ppo.New(c, ppo.Trainer{
+		Context: ctx, Model: s.model, Policy: s.adapter, Reference: reference, Critic: critic, Save: policy,
+		Scorer: scorer, Decode: s.tokenizer.Decode, Stop: stopIDs(s.config, s.template), Prompts: p.list,
+	})
+	return t, judged, err
+}

@@ -1,0 +1,78 @@
+package align
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"align/datasets"
+	"align/rejection"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// readPrompts reads a file of prompts and says how long the longest one is, in
+// tokens; a column "reference" or "answer" is what rules compare with. columns
+// names foreign columns.
+func readPrompts(ctx context.Context, path, columns string, o datasets.Options, env Environment) ([]rejection.Prompt, int, error) {
+	var err error
+	if o.Map, err = datasets.ParseMapping(columns); err != nil {
+		return nil, 0, err
+	}
+	o.Progress = env.progress("reading " + path)
+	list, summary, err := datasets.ReadPrompts(ctx, path, o)
+	if err != nil {
+		return nil, 0, err
+	}
+	env.note(summary.String())
+	if len(list) == 0 {
+		return nil, 0, fmt.Errorf("%s: no prompt is left to answer", path)
+	}
+	var prompts []rejection.Prompt
+	longest := 1
+	for _, p := range list {
+		longest = max(longest, len(p.IDs))
+		source, text, err := promptSource(p)
+		if err != nil {
+			return nil, 0, err
+		}
+		prompts = append(prompts, rejection.Prompt{Source: source, Text: text, IDs: p.IDs, Reference: reference(p), Place: p.Place})
+	}
+	return prompts, longest, nil
+}
+
+// promptSource is the prompt as JSON, one text or messages, and as plain text.
+func promptSource(p datasets.Prompt) (jsontext.Value, string, error) {
+	type message struct {
+		Role    string `json:"role"`
+		Content string `json:"content"`
+	}
+	var messages []message
+	var text []string
+	for _, m := range p.Conversation {
+		messages = append(messages, message{m.Role, m.Content})
+		text = append(text, m.Content)
+	}
+	var source any = messages
+	if len(messages) == 1 && messages[0].Role == "user" {
+		source = messages[0].Content
+	}
+	raw, err := json.Marshal(source)
+	return raw, strings.Join(text, "\n"), err
+}
+
+func reference(p datasets.Prompt) string {
+	for _, name := range []string{"reference", "answer"} {
+		v, ok := p.Record.Get(name)
+		if !ok {
+			continue
+		}
+		var s string
+		if json.Unmarshal(v, &s) == nil {
+			return s
+		}
+		return string(v)
+	}
+	return ""
+}
