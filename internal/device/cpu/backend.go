@@ -21,7 +21,8 @@ type Options struct {
 	Level *feature.Level
 	// Precision is the type that both sides of a product of F32 are rounded
 	// to: F32 (also if 0), or BF16, summed in float32. Frozen weights are then
-	// kept as BF16; a level without such products rounds the weights only.
+	// kept as BF16. A level without such products rounds the weights only, and
+	// portable Go nothing.
 	Precision device.Type
 }
 

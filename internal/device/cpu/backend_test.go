@@ -27,20 +27,25 @@ func start(t testing.TB, o Options) *Backend {
 }
 
 // forEachKind runs a test for F64 and, in F32, for every level of the machine
-// and precision. A level that ALIGN_REQUIRE_KERNEL lists must not be missing.
+// and both precisions. A level that ALIGN_REQUIRE_KERNEL lists must not be
+// missing.
 func forEachKind(t *testing.T, run func(t *testing.T, o Options)) {
 	t.Run("f64", func(t *testing.T) { run(t, Options{Activations: device.F64}) })
 	required := strings.Split(os.Getenv("ALIGN_REQUIRE_KERNEL"), ",")
 	for level := feature.Generic; level <= feature.AVX512BF16; level++ {
-		t.Run("f32/"+level.String(), func(t *testing.T) {
-			if level <= feature.Detect() {
-				run(t, Options{Activations: device.F32, Level: new(level)})
-				return
+		t.Run(level.String(), func(t *testing.T) {
+			if level > feature.Detect() {
+				if slices.Contains(required, level.String()) {
+					t.Fatalf("the machine has %s at most, and ALIGN_REQUIRE_KERNEL asks for %s", feature.Detect(), level)
+				}
+				t.Skipf("the machine has %s at most", feature.Detect())
 			}
-			if slices.Contains(required, level.String()) {
-				t.Fatalf("the machine has %s at most, and ALIGN_REQUIRE_KERNEL asks for %s", feature.Detect(), level)
+			t.Run("f32", func(t *testing.T) { run(t, Options{Activations: device.F32, Level: new(level)}) })
+			if level > feature.Generic {
+				t.Run("bf16", func(t *testing.T) {
+					run(t, Options{Activations: device.F32, Level: new(level), Precision: device.BF16})
+				})
 			}
-			t.Skipf("the machine has %s at most", feature.Detect())
 		})
 	}
 }
@@ -51,9 +56,18 @@ func (o Options) with(threads int) Options {
 	return o
 }
 
+// bf16Rounding is a unit in bfloat16's last place: twice the 2^-9 that rounding
+// one input of a product can make, which leaves room for terms that cancel.
+const bf16Rounding = 0x1p-8
+
 func TestConformance(t *testing.T) {
 	forEachKind(t, func(t *testing.T, o Options) {
-		devicetest.Check(t, start(t, o.with(2)), o.Activations)
+		b := start(t, o.with(2))
+		if o.Precision == device.BF16 {
+			devicetest.CheckRounded(t, b, bf16Rounding)
+		} else {
+			devicetest.Check(t, b, o.Activations)
+		}
 	})
 }
 

@@ -1,11 +1,8 @@
 package cpu
 
 import (
-	"fmt"
 	"math"
 	"testing"
-
-	"align/internal/device"
 
 	"pgregory.net/rapid"
 )
@@ -52,48 +49,4 @@ func TestTileIsOneSum(t *testing.T) {
 			}
 		}
 	})
-}
-
-func BenchmarkLinear(b *testing.B) {
-	for _, weight := range []device.Type{device.F32, device.BF16} {
-		for _, threads := range []int{1, 2} {
-			for _, s := range [][3]int{{512, 2048, 2048}, {64, 2048, 2048}, {1, 2048, 2048}} {
-				b.Run(fmt.Sprintf("weight=%s/threads=%d/m=%d/n=%d/k=%d", weight, threads, s[0], s[1], s[2]), func(b *testing.B) {
-					benchmarkProduct(b, "linear", threads, weight, s[0], s[1], s[2])
-				})
-			}
-		}
-	}
-}
-
-func BenchmarkLinearDX(b *testing.B) {
-	for _, weight := range []device.Type{device.F32, device.BF16} {
-		b.Run(fmt.Sprintf("weight=%s/threads=1/m=512/n=2048/k=2048", weight), func(b *testing.B) {
-			benchmarkProduct(b, "linear_dx", 1, weight, 512, 2048, 2048)
-		})
-	}
-}
-
-func benchmarkProduct(b *testing.B, kernel string, threads int, weight device.Type, m, n, k int) {
-	backend := open(b, threads, device.F32)
-	view := func(t device.Type, rows, cols int) device.View {
-		v := device.View{Rows: rows, Cols: cols, Type: t}
-		mem, err := backend.Alloc(v.Bytes())
-		if err != nil {
-			b.Fatal(err)
-		}
-		v.Addr = mem.Addr
-		return v
-	}
-	run, err := backend.Bind(kernel, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	c := &device.Call{Out: []device.View{view(device.F32, m, n)}, In: []device.View{view(device.F32, m, k), view(weight, n, k)}}
-	for b.Loop() {
-		if err := run(c); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(2*float64(m)*float64(n)*float64(k)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 }

@@ -21,10 +21,41 @@ func Run(t *testing.T, open Opener) {
 // Check holds a backend with activations of one type to the contract: every
 // kernel, in place and accumulating where the contract allows it, with outputs
 // that are not wanted, and with rows cut out of a larger call.
-func Check(t *testing.T, b device.Backend, act device.Type) {
+func Check(t *testing.T, b device.Backend, act device.Type) { checkAll(t, b, act, 0) }
+
+// CheckRounded is Check with activations of F32 for a backend that rounds the
+// inputs of products: rounding bounds what a product's relative error gains by
+// one input, 2^-8 for BF16.
+func CheckRounded(t *testing.T, b device.Backend, rounding float64) {
+	checkAll(t, b, device.F32, rounding)
+}
+
+// roundedInputs is the number of inputs of products in a row that lead to a
+// kernel's output: those of a product, of LoRA's second product, and of the
+// scores, weights and gradients of attention. In the head's gradient the logits,
+// which reach about 8 here, stand in an exponential: the relative error of two
+// inputs comes out 8 times as large.
+func roundedInputs(kernel string) float64 {
+	switch kernel {
+	case "embed":
+		return 1
+	case "linear", "linear_dx", "matmul_nt", "matmul_nn", "matmul_tn", "logprob":
+		return 2
+	case "lora_linear", "lora_dx", "attention":
+		return 4
+	case "logprob_dx", "logprob_dw":
+		return 16
+	case "attention_grad":
+		return 6
+	}
+	return 0
+}
+
+func checkAll(t *testing.T, b device.Backend, act device.Type, rounding float64) {
 	trials := trialsOf(act)
 	for i := range trials {
 		r := &trials[i]
+		r.rounding = rounding * roundedInputs(r.kernel)
 		t.Run(r.name, func(t *testing.T) { r.check(t, b, act) })
 	}
 	t.Run("memory", func(t *testing.T) { checkMemory(t, b) })

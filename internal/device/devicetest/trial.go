@@ -22,6 +22,7 @@ type trial struct {
 	byRows     []int
 	before     []tensor // values of outputs that the kernel reads
 	unchecked  bool     // the values are the backend's own choice
+	rounding   float64  // tolerance for inputs that the backend rounds
 	// aliases lists outputs that may overwrite an input.
 	aliases [][2]int
 	// readsOutput: the kernel reads output 0, so the trial passes input 0 there.
@@ -191,7 +192,7 @@ func (r *trial) compare(t *testing.T, got [][]byte, want [][]float64, what strin
 		}
 		tol := tolerance64
 		if x.typ == device.F32 || r.usesF32() {
-			tol = tolerance32
+			tol = tolerance32 + r.rounding
 		}
 		scale := 1.0
 		for _, w := range want[i] {
