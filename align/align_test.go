@@ -303,7 +303,7 @@ func TestExportsGiveTheAdaptersLogits(t *testing.T) {
 	for format, out := range map[string]string{align.FormatGGUF: "adapter.gguf", align.FormatPEFT: "adapter"} {
 		path := filepath.Join(t.TempDir(), out)
 		e, err := align.Export(align.ExportOptions{Adapter: c.Out, Format: format, Out: path}, align.Environment{})
-		if err != nil || e.Difference != 0 || e.CheckedTokens == 0 {
+		if err != nil || e.Checked.Difference != 0 || e.Checked.Tokens == 0 {
 			t.Errorf("%s: %+v, %v", format, e, err)
 		}
 	}

@@ -77,6 +77,7 @@ func readFile[T any](ctx context.Context, s *stage, path string, f read[T], d *d
 		return nil, err
 	}
 	s.env.note(summary.String())
+	s.records = append(s.records, fmt.Sprintf("%d of %d records", summary.Kept, summary.Read))
 	hash, err := checkpoint.HashFile(path)
 	d.hash += hash
 	return list, err

@@ -4,29 +4,40 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
-	"align/datasets"
 	"align/internal/atomicfile"
+	"align/internal/checkpoint"
+	"align/internal/train"
 	"align/model"
 )
 
-// Export formats.
+// Export formats: an adapter alone, or the base with the adapter merged into it.
 const (
-	FormatGGUF = "gguf"
-	FormatPEFT = "peft"
+	FormatGGUF       = "gguf"
+	FormatPEFT       = "peft"
+	FormatMergedHF   = "merged-hf"
+	FormatMergedGGUF = "merged-gguf"
 )
+
+// ExportFormats are what ExportOptions.Format may be.
+var ExportFormats = []string{FormatGGUF, FormatPEFT, FormatMergedHF, FormatMergedGGUF}
 
 // ExportOptions say what to write of a run, checkpoint or adapter.
 type ExportOptions struct {
 	// Adapter is a run, a checkpoint or an adapter folder.
 	Adapter string
-	// Model is the base model; "" takes the one that the run names.
+	// Model names the base model; "" takes the one that the run names.
 	Model  string
 	Format string
-	// Out is the file (gguf) or folder (peft) to write.
+	// Type is the number type of a merged GGUF, one of model.GGUFTypes; "" takes
+	// the base's, or q8_0 where that is a type of blocks.
+	Type string
+	// Out is the file (gguf, merged-gguf) or new folder (peft, merged-hf) to
+	// write.
 	Out string
 	Compute
 }
@@ -35,26 +46,38 @@ type ExportOptions struct {
 type Exported struct {
 	Path       string
 	Parameters int
-	// Difference is the largest difference of a logit between the adapter and
-	// the file read back, on CheckedTokens tokens; Scale the largest logit.
-	Difference, Scale float64
-	CheckedTokens     int
+	// Type is the number type of a merged GGUF.
+	Type string
+	// Modelfile is what Ollama creates a model of a merged GGUF from.
+	Modelfile string
+	// Checked compares what was written, read back, with the adapter on its base.
+	Checked model.Verification
 }
 
-// Export writes an adapter for other programs, then reads the file back and
-// compares logits.
-func Export(o ExportOptions, env Environment) (Exported, error) {
-	if o.Format != FormatGGUF && o.Format != FormatPEFT {
-		return Exported{}, fmt.Errorf("format %q: want %s or %s", o.Format, FormatGGUF, FormatPEFT)
+// Validate returns all faults of the options at once.
+func (o ExportOptions) Validate() error {
+	var errs []error
+	if !slices.Contains(ExportFormats, o.Format) {
+		errs = append(errs, fmt.Errorf("format: want one of %s, got %q", strings.Join(ExportFormats, ", "), o.Format))
+	}
+	switch {
+	case o.Type == "":
+	case !slices.Contains(model.GGUFTypes, o.Type):
+		errs = append(errs, fmt.Errorf("type: want one of %s, got %q", strings.Join(model.GGUFTypes, ", "), o.Type))
+	case o.Format != FormatMergedGGUF:
+		errs = append(errs, fmt.Errorf("type: %s is for the format %s", o.Type, FormatMergedGGUF))
 	}
 	if o.Out == "" {
-		return Exported{}, errors.New("out is missing: the file or folder to write")
+		errs = append(errs, errors.New("out is missing: the file or folder to write"))
 	}
-	folder, err := AdapterFolder(o.Adapter)
-	if err != nil {
-		return Exported{}, err
-	}
-	if o.Model, err = baseOf(folder, o.Model); err != nil {
+	return errors.Join(errs...)
+}
+
+// Export writes an adapter, or the model that it makes of its base, for other
+// programs, then reads what it wrote back and compares logits.
+func Export(o ExportOptions, env Environment) (Exported, error) {
+	x := &export{ExportOptions: o, env: env}
+	if err := x.open(); err != nil {
 		return Exported{}, err
 	}
 	b, act, err := o.Compute.open(env)
@@ -62,127 +85,146 @@ func Export(o ExportOptions, env Environment) (Exported, error) {
 		return Exported{}, err
 	}
 	defer b.Close()
-	m, err := model.Load(o.Model, b, act, env.progress("loading the model"))
-	if err != nil {
+	if x.model, err = loadBase(x.base, x.held, b, act, env); err != nil {
 		return Exported{}, err
 	}
-	a, values, err := model.ReadAdapter(folder, m.Config)
-	if err != nil {
+	if x.adapter, x.values, err = model.ReadAdapter(x.folder, x.model.Config); err != nil {
 		return Exported{}, err
 	}
-	if err := writeAdapter(o, m, a, values); err != nil {
+	if x.merges() {
+		return x.merge()
+	}
+	if err := x.writeAdapter(); err != nil {
 		return Exported{}, err
 	}
-	return verifyExport(o, m, a, values)
+	return x.verifyAdapter()
 }
 
-// baseOf is the base model to use with an adapter: the given one, or the folder
-// that the adapter names.
+// export is an Export on its way.
+type export struct {
+	ExportOptions
+	env Environment
+	// folder holds the adapter, base is the path of its base model.
+	folder, base string
+	// run is what the checkpoint tells of the run; empty for a bare adapter.
+	run train.State
+	// held is how the run held its base.
+	held string
+
+	model   *model.Model
+	adapter *model.Adapter
+	values  []float32
+}
+
+func (x *export) merges() bool { return x.Format == FormatMergedHF || x.Format == FormatMergedGGUF }
+
+// open checks what can be checked before a weight is read.
+func (x *export) open() (err error) {
+	if err := x.Validate(); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(x.Out); err == nil {
+		return fmt.Errorf("out: %s exists: want a new name", x.Out)
+	}
+	if x.folder, err = AdapterFolder(x.Adapter); err != nil {
+		return err
+	}
+	if x.base, err = baseOf(x.folder, x.Model); err != nil {
+		return err
+	}
+	if x.run, err = stateOf(x.folder); err != nil {
+		return err
+	}
+	if x.merges() {
+		x.held = x.run.Lineage["setting quantize"]
+		if x.run.Method == "reward" {
+			return errors.New("a reward model gives scores, not text: it is merged into no language model")
+		}
+	}
+	return nil
+}
+
+// stateOf is the state of a checkpoint; empty for a folder that is none.
+func stateOf(folder string) (train.State, error) {
+	if !has(folder, "MANIFEST.json") {
+		return train.State{}, nil
+	}
+	c, err := checkpoint.Open(folder)
+	if err != nil {
+		return train.State{}, err
+	}
+	return train.ReadState(c)
+}
+
+// baseOf is the path of the base model to use with an adapter: the given one,
+// or the one that the adapter names.
 func baseOf(folder, given string) (string, error) {
 	if given != "" {
-		return given, nil
+		return ResolveModel(given)
 	}
 	base, err := model.AdapterBase(folder)
 	if err != nil {
 		return "", err
 	}
-	if base == "" || !has(base, "config.json") {
-		return "", fmt.Errorf("%s names %q as its base model, which is not a model folder here: name it with --model", folder, base)
+	path, err := ResolveModel(base)
+	if err != nil {
+		return "", fmt.Errorf("%s names %q as its base model, which is not here: name it with --model (%w)", folder, base, err)
 	}
-	return base, nil
+	return path, nil
 }
 
-func writeAdapter(o ExportOptions, m *model.Model, a *model.Adapter, values []float32) error {
-	if o.Format == FormatGGUF {
-		if info, err := os.Stat(o.Out); err == nil && info.IsDir() {
-			return fmt.Errorf("out: %s is a folder: want the name of a file", o.Out)
-		}
-		return atomicfile.WriteFile(o.Out, func(w io.Writer) error {
-			return a.WriteAdapterGGUF(w, m.Config, filepath.Base(filepath.Clean(o.Adapter)), values)
+func (x *export) writeAdapter() error {
+	if x.Format == FormatGGUF {
+		x.env.note("Ollama runs merged models only: for it export --format " + FormatMergedGGUF)
+		return atomicfile.WriteFile(x.Out, func(w io.Writer) error {
+			return x.adapter.WriteAdapterGGUF(w, x.model.Config, x.name(), x.values)
 		})
 	}
-	if _, err := os.Stat(o.Out); err == nil {
-		return fmt.Errorf("out: %s exists: want the name of a new folder", o.Out)
-	}
-	conf, err := a.PEFTConfig(o.Model)
+	conf, err := x.adapter.PEFTConfig(x.base)
 	if err != nil {
 		return err
 	}
-	d, err := atomicfile.Stage(filepath.Dir(o.Out), filepath.Base(o.Out))
+	d, err := atomicfile.Stage(filepath.Dir(x.Out), filepath.Base(x.Out))
 	if err != nil {
 		return err
+	}
+	raw := func(data []byte) func(io.Writer) error {
+		return func(w io.Writer) error { _, err := w.Write(data); return err }
 	}
 	err = errors.Join(
-		d.WriteFile(model.AdapterConfigFile, func(w io.Writer) error { _, err := w.Write(conf); return err }),
-		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return a.WriteWeights(w, values) }))
+		d.WriteFile(model.AdapterConfigFile, raw(conf)),
+		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return x.adapter.WriteWeights(w, x.values) }),
+		d.WriteFile(cardFile, raw(x.card())))
 	if err != nil {
 		return errors.Join(err, d.Abort())
 	}
 	return d.Commit()
 }
 
-// checkTokens is how many tokens an export is compared on.
-const checkTokens = 32
+// name is that of the run or adapter that is exported.
+func (x *export) name() string { return filepath.Base(filepath.Clean(x.Adapter)) }
 
-// verifyExport reads the file back and compares the logits of some tokens.
-func verifyExport(o ExportOptions, m *model.Model, a *model.Adapter, values []float32) (Exported, error) {
-	var back *model.Adapter
-	var backValues []float32
-	var err error
-	if o.Format == FormatGGUF {
-		back, backValues, err = model.ReadAdapterGGUF(o.Out, m.Config)
-	} else {
-		back, backValues, err = model.ReadAdapter(o.Out, m.Config)
+// exactTolerance is of logits, relative to the largest: numbers that are copied
+// differ by the order of rounding only.
+const exactTolerance = 1e-4
+
+// verifyAdapter reads the adapter back and compares the logits of some tokens.
+func (x *export) verifyAdapter() (Exported, error) {
+	read := model.ReadAdapter
+	if x.Format == FormatGGUF {
+		read = model.ReadAdapterGGUF
 	}
+	back, values, err := read(x.Out, x.model.Config)
 	if err != nil {
 		return Exported{}, fmt.Errorf("reading the export back: %w", err)
 	}
-	want, err := logits(m, a, values)
-	if err != nil {
+	if err := errors.Join(x.model.AllocAdapter(x.adapter, x.values), x.model.AllocAdapter(back, values)); err != nil {
 		return Exported{}, err
 	}
-	got, err := logits(m, back, backValues)
-	if err != nil {
-		return Exported{}, err
+	v, err := model.CompareAdapters(x.model, back, x.adapter)
+	e := Exported{Path: x.Out, Parameters: x.adapter.Parameters(), Checked: v}
+	if err == nil && !(v.Difference <= exactTolerance*v.Scale) {
+		err = fmt.Errorf("the export does not give the adapter's logits: they differ by %v of %v", v.Difference, v.Scale)
 	}
-	e := Exported{Path: o.Out, Parameters: a.Parameters(), CheckedTokens: len(want) / m.Config.VocabSize}
-	for i := range want {
-		e.Difference = max(e.Difference, math.Abs(got[i]-want[i]))
-		e.Scale = max(e.Scale, math.Abs(want[i]))
-	}
-	// The adapter's numbers are copied; only a folded scale may round.
-	if !(e.Difference <= 1e-4*e.Scale) {
-		return e, fmt.Errorf("the export does not give the adapter's logits: they differ by %v of %v", e.Difference, e.Scale)
-	}
-	return e, nil
-}
-
-// logits are those of the first tokens of the vocabulary in a row.
-func logits(m *model.Model, a *model.Adapter, values []float32) ([]float64, error) {
-	if err := m.AllocAdapter(a, values); err != nil {
-		return nil, err
-	}
-	var p datasets.Pack
-	e := datasets.Example{}
-	for i := range min(checkTokens, m.Config.VocabSize) {
-		e.IDs, e.LossMask = append(e.IDs, int32(i)), append(e.LossMask, true)
-	}
-	p.AddExample(e, 0)
-	d, err := model.NewDecoder(m.Config, m.Activations(), model.DecoderOptions{Capacity: model.SizeOf(&p, 0), Adapter: a})
-	if err != nil {
-		return nil, err
-	}
-	node := d.Linear(d.Hidden, d.Head, nil)
-	s, err := d.Compile(m, nil, node)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	if err := s.Load(&p, 0); err != nil {
-		return nil, err
-	}
-	if err := s.Run(); err != nil {
-		return nil, err
-	}
-	return s.Float64s(nil, node)
+	return e, err
 }

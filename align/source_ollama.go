@@ -33,11 +33,11 @@ func ollamaStore() (string, error) {
 // ollamaManifest is the path of a name's manifest in the store: names without
 // an owner are in library, without a host of registry.ollama.ai.
 func ollamaManifest(name string) (string, error) {
-	name, tag, ok := strings.Cut(name, ":")
+	bare, tag, ok := strings.Cut(name, ":")
 	if !ok {
 		tag = "latest"
 	}
-	parts := append(strings.Split(name, "/"), tag)
+	parts := append(strings.Split(bare, "/"), tag)
 	for _, p := range parts {
 		if p == "" || p == "." || p == ".." || strings.ContainsAny(p, `\:`) {
 			return "", fmt.Errorf("model: %q is no name of an Ollama model: want ollama:NAME[:TAG]", ollamaPrefix+name)

@@ -3,6 +3,7 @@ package model
 import (
 	"io"
 	"slices"
+	"strings"
 
 	"align/internal/device"
 )
@@ -132,4 +133,30 @@ func (m *merger) isQuantised() (bool, error) {
 		return typ.IsBlock()
 	})
 	return found, err
+}
+
+// StoredType names the type that most of a base model's files hold its linear
+// weights in, one of GGUFTypes where it is one of them, and says whether it is
+// one of blocks.
+func StoredType(path string) (name string, quantised bool, err error) {
+	m, err := Merge{Base: path}.open()
+	if err != nil {
+		return "", false, err
+	}
+	defer m.files.Close()
+	counts := map[device.Type]int{}
+	var most device.Type
+	for _, w := range m.config.weights() {
+		if !w.isLinear() {
+			continue
+		}
+		typ, err := m.typeOf(w)
+		if err != nil {
+			return "", false, err
+		}
+		if counts[typ] += w.rows * w.cols; counts[typ] > counts[most] {
+			most = typ
+		}
+	}
+	return strings.ToLower(most.String()), most.IsBlock(), nil
 }

@@ -18,8 +18,9 @@ type GGUFOptions struct {
 	// serves as one, is q6_k where Type has four bits, as llama-quantize does
 	// it; rows that are not whole blocks are q8_0 or f16.
 	Type string
-	// Name is general.name.
-	Name string
+	// Name is general.name; BaseModel and License, where they are not "", are
+	// the name of the base and the SPDX or hub name of its licence.
+	Name, BaseModel, License string
 	// Tokenizer is the tokenizer's keys; nil takes the base's own.
 	Tokenizer *TokenizerSpec
 }
@@ -63,7 +64,7 @@ func MergeGGUF(path string, m Merge, o GGUFOptions) error {
 	if err != nil {
 		return err
 	}
-	pairs := append(g.config.ggufPairs(o.Name, format), tokenizer.pairs()...)
+	pairs := append(g.config.ggufPairs(o, format), tokenizer.pairs()...)
 	tensors := g.ggufTensors(format)
 	return atomicfile.WriteFile(path, func(w io.Writer) error { return gguf.Write(w, pairs, tensors) })
 }
@@ -87,12 +88,12 @@ func (m *merger) tokenizer(o GGUFOptions) (TokenizerSpec, error) {
 }
 
 // ggufPairs are the keys of a Llama model (llama.cpp, conversion/llama.py).
-func (c Config) ggufPairs(name string, format ggufFormat) []gguf.KV {
+func (c Config) ggufPairs(o GGUFOptions, format ggufFormat) []gguf.KV {
 	number := func(n int) uint32 { return uint32(n) }
 	list := []gguf.KV{
 		{Key: "general.architecture", Value: "llama"},
 		{Key: "general.type", Value: "model"},
-		{Key: "general.name", Value: name},
+		{Key: "general.name", Value: o.Name},
 		{Key: "general.file_type", Value: format.fileType},
 		{Key: "general.quantization_version", Value: uint32(2)},
 		{Key: "llama.block_count", Value: number(c.NumLayers)},
@@ -111,6 +112,12 @@ func (c Config) ggufPairs(name string, format ggufFormat) []gguf.KV {
 	if c.RopeScaling.Type == "linear" {
 		list = append(list, gguf.KV{Key: "llama.rope.scaling.type", Value: "linear"},
 			gguf.KV{Key: "llama.rope.scaling.factor", Value: float32(c.RopeScaling.Factor)})
+	}
+	if o.License != "" {
+		list = append(list, gguf.KV{Key: "general.license", Value: o.License})
+	}
+	if o.BaseModel != "" {
+		list = append(list, gguf.KV{Key: "general.base_model.count", Value: uint32(1)}, gguf.KV{Key: "general.base_model.0.name", Value: o.BaseModel})
 	}
 	return list
 }
@@ -148,6 +155,22 @@ func ggufVector(name string, values []float32) gguf.Tensor {
 	t := ggufTensor(name, len(values), 1, values)
 	t.Shape = []int{len(values)}
 	return t
+}
+
+// OtherGGUFTypes counts the matrices that a merged GGUF of the type (one of
+// GGUFTypes) holds in another one, the embedding and the head aside.
+func (c Config) OtherGGUFTypes(typ string) int {
+	format, err := parseGGUFType(typ)
+	if err != nil {
+		return 0
+	}
+	n := 0
+	for _, w := range c.weights() {
+		if w.isLinear() && c.ggufTypeOf(w, format.typ) != format.typ {
+			n++
+		}
+	}
+	return n
 }
 
 // ggufTypeOf is the type that a weight gets in a file of a type.

@@ -30,6 +30,8 @@ type FolderOptions struct {
 	// ShardBytes is the size above which the weights are cut into files; 0 is
 	// Hugging Face's 5 GB.
 	ShardBytes int64
+	// Card is the README.md to write beside the weights; nil writes none.
+	Card []byte
 }
 
 // MergeFolder writes a model with its adapter merged as the new Hugging Face
@@ -59,7 +61,10 @@ func MergeFolder(dir string, m Merge, o FolderOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(writeBytes(d, "config.json", config), g.copyBesides(d), writeShards(d, shards)); err != nil {
+	if o.Card != nil {
+		err = writeBytes(d, "README.md", o.Card)
+	}
+	if err := errors.Join(err, writeBytes(d, "config.json", config), g.copyBesides(d), writeShards(d, shards)); err != nil {
 		return errors.Join(err, d.Abort())
 	}
 	return d.Commit()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,8 +51,8 @@ func TestAMergedModelHasTheAdaptersLogits(t *testing.T) {
 			for _, path := range []string{folder, file} {
 				got := logitsOf(t, load(t, path, b, device.F32, model.LoadOptions{}), nil)
 				within(t, path, difference(t, got, want)/largest(want), mergeTolerance)
-				v, err := model.Verify(path, m, a)
-				if err != nil || v.Tokens != 32 || v.Top1 != 1 || !(v.Difference <= mergeTolerance*v.Scale) {
+				v, err := model.Verify(path, m, a, text(m.Config.VocabSize))
+				if err != nil || v.Tokens != 32 || v.Top1 != 1 || v.TextTokens != 40 || !(math.Abs(v.KL) <= mergeTolerance) || !(v.Difference <= mergeTolerance*v.Scale) {
 					t.Errorf("%s: verification %+v, %v", path, v, err)
 				}
 			}

@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"align/datasets"
 )
@@ -52,11 +53,16 @@ type Verification struct {
 	// Top1 is the share of tokens after which both models put the same one on
 	// top.
 	Top1 float64
+	// KL is the mean over TextTokens tokens of a text of KL(m, written) of the
+	// next token, in nats.
+	KL         float64
+	TextTokens int
 }
 
 // Verify loads a written model beside m, on its device, and compares their
-// logits on tokens spread over the vocabulary. The adapter may be nil.
-func Verify(path string, m *Model, a *Adapter) (Verification, error) {
+// logits on tokens spread over the vocabulary, and their distributions on the
+// ids of a text, which may be empty. The adapter may be nil.
+func Verify(path string, m *Model, a *Adapter, text []int32) (Verification, error) {
 	written, err := Load(path, m.backend, m.act, nil)
 	if err != nil {
 		return Verification{}, fmt.Errorf("reading the export back: %w", err)
@@ -66,19 +72,73 @@ func Verify(path string, m *Model, a *Adapter) (Verification, error) {
 		return Verification{}, fmt.Errorf("model: %s has %d tokens, its base %d", path, written.Config.VocabSize, m.Config.VocabSize)
 	}
 	vocab := m.Config.VocabSize
-	ids := make([]int32, min(verifyTokens, max(m.Config.ContextLength, 1)))
+	got, want, err := bothLogits(written, m, a, m.Config.verifyIDs())
+	if err != nil {
+		return Verification{}, err
+	}
+	v := compareLogits(got, want, vocab)
+	if len(text) > 0 {
+		if got, want, err = bothLogits(written, m, a, text); err != nil {
+			return v, err
+		}
+		v.KL, v.TextTokens = meanKL(got, want, vocab), len(text)
+	}
+	return v, nil
+}
+
+// CompareAdapters compares the logits of two adapters, allocated with m, on
+// tokens spread over the vocabulary; b is the one to keep to.
+func CompareAdapters(m *Model, a, b *Adapter) (Verification, error) {
+	ids := m.Config.verifyIDs()
+	got, err := Logits(m, a, ids)
+	if err != nil {
+		return Verification{}, err
+	}
+	want, err := Logits(m, b, ids)
+	if err != nil {
+		return Verification{}, err
+	}
+	return compareLogits(got, want, m.Config.VocabSize), nil
+}
+
+// verifyIDs are tokens spread over the vocabulary.
+func (c Config) verifyIDs() []int32 {
+	ids := make([]int32, min(verifyTokens, max(c.ContextLength, 1)))
 	for i := range ids {
-		ids[i] = int32(i * vocab / len(ids))
+		ids[i] = int32(i * c.VocabSize / len(ids))
 	}
-	want, err := Logits(m, a, ids)
-	if err != nil {
-		return Verification{}, err
+	return ids
+}
+
+func bothLogits(written, m *Model, a *Adapter, ids []int32) (got, want []float64, err error) {
+	if want, err = Logits(m, a, ids); err == nil {
+		got, err = Logits(written, nil, ids)
 	}
-	got, err := Logits(written, nil, ids)
-	if err != nil {
-		return Verification{}, err
+	return got, want, err
+}
+
+// meanKL is the mean over the rows of two tables of logits of
+//
+//	KL(p, q) = sum_i p_i (log p_i - log q_i), p = softmax(want), q = softmax(got)
+func meanKL(got, want []float64, vocab int) float64 {
+	var sum float64
+	for row := 0; row < len(want); row += vocab {
+		p, q := want[row:row+vocab], got[row:row+vocab]
+		logP, logQ := logSumExp(p), logSumExp(q)
+		for i := range p {
+			sum += math.Exp(p[i]-logP) * (p[i] - logP - q[i] + logQ)
+		}
 	}
-	return compareLogits(got, want, vocab), nil
+	return sum / float64(max(len(want)/vocab, 1))
+}
+
+func logSumExp(x []float64) float64 {
+	most := slices.Max(x)
+	var sum float64
+	for _, v := range x {
+		sum += math.Exp(v - most)
+	}
+	return most + math.Log(sum)
 }
 
 func compareLogits(got, want []float64, vocab int) Verification {

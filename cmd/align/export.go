@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"align/align"
 
@@ -18,14 +19,22 @@ type exportOptions struct {
 func newExportCommand(io *streams) *cobra.Command {
 	o := &exportOptions{io: io}
 	c := &cobra.Command{
-		Use:   "export RUN --format gguf|peft --out PATH",
-		Short: "Write an adapter for other programs",
-		Long: `export writes the adapter of a run, a checkpoint or an adapter folder.
+		Use:   "export RUN --format FORMAT --out PATH",
+		Short: "Write an adapter, or a model with it merged, for other programs",
+		Long: `export writes what a run, a checkpoint or an adapter folder holds.
 
-gguf is the file that llama.cpp loads with --lora; peft is the folder that
-Hugging Face's PEFT loads. What was written is read back, and the logits of
-some tokens are compared with the adapter's; the difference is printed.`,
-		Example: `  align export runs/dpo-001 --format gguf --out adapter.gguf
+  gguf         the adapter as the file that llama.cpp loads with --lora
+  peft         the adapter as the folder that Hugging Face's PEFT loads
+  merged-hf    the base with the adapter merged, as a Hugging Face folder
+  merged-gguf  the same as one GGUF file for llama.cpp, with a Modelfile for
+               Ollama beside it; --type is its number type
+
+The sums of a merge are exact to float32 and written in the base's own type. A
+quantised base merges to q8_0 unless --type says otherwise. What was written is
+read back and compared with the model as it was trained: the largest difference
+of a logit, how often both put the same token on top, and for a merge the
+divergence (KL) of the two on a text.`,
+		Example: `  align export runs/dpo-001 --format merged-gguf --type q8_0 --out model.gguf
   align export runs/dpo-001 --format peft --out adapter
   align export runs/dpo-001/checkpoints/step-000100 --format gguf --out step-100.gguf`,
 		DisableFlagsInUseLine: true,
@@ -37,12 +46,18 @@ some tokens are compared with the adapter's; the difference is printed.`,
 			return runExport(o)
 		},
 	}
-	c.Flags().StringVar(&o.Format, "format", "", "`format` to write: gguf or peft")
-	c.Flags().StringVar(&o.Out, "out", "", "`path` to write: a file for gguf, a new folder for peft")
-	c.Flags().StringVar(&o.Model, "model", "", "`folder` of the base model; none takes the one that the adapter names")
+	c.Flags().StringVar(&o.Format, "format", "", "`format` to write: gguf, peft, merged-hf or merged-gguf")
+	c.Flags().StringVar(&o.Type, "type", "", "number `type` of a merged GGUF: f32, f16, bf16, q8_0, q4_0, q4_k or q6_k; none takes the base's")
+	c.Flags().StringVar(&o.Out, "out", "", "`path` to write: a file for gguf and merged-gguf, a new folder for peft and merged-hf")
+	addExportFlags(c, o)
+	return c
+}
+
+// addExportFlags adds the flags that export and merge share.
+func addExportFlags(c *cobra.Command, o *exportOptions) {
+	c.Flags().StringVar(&o.Model, "model", "", "`name` of the base model; none takes the one that the adapter names")
 	addComputeFlags(c, &o.Compute)
 	addOutputFlags(c, &o.output, "print the result as one JSON object")
-	return c
 }
 
 // addComputeFlags adds the flags of every command that runs a model.
@@ -78,11 +93,10 @@ func (o *exportOptions) check(args []string) error {
 	} else {
 		o.Adapter = args[0]
 	}
-	if o.Format != align.FormatGGUF && o.Format != align.FormatPEFT {
-		errs = append(errs, fmt.Errorf("--format: want gguf or peft, got %q", o.Format))
-	}
-	if o.Out == "" {
-		errs = append(errs, errors.New("--out is missing: the file or folder to write"))
+	if err := o.Validate(); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			errs = append(errs, errors.New("--"+strings.TrimSuffix(line, "\n")))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -94,6 +108,7 @@ func runExport(o *exportOptions) error {
 	if err != nil {
 		return err
 	}
+	v := done.Checked
 	if o.json {
 		return printJSON(o.io.out, struct {
 			V          int     `json:"v"`
@@ -102,10 +117,21 @@ func runExport(o *exportOptions) error {
 			Difference float64 `json:"max_logit_difference"`
 			Scale      float64 `json:"max_logit"`
 			Tokens     int     `json:"tokens"`
-		}{1, done.Path, done.Parameters, done.Difference, done.Scale, done.CheckedTokens})
+			Top1       float64 `json:"top1"`
+			KL         float64 `json:"kl"`
+			TextTokens int     `json:"kl_tokens"`
+			Type       string  `json:"type"`
+			Modelfile  string  `json:"modelfile"`
+		}{1, done.Path, done.Parameters, v.Difference, v.Scale, v.Tokens, v.Top1, v.KL, v.TextTokens, done.Type, done.Modelfile})
 	}
-	r.note(fmt.Sprintf("read back: the largest difference of a logit is %s, of logits up to %s, on %d tokens",
-		short(done.Difference), short(done.Scale), done.CheckedTokens))
+	r.note(fmt.Sprintf("read back: the largest difference of a logit is %s, of logits up to %s, and the top token is the same after %.0f of %d tokens",
+		short(v.Difference), short(v.Scale), v.Top1*float64(v.Tokens), v.Tokens))
+	if v.TextTokens > 0 {
+		r.note(fmt.Sprintf("added error: KL %s nats per token, on a text of %d tokens", short(v.KL), v.TextTokens))
+	}
+	if done.Modelfile != "" {
+		r.note("for Ollama: ollama create NAME -f " + done.Modelfile)
+	}
 	_, err = fmt.Fprintln(o.io.out, done.Path)
 	return err
 }

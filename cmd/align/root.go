@@ -56,6 +56,7 @@ func commands(io *streams) []*cobra.Command {
 		newChatCommand(io),
 		newScoreCommand(io),
 		newExportCommand(io),
+		newMergeCommand(io),
 		newBenchCommand(io),
 		newVersionCommand(io),
 		newEnvironmentTopic(),

@@ -1,0 +1,136 @@
+package align
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"align/datasets"
+	"align/internal/atomicfile"
+	"align/internal/tokenizer"
+	"align/model"
+)
+
+// quantisedType is what a quantised base merges to where nothing else is asked
+// for: rounding back to four bits can erase an adapter.
+const quantisedType = "q8_0"
+
+// merge writes the base with the adapter merged into it, and compares what was
+// written with the model as it was trained.
+func (x *export) merge() (Exported, error) {
+	e := Exported{Path: x.Out, Parameters: int(x.model.Config.Parameters())}
+	stored, quantised, err := model.StoredType(x.base)
+	if err != nil {
+		return e, err
+	}
+	if err := x.model.AllocAdapter(x.adapter, x.values); err != nil {
+		return e, err
+	}
+	if x.held != "" {
+		x.env.note(fmt.Sprintf("the run held its base as %s: the merge takes the weights as they are stored", x.held))
+	}
+	if quantised && x.Model == "" {
+		x.env.note(fmt.Sprintf("the base is %s: where its original is at hand, name it with --model to merge from it", stored))
+	}
+	report := x.env.progress("merging")
+	m := model.Merge{Base: x.base, Adapter: x.adapter, Values: x.values, Progress: func(done, total int) { report(int64(done), int64(total)) }}
+	tok, err := OpenTokenizer(x.base)
+	if x.Format == FormatMergedHF {
+		if err := model.MergeFolder(x.Out, m, model.FolderOptions{Card: x.card()}); err != nil {
+			return e, err
+		}
+		return x.verifyMerged(e, tok, !quantised && stored == "f32")
+	}
+	if err != nil {
+		return e, err // a GGUF holds the tokenizer
+	}
+	if e.Type = x.Type; e.Type == "" {
+		e.Type = x.deriveType(stored, quantised)
+	}
+	if n := x.model.Config.OtherGGUFTypes(e.Type); n > 0 {
+		x.env.note(fmt.Sprintf("type: the rows of %d weights are not whole blocks of %s: they become q8_0 or f16", n, e.Type))
+	}
+	if e.Modelfile, err = x.newModelfile(); err != nil {
+		return e, err
+	}
+	err = model.MergeGGUF(x.Out, m, model.GGUFOptions{Type: e.Type, Name: x.name(), BaseModel: x.baseName(), License: x.license()})
+	if err != nil {
+		return e, err
+	}
+	if err := x.writeModelfile(e.Modelfile, tok); err != nil {
+		return e, err
+	}
+	return x.verifyMerged(e, tok, !quantised && e.Type == "f32")
+}
+
+// deriveType is the number type where none is asked for.
+func (x *export) deriveType(stored string, quantised bool) string {
+	if quantised {
+		x.env.note(fmt.Sprintf("type: %s (the base is %s: rounding back to it could erase the adapter)", quantisedType, stored))
+		return quantisedType
+	}
+	x.env.note(fmt.Sprintf("type: %s (the base's)", stored))
+	return stored
+}
+
+// sampleText is ordinary English to compare models on.
+const sampleText = `Once upon a time, a girl found a small key in the garden. "What does it open?" she asked her brother. ` +
+	`They looked at every door of the house, and at the old box under the stairs. The key fitted the box, and in it lay a letter: ` +
+	`"Whoever reads this shall plant a tree." So they went out in the rain and did.`
+
+// sampleTokens bounds the text's tokens.
+const sampleTokens = 128
+
+// verifyMerged reads the merged model back. exact: the sum is
+// written in float32.
+func (x *export) verifyMerged(e Exported, tok *tokenizer.Tokenizer, exact bool) (Exported, error) {
+	var ids []int32
+	if tok != nil {
+		ids = tok.Encode(sampleText, true, false)
+		ids = ids[:min(len(ids), sampleTokens, x.model.Config.ContextLength)]
+	}
+	v, err := model.Verify(e.Path, x.model, x.adapter, ids)
+	if err != nil {
+		return e, err
+	}
+	e.Checked = v
+	if exact && x.held == "" && !(v.Difference <= exactTolerance*v.Scale) {
+		return e, fmt.Errorf("the export does not give the model's logits: they differ by %v of %v", v.Difference, v.Scale)
+	}
+	if !(v.Difference <= v.Scale) {
+		x.env.note(fmt.Sprintf("the export is far from the model: a logit differs by %.3g of %.3g", v.Difference, v.Scale))
+	}
+	return e, nil
+}
+
+// newModelfile is the name of the Modelfile beside a merged GGUF.
+func (x *export) newModelfile() (string, error) {
+	path := strings.TrimSuffix(x.Out, filepath.Ext(x.Out)) + ".Modelfile"
+	if has(filepath.Dir(path), filepath.Base(path)) {
+		return "", fmt.Errorf("out: %s exists: want a new name", path)
+	}
+	return path, nil
+}
+
+func (x *export) writeModelfile(path string, tok *tokenizer.Tokenizer) error {
+	template, reason, err := datasets.ChooseTemplate(x.trainedTemplate(), tok)
+	if err != nil {
+		x.env.note(fmt.Sprintf("the Modelfile has no template: %v", err))
+	} else {
+		x.env.note(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
+	}
+	text := modelfile(filepath.Base(x.Out), template, tok)
+	return atomicfile.WriteFile(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
+}
+
+// trainedTemplate is the template of the run, or auto.
+func (x *export) trainedTemplate() string {
+	if name := x.run.Lineage["setting template"]; name != "" {
+		return name
+	}
+	return "auto"
+}
