@@ -1,0 +1,22 @@
+package cpu
+
+import (
+	"align/internal/device"
+	"align/internal/device/cpu/feature"
+)
+
+// Numerics names what decides the bits of results: the kernels' level and the
+// precision of products. Numbers of equal numerics can be compared bit by bit.
+func (b *Backend) Numerics() string {
+	if b.activations == device.F64 {
+		return "f64"
+	}
+	if b.fast == nil {
+		return feature.Generic.String() + "-" + device.F32.String()
+	}
+	precision := device.F32
+	if b.fast.weights == device.BF16 {
+		precision = device.BF16
+	}
+	return b.fast.set.Level.String() + "-" + precision.String()
+}
