@@ -39,6 +39,19 @@ func newRates(c Compute) (*rates, error) {
 	return r, nil
 }
 
+// Windows are short, so that one of them falls between the work of others, and
+// long beside the clock's resolution.
+const (
+	peakWindow  = 2 * time.Millisecond
+	peakWindows = 60
+)
+
+// measureArithmetic raises flops to the sum of every thread's best window, all
+// threads running.
+func (r *rates) measureArithmetic() {
+	r.flops = max(r.flops, r.onAllThreads(func(int) float64 { return bestWindow(r.products) }))
+}
+
 func bestWindow(p *kern.Products) (best float64) {
 	rounds := 1
 	for n := 0; n < peakWindows; {
