@@ -97,7 +97,12 @@ func (b *Backend) Name() string { return "cpu" }
 func (b *Backend) Alloc(bytes int64) (device.Memory, error) { return b.arena.alloc(bytes) }
 
 // Free gives memory back.
-func (b *Backend) Free(m device.Memory) { b.arena.free(m.Addr) }
+func (b *Backend) Free(m device.Memory) {
+	if b.fast != nil {
+		b.fast.kept.forget()
+	}
+	b.arena.free(m.Addr)
+}
 
 // placeBytes is how much of a weight one Read fills, about.
 const placeBytes = 8 << 20
@@ -137,7 +142,11 @@ func (b *Backend) Bind(kernel string, attr any) (device.Kernel, error) {
 	if !ok {
 		return nil, fmt.Errorf("cpu: no kernel %q", kernel)
 	}
-	return bind(kernel, attr)
+	k, err := bind(kernel, attr)
+	if err != nil || b.fast == nil {
+		return k, err
+	}
+	return b.fast.watch(k), nil
 }
 
 // Upload copies host bytes into the view.
@@ -146,6 +155,9 @@ func (b *Backend) Upload(dst device.View, src []byte) error {
 		return err
 	}
 	copy(rawBytes(dst), src)
+	if b.fast != nil {
+		b.fast.kept.written(dst)
+	}
 	return nil
 }
 

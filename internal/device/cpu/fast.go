@@ -18,10 +18,10 @@ type fast struct {
 	engine   *gemm.Engine
 	weights  device.Type // of the panels that Place makes; 0: the weight's own
 	portable *portable[float32]
-	widened  *widened // products with weights that have no panels
 	product  gemm.Product
-	panels   device.Memory // the engine's shared workspace
+	source   viewSource // of the product
 	space    gemm.Space
+	kept     kept
 }
 
 // newFast is nil where the level is portable Go.
@@ -37,7 +37,6 @@ func newFast(b *Backend, level feature.Level, precision device.Type) (*fast, err
 			multiplied = device.BF16
 		}
 	}
-	f.widened = newWidened(f)
 	var err error
 	f.engine, err = gemm.New(f.set, multiplied, newEnginePool(b.pool))
 	f.space.Worker = make([]unsafe.Pointer, b.pool.threads)
@@ -76,21 +75,13 @@ func (f *fast) multiply(q *product[float32], xAcross, wAcross bool) error {
 	if q.y.Len() == 0 {
 		return nil
 	}
-	switch {
-	case q.x.Len() == 0: // sums of nothing
+	if q.x.Len() == 0 { // sums of nothing
 		return f.portable.run(q, xAcross, wAcross)
-	case !f.takes(q.w):
-		return f.widened.multiply(q, wAcross)
 	}
 	if err := f.describe(q, xAcross, wAcross); err != nil {
 		return err
 	}
-	return f.run()
-}
-
-// takes says whether the engine multiplies by the weight.
-func (f *fast) takes(w device.View) bool {
-	return w.Len() > 0 && (w.Layout == device.Packed || w.Type == device.F32)
+	return f.run(q.x)
 }
 
 // describe fills f.product in.
@@ -105,24 +96,26 @@ func (f *fast) describe(q *product[float32], xAcross, wAcross bool) error {
 		p.LowRank = gemm.LowRank{R: q.u.Cols, U: matrixOf(q.u), V: matrixOf(q.v)}
 	}
 	var err error
-	p.W, err = weightOf(q)
+	p.W, err = f.weightOf(q)
 	return err
 }
 
-// run does the product that f.product holds.
-func (f *fast) run() error {
+// run does the product that f.product holds, whose left side is x.
+func (f *fast) run(x device.View) error {
 	sizes := f.engine.Sizes(&f.product)
 	if err := f.b.spaces.reserve(words8(sizes.Worker), 0); err != nil {
 		return err
 	}
-	if err := f.b.spaces.grow(&f.panels, words8(sizes.Shared)); err != nil {
-		return err
-	}
-	f.space.Shared = pointer(f.panels.Addr)
 	for i, m := range f.b.spaces.of {
 		f.space.Worker[i] = pointer(m.Addr)
 	}
+	panels, holds, err := f.panelsFor(x, f.product.XAcross, sizes.Shared)
+	if err != nil {
+		return err
+	}
+	f.space.Shared, f.product.XPacked = pointer(panels.Addr), holds
 	if err := f.engine.Run(&f.product, f.space); err != nil {
+		f.kept.forget()
 		return fmt.Errorf("cpu: %w", err)
 	}
 	return nil
@@ -140,9 +133,13 @@ func (f *fast) tiles() *kern.Products {
 func words8(n int64) int { return int((n + 7) / 8) }
 
 // weightOf is the part of q's weight that takes part.
-func weightOf(q *product[float32]) (gemm.Weight, error) {
-	if q.w.Layout == device.Plain {
+func (f *fast) weightOf(q *product[float32]) (gemm.Weight, error) {
+	if q.w.Layout == device.Plain && q.w.Type == device.F32 {
 		return gemm.Weight{Plain: matrixOf(q.rows())}, nil
+	}
+	if q.w.Layout == device.Plain {
+		f.source.w = q.rows()
+		return gemm.Weight{Source: &f.source}, nil
 	}
 	w := packedOf(q.w)
 	if q.windowRows == 0 {

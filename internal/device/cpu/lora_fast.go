@@ -16,7 +16,7 @@ func (f *fast) bindLoRA(kernel string, attr device.LoRA) (device.Kernel, error) 
 			return err
 		}
 		x, xd, w, a := c.In[0], c.In[1], c.In[2], c.In[3]
-		if x.Addr != xd.Addr || !f.takes(w) {
+		if x.Addr != xd.Addr || x.Len() == 0 {
 			return apart(c)
 		}
 		if err := f.b.spaces.reserve(0, x.Rows*a.Rows); err != nil {
@@ -32,6 +32,6 @@ func (f *fast) bindLoRA(kernel string, attr device.LoRA) (device.Kernel, error) 
 			return err
 		}
 		f.product.LowRank.Down, f.product.LowRank.Scale = matrixOf(a), float32(attr.Scale)
-		return f.run()
+		return f.run(x)
 	}, nil
 }
