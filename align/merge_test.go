@@ -1,0 +1,201 @@
+package align_test
+
+import (
+	"context"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"align/align"
+	"align/datasets"
+	"align/model"
+	"align/sft"
+)
+
+type message struct {
+	Role    string `json:"role"`
+	Content string `json:"content"`
+}
+
+type chat struct {
+	Messages []message `json:"messages"`
+}
+
+func chats(pairs ...string) []chat {
+	var list []chat
+	for i := 0; i < len(pairs); i += 2 {
+		list = append(list, chat{[]message{{"user", pairs[i]}, {"assistant", pairs[i+1]}}})
+	}
+	return list
+}
+
+// trainOn is a short run that moves the model.
+func trainOn(t *testing.T, base, data string) sft.Config {
+	t.Helper()
+	c := sft.DefaultConfig()
+	c.Model, c.Data, c.Out = base, data, filepath.Join(t.TempDir(), "run")
+	c.Steps, c.Batch, c.EvalFraction, c.LearningRate, c.Rank = 6, 3, 0, 5e-3, 4
+	if _, err := align.SFT(context.Background(), c, nil, (&recorder{}).environment(t)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func export(t *testing.T, run, format, typ string) align.Exported {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "out-"+format)
+	if format == align.FormatGGUF || format == align.FormatMergedGGUF {
+		out += ".gguf"
+	}
+	e, err := align.Export(align.ExportOptions{Adapter: run, Format: format, Type: typ, Out: out}, align.Environment{})
+	if err != nil {
+		t.Fatalf("%s %s: %v", format, typ, err)
+	}
+	return e
+}
+
+// answers are the likeliest answers to some prompts.
+func answers(t *testing.T, path, adapter string) [][]int32 {
+	t.Helper()
+	o := align.DefaultGenerateOptions()
+	o.Model, o.Adapter, o.Template, o.Temperature, o.MaxNew = path, adapter, "llama3", 0, 64
+	var prompts [][]datasets.Message
+	for _, text := range []string{"Tell me a story.", "Who is Tom?", "What did the dog do in the park?"} {
+		prompts = append(prompts, []datasets.Message{{Role: "user", Content: text}})
+	}
+	list := make([][]int32, len(prompts))
+	err := align.Generate(context.Background(), o, prompts, align.Environment{}, nil, func(a align.Answer) error {
+		list[a.Prompt] = a.IDs
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// Written in float32 a merged model is the trained one token for token.
+func TestAMergedModelAnswersAsTheRunDoes(t *testing.T) {
+	base := filepath.Join(shared(t), "data", "stories260K-chat")
+	data := writeLines(t, "data.jsonl", chats("Tell me a story.", "Once upon a time there was a girl named Lily.",
+		"Tell me of a dog.", "A dog ran to the park and was happy.", "Who is Tom?", "Tom is a boy who likes to play with his ball."))
+	c := trainOn(t, base, data)
+	want := answers(t, base, c.Out)
+	if slices.EqualFunc(want, answers(t, base, ""), slices.Equal[[]int32]) {
+		t.Fatal("the run has not moved the model")
+	}
+	for _, e := range []align.Exported{export(t, c.Out, align.FormatMergedGGUF, "f32"), export(t, c.Out, align.FormatMergedHF, "")} {
+		if got := answers(t, e.Path, ""); !slices.EqualFunc(got, want, slices.Equal[[]int32]) {
+			t.Errorf("%s answers\n%v, the run\n%v", e.Path, got, want)
+		}
+		if e.Checked.Tokens != 32 || e.Checked.Top1 != 1 || e.Checked.TextTokens < 32 || !(math.Abs(e.Checked.KL) < 1e-9) {
+			t.Errorf("%s: %+v", e.Path, e.Checked)
+		}
+	}
+}
+
+func TestAMergedGGUFHasAModelfile(t *testing.T) {
+	base := filepath.Join(shared(t), "data", "stories260K-chat")
+	c := trainOn(t, base, writeLines(t, "data.jsonl", chats("Hello", "Hi.")))
+	e := export(t, c.Out, align.FormatMergedGGUF, "q8_0")
+	text := string(readFile(t, e.Modelfile))
+	for _, want := range []string{
+		"\nFROM ./out-merged-gguf.gguf\n", "\nTEMPLATE \"\"\"{{ if .System }}<|start_header_id|>system", "\nPARAMETER stop \"<|eot_id|>\"\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the Modelfile has no %q:\n%s", want, text)
+		}
+	}
+}
+
+func TestAMergedFolderHasACard(t *testing.T) {
+	source, base := filepath.Join(shared(t), "data", "stories260K"), filepath.Join(t.TempDir(), "stories")
+	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} {
+		write(t, string(readFile(t, source, name)), base, name)
+	}
+	write(t, "---\nlanguage: en\nlicense: mit\n---\n# A model\n", base, "README.md")
+	write(t, "MIT License\n\nCopyright\n", base, "LICENSE")
+	data := writeLines(t, "data.jsonl", []tokens{{InputIDs: []int32{1, 5, 9, 12}}, {InputIDs: []int32{1, 7}}})
+	c := trainOn(t, base, data)
+	e := export(t, c.Out, align.FormatMergedHF, "")
+	card := string(readFile(t, e.Path, "README.md"))
+	for _, want := range []string{
+		"---\nbase_model: stories\nlicense: mit\ntags: [align, sft]\n---\n", "notice: MIT License\n", "Method sft, step 6 of 6",
+		"| data | 2 of 2 records |", "| SHA-256 of the data | ", "| rank | 4 |", "| learning_rate | 0.005 |",
+	} {
+		if !strings.Contains(card, want) {
+			t.Errorf("the card has no %q:\n%s", want, card)
+		}
+	}
+	if got := string(readFile(t, e.Path, "LICENSE")); !strings.HasPrefix(got, "MIT License") {
+		t.Errorf("the licence is %q", got)
+	}
+}
+
+func scores(t *testing.T, base, adapter, data string) []float64 {
+	t.Helper()
+	var list []float64
+	err := align.Score(context.Background(), align.ScoreOptions{Model: base, Adapter: adapter, Data: data, Template: "plain"}, align.Environment{}, func(s align.Scored) error {
+		list = append(list, s.LogProbs...)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func furthest(a, b []float64) float64 {
+	var most float64
+	for i := range a {
+		most = max(most, math.Abs(a[i]-b[i]))
+	}
+	return most
+}
+
+// An adapter trained on the blocks of a GGUF file has the same log-probabilities
+// after each of its exports, up to the rounding of what they are written in.
+func TestAnAdapterOnAQuantisedGGUFRoundTrips(t *testing.T) {
+	wide := wideModel(t)
+	var lines []tokens
+	for i := range 3 {
+		line := tokens{InputIDs: []int32{256}}
+		for k := range 24 {
+			line.InputIDs = append(line.InputIDs, int32((i*37+k*k*11)%250))
+		}
+		lines = append(lines, line)
+	}
+	data := writeLines(t, "data.jsonl", lines)
+	for _, typ := range []string{"q8_0", "q4_k"} {
+		t.Run(typ, func(t *testing.T) {
+			base := filepath.Join(t.TempDir(), "base.gguf")
+			if err := model.MergeGGUF(base, model.Merge{Base: wide}, model.GGUFOptions{Type: typ}); err != nil {
+				t.Fatal(err)
+			}
+			c := trainOn(t, base, data)
+			want := scores(t, base, c.Out, data)
+			if d := furthest(want, scores(t, base, "", data)); d < 0.1 {
+				t.Fatalf("the run has moved a log-probability by %v at most", d)
+			}
+			if e := export(t, c.Out, align.FormatGGUF, ""); e.Checked.Difference != 0 {
+				t.Errorf("adapter as GGUF: %+v", e.Checked)
+			}
+			if got := scores(t, base, export(t, c.Out, align.FormatPEFT, "").Path, data); furthest(got, want) != 0 {
+				t.Errorf("adapter as PEFT: a log-probability is off by %v", furthest(got, want))
+			}
+			exact := export(t, c.Out, align.FormatMergedGGUF, "f32")
+			if d := furthest(scores(t, exact.Path, "", data), want); !(d <= scoreTolerance) {
+				t.Errorf("merged in f32: a log-probability is off by %v", d)
+			}
+			rounded := export(t, c.Out, align.FormatMergedGGUF, "")
+			if rounded.Type != "q8_0" || !(rounded.Checked.KL <= 1e-3) {
+				t.Errorf("merged by default: %+v", rounded)
+			}
+			if folder := export(t, c.Out, align.FormatMergedHF, ""); !(folder.Checked.KL <= 1e-3) {
+				t.Errorf("merged folder: %+v", folder)
+			}
+		})
+	}
+}
