@@ -52,8 +52,8 @@ func main() {
 	b := builder{}
 	flag.StringVar(&b.out, "out", filepath.Join("internal", "builtin", "tiny"), "folder of the model")
 	flag.StringVar(&b.pairs, "pairs", filepath.Join("examples", "prefs.jsonl"), "file of the preference pairs")
-	flag.IntVar(&b.pretrainSteps, "pretrain", 1500, "optimizer steps on running text")
-	flag.IntVar(&b.sftSteps, "sft", 4500, "optimizer steps on conversations")
+	flag.IntVar(&b.pretrainSteps, "pretrain", 500, "optimizer steps on running text")
+	flag.IntVar(&b.sftSteps, "sft", 3000, "optimizer steps on conversations")
 	flag.Parse()
 	if err := b.build(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "build:", err)

@@ -36,7 +36,7 @@ type kind struct {
 func kinds() []kind {
 	return []kind{
 		{"greeting", 4, (*source).greeting}, {"identity", 3, (*source).identity}, {"thanks", 2, (*source).thanks},
-		{"story", 10, (*source).story}, {"sum", 9, (*source).sum}, {"problem", 5, (*source).problem},
+		{"story", 10, (*source).story}, {"sum", 14, (*source).sum}, {"problem", 5, (*source).problem},
 		{"list", 9, (*source).list}, {"refusal", 5, (*source).refusal}, {"animal", 9, (*source).animal},
 		{"thing", 5, (*source).thing}, {"color", 3, (*source).color}, {"opposite", 4, (*source).opposite},
 		{"calendar", 5, (*source).calendar}, {"recipe", 5, (*source).recipe}, {"feeling", 5, (*source).feeling},
@@ -98,7 +98,7 @@ type Message struct{ Role, Content string }
 
 // Shares of what varies between conversations, in percent.
 const (
-	warmShare   = 30 // answers that are warm; the others are plain
+	warmShare   = 40 // answers that are warm; the others are plain
 	secondTurn  = 15 // conversations that go on for another exchange
 	systemShare = 8  // conversations that begin with a system message
 )
