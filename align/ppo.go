@@ -18,7 +18,7 @@ import (
 // reward model or a rule, and learns, by the config. explicit are the keys that
 // the user named, as opposed to defaults.
 func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) (Result, error) {
-	if err := errors.Join(c.Validate(), noEvaluation(c)); err != nil {
+	if err := errors.Join(c.Validate(), withoutEffect(c)); err != nil {
 		return Result{}, err
 	}
 	s := &stage{method: "ppo", settings: &c.Settings, env: env, explicit: explicit}
@@ -64,13 +64,17 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	return Result{Result: r, Run: s.run}, err
 }
 
-// noEvaluation refuses settings without an effect: every rollout is scored
-// before it is learnt from.
-func noEvaluation(c ppo.Config) error {
+// withoutEffect refuses settings that other methods have: every rollout is
+// scored before it is learnt from, and policy and critic share one base.
+func withoutEffect(c ppo.Config) error {
+	var errs []error
 	if c.Eval != "" || c.EvalFraction > 0 {
-		return fmt.Errorf("eval (%q) and eval_fraction (%v) have no effect here: every rollout is scored before it is learnt from", c.Eval, c.EvalFraction)
+		errs = append(errs, fmt.Errorf("eval (%q) and eval_fraction (%v) have no effect here: every rollout is scored before it is learnt from", c.Eval, c.EvalFraction))
 	}
-	return nil
+	if c.Full {
+		errs = append(errs, errors.New("full: the policy is trained as an adapter, so that its reference is the same base"))
+	}
+	return errors.Join(errs...)
 }
 
 // promptData are the prompts of a run.

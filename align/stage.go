@@ -92,6 +92,9 @@ func (s *stage) deriveLength() {
 
 // load reads the weights and the adapter, or makes a fresh one.
 func (s *stage) load() error {
+	if s.settings.Full && s.head != "" {
+		return errors.New("full: a reward model is trained as an adapter with a head")
+	}
 	if s.settings.Full {
 		return s.loadFull()
 	}

@@ -50,6 +50,8 @@ func commands(io *streams) []*cobra.Command {
 		newRewardCommand(io, align.Reward),
 		newRejectionCommand(io),
 		newPPOCommand(io, align.PPO),
+		newCompareCommand(io),
+		newAverageCommand(io),
 		newTokenizeCommand(io),
 		newInitCommand(io),
 		newGenerateCommand(io),

@@ -1,0 +1,168 @@
+package align
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"align/internal/atomicfile"
+	"align/model"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// AverageFile is the file of an averaged adapter that says what it is made of.
+const AverageFile = "average.json"
+
+// Averaged says what an average is made of.
+type Averaged struct {
+	// Out is the folder that was written.
+	Out string `json:"out"`
+	// Parts are the adapters' folders and hashes of their values.
+	Parts []AveragedPart `json:"parts"`
+	// Parameters is the number of values of each.
+	Parameters int `json:"parameters"`
+}
+
+// AveragedPart is one adapter of an average.
+type AveragedPart struct {
+	Path string `json:"path"`
+	Hash string `json:"hash"`
+}
+
+// Average writes the mean of the values of adapters of equal layout on one base
+// as a PEFT folder (https://arxiv.org/abs/2407.21783, section 4.1.5). It is the
+// mean of the factors A and B, not of the products BA: adapters that began as
+// the same one lie close enough for that. model names the base; "" takes the
+// one that the adapters name.
+func Average(runs []string, modelPath, out string) (Averaged, error) {
+	if len(runs) < 2 {
+		return Averaged{}, fmt.Errorf("average: %d adapters: want at least 2", len(runs))
+	}
+	if out == "" {
+		return Averaged{}, errors.New("average: out is missing: the folder to write")
+	}
+	if _, err := os.Stat(out); err == nil {
+		return Averaged{}, fmt.Errorf("average: %s exists: want the name of a new folder", out)
+	}
+	m, err := newMean(runs[0], modelPath)
+	if err != nil {
+		return Averaged{}, err
+	}
+	for _, run := range runs {
+		if err := m.add(run); err != nil {
+			return Averaged{}, err
+		}
+	}
+	r := Averaged{Out: out, Parts: m.parts, Parameters: m.first.Parameters()}
+	return r, m.write(r)
+}
+
+// mean is a sum of adapters under way.
+type mean struct {
+	base   string
+	config model.Config
+	first  *model.Adapter
+	sum    []float64
+	parts  []AveragedPart
+}
+
+func newMean(run, modelPath string) (*mean, error) {
+	folder, err := AdapterFolder(run)
+	if err != nil {
+		return nil, err
+	}
+	m := &mean{}
+	if m.base, err = baseOf(folder, modelPath); err != nil {
+		return nil, err
+	}
+	if m.base, err = ResolveModel(m.base); err != nil {
+		return nil, err
+	}
+	m.config, err = model.ReadConfig(m.base)
+	return m, err
+}
+
+// add adds an adapter, which must have the base and the layout of the first.
+func (m *mean) add(run string) error {
+	folder, err := AdapterFolder(run)
+	if err != nil {
+		return err
+	}
+	own, err := model.AdapterBase(folder)
+	if err != nil {
+		return err
+	}
+	if own != "" && has(own, "config.json") && !sameFolder(own, m.base) {
+		return fmt.Errorf("average: %s stands on the model %s, not on %s", run, own, m.base)
+	}
+	a, values, err := model.ReadAdapter(folder, m.config)
+	if err != nil {
+		return err
+	}
+	if m.first == nil {
+		m.first, m.sum = a, make([]float64, len(values))
+	}
+	if err := sameLayout(m.first, a); err != nil {
+		return fmt.Errorf("average: %s differs from %s: %w", run, m.parts[0].Path, err)
+	}
+	for i, x := range values {
+		m.sum[i] += float64(x)
+	}
+	m.parts = append(m.parts, AveragedPart{folder, hashFloats(values)})
+	return nil
+}
+
+// sameLayout holds b to the factors of a, each of the same rank and scale.
+func sameLayout(a, b *model.Adapter) error {
+	if len(a.Factors) != len(b.Factors) {
+		return fmt.Errorf("it adapts %d layers, not %d", len(b.Factors), len(a.Factors))
+	}
+	for i, f := range a.Factors {
+		if g := b.Factors[i]; f != g {
+			return fmt.Errorf("%s has rank %d and scale %v, %s rank %d and scale %v", g.Name(), g.Rank, g.Scale, f.Name(), f.Rank, f.Scale)
+		}
+	}
+	return nil
+}
+
+func (m *mean) write(r Averaged) error {
+	values := make([]float32, len(m.sum))
+	for i, x := range m.sum {
+		values[i] = float32(x / float64(len(m.parts)))
+	}
+	base, err := filepath.Abs(m.base)
+	if err != nil {
+		return err
+	}
+	config, err := m.first.PEFTConfig(base)
+	if err != nil {
+		return err
+	}
+	note, err := json.Marshal(r, jsontext.WithIndent("  "))
+	if err != nil {
+		return err
+	}
+	if err := makeDir(filepath.Dir(r.Out)); err != nil {
+		return err
+	}
+	d, err := atomicfile.Stage(filepath.Dir(r.Out), filepath.Base(r.Out))
+	if err != nil {
+		return err
+	}
+	defer d.Abort()
+	text := func(data []byte) func(io.Writer) error {
+		return func(w io.Writer) error { _, err := w.Write(append(data, '\n')); return err }
+	}
+	err = errors.Join(
+		d.WriteFile(model.AdapterConfigFile, text(config)),
+		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return m.first.WriteWeights(w, values) }),
+		d.WriteFile(AverageFile, text(note)))
+	if err != nil {
+		return err
+	}
+	return d.Commit()
+}

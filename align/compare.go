@@ -1,0 +1,171 @@
+package align
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"align/datasets"
+	"align/internal/rollout"
+	"align/internal/score"
+	"align/internal/tokenizer"
+	"align/model"
+	"align/rejection"
+)
+
+// BaseAlone is the name of the base model without an adapter among those that
+// Compare takes.
+const BaseAlone = "base"
+
+// CompareOptions say what to compare on what.
+type CompareOptions struct {
+	// Model is the base model, held as Quantize says. A and B are runs,
+	// checkpoints or adapters on it, or BaseAlone.
+	Model, Quantize, A, B string
+	// Prompts is a file of prompts, Map names its foreign columns.
+	Prompts, Map, Template string
+	// Reward is a reward model's run or folder, Scorer a rule in its place.
+	Reward, Scorer string
+	// Sampling draws the answers, K to each prompt, of at most MaxNew tokens.
+	rollout.Sampling
+	K, MaxNew int
+	Seed      uint64
+	Compute
+}
+
+// DefaultCompareOptions are one answer to a prompt, as the model would give it.
+func DefaultCompareOptions() CompareOptions {
+	return CompareOptions{
+		Template: "auto", K: 1, MaxNew: 256, Seed: 42,
+		Sampling: rollout.Sampling{Temperature: 1, TopP: 1, RepetitionPenalty: 1},
+	}
+}
+
+// Compare answers every prompt with A and with B, scores the answers and counts
+// how often A's is better. Both draw with the same random numbers.
+func Compare(ctx context.Context, o CompareOptions, env Environment) (Comparison, error) {
+	c := &comparing{options: o, env: env}
+	if err := o.Sampling.Validate(); err != nil {
+		return Comparison{}, err
+	}
+	if err := c.open(ctx); err != nil {
+		return Comparison{}, err
+	}
+	b, act, err := o.Compute.open(env)
+	if err != nil {
+		return Comparison{}, err
+	}
+	defer b.Close()
+	m, err := loadBase(c.base, o.Quantize, b, act, env)
+	if err != nil {
+		return Comparison{}, err
+	}
+	if c.scorer, _, err = (judge{o.Reward, o.Scorer}).open(opened{c.base, o.Quantize, m, b, act}, env); err != nil {
+		return Comparison{}, err
+	}
+	first, err := c.side(ctx, m, o.A)
+	if err != nil {
+		return Comparison{}, err
+	}
+	second, err := c.side(ctx, m, o.B)
+	if err != nil {
+		return Comparison{}, err
+	}
+	return compareSides(first, second), nil
+}
+
+// comparing is a comparison under way.
+type comparing struct {
+	options   CompareOptions
+	env       Environment
+	base      string
+	tokenizer *tokenizer.Tokenizer
+	template  *datasets.Template
+	prompts   []rejection.Prompt
+	longest   int
+	scorer    score.Scorer
+}
+
+// open reads what is small.
+func (c *comparing) open(ctx context.Context) (err error) {
+	if c.base, err = ResolveModel(c.options.Model); err != nil {
+		return err
+	}
+	if c.tokenizer, err = OpenTokenizer(c.base); err != nil {
+		return err
+	}
+	var reason string
+	if c.template, reason, err = datasets.ChooseTemplate(c.options.Template, c.tokenizer); err != nil {
+		return err
+	}
+	c.env.note(fmt.Sprintf("template: %s (%s)", c.template.Name(), reason))
+	c.prompts, c.longest, err = readPrompts(ctx, c.options.Prompts, c.options.Map, datasets.Options{Template: c.template}, c.env)
+	return err
+}
+
+// side are the answers of one of the two: each prompt's K, in order.
+func (c *comparing) side(ctx context.Context, m *model.Model, name string) ([]judged, error) {
+	a, err := c.adapter(m, name)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := rollout.New(m, a, rollout.Limits{Prompt: c.longest, Answer: c.options.MaxNew, Sequences: min(sequencesAtOnce, len(c.prompts)*c.options.K)})
+	if err != nil {
+		return nil, err
+	}
+	defer engine.Close()
+	prompts := make([]rollout.Prompt, len(c.prompts))
+	for i, p := range c.prompts {
+		prompts[i] = rollout.Prompt{IDs: p.IDs, Key: contentKey(p.IDs)}
+	}
+	o := rollout.Options{
+		Sampling: c.options.Sampling, MaxNew: c.options.MaxNew, Samples: c.options.K, Seed: c.options.Seed, Stop: stopIDs(m.Config, c.template),
+	}
+	items := make([]score.Item, len(prompts)*c.options.K)
+	report, done := c.env.progress("answering with "+name), 0
+	err = engine.Generate(ctx, prompts, o, func(s rollout.Sample) error {
+		items[s.Prompt*c.options.K+s.Index] = c.item(c.prompts[s.Prompt], s.IDs, o.Stop)
+		done++
+		report(int64(done), int64(len(items)))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	scores, err := score.All(ctx, c.scorer, items)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	list := make([]judged, len(items))
+	for i, s := range scores {
+		list[i] = judged{s, float64(len(items[i].ResponseIDs))}
+	}
+	return list, nil
+}
+
+func (c *comparing) adapter(m *model.Model, name string) (*model.Adapter, error) {
+	if name == BaseAlone {
+		return nil, nil
+	}
+	folder, err := AdapterFolder(name)
+	if err != nil {
+		return nil, err
+	}
+	a, values, err := model.ReadAdapter(folder, m.Config)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return a, m.AllocAdapter(a, values)
+}
+
+// item is an answer as scorers see it, without the id that ended it.
+func (c *comparing) item(p rejection.Prompt, ids, stop []int32) score.Item {
+	text := ids
+	if n := len(ids); n > 0 && slices.Contains(stop, ids[n-1]) {
+		text = ids[:n-1]
+	}
+	return score.Item{
+		Prompt: p.Text, Response: strings.ToValidUTF8(c.tokenizer.Decode(text), "\uFFFD"), Reference: p.Reference, PromptIDs: p.IDs, ResponseIDs: ids,
+	}
+}
