@@ -37,7 +37,7 @@ func (x *export) merge() (Exported, error) {
 	m := model.Merge{Base: x.base, Adapter: x.adapter, Values: x.values, Progress: func(done, total int) { report(int64(done), int64(total)) }}
 	tok, err := OpenTokenizer(x.base)
 	if x.Format == FormatMergedHF {
-		if err := model.MergeFolder(x.Out, m, model.FolderOptions{Card: x.card()}); err != nil {
+		if err := model.MergeFolder(x.Out, m, model.FolderOptions{ChatTemplate: x.chatTemplate(tok), Card: x.card()}); err != nil {
 			return e, err
 		}
 		return x.verifyMerged(e, tok, !quantised && stored == "f32")
@@ -54,7 +54,9 @@ func (x *export) merge() (Exported, error) {
 	if e.Modelfile, err = x.newModelfile(); err != nil {
 		return e, err
 	}
-	err = model.MergeGGUF(x.Out, m, model.GGUFOptions{Type: e.Type, Name: x.name(), BaseModel: x.baseName(), License: x.license()})
+	err = model.MergeGGUF(x.Out, m, model.GGUFOptions{
+		Type: e.Type, Name: x.name(), BaseModel: x.baseName(), License: x.license(), ChatTemplate: x.chatTemplate(tok),
+	})
 	if err != nil {
 		return e, err
 	}
@@ -62,6 +64,27 @@ func (x *export) merge() (Exported, error) {
 		return e, err
 	}
 	return x.verifyMerged(e, tok, !quantised && e.Type == "f32")
+}
+
+// chatTemplate is the Jinja text of the template that the run trained with,
+// where it is not the one that the base comes with: a program that renders
+// another one gets nonsense.
+func (x *export) chatTemplate(tok *tokenizer.Tokenizer) string {
+	if x.run.Method == "" || tok == nil {
+		return ""
+	}
+	trained, _, err := datasets.ChooseTemplate(x.trainedTemplate(), tok)
+	if err != nil {
+		return ""
+	}
+	if own, _, err := datasets.ChooseTemplate("auto", tok); tok.ChatTemplate() != "" && err == nil && own.Name() == trained.Name() {
+		return ""
+	}
+	text := trained.Jinja()
+	if text == "" && trained.Name() != "plain" {
+		x.env.note(fmt.Sprintf("chat_template: there is no text of %s to write: others may render another template than the run trained with", trained.Name()))
+	}
+	return text
 }
 
 // deriveType is the number type where none is asked for.

@@ -90,6 +90,13 @@ func TestAMergedModelAnswersAsTheRunDoes(t *testing.T) {
 		if got := answers(t, e.Path, ""); !slices.EqualFunc(got, want, slices.Equal[[]int32]) {
 			t.Errorf("%s answers\n%v, the run\n%v", e.Path, got, want)
 		}
+		tok, err := align.OpenTokenizer(e.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if template, reason, err := datasets.ChooseTemplate("auto", tok); err != nil || template.Name() != "llama3" || !strings.Contains(reason, "chat_template is llama3") {
+			t.Errorf("%s: template %v, %q, %v", e.Path, template, reason, err)
+		}
 		if e.Checked.Tokens != 32 || e.Checked.Top1 != 1 || e.Checked.TextTokens < 32 || !(math.Abs(e.Checked.KL) < 1e-9) {
 			t.Errorf("%s: %+v", e.Path, e.Checked)
 		}

@@ -77,6 +77,19 @@ func fileTemplate(path string) (name, reason string, err error) {
 	return name, "the chat_template in " + path + " is " + name, nil
 }
 
+// Jinja is a chat_template that others render as this one is; "" where there is
+// none to give: of plain, and of llama3.1 and llama3.2, whose texts come with
+// their models.
+func (t *Template) Jinja() string {
+	texts := knownTexts()[t.name]
+	for _, text := range texts {
+		if strings.Contains(text, "add_generation_prompt") {
+			return text
+		}
+	}
+	return ""
+}
+
 func unknownTemplate(what string) error {
 	return fmt.Errorf("datasets: %s is not a known one: choose a template by name: %s", what, strings.Join(TemplateNames(), ", "))
 }

@@ -23,6 +23,9 @@ type GGUFOptions struct {
 	Name, BaseModel, License string
 	// Tokenizer is the tokenizer's keys; nil takes the base's own.
 	Tokenizer *TokenizerSpec
+	// ChatTemplate is Jinja source to take the place of the tokenizer's; ""
+	// keeps that.
+	ChatTemplate string
 }
 
 // ggufFormat is a type that a GGUF is written in, with its general.file_type
@@ -80,6 +83,9 @@ func (m *merger) tokenizer(o GGUFOptions) (TokenizerSpec, error) {
 		spec, err = GGUFTokenizer(m.Base)
 	default:
 		spec, err = FolderTokenizer(m.Base)
+	}
+	if o.ChatTemplate != "" {
+		spec.ChatTemplate = o.ChatTemplate
 	}
 	if err == nil && len(spec.Tokens) != m.config.VocabSize {
 		err = fmt.Errorf("model: the tokenizer has %d tokens, the model %d", len(spec.Tokens), m.config.VocabSize)

@@ -22,7 +22,7 @@ const shardBytes = 5e9
 // besides are the files of a model folder that are not its weights.
 var besides = []string{
 	"generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
-	"added_tokens.json", "chat_template.jinja", "chat_template.json", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt", "USE_POLICY.md",
+	"added_tokens.json", chatTemplateFile, "chat_template.json", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt", "USE_POLICY.md",
 }
 
 // FolderOptions say how to write a merged Hugging Face folder.
@@ -30,6 +30,9 @@ type FolderOptions struct {
 	// ShardBytes is the size above which the weights are cut into files; 0 is
 	// Hugging Face's 5 GB.
 	ShardBytes int64
+	// ChatTemplate is Jinja source to take the place of the base's; "" keeps
+	// that.
+	ChatTemplate string
 	// Card is the README.md to write beside the weights; nil writes none.
 	Card []byte
 }
@@ -61,13 +64,26 @@ func MergeFolder(dir string, m Merge, o FolderOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.Card != nil {
-		err = writeBytes(d, "README.md", o.Card)
-	}
-	if err := errors.Join(err, writeBytes(d, "config.json", config), g.copyBesides(d), writeShards(d, shards)); err != nil {
+	if err := errors.Join(writeBytes(d, "config.json", config), g.copyBesides(d, o), o.write(d), writeShards(d, shards)); err != nil {
 		return errors.Join(err, d.Abort())
 	}
 	return d.Commit()
+}
+
+// chatTemplateFile comes before the chat_template of tokenizer_config.json
+// (Transformers, tokenization_utils_base.py).
+const chatTemplateFile = "chat_template.jinja"
+
+// write writes the files that the options hold.
+func (o FolderOptions) write(d *atomicfile.Dir) error {
+	var errs []error
+	if o.ChatTemplate != "" {
+		errs = append(errs, writeBytes(d, chatTemplateFile, []byte(o.ChatTemplate)))
+	}
+	if o.Card != nil {
+		errs = append(errs, writeBytes(d, "README.md", o.Card))
+	}
+	return errors.Join(errs...)
 }
 
 func writeBytes(d *atomicfile.Dir, name string, data []byte) error {
@@ -147,11 +163,14 @@ func writeShards(d *atomicfile.Dir, shards []shard) error {
 }
 
 // copyBesides copies the tokenizer's and the licence's files of a folder.
-func (m *merger) copyBesides(d *atomicfile.Dir) error {
+func (m *merger) copyBesides(d *atomicfile.Dir, o FolderOptions) error {
 	if IsGGUF(m.Base) {
 		return m.writeTokenizer(d)
 	}
 	for _, name := range besides {
+		if name == chatTemplateFile && o.ChatTemplate != "" {
+			continue
+		}
 		data, err := os.ReadFile(filepath.Join(m.Base, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
