@@ -30,6 +30,25 @@ func TestTrainByHand(t *testing.T) {
 	}
 }
 
+// TestTrainEqualsTheReference: the merges are those of BpeTrainer of Hugging
+// Face's tokenizers 0.21.0 (min_frequency 2, the byte-level alphabet, Llama 3's
+// split pattern), ties included.
+func TestTrainEqualsTheReference(t *testing.T) {
+	const text = "She sells sea shells by the sea shore; the shells she sells are sea shells, I'm sure.\n\n" +
+		"So if she sells 1234 shells on the shore, 1234 café guests will sure be there, naïve or not!!!"
+	want := []string{
+		"Ġ s", "h e", "l l", "ll s", "r e", "Ġs e", "Ġs he", "t he", "Ġ the", "Ġshe lls", "Ġse a", "Ġse lls",
+		"! !", "1 2", "h o", "u re", "Ġ b", "Ġ n", "Ġ o", "Ġs ho", "Ġs ure", "12 3", "Ġsho re",
+	}
+	s, err := Train(texts(text), 256+8+len(want)+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(s.Merges, want) {
+		t.Errorf("merges %q\nwant   %q", s.Merges, want)
+	}
+}
+
 // TestTrainLayout: bytes as in Llama 3, then merges, then the special tokens.
 func TestTrainLayout(t *testing.T) {
 	for _, c := range []struct{ size, specials int }{{300, 8}, {8192, 256}} {
