@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"align/internal/builtin"
 	"align/internal/gguf"
 	"align/model"
 )
@@ -21,7 +22,10 @@ func (x *export) card() []byte {
 	var b strings.Builder
 	tags := []string{"align"}
 	kind := "Adapter for " + x.baseName()
-	if x.merges() {
+	switch {
+	case x.full:
+		kind = x.baseName() + " with all weights trained"
+	case x.merges():
 		kind = x.baseName() + " with an adapter merged into it"
 	}
 	if x.run.Method != "" {
@@ -68,11 +72,21 @@ var hubSnapshot = regexp.MustCompile(`models--([\w.-]+?)--([\w.-]+)[/\\]snapshot
 // baseName is how others know the base: its name in a store, or the last part
 // of its path.
 func (x *export) baseName() string {
+	named := x.Model
+	if named == "" {
+		named = runModel(x.folder)
+	}
 	if m := hubSnapshot.FindStringSubmatch(x.base); m != nil {
 		return m[1] + "/" + m[2]
 	}
-	if name, ok := strings.CutPrefix(x.Model, ollamaPrefix); ok {
+	if name, ok := strings.CutPrefix(named, ollamaPrefix); ok {
 		return name
+	}
+	if named == builtin.Name || named != "" && hubName.MatchString(named) && !has(named, "") {
+		return named
+	}
+	if x.full && named != "" {
+		return filepath.Base(filepath.Clean(named))
 	}
 	return filepath.Base(filepath.Clean(x.base))
 }

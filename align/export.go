@@ -88,8 +88,10 @@ func Export(o ExportOptions, env Environment) (Exported, error) {
 	if x.model, err = loadBase(x.base, x.held, b, act, env); err != nil {
 		return Exported{}, err
 	}
-	if x.adapter, x.values, err = model.ReadAdapter(x.folder, x.model.Config); err != nil {
-		return Exported{}, err
+	if !x.full {
+		if x.adapter, x.values, err = model.ReadAdapter(x.folder, x.model.Config); err != nil {
+			return Exported{}, err
+		}
 	}
 	if x.merges() {
 		return x.merge()
@@ -108,6 +110,8 @@ type export struct {
 	folder, base string
 	// run is what the checkpoint tells of the run; empty for a bare adapter.
 	run train.State
+	// full: the folder holds all weights, and is its own base.
+	full bool
 	// held is how the run held its base.
 	held string
 
@@ -129,8 +133,13 @@ func (x *export) open() (err error) {
 	if x.folder, err = AdapterFolder(x.Adapter); err != nil {
 		return err
 	}
-	if x.base, err = baseOf(x.folder, x.Model); err != nil {
-		return err
+	if x.full = isFull(x.folder); x.full && !x.merges() {
+		return fmt.Errorf("format: %s trained all weights and has no adapter: want %s or %s", x.Adapter, FormatMergedHF, FormatMergedGGUF)
+	}
+	if x.base = x.folder; !x.full {
+		if x.base, err = baseOf(x.folder, x.Model); err != nil {
+			return err
+		}
 	}
 	if x.run, err = stateOf(x.folder); err != nil {
 		return err

@@ -24,8 +24,10 @@ func (x *export) merge() (Exported, error) {
 	if err != nil {
 		return e, err
 	}
-	if err := x.model.AllocAdapter(x.adapter, x.values); err != nil {
-		return e, err
+	if !x.full {
+		if err := x.model.AllocAdapter(x.adapter, x.values); err != nil {
+			return e, err
+		}
 	}
 	if x.held != "" {
 		x.env.note(fmt.Sprintf("the run held its base as %s: the merge takes the weights as they are stored", x.held))

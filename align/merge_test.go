@@ -206,3 +206,26 @@ func TestAnAdapterOnAQuantisedGGUFRoundTrips(t *testing.T) {
 		})
 	}
 }
+
+func TestARunOfAllWeightsIsAModel(t *testing.T) {
+	base := filepath.Join(shared(t), "data", "stories260K-chat")
+	c := sft.DefaultConfig()
+	c.Model, c.Data, c.Out = base, writeLines(t, "data.jsonl", chats("Who is Tom?", "Tom is a boy.")), filepath.Join(t.TempDir(), "run")
+	c.Full, c.Steps, c.Batch, c.EvalFraction, c.LearningRate = true, 3, 1, 0, 1e-3
+	if _, err := align.SFT(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t)); err != nil {
+		t.Fatal(err)
+	}
+	want := answers(t, c.Out, "")
+	if slices.EqualFunc(want, answers(t, base, ""), slices.Equal[[]int32]) {
+		t.Fatal("the run has not moved the model")
+	}
+	for _, e := range []align.Exported{export(t, c.Out, align.FormatMergedGGUF, ""), export(t, c.Out, align.FormatMergedHF, "")} {
+		if got := answers(t, e.Path, ""); !slices.EqualFunc(got, want, slices.Equal[[]int32]) || e.Checked.Difference != 0 {
+			t.Errorf("%s: %+v", e.Path, e.Checked)
+		}
+	}
+	_, err := align.Export(align.ExportOptions{Adapter: c.Out, Format: align.FormatPEFT, Out: filepath.Join(t.TempDir(), "x")}, align.Environment{})
+	if err == nil || !strings.Contains(err.Error(), "trained all weights and has no adapter") {
+		t.Errorf("adapter: %v", err)
+	}
+}

@@ -24,7 +24,8 @@ var hubName = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$`)
 // ResolveModel is the folder or file that the name of a base model stands for:
 //
 //	builtin:tiny   the model inside the program
-//	a path         a Hugging Face folder, or a GGUF file (the first, if split)
+//	a path         a Hugging Face folder, a GGUF file (the first, if split), or a
+//	               run that trained all weights
 //	ollama:NAME    the model NAME[:TAG] of the local Ollama store
 //	OWNER/NAME     the model in the local Hugging Face cache
 //
@@ -57,7 +58,7 @@ func locate(name string) (string, error) {
 	_, err := os.Stat(name)
 	switch {
 	case err == nil:
-		return name, nil
+		return wholeModel(name)
 	case errors.Is(err, fs.ErrNotExist) && hubName.MatchString(name) && !strings.HasSuffix(name, ".gguf"):
 		return hubModel(name)
 	}

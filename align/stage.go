@@ -279,7 +279,11 @@ func (s *stage) train(ctx context.Context, o train.Options, source *train.Batche
 	}
 	var subject train.Subject = &train.LoRA{Model: s.model, Adapter: s.adapter, Base: base, Head: s.head}
 	if s.full != nil {
-		subject = &train.Full{Model: s.model, Full: s.full}
+		tokenizer, err := tokenizerParts(s.tokenizer, s.config)
+		if err != nil {
+			return Result{}, err
+		}
+		subject = &train.Full{Model: s.model, Full: s.full, Beside: tokenizer}
 	}
 	r, err := train.Run(ctx, o, s.backend, subject, source, method, s.env.reporter(), s.env.Stop)
 	return Result{Result: r, Run: s.run}, err

@@ -92,6 +92,22 @@ func (t TokenizerSpec) files(context int) (tokens, config []byte, err error) {
 	if tokens, err = spec.JSON(); err != nil {
 		return nil, nil, err
 	}
+	config, err = t.configFile(spec, context)
+	return tokens, config, err
+}
+
+// TokenizerFiles are the tokenizer.json and tokenizer_config.json of a model
+// with the tokenizer.
+func TokenizerFiles(t *tokenizer.Tokenizer, c Config) (tokens, config []byte, err error) {
+	spec := t.Spec()
+	if tokens, err = spec.JSON(); err != nil {
+		return nil, nil, err
+	}
+	config, err = specOf(t, spec, c.VocabSize).configFile(spec, c.ContextLength)
+	return tokens, config, err
+}
+
+func (t TokenizerSpec) configFile(spec tokenizer.Spec, context int) ([]byte, error) {
 	keys := map[string]any{
 		"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": context, "model_input_names": []string{"input_ids", "attention_mask"},
 	}
@@ -102,6 +118,6 @@ func (t TokenizerSpec) files(context int) (tokens, config []byte, err error) {
 			keys[key] = value
 		}
 	}
-	config, err = json.Marshal(keys, jsontext.WithIndent("  "), json.Deterministic(true))
-	return tokens, append(config, '\n'), err
+	config, err := json.Marshal(keys, jsontext.WithIndent("  "), json.Deterministic(true))
+	return append(config, '\n'), err
 }

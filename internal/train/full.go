@@ -21,6 +21,9 @@ const (
 type Full struct {
 	Model *model.Model
 	Full  *model.Full
+	// Beside are files that make the checkpoint a whole model folder: the
+	// tokenizer's.
+	Beside []checkpoint.Part
 }
 
 var _ Subject = (*Full)(nil)
@@ -38,10 +41,10 @@ func (f *Full) Parts() ([]checkpoint.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []checkpoint.Part{
+	return append([]checkpoint.Part{
 		{Name: ModelConfigFile, Write: func(w io.Writer) error { _, err := w.Write(config); return err }},
 		{Name: ModelWeightsFile, Write: func(w io.Writer) error { return f.Full.WriteWeights(w, values, safetensors.F32) }},
-	}, nil
+	}, f.Beside...), nil
 }
 
 // Restore reads the weights back.
