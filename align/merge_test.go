@@ -11,6 +11,7 @@ import (
 	"align/align"
 	"align/datasets"
 	"align/model"
+	"align/reward"
 	"align/sft"
 )
 
@@ -227,5 +228,25 @@ func TestARunOfAllWeightsIsAModel(t *testing.T) {
 	_, err := align.Export(align.ExportOptions{Adapter: c.Out, Format: align.FormatPEFT, Out: filepath.Join(t.TempDir(), "x")}, align.Environment{})
 	if err == nil || !strings.Contains(err.Error(), "trained all weights and has no adapter") {
 		t.Errorf("adapter: %v", err)
+	}
+}
+
+func TestARunIsNoBaseAndARewardModelIsNotMerged(t *testing.T) {
+	base := filepath.Join(shared(t), "data", "stories260K")
+	c := reward.DefaultConfig()
+	c.Model, c.Pairs, c.Out = base, writeLines(t, "pairs.jsonl", pairLines(4)), filepath.Join(t.TempDir(), "reward")
+	c.Steps, c.Batch, c.EvalFraction, c.Rank, c.Quantize = 2, 2, 0, 4, "q8_0"
+	if _, err := align.Reward(context.Background(), c, nil, (&recorder{}).environment(t)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := align.Export(align.ExportOptions{Adapter: c.Out, Format: align.FormatMergedHF, Out: filepath.Join(t.TempDir(), "x")}, align.Environment{})
+	if err == nil || !strings.Contains(err.Error(), "a reward model gives scores, not text") {
+		t.Errorf("merge: %v", err)
+	}
+	if _, err := align.ResolveModel(c.Out); err == nil || !strings.Contains(err.Error(), "is a run of an adapter") {
+		t.Errorf("model: %v", err)
+	}
+	if how, err := reward.Quantize(c.Out); err != nil || how != "q8_0" {
+		t.Errorf("held as %q, %v", how, err)
 	}
 }
