@@ -53,7 +53,7 @@ func main() {
 	flag.StringVar(&b.out, "out", filepath.Join("internal", "builtin", "tiny"), "folder of the model")
 	flag.StringVar(&b.pairs, "pairs", filepath.Join("examples", "prefs.jsonl"), "file of the preference pairs")
 	flag.IntVar(&b.pretrainSteps, "pretrain", 500, "optimizer steps on running text")
-	flag.IntVar(&b.sftSteps, "sft", 3000, "optimizer steps on conversations")
+	flag.IntVar(&b.sftSteps, "sft", 4000, "optimizer steps on conversations")
 	flag.Parse()
 	if err := b.build(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "build:", err)
