@@ -17,33 +17,51 @@ import (
 //	backward = 2t(N - q, k and v of layer 0) + 2hVC + 8aHDL + 4tP
 //
 // Frozen weights need no gradient of their own, and nothing goes back into the
-// embedding: about 4N for a token of a LoRA step, not 6N.
+// embedding: about 4N for a token of a LoRA step, not 6N. Where only the last
+// layers have an adapter, N and L of the backward pass are those from the first
+// of them on.
 type cost struct {
 	linear    float64 // N
-	firstQKV  float64 // of N, what the backward pass leaves out
+	back      float64 // of N, what the backward pass goes through
 	head      float64 // V*C
 	adapter   float64 // P
 	attention float64 // H*D*L
+	backwards float64 // of attention, what the backward pass goes through
+	weights   float64 // of N, what gets a gradient of its own
 }
 
 func costOf(c model.Config, a *model.Adapter) cost {
 	layers := float64(c.NumLayers)
 	heads, keys := float64(c.NumHeads*c.HeadDim), float64(c.NumKVHeads*c.HeadDim)
 	hidden, middle := float64(c.HiddenSize), float64(c.IntermediateSize)
-	x := cost{
-		linear:    layers * (2*hidden*heads + 2*hidden*keys + 3*hidden*middle),
-		firstQKV:  hidden * (heads + 2*keys),
-		head:      float64(c.VocabSize) * hidden,
-		attention: heads * layers,
+	layer := 2*hidden*heads + 2*hidden*keys + 3*hidden*middle
+	x := cost{linear: layers * layer, head: float64(c.VocabSize) * hidden, attention: heads * layers}
+	if a == nil {
+		return x
 	}
-	if a != nil {
-		x.adapter = float64(a.Parameters())
+	first := layers
+	for _, f := range a.Factors {
+		first = min(first, float64(f.Layer))
 	}
+	x.adapter = float64(a.Parameters())
+	x.back = layer*(layers-first) - hidden*(heads+2*keys)
+	x.backwards = heads * (layers - first)
+	return x
+}
+
+// full is the cost of training all weights: their gradients are products as
+// large as the forward pass, which is 3 times that in all.
+func (x cost) full() cost {
+	x.adapter, x.back, x.backwards, x.weights = 0, x.linear, x.attention, x.linear
 	return x
 }
 
 // work is the size of what a pass runs over.
 type work struct{ tokens, targets, pairs float64 }
+
+func (w *work) add(o work) {
+	w.tokens, w.targets, w.pairs = w.tokens+o.tokens, w.targets+o.targets, w.pairs+o.pairs
+}
 
 // workOf is the size of a pack.
 func workOf(p *datasets.Pack) work {
@@ -59,5 +77,9 @@ func (x cost) forward(w work) float64 {
 }
 
 func (x cost) backward(w work) float64 {
-	return 2*w.tokens*(x.linear-x.firstQKV+2*x.adapter) + 2*w.targets*x.head + 8*w.pairs*x.attention
+	head := x.head
+	if x.weights > 0 {
+		head *= 2
+	}
+	return 2*w.tokens*(x.back+x.weights+2*x.adapter) + 2*w.targets*head + 8*w.pairs*x.backwards
 }

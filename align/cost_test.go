@@ -36,7 +36,7 @@ func TestCost(t *testing.T) {
 		pack.AddPair(datasets.Pair{Prompt: make([]int32, 256), Chosen: make([]int32, 128), Rejected: make([]int32, 128)}, 0)
 		w = workOf(&pack)
 		// That program charges the first layer's q, k and v of a pair.
-		near(t, tc.shape+" dpo", x.forward(w)+x.backward(w)+2*w.tokens*x.firstQKV+costOf(c, nil).forward(w), tc.dpo)
+		near(t, tc.shape+" dpo", x.forward(w)+x.backward(w)+2*w.tokens*(x.linear-x.back)+costOf(c, nil).forward(w), tc.dpo)
 	}
 }
 

@@ -25,15 +25,15 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 	if err != nil {
 		return Result{}, err
 	}
-	if err := s.load(); err != nil {
-		return Result{}, err
-	}
-	policy, err := s.savePolicy()
-	if err != nil {
-		return Result{}, err
-	}
 	order, steps, err := s.order(len(d.train), "pairs")
 	if err != nil {
+		return Result{}, err
+	}
+	policy, err := s.savePolicy(pairExtents(d.train, dpoSequences(c)), pairExtents(d.held, dpoSequences(c)), steps)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.load(); err != nil {
 		return Result{}, err
 	}
 	if err := s.startRun(&c); err != nil {
@@ -77,7 +77,7 @@ func (s *stage) references(ctx context.Context, c dpo.Config, t *dpo.Trainer) (e
 	}
 	r := &dpo.Referee{Model: s.model, Adapter: adapter, Batch: c.Batch, MaskFormat: c.MaskFormat}
 	if dir := s.env.cacheDir(); dir != "" {
-		r.Cache = dpo.CacheFile(dir, s.model.Hash[:16], identity, s.act.String(), fmt.Sprintf("format-%v", !c.MaskFormat))
+		r.Cache = dpo.CacheFile(dir, s.model.Hash[:16], identity, s.backend.Numerics(), fmt.Sprintf("format-%v", !c.MaskFormat))
 	}
 	report := s.env.progress("computing the reference's log-probabilities")
 	r.Progress = func(done, total int) { report(int64(done), int64(total)) }

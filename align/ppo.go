@@ -132,7 +132,7 @@ func (s *stage) policyAndCritic(c ppo.Config) (*ppo.Subject, error) {
 // ppoTrainer is the run's trainer without its generator, and what tells its
 // scorer from others. The reference is the policy as the run began.
 func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, critic *model.Adapter) (*ppo.Trainer, string, error) {
-	policy, err := s.savePolicy()
+	policy, err := s.savePolicy(answerExtents(c.Batch, p.longest, c.MaxNew), nil, 1)
 	if err != nil {
 		return nil, "", err
 	}

@@ -24,15 +24,15 @@ func Reward(ctx context.Context, c reward.Config, explicit []string, env Environ
 	if err != nil {
 		return Result{}, err
 	}
-	if err := s.load(); err != nil {
-		return Result{}, err
-	}
-	policy, err := s.savePolicy()
-	if err != nil {
-		return Result{}, err
-	}
 	order, steps, err := s.order(len(d.train), "prompts")
 	if err != nil {
+		return Result{}, err
+	}
+	policy, err := s.savePolicy(groupExtents(d.train), groupExtents(d.held), steps)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.load(); err != nil {
 		return Result{}, err
 	}
 	if err := s.startRun(&c); err != nil {

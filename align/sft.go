@@ -22,15 +22,15 @@ func SFT(ctx context.Context, c sft.Config, explicit []string, env Environment) 
 	if err != nil {
 		return Result{}, err
 	}
-	if err := s.load(); err != nil {
-		return Result{}, err
-	}
-	policy, err := s.savePolicy()
-	if err != nil {
-		return Result{}, err
-	}
 	order, steps, err := s.order(len(d.train), "examples")
 	if err != nil {
+		return Result{}, err
+	}
+	policy, err := s.savePolicy(exampleExtents(d.train), exampleExtents(d.held), steps)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.load(); err != nil {
 		return Result{}, err
 	}
 	if err := s.startRun(&c); err != nil {

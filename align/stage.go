@@ -12,7 +12,6 @@ import (
 	"align/internal/config"
 	"align/internal/device"
 	"align/internal/device/cpu"
-	"align/internal/exec"
 	"align/internal/optim"
 	"align/internal/tokenizer"
 	"align/internal/train"
@@ -66,7 +65,7 @@ func (s *stage) open() (err error) {
 	s.settings.Template = s.template.Name()
 	s.deriveLength()
 	compute := Compute{Device: s.settings.Device, Precision: s.settings.Precision, Threads: s.settings.Threads}
-	s.backend, s.act, err = compute.open(s.env)
+	s.backend, s.act, err = compute.For(s.config).open(s.env)
 	return err
 }
 
@@ -194,15 +193,6 @@ func (s *stage) agrees(c model.LoRAConfig) error {
 	layers, err := model.ParseLayers(s.settings.Layers, s.config.NumLayers)
 	check("layers", err == nil && slices.Equal(layers, c.Layers), s.settings.Layers, c.Layers)
 	return errors.Join(errs...)
-}
-
-// savePolicy is the policy that was asked for. Automatically it is the one that
-// keeps most: what a layer saves is small beside the weights on a host.
-func (s *stage) savePolicy() (exec.SavePolicy, error) {
-	if s.settings.SavePolicy == "auto" {
-		return exec.SaveAll, nil
-	}
-	return exec.ParseSavePolicy(s.settings.SavePolicy)
 }
 
 // order deals n examples and says how many steps there will be.

@@ -59,7 +59,9 @@ func commands(io *streams) []*cobra.Command {
 		newScoreCommand(io),
 		newExportCommand(io),
 		newMergeCommand(io),
+		newPlanCommand(io),
 		newBenchCommand(io),
+		newDoctorCommand(io),
 		newVersionCommand(io),
 		newEnvironmentTopic(),
 	}

@@ -47,19 +47,12 @@ func addTrainFlags(c *cobra.Command, o *trainOptions, resume *bool, fields []con
 	section("json", machine)
 }
 
-// runTraining settles the config, checks it, runs it and says where it lies.
+// runTraining settles the config, runs it and says where the run lies.
 // config points to the same struct that fields and validate do.
 func runTraining(c *cobra.Command, o *trainOptions, fields []config.Field, checked validator, resume bool, start func(explicit []string, e align.Environment) (align.Result, error)) error {
-	file, err := o.settingsFile(c, resume)
+	explicit, err := settle(c, o, fields, checked, resume)
 	if err != nil {
-		return wrongUse(c, err)
-	}
-	explicit, err := mergeFile(c.Flags(), file, fields)
-	if err != nil {
-		return wrongUse(c, err)
-	}
-	if err := checked.Validate(); err != nil {
-		return wrongUse(c, hint(err, "%s --help tells each setting's range", c.CommandPath()))
+		return err
 	}
 	r := newReporter(o.io, o.output)
 	stop := &train.Stop{}
@@ -71,6 +64,22 @@ func runTraining(c *cobra.Command, o *trainOptions, fields []config.Field, check
 		return err
 	}
 	return conclude(o, result)
+}
+
+// settle merges file and flags into the config, checks it, and returns the keys
+// that either of them names.
+func settle(c *cobra.Command, o *trainOptions, fields []config.Field, checked validator, resume bool) (explicit []string, err error) {
+	file, err := o.settingsFile(c, resume)
+	if err != nil {
+		return nil, wrongUse(c, err)
+	}
+	if explicit, err = mergeFile(c.Flags(), file, fields); err != nil {
+		return nil, wrongUse(c, err)
+	}
+	if err := checked.Validate(); err != nil {
+		return nil, wrongUse(c, hint(err, "%s --help tells each setting's range", c.CommandPath()))
+	}
+	return explicit, nil
 }
 
 // settingsFile is the file of --config or, of a resumed run, the one that the

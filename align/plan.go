@@ -1,0 +1,232 @@
+package align
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"align/dpo"
+	"align/internal/device"
+	"align/internal/exec"
+	"align/internal/host"
+	"align/sft"
+)
+
+// Plan is what a run would do and take, found without running it.
+type Plan struct {
+	V      int    `json:"v"`
+	Method string `json:"method"`
+	// Notes are the derived settings and the data's counts, as a run tells them.
+	Notes []string `json:"notes"`
+
+	Parameters int64 `json:"parameters"`
+	Trained    int   `json:"trained_parameters"`
+	// Examples are trained on, Held evaluated; pairs are meant where the method
+	// takes pairs.
+	Examples int `json:"examples"`
+	Held     int `json:"held_out"`
+	Steps    int `json:"steps"`
+	// Packs are forward and backward passes; Tokens is of all of them.
+	Packs        int   `json:"packs"`
+	Tokens       int64 `json:"tokens"`
+	TargetTokens int64 `json:"target_tokens"`
+	LargestPack  int   `json:"largest_pack_tokens"`
+
+	// Bytes of memory.
+	Weights    int64 `json:"weights_bytes"`
+	Adapter    int64 `json:"adapter_bytes"`
+	Optimizer  int64 `json:"optimizer_bytes"`
+	Evaluation int64 `json:"evaluation_bytes"`
+	Workspace  int64 `json:"workspace_bytes"`
+	Process    int64 `json:"process_bytes"`
+	// Cache is the keys and values of one conversation of the run's greatest
+	// length, as align generate holds them.
+	Cache    int64        `json:"kv_cache_bytes"`
+	Policies []PolicyPlan `json:"save_policies"`
+	// Available is what the machine and its control group leave; 0: unknown.
+	Available int64  `json:"available_bytes"`
+	Policy    string `json:"save_policy"`
+	// Total is the peak with that policy.
+	Total int64 `json:"total_bytes"`
+
+	// Seconds is the run's time without reading model and data, Reference the
+	// part of the reference's pass and Evaluating of evaluations.
+	Seconds         float64  `json:"seconds"`
+	Reference       float64  `json:"reference_seconds"`
+	Evaluating      float64  `json:"evaluation_seconds"`
+	TokensPerSecond float64  `json:"tokens_per_second"`
+	Warnings        []string `json:"warnings"`
+}
+
+// PolicyPlan is the memory of one save policy.
+type PolicyPlan struct {
+	Policy      string `json:"policy"`
+	Activations int64  `json:"activations_bytes"`
+	Total       int64  `json:"total_bytes"`
+	Fits        bool   `json:"fits"`
+}
+
+// PlanSFT plans what SFT would run. Models of one and two layers are measured
+// for about two seconds; nothing is written.
+func PlanSFT(ctx context.Context, c sft.Config, explicit []string, env Environment) (*Plan, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	p := newPlan("sft", &env)
+	s := &stage{method: "sft", settings: &c.Settings, env: env, explicit: explicit}
+	defer s.close()
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	d, err := s.examples(ctx, c.Data)
+	if err != nil {
+		return nil, err
+	}
+	return p, s.plan(ctx, p, exampleExtents(d.train), exampleExtents(d.held), "examples", false)
+}
+
+// PlanDPO plans what DPO would run, as PlanSFT does.
+func PlanDPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) (*Plan, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	loss, err := dpo.ParseWeighted(c.Loss)
+	if err != nil {
+		return nil, err
+	}
+	p := newPlan("dpo", &env)
+	s := &stage{method: "dpo", settings: &c.Settings, env: env, explicit: explicit}
+	defer s.close()
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	d, err := s.pairs(ctx, c.Pairs)
+	if err != nil {
+		return nil, err
+	}
+	perPair := dpoSequences(c)
+	return p, s.plan(ctx, p, pairExtents(d.train, perPair), pairExtents(d.held, perPair), "pairs", !loss.ReferenceFree())
+}
+
+// dpoSequences is the number of sequences of a pair in a pack.
+func dpoSequences(c dpo.Config) int {
+	if c.MaskFormat {
+		return 3
+	}
+	return 2
+}
+
+// newPlan collects the notes of its stage.
+func newPlan(method string, env *Environment) *Plan {
+	p := &Plan{V: 1, Method: method, Notes: []string{}, Warnings: []string{}}
+	env.Note = func(line string) { p.Notes = append(p.Notes, line) }
+	return p
+}
+
+// plan fills p; referenced says whether a reference runs over every pair first.
+func (s *stage) plan(ctx context.Context, p *Plan, train, held []extent, what string, referenced bool) error {
+	t, err := s.trained()
+	if err != nil {
+		return err
+	}
+	_, steps, err := s.order(len(train), what)
+	if err != nil {
+		return err
+	}
+	w, err := s.walk(train, held, steps)
+	if err != nil {
+		return err
+	}
+	f, err := s.footprint(t, w)
+	if err != nil {
+		return err
+	}
+	p.count(s, t, w)
+	policy, err := s.fitPolicy(t, f, w, train)
+	if err != nil {
+		return err
+	}
+	if err := p.memory(s, t, f, w, policy); err != nil {
+		return err
+	}
+	v, err := s.calibrate(ctx, policy, w)
+	if err != nil {
+		return err
+	}
+	p.time(s, t, w, v, referenced)
+	return nil
+}
+
+func (p *Plan) count(s *stage, t trained, w *workload) {
+	p.Parameters, p.Trained = s.config.Parameters(), t.parameters()
+	p.Examples, p.Held, p.Steps, p.Packs = w.examples, w.held, w.steps, w.packs
+	p.Tokens, p.TargetTokens, p.LargestPack = int64(w.train.tokens), int64(w.train.targets), w.largest.Tokens
+}
+
+func (p *Plan) memory(s *stage, t trained, f *footprint, w *workload, policy exec.SavePolicy) error {
+	p.Weights, p.Adapter, p.Optimizer = f.weights, f.adapter, f.optimizer
+	p.Evaluation, p.Workspace, p.Process = f.evaluation, f.workspace, f.process
+	p.Cache = s.config.CacheBytes(s.act) * int64((s.settings.MaxLength+device.PageRows-1)/device.PageRows)
+	if m, err := host.ReadMemory(); err == nil {
+		p.Available = m.Available
+	}
+	p.Policy = string(policy)
+	for _, save := range exec.SavePolicies {
+		n, err := s.activations(f, t, w.largest, save)
+		if err != nil {
+			return err
+		}
+		x := PolicyPlan{Policy: string(save), Activations: n, Total: f.process + f.fixed() + n}
+		x.Fits = p.Available == 0 || float64(f.fixed()+n) <= headroom*float64(p.Available)
+		p.Policies = append(p.Policies, x)
+		if save == policy {
+			p.Total = x.Total
+		}
+	}
+	return nil
+}
+
+// longRun is the time from which a plan says what would shorten it.
+const longRun = time.Hour
+
+func (p *Plan) time(s *stage, t trained, w *workload, v speed, referenced bool) {
+	x := costOf(s.config, t.adapter)
+	if t.full != nil {
+		x = x.full()
+	}
+	training := v.trainSeconds(x, w.train)
+	evaluations := 2
+	if n := s.settings.EvalEvery; n > 0 {
+		evaluations += (w.steps - 1) / n
+	}
+	p.Evaluating = float64(evaluations) * v.forwardSeconds(x, w.evaluation)
+	if referenced {
+		p.Reference = v.forwardSeconds(costOf(s.config, nil), w.all)
+	}
+	p.Seconds = training + p.Evaluating + p.Reference
+	p.TokensPerSecond = w.train.tokens / training
+	if p.Seconds > longRun.Seconds() {
+		p.shorten(s, w, x, v)
+	}
+}
+
+// shorten says what would bring a long run down.
+func (p *Plan) shorten(s *stage, w *workload, x cost, v speed) {
+	warn := func(format string, args ...any) { p.Warnings = append(p.Warnings, fmt.Sprintf(format, args...)) }
+	warn("the run takes more than an hour")
+	perStep := v.trainSeconds(x, w.train) / float64(w.steps)
+	if n := int((longRun.Seconds() - p.Reference - p.Evaluating) / perStep); n >= 1 {
+		warn("--steps %d takes about an hour", n)
+	}
+	if s.settings.Layers == "" && s.config.NumLayers > 1 && x.weights == 0 {
+		half := x
+		half.back, half.backwards = x.back-x.linear/2, x.backwards/2
+		warn("--layers %d-%d, an adapter on the upper half, takes %.0f%% of a step's time",
+			s.config.NumLayers/2, s.config.NumLayers-1, 100*v.trainSeconds(half, w.train)/v.trainSeconds(x, w.train))
+	}
+	warn("half the tokens, by --max-length below the longest of %d or by less data, take half the time; a base of half the size as well", w.longest)
+	if w.train.targets > 0.9*w.train.tokens {
+		warn("data that marks the answers, so that they alone carry loss, takes %.0f%% of it",
+			100*v.trainSeconds(x, work{w.train.tokens, w.train.tokens / 4, w.train.pairs})/v.trainSeconds(x, w.train))
+	}
+}

@@ -1,0 +1,127 @@
+package align
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"align/datasets"
+	"align/internal/device"
+	"align/internal/exec"
+	"align/internal/train"
+	"align/model"
+
+	"pgregory.net/rapid"
+)
+
+// What is counted of examples and pairs is what a pack of them has.
+func TestExtentsAreThePacks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		length := rapid.IntRange(1, 9)
+		var pack datasets.Pack
+		var sum extent
+		for range rapid.IntRange(1, 4).Draw(t, "pairs") {
+			p := datasets.Pair{Prompt: make([]int32, length.Draw(t, "prompt")), Chosen: make([]int32, length.Draw(t, "chosen")), Rejected: make([]int32, length.Draw(t, "rejected"))}
+			pack.AddPair(p, 0)
+			sum = sum.join(pairExtents([]datasets.Pair{p}, 2)[0])
+		}
+		compareExtent(t, &pack, sum, sum.Pairs)
+		pack.Reset()
+		sum = extent{}
+		for range rapid.IntRange(1, 4).Draw(t, "examples") {
+			n := length.Draw(t, "tokens")
+			e := datasets.Example{IDs: make([]int32, n), LossMask: rapid.SliceOfN(rapid.Bool(), n, n).Draw(t, "mask")}
+			pack.AddExample(e, 0)
+			sum = sum.join(exampleExtents([]datasets.Example{e})[0])
+		}
+		compareExtent(t, &pack, sum, 0)
+	})
+}
+
+func compareExtent(t *rapid.T, pack *datasets.Pack, got extent, pairs int) {
+	if want := model.SizeOf(pack, pairs); got.Capacity != want {
+		t.Errorf("counted %+v, the pack has %+v", got.Capacity, want)
+	}
+	if want := workOf(pack); math.Abs(got.attended-want.pairs) > 1e-9*want.pairs {
+		t.Errorf("counted %v attended pairs, the pack has %v", got.attended, want.pairs)
+	}
+}
+
+func TestChoosePolicy(t *testing.T) {
+	bytes := map[exec.SavePolicy]int64{exec.SaveNone: 10, exec.SaveAttention: 20, exec.SaveProducts: 50, exec.SaveAll: 100}
+	asked := 0
+	size := func(p exec.SavePolicy) (int64, error) { asked++; return bytes[p], nil }
+	for _, tc := range []struct {
+		left int64
+		want exec.SavePolicy
+	}{{1000, exec.SaveAll}, {100, exec.SaveAll}, {99, exec.SaveProducts}, {49, exec.SaveAttention}, {10, exec.SaveNone}} {
+		if got, err := choosePolicy(tc.left, size); got != tc.want || err != nil {
+			t.Errorf("%d bytes: %s, %v, want %s", tc.left, got, err, tc.want)
+		}
+	}
+	if _, err := choosePolicy(9, size); !errors.Is(err, errNoRoom) {
+		t.Errorf("too few bytes: %v", err)
+	}
+	asked = 0
+	if _, err := choosePolicy(1000, size); err != nil || asked != 1 {
+		t.Errorf("%d policies were sized where the first fits, %v", asked, err)
+	}
+}
+
+// Times that are operations over known speeds give the speeds back, and times
+// out of the question one speed for both.
+func TestSpeedOf(t *testing.T) {
+	at := func(layers, rest float64) *sample {
+		s := &sample{layers: layers, rest: rest}
+		s.times.wall = []float64{99, layers/4 + rest/2, layers/4 + rest/2 + 1}
+		return s
+	}
+	if got := speedOf(at(8, 6), at(20, 6), 100); math.Abs(got.layers-4) > 1e-9 || math.Abs(got.rest-2) > 1e-9 {
+		t.Errorf("got %+v, want speeds 4 and 2", got)
+	}
+	disturbed := at(8, 6)
+	disturbed.times.wall = []float64{0, 50}
+	if got := speedOf(disturbed, at(20, 6), 100); got.layers != got.rest || got.layers != 26.0/8 {
+		t.Errorf("got %+v, want one speed", got)
+	}
+}
+
+// A run that cannot fit names what would, and each step towards it is smaller.
+func TestTooLarge(t *testing.T) {
+	c, err := model.Shape("tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := model.NewAdapter(c, model.LoRAConfig{Rank: 4, Alpha: 8, Targets: model.Modules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newTestStage(c)
+	s.settings.Batch, s.settings.Accumulate = 8, 2
+	list := answerExtents(8, 100, 100)
+	need, err := s.sessionBytes(trained{adapter: a}, answerExtents(1, 200, 200)[0].Capacity, exec.SaveNone, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &footprint{activations: map[exec.SavePolicy]int64{exec.SaveNone: 1 << 40}}
+	w := &workload{longest: 200}
+	for _, tc := range []struct {
+		available float64
+		want      string
+	}{
+		{2 * float64(need), "--batch 2 --accumulate 8 fits"}, {0.7 * float64(need), "--max-length "}, {1, "use a smaller model"},
+	} {
+		f.workspace = 0
+		err := s.tooLarge(trained{adapter: a}, f, w, list, int64(tc.available/headroom)+kernelTiles)
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%.0f bytes: %v lacks %q", tc.available, err, tc.want)
+		}
+	}
+}
+
+// newTestStage is a stage with a model's config and default settings alone.
+func newTestStage(c model.Config) *stage {
+	settings := train.DefaultSettings()
+	return &stage{method: "sft", settings: &settings, config: c, act: device.F32}
+}

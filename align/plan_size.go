@@ -1,0 +1,158 @@
+package align
+
+import (
+	"align/datasets"
+	"align/model"
+	"align/reward"
+)
+
+// extent is what one example or pair takes of a pack.
+type extent struct {
+	model.Capacity
+	// attended are the pairs of a query and a key in attention.
+	attended float64
+	// length is the tokens of its longest sequence.
+	length int
+}
+
+// causal is the attended pairs of n queries that see a prefix and each other.
+func causal(n, prefix int) float64 { return float64(n) * (float64(prefix) + float64(n+1)/2) }
+
+func exampleExtents(list []datasets.Example) []extent {
+	all := make([]extent, len(list))
+	for i, e := range list {
+		all[i] = extent{
+			Capacity: model.Capacity{Tokens: len(e.IDs), Targets: e.Targets(), Sequences: 1},
+			attended: causal(len(e.IDs), 0), length: len(e.IDs),
+		}
+	}
+	return all
+}
+
+// pairExtents has a third sequence, the format tokens, where they are masked.
+func pairExtents(list []datasets.Pair, perPair int) []extent {
+	all := make([]extent, len(list))
+	for i, p := range list {
+		all[i] = answersExtent(len(p.Prompt), len(p.Chosen), len(p.Rejected))
+		all[i].Sequences, all[i].Pairs = perPair, 1
+	}
+	return all
+}
+
+// groupExtents are of prompts with ranked answers, scored at their ends.
+func groupExtents(list []reward.Group) []extent {
+	all := make([]extent, len(list))
+	for i, g := range list {
+		lengths := make([]int, len(g.Answers))
+		for k, a := range g.Answers {
+			lengths[k] = len(a)
+		}
+		all[i] = answersExtent(len(g.Prompt), lengths...)
+		all[i].Targets, all[i].Pairs = len(lengths), len(lengths)*(len(lengths)-1)/2
+	}
+	return all
+}
+
+// answerExtents are n answers of the greatest length, each with its prompt.
+func answerExtents(n, prompt, answer int) []extent {
+	all := make([]extent, n)
+	for i := range all {
+		all[i] = answersExtent(prompt, answer)
+	}
+	return all
+}
+
+// answersExtent is a prompt with answers that share it.
+func answersExtent(prompt int, answers ...int) extent {
+	e := extent{Capacity: model.Capacity{Tokens: prompt, Sequences: len(answers)}, attended: causal(prompt, 0), length: prompt}
+	for _, n := range answers {
+		e.Tokens, e.Targets = e.Tokens+n, e.Targets+n
+		e.attended += causal(n, prompt)
+		e.length = max(e.length, prompt+n)
+	}
+	return e
+}
+
+// join lays another example behind in the same pack.
+func (e extent) join(o extent) extent {
+	e.Tokens, e.Targets, e.Sequences, e.Pairs = e.Tokens+o.Tokens, e.Targets+o.Targets, e.Sequences+o.Sequences, e.Pairs+o.Pairs
+	e.attended += o.attended
+	e.length = max(e.length, o.length)
+	return e
+}
+
+func (e extent) work() work {
+	return work{tokens: float64(e.Tokens), targets: float64(e.Targets), pairs: e.attended}
+}
+
+// cut is what an extent becomes under a shorter maximal length, about: an
+// example loses its end, a pair its prompt's start.
+func (e extent) cut(length int) extent {
+	lost := e.length - length
+	if lost <= 0 {
+		return e
+	}
+	e.length = length
+	e.Tokens = max(e.Tokens-lost*max(e.Pairs, 1), 1)
+	e.Targets = min(e.Targets, e.Tokens)
+	return e
+}
+
+// workload is what a run's packs come to.
+type workload struct {
+	examples, held int
+	steps, packs   int
+	sequences      int // of all packs
+	// largest and heldLargest hold every pack of the run.
+	largest, heldLargest model.Capacity
+	// train is the work of all steps, evaluation of one look at the held-out
+	// data, all of one pass over every example.
+	train, evaluation, all work
+	longest                int
+}
+
+// meanPack is the work of a pack on average.
+func (w *workload) meanPack() work {
+	n := float64(max(w.packs, 1))
+	return work{w.train.tokens / n, w.train.targets / n, w.train.pairs / n}
+}
+
+// walk deals the examples to packs as the run will.
+func (s *stage) walk(train, held []extent, steps int) (*workload, error) {
+	w := &workload{examples: len(train), held: len(held), steps: steps}
+	order, err := datasets.NewOrder(len(train), s.settings.Batch*s.settings.Accumulate, s.settings.Order == "shuffle", s.settings.Seed)
+	if err != nil {
+		return nil, err
+	}
+	for range steps {
+		w.deal(train, order.Next(), s.settings.Batch, s.settings.Packing)
+	}
+	packs := &workload{}
+	packs.deal(held, upTo(len(held)), s.settings.Batch, s.settings.Packing)
+	w.heldLargest, w.evaluation = packs.largest, packs.train
+	for _, e := range train {
+		w.all.add(e.work())
+		w.longest = max(w.longest, e.length)
+	}
+	for _, e := range held {
+		w.all.add(e.work())
+	}
+	return w, nil
+}
+
+// deal adds the packs of a step.
+func (w *workload) deal(list []extent, indices []int, batch int, packing bool) {
+	if !packing {
+		batch = 1
+	}
+	for from := 0; from < len(indices); from += batch {
+		var pack extent
+		for _, i := range indices[from:min(from+batch, len(indices))] {
+			pack = pack.join(list[i])
+		}
+		w.packs++
+		w.sequences += pack.Sequences
+		w.largest = w.largest.Max(pack.Capacity)
+		w.train.add(pack.work())
+	}
+}

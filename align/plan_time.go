@@ -1,0 +1,181 @@
+package align
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"align/datasets"
+	"align/internal/device"
+	"align/internal/exec"
+	"align/internal/optim"
+	"align/model"
+	"align/sft"
+)
+
+// speed is operations per second, by the rule of cost: of the decoder layers,
+// and of the head with everything else.
+type speed struct{ layers, rest float64 }
+
+// Calibration takes about calibrationTime, of which one step about
+// calibrationStep; every model makes at least calibrationSteps.
+const (
+	calibrationTime  = 2 * time.Second
+	calibrationStep  = calibrationTime / 10
+	calibrationSteps = 3
+)
+
+// calibrationVocab bounds the vocabulary of the calibrating models: the head's
+// speed does not depend on more.
+const calibrationVocab = 32768
+
+// calibrate runs real steps of models with the run's widths but one and two
+// layers, on packs like the run's, by turns: what the second layer adds is the
+// layers' speed, what is left of the first is the rest's.
+func (s *stage) calibrate(ctx context.Context, save exec.SavePolicy, w *workload) (speed, error) {
+	r, err := newRates(s.compute())
+	if err != nil {
+		return speed{}, err
+	}
+	r.measureArithmetic()
+	var samples [2]sample
+	for i := range samples {
+		defer samples[i].close()
+		if err := samples[i].open(s, i+1, save, w, r.flops); err != nil {
+			return speed{}, err
+		}
+	}
+	// The first step reserves memory and is not counted.
+	for start := time.Now(); len(samples[0].times.wall) <= calibrationSteps || time.Since(start) < calibrationTime; {
+		for i := range samples {
+			if err := errors.Join(ctx.Err(), samples[i].step()); err != nil {
+				return speed{}, err
+			}
+		}
+	}
+	return speedOf(&samples[0], &samples[1], r.flops), nil
+}
+
+// speedOf are the speeds behind the steps of one and of two layers. Where other
+// programs disturbed them so much that a speed comes out of the question, both
+// are that of the two layers together.
+func speedOf(one, two *sample, peak float64) speed {
+	layer := two.seconds() - one.seconds()
+	rest := one.seconds() - layer*one.layers/(two.layers-one.layers)
+	v := speed{layers: (two.layers - one.layers) / layer, rest: one.rest / rest}
+	if layer <= 0 || rest <= 0 || v.layers > peak || v.rest > peak {
+		whole := (two.layers + two.rest) / two.seconds()
+		return speed{whole, whole}
+	}
+	return v
+}
+
+// sample is one calibrating model: its step with the step's operations and
+// times.
+type sample struct {
+	model        *model.Model
+	adam         *optim.AdamW
+	one          training
+	layers, rest float64
+	times        timing
+}
+
+// open makes the model, an adapter like the run's and a pack like its packs.
+func (c *sample) open(s *stage, depth int, save exec.SavePolicy, w *workload, peak float64) error {
+	config := s.config
+	config.NumLayers, config.VocabSize = depth, min(config.VocabSize, calibrationVocab)
+	stored, err := s.commonType()
+	if err != nil {
+		return err
+	}
+	if c.model, err = model.Random(config, s.backend, s.act, stored, benchSeed); err != nil {
+		return err
+	}
+	a, err := model.NewAdapter(config, model.LoRAConfig{Rank: s.settings.Rank, Alpha: s.settings.Alpha, Dropout: s.settings.Dropout, Targets: model.Modules})
+	if err != nil {
+		return err
+	}
+	if err := c.model.AllocAdapter(a, a.Initial(benchSeed)); err != nil {
+		return err
+	}
+	if c.adam, err = optim.New(s.backend, optim.DefaultConfig(), optim.Flat{Value: a.Value, Grad: a.Grad}); err != nil {
+		return err
+	}
+	deep := config
+	deep.NumLayers = 2
+	examples := calibrationPack(w, config.VocabSize, costOf(deep, nil), peak*calibrationStep.Seconds())
+	settings := sft.DefaultConfig()
+	settings.Dropout = s.settings.Dropout
+	c.one = training{
+		method:  &sft.Trainer{Config: settings, Model: c.model, Adapter: a, Save: save, Examples: examples},
+		indices: upTo(len(examples)), weight: 1,
+	}
+	size := work{}
+	for _, e := range exampleExtents(examples) {
+		size.add(e.work())
+	}
+	all, headless := costOf(config, a), costOf(config, a)
+	headless.head = 0
+	c.layers = headless.forward(size) + headless.backward(size)
+	c.rest = all.forward(size) + all.backward(size) - c.layers
+	return nil
+}
+
+func (c *sample) step() error {
+	return c.times.add(func() error { return c.one.step(c.adam, len(c.times.wall)+1) })
+}
+
+// seconds is the best step's, without the first.
+func (c *sample) seconds() float64 { return slices.Min(c.times.wall[1:]) }
+
+func (c *sample) close() {
+	if c.adam != nil {
+		c.adam.Close()
+	}
+	if c.model != nil {
+		c.model.Close()
+	}
+}
+
+// commonType is the type that random weights have in the place of the model's.
+func (s *stage) commonType() (device.Type, error) {
+	bytes, err := model.WeightBytes(s.base, "", s.act, s.matrixType)
+	if err != nil || float64(bytes) > 3*float64(s.config.Parameters()) {
+		return device.F32, err
+	}
+	return device.BF16, nil
+}
+
+// calibrationPack are examples like an average pack's, their number and then
+// their length cut to what a step has operations for.
+func calibrationPack(w *workload, vocab int, x cost, flops float64) []datasets.Example {
+	mean := w.meanPack()
+	length := max(int(mean.tokens)/w.perPack(), 2)
+	most := int(flops / (3 * x.forward(work{tokens: 1, targets: 1})))
+	length = min(length, max(most, 32))
+	count := max(min(w.perPack(), most/length), 1)
+	return randomExamples(vocab, count, length, min(mean.targets/max(mean.tokens, 1), 1))
+}
+
+// perPack is the number of sequences of an average pack.
+func (w *workload) perPack() int { return max((w.sequences+w.packs/2)/max(w.packs, 1), 1) }
+
+// seconds is the time of operations: those of the head are the rest's.
+func (v speed) seconds(all, headless float64) float64 {
+	return headless/v.layers + (all-headless)/v.rest
+}
+
+// trainSeconds is the time of all steps, forwardSeconds of a pass without a
+// gradient.
+func (v speed) trainSeconds(x cost, w work) float64 {
+	y := x
+	y.head = 0
+	return v.seconds(x.forward(w)+x.backward(w), y.forward(w)+y.backward(w))
+}
+
+func (v speed) forwardSeconds(x cost, w work) float64 {
+	y := x
+	y.head = 0
+	return v.seconds(x.forward(w), y.forward(w))
+}

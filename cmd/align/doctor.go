@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"align/align"
+
+	"github.com/spf13/cobra"
+)
+
+type doctorOptions struct {
+	align.Compute
+	output
+	io *streams
+}
+
+func newDoctorCommand(io *streams) *cobra.Command {
+	o := &doctorOptions{io: io}
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check this machine",
+		Long: `doctor tells what of this machine align uses: the processor's instructions and
+the kernels chosen for them, each run once and compared with its portable twin;
+threads, memory and its limit, the GPU or why there is none, free disk, and the
+cache folder. It fails where a run would.`,
+		Example: `  align doctor
+  ALIGN_CPU=avx2 align doctor
+  align doctor --json`,
+		Args: noArguments,
+		RunE: func(*cobra.Command, []string) error { return runDoctor(o) },
+	}
+	addComputeFlags(c, &o.Compute)
+	addOutputFlags(c, &o.output, "print one JSON object")
+	return c
+}
+
+func runDoctor(o *doctorOptions) error {
+	findings, err := align.Examine(o.Compute)
+	if o.json {
+		if printed := printJSON(o.io.out, findings); printed != nil {
+			return printed
+		}
+		return err
+	}
+	if !o.quiet {
+		if printed := printFindings(o.io.out, findings); printed != nil {
+			return printed
+		}
+	}
+	return err
+}
+
+func printFindings(w io.Writer, f *align.Findings) error {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-10s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("processor", "%s, %s/%s", orUnknown(f.Processor), f.OS, f.Arch)
+	line("level", "%s of %s%s", f.Level, f.Highest, f.Reason)
+	for _, k := range f.Kernels {
+		result := "ok"
+		if k.Fault != "" {
+			result = k.Fault
+		}
+		line("kernels", "%s: %s", k.Name, result)
+	}
+	line("threads", "%d of %d", f.Threads, f.Processors)
+	if f.MemoryTotal > 0 {
+		limit := ""
+		if f.MemoryLimit > 0 {
+			limit = fmt.Sprintf(", limited to %s by the control group", size(f.MemoryLimit))
+		}
+		line("memory", "%s, %s available%s", size(f.MemoryTotal), size(f.MemoryAvailable), limit)
+	} else {
+		line("memory", "unknown on this system")
+	}
+	line("gpu", "%s", f.GPU)
+	line("disk", "%s free in this folder", size(f.DiskFree))
+	line("cache", "%s (%s), %s free", orUnknown(f.CacheDir), f.CacheState, size(f.CacheFree))
+	for _, problem := range f.Problems {
+		line("problem", "%s", problem)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func orUnknown(text string) string {
+	if text == "" {
+		return "unknown"
+	}
+	return text
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"align/align"
+	"align/dpo"
+	"align/internal/config"
+	"align/internal/nearest"
+	"align/sft"
+
+	"github.com/spf13/cobra"
+)
+
+func newPlanCommand(io *streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "plan sft|dpo FLAGS",
+		Short: "Say what a run would take, and run nothing",
+		Long: `plan takes the flags of align sft or align dpo and tells what that run would do
+and take: parameters, what of the data is used, tokens, packs and steps; memory
+by its use and by save policy, with the policy that fits; and a time, from two
+seconds of steps on random models of the same widths.
+
+A run that does not fit is an error that names the largest setting that does.`,
+		Example: `  align plan sft --model models/llama --data examples.jsonl
+  align plan dpo --model models/llama --pairs prefs.jsonl --batch 8
+  align plan dpo --config runs/first/run.yaml --json`,
+		DisableFlagsInUseLine: true,
+		Args:                  cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return wrongUse(c, fmt.Errorf("want one method of %s", methodList()))
+			}
+			err := fmt.Errorf("cannot plan %q, want one of %s", args[0], methodList())
+			if near := nearest.Name(args[0], []string{"sft", "dpo"}); near != "" {
+				err = fmt.Errorf("cannot plan %q, did you mean %q", args[0], near)
+			}
+			return wrongUse(c, err)
+		},
+	}
+	c.AddCommand(newPlanSFTCommand(io), newPlanDPOCommand(io))
+	return c
+}
+
+func newPlanSFTCommand(io *streams) *cobra.Command {
+	o := &sftOptions{config: sft.DefaultConfig()}
+	o.io = io
+	fields := config.Fields(&o.config)
+	c := planOf("sft", "--data FILE", "Plan fine-tuning on examples")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return runPlan(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(ctx context.Context, explicit []string, e align.Environment) (*align.Plan, error) {
+			return align.PlanSFT(ctx, o.config, explicit, e)
+		})
+	}
+	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
+	c.Flags().Lookup("json").Usage = "print one JSON object"
+	return c
+}
+
+func newPlanDPOCommand(io *streams) *cobra.Command {
+	o := &dpoOptions{config: dpo.DefaultConfig()}
+	o.io = io
+	fields := config.Fields(&o.config)
+	c := planOf("dpo", "--pairs FILE", "Plan alignment on preference pairs")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return runPlan(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(ctx context.Context, explicit []string, e align.Environment) (*align.Plan, error) {
+			return align.PlanDPO(ctx, o.config, explicit, e)
+		})
+	}
+	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
+	c.Flags().Lookup("json").Usage = "print one JSON object"
+	return c
+}
+
+func planOf(method, data, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: method + " --model DIR " + data, Short: short, Args: noArguments,
+		Long:    short + ": the flags are those of align " + method + ", and nothing is run.",
+		Example: fmt.Sprintf("  align plan %s --model models/llama %s", method, data),
+	}
+}
+
+func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked validator, resume bool, plan func(context.Context, []string, align.Environment) (*align.Plan, error)) error {
+	explicit, err := settle(c, o, fields, checked, resume)
+	if err != nil {
+		return err
+	}
+	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
+	p, err := plan(c.Context(), explicit, align.Environment{Progress: r.progress})
+	r.close()
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return printJSON(o.io.out, p)
+	}
+	return printPlan(o.io.out, p)
+}
+
+// printPlan prints a plan for eyes.
+func printPlan(w io.Writer, p *align.Plan) error {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	for _, note := range p.Notes {
+		fmt.Fprintln(&b, note)
+	}
+	line("model", "%d parameters, %d trained", p.Parameters, p.Trained)
+	line("data", "%d trained on, %d held out", p.Examples, p.Held)
+	line("work", "%d steps, %d packs, %d tokens, %d of them predicted; the largest pack has %d", p.Steps, p.Packs, p.Tokens, p.TargetTokens, p.LargestPack)
+	line("memory", "%s for the weights, %s for what is trained and its gradient, %s for the optimizer", size(p.Weights), size(p.Adapter), size(p.Optimizer))
+	line("", "%s for evaluation, %s for the kernels, %s for program and data", size(p.Evaluation), size(p.Workspace), size(p.Process))
+	for _, x := range p.Policies {
+		mark := ""
+		if x.Policy == p.Policy {
+			mark = ", the run's choice"
+		} else if !x.Fits {
+			mark = ", does not fit"
+		}
+		line("", "save_policy %-9s %s for activations, %s in all%s", x.Policy, size(x.Activations), size(x.Total), mark)
+	}
+	if p.Available > 0 {
+		line("", "%s are available", size(p.Available))
+	}
+	line("cache", "%s of keys and values for one conversation of full length, to generate", size(p.Cache))
+	line("time", "about %s at %s tokens/s; %s of it for the reference, %s for evaluation", duration(p.Seconds), short(p.TokensPerSecond), duration(p.Reference), duration(p.Evaluating))
+	for _, warning := range p.Warnings {
+		line("warning", "%s", warning)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// size is bytes for eyes.
+func size(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+}
+
+// duration is seconds for eyes, to a tenth below a minute.
+func duration(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	if d < time.Minute {
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
