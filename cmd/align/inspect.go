@@ -37,6 +37,7 @@ special tokens. Of an adapter: rank, scale and targets. Of a run or a
 checkpoint: method, step, lineage; the hashes of all files are verified, and
 checkpoints that were passed over are named with the reason.`,
 		Example: `  align inspect prefs.jsonl --model models/llama
+  align inspect prefs.jsonl --model models/llama --preset llama3
   align inspect models/llama
   align inspect runs/dpo-001 --json`,
 		Args: cobra.ArbitraryArgs,
@@ -50,6 +51,9 @@ checkpoints that were passed over are named with the reason.`,
 					return wrongUse(c, err)
 				}
 			}
+			if o.data.preset != "" && !isData(o.path) {
+				return wrongUse(c, fmt.Errorf("--preset is of a file of preference pairs, %s is none", o.path))
+			}
 			return runInspect(c.Context(), o)
 		},
 	}
@@ -60,6 +64,7 @@ checkpoints that were passed over are named with the reason.`,
 	flags.IntVar(&o.data.maxLength, "max-length", 0, plainHelp("max_length"))
 	flags.StringVar(&o.data.overlong, "overlong", "drop", plainHelp("overlong"))
 	flags.StringVar(&o.data.badRecords, "bad-records", "skip", plainHelp("bad_records"))
+	flags.StringVar(&o.data.preset, "preset", "", "show what a preset of align dpo leaves out of the loss of pairs: `name`, llama3 or zephyr")
 	flags.IntVar(&o.data.show, "show", 3, "first records that are drawn as tokens")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object")
 	return c

@@ -18,6 +18,7 @@ import (
 type dataOptions struct {
 	model, template, mapping string
 	overlong, badRecords     string
+	preset                   string
 	maxLength                int
 	show                     int // records to draw
 }
@@ -29,6 +30,7 @@ type dataset struct {
 	summary   datasets.Summary
 	examples  []datasets.Example
 	pairs     []datasets.Pair
+	view      presetView
 }
 
 func (o *dataOptions) check() error {
@@ -39,11 +41,18 @@ func (o *dataOptions) check() error {
 	if o.show < 0 || o.maxLength < 0 {
 		errs = append(errs, fmt.Errorf("--show and --max-length must not be negative, got %d and %d", o.show, o.maxLength))
 	}
+	if _, err := o.look(); err != nil {
+		errs = append(errs, fmt.Errorf("--preset: %w", err))
+	}
 	return errors.Join(errs...)
 }
 
 // inspectData reads the whole file as a training command would.
 func inspectData(ctx context.Context, path string, o dataOptions) (*dataset, error) {
+	view, err := o.look()
+	if err != nil {
+		return nil, err
+	}
 	t, err := align.OpenTokenizer(o.model)
 	if err != nil {
 		return nil, err
@@ -60,7 +69,10 @@ func inspectData(ctx context.Context, path string, o dataOptions) (*dataset, err
 	if err != nil {
 		return nil, err
 	}
-	d := &dataset{tokenizer: t, template: fmt.Sprintf("%s (%s)", template.Name(), reason)}
+	if view.preset != nil && !isPairs {
+		return nil, errNotPairs
+	}
+	d := &dataset{view: view, tokenizer: t, template: fmt.Sprintf("%s (%s)", template.Name(), reason)}
 	options := datasets.Options{Template: template, MaxLength: o.length(), Overlong: o.overlong, BadRecords: o.badRecords, Map: mapping}
 	if isPairs {
 		d.pairs, d.summary, err = datasets.ReadPairs(ctx, path, options)
@@ -125,14 +137,14 @@ func (d *dataset) facts() []fact {
 	for _, drop := range s.Dropped {
 		dropped = append(dropped, drop.String())
 	}
-	return []fact{
+	return append([]fact{
 		{"kind", kind}, {"file", s.File}, {"container", s.Container}, {"format", s.Format}, {"template", d.template},
 		{"records", s.Read}, {"kept", s.Kept}, {"dropped", dropped},
 		{"truncated", s.Truncated}, {"truncated_tokens", s.TruncatedTokens},
 		{"tokens", s.Tokens}, {"target_tokens", s.Targets},
 		{"shortest", s.Lengths.Min}, {"mean_length", s.Lengths.Mean()}, {"longest", s.Lengths.Max},
 		{"lengths", lengthRows(s.Lengths)},
-	}
+	}, d.view.facts(d.pairs)...)
 }
 
 // histogramWidth is the longest bar, in cells.

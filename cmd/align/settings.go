@@ -156,8 +156,9 @@ func addSettings(c *cobra.Command, fields []config.Field) {
 	}
 }
 
-// mergeFile sets the fields that the file names and the command line does not:
-// defaults < file < flags. It returns the keys that either of the two names.
+// mergeFile sets the fields that the preset or the file names and the command
+// line does not: defaults < preset < file < flags. It returns the keys that any
+// of the three names.
 func mergeFile(flags *pflag.FlagSet, path string, fields []config.Field) (explicit []string, err error) {
 	given := map[string]string{}
 	for _, f := range fields {
@@ -166,12 +167,18 @@ func mergeFile(flags *pflag.FlagSet, path string, fields []config.Field) (explic
 			explicit = append(explicit, f.Key)
 		}
 	}
-	if path == "" {
-		return explicit, nil
+	var keys []string
+	if p := presetOf(flags); p != nil {
+		if keys, err = p.apply(fields); err != nil {
+			return nil, err
+		}
 	}
-	keys, err := config.Read(path, fields)
-	if err != nil {
-		return nil, err
+	if path != "" {
+		named, err := config.Read(path, fields)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, named...)
 	}
 	for _, f := range fields {
 		if text, ok := given[f.Key]; ok {

@@ -10,6 +10,7 @@ import (
 
 type sftOptions struct {
 	trainOptions
+	preset *presetFlag
 	config sft.Config
 }
 
@@ -32,10 +33,12 @@ recognised and printed. Out comes a run folder with checkpoints that --resume,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runTraining(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(explicit []string, e align.Environment) (align.Result, error) {
+				notePreset(o.preset, fields, e.Note)
 				return run(c.Context(), o.config, explicit, e)
 			})
 		},
 	}
 	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
+	o.preset = addPreset(c, "sft")
 	return c
 }

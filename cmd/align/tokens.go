@@ -72,6 +72,9 @@ func (d *dataset) drawRecords(w io.Writer, s style, n int) error {
 	if s.on {
 		legend = "what is green is trained on"
 	}
+	if note := d.view.note(); note != "" {
+		legend += "\n" + note
+	}
 	if _, err := fmt.Fprintf(w, "\n%s\n", s.dim(legend)); err != nil {
 		return err
 	}
@@ -82,8 +85,8 @@ func (d *dataset) drawRecords(w io.Writer, s style, n int) error {
 	}
 	for _, p := range d.pairs[:min(n, len(d.pairs))] {
 		_, err := fmt.Fprintf(w, "\n%s\n%s\n%s\n%s\n%s\n%s\n", s.title(p.Place), drawMasked(s, d.tokenizer, p.Prompt, nil),
-			s.title("chosen"), drawMasked(s, d.tokenizer, p.Chosen, all(len(p.Chosen))),
-			s.title("rejected"), drawMasked(s, d.tokenizer, p.Rejected, all(len(p.Rejected))))
+			s.title(d.view.title("chosen", p.Chosen, p.ChosenFormat)), drawMasked(s, d.tokenizer, p.Chosen, d.view.lossMask(p.Chosen, p.ChosenFormat)),
+			s.title(d.view.title("rejected", p.Rejected, p.RejectedFormat)), drawMasked(s, d.tokenizer, p.Rejected, d.view.lossMask(p.Rejected, p.RejectedFormat)))
 		if err != nil {
 			return err
 		}
