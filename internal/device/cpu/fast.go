@@ -37,6 +37,9 @@ func newFast(b *Backend, level feature.Level, precision device.Type) (*fast, err
 			multiplied = device.BF16
 		}
 	}
+	if err := f.set.SelfTest(); err != nil { // some milliseconds, against hours on wrong numbers
+		return nil, fmt.Errorf("cpu: %w", err)
+	}
 	var err error
 	f.engine, err = gemm.New(f.set, multiplied, newEnginePool(b.pool))
 	f.space.Worker = make([]unsafe.Pointer, b.pool.threads)

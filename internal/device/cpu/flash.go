@@ -15,7 +15,7 @@ const (
 	flashKeys = 512
 	// flashRows is about how many query rows, of all heads that share a
 	// key/value head, use a packed block. No bit depends on it.
-	flashRows = 224
+	flashRows = 448
 	// flashStride is the distance of rows of scores: not a power of two, so that
 	// they do not share a cache set.
 	flashStride = flashKeys + 16

@@ -10,7 +10,7 @@ import (
 const (
 	// gradKeys is the number of keys in a block, gradRows of query rows: what
 	// belongs to a pair of blocks stays in a core's second cache.
-	gradKeys = 256
+	gradKeys = 512
 	gradRows = 112
 	// gradStride is the distance of rows of scores, not a power of two.
 	gradStride = gradKeys + 16 + kern.Cols

@@ -1,0 +1,206 @@
+package cpu
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"align/internal/device"
+	"align/internal/device/cpu/feature"
+)
+
+// longAttention is attention over a pack whose segments and prefixes are longer
+// than any block of keys.
+type longAttention struct {
+	*testing.T
+	backend *Backend
+	attr    device.Attention
+}
+
+func (a longAttention) view(values []float32, cols int) device.View {
+	v := a.upload(device.F32, len(values)/cols, cols)
+	copy(device.Slice[float32](v), values)
+	return v
+}
+
+func (a longAttention) ints(values []int32) device.View {
+	v := a.upload(device.I32, len(values), 1)
+	copy(device.Slice[int32](v), values)
+	return v
+}
+
+func (a longAttention) upload(t device.Type, rows, cols int) device.View {
+	mem, err := a.backend.Alloc(int64(4 * rows * cols))
+	if err != nil {
+		a.Fatal(err)
+	}
+	return mem.At(0, t, rows, cols)
+}
+
+func (a longAttention) run(kernel string, out, in []device.View) {
+	k, err := a.backend.Bind(kernel, a.attr)
+	if err != nil {
+		a.Fatal(err)
+	}
+	if err := k(&device.Call{Out: out, In: in}); err != nil {
+		a.Fatal(err)
+	}
+}
+
+// longInput is q, k, v and do, and the mask vectors.
+type longInput struct {
+	q, k, v, do []float32
+	masks       [3][]int32
+}
+
+// draw makes the input of a pack of segments; a prefix of at least one row is
+// the segment before it that has none.
+func draw(attr device.Attention, lengths []int, prefixed []bool) longInput {
+	var in longInput
+	at, prompt, promptEnd := 0, 0, 0
+	for i, n := range lengths {
+		from, to := 0, 0
+		if prefixed[i] {
+			from, to = prompt, promptEnd
+		} else {
+			prompt, promptEnd = at, at+n
+		}
+		for range n {
+			for j, x := range [...]int{from, to, at} {
+				in.masks[j] = append(in.masks[j], int32(x))
+			}
+		}
+		at += n
+	}
+	r := rand.New(rand.NewPCG(5, 6))
+	normal := func(cols int) []float32 {
+		x := make([]float32, at*cols)
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+		}
+		return x
+	}
+	q, kv := attr.Heads*attr.HeadDim, attr.KVHeads*attr.HeadDim
+	in.q, in.k, in.v, in.do = normal(q), normal(kv), normal(kv), normal(q)
+	return in
+}
+
+// all is o, lse, dq, dk and dv.
+func (a longAttention) all(x longInput) [][]float32 {
+	q, kv := a.attr.Heads*a.attr.HeadDim, a.attr.KVHeads*a.attr.HeadDim
+	n := len(x.q) / q
+	masks := []device.View{a.ints(x.masks[0]), a.ints(x.masks[1]), a.ints(x.masks[2])}
+	in := []device.View{a.view(x.q, q), a.view(x.k, kv), a.view(x.v, kv)}
+	out := []device.View{a.upload(device.F32, n, q), a.upload(device.F32, n, a.attr.Heads)}
+	a.run("attention", out, append(slices.Clone(in), masks...))
+	grads := []device.View{a.upload(device.F32, n, q), a.upload(device.F32, n, kv), a.upload(device.F32, n, kv)}
+	a.run("attention_grad", grads, append(append(in, out[0], out[1], a.view(x.do, q)), masks...))
+	var values [][]float32
+	for _, v := range append(out, grads...) {
+		values = append(values, device.Slice[float32](v))
+	}
+	return values
+}
+
+// longTolerance is, of the largest magnitude of an output, some roundings of
+// float32 in sums of 1300 terms; longToleranceBF16 the six rounded inputs of
+// products that lead to a gradient.
+const (
+	longTolerance     = 4e-5
+	longToleranceBF16 = 6 * bf16Rounding
+)
+
+// TestLongAttention holds attention across the borders of blocks to the
+// portable kernels, and to the same bits elsewhere in a pack and over a cache.
+func TestLongAttention(t *testing.T) {
+	attr := device.Attention{Heads: 3, KVHeads: 1, HeadDim: 8, Scale: 0.35}
+	lengths, prefixed := []int{600, 5, 520, 1}, []bool{false, true, true, false}
+	x := draw(attr, lengths, prefixed)
+	want := longAttention{t, start(t, Options{Activations: device.F32, Level: new(feature.Generic)}), attr}.all(x)
+	forEachKind(t, func(t *testing.T, o Options) {
+		if o.Activations != device.F32 {
+			return
+		}
+		tolerance := longTolerance
+		if o.Precision == device.BF16 {
+			tolerance = longToleranceBF16
+		}
+		a := longAttention{t, start(t, o.with(2)), attr}
+		got := a.all(x)
+		for i, name := range [...]string{"o", "lse", "dq", "dk", "dv"} {
+			near(t, name, got[i], want[i], tolerance)
+		}
+		a.checkPlace(x, got)
+		a.checkCache(x, got[0], lengths[0])
+	})
+}
+
+func near(t *testing.T, name string, got, want []float32, tolerance float64) {
+	t.Helper()
+	scale := 1.0
+	for _, w := range want {
+		scale = max(scale, math.Abs(float64(w)))
+	}
+	for i, w := range want {
+		if !(math.Abs(float64(got[i]-w)) <= tolerance*scale) {
+			t.Errorf("%s: element %d is %v, want %v", name, i, got[i], w)
+			return
+		}
+	}
+}
+
+// checkPlace runs the pack behind a document of 77 rows.
+func (a longAttention) checkPlace(x longInput, want [][]float32) {
+	const shift = 77
+	before := draw(a.attr, []int{shift}, []bool{false})
+	y := longInput{
+		q: append(before.q, x.q...), k: append(before.k, x.k...), v: append(before.v, x.v...), do: append(before.do, x.do...),
+		masks: before.masks,
+	}
+	for i, mask := range x.masks {
+		for t, m := range mask {
+			if i == 2 || x.masks[1][t] > 0 {
+				m += shift
+			}
+			y.masks[i] = append(y.masks[i], m)
+		}
+	}
+	for i, got := range a.all(y) {
+		if !slices.Equal(got[len(got)-len(want[i]):], want[i]) {
+			a.Errorf("output %d has other bits behind another document", i)
+		}
+	}
+}
+
+// checkCache attends with the last rows of the first segment over pages in
+// descending order.
+func (a longAttention) checkCache(x longInput, o []float32, n int) {
+	const rows = 70
+	q, kv := a.attr.Heads*a.attr.HeadDim, a.attr.KVHeads*a.attr.HeadDim
+	count := pagesOf(n)
+	cache := func(x []float32) device.View {
+		pages := make([]float32, count*device.PageRows*kv)
+		for t := range n {
+			row := (count-1-t/device.PageRows)*device.PageRows + t%device.PageRows
+			copy(pages[row*kv:], x[t*kv:(t+1)*kv])
+		}
+		return a.view(pages, kv)
+	}
+	var own, pages []int32
+	for t := n - rows; t < n; t++ {
+		own = append(own, int32(t+1))
+	}
+	for i := range count {
+		pages = append(pages, int32(count-1-i))
+	}
+	table := a.ints(pages)
+	table.Rows, table.Cols = 1, count
+	out := a.upload(device.F32, rows, q)
+	a.run("attention_cached", []device.View{out}, []device.View{
+		a.view(x.q[(n-rows)*q:n*q], q), cache(x.k), cache(x.v), a.ints(make([]int32, rows)), a.ints(own), table, a.ints([]int32{0}),
+	})
+	if !slices.Equal(device.Slice[float32](out), o[(n-rows)*q:n*q]) {
+		a.Error("rows over a cache have other bits than in the pack")
+	}
+}
