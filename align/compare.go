@@ -61,6 +61,9 @@ func Compare(ctx context.Context, o CompareOptions, env Environment) (Comparison
 	if err != nil {
 		return Comparison{}, err
 	}
+	if c.options.MaxNew, err = roomFor(o.MaxNew, c.longest, m.Config.ContextLength, env); err != nil {
+		return Comparison{}, err
+	}
 	if c.scorer, _, err = (judge{o.Reward, o.Scorer}).open(opened{c.base, o.Quantize, m, b, act}, env); err != nil {
 		return Comparison{}, err
 	}

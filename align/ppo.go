@@ -61,7 +61,10 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	o := s.options(steps, lineage)
 	o.Groups = subject.Groups(c.CriticLearningRate)
 	r, err := train.Run[[]int](ctx, o, s.backend, subject, t, t, env.reporter(), env.Stop)
-	return Result{Result: r, Run: s.run}, err
+	if err != nil || r.Ended != train.Continue {
+		return Result{Result: r, Run: s.run}, err
+	}
+	return Result{Result: r, Run: s.run}, s.exportAdapter()
 }
 
 // withoutEffect refuses settings that other methods have: every rollout is

@@ -42,6 +42,20 @@ func readPrompts(ctx context.Context, path, columns string, o datasets.Options, 
 	return prompts, longest, nil
 }
 
+// roomFor is the number of tokens that an answer may have beside the longest
+// prompt: what was asked for, or what the context leaves.
+func roomFor(maxNew, longest, context int, env Environment) (int, error) {
+	room := context - longest
+	if room < 1 {
+		return 0, fmt.Errorf("the longest prompt has %d tokens and leaves no room for an answer in the model's context of %d", longest, context)
+	}
+	if maxNew <= room {
+		return maxNew, nil
+	}
+	env.note(fmt.Sprintf("max_new: %d (what the longest prompt of %d tokens leaves of the model's context of %d)", room, longest, context))
+	return room, nil
+}
+
 // promptSource is the prompt as JSON, one text or messages, and as plain text.
 func promptSource(p datasets.Prompt) (jsontext.Value, string, error) {
 	type message struct {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"align/align"
 	"align/dpo"
 	"align/internal/config"
 	"align/internal/nearest"
@@ -24,7 +25,7 @@ type initOptions struct {
 func newInitCommand(io *streams) *cobra.Command {
 	o := &initOptions{io: io}
 	return &cobra.Command{
-		Use:   "init sft|dpo|reward|rejection|ppo",
+		Use:   "init sft|dpo|reward|rejection|ppo|rounds",
 		Short: "Print a commented settings file",
 		Long: `init prints a YAML file with every setting of a method at its default, one
 line above each: its effect, its unit, its range. Flags override the file.`,
@@ -61,12 +62,15 @@ func defaultFields(method string) []config.Field {
 	case "ppo":
 		c := ppo.DefaultConfig()
 		return config.Fields(&c)
+	case "rounds":
+		c := align.DefaultRoundsConfig()
+		return config.Fields(&c)
 	}
 	return nil
 }
 
 // methods lists the methods that have settings.
-func methods() []string { return []string{"sft", "dpo", "reward", "rejection", "ppo"} }
+func methods() []string { return []string{"sft", "dpo", "reward", "rejection", "ppo", "rounds"} }
 
 func methodList() string { return strings.Join(methods(), ", ") }
 
@@ -83,8 +87,22 @@ func runInit(c *cobra.Command, o *initOptions) error {
 	if err != nil {
 		return err
 	}
-	return config.Write(o.io.out, inHelpOrder(fields), plainHelp)
+	if err := config.Write(o.io.out, inHelpOrder(fields), plainHelp); err != nil || o.method != "rounds" {
+		return err
+	}
+	_, err = fmt.Fprint(o.io.out, roundsSections)
+	return err
 }
+
+// roundsSections ends the settings file of rounds.
+const roundsSections = `
+# A section per stage has settings of its own command, as align init prints
+# them, without those above. One of reward takes the place of the line reward.
+# rejection:
+#   k: 10
+# dpo:
+#   steps: 100
+`
 
 // inHelpOrder sorts fields as the help text does.
 func inHelpOrder(fields []config.Field) []config.Field {

@@ -120,6 +120,8 @@ func inspect(path string) ([]fact, error) {
 		return inspectGGUF(path)
 	case holds(path, "checkpoints") || holds(path, "MANIFEST.json"):
 		return inspectRun(path)
+	case holds(path, align.LineageFile):
+		return inspectRounds(path)
 	case holds(path, model.AdapterConfigFile):
 		return inspectAdapter(path)
 	case holds(path, "config.json"):

@@ -50,6 +50,7 @@ func commands(io *streams) []*cobra.Command {
 		newRewardCommand(io, align.Reward),
 		newRejectionCommand(io),
 		newPPOCommand(io, align.PPO),
+		newRoundsCommand(io),
 		newCompareCommand(io),
 		newAverageCommand(io),
 		newTokenizeCommand(io),

@@ -37,6 +37,8 @@ var settings = []setting{
 	{"out", inOut, "`folder` of the run; none takes runs/METHOD-NNN"},
 
 	{"scorer", method, "`rule` in place of a reward model: exact, regex:PATTERN, length, length:N, gsm8k or command:CMD"},
+	{"rounds", method, "number of rounds, 1 or more"},
+	{"stages", method, "stages of a round in order, of reward, rejection, sft, dpo and ppo; none takes reward,rejection,sft,dpo (`list`)"},
 	{"algorithm", method, "baseline: ppo (a critic), rloo or grpo (the other answers to the prompt; k of 2 or more) (`name`)"},
 	{"k", method, "answers to each prompt, 2 or more but for ppo"},
 	{"rollout", method, "prompts that are answered before each update, 1 or more"},

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"align/internal/nearest"
 
@@ -19,16 +18,9 @@ const maxFile = 1 << 20
 // file names; others keep their values. All faults are returned at once, each
 // with file and line; then the fields hold no meaningful values.
 func Read(path string, fields []Field) (keys []string, err error) {
-	info, err := os.Stat(path)
+	data, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
-	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("config: %s: %d bytes, the limit is %d: not a settings file", path, info.Size(), maxFile)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+		return nil, err
 	}
 	return parse(path, data, fields)
 }

@@ -40,3 +40,12 @@ func (s *Stop) take() Request {
 	}
 	return Request(s.request.Load())
 }
+
+// Asked is the request, which stays: a job of several runs looks at it between
+// them.
+func (s *Stop) Asked() Request {
+	if s == nil {
+		return Continue
+	}
+	return Request(s.request.Load())
+}

@@ -1,0 +1,259 @@
+package align
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"align/internal/atomicfile"
+	"align/internal/builtin"
+	"align/internal/train"
+	"align/rejection"
+)
+
+// The files of a job's folder: its settings, and what became of it.
+const (
+	RoundsFile  = "rounds.yaml"
+	LineageFile = "lineage.json"
+)
+
+// modelOfRounds is the model where none is named.
+const modelOfRounds = builtin.Name
+
+// RoundsResult is what a job leaves behind.
+type RoundsResult struct {
+	Out string
+	// Policy and Reward are the last runs of each kind, "" for none.
+	Policy, Reward string
+	Stages         []LineageStep
+	// Ended is Interrupt or Terminate where the job was asked to end.
+	Ended train.Request
+}
+
+// Rounds goes through the stages of every round, each from the checkpoint of the
+// one before. With Resume the stages that are done are recognised by their
+// folders, and the one under way goes on.
+func Rounds(ctx context.Context, c RoundsConfig, env Environment) (RoundsResult, error) {
+	if err := c.Validate(); err != nil {
+		return RoundsResult{}, err
+	}
+	j := &roundsJob{config: &c, env: env, policy: c.Adapter, judge: judge{c.Reward, c.Scorer}}
+	if err := j.open(); err != nil {
+		return RoundsResult{}, err
+	}
+	for round := 1; round <= c.Rounds; round++ {
+		j.data, j.pairs = inRound(c.Data, round), inRound(c.Pairs, round)
+		for _, name := range c.stages() {
+			ended, err := j.stage(ctx, round, name)
+			if err != nil {
+				return RoundsResult{}, fmt.Errorf("round %d, %s: %w", round, name, err)
+			}
+			if ended == train.Interrupt || ended == train.Terminate {
+				return RoundsResult{Out: c.Out, Policy: j.policy, Reward: j.judge.Reward, Stages: j.done.Stages, Ended: ended}, nil
+			}
+		}
+	}
+	return RoundsResult{Out: c.Out, Policy: j.policy, Reward: j.judge.Reward, Stages: j.done.Stages}, nil
+}
+
+// roundsJob is a job under way.
+type roundsJob struct {
+	config *RoundsConfig
+	env    Environment
+	// done are the stages of this call; before those that the folder tells of.
+	done, before Lineage
+
+	policy      string
+	judge       judge
+	data, pairs string
+	samples     []samples
+}
+
+// open makes the job's folder, or finds the job to go on with.
+func (j *roundsJob) open() (err error) {
+	c := j.config
+	identity, err := c.identity()
+	if err != nil {
+		return err
+	}
+	if c.Out != "" && has(c.Out, RoundsFile) {
+		if !c.Resume {
+			return fmt.Errorf("rounds: %s holds a job already: take another folder, or go on with it by --resume", c.Out)
+		}
+		if j.before, err = ReadLineage(c.Out); err != nil {
+			return err
+		}
+		if j.before.Config != identity {
+			return fmt.Errorf("rounds: the settings are not those that %s began with: only rounds, threads and device may change", c.Out)
+		}
+	} else if c.Resume {
+		return fmt.Errorf("rounds: resume: %q is no job of rounds: name its folder with --out", c.Out)
+	}
+	if c.Out == "" {
+		if c.Out, err = newRun("", "rounds"); err != nil {
+			return err
+		}
+	}
+	if err := makeDir(c.Out); err != nil {
+		return err
+	}
+	j.done = Lineage{Version: lineageVersion, Config: identity}
+	if j.before.Config == "" {
+		if err := j.save(j.done); err != nil {
+			return err
+		}
+	}
+	return atomicfile.WriteFile(filepath.Join(c.Out, RoundsFile), c.write)
+}
+
+// identity is a hash of the settings that the stages depend on.
+func (c *RoundsConfig) identity() (string, error) {
+	fixed := *c
+	fixed.Out, fixed.Rounds, fixed.Threads, fixed.Device = "", 0, 0, ""
+	var text bytes.Buffer
+	err := fixed.write(&text)
+	sum := sha256.Sum256(text.Bytes())
+	return hex.EncodeToString(sum[:]), err
+}
+
+// stage carries one stage out, or finds that it is done.
+func (j *roundsJob) stage(ctx context.Context, round int, name string) (train.Request, error) {
+	if ended := j.env.Stop.Asked(); ended != train.Continue {
+		return ended, nil
+	}
+	p := j.place(round, name)
+	if reason, err := j.leftOut(p, name); err != nil || reason != "" {
+		if err == nil {
+			j.env.note(fmt.Sprintf("round %d, %s: left out, %s", round, name, reason))
+			err = j.record(LineageStep{Round: round, Stage: name, Reason: reason})
+		}
+		return train.Continue, err
+	}
+	done, hash, err := finished(name, p.folder)
+	if err != nil {
+		return train.Continue, err
+	}
+	if done {
+		if err := j.unchanged(round, name, hash); err != nil {
+			return train.Continue, err
+		}
+		j.env.note(fmt.Sprintf("round %d, %s: done, %s", round, name, p.folder))
+		return train.Continue, j.take(name, p, hash)
+	}
+	j.env.note(fmt.Sprintf("round %d of %d, %s: %s", round, j.config.Rounds, name, p.folder))
+	if ended, err := j.run(ctx, name, p); err != nil || ended != train.Continue {
+		return ended, err
+	}
+	if done, hash, err = finished(name, p.folder); err != nil || !done {
+		return train.Continue, errors.Join(err, fmt.Errorf("%s is not finished", p.folder))
+	}
+	return train.Continue, j.take(name, p, hash)
+}
+
+// place is where the stage stands.
+func (j *roundsJob) place(round int, name string) placement {
+	p := placement{
+		round: round, folder: filepath.Join(j.config.Out, fmt.Sprintf("round-%02d", round), name),
+		policy: j.policy, data: j.data, pairs: j.pairs, judge: j.judge,
+	}
+	if name == stageReward {
+		p.policy, p.rewardModel = "", j.judge.Reward
+	}
+	return p
+}
+
+// leftOut is the reason why a stage has nothing to do, or "".
+func (j *roundsJob) leftOut(p placement, name string) (string, error) {
+	switch {
+	case name == stageReward && p.round > 1 && !strings.Contains(j.config.Pairs, "{round}"):
+		return "the pairs are the first round's, and so is the reward model", nil
+	case name == stageDPO && j.sampled(p.round):
+		s, err := readSummary(j.samples[len(j.samples)-1].folder)
+		if err == nil && s.Counts.Pairs == 0 {
+			return "the samples make no pair", nil
+		}
+		return "", err
+	}
+	return "", nil
+}
+
+// sampled says whether this round's rejection is done.
+func (j *roundsJob) sampled(round int) bool {
+	return slices.ContainsFunc(j.done.Stages, func(s LineageStep) bool { return s.Round == round && s.Stage == stageRejection })
+}
+
+// run carries the stage out.
+func (j *roundsJob) run(ctx context.Context, name string, p placement) (train.Request, error) {
+	if err := makeDir(filepath.Dir(p.folder)); err != nil {
+		return train.Continue, err
+	}
+	if name != stageRejection {
+		r, err := j.config.runStage(ctx, name, p, j.env)
+		if err != nil || r.Ended != train.Interrupt && r.Ended != train.Terminate {
+			return train.Continue, err
+		}
+		return r.Ended, nil
+	}
+	// Sampling has no steps to stop between: it is ended at once, and its
+	// journal keeps what is done.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	env := j.env
+	env.Progress = func(what string, done, total int64) {
+		if j.env.Stop.Asked() > train.SaveNow {
+			cancel()
+		}
+		j.env.progress(what)(done, total)
+	}
+	_, err := Rejection(ctx, j.config.rejectionConfig(p), env)
+	if ended := j.env.Stop.Asked(); ended > train.SaveNow && errors.Is(err, context.Canceled) {
+		return ended, nil
+	}
+	return train.Continue, err
+}
+
+// take makes what a stage has done the start of what follows.
+func (j *roundsJob) take(name string, p placement, hash string) error {
+	step := LineageStep{Round: p.round, Stage: name, Run: p.folder, Hash: hash, From: p.policy}
+	switch name {
+	case stageReward:
+		step.From = p.rewardModel
+		j.judge = judge{Reward: p.folder}
+	case stageRejection:
+		s, err := readSummary(p.folder)
+		if err != nil {
+			return err
+		}
+		step.MeanScore, step.BestScore = s.MeanScore, s.BestScore
+		if err := j.gather(p); err != nil {
+			return err
+		}
+	default:
+		j.policy = p.folder
+	}
+	if name == stageRejection || name == stagePPO {
+		step.Judge = p.judge.Reward + p.judge.Rule // one of them is empty
+	}
+	return j.record(step)
+}
+
+// gather makes the best samples so far the data of the stages that follow.
+func (j *roundsJob) gather(p placement) error {
+	j.samples = append(j.samples, samples{p.folder, p.judge.Reward + p.judge.Rule})
+	j.data, j.pairs = filepath.Join(filepath.Dir(p.folder), rejection.SFTFile), filepath.Join(p.folder, rejection.PairsFile)
+	total, earlier, err := gather(j.samples, j.data)
+	if err != nil {
+		return err
+	}
+	if total == 0 {
+		return fmt.Errorf("%s: no answer is usable: all were cut at max_new (%d) or empty", p.folder, j.config.RejectionStage.MaxNew)
+	}
+	j.env.note(fmt.Sprintf("best answers: %d, %d of earlier rounds", total, earlier))
+	return nil
+}
