@@ -16,8 +16,9 @@ type Order struct {
 	shuffle    bool
 	seed       uint64
 	place      place
-	epoch      []int // the epoch under way
-	drawn      int   // which epoch that is; -1: none
+	epoch      []int    // the epoch under way
+	drawn      int      // which epoch that is; -1: none
+	mixture    *mixture // nil: one data set
 }
 
 type place struct {
@@ -57,6 +58,11 @@ func (o *Order) Next() []int {
 func (o *Order) draw(epoch int) {
 	if o.epoch == nil {
 		o.epoch = make([]int, o.n)
+	}
+	if o.mixture != nil {
+		o.mixture.draw(o.epoch, epoch)
+		o.drawn = epoch
+		return
 	}
 	for i := range o.epoch {
 		o.epoch[i] = i

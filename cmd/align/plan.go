@@ -57,6 +57,7 @@ func newPlanSFTCommand(io *streams) *cobra.Command {
 		})
 	}
 	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
+	o.preset = addPreset(c, "sft")
 	c.Flags().Lookup("json").Usage = "print one JSON object"
 	return c
 }
@@ -72,6 +73,7 @@ func newPlanDPOCommand(io *streams) *cobra.Command {
 		})
 	}
 	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
+	o.preset = addPreset(c, "dpo")
 	c.Flags().Lookup("json").Usage = "print one JSON object"
 	return c
 }
