@@ -1,0 +1,94 @@
+package align_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"align/align"
+	"align/internal/train"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// smallRounds is a job on the model inside the program, by a rule.
+func smallRounds(t *testing.T) align.RoundsConfig {
+	t.Setenv("ALIGN_CACHE", t.TempDir())
+	var prompts []map[string]string
+	for i := range 4 {
+		prompts = append(prompts, map[string]string{"prompt": fmt.Sprintf("What is 2 + %d?", i+2)})
+	}
+	c := align.DefaultRoundsConfig()
+	c.Prompts, c.Scorer, c.Stages = writeLines(t, "prompts.jsonl", prompts), "length:30", "rejection,sft,ppo"
+	c.RejectionStage.K, c.RejectionStage.MaxNew = 3, 24
+	c.SFTStage.Steps, c.SFTStage.EvalFraction = 2, 0
+	c.PPOStage.Steps, c.PPOStage.MaxNew, c.PPOStage.Rollout = 2, 8, 4
+	c.Explicit = map[string][]string{"rejection": {"k", "max_new"}, "sft": {"steps", "eval_fraction"}, "ppo": {"steps", "max_new", "rollout"}}
+	return c
+}
+
+// A job that is interrupted in any stage, once or at every chance, ends with the
+// bytes of one that was not.
+func TestRoundsGoOnWhereTheyWereInterrupted(t *testing.T) {
+	whole := smallRounds(t)
+	whole.Out = filepath.Join(t.TempDir(), "job")
+	want, err := align.Rounds(context.Background(), whole, (&recorder{}).environment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := whole
+	part.Out = filepath.Join(t.TempDir(), "job")
+	stops := 0
+	for {
+		r := &recorder{stopAt: 1} // the first step of whatever stage is next
+		got, err := align.Rounds(context.Background(), part, r.environment(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Ended == train.Interrupt {
+			stops, part.Resume = stops+1, true
+			continue
+		}
+		if len(got.Stages) != len(want.Stages) {
+			t.Fatalf("%d stages, want %d", len(got.Stages), len(want.Stages))
+		}
+		for i, s := range got.Stages {
+			if w := want.Stages[i]; s.Hash != w.Hash || s.Hash == "" {
+				t.Errorf("round %d, %s: hash %.12s, uninterrupted %.12s", s.Round, s.Stage, s.Hash, w.Hash)
+			}
+		}
+		break
+	}
+	if stops != 4 { // sft and ppo of two rounds
+		t.Errorf("interrupted %d times, want 4", stops)
+	}
+	file := filepath.Join("round-02", "ppo", train.MetricsFile)
+	if !bytes.Equal(readFile(t, part.Out, file), readFile(t, whole.Out, file)) {
+		t.Error("the metrics of the last stage differ")
+	}
+}
+
+// More rounds may be added to a job that is done; nothing is done again.
+func TestRoundsCanBeAdded(t *testing.T) {
+	c := smallRounds(t)
+	c.Rounds, c.Stages, c.Out = 1, "rejection,sft", filepath.Join(t.TempDir(), "job")
+	delete(c.Explicit, "ppo")
+	first, err := align.Rounds(context.Background(), c, (&recorder{}).environment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Rounds, c.Resume = 2, true
+	r := &recorder{}
+	second, err := align.Rounds(context.Background(), c, r.environment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(first.Stages, second.Stages[:2]); diff != "" || len(second.Stages) != 4 {
+		t.Errorf("%d stages\n%s", len(second.Stages), diff)
+	}
+	if len(r.losses()) != c.SFTStage.Steps {
+		t.Errorf("%d steps, want those of the new round alone, %d", len(r.losses()), c.SFTStage.Steps)
+	}
+}
