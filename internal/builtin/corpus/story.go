@@ -34,7 +34,7 @@ func (s *source) tale(hero being, object thing, length int) string {
 	mood := pick(s, []string{"little", "young", "clever", "kind", "brave", "shy", "funny", "old"})
 	trouble := pick(s, troubles)
 	lines := []string{
-		fmt.Sprintf("%s there was a %s %s named %s.", pick(s, []string{"Once upon a time", "Long ago", "One day"}), mood, hero.name, name),
+		fmt.Sprintf("%s there was %s named %s.", pick(s, []string{"Once upon a time", "Long ago", "One day"}), a(mood+" "+hero.name), name),
 	}
 	if length > 1 {
 		lines = append(lines,
