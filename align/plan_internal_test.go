@@ -9,6 +9,7 @@ import (
 	"align/datasets"
 	"align/internal/device"
 	"align/internal/exec"
+	"align/internal/host"
 	"align/internal/train"
 	"align/model"
 
@@ -117,6 +118,56 @@ func TestTooLarge(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%.0f bytes: %v lacks %q", tc.available, err, tc.want)
 		}
+	}
+}
+
+// A pack that no machine has memory for is refused before anything is loaded,
+// and so is a policy that does not fit where another does.
+func TestFitPolicy(t *testing.T) {
+	memory, err := host.ReadMemory()
+	if errors.Is(err, host.ErrUnknown) {
+		t.Skip("this system does not tell its memory")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := model.Shape("tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := model.NewAdapter(c, model.LoRAConfig{Rank: 4, Alpha: 8, Targets: model.Modules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newTestStage(c)
+	s.settings.Batch = 2
+	fit := func(tokens int) (exec.SavePolicy, error) {
+		list := answerExtents(2, tokens/2, tokens/2)
+		w, err := s.walk(list, nil, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.fitPolicy(trained{adapter: a}, &footprint{activations: map[exec.SavePolicy]int64{}}, w, list)
+	}
+	if got, err := fit(100); got != exec.SaveAll || err != nil {
+		t.Errorf("a small pack: %s, %v", got, err)
+	}
+	const huge = 500_000_000
+	if _, err := fit(huge); err == nil || !strings.HasPrefix(err.Error(), "memory: ") || !strings.Contains(err.Error(), "--max-length ") {
+		t.Errorf("a huge pack: %v", err)
+	}
+	// Of a size between what the first and the last policy take, the last fits.
+	perToken, err := s.sessionBytes(trained{adapter: a}, model.Capacity{Tokens: 1000, Targets: 1000, Sequences: 1}, exec.SaveAll, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := int(memory.Available / perToken * 1000 * 6 / 10)
+	if got, err := fit(tokens); err != nil || got == exec.SaveAll {
+		t.Errorf("%d tokens: %s, %v, want a policy that keeps less", tokens, got, err)
+	}
+	s.settings.SavePolicy = "all"
+	if _, err := fit(tokens); err == nil || !strings.Contains(err.Error(), "save_policy all needs") {
+		t.Errorf("an asked policy that does not fit: %v", err)
 	}
 }
 

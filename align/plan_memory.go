@@ -142,8 +142,9 @@ func (s *stage) workspaceBytes(c model.Capacity) int64 {
 	return 3*int64(c.Tokens)*int64(widest)*int64(s.act.Size()) + kernelTiles
 }
 
-// kernelTiles is the CPU kernels' tiles together, about.
-const kernelTiles = 8 << 20
+// kernelTiles is the CPU kernels' tiles, and what building the graphs leaves on
+// the heap, together and about.
+const kernelTiles = 12 << 20
 
 // sessionBytes is the memory of a session with a loss on its sequences.
 func (s *stage) sessionBytes(t trained, c model.Capacity, save exec.SavePolicy, training bool) (int64, error) {
