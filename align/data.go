@@ -40,30 +40,6 @@ func (q *quarantine) keep(run string) error {
 // read is one of the readers of datasets.
 type read[T any] func(ctx context.Context, path string, o datasets.Options) ([]T, datasets.Summary, error)
 
-// readData reads the training file and the evaluation file, or holds out a
-// fraction of the one for the other.
-func readData[T any](ctx context.Context, s *stage, path string, f read[T]) (*data[T], error) {
-	d := &data[T]{}
-	all, err := readFile(ctx, s, path, f, d)
-	if err != nil {
-		return nil, err
-	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("%s: no record is left to train on", path)
-	}
-	if s.settings.Eval != "" {
-		d.train = all
-		d.held, err = readFile(ctx, s, s.settings.Eval, f, d)
-		return d, err
-	}
-	train, held := datasets.Split(len(all), s.settings.EvalFraction, s.settings.Seed)
-	d.train, d.held = choose(all, train), choose(all, held)
-	if len(d.held) > 0 {
-		s.env.note(fmt.Sprintf("evaluation: %d of %d records held out (eval_fraction %v)", len(held), len(all), s.settings.EvalFraction))
-	}
-	return d, nil
-}
-
 func readFile[T any](ctx context.Context, s *stage, path string, f read[T], d *data[T]) ([]T, error) {
 	columns, err := datasets.ParseMapping(s.settings.Map)
 	if err != nil {
@@ -81,14 +57,6 @@ func readFile[T any](ctx context.Context, s *stage, path string, f read[T], d *d
 	hash, err := checkpoint.HashFile(path)
 	d.hash += hash
 	return list, err
-}
-
-func choose[T any](all []T, indices []int) []T {
-	list := make([]T, len(indices))
-	for i, k := range indices {
-		list[i] = all[k]
-	}
-	return list
 }
 
 func (s *stage) examples(ctx context.Context, path string) (*data[datasets.Example], error) {

@@ -120,7 +120,7 @@ func (w *workload) meanPack() work {
 // walk deals the examples to packs as the run will.
 func (s *stage) walk(train, held []extent, steps int) (*workload, error) {
 	w := &workload{examples: len(train), held: len(held), steps: steps}
-	order, err := datasets.NewOrder(len(train), s.settings.Batch*s.settings.Accumulate, s.settings.Order == "shuffle", s.settings.Seed)
+	order, _, err := s.newOrder(len(train))
 	if err != nil {
 		return nil, err
 	}

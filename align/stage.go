@@ -40,6 +40,8 @@ type stage struct {
 	adapter   *model.Adapter
 	full      *model.Full // in place of an adapter
 	run       string
+	// shares are those of a mixture; none is one set of data.
+	shares []datasets.Share
 	// records says of every file of data how many records of it are used.
 	records []string
 }
@@ -197,15 +199,14 @@ func (s *stage) agrees(c model.LoRAConfig) error {
 
 // order deals n examples and says how many steps there will be.
 func (s *stage) order(n int, what string) (*datasets.Order, int, error) {
-	perStep := s.settings.Batch * s.settings.Accumulate
-	order, err := datasets.NewOrder(n, perStep, s.settings.Order == "shuffle", s.settings.Seed)
+	order, n, err := s.newOrder(n)
 	if err != nil {
 		return nil, 0, err
 	}
 	steps := s.settings.Steps
 	if steps == 0 {
 		steps = order.Steps(s.settings.Epochs)
-		s.env.note(fmt.Sprintf("steps: %d (%v epochs of %d %s, %d to a step)", steps, s.settings.Epochs, n, what, perStep))
+		s.env.note(fmt.Sprintf("steps: %d (%v epochs of %d %s, %d to a step)", steps, s.settings.Epochs, n, what, s.settings.Batch*s.settings.Accumulate))
 	}
 	return order, steps, nil
 }

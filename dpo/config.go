@@ -4,14 +4,15 @@ import (
 	"errors"
 	"fmt"
 
+	"align/datasets"
 	"align/internal/train"
 )
 
 // Config is everything that a direct preference optimisation run is asked to do.
 type Config struct {
 	train.Settings `yaml:",inline"`
-	// Pairs is the file of preference pairs.
-	Pairs string `yaml:"pairs"`
+	// Pairs is the file of preference pairs, or several with weights: "a.jsonl:0.7,b.jsonl:0.3".
+	Pairs string `yaml:"pairs" config:"list"`
 	// Beta is the strength of the pull towards the reference, β of
 	// https://arxiv.org/abs/2305.18290.
 	Beta float64 `yaml:"beta"`
@@ -49,6 +50,8 @@ func (c Config) Validate() error {
 	errs := []error{c.Settings.Validate()}
 	if c.Pairs == "" {
 		errs = append(errs, errors.New("pairs is missing: the file of preference pairs"))
+	} else if _, err := datasets.ParseSources(c.Pairs); err != nil {
+		errs = append(errs, fmt.Errorf("pairs: %w", err))
 	}
 	if !(c.Beta > 0) {
 		errs = append(errs, fmt.Errorf("beta must be positive, got %v", c.Beta))

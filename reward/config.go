@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"math"
 
+	"align/datasets"
 	"align/internal/train"
 )
 
 // Config is everything that a reward model's training is asked to do.
 type Config struct {
 	train.Settings `yaml:",inline"`
-	// Pairs is the file of preference pairs, or of ranked answers.
-	Pairs string `yaml:"pairs"`
+	// Pairs is the file of preference pairs, or of ranked answers, or several with weights: "a.jsonl:0.7,b.jsonl:0.3".
+	Pairs string `yaml:"pairs" config:"list"`
 	// Centering pulls the mean score to 0: λ of
 	// https://arxiv.org/abs/2312.09244 (0.01 is usual); 0 is off.
 	Centering float64 `yaml:"centering"`
@@ -37,6 +38,8 @@ func (c Config) Validate() error {
 	errs := []error{c.Settings.Validate()}
 	if c.Pairs == "" {
 		errs = append(errs, errors.New("pairs is missing: the file of preference pairs or ranked answers"))
+	} else if _, err := datasets.ParseSources(c.Pairs); err != nil {
+		errs = append(errs, fmt.Errorf("pairs: %w", err))
 	}
 	if !(c.Centering >= 0 && c.Centering <= math.MaxFloat64) {
 		errs = append(errs, fmt.Errorf("centering must be finite and not negative, got %v", c.Centering))

@@ -4,14 +4,15 @@ import (
 	"errors"
 	"fmt"
 
+	"align/datasets"
 	"align/internal/train"
 )
 
 // Config is everything that a supervised fine-tuning run is asked to do.
 type Config struct {
 	train.Settings `yaml:",inline"`
-	// Data is the file of examples.
-	Data string `yaml:"data"`
+	// Data is the file of examples, or several with weights: "a.jsonl:0.7,b.jsonl:0.3".
+	Data string `yaml:"data" config:"list"`
 	// LossMean says what the loss is the mean of: "token", all target tokens
 	// of a step alike, or "sequence", the examples alike whatever their length.
 	LossMean string `yaml:"loss_mean"`
@@ -33,6 +34,8 @@ func (c Config) Validate() error {
 	errs := []error{c.Settings.Validate()}
 	if c.Data == "" {
 		errs = append(errs, errors.New("data is missing: the file of examples"))
+	} else if _, err := datasets.ParseSources(c.Data); err != nil {
+		errs = append(errs, fmt.Errorf("data: %w", err))
 	}
 	if c.LossMean != "token" && c.LossMean != "sequence" {
 		errs = append(errs, fmt.Errorf("loss_mean must be one of token, sequence, got %q", c.LossMean))

@@ -29,10 +29,10 @@ const (
 // method shows those that its config has.
 var settings = []setting{
 	{"model", inOut, "base model: a folder, a .gguf file, ollama:NAME or OWNER/NAME in the Hugging Face cache (`name`)"},
-	{"pairs", inOut, "`file` of preference pairs: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst"},
+	{"pairs", inOut, "`file` of preference pairs: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst; several with weights as a.jsonl:0.7, the flag repeated or separated by commas"},
 	{"prompts", inOut, "`file` of prompts: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst"},
 	{"reward", inOut, "`folder` of the reward model: a run, a checkpoint or a Hugging Face classifier"},
-	{"data", inOut, "`file` of examples: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst"},
+	{"data", inOut, "`file` of examples: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst; several with weights as a.jsonl:0.7, the flag repeated or separated by commas"},
 	{"adapter", inOut, "`folder` of the adapter, run or checkpoint to start from; none starts a new adapter"},
 	{"out", inOut, "`folder` of the run; none takes runs/METHOD-NNN"},
 
@@ -111,6 +111,8 @@ var settings = []setting{
 	{"bad_records", data, "records that cannot be used: default (malformed ones stop the run), strict (all stop it) or skip (`policy`)"},
 	{"map", data, "foreign `columns`: prompt=Question,chosen=Better,rejected=Worse"},
 	{"template", data, "chat template: auto, a `name`, or a file"},
+	{"dedupe", data, "leave exact copies of records, and what is in the evaluation too, out of the training data, on or off; else they are counted"},
+	{"source_epochs", data, "of several files with weights: passes over one of them in an epoch at most, above 0; an epoch has as many records as all files together, or fewer for it"},
 
 	{"eval", eval, "`file` of held-out examples"},
 	{"eval_fraction", eval, "without eval: share of the data that is held out, 0 to 0.9; 0 turns evaluation off"},
@@ -153,7 +155,11 @@ func addSettings(c *cobra.Command, fields []config.Field) {
 		if i < 0 {
 			continue
 		}
-		f := flags.VarPF(fields[i], flagName(s.key), "", s.help)
+		var value pflag.Value = fields[i]
+		if fields[i].IsList() {
+			value = &listFlag{Field: fields[i]}
+		}
+		f := flags.VarPF(value, flagName(s.key), "", s.help)
 		f.Annotations = map[string][]string{sectionKey: {s.section}}
 	}
 }

@@ -7,7 +7,7 @@
 // one set of names and one way to read a value. [Read] sets fields from a
 // file, [Write] prints them with a comment above each.
 //
-// A file is one flat YAML mapping of keys to single values
-// (https://yaml.org/spec/1.2.2/). Anchors, nesting and several documents are
-// refused. The package knows no setting's meaning.
+// A file is one flat YAML mapping of keys to single values, or to lists of them
+// where a setting is a list (https://yaml.org/spec/1.2.2/). Anchors, nesting and
+// several documents are refused. The package knows no setting's meaning.
 package config

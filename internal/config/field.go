@@ -11,12 +11,14 @@ import (
 // lies. It has the methods of a flag value of github.com/spf13/pflag.
 type Field struct {
 	Key   string
+	list  bool // a text of items, separated by commas
 	value reflect.Value
 }
 
 // Fields lists the settings of the struct that config points to, in order of
 // declaration; an embedded struct tagged ",inline" is descended into, a field
-// without a key left out. It panics if config is no pointer to a struct.
+// without a key left out. A text tagged config:"list" may be written as a YAML
+// list; its items are joined by commas. It panics if config is no pointer to a struct.
 func Fields(config any) []Field {
 	return appendFields(nil, reflect.ValueOf(config).Elem())
 }
@@ -28,7 +30,7 @@ func appendFields(fields []Field, v reflect.Value) []Field {
 		case options == "inline":
 			fields = appendFields(fields, v.Field(i))
 		case key != "" && key != "-":
-			fields = append(fields, Field{Key: key, value: v.Field(i)})
+			fields = append(fields, Field{Key: key, list: v.Type().Field(i).Tag.Get("config") == "list", value: v.Field(i)})
 		}
 	}
 	return fields
@@ -114,6 +116,9 @@ func (f Field) Type() string {
 	}
 	return "number"
 }
+
+// IsList reports whether the value is a text of items, separated by commas.
+func (f Field) IsList() bool { return f.list }
 
 // IsText reports whether the value is free text.
 func (f Field) IsText() bool { return f.value.Kind() == reflect.String }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"align/internal/nearest"
 
@@ -76,20 +77,42 @@ func mapping(file *ast.File) ([]*ast.MappingValueNode, error) {
 }
 
 func setNode(f Field, node ast.Node) error {
-	text := ""
-	switch n := node.(type) {
-	case *ast.StringNode:
-		text = n.Value
-	case *ast.LiteralNode:
-		text = n.Value.Value
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		text = n.GetToken().Value
-	case *ast.NullNode:
-		return errors.New("has no value: remove the line to keep the default")
-	default:
-		return fmt.Errorf("want one value, got a %s", node.Type())
+	if list, ok := node.(*ast.SequenceNode); ok && f.list {
+		return setList(f, list)
+	}
+	text, err := scalar(node)
+	if err != nil {
+		return err
 	}
 	return f.Set(text)
+}
+
+func setList(f Field, list *ast.SequenceNode) error {
+	var items []string
+	for _, node := range list.Values {
+		text, err := scalar(node)
+		if err != nil {
+			return err
+		}
+		items = append(items, text)
+	}
+	return f.Set(strings.Join(items, ","))
+}
+
+// scalar is the text of a single value.
+func scalar(node ast.Node) (string, error) {
+	switch n := node.(type) {
+	case *ast.StringNode:
+		return n.Value, nil
+	case *ast.LiteralNode:
+		return n.Value.Value, nil
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return n.GetToken().Value, nil
+	case *ast.NullNode:
+		return "", errors.New("has no value: remove the line to keep the default")
+	default:
+		return "", fmt.Errorf("want one value, got a %s", node.Type())
+	}
 }
 
 // syntaxError keeps the line and the words of the parser's error and leaves

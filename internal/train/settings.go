@@ -79,6 +79,13 @@ type Settings struct {
 	Map      string `yaml:"map,omitempty"`
 	Template string `yaml:"template"`
 
+	// Dedupe leaves exact repetitions, and what stands in the evaluation too, out
+	// of the training data; else they are only counted.
+	Dedupe bool `yaml:"dedupe,omitempty"`
+	// SourceEpochs bounds an epoch of a mixture of files with weights: none of
+	// them is passed over more often in it.
+	SourceEpochs float64 `yaml:"source_epochs"`
+
 	Threads   int    `yaml:"threads,omitempty"`
 	Device    string `yaml:"device"`
 	Precision string `yaml:"precision"`
@@ -86,6 +93,10 @@ type Settings struct {
 	// auto, none, attention, products or all.
 	SavePolicy string `yaml:"save_policy"`
 }
+
+// defaultSourceEpochs is how often data can be repeated with about the gain of
+// new data (https://arxiv.org/abs/2305.16264, section 6).
+const defaultSourceEpochs = 4
 
 // DefaultSettings are the defaults where the methods do not differ.
 func DefaultSettings() Settings {
@@ -96,7 +107,8 @@ func DefaultSettings() Settings {
 		Seed: 42, Order: "shuffle", Packing: true,
 		EvalFraction: 0.05, SaveEvery: 500, Keep: 2,
 		Overlong: "drop", BadRecords: "default", Template: "auto",
-		Device: "auto", Precision: "auto", SavePolicy: "auto",
+		SourceEpochs: defaultSourceEpochs,
+		Device:       "auto", Precision: "auto", SavePolicy: "auto",
 	}
 }
 
@@ -117,7 +129,7 @@ func (s Settings) Validate() error {
 		atLeast("batch", s.Batch, 1), atLeast("accumulate", s.Accumulate, 1), atLeast("max_length", s.MaxLength, 0),
 		positive("learning_rate", s.LearningRate, false), within("warmup", s.Warmup, 0, 1e9), within("weight_decay", s.WeightDecay, 0, 1),
 		within("clip", s.Clip, 0, 1e9), atLeast("rank", s.Rank, 1), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999),
-		within("eval_fraction", s.EvalFraction, 0, 0.9), atLeast("eval_every", s.EvalEvery, 0),
+		positive("source_epochs", s.SourceEpochs, false), within("eval_fraction", s.EvalFraction, 0, 0.9), atLeast("eval_every", s.EvalEvery, 0),
 		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), atLeast("threads", s.Threads, 0),
 		oneOf("schedule", s.Schedule), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
 		oneOf("precision", s.Precision), oneOf("save_policy", s.SavePolicy), model.CheckQuantize(s.Quantize),

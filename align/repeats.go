@@ -1,0 +1,64 @@
+package align
+
+import (
+	"errors"
+	"fmt"
+)
+
+// repeats counts the training records that are exact copies: of a record of
+// the evaluation, or else of one before them.
+type repeats struct{ records, copies, shared, held int }
+
+// checkRepeats tells how many training records repeat others, and leaves them
+// out where dedupe is on. Records are the same whose tokens are.
+func checkRepeats[T hashed](s *stage, parts [][]T, held []T) ([][]T, error) {
+	evaluated, seen := map[[32]byte]bool{}, map[[32]byte]bool{}
+	for _, r := range held {
+		evaluated[r.Hash()] = true
+	}
+	found := repeats{held: len(held)}
+	kept := make([][]T, len(parts))
+	for i, part := range parts {
+		for _, r := range part {
+			if h := r.Hash(); found.isNew(evaluated[h], seen[h]) {
+				seen[h] = true
+				kept[i] = append(kept[i], r)
+			}
+		}
+	}
+	s.env.note(found.line(s.settings.Dedupe))
+	if !s.settings.Dedupe {
+		return parts, nil
+	}
+	for _, part := range kept {
+		if len(part) == 0 {
+			return nil, errors.New("dedupe: a file has no record that is not elsewhere: leave the file out, or dedupe off")
+		}
+	}
+	return kept, nil
+}
+
+func (f *repeats) isNew(evaluated, seen bool) bool {
+	f.records++
+	switch {
+	case evaluated:
+		f.shared++
+	case seen:
+		f.copies++
+	}
+	return !evaluated && !seen
+}
+
+func (f *repeats) line(dedupe bool) string {
+	text := fmt.Sprintf("repeats: %d of %d training records are exact copies of earlier ones", f.copies, f.records)
+	if f.held > 0 {
+		text += fmt.Sprintf(", %d are in the evaluation too", f.shared)
+	}
+	switch {
+	case f.copies+f.shared == 0:
+		return text
+	case dedupe:
+		return text + ": left out"
+	}
+	return text + "; --dedupe on leaves them out"
+}

@@ -1,0 +1,33 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+type listConfig struct {
+	Data  string `yaml:"data" config:"list"`
+	Model string `yaml:"model"`
+}
+
+func TestLists(t *testing.T) {
+	for _, tc := range []struct{ name, text, want, err string }{
+		{"block", "data:\n- a.jsonl:0.7\n- \"b c.jsonl:0.3\"\n", "a.jsonl:0.7,b c.jsonl:0.3", ""},
+		{"flow", "data: [a.jsonl, b.jsonl]", "a.jsonl,b.jsonl", ""},
+		{"one text", "data: a.jsonl:0.7,b.jsonl:0.3", "a.jsonl:0.7,b.jsonl:0.3", ""},
+		{"nested", "data: [[a]]", "", "x.yaml:1: data: want one value, got a Sequence"},
+		{"an empty item", "data:\n-\n- a", "", "has no value"},
+		{"no list", "model: [a, b]", "", "x.yaml:1: model: want one value, got a Sequence"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var c listConfig
+			_, err := parse("x.yaml", []byte(tc.text), Fields(&c))
+			switch {
+			case tc.err == "" && (err != nil || c.Data != tc.want):
+				t.Errorf("%q, %v, want %q", c.Data, err, tc.want)
+			case tc.err != "" && (err == nil || !strings.Contains(err.Error(), tc.err)):
+				t.Errorf("%v, want %s", err, tc.err)
+			}
+		})
+	}
+}
