@@ -49,6 +49,9 @@ type stage struct {
 // open picks the device and reads what is small: the model's config, its
 // tokenizer and template. The weights come after the data has been looked at.
 func (s *stage) open() (err error) {
+	if s.settings.Full && s.head != "" {
+		return errors.New("full: a reward model is trained as an adapter with a head")
+	}
 	s.deriveModel()
 	if s.base, err = ResolveModel(s.settings.Model); err != nil {
 		return err
@@ -93,9 +96,6 @@ func (s *stage) deriveLength() {
 
 // load reads the weights and the adapter, or makes a fresh one.
 func (s *stage) load() error {
-	if s.settings.Full && s.head != "" {
-		return errors.New("full: a reward model is trained as an adapter with a head")
-	}
 	if s.settings.Full {
 		return s.loadFull()
 	}
