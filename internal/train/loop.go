@@ -68,6 +68,11 @@ type Options struct {
 	// SaveEvery and EvaluateEvery are in steps; 0 means at the ends only. Keep
 	// is the number of checkpoints to keep.
 	SaveEvery, EvaluateEvery, Keep int
+	// Best is the metric of the evaluation by which a checkpoint is kept beside
+	// the newest ones; "" keeps none. EarlyStop ends the run after that many
+	// evaluations in a row without a better one; 0 is off.
+	Best      string
+	EarlyStop int
 	// Lineage are the hashes that a resumed run must find again: model,
 	// tokenizer, data, config.
 	Lineage map[string]string
@@ -91,7 +96,7 @@ func (o Options) validate() error {
 	if o.SaveEvery < 0 || o.EvaluateEvery < 0 {
 		errs = append(errs, fmt.Errorf("train: steps between saves and evaluations must not be negative, got %d and %d", o.SaveEvery, o.EvaluateEvery))
 	}
-	return errors.Join(append(errs, o.Schedule.Validate())...)
+	return errors.Join(append(errs, o.validateBest(), o.Schedule.Validate())...)
 }
 
 // Result says how a run ended.
@@ -100,6 +105,13 @@ type Result struct {
 	Checkpoint string  // the newest; "" where none was saved
 	Ended      Request // Continue: all steps done
 	Final      Metrics // of the last evaluation; nil where none was made
+	// Best is the best evaluation; nil where none was made after a step. Early
+	// says that the run ended because no later one was better.
+	Best  *Best
+	Early bool
+	// Verdict compares the end with the start; nil where the run did not end or
+	// nothing was held out.
+	Verdict *Verdict
 }
 
 // ErrNotFinite tells a loss, gradient, weight or moment that is NaN or
@@ -153,5 +165,7 @@ type loop[B any] struct {
 	saved     int // step of the newest checkpoint; -1: none
 	path      string
 	final     Metrics
+	best      *Best
+	verdict   *Verdict
 	rate      rate
 }

@@ -46,3 +46,12 @@ func (m Metrics) Get(name string) (float64, bool) {
 	}
 	return 0, false
 }
+
+// names lists the metrics in their order.
+func (m Metrics) names() []string {
+	var names []string
+	for _, x := range m {
+		names = append(names, x.Name)
+	}
+	return names
+}

@@ -39,6 +39,7 @@ type State struct {
 	NumTokens int64             `json:"num_tokens"`
 	Epoch     float64           `json:"epoch"`
 	Source    jsontext.Value    `json:"source"`
+	Best      *Best             `json:"best,omitempty"`
 	Lineage   map[string]string `json:"lineage"`
 }
 
@@ -114,7 +115,7 @@ func (l *loop[B]) resume(c *checkpoint.Checkpoint) error {
 	if err := l.fits(s); err != nil {
 		return fmt.Errorf("train: cannot resume %s: %w", c.Path, err)
 	}
-	l.step, l.numTokens, l.epoch, l.saved, l.path = s.Step, s.NumTokens, s.Epoch, s.Step, c.Path
+	l.step, l.numTokens, l.epoch, l.saved, l.path, l.best = s.Step, s.NumTokens, s.Epoch, s.Step, c.Path, s.Best
 	l.adam.Updates = s.Updates
 	l.note(fmt.Sprintf("resuming after step %d of %d from %s", s.Step, l.options.Steps, c.Path))
 	l.noteChanges(s)
@@ -185,7 +186,7 @@ func (l *loop[B]) save() error {
 	}
 	l.saved = l.step
 	l.report.Saved(l.path, l.step)
-	if err := checkpoint.Retain(l.options.Run, l.options.Keep); err != nil {
+	if err := checkpoint.Retain(l.options.Run, l.options.Keep, l.protected()...); err != nil {
 		// The new checkpoint is safe; old ones that stay are no reason to stop.
 		l.note(err.Error())
 	}
@@ -205,7 +206,7 @@ func (l *loop[B]) parts() ([]checkpoint.Part, error) {
 	state, err := json.Marshal(State{
 		Version: stateVersion, Method: l.options.Method, Device: l.device(), Step: l.step, Steps: l.options.Steps,
 		Schedule: l.options.Schedule, AdamW: l.options.AdamW, Updates: l.adam.Updates,
-		NumTokens: l.numTokens, Epoch: l.epoch, Source: source, Lineage: l.options.Lineage,
+		NumTokens: l.numTokens, Epoch: l.epoch, Source: source, Best: l.best, Lineage: l.options.Lineage,
 	}, json.Deterministic(true), jsontext.WithIndent("  "))
 	if err != nil {
 		return nil, fmt.Errorf("train: %s: %w", StateFile, err)

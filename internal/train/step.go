@@ -19,13 +19,18 @@ func (l *loop[B]) run(ctx context.Context) (Result, error) {
 	}
 	for {
 		ended := l.stop.take()
-		done := l.step >= l.options.Steps
-		if done || ended != Continue || every(l.step, l.options.SaveEvery) {
+		done := l.step >= l.options.Steps || l.gaveUp()
+		if done || ended != Continue || every(l.step, l.options.SaveEvery) || l.atBest() {
 			if err := l.save(); err != nil {
 				return l.result(Continue), err
 			}
 		}
-		if done || ended >= Interrupt {
+		if done {
+			var err error
+			l.verdict, err = l.judge(ctx)
+			return l.result(ended), err
+		}
+		if ended >= Interrupt {
 			return l.result(ended), nil
 		}
 		if err := ctx.Err(); err != nil {
@@ -49,7 +54,10 @@ func (l *loop[B]) result(ended Request) Result {
 	if ended == SaveNow {
 		ended = Continue
 	}
-	return Result{Step: l.step, Checkpoint: l.path, Ended: ended, Final: l.final}
+	return Result{
+		Step: l.step, Checkpoint: l.path, Ended: ended, Final: l.final,
+		Best: l.best, Early: l.gaveUp() && l.step < l.options.Steps, Verdict: l.verdict,
+	}
 }
 
 // advance is one optimizer step.
@@ -134,6 +142,14 @@ func (l *loop[B]) evaluate(ctx context.Context) error {
 		return err
 	}
 	l.final = metrics
+	if err := l.rank(metrics); err != nil {
+		return err
+	}
+	if l.step == 0 {
+		if err := l.keepStart(); err != nil {
+			return err
+		}
+	}
 	return l.emit(Event{
 		Step: l.step, Steps: l.options.Steps, Epoch: l.epoch, NumTokens: l.numTokens,
 		Metrics: metrics, Evaluation: true, Elapsed: time.Since(start),

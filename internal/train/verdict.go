@@ -1,0 +1,198 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"align/internal/atomicfile"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Files of a run that its verdict is made from and stored in.
+const (
+	VerdictFile = "verdict.json"
+	startFile   = "start.json"
+)
+
+// Comparer is an Evaluator that leaves each held-out example's loss of the last
+// evaluation, in a fixed order: their sums over their weights are eval_loss.
+type Comparer interface {
+	Evaluator
+	HeldLosses() []Loss
+}
+
+// Loss is what one example adds to a mean loss: Sum over Weight things.
+type Loss struct {
+	Sum    float64 `json:"sum"`
+	Weight float64 `json:"weight"`
+}
+
+// Answers of a verdict.
+const (
+	Yes        = "yes"
+	No         = "no"
+	CannotTell = "cannot tell"
+)
+
+// Verdict says whether a run ended better than it began, on held-out examples.
+type Verdict struct {
+	Better   string `json:"better"` // Yes, No or CannotTell
+	Step     int    `json:"step"`
+	Examples int    `json:"examples"`
+	// Start and End are eval_loss before the first and after the last step.
+	Start float64 `json:"start"`
+	End   float64 `json:"end"`
+	// Low and High bound End - Start with 95% confidence: the percentile
+	// bootstrap over the examples' paired differences (Efron, Tibshirani: An
+	// Introduction to the Bootstrap, section 13.3). Both are 0 where the
+	// examples are fewer than fewestExamples.
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
+}
+
+// The bootstrap: below fewestExamples a resample hardly differs from the
+// sample, so that its interval would promise too much.
+const (
+	fewestExamples = 8
+	resamples      = 2000
+	bootstrapSeed  = 1
+)
+
+// Judge compares the same examples' losses before and after.
+func Judge(step int, start, end []Loss) (Verdict, error) {
+	if len(start) != len(end) {
+		return Verdict{}, fmt.Errorf("train: %d held-out examples at the start, %d at the end", len(start), len(end))
+	}
+	v := Verdict{Better: CannotTell, Step: step, Examples: len(end), Start: meanOf(start), End: meanOf(end)}
+	if len(end) < fewestExamples {
+		return v, nil
+	}
+	difference := make([]Loss, len(end))
+	for i := range end {
+		difference[i] = Loss{Sum: end[i].Sum - start[i].Sum, Weight: end[i].Weight}
+	}
+	v.Low, v.High = interval(difference)
+	switch {
+	case v.High < 0:
+		v.Better = Yes
+	case v.Low > 0:
+		v.Better = No
+	}
+	return v, nil
+}
+
+func meanOf(losses []Loss) float64 {
+	var sum, weight float64
+	for _, l := range losses {
+		sum, weight = sum+l.Sum, weight+l.Weight
+	}
+	if weight == 0 {
+		return 0
+	}
+	return sum / weight
+}
+
+// interval holds the mean with 95% confidence; the same losses give the same
+// bits.
+func interval(losses []Loss) (low, high float64) {
+	random := rand.New(rand.NewPCG(bootstrapSeed, uint64(len(losses))))
+	means, sample := make([]float64, resamples), make([]Loss, len(losses))
+	for r := range means {
+		for i := range sample {
+			sample[i] = losses[random.IntN(len(losses))]
+		}
+		means[r] = meanOf(sample)
+	}
+	slices.Sort(means)
+	tail := int(math.Round(0.025 * resamples))
+	return means[tail], means[resamples-1-tail]
+}
+
+// String is the verdict in one line.
+func (v Verdict) String() string {
+	head := fmt.Sprintf("better than its start: %s (eval_loss %.4g, was %.4g", v.Better, v.End, v.Start)
+	if v.Examples < fewestExamples {
+		return head + fmt.Sprintf("; %d held-out examples are too few, %d are the least)", v.Examples, fewestExamples)
+	}
+	return head + fmt.Sprintf("; the difference lies in [%.3g, %.3g] with 95%% confidence, by bootstrap over %d held-out examples)", v.Low, v.High, v.Examples)
+}
+
+// ReadVerdict reads a run's verdict; ok is false where it has none.
+func ReadVerdict(run string) (v Verdict, ok bool, err error) {
+	ok, err = readJSON(filepath.Join(run, VerdictFile), &v)
+	return v, ok, err
+}
+
+func readJSON(path string, v any) (ok bool, err error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("train: %w", err)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return false, fmt.Errorf("train: %s: %w", path, err)
+	}
+	return true, nil
+}
+
+func writeJSON(path string, v any, options ...json.Options) error {
+	return atomicfile.WriteFile(path, func(w io.Writer) error {
+		return json.MarshalWrite(w, v, append(options, json.Deterministic(true))...)
+	})
+}
+
+// keepStart stores the examples' losses before the first step, for a resumed
+// run's verdict.
+func (l *loop[B]) keepStart() error {
+	c, ok := l.method.(Comparer)
+	if !ok || !allFinite(c.HeldLosses()) {
+		return nil
+	}
+	return writeJSON(filepath.Join(l.options.Run, startFile), c.HeldLosses())
+}
+
+// judge stores the verdict of a run that is done; nil where nothing can be
+// compared. A run that was cut off before it evaluates once more.
+func (l *loop[B]) judge(ctx context.Context) (*Verdict, error) {
+	c, ok := l.method.(Comparer)
+	if !ok {
+		return nil, nil
+	}
+	if v, ok, err := ReadVerdict(l.options.Run); err != nil || ok && v.Step == l.step {
+		return &v, err
+	}
+	var start []Loss
+	if ok, err := readJSON(filepath.Join(l.options.Run, startFile), &start); err != nil || !ok {
+		return nil, err
+	}
+	if l.final == nil {
+		if _, err := c.Evaluate(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !allFinite(c.HeldLosses()) {
+		l.note("no verdict: a held-out example's loss is not finite")
+		return nil, nil
+	}
+	v, err := Judge(l.step, start, c.HeldLosses())
+	if err != nil {
+		return nil, err
+	}
+	return &v, writeJSON(filepath.Join(l.options.Run, VerdictFile), v, jsontext.WithIndent("  "))
+}
+
+func allFinite(losses []Loss) bool {
+	return !slices.ContainsFunc(losses, func(l Loss) bool { return !finite(l.Sum) })
+}

@@ -1,0 +1,127 @@
+package train
+
+import (
+	"fmt"
+	"math"
+)
+
+// Watch passes events on and explains, once each, what users ask about most
+// when they look at a run's numbers: the chosen answers' log-probability
+// falling, a loss that stays at ln 2, margins that grow while accuracy falls,
+// and a gradient of nothing. It changes nothing.
+func Watch(r Reporter, note func(string)) Reporter {
+	return &watcher{Reporter: r, note: note, told: map[string]bool{}}
+}
+
+type watcher struct {
+	Reporter
+	note func(string)
+	told map[string]bool
+	// now is the row in the making; rows are the last watchedRows whole ones.
+	now  Metrics
+	rows []Metrics
+}
+
+// A row is the mean over a fortieth of the run, as it is drawn; a finding needs
+// watchedRows of them in a row, so that one batch that differs is none.
+const (
+	rowsOfRun   = 40
+	watchedRows = 5
+)
+
+// Stepped passes the event on, then looks at the rows.
+func (w *watcher) Stepped(e Event) {
+	w.Reporter.Stepped(e)
+	if e.Evaluation {
+		return
+	}
+	w.now.Merge(e.Metrics)
+	w.now.Add("loss", e.Loss, 1)
+	w.now.Add("grad_norm", e.GradNorm, 1)
+	w.now.Add("learning_rate", e.LearningRate, 1)
+	if e.Step%max(1, e.Steps/rowsOfRun) != 0 {
+		return
+	}
+	w.rows, w.now = append(w.rows, w.now), nil
+	if len(w.rows) > watchedRows {
+		w.rows = w.rows[1:]
+	}
+	if len(w.rows) == watchedRows {
+		w.look(e.Step)
+	}
+}
+
+func (w *watcher) look(step int) {
+	if chosen, ok := w.series("rewards/chosen"); ok && moves(chosen, -1) && chosen[watchedRows-1] < 0 {
+		w.tell("chosen", "step %d: the chosen answers have been getting less likely and are now below the reference (rewards/chosen %.3g): "+
+			"only the margin counts for the loss, so that both answers may fall; --nll 0.2 holds the chosen one up, a smaller learning_rate or a larger beta slows the drift",
+			step, chosen[watchedRows-1])
+	}
+	loss, _ := w.series("loss")
+	if margins, ok := w.series("rewards/margins"); ok && all(loss, nearLn2) && all(margins, nearZero) {
+		rate, _ := w.series("learning_rate")
+		w.tell("ln2", "step %d: the loss is still 0.693 (ln 2) and the margins 0: the policy has not left its reference; "+
+			"the learning_rate (now %.3g) may be too low or still warming up, beta too small, or chosen and rejected nearly the same (align inspect shows them)",
+			step, rate[watchedRows-1])
+	}
+	margins, ok := w.series("rewards/margins")
+	if accuracies, has := w.series("rewards/accuracies"); ok && has && moves(margins, 1) && moves(accuracies, -1) {
+		w.tell("margins", "step %d: the margins grow (%.3g) while the accuracy falls (%.3g): a few pairs pull ever further apart and others turn round; "+
+			"labels may contradict each other, or the rate is too high: try --loss ipo, label_smoothing or a smaller learning_rate",
+			step, margins[watchedRows-1], accuracies[watchedRows-1])
+	}
+	if norms, _ := w.series("grad_norm"); all(norms, func(x float64) bool { return math.Abs(x) < noGradient }) {
+		w.tell("gradient", "step %d: grad_norm is %.3g and nothing is learnt: the loss may be at its floor, the answers hold no trained token, or nothing of the model is trained",
+			step, norms[watchedRows-1])
+	}
+}
+
+func (w *watcher) tell(finding, format string, args ...any) {
+	if !w.told[finding] {
+		w.told[finding] = true
+		w.note(fmt.Sprintf(format, args...))
+	}
+}
+
+// series is a metric's means over the last rows; ok is false where one lacks it.
+func (w *watcher) series(name string) (values []float64, ok bool) {
+	for _, row := range w.rows {
+		v, has := row.Get(name)
+		if !has {
+			return nil, false
+		}
+		values = append(values, v)
+	}
+	return values, true
+}
+
+// moves tells whether each value is beyond the one before it, upwards for sign
+// 1 and downwards for -1.
+func moves(values []float64, sign float64) bool {
+	for i := 1; i < len(values); i++ {
+		if !(sign*(values[i]-values[i-1]) > 0) {
+			return false
+		}
+	}
+	return true
+}
+
+func all(values []float64, holds func(float64) bool) bool {
+	for _, v := range values {
+		if !holds(v) {
+			return false
+		}
+	}
+	return len(values) > 0
+}
+
+// What is shown as 0.693 and as a margin of 0, and a norm that Adam's moments
+// cannot make a step of.
+const (
+	ln2Slack   = 5e-4
+	marginZero = 1e-3
+	noGradient = 1e-7
+)
+
+func nearLn2(x float64) bool  { return math.Abs(x-math.Ln2) < ln2Slack }
+func nearZero(x float64) bool { return math.Abs(x) < marginZero }
