@@ -16,7 +16,7 @@ import (
 // packages of lower floors. If this test fails, change the import: a change
 // of the list is a change of the architecture and of ARCHITECTURE.md.
 var floors = [][]string{
-	{"internal/nearest", "internal/host", "internal/atomicfile", "internal/tokenizer", "internal/safetensors", "internal/gguf", "internal/records", "internal/device/cpu/kern/gen", "internal/builtin/corpus"},
+	{"internal/nearest", "internal/host", "internal/atomicfile", "internal/tokenizer", "internal/safetensors", "internal/gguf", "internal/records", "internal/device/cpu/kern/gen", "internal/builtin/corpus", "internal/tensorboard"},
 	{"internal/atomicfile/crashfs", "internal/builtin", "internal/config", "internal/device"},
 	{"internal/device/cpu/feature"},
 	{"internal/device/cpu/kern"},
@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"internal/exec/exectest"},
 	{"model", "internal/checkpoint", "internal/optim"},
 	{"internal/train"},
-	{"internal/rollout", "internal/score"},
+	{"internal/rollout", "internal/score", "internal/report"},
 	{"sft", "dpo", "reward", "ppo", "rejection"},
 	{"align"},
 	{"cmd/align", "internal/builtin/build"},
