@@ -18,7 +18,7 @@ import (
 var floors = [][]string{
 	{"internal/nearest", "internal/host", "internal/atomicfile", "internal/tokenizer", "internal/safetensors", "internal/gguf", "internal/records", "internal/device/cpu/kern/gen", "internal/builtin/corpus", "internal/tensorboard"},
 	{"internal/atomicfile/crashfs", "internal/builtin", "internal/config", "internal/device"},
-	{"internal/device/cpu/feature"},
+	{"internal/device/cpu/feature", "internal/foreign"},
 	{"internal/device/cpu/kern"},
 	{"internal/device/cpu/gemm"},
 	{"internal/device/devicetest"},

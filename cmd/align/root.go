@@ -55,6 +55,7 @@ func commands(io *streams) []*cobra.Command {
 		newAverageCommand(io),
 		newTokenizeCommand(io),
 		newInitCommand(io),
+		newImportConfigCommand(io),
 		newGenerateCommand(io),
 		newChatCommand(io),
 		newScoreCommand(io),

@@ -1,0 +1,87 @@
+package foreign
+
+import "fmt"
+
+// axolotl is a file of axolotl.
+func axolotl() *tool {
+	return &tool{name: "axolotl", method: axolotlMethod, finish: finishAxolotl, rules: with(map[string]rule{
+		"base_model": text("model"), "lora_model_dir": text("adapter"),
+		"adapter":  same("there are adapters by LoRA only", "lora", "qlora"), // finish reads it
+		"datasets": dataFiles, "pretraining_dataset": without("there is no training on a stream of texts"), "test_datasets": evalFile,
+		"sequence_len": whole("max_length"), "sample_packing": truth("packing"),
+		"excess_length_strategy": choice("overlong", map[string]string{"drop": "drop", "truncate": "truncate", "raise": "error"}),
+		"chat_template":          choice("template", map[string]string{"llama3": "llama3", "chatml": "chatml", "tokenizer_default": "auto"}),
+		"train_on_inputs":        same("prompts are not trained on", "false"), "group_by_length": same("records keep their order", "false"),
+
+		"lora_r": whole("rank"), "lora_target_modules": modules, "peft_use_rslora": truth("rslora"), "peft_use_dora": same("there is no DoRA", "false"),
+		"lora_target_linear": allLinear, "lora_fan_in_fan_out": same("weights are as Llama stores them", "false"),
+
+		"micro_batch_size": whole("batch"), "num_epochs": number("epochs"),
+		"optimizer": same("the optimizer is AdamW with moments in float32", adamW...), "lr_scheduler": choice("schedule", schedules),
+		"val_set_size":    fraction,
+		"evals_per_epoch": without("use eval_every, in steps"), "saves_per_epoch": without("use save_every, in steps"),
+		"fsdp": without("training is one process on one machine"), "fsdp_config": without("training is one process on one machine"),
+		"model_type": same("the model is Llama", "LlamaForCausalLM", "AutoModelForCausalLM"), "tokenizer_type": same("the tokenizer is read from the model's folder", "AutoTokenizer", "PreTrainedTokenizerFast", "LlamaTokenizer"),
+		"special_tokens": without("special tokens are the tokenizer's"), "flash_attention": same("attention is always computed in blocks", "true", "false"),
+		"tf32": same("numbers are f32 or bf16", "false"), "strict": switched, "pad_to_sequence_len": same("there is no padding", "false"),
+
+		"rl": preference, "reward_model": switched,
+		"rl_beta": number("beta"), "dpo_beta": number("beta"), "orpo_alpha": number("beta"),
+		"dpo_label_smoothing": number("label_smoothing"), "rpo_alpha": number("nll"),
+		"simpo_gamma": without("gamma of simpo is fixed"), "cpo_alpha": without("alpha of cpo is fixed"),
+	})}
+}
+
+func axolotlMethod(entries []entry) (string, error) {
+	if find(entries, "reward_model") == true {
+		return "reward", nil
+	}
+	switch rl := find(entries, "rl"); rl {
+	case nil, false:
+		return "sft", nil
+	case "kto", "grpo", "gdpo", "ebft":
+		return "", fmt.Errorf("rl: %v has no twin among align sft, dpo and reward", rl)
+	}
+	return "dpo", nil
+}
+
+// preference carries axolotl's rl over to a loss.
+func preference(c *Config, e entry) error {
+	if e.value == true || e.value == false { // before there were several
+		return nil
+	}
+	return choice("loss", map[string]string{"dpo": "sigmoid", "ipo": "ipo", "orpo": "orpo", "simpo": "simpo"})(c, e)
+}
+
+func allLinear(c *Config, e entry) error {
+	on, err := truthOf(e.value)
+	if err == nil && on {
+		c.set("targets", "all-linear", e)
+	}
+	return err
+}
+
+// fraction is a share of the records to hold out; from 1 on the tools take it
+// for a number of records.
+func fraction(c *Config, e entry) error {
+	x, err := numberOf(e.value)
+	switch {
+	case err != nil:
+		return err
+	case x < 0:
+		return fmt.Errorf("must not be negative, got %v", x)
+	case x >= 1:
+		c.leave(e, "eval_fraction is a share of the records below 1, this is their number")
+		return nil
+	}
+	c.set("eval_fraction", formatNumber(x), e)
+	return nil
+}
+
+// finishAxolotl: without an adapter all weights are trained.
+func finishAxolotl(c *Config, entries []entry) {
+	if find(entries, "adapter") == nil && c.Method != "reward" {
+		c.fallback("full", "on")
+	}
+	c.noHeldOut()
+}

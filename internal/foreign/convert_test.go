@@ -1,0 +1,173 @@
+package foreign
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// carried are the values as "key=text", without the tool's defaults.
+func carried(c *Config) map[string]string {
+	m := map[string]string{}
+	for _, v := range c.Values {
+		if v.From != "" {
+			m[v.Key] = v.Text
+		}
+	}
+	return m
+}
+
+func left(c *Config) (keys []string) {
+	for _, l := range c.Left {
+		keys = append(keys, l.Key)
+	}
+	return keys
+}
+
+func TestConvert(t *testing.T) {
+	for _, tc := range []struct {
+		name, text, tool, method string
+		want                     map[string]string
+		left                     []string
+	}{
+		{
+			"TRL, DPO", "model_name_or_path: m\nbeta: 0.05\nuse_peft: true\nlora_r: 32\nlora_target_modules: [q_proj, v_proj]\nloss_type: ipo\nwarmup_ratio: 0.1\nmax_steps: -1\nfp16: true\nseed: 3000000000000000000\n",
+			"TRL", "dpo",
+			map[string]string{"model": "m", "beta": "0.05", "rank": "32", "targets": "q_proj,v_proj", "loss": "ipo", "warmup": "0.1", "seed": "3000000000000000000", "dropout": "0"},
+			[]string{"fp16"},
+		},
+		{
+			"TRL, SFT in JSON", `{"max_seq_length": 512, "packing": true, "dataset_name": "a.jsonl", "learning_rate": "2e-4", "dataset_text_field": "body", "warmup_steps": 20, "warmup_ratio": 0.1}`,
+			"TRL", "sft",
+			map[string]string{"max_length": "512", "packing": "on", "data": "a.jsonl", "learning_rate": "0.0002", "map": "text=body", "warmup": "20"}, nil,
+		},
+		{
+			"TRL, weighted losses", "beta: 0.1\nloss_type: [sigmoid, sft]\nloss_weights: [1.0, 0.2]\nuse_peft: true\ndisable_dropout: false\nlora_dropout: 0.1",
+			"TRL", "dpo", map[string]string{"beta": "0.1", "loss": "sigmoid:1,sft:0.2", "dropout": "0.1"}, nil,
+		},
+		{
+			"TRL, weights that do not fit", "loss_type: sigmoid\nloss_weights: [1.0, 0.2]\nlora_dropout: 0.1\nlora_r: 4",
+			"TRL", "dpo", map[string]string{"loss": "sigmoid", "rank": "4", "dropout": "0"}, []string{"loss_weights", "lora_dropout"},
+		},
+		{
+			"TRL, reward", "center_rewards_coefficient: 0.01\n", "TRL", "reward", map[string]string{"centering": "0.01"}, []string{"use_peft"},
+		},
+		{
+			"axolotl", "base_model: m\nload_in_4bit: true\nadapter: qlora\ndatasets:\n- path: data/a.jsonl\n  type: alpaca\n- path: b.parquet\nval_set_size: 0.1\nsequence_len: 4096\nsample_packing: true\nlora_target_linear: true\nmicro_batch_size: 2\nnum_epochs: 4\noptimizer: adamw_bnb_8bit\nlr_scheduler: cosine\nwandb_project: x\nwandb_entity:\ntrain_on_inputs: true\nbf16: auto",
+			"axolotl", "sft",
+			map[string]string{"model": "m", "quantize": "nf4", "data": "data/a.jsonl,b.parquet", "eval_fraction": "0.1", "max_length": "4096", "packing": "on", "targets": "all-linear", "batch": "2", "epochs": "4", "schedule": "cosine"},
+			[]string{"optimizer", "wandb_project", "train_on_inputs"},
+		},
+		{
+			"axolotl, DPO", "base_model: m\nadapter: lora\nrl: ipo\ndpo_beta: 0.2\nval_set_size: 200\nchat_template: gemma", "axolotl", "dpo",
+			map[string]string{"model": "m", "loss": "ipo", "beta": "0.2"}, []string{"val_set_size", "chat_template"},
+		},
+		{
+			"LLaMA-Factory", "model_name_or_path: m\nstage: dpo\nfinetuning_type: lora\nlora_target: all\npref_beta: 0.1\npref_ftx: 0.2\ndataset: dpo_en_demo\ntemplate: llama3\ncutoff_len: 1024\noverwrite_cache: true\nquantization_bit: 8", "LLaMA-Factory", "dpo",
+			map[string]string{"model": "m", "targets": "all-linear", "beta": "0.1", "nll": "0.2", "template": "llama3", "max_length": "1024", "quantize": "int8"}, []string{"dataset"},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := Convert("x.yaml", []byte(tc.text), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Tool != tc.tool || c.Method != tc.method {
+				t.Errorf("%s, %s, want %s, %s", c.Tool, c.Method, tc.tool, tc.method)
+			}
+			if diff := cmp.Diff(tc.want, carried(c)); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(tc.left, left(c)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// What a tool does where its file is silent is carried over too.
+func TestDefaults(t *testing.T) {
+	for _, tc := range []struct{ name, text, want string }{
+		{"TRL trains all weights", "beta: 0.1", "full=on batch=8 epochs=3 schedule=linear learning_rate=1e-06 max_length=1024 eval_fraction=0 !rank"},
+		{"TRL's LoRA", "max_seq_length: 9\nuse_peft: true", "rank=16 alpha=32 dropout=0.05 learning_rate=2e-05 overlong=truncate !full"},
+		{"TRL holds out what it is told to", "beta: 0.1\nlearning_rate: 1e-5", "learning_rate=1e-05"},
+		{"axolotl without an adapter", "base_model: m", "full=on eval_fraction=0 !rank"},
+		{"axolotl's held-out file", "base_model: m\ntest_datasets:\n- path: t.jsonl", "eval=t.jsonl !eval_fraction"},
+		{"LLaMA-Factory's alpha", "stage: sft\nlora_rank: 4", "rank=4 alpha=8 learning_rate=5e-05 !full"},
+		{"LLaMA-Factory's full", "stage: sft\nfinetuning_type: full", "full=on !rank !alpha"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := Convert("x.yaml", []byte(tc.text), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]string{}
+			for _, v := range c.Values {
+				got[v.Key] = v.Text
+			}
+			for _, want := range strings.Fields(tc.want) {
+				key, text, set := strings.Cut(strings.TrimPrefix(want, "!"), "=")
+				if have, ok := got[key]; ok != set || have != text {
+					t.Errorf("%s is %q, want %s", key, have, want)
+				}
+			}
+		})
+	}
+}
+
+func TestConvertRefuses(t *testing.T) {
+	for _, tc := range []struct{ name, text, want string }{
+		{"no settings", "- a", "want one mapping"},
+		{"nothing", "", "want one mapping"},
+		{"syntax", "a: [", "x.yaml:1: "},
+		{"a file of something else", "name: x\nservices: [a]", "no key is one of TRL, axolotl or LLaMA-Factory"},
+		{"no method", "learning_rate: 1e-5", "add --method sft, dpo or reward"},
+		{"a word for a number", "beta: much", "x.yaml:1: beta: want a number, got much"},
+		{"all faults at once", "beta: 0.1\nuse_peft: maybe\nlora_r: [1]", "x.yaml:3: lora_r: want a number, got 1"},
+		{"a ratio above 1", "beta: 0.1\nwarmup_ratio: 3", "want a ratio from 0 to 1, got 3"},
+		{"a list for a text", "beta: 0.1\noutput_dir: [a, b]", "output_dir: want a text, got a,b"},
+		{"not a number", "beta: .nan", "beta: want a number"},
+		{"a negative share", "base_model: m\nval_set_size: -1", "must not be negative"},
+		{"axolotl's kto", "base_model: m\nrl: kto", "rl: kto has no twin"},
+		{"LLaMA-Factory's ppo", "stage: ppo", "stage ppo has no twin"},
+		{"a large file", "beta: 1 #" + strings.Repeat("x", maxFile), "the limit is"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if _, err := Convert("x.yaml", []byte(tc.text), ""); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%v, want %s", err, tc.want)
+			}
+		})
+	}
+}
+
+// Every key of a file is carried over, left with a reason, or known to be what
+// happens anyway: nothing unknown goes unsaid.
+func TestNoUnknownKeyIsSilent(t *testing.T) {
+	c, err := Convert("x.yaml", []byte("beta: 0.1\nsome_new_key: 1\nlogging_steps: 1\nneftune_noise_alpha: 5\nhub_model_id: x"), "dpo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"some_new_key", "logging_steps", "neftune_noise_alpha", "hub_model_id"}, left(c)); diff != "" {
+		t.Error(diff)
+	}
+	for _, l := range c.Left {
+		if l.Reason == "" || l.Line == 0 {
+			t.Errorf("%s is left without a reason or a line: %+v", l.Key, l)
+		}
+	}
+}
+
+func FuzzConvert(f *testing.F) {
+	for _, seed := range []string{"beta: 1", "base_model: m\ndatasets: [{path: 1}]", "stage: sft\nlora_rank: .inf", "{a: {b: c}}", "\xff", "loss_type: [[1]]\nloss_weights: {a: 1}", "beta: 1\nbeta: 2"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, method := range []string{"", "sft", "reward"} {
+			if c, err := Convert("x.yaml", data, method); err == nil {
+				_ = fmt.Sprint(c)
+			}
+		}
+	})
+}

@@ -1,0 +1,77 @@
+package foreign
+
+import "fmt"
+
+// llamaFactory is a file of LLaMA-Factory.
+func llamaFactory() *tool {
+	return &tool{name: "LLaMA-Factory", method: llamaFactoryMethod, finish: finishLLaMAFactory, rules: with(map[string]rule{
+		"model_name_or_path": text("model"), "adapter_name_or_path": text("adapter"),
+		"stage": noted, "finetuning_type": tuning,
+		"dataset": dataFiles, "eval_dataset": evalFile, "dataset_dir": without("files are named with their folder"),
+		"template":   choice("template", map[string]string{"llama3": "llama3", "chatml": "chatml", "zephyr": "zephyr"}),
+		"cutoff_len": whole("max_length"), "max_samples": without("all records are read: shorten the file"),
+		"packing": truth("packing"), "neat_packing": truth("packing"), "train_on_prompt": same("prompts are not trained on", "false"),
+		"mask_history": same("all turns of the assistant are trained on", "false"),
+		"mix_strategy": same("give the files weights: a.jsonl:0.7,b.jsonl:0.3", "concat"), "interleave_probs": without("give the files weights: a.jsonl:0.7,b.jsonl:0.3"),
+
+		"lora_rank": whole("rank"), "lora_target": modules,
+		"quantization_bit": choice("quantize", map[string]string{"4": "nf4", "8": "int8"}), "quantization_method": same("quantisation is align's own", "bnb", "bitsandbytes"),
+		"val_size": fraction, "flash_attn": same("attention is always computed in blocks", "auto", "fa2", "sdpa", "disabled"),
+
+		"pref_beta": number("beta"), "pref_ftx": number("nll"), "dpo_label_smoothing": number("label_smoothing"),
+		"pref_loss":   choice("loss", map[string]string{"sigmoid": "sigmoid", "hinge": "hinge", "ipo": "ipo", "orpo": "orpo", "simpo": "simpo"}),
+		"simpo_gamma": without("gamma of simpo is fixed"),
+		"ref_model":   without("use ref: init, base or the folder of an adapter"),
+
+		"plot_loss": switched, "overwrite_cache": switched,
+		"overwrite_output_dir": same("a run's folder is never written over", "false"),
+	})}
+}
+
+// llamaFactoryMethod reads the stage, sft where there is none.
+func llamaFactoryMethod(entries []entry) (string, error) {
+	switch stage := find(entries, "stage"); stage {
+	case "sft", nil:
+		return "sft", nil
+	case "dpo":
+		return "dpo", nil
+	case "rm":
+		return "reward", nil
+	default:
+		return "", fmt.Errorf("stage %v has no twin among align sft, dpo and reward", stage)
+	}
+}
+
+// tuning is LoRA or all weights.
+func tuning(c *Config, e entry) error {
+	switch e.value {
+	case "lora":
+	case "full":
+		c.set("full", "on", e)
+	default:
+		c.leave(e, "training is of a LoRA adapter, or of all weights with full")
+	}
+	return nil
+}
+
+// finishLLaMAFactory: alpha is twice the rank where it is not given, and the
+// rank is 8.
+func finishLLaMAFactory(c *Config, _ []entry) {
+	c.trainingDefaults()
+	c.fallback("learning_rate", "5e-05")
+	c.fallback("max_length", "2048")
+	c.fallback("overlong", "truncate")
+	if c.Method == "dpo" {
+		c.fallback("beta", "0.1")
+	}
+	if c.has("full") {
+		return
+	}
+	c.fallback("rank", "8")
+	for _, v := range c.Values {
+		if x, err := numberOf(v.Text); v.Key == "rank" && err == nil {
+			c.fallback("alpha", formatNumber(2*x))
+		}
+	}
+	c.fallback("dropout", "0")
+}

@@ -1,0 +1,272 @@
+package foreign
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// rule carries an entry over or leaves it with a reason; an error is of a value
+// that the tool would refuse.
+type rule func(c *Config, e entry) error
+
+// text carries one text over.
+func text(key string) rule {
+	return func(c *Config, e entry) error {
+		s, ok := e.value.(string)
+		if !ok {
+			return fmt.Errorf("want a text, got %s", plainText(e.value))
+		}
+		c.set(key, s, e)
+		return nil
+	}
+}
+
+// number carries a number over.
+func number(key string) rule {
+	return func(c *Config, e entry) error {
+		x, err := numberOf(e.value)
+		if err != nil {
+			return err
+		}
+		c.set(key, formatNumber(x), e)
+		return nil
+	}
+}
+
+// whole carries a whole number over. A negative one means that the tool does
+// not use it.
+func whole(key string) rule {
+	return func(c *Config, e entry) error {
+		x, err := numberOf(e.value)
+		switch {
+		case err != nil:
+			return err
+		case x < 0:
+			return nil
+		case x != math.Trunc(x):
+			c.leave(e, "want a whole number here, got %v", x)
+			return nil
+		}
+		c.set(key, strconv.FormatFloat(x, 'f', 0, 64), e)
+		return nil
+	}
+}
+
+// truth carries on or off over.
+func truth(key string) rule {
+	return func(c *Config, e entry) error {
+		on, err := truthOf(e.value)
+		if err != nil {
+			return err
+		}
+		c.set(key, map[bool]string{true: "on", false: "off"}[on], e)
+		return nil
+	}
+}
+
+// choice carries a word over to ours; a word that has none here is left.
+func choice(key string, words map[string]string) rule {
+	return func(c *Config, e entry) error {
+		word := plainText(e.value)
+		ours, ok := words[word]
+		if !ok {
+			c.leave(e, "%s is not to be had here", word)
+			return nil
+		}
+		c.set(key, ours, e)
+		return nil
+	}
+}
+
+// same is of a key whose listed values are what happens here anyway; others are
+// left with a reason.
+func same(reason string, values ...string) rule {
+	return func(c *Config, e entry) error {
+		if !slices.Contains(values, plainText(e.value)) {
+			c.leave(e, "%s", reason)
+		}
+		return nil
+	}
+}
+
+// noted is of a key that is read with others when all are known.
+func noted(*Config, entry) error { return nil }
+
+// switched is noted of on or off.
+func switched(_ *Config, e entry) error {
+	_, err := truthOf(e.value)
+	return err
+}
+
+// without leaves a key with a reason.
+func without(reason string) rule {
+	return func(c *Config, e entry) error {
+		c.leave(e, "%s", reason)
+		return nil
+	}
+}
+
+// modules carries LoRA targets over, a list or one text.
+func modules(c *Config, e entry) error {
+	names := plainText(e.value)
+	if names == "all" || names == "all-linear" {
+		names = "all-linear"
+	}
+	if strings.ContainsAny(names, `^$*+?()[]|\`) {
+		c.leave(e, "a regular expression: name the modules")
+		return nil
+	}
+	c.set("targets", strings.ReplaceAll(names, " ", ""), e)
+	return nil
+}
+
+// quantizeIf holds the base's weights as kind where the entry is true.
+func quantizeIf(kind string) rule {
+	return func(c *Config, e entry) error {
+		on, err := truthOf(e.value)
+		if err == nil && on {
+			c.set("quantize", kind, e)
+		}
+		return err
+	}
+}
+
+// warmupSteps and warmupRatio share one key here; a number of steps above 0
+// goes before a ratio, as in Transformers.
+func warmupSteps(c *Config, e entry) error {
+	x, err := numberOf(e.value)
+	if err != nil || x == 0 && c.has("warmup") {
+		return err
+	}
+	c.set("warmup", formatNumber(x), e)
+	return nil
+}
+
+func warmupRatio(c *Config, e entry) error {
+	x, err := numberOf(e.value)
+	switch {
+	case err != nil:
+		return err
+	case x < 0 || x > 1:
+		return fmt.Errorf("want a ratio from 0 to 1, got %v", x)
+	case x == 1:
+		c.leave(e, "warmup is a fraction below 1 or a number of steps")
+		return nil
+	}
+	for _, v := range c.Values {
+		if v.Key == "warmup" && v.Text != "0" {
+			return nil
+		}
+	}
+	c.set("warmup", formatNumber(x), e)
+	return nil
+}
+
+// dataFiles carries file names over to data or pairs, whichever the method has.
+func dataFiles(c *Config, e entry) error {
+	var files []string
+	for _, name := range names(e.value) {
+		if !isFile(name) {
+			c.leave(e, "%s is no file: have its records as JSON, JSONL, CSV or Parquet on this machine and name that with --%s", name, c.dataKey())
+			continue
+		}
+		files = append(files, name)
+	}
+	if len(files) > 0 {
+		c.set(c.dataKey(), strings.Join(files, ","), e)
+	}
+	return nil
+}
+
+// evalFile carries the file of held-out records over.
+func evalFile(c *Config, e entry) error {
+	list := names(e.value)
+	if len(list) != 1 || !isFile(list[0]) {
+		c.leave(e, "want one file on this machine: name it with --eval")
+		return nil
+	}
+	c.set("eval", list[0], e)
+	return nil
+}
+
+// dataKey is the setting of the training data.
+func (c *Config) dataKey() string {
+	if c.Method == "sft" {
+		return "data"
+	}
+	return "pairs"
+}
+
+// names lists the data sets of an entry: a text with commas, or a list of texts
+// or of mappings with a path.
+func names(v any) (list []string) {
+	switch v := v.(type) {
+	case string:
+		for name := range strings.SplitSeq(v, ",") {
+			list = append(list, strings.TrimSpace(name))
+		}
+	case []any:
+		for _, item := range v {
+			if m, ok := item.(map[string]any); ok {
+				item = pathOf(m)
+			}
+			list = append(list, plainText(item))
+		}
+	default:
+		list = []string{plainText(v)}
+	}
+	return list
+}
+
+// pathOf is the file of a data set, or its name.
+func pathOf(m map[string]any) any {
+	for _, key := range []string{"data_files", "path", "name"} {
+		if v := m[key]; v != nil {
+			return v
+		}
+	}
+	return "a data set without a path"
+}
+
+// isFile goes by the ending: a name of a hub has none.
+func isFile(name string) bool {
+	name = strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst")
+	return slices.Contains([]string{".json", ".jsonl", ".csv", ".tsv", ".parquet"}, filepath.Ext(name))
+}
+
+func numberOf(v any) (float64, error) {
+	switch v := v.(type) {
+	case uint64:
+		return float64(v), nil
+	case int64:
+		return float64(v), nil
+	case int:
+		return float64(v), nil
+	case float64:
+		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			return v, nil
+		}
+	case string: // YAML 1.1 takes 1e-5 for a text, and the tools read it as a number
+		if x, err := strconv.ParseFloat(v, 64); err == nil && !math.IsNaN(x) && !math.IsInf(x, 0) {
+			return x, nil
+		}
+	}
+	return 0, fmt.Errorf("want a number, got %s", plainText(v))
+}
+
+func truthOf(v any) (bool, error) {
+	switch v {
+	case true, "true", "True", "yes", "on":
+		return true, nil
+	case false, "false", "False", "no", "off":
+		return false, nil
+	}
+	return false, errors.New("want true or false, got " + plainText(v))
+}
+
+func formatNumber(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }

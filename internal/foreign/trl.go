@@ -1,0 +1,147 @@
+package foreign
+
+import (
+	"errors"
+	"strings"
+)
+
+// trl is TRL's command line: script arguments, model config and the trainers'
+// configs.
+func trl() *tool {
+	return &tool{name: "TRL", method: trlMethod, finish: finishTRL, rules: with(map[string]rule{
+		"model_name_or_path": text("model"), "model_revision": same("name the folder of the revision with model", "main"),
+		"dtype": choice("precision", dtypes), "torch_dtype": choice("precision", dtypes),
+		"dataset_name": dataFiles, "datasets": dataFiles,
+		"dataset_train_split": same("a file is one split", "train"), "dataset_test_split": same("name the held-out records with eval", "test"),
+		"use_peft": switched, // finish reads it
+		"lora_r":   whole("rank"), "lora_target_modules": modules,
+		"use_bnb_nested_quant": same("scales are not quantised again", "false"),
+
+		"max_length": whole("max_length"), "max_seq_length": whole("max_length"),
+		"max_prompt_length":     without("max_length bounds prompt and answer together; overlong: truncate-prompt cuts prompts"),
+		"max_completion_length": without("max_length bounds prompt and answer together"),
+		"truncation_mode":       choice("overlong", map[string]string{"keep_start": "truncate", "keep_end": "truncate-prompt"}),
+		"packing":               truth("packing"), "padding_free": truth("packing"),
+		"dataset_text_field":   textField,
+		"completion_only_loss": same("prompt and completion data trains on the completion alone", "true"),
+		"assistant_only_loss":  same("conversations train on the assistant's turns alone", "true"),
+
+		"beta": number("beta"), "label_smoothing": number("label_smoothing"), "rpo_alpha": number("nll"),
+		"loss_type": lossType, "loss_weights": noted, // finish joins the two
+		"reference_free":           same("there is a loss without a reference: simpo, orpo or cpo", "false"),
+		"precompute_ref_log_probs": switched, // always so, and cached
+		"disable_dropout":          switched, // finish reads it
+		"sync_ref_model":           same("the reference does not move", "false"),
+		"use_weighting":            same("there is no WPO", "false"),
+		"f_divergence_type":        same("the divergence is the reverse KL", "reverse_kl", "FDivergenceType.REVERSE_KL"),
+		"discopop_tau":             same("tau of discopop is 0.05", "0.05"),
+
+		"center_rewards_coefficient": number("centering"),
+	})}
+}
+
+// trlMethod goes by keys that only one trainer has.
+func trlMethod(entries []entry) (string, error) {
+	switch {
+	case hasAny(entries, "center_rewards_coefficient"):
+		return "reward", nil
+	case hasAny(entries, "beta", "rpo_alpha", "label_smoothing", "max_prompt_length", "precompute_ref_log_probs", "reference_free", "sync_ref_model", "loss_weights", "f_divergence_type"),
+		hasAny(entries, "loss_type") && find(entries, "loss_type") != "nll":
+		return "dpo", nil
+	case hasAny(entries, "packing", "dataset_text_field", "max_seq_length", "completion_only_loss", "assistant_only_loss", "loss_type", "neftune_noise_alpha"):
+		return "sft", nil
+	}
+	return "", errors.New("no key tells the trainer: add --method sft, dpo or reward")
+}
+
+// textField maps the column of plain texts.
+func textField(c *Config, e entry) error {
+	if name := plainText(e.value); name != "text" {
+		c.set("map", "text="+name, e)
+	}
+	return nil
+}
+
+// lossType carries one loss over, or several with weights of 1.
+func lossType(c *Config, e entry) error {
+	list := names(e.value)
+	if c.Method != "dpo" {
+		if plainText(e.value) != "nll" && plainText(e.value) != "chunked_nll" {
+			c.leave(e, "the loss of %s is fixed", c.Method)
+		}
+		return nil
+	}
+	if len(list) == 1 {
+		c.set("loss", list[0], e)
+		return nil
+	}
+	for i := range list {
+		list[i] += ":1"
+	}
+	c.set("loss", strings.Join(list, ","), e)
+	return nil
+}
+
+func finishTRL(c *Config, entries []entry) {
+	c.weighLosses(entries)
+	c.trainTRL(entries)
+	c.trainingDefaults()
+	c.fallback("max_length", "1024")
+	switch c.Method {
+	case "sft":
+		c.fallback("learning_rate", "2e-05")
+		c.fallback("overlong", "truncate")
+	case "dpo":
+		c.fallback("learning_rate", "1e-06")
+		c.fallback("beta", "0.1")
+		c.fallback("overlong", "truncate")
+	case "reward":
+		c.fallback("learning_rate", "0.0001")
+	}
+}
+
+// weighLosses puts loss_weights to the losses of loss_type.
+func (c *Config) weighLosses(entries []entry) {
+	for _, e := range entries {
+		if e.key != "loss_weights" {
+			continue
+		}
+		losses, weights := names(find(entries, "loss_type")), names(e.value)
+		if c.Method != "dpo" || find(entries, "loss_type") == nil || len(losses) != len(weights) {
+			c.leave(e, "%d weights for %d losses of loss_type: use loss: sigmoid:1,sft:0.2", len(weights), len(losses))
+			continue
+		}
+		for i := range losses {
+			losses[i] += ":" + weights[i]
+		}
+		c.set("loss", strings.Join(losses, ","), e)
+	}
+}
+
+// trainTRL: without use_peft TRL trains all weights, and the LoRA of its model
+// config has defaults of its own; dropout is off in preference training.
+func (c *Config) trainTRL(entries []entry) {
+	peft, err := truthOf(find(entries, "use_peft"))
+	lora := err == nil && peft || err != nil && hasAny(entries, "lora_r", "lora_alpha", "lora_target_modules")
+	if !lora {
+		if c.Method == "reward" {
+			c.Left = append(c.Left, Left{"use_peft", 0, "align trains a reward model as an adapter, TRL all weights where use_peft is not true"})
+			return
+		}
+		c.fallback("full", "on")
+		return
+	}
+	c.fallback("rank", "16")
+	c.fallback("alpha", "32")
+	off, err := truthOf(find(entries, "disable_dropout"))
+	if c.Method != "sft" && (err != nil || off) {
+		for _, e := range entries {
+			if e.key == "lora_dropout" {
+				c.leave(e, "TRL turns it off in preference training: disable_dropout is true unless it is set to false")
+			}
+		}
+		c.put(Value{Key: "dropout", Text: "0", From: "disable_dropout"})
+		return
+	}
+	c.fallback("dropout", "0.05")
+}
