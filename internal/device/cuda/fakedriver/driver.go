@@ -1,0 +1,179 @@
+//go:build linux && (amd64 || arm64) && !nogpu
+
+package fakedriver
+
+import (
+	"fmt"
+	"sync"
+	"syscall"
+)
+
+// Results of driver calls (cuda.h, enum cudaError_enum).
+const (
+	success        = 0
+	InvalidValue   = 1
+	OutOfMemory    = 2
+	NoDevice       = 100
+	badDevice      = 101
+	badImage       = 218
+	invalidContext = 201
+	invalidHandle  = 400
+	notFound       = 500
+	IllegalAddress = 700
+)
+
+// Card is what the fake shows of a device.
+type Card struct {
+	Name                string
+	Major, Minor, Units int32
+	Memory              uint64 // bytes
+}
+
+// Kernel stands for a kernel's code. Args are the addresses of the arguments'
+// values; a result other than 0 comes to light at the stream's next wait.
+type Kernel func(d *Driver, l Launch) int
+
+// Launch is what arrived of a launch.
+type Launch struct {
+	Grid, Block  [3]uint32
+	SharedMemory uint32
+	Args         []uint64 // 8 bytes from each argument's address
+}
+
+// Script is how a fake behaves.
+type Script struct {
+	Version int32 // CUDA's, e.g. 12040
+	Cards   []Card
+	Kernels map[string]Kernel
+	// Parameters is the number of arguments that each kernel reads.
+	Parameters map[string]int
+	// Missing are functions that the library lacks.
+	Missing map[string]bool
+	// BadPTX is the translator's log for every module; "" lets them pass.
+	BadPTX string
+}
+
+// Driver is a fake. Its functions are made once and never freed: a process
+// makes one Driver and plays one Script after the other.
+type Driver struct {
+	mu        sync.Mutex
+	addresses map[string]uintptr
+	script    Script
+	texts     map[int][2][]byte // a code's name and sentence, with a final 0
+
+	current map[int]int // card + 1, by thread
+	cards   []state
+	things  map[uintptr]any
+	last    uintptr
+	calls   map[string]int
+}
+
+// state is a card's.
+type state struct {
+	broken  int // code of every later call
+	holders int
+	used    uint64
+	memory  map[uint64][]byte // by address
+}
+
+// New makes the functions. Reset tells how they behave.
+func New() *Driver {
+	d := &Driver{addresses: map[string]uintptr{}, texts: texts()}
+	d.addFunctions()
+	return d
+}
+
+// Reset forgets everything and plays a script.
+func (d *Driver) Reset(s Script) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.script = s
+	d.current, d.things, d.calls = map[int]int{}, map[uintptr]any{}, map[string]int{}
+	d.cards = make([]state, len(s.Cards))
+	for i := range d.cards {
+		d.cards[i].memory = map[uint64][]byte{}
+	}
+}
+
+// Resolve returns the address of a function.
+func (d *Driver) Resolve(name string) (uintptr, error) {
+	at := d.addresses[name]
+	if at == 0 || d.script.Missing[name] {
+		return 0, fmt.Errorf("undefined symbol: %s", name)
+	}
+	return at, nil
+}
+
+// Calls returns how often a function was called since Reset.
+func (d *Driver) Calls(name string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.calls[name]
+}
+
+// Live returns the number of buffers, streams, modules and other things that
+// were made and not given back.
+func (d *Driver) Live() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	live := len(d.things)
+	for _, c := range d.cards {
+		live += len(c.memory) + c.holders
+	}
+	return live
+}
+
+// here returns the card whose context is current on the calling thread.
+func (d *Driver) here() (*state, int) {
+	card := d.current[syscall.Gettid()]
+	if card == 0 {
+		return nil, invalidContext
+	}
+	s := &d.cards[card-1]
+	return s, s.broken
+}
+
+// keep gives a thing a handle.
+func (d *Driver) keep(thing any) uintptr {
+	d.last += 16
+	d.things[d.last] = thing
+	return d.last
+}
+
+// Bytes returns the memory of any card from an address to its buffer's end, nil
+// where there is none.
+func (d *Driver) Bytes(address uint64) []byte {
+	for i := range d.cards {
+		if m := d.cards[i].bytes(address); m != nil {
+			return m
+		}
+	}
+	return nil
+}
+
+func (s *state) bytes(address uint64) []byte {
+	for start, m := range s.memory {
+		if address >= start && address < start+uint64(len(m)) {
+			return m[address-start:]
+		}
+	}
+	return nil
+}
+
+func texts() map[int][2][]byte {
+	all := map[int][2][]byte{}
+	for code, t := range map[int][2]string{
+		InvalidValue:   {"CUDA_ERROR_INVALID_VALUE", "invalid argument"},
+		OutOfMemory:    {"CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
+		NoDevice:       {"CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
+		badDevice:      {"CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
+		badImage:       {"CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
+		invalidContext: {"CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
+		invalidHandle:  {"CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
+		notFound:       {"CUDA_ERROR_NOT_FOUND", "named symbol not found"},
+		IllegalAddress: {"CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
+	} {
+		all[code] = [2][]byte{append([]byte(t[0]), 0), append([]byte(t[1]), 0)}
+	}
+	return all
+}
