@@ -10,6 +10,7 @@ import (
 
 	"align/internal/atomicfile"
 	"align/internal/builtin"
+	"align/internal/report"
 	"align/internal/rollout"
 	"align/model"
 )
@@ -52,20 +53,25 @@ func (s *stage) showAnswers(ctx context.Context, prompts [][]int32) error {
 	if s.settings.Model != builtin.Name || s.full != nil {
 		return nil
 	}
+	var samples []report.Sample
 	for _, ids := range prompts {
-		s.env.note("prompt: " + s.readable(ids))
+		sample := report.Sample{Prompt: s.readable(ids)}
+		s.env.note("prompt: " + sample.Prompt)
 		for _, side := range []struct {
 			name    string
 			adapter *model.Adapter
-		}{{"before", nil}, {"after", s.adapter}} {
+			answer  *string
+		}{{"before", nil, &sample.Before}, {"after", s.adapter, &sample.After}} {
 			text, err := s.greedy(ctx, ids, side.adapter)
 			if err != nil {
 				return err
 			}
+			*side.answer = text
 			s.env.note(fmt.Sprintf("  %-6s %s", side.name, strings.ReplaceAll(text, "\n", " ")))
 		}
+		samples = append(samples, sample)
 	}
-	return nil
+	return s.keepSamples(samples)
 }
 
 // greedy is the likeliest answer.

@@ -60,7 +60,15 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	lineage["judge"] = judged
 	o := s.options(steps, lineage)
 	o.Groups = subject.Groups(c.CriticLearningRate)
-	r, err := train.Run[[]int](ctx, o, s.backend, subject, t, t, env.reporter(), env.Stop)
+	report, end, err := s.reporter()
+	if err != nil {
+		return Result{}, err
+	}
+	r, err := train.Run[[]int](ctx, o, s.backend, subject, t, t, report, env.Stop)
+	end()
+	if err == nil {
+		s.conclude(r)
+	}
 	if err != nil || r.Ended != train.Continue {
 		return Result{Result: r, Run: s.run}, err
 	}

@@ -246,6 +246,7 @@ func (s *stage) lineage(c any, data string) map[string]string {
 var placeOnly = map[string]bool{
 	"model": true, "adapter": true, "out": true, "data": true, "pairs": true, "eval": true,
 	"eval_every": true, "save_every": true, "keep": true, "threads": true, "device": true, "save_policy": true,
+	"best": true, "early_stop": true, "tensorboard": true,
 	"epochs": true, "precision": true, "prompts": true, "reward": true, "sequences": true,
 }
 
@@ -258,6 +259,7 @@ func (s *stage) options(steps int, lineage map[string]string) train.Options {
 		Schedule:  optim.Schedule{Kind: s.settings.Schedule, LearningRate: s.settings.LearningRate, Warmup: s.settings.Warmup, Steps: steps},
 		AdamW:     adam,
 		SaveEvery: s.settings.SaveEvery, EvaluateEvery: s.settings.EvalEvery, Keep: s.settings.Keep,
+		Best: s.settings.Best, EarlyStop: s.settings.EarlyStop,
 		Lineage: lineage, Resume: s.settings.Resume, Notes: s.env.note,
 	}
 }
@@ -276,6 +278,14 @@ func (s *stage) train(ctx context.Context, o train.Options, source *train.Batche
 		}
 		subject = &train.Full{Model: s.model, Full: s.full, Beside: tokenizer}
 	}
-	r, err := train.Run(ctx, o, s.backend, subject, source, method, s.env.reporter(), s.env.Stop)
+	report, end, err := s.reporter()
+	if err != nil {
+		return Result{}, err
+	}
+	r, err := train.Run(ctx, o, s.backend, subject, source, method, report, s.env.Stop)
+	end()
+	if err == nil {
+		s.conclude(r)
+	}
 	return Result{Result: r, Run: s.run}, err
 }

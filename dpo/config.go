@@ -41,6 +41,7 @@ func DefaultConfig() Config {
 	s.LearningRate = 5e-6
 	s.Warmup = 0.1
 	s.Dropout = 0
+	s.Best = "eval_rewards/accuracies"
 	return Config{Settings: s, Beta: 0.1, Ref: "init", Loss: "sigmoid"}
 }
 

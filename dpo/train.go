@@ -37,6 +37,7 @@ type Trainer struct {
 	step, evaluation *program
 	pack             datasets.Pack
 	values           []float64
+	heldLosses       []train.Loss
 }
 
 // Reference is log ref(y|x) of both answers of a pair.
@@ -44,7 +45,7 @@ type Reference struct{ Chosen, Rejected float64 }
 
 var (
 	_ train.Method[[]int] = (*Trainer)(nil)
-	_ train.Evaluator     = (*Trainer)(nil)
+	_ train.Comparer      = (*Trainer)(nil)
 )
 
 // program is a compiled decoder with the loss on it, for packs up to its
@@ -55,7 +56,7 @@ type program struct {
 	chosen, rejected                   *graph.Node // int32 [P]: the pairs' sequences
 	referenceChosen, referenceRejected *graph.Node // [P]
 	chosenLength, rejectedLength       *graph.Node // [P]
-	weights, loss                      *graph.Node
+	weights, perPairLoss, loss         *graph.Node
 	// With format tokens masked: their sequence, and the whole chosen length.
 	format, likelihoodLength *graph.Node
 }
@@ -87,14 +88,25 @@ func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train
 // Evaluate is the loss and the metrics on the held-out pairs.
 func (t *Trainer) Evaluate(ctx context.Context) (train.Metrics, error) {
 	var metrics train.Metrics
+	t.heldLosses = t.heldLosses[:0]
 	err := train.EvaluateInPacks(ctx, len(t.Held), t.Config.Batch, t.Config.Packing, func(part []int) error {
 		weight := float64(len(part))
 		loss, err := t.run(&t.evaluation, false, 0, t.Held, t.HeldReferences, part, weight, &metrics, "eval_")
+		if err != nil {
+			return err
+		}
 		metrics.Add("eval_loss", loss*weight, weight)
+		t.values, err = t.evaluation.session.Float64s(t.values, t.evaluation.perPairLoss)
+		for k := range part {
+			t.heldLosses = append(t.heldLosses, train.Loss{Sum: t.values[k], Weight: 1})
+		}
 		return err
 	})
 	return metrics, err
 }
+
+// HeldLosses are the pairs' losses of the last evaluation.
+func (t *Trainer) HeldLosses() []train.Loss { return t.heldLosses }
 
 // run lays the pairs into a pack, runs the program and collects the metrics.
 func (t *Trainer) run(p **program, training bool, step int, pairs []datasets.Pair, refs []Reference, indices []int, weight float64, m *train.Metrics, prefix string) (float64, error) {
@@ -167,15 +179,15 @@ func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 		g.likelihoodLength = perPair("likelihood length")
 		in.LikelihoodChosen, in.LikelihoodLength = d.Add(in.PolicyChosen, d.Pick(d.SequenceLogProbs, g.format)), g.likelihoodLength
 	}
-	perPairLoss := t.Loss.PerPair(d.Builder, in, t.Config.Params())
+	g.perPairLoss = t.Loss.PerPair(d.Builder, in, t.Config.Params())
 	if t.Config.NLL > 0 {
-		perPairLoss = d.Add(perPairLoss, d.Scale(nll(d.Builder, in), t.Config.NLL))
+		g.perPairLoss = d.Add(g.perPairLoss, d.Scale(nll(d.Builder, in), t.Config.NLL))
 	}
-	g.loss = d.Dot(perPairLoss, g.weights)
+	g.loss = d.Dot(g.perPairLoss, g.weights)
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	g.session, err = d.Compile(t.Model, g.loss, d.SequenceLogProbs, d.Prediction.Entropy, d.Prediction.Hit)
+	g.session, err = d.Compile(t.Model, g.loss, g.perPairLoss, d.SequenceLogProbs, d.Prediction.Entropy, d.Prediction.Hit)
 	return g, err
 }
 

@@ -95,6 +95,7 @@ func DefaultConfig() Config {
 	s.Schedule = "linear"
 	s.Dropout = 0
 	s.EvalFraction = 0
+	s.Best = ""
 	return Config{
 		Settings: s, Algorithm: PPO,
 		Rollout: 64, K: 1, MaxNew: 256, Temperature: 1, Sequences: 16, PPOEpochs: 4, MiniBatches: 1,

@@ -47,5 +47,7 @@ func (c *calibration) report(m *train.Metrics) {
 		total += n
 		off += math.Abs(c.right[i] - c.claimed[i])
 	}
-	m.Add("eval_calibration_error", off, total)
+	if total > 0 {
+		m.Add("eval_calibration_error", off, total)
+	}
 }

@@ -29,6 +29,7 @@ func DefaultConfig() Config {
 	s.LearningRate = 1e-4
 	s.Warmup = 0.03
 	s.Dropout = 0
+	s.Best = "eval_accuracy"
 	return Config{Settings: s, Margin: 1}
 }
 

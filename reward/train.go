@@ -24,11 +24,12 @@ type Trainer struct {
 	step, evaluation *program
 	pack             datasets.Pack
 	values           []float64
+	heldLosses       []train.Loss
 }
 
 var (
 	_ train.Method[[]int] = (*Trainer)(nil)
-	_ train.Evaluator     = (*Trainer)(nil)
+	_ train.Comparer      = (*Trainer)(nil)
 )
 
 // program is a compiled scorer with the loss on it, for packs up to its
@@ -38,6 +39,7 @@ type program struct {
 	decoder          *model.Decoder
 	chosen, rejected *graph.Node // int32 [P]: the pairs' answers
 	margin, weights  *graph.Node // [P]
+	perPairLoss      *graph.Node // [P]
 	loss             *graph.Node
 }
 
@@ -71,6 +73,7 @@ func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train
 func (t *Trainer) Evaluate(ctx context.Context) (train.Metrics, error) {
 	var metrics train.Metrics
 	var bins calibration
+	t.heldLosses = t.heldLosses[:0]
 	err := train.EvaluateInPacks(ctx, len(t.Held), t.Config.Batch, t.Config.Packing, func(part []int) error {
 		weight := float64(len(part))
 		b := t.lay(t.Held, part, weight)
@@ -81,7 +84,7 @@ func (t *Trainer) Evaluate(ctx context.Context) (train.Metrics, error) {
 		metrics.Add("eval_loss", loss*weight, weight)
 		b.measure(t.values, &metrics, "eval_")
 		bins.add(b, t.values)
-		return nil
+		return t.keepLosses(b, len(part))
 	})
 	if err != nil {
 		return nil, err
@@ -95,6 +98,7 @@ func (t *Trainer) Evaluate(ctx context.Context) (train.Metrics, error) {
 type batch struct {
 	chosen, rejected []int32
 	margin, weights  []float64
+	group            []int // of each pair, counted from 0
 }
 
 // lay puts the groups into the pack. Every group weighs the same, whatever the
@@ -102,13 +106,14 @@ type batch struct {
 func (t *Trainer) lay(groups []Group, indices []int, weight float64) batch {
 	t.pack.Reset()
 	var b batch
-	for _, i := range indices {
+	for k, i := range indices {
 		g, first := groups[i], int32(t.pack.Sequences)
 		t.pack.AddScored(g.Prompt, datasets.DropoutKey(g.Hash()), g.Answers...)
 		pairs := rankedPairs(g.Ranks)
 		for _, p := range pairs {
 			b.chosen, b.rejected = append(b.chosen, first+int32(p.Chosen)), append(b.rejected, first+int32(p.Rejected))
 			b.margin = append(b.margin, t.Config.Margin*g.Margin)
+			b.group = append(b.group, k)
 			b.weights = append(b.weights, 1/(float64(len(pairs))*weight))
 		}
 	}
@@ -155,6 +160,24 @@ func (g *program) load(pack *datasets.Pack, b batch) error {
 	return g.session.SetFloat64s(g.weights, b.weights)
 }
 
+// HeldLosses are the groups' losses of the last evaluation.
+func (t *Trainer) HeldLosses() []train.Loss { return t.heldLosses }
+
+// keepLosses takes over the losses of the n held-out groups just run.
+func (t *Trainer) keepLosses(b batch, n int) error {
+	perPair, err := t.evaluation.session.Float64s(nil, t.evaluation.perPairLoss)
+	if err != nil {
+		return err
+	}
+	losses := make([]train.Loss, n)
+	for i, k := range b.group {
+		losses[k].Sum += perPair[i] * b.weights[i] * float64(n)
+		losses[k].Weight = 1
+	}
+	t.heldLosses = append(t.heldLosses, losses...)
+	return nil
+}
+
 // build is the graph of a step: the scorer, and the loss on its pairs.
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	d, err := model.NewScorer(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
@@ -167,11 +190,12 @@ func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	g.chosen, g.rejected = d.Vector("chosen", device.I32, graph.Pairs), d.Vector("rejected", device.I32, graph.Pairs)
 	g.margin, g.weights = d.Vector("margin", device.F64, graph.Pairs), d.Vector("weights", device.F64, graph.Pairs)
 	in := inputs{Chosen: d.Pick(d.Scores, g.chosen), Rejected: d.Pick(d.Scores, g.rejected), Margin: g.margin}
-	g.loss = d.Dot(bradleyTerry(d.Builder, in, t.Config.Centering), g.weights)
+	g.perPairLoss = bradleyTerry(d.Builder, in, t.Config.Centering)
+	g.loss = d.Dot(g.perPairLoss, g.weights)
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	g.session, err = d.Compile(t.Model, g.loss, d.Scores)
+	g.session, err = d.Compile(t.Model, g.loss, g.perPairLoss, d.Scores)
 	return g, err
 }
 

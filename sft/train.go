@@ -28,11 +28,12 @@ type Trainer struct {
 	step, evaluation *program
 	pack             datasets.Pack
 	values           []float64
+	heldLosses       []train.Loss
 }
 
 var (
 	_ train.Method[[]int] = (*Trainer)(nil)
-	_ train.Evaluator     = (*Trainer)(nil)
+	_ train.Comparer      = (*Trainer)(nil)
 )
 
 // program is a compiled decoder with the loss on it.
@@ -80,13 +81,32 @@ func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train
 // Evaluate is the loss and the metrics on the held-out examples.
 func (t *Trainer) Evaluate(ctx context.Context) (train.Metrics, error) {
 	var metrics train.Metrics
+	t.heldLosses = t.heldLosses[:0]
 	err := train.EvaluateInPacks(ctx, len(t.Held), t.Config.Batch, t.Config.Packing, func(part []int) error {
 		weight := t.weight(t.Held, part)
 		loss, err := t.run(&t.evaluation, false, 0, t.Held, part, weight, &metrics, "eval_")
+		if err != nil {
+			return err
+		}
 		metrics.Add("eval_loss", loss*weight, weight)
-		return err
+		return t.keepLosses(part)
 	})
 	return metrics, err
+}
+
+// HeldLosses are the examples' parts of the last evaluation's loss.
+func (t *Trainer) HeldLosses() []train.Loss { return t.heldLosses }
+
+// keepLosses takes over the losses of the held-out examples just run.
+func (t *Trainer) keepLosses(part []int) (err error) {
+	if t.values, err = t.evaluation.session.Float64s(t.values, t.evaluation.decoder.SequenceLogProbs); err != nil {
+		return err
+	}
+	for k, i := range part {
+		tokens, weight := float64(t.Held[i].Targets()), t.weight(t.Held, part[k:k+1])
+		t.heldLosses = append(t.heldLosses, train.Loss{Sum: -t.values[k] * weight / max(tokens, 1), Weight: weight})
+	}
+	return nil
 }
 
 func (t *Trainer) run(p **program, training bool, step int, examples []datasets.Example, indices []int, weight float64, m *train.Metrics, prefix string) (float64, error) {
@@ -130,6 +150,6 @@ func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	g.session, err = d.Compile(t.Model, g.loss, d.Prediction.Entropy, d.Prediction.Hit)
+	g.session, err = d.Compile(t.Model, g.loss, d.SequenceLogProbs, d.Prediction.Entropy, d.Prediction.Hit)
 	return g, err
 }

@@ -52,6 +52,7 @@ func commands(io *streams) []*cobra.Command {
 		newPPOCommand(io, align.PPO),
 		newRoundsCommand(io),
 		newCompareCommand(io),
+		newReportCommand(io),
 		newAverageCommand(io),
 		newTokenizeCommand(io),
 		newInitCommand(io),

@@ -119,6 +119,9 @@ var settings = []setting{
 	{"eval_every", eval, "steps between evaluations; 0 evaluates before the first and after the last step"},
 	{"save_every", eval, "steps between checkpoints; 0 saves after the last step"},
 	{"keep", eval, "number of checkpoints that are kept, 1 or more"},
+	{"best", eval, "`metric` of the evaluation whose best checkpoint is kept beside the newest, as eval_loss; none keeps none"},
+	{"early_stop", eval, "evaluations in a row without a better one after which the run ends; 0 is off"},
+	{"tensorboard", eval, "write TensorBoard's event files into the run's folder tensorboard, on or off"},
 
 	{"threads", machine, "threads of the CPU; 0 takes all cores; changes speed, never the result"},
 	{"quantize", machine, "`type` that the base's linear layers are held in: nf4, int8, q8_0 or q4_0; none leaves them as stored"},

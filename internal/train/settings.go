@@ -70,6 +70,13 @@ type Settings struct {
 	// SaveEvery is in steps; Keep is the number of checkpoints kept.
 	SaveEvery int `yaml:"save_every"`
 	Keep      int `yaml:"keep"`
+	// Best is the metric of the evaluation by which a checkpoint is kept beside
+	// the newest ones; "" keeps none. EarlyStop ends the run after that many
+	// evaluations in a row without a better one; 0 is off.
+	Best      string `yaml:"best,omitempty"`
+	EarlyStop int    `yaml:"early_stop,omitempty"`
+	// TensorBoard writes event files into the run's folder tensorboard.
+	TensorBoard bool `yaml:"tensorboard,omitempty"`
 	// Resume goes on from the newest valid checkpoint of Out.
 	Resume bool `yaml:"-"`
 
@@ -105,7 +112,7 @@ func DefaultSettings() Settings {
 		Schedule: "cosine", Clip: 1,
 		Rank: 16, Alpha: 32, Targets: "all-linear",
 		Seed: 42, Order: "shuffle", Packing: true,
-		EvalFraction: 0.05, SaveEvery: 500, Keep: 2,
+		EvalFraction: 0.05, SaveEvery: 500, Keep: 2, Best: "eval_loss",
 		Overlong: "drop", BadRecords: "default", Template: "auto",
 		SourceEpochs: defaultSourceEpochs,
 		Device:       "auto", Precision: "auto", SavePolicy: "auto",
@@ -130,10 +137,23 @@ func (s Settings) Validate() error {
 		positive("learning_rate", s.LearningRate, false), within("warmup", s.Warmup, 0, 1e9), within("weight_decay", s.WeightDecay, 0, 1),
 		within("clip", s.Clip, 0, 1e9), atLeast("rank", s.Rank, 1), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999),
 		positive("source_epochs", s.SourceEpochs, false), within("eval_fraction", s.EvalFraction, 0, 0.9), atLeast("eval_every", s.EvalEvery, 0),
-		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), atLeast("threads", s.Threads, 0),
+		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), s.checkBest(), atLeast("threads", s.Threads, 0),
 		oneOf("schedule", s.Schedule), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
 		oneOf("precision", s.Precision), oneOf("save_policy", s.SavePolicy), model.CheckQuantize(s.Quantize),
 	)
+}
+
+// checkBest refuses what could name no metric of an evaluation.
+func (s Settings) checkBest() error {
+	var errs []error
+	if s.Best != "" && !strings.HasPrefix(s.Best, "eval_") {
+		errs = append(errs, fmt.Errorf("best must name a metric of the evaluation, as eval_loss, got %q", s.Best))
+	}
+	errs = append(errs, atLeast("early_stop", s.EarlyStop, 0))
+	if s.EarlyStop > 0 && (s.Best == "" || s.Eval == "" && s.EvalFraction == 0) {
+		errs = append(errs, fmt.Errorf("early_stop is %d, but there is no evaluation to stop by: it takes best, and eval or eval_fraction", s.EarlyStop))
+	}
+	return errors.Join(errs...)
 }
 
 // The comparisons are written so that a NaN fails them.

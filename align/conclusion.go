@@ -1,0 +1,119 @@
+package align
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"align/internal/atomicfile"
+	"align/internal/checkpoint"
+	"align/internal/report"
+	"align/internal/tensorboard"
+	"align/internal/train"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ReportFile is the page with curves, settings and verdict in a run's folder.
+const ReportFile = report.File
+
+// TensorBoardFolder is where a run's event files lie, if they are asked for.
+const TensorBoardFolder = "tensorboard"
+
+// Report writes the page of runs, laid over each other where they are several.
+func Report(path string, runs ...string) error { return report.WriteFile(path, runs...) }
+
+// reporter is the environment's, with the watchers, and with TensorBoard's
+// files where they are asked for. close ends those.
+func (s *stage) reporter() (r train.Reporter, close func(), err error) {
+	r = train.Watch(s.env.reporter(), s.env.note)
+	if !s.settings.TensorBoard {
+		return r, func() {}, nil
+	}
+	from := 0
+	if s.settings.Resume {
+		if c, err := checkpoint.Open(s.run); err == nil {
+			from = c.Step
+		}
+	}
+	w, err := tensorboard.Create(filepath.Join(s.run, TensorBoardFolder), from)
+	if err != nil {
+		return nil, nil, err
+	}
+	b := &boarded{Reporter: r, writer: w, note: s.env.note}
+	return b, b.close, nil
+}
+
+// boarded writes each event to TensorBoard's file too.
+type boarded struct {
+	train.Reporter
+	writer *tensorboard.Writer
+	note   func(string)
+	failed bool
+}
+
+// Stepped passes the event on. A file that cannot be written any more is told
+// once: metrics.jsonl has all of it.
+func (b *boarded) Stepped(e train.Event) {
+	b.Reporter.Stepped(e)
+	if b.failed {
+		return
+	}
+	var scalars []tensorboard.Scalar
+	if !e.Evaluation {
+		scalars = []tensorboard.Scalar{{Tag: "loss", Value: e.Loss}, {Tag: "grad_norm", Value: e.GradNorm}, {Tag: "learning_rate", Value: e.LearningRate}, {Tag: "tokens_per_second", Value: e.TokensPerSecond}}
+	}
+	for _, m := range e.Metrics {
+		scalars = append(scalars, tensorboard.Scalar{Tag: m.Name, Value: m.Value()})
+	}
+	b.tell(b.writer.Add(e.Step, scalars))
+}
+
+func (b *boarded) close() { b.tell(b.writer.Close()) }
+
+func (b *boarded) tell(err error) {
+	if err != nil {
+		b.failed = true
+		b.note(err.Error())
+	}
+}
+
+// conclude tells what came of the run, and draws it.
+func (s *stage) conclude(r train.Result) {
+	if b := r.Best; b != nil && b.Step != r.Step {
+		path := filepath.Join(s.run, "checkpoints", fmt.Sprintf("step-%06d", b.Step))
+		s.env.note(fmt.Sprintf("best checkpoint: step %d, %s %.4g: %s", b.Step, b.Metric, b.Value, path))
+	}
+	if r.Early {
+		s.env.note(fmt.Sprintf("early stop after step %d: %d evaluations without a better %s", r.Step, r.Best.Worse, r.Best.Metric))
+	}
+	if r.Verdict != nil {
+		s.env.note(r.Verdict.String())
+	}
+	s.draw()
+}
+
+// draw writes the run's report. A run is not lost for want of its picture.
+func (s *stage) draw() {
+	path := filepath.Join(s.run, ReportFile)
+	if err := Report(path, s.run); err != nil {
+		s.env.note(fmt.Sprintf("no %s: %v", ReportFile, err))
+		return
+	}
+	s.env.note("report: " + path)
+}
+
+// keepSamples stores the answers before and after for the report.
+func (s *stage) keepSamples(samples []report.Sample) error {
+	if len(samples) == 0 {
+		return nil
+	}
+	err := atomicfile.WriteFile(filepath.Join(s.run, report.SamplesFile), func(w io.Writer) error {
+		return json.MarshalWrite(w, samples, jsontext.WithIndent("  "))
+	})
+	if err != nil {
+		return err
+	}
+	return Report(filepath.Join(s.run, ReportFile), s.run)
+}
