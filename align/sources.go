@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"align/datasets"
 )
@@ -56,9 +58,6 @@ func readParts[T any](ctx context.Context, s *stage, sources []datasets.Source, 
 	if sources[0].Weight == 0 {
 		return [][]T{join(parts)}, nil
 	}
-	for i, source := range sources {
-		s.records[i] += fmt.Sprintf(" of weight %v", source.Weight)
-	}
 	return parts, nil
 }
 
@@ -107,6 +106,15 @@ func mix[T any](s *stage, sources []datasets.Source, parts [][]T) {
 		s.env.note(fmt.Sprintf("mixture: %s is %.4g of what is dealt: %.3g passes over its %d training records in an epoch of %d",
 			source.Path, source.Weight, passes, len(parts[i]), n))
 	}
+}
+
+// weights of the sources, that a resumed run must find again.
+func (s *stage) weights() string {
+	var list []string
+	for _, share := range s.shares {
+		list = append(list, strconv.FormatFloat(share.Weight, 'g', -1, 64))
+	}
+	return strings.Join(list, ",")
 }
 
 // newOrder deals n records, or those of a mixture, and returns how many make an

@@ -233,6 +233,9 @@ func (s *stage) startRun(c any) (err error) {
 func (s *stage) lineage(c any, data string) map[string]string {
 	l := map[string]string{"model": s.model.Hash, "tokenizer": s.tokenizer.Hash(), "data": data, "activations": s.act.String()}
 	l["records"] = strings.Join(s.records, ", ")
+	if len(s.shares) > 0 {
+		l["mixture"] = s.weights()
+	}
 	for _, f := range config.Fields(c) {
 		if !placeOnly[f.Key] {
 			l["setting "+f.Key] = f.String()

@@ -10,7 +10,6 @@ import (
 
 type dpoOptions struct {
 	trainOptions
-	preset *presetFlag
 	config dpo.Config
 }
 
@@ -34,12 +33,14 @@ align export take.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runTraining(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(explicit []string, e align.Environment) (align.Result, error) {
-				notePreset(o.preset, fields, e.Note)
+				for _, line := range presetNotes(c, fields) {
+					e.Note(line)
+				}
 				return run(c.Context(), o.config, explicit, e)
 			})
 		},
 	}
 	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
-	o.preset = addPreset(c, "dpo")
+	addPreset(c, "dpo")
 	return c
 }

@@ -57,7 +57,7 @@ func newPlanSFTCommand(io *streams) *cobra.Command {
 		})
 	}
 	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
-	o.preset = addPreset(c, "sft")
+	addPreset(c, "sft")
 	c.Flags().Lookup("json").Usage = "print one JSON object"
 	return c
 }
@@ -73,7 +73,7 @@ func newPlanDPOCommand(io *streams) *cobra.Command {
 		})
 	}
 	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
-	o.preset = addPreset(c, "dpo")
+	addPreset(c, "dpo")
 	c.Flags().Lookup("json").Usage = "print one JSON object"
 	return c
 }
@@ -97,6 +97,7 @@ func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked v
 	if err != nil {
 		return err
 	}
+	p.Notes = append(presetNotes(c, fields), p.Notes...)
 	if o.json {
 		return printJSON(o.io.out, p)
 	}

@@ -123,11 +123,10 @@ func (f *presetFlag) String() string {
 func (f *presetFlag) Type() string { return "name" }
 
 // addPreset adds --preset of a method.
-func addPreset(c *cobra.Command, method string) *presetFlag {
+func addPreset(c *cobra.Command, method string) {
 	f := &presetFlag{method: method}
 	flag := c.Flags().VarPF(f, "preset", "", "values of a recipe by `name`, "+strings.Join(presetNames(method), " or ")+"; file and flags override it")
 	flag.Annotations = map[string][]string{sectionKey: {inOut}}
-	return f
 }
 
 // presetOf is the preset that the command line asks for, or nil.
@@ -139,13 +138,12 @@ func presetOf(flags *pflag.FlagSet) *preset {
 	return flag.Value.(*presetFlag).chosen
 }
 
-// notePreset tells the values that the preset set, and those that it did not.
-func notePreset(f *presetFlag, fields []config.Field, note func(string)) {
-	if f.chosen == nil {
-		return
+// presetNotes tell the values of the preset that the command line asks for, and
+// those of them that the file or a flag replaced.
+func presetNotes(c *cobra.Command, fields []config.Field) []string {
+	p := presetOf(c.Flags())
+	if p == nil {
+		return nil
 	}
-	note("preset " + f.chosen.String())
-	for _, line := range f.chosen.overridden(fields) {
-		note(line)
-	}
+	return append([]string{"preset " + p.String()}, p.overridden(fields)...)
 }

@@ -10,7 +10,6 @@ import (
 
 type sftOptions struct {
 	trainOptions
-	preset *presetFlag
 	config sft.Config
 }
 
@@ -33,12 +32,14 @@ recognised and printed. Out comes a run folder with checkpoints that --resume,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runTraining(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(explicit []string, e align.Environment) (align.Result, error) {
-				notePreset(o.preset, fields, e.Note)
+				for _, line := range presetNotes(c, fields) {
+					e.Note(line)
+				}
 				return run(c.Context(), o.config, explicit, e)
 			})
 		},
 	}
 	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
-	o.preset = addPreset(c, "sft")
+	addPreset(c, "sft")
 	return c
 }
