@@ -55,6 +55,7 @@ func commands(io *streams) []*cobra.Command {
 		newReportCommand(io),
 		newAverageCommand(io),
 		newTokenizeCommand(io),
+		newTokenizerCommand(io),
 		newInitCommand(io),
 		newImportConfigCommand(io),
 		newGenerateCommand(io),
