@@ -147,26 +147,10 @@ func Score(ctx context.Context, o ScoreOptions, env Environment, emit func(Score
 	if err != nil {
 		return err
 	}
-	tok, err := OpenTokenizer(path)
+	examples, err := readScored(ctx, path, o, env)
 	if err != nil {
 		return err
 	}
-	template, reason, err := datasets.ChooseTemplate(o.Template, tok)
-	if err != nil {
-		return err
-	}
-	env.note(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
-	columns, err := datasets.ParseMapping(o.Map)
-	if err != nil {
-		return err
-	}
-	examples, summary, err := datasets.ReadExamples(ctx, o.Data, datasets.Options{
-		Template: template, BadRecords: datasets.BadStrict, Map: columns, Progress: env.progress("reading " + o.Data),
-	})
-	if err != nil {
-		return err
-	}
-	env.note(summary.String())
 	b, act, err := o.Compute.open(env)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 
 type scoreOptions struct {
 	align.ScoreOptions
+	reward string
 	output
 	io *streams
 }
@@ -21,14 +22,18 @@ func newScoreCommand(io *streams) *cobra.Command {
 	o := &scoreOptions{io: io}
 	c := &cobra.Command{
 		Use:   "score --model DIR --data FILE",
-		Short: "Print the log-probabilities of examples",
+		Short: "Print log-probabilities or rewards of examples",
 		Long: `score prints the log-probability of every target token of every example, in
 nats, with their sum and number, one line per example in the file's order.
+
+With --reward it prints what a reward model gives each example instead; its base
+is then the model that it names.
 
 Data is a file in any format of align sft. Without a mask every token but each
 document's first is a target.`,
 		Example: `  align score --model models/llama --data held-out.jsonl
-  align score --model models/llama --adapter runs/dpo-001 --data held-out.jsonl --json`,
+  align score --model models/llama --adapter runs/dpo-001 --data held-out.jsonl --json
+  align score --reward runs/reward-001 --data answers.jsonl`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(); err != nil {
@@ -41,6 +46,7 @@ document's first is a target.`,
 	f.StringVar(&o.Model, "model", "", plainHelp("model"))
 	addQuantizeFlag(c, &o.Quantize)
 	f.StringVar(&o.Adapter, "adapter", "", "`folder` of an adapter, run or checkpoint; none is the model alone")
+	f.StringVar(&o.reward, "reward", "", plainHelp("reward"))
 	f.StringVar(&o.Data, "data", "", plainHelp("data"))
 	f.StringVar(&o.Template, "template", "auto", plainHelp("template"))
 	f.StringVar(&o.Map, "map", "", plainHelp("map"))
@@ -51,8 +57,11 @@ document's first is a target.`,
 
 func (o *scoreOptions) check() error {
 	var errs []error
-	if o.Model == "" {
+	if o.Model == "" && o.reward == "" {
 		o.Model = builtinModel
+	}
+	if o.reward != "" && (o.Adapter != "" || o.Quantize != "") {
+		errs = append(errs, errors.New("--reward brings its own adapter and quantize: leave --adapter and --quantize out"))
 	}
 	if o.Data == "" {
 		errs = append(errs, errors.New("--data is missing: the file of examples"))
@@ -64,7 +73,18 @@ func runScore(ctx context.Context, o *scoreOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
 	defer r.close()
 	out := bufio.NewWriter(o.io.out)
-	err := align.Score(ctx, o.ScoreOptions, align.Environment{Note: r.note, Progress: r.progress}, func(s align.Scored) error {
+	env := align.Environment{Note: r.note, Progress: r.progress}
+	if o.reward != "" {
+		err := align.ScoreReward(ctx, o.reward, o.ScoreOptions, env, func(x float64) error {
+			if o.json {
+				return printJSON(out, map[string]float64{"score": x})
+			}
+			_, err := out.WriteString(short(x) + "\n")
+			return err
+		})
+		return errors.Join(err, out.Flush())
+	}
+	err := align.Score(ctx, o.ScoreOptions, env, func(s align.Scored) error {
 		if o.json {
 			if s.LogProbs == nil {
 				s.LogProbs = []float64{}

@@ -1,0 +1,97 @@
+package align
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"align/datasets"
+	"align/internal/score"
+	"align/reward"
+)
+
+// ScoreReward hands the reward of every example, at its last token, to emit in
+// the order of the file. The reward model is a run, a checkpoint or a Hugging
+// Face classifier; o.Model is its base, "" the one that it names, and o.Adapter
+// is not used.
+func ScoreReward(ctx context.Context, path string, o ScoreOptions, env Environment, emit func(float64) error) error {
+	base, err := reward.Base(path)
+	if err != nil {
+		return err
+	}
+	if o.Model != "" {
+		if base, err = ResolveModel(o.Model); err != nil {
+			return err
+		}
+	}
+	if !has(base, "config.json") && filepath.Ext(base) != ".gguf" {
+		return fmt.Errorf("%s names %q as its base model, which is not here: name it with --model", path, base)
+	}
+	quantize, err := reward.Quantize(path)
+	if err != nil {
+		return err
+	}
+	examples, err := readScored(ctx, base, o, env)
+	if err != nil {
+		return err
+	}
+	b, act, err := o.Compute.open(env)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	m, err := loadBase(base, quantize, b, act, env)
+	if err != nil {
+		return err
+	}
+	s, err := reward.Load(path, m)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	scores, err := score.All(ctx, s, wholes(examples))
+	if err != nil {
+		return err
+	}
+	for _, x := range scores {
+		if err := emit(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readScored reads the examples as the base's tokenizer and template have them.
+func readScored(ctx context.Context, base string, o ScoreOptions, env Environment) ([]datasets.Example, error) {
+	tok, err := OpenTokenizer(base)
+	if err != nil {
+		return nil, err
+	}
+	template, reason, err := datasets.ChooseTemplate(o.Template, tok)
+	if err != nil {
+		return nil, err
+	}
+	env.note(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
+	columns, err := datasets.ParseMapping(o.Map)
+	if err != nil {
+		return nil, err
+	}
+	examples, summary, err := datasets.ReadExamples(ctx, o.Data, datasets.Options{
+		Template: template, BadRecords: datasets.BadStrict, Map: columns, Progress: env.progress("reading " + o.Data),
+	})
+	if err != nil {
+		return nil, err
+	}
+	env.note(summary.String())
+	return examples, nil
+}
+
+// wholes are the examples as items: the score stands at the last token, so that
+// it is all one where a prompt ends.
+func wholes(examples []datasets.Example) []score.Item {
+	items := make([]score.Item, len(examples))
+	for i, e := range examples {
+		items[i] = score.Item{ResponseIDs: e.IDs}
+	}
+	return items
+}
