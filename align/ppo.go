@@ -82,6 +82,9 @@ func withoutEffect(c ppo.Config) error {
 	if c.Eval != "" || c.EvalFraction > 0 {
 		errs = append(errs, fmt.Errorf("eval (%q) and eval_fraction (%v) have no effect here: every rollout is scored before it is learnt from", c.Eval, c.EvalFraction))
 	}
+	if c.Best != "" {
+		errs = append(errs, fmt.Errorf("best (%q) has no effect here: nothing is held out to rank checkpoints by", c.Best))
+	}
 	if c.Full {
 		errs = append(errs, errors.New("full: the policy is trained as an adapter, so that its reference is the same base"))
 	}
