@@ -50,7 +50,7 @@ func preference(c *Config, e entry) error {
 	if e.value == true || e.value == false { // before there were several
 		return nil
 	}
-	return choice("loss", map[string]string{"dpo": "sigmoid", "ipo": "ipo", "orpo": "orpo", "simpo": "simpo"})(c, e)
+	return lossWord(map[string]string{"dpo": "sigmoid", "ipo": "ipo", "orpo": "orpo", "simpo": "simpo"})(c, e)
 }
 
 func allLinear(c *Config, e entry) error {
@@ -78,10 +78,14 @@ func fraction(c *Config, e entry) error {
 	return nil
 }
 
-// finishAxolotl: without an adapter all weights are trained.
+// finishAxolotl: without an adapter all weights are trained. The defaults are
+// those of axolotl/utils/schemas, its config.py and training.py.
 func finishAxolotl(c *Config, entries []entry) {
 	if find(entries, "adapter") == nil && c.Method != "reward" {
 		c.fallback("full", "on")
+	}
+	for _, v := range [][2]string{{"batch", "1"}, {"accumulate", "1"}, {"epochs", "1"}, {"schedule", "cosine"}, {"weight_decay", "0"}, {"max_length", "512"}} {
+		c.fallback(v[0], v[1])
 	}
 	c.noHeldOut()
 }

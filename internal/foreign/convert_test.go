@@ -93,7 +93,7 @@ func TestDefaults(t *testing.T) {
 		{"TRL trains all weights", "beta: 0.1", "full=on batch=8 epochs=3 schedule=linear learning_rate=1e-06 max_length=1024 eval_fraction=0 !rank"},
 		{"TRL's LoRA", "max_seq_length: 9\nuse_peft: true", "rank=16 alpha=32 dropout=0.05 learning_rate=2e-05 overlong=truncate !full"},
 		{"TRL holds out what it is told to", "beta: 0.1\nlearning_rate: 1e-5", "learning_rate=1e-05"},
-		{"axolotl without an adapter", "base_model: m", "full=on eval_fraction=0 !rank"},
+		{"axolotl without an adapter", "base_model: m", "full=on eval_fraction=0 batch=1 max_length=512 epochs=1 !rank"},
 		{"axolotl's held-out file", "base_model: m\ntest_datasets:\n- path: t.jsonl", "eval=t.jsonl !eval_fraction"},
 		{"LLaMA-Factory's alpha", "stage: sft\nlora_rank: 4", "rank=4 alpha=8 learning_rate=5e-05 !full"},
 		{"LLaMA-Factory's full", "stage: sft\nfinetuning_type: full", "full=on !rank !alpha"},
@@ -131,6 +131,7 @@ func TestConvertRefuses(t *testing.T) {
 		{"not a number", "beta: .nan", "beta: want a number"},
 		{"a negative share", "base_model: m\nval_set_size: -1", "must not be negative"},
 		{"axolotl's kto", "base_model: m\nrl: kto", "rl: kto has no twin"},
+		{"a loss that is not here", "stage: dpo\npref_loss: kto_pair", "x.yaml:2: pref_loss: there is no loss kto_pair here"},
 		{"LLaMA-Factory's ppo", "stage: ppo", "stage ppo has no twin"},
 		{"a large file", "beta: 1 #" + strings.Repeat("x", maxFile), "the limit is"},
 	} {

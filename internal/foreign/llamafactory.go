@@ -19,7 +19,7 @@ func llamaFactory() *tool {
 		"val_size": fraction, "flash_attn": same("attention is always computed in blocks", "auto", "fa2", "sdpa", "disabled"),
 
 		"pref_beta": number("beta"), "pref_ftx": number("nll"), "dpo_label_smoothing": number("label_smoothing"),
-		"pref_loss":   choice("loss", map[string]string{"sigmoid": "sigmoid", "hinge": "hinge", "ipo": "ipo", "orpo": "orpo", "simpo": "simpo"}),
+		"pref_loss":   lossWord(map[string]string{"sigmoid": "sigmoid", "hinge": "hinge", "ipo": "ipo", "orpo": "orpo", "simpo": "simpo"}),
 		"simpo_gamma": without("gamma of simpo is fixed"),
 		"ref_model":   without("use ref: init, base or the folder of an adapter"),
 

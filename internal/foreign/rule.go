@@ -83,6 +83,19 @@ func choice(key string, words map[string]string) rule {
 	}
 }
 
+// lossWord carries the name of a loss over. One that is not to be had here is an
+// error: left out, the file would train something else.
+func lossWord(words map[string]string) rule {
+	return func(c *Config, e entry) error {
+		ours, ok := words[plainText(e.value)]
+		if !ok {
+			return fmt.Errorf("there is no loss %s here", plainText(e.value))
+		}
+		c.set("loss", ours, e)
+		return nil
+	}
+}
+
 // same is of a key whose listed values are what happens here anyway; others are
 // left with a reason.
 func same(reason string, values ...string) rule {
