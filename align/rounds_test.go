@@ -92,3 +92,36 @@ func TestRoundsCanBeAdded(t *testing.T) {
 		t.Errorf("%d steps, want those of the new round alone, %d", len(r.losses()), c.SFTStage.Steps)
 	}
 }
+
+// A job that is interrupted while it samples goes on with the sample at hand.
+func TestRoundsGoOnWithinSampling(t *testing.T) {
+	c := smallRounds(t)
+	c.Rounds, c.Stages, c.Out = 1, "rejection", filepath.Join(t.TempDir(), "job")
+	c.Explicit = map[string][]string{"rejection": {"k", "max_new"}}
+	whole := c
+	whole.Out = filepath.Join(t.TempDir(), "job")
+	want, err := align.Rounds(context.Background(), whole, (&recorder{}).environment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{}
+	env := r.environment(t)
+	env.Progress = func(what string, done, _ int64) {
+		if what == "sampling" && done == 2 {
+			r.stop.Ask(train.Terminate)
+		}
+	}
+	got, err := align.Rounds(context.Background(), c, env)
+	if err != nil || got.Ended != train.Terminate || len(got.Stages) != 0 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	journal := readFile(t, c.Out, "round-01", "rejection", "journal.jsonl")
+	if n := bytes.Count(journal, []byte("\n")); n < 3 {
+		t.Errorf("the journal has %d lines, want the job and two samples", n)
+	}
+	c.Resume = true
+	got, err = align.Rounds(context.Background(), c, (&recorder{}).environment(t))
+	if err != nil || len(got.Stages) != 1 || got.Stages[0].Hash != want.Stages[0].Hash {
+		t.Errorf("resumed: %+v, %v, want the hash %.12s", got.Stages, err, want.Stages[0].Hash)
+	}
+}
