@@ -247,7 +247,7 @@ func (s *stage) lineage(c any, data string) map[string]string {
 // placeOnly are the settings that say where things are, how they are shown or
 // how fast they go; a resumed run may change them.
 var placeOnly = map[string]bool{
-	"model": true, "adapter": true, "out": true, "data": true, "pairs": true, "eval": true,
+	"model": true, "tokenizer": true, "adapter": true, "out": true, "data": true, "pairs": true, "eval": true,
 	"eval_every": true, "save_every": true, "keep": true, "threads": true, "device": true, "save_policy": true,
 	"best": true, "early_stop": true, "tensorboard": true,
 	"epochs": true, "precision": true, "prompts": true, "reward": true, "sequences": true,

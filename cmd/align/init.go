@@ -25,7 +25,7 @@ type initOptions struct {
 func newInitCommand(io *streams) *cobra.Command {
 	o := &initOptions{io: io}
 	return &cobra.Command{
-		Use:   "init sft|dpo|reward|rejection|ppo|rounds",
+		Use:   "init sft|dpo|reward|rejection|ppo|rounds|pretrain",
 		Short: "Print a commented settings file",
 		Long: `init prints a YAML file with every setting of a method at its default, one
 line above each: its effect, its unit, its range. Flags override the file.`,
@@ -65,12 +65,17 @@ func defaultFields(method string) []config.Field {
 	case "rounds":
 		c := align.DefaultRoundsConfig()
 		return config.Fields(&c)
+	case "pretrain":
+		c := align.DefaultPretrainConfig()
+		return c.Fields()
 	}
 	return nil
 }
 
 // methods lists the methods that have settings.
-func methods() []string { return []string{"sft", "dpo", "reward", "rejection", "ppo", "rounds"} }
+func methods() []string {
+	return []string{"sft", "dpo", "reward", "rejection", "ppo", "rounds", "pretrain"}
+}
 
 func methodList() string { return strings.Join(methods(), ", ") }
 

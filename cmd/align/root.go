@@ -56,6 +56,7 @@ func commands(io *streams) []*cobra.Command {
 		newAverageCommand(io),
 		newTokenizeCommand(io),
 		newTokenizerCommand(io),
+		newPretrainCommand(io, align.Pretrain),
 		newInitCommand(io),
 		newImportConfigCommand(io),
 		newGenerateCommand(io),

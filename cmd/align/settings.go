@@ -22,6 +22,7 @@ const (
 	adapter  = "Adapter"
 	data     = "Data"
 	eval     = "Evaluation and checkpoints"
+	shape    = "Model"
 	machine  = "Machine"
 )
 
@@ -34,7 +35,21 @@ var settings = []setting{
 	{"reward", inOut, "`folder` of the reward model: a run, a checkpoint or a Hugging Face classifier"},
 	{"data", inOut, "`file` of examples: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst; several with weights as a.jsonl:0.7, the flag repeated or separated by commas"},
 	{"adapter", inOut, "`folder` of the adapter, run or checkpoint to start from; none starts a new adapter"},
+	{"tokenizer", inOut, "`folder` of a tokenizer, as align tokenizer train writes it, or a model that has one"},
 	{"out", inOut, "`folder` of the run; none takes runs/METHOD-NNN"},
+
+	{"hidden_size", shape, "width of the model, 1 or more"},
+	{"intermediate_size", shape, "width of the MLP, 1 or more"},
+	{"num_hidden_layers", shape, "layers, 1 or more"},
+	{"num_attention_heads", shape, "heads of the attention, 1 or more"},
+	{"num_key_value_heads", shape, "heads of keys and values, a divisor of num_attention_heads; 0 takes as many"},
+	{"head_dim", shape, "width of a head, even; 0 takes hidden_size / num_attention_heads"},
+	{"vocab_size", shape, "rows of the embedding, no less than the tokenizer has tokens; 0 takes as many"},
+	{"max_position_embeddings", shape, "longest text in tokens, 2 or more"},
+	{"rms_norm_eps", shape, "added to the mean square in a norm, above 0"},
+	{"rope_theta", shape, "base of the rotary frequencies, above 0; higher suits longer texts"},
+	{"tie_word_embeddings", shape, "let the head be the embedding, on or off"},
+	{"initializer_range", shape, "standard deviation of the matrices at the start, above 0 to 1"},
 
 	{"scorer", method, "`rule` in place of a reward model: exact, regex:PATTERN, length, length:N, gsm8k or command:CMD"},
 	{"rounds", method, "number of rounds, 1 or more"},
