@@ -66,9 +66,14 @@ const (
 	fewestExamples = 8
 	resamples      = 2000
 	bootstrapSeed  = 1
+	// A change of the loss below this share of it is none that a user would
+	// call better, however sure it is.
+	smallestChange = 1e-3
 )
 
-// Judge compares the same examples' losses before and after.
+// Judge compares the same examples' losses before and after. It answers Yes
+// where the loss fell and the interval lies below 0, No where the interval lies
+// above 0 or the loss is as it was.
 func Judge(step int, start, end []Loss) (Verdict, error) {
 	if len(start) != len(end) {
 		return Verdict{}, fmt.Errorf("train: %d held-out examples at the start, %d at the end", len(start), len(end))
@@ -82,10 +87,12 @@ func Judge(step int, start, end []Loss) (Verdict, error) {
 		difference[i] = Loss{Sum: end[i].Sum - start[i].Sum, Weight: end[i].Weight}
 	}
 	v.Low, v.High = interval(difference)
+	change, least := v.End-v.Start, smallestChange*math.Abs(v.Start)
+	same := v.Low > -least && v.High < least
 	switch {
-	case v.High < 0:
+	case v.High < 0 && change < -least:
 		v.Better = Yes
-	case v.Low > 0:
+	case v.Low > 0 || same:
 		v.Better = No
 	}
 	return v, nil

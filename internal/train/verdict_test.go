@@ -144,6 +144,7 @@ func TestJudge(t *testing.T) {
 		{"lower throughout", losses(20, 2, 0.1), losses(20, 1, 0.2), train.Yes},
 		{"higher throughout", losses(20, 1, 0.1), losses(20, 2, 0.2), train.No},
 		{"noise", losses(20, 1, 0), losses(20, 1, 0.5), train.CannotTell},
+		{"as it was", losses(20, 1, 0), losses(20, 1-1e-6, 1e-7), train.No},
 		{"too few", losses(5, 2, 0.1), losses(5, 1, 0.1), train.CannotTell},
 		{"none", nil, nil, train.CannotTell},
 	} {
@@ -183,13 +184,17 @@ func TestWatchers(t *testing.T) {
 		var notes []string
 		w := train.Watch(&recorder{}, func(s string) { notes = append(notes, s) })
 		for step := 1; step <= 20; step++ {
-			e := train.Event{Step: step, Steps: 20, LearningRate: 1e-6}
+			// Warm over eight steps, so that five even rows are there after 12.
+			e := train.Event{Step: step, Steps: 20, LearningRate: 1e-7 * float64(min(step, 8))}
 			var m map[string]float64
 			e.Loss, e.GradNorm, m = c.make(step)
 			for name, v := range m {
 				e.Metrics.Add(name, v, 1)
 			}
 			w.Stepped(e)
+		}
+		if strings.HasPrefix(c.name, "stuck") && len(notes) == 1 && !strings.HasPrefix(notes[0], "step 12:") {
+			t.Errorf("%s: told while the rate rises: %q", c.name, notes)
 		}
 		if c.want == "" && len(notes) > 0 || c.want != "" && (len(notes) != 1 || !strings.Contains(notes[0], c.want)) {
 			t.Errorf("%s: %q", c.name, notes)

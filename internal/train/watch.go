@@ -58,10 +58,12 @@ func (w *watcher) look(step int) {
 			step, chosen[watchedRows-1])
 	}
 	loss, _ := w.series("loss")
-	if margins, ok := w.series("rewards/margins"); ok && all(loss, nearLn2) && all(margins, nearZero) {
-		rate, _ := w.series("learning_rate")
+	rate, _ := w.series("learning_rate")
+	// A warm-up hardly moves anything, and is not stuck.
+	warm := rate[watchedRows-1] <= rate[0]
+	if margins, ok := w.series("rewards/margins"); ok && warm && all(loss, nearLn2) && all(margins, nearZero) {
 		w.tell("ln2", "step %d: the loss is still 0.693 (ln 2) and the margins 0: the policy has not left its reference; "+
-			"the learning_rate (now %.3g) may be too low or still warming up, beta too small, or chosen and rejected nearly the same (align inspect shows them)",
+			"the learning_rate (now %.3g) may be too low, beta too small, or chosen and rejected nearly the same (align inspect shows them)",
 			step, rate[watchedRows-1])
 	}
 	margins, ok := w.series("rewards/margins")
