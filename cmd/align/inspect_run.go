@@ -32,6 +32,16 @@ func inspectRun(path string) ([]fact, error) {
 		{"epoch", s.Epoch},
 		{"num_tokens", s.NumTokens},
 	}
+	if b := s.Best; b != nil {
+		facts = append(facts, fact{"best", fmt.Sprintf("step %d, %s %v", b.Step, b.Metric, b.Value)})
+	}
+	v, ok, err := train.ReadVerdict(path)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		facts = append(facts, fact{"verdict", v.String()})
+	}
 	if holds(path, align.RunFile) {
 		facts = append(facts, fact{"settings", filepath.Join(path, align.RunFile)})
 	}
