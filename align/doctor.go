@@ -10,6 +10,7 @@ import (
 
 	"align/internal/device/cpu/feature"
 	"align/internal/device/cpu/kern"
+	"align/internal/device/cuda/driver"
 	"align/internal/host"
 )
 
@@ -34,7 +35,11 @@ type Findings struct {
 	MemoryAvailable int64 `json:"memory_available"`
 	MemoryLimit     int64 `json:"memory_limit"`
 
-	GPU string `json:"gpu"`
+	// GPU says what is there or why nothing is; Driver is the CUDA version that
+	// the NVIDIA driver serves, "" without one.
+	GPU    string        `json:"gpu"`
+	Driver string        `json:"driver"`
+	Cards  []CardFinding `json:"cards"`
 
 	DiskFree   int64  `json:"disk_free"`
 	CacheDir   string `json:"cache_dir"`
@@ -58,7 +63,7 @@ func Examine(c Compute) (*Findings, error) {
 	f := &Findings{
 		V: 1, Processor: host.ProcessorName(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		Processors: runtime.NumCPU(), Threads: c.Threads, Highest: feature.Detect().String(),
-		GPU: "none is used: no NVIDIA support in this build", Problems: []string{},
+		Problems: []string{},
 	}
 	if f.Threads == 0 {
 		f.Threads = runtime.GOMAXPROCS(0)
@@ -73,6 +78,7 @@ func Examine(c Compute) (*Findings, error) {
 	problem(f.testKernels())
 	problem(f.tryDevice(c))
 	problem(f.readMemory())
+	f.readCards(driver.Open)
 	problem(f.readDisk())
 	return f, errors.Join(errs...)
 }

@@ -77,6 +77,9 @@ func printFindings(w io.Writer, f *align.Findings) error {
 		line("memory", "unknown on this system")
 	}
 	line("gpu", "%s", f.GPU)
+	for _, c := range f.Cards {
+		line("card", "%s", describeCard(c))
+	}
 	line("disk", "%s free in this folder", size(f.DiskFree))
 	line("cache", "%s (%s), %s free", orUnknown(f.CacheDir), f.CacheState, size(f.CacheFree))
 	for _, problem := range f.Problems {
@@ -84,6 +87,14 @@ func printFindings(w io.Writer, f *align.Findings) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func describeCard(c align.CardFinding) string {
+	text := fmt.Sprintf("%d: %s, compute capability %s, %s", c.Ordinal, c.Name, c.Capability, size(int64(c.MemoryTotal)))
+	if c.Fault != "" {
+		return text + ": " + c.Fault
+	}
+	return fmt.Sprintf("%s, %s free", text, size(int64(c.MemoryFree)))
 }
 
 func orUnknown(text string) string {

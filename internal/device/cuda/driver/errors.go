@@ -27,19 +27,16 @@ var (
 // NoDriverError is an [ErrNoDriver] with the places that were tried.
 type NoDriverError struct {
 	Tried  []string
-	Reason error // of the last place; nil where nothing was tried
+	Reason error // of the first place
 }
 
 // Error tells the places, the loader's reason and what to do.
 func (e *NoDriverError) Error() string {
-	tried := "this build has none"
-	if len(e.Tried) > 0 {
-		tried = fmt.Sprintf("tried %s", strings.Join(e.Tried, ", "))
+	if len(e.Tried) == 0 {
+		return fmt.Sprintf("%v: this build is without the binding to it (run with --device cpu)", ErrNoDriver)
 	}
-	if e.Reason != nil {
-		tried += fmt.Sprintf(": %v", e.Reason)
-	}
-	return fmt.Sprintf("%v: %s (install the NVIDIA driver, or run with --device cpu)", ErrNoDriver, tried)
+	return fmt.Sprintf("%v: tried %s: %v (install the NVIDIA driver, or run with --device cpu)",
+		ErrNoDriver, strings.Join(e.Tried, ", "), e.Reason)
 }
 
 // Is reports whether target is [ErrNoDriver].

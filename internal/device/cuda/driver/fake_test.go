@@ -15,7 +15,8 @@ import (
 // fake is made once: its functions are never freed.
 var fake = sync.OnceValue(fakedriver.New)
 
-// scalePTX has the header of a kernel y[i] = a*x[i], whose work the fake does.
+// scalePTX has a kernel y[i] = a*x[i], whose work the fake does in Go, and one
+// that the fake lets fault.
 const scalePTX = `
 .version 7.0
 .target sm_80
@@ -26,9 +27,38 @@ const scalePTX = `
 	.param .f32 scale_param_2,
 	.param .u32 scale_param_3
 )
-{ ret; }
-.visible .entry stray(.param .u64 stray_param_0)
-{ ret; }
+{
+	.reg .pred %p<2>;
+	.reg .b32 %r<6>;
+	.reg .f32 %f<4>;
+	.reg .b64 %rd<6>;
+	ld.param.u64 %rd1, [scale_param_0];
+	ld.param.u64 %rd2, [scale_param_1];
+	ld.param.f32 %f1, [scale_param_2];
+	ld.param.u32 %r1, [scale_param_3];
+	mov.u32 %r2, %ctaid.x;
+	mov.u32 %r3, %ntid.x;
+	mov.u32 %r4, %tid.x;
+	mad.lo.s32 %r5, %r2, %r3, %r4;
+	setp.ge.u32 %p1, %r5, %r1;
+	@%p1 bra DONE;
+	cvta.to.global.u64 %rd1, %rd1;
+	cvta.to.global.u64 %rd2, %rd2;
+	mul.wide.u32 %rd3, %r5, 4;
+	add.s64 %rd4, %rd1, %rd3;
+	add.s64 %rd5, %rd2, %rd3;
+	ld.global.f32 %f2, [%rd5];
+	mul.rn.f32 %f3, %f1, %f2;
+	st.global.f32 [%rd4], %f3;
+DONE:
+	ret;
+}
+.visible .entry stray(
+	.param .u64 stray_param_0
+)
+{
+	ret;
+}
 `
 
 // script is two cards of 1 MiB and 2 MiB with the kernels of scalePTX.

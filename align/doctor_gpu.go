@@ -1,0 +1,64 @@
+package align
+
+import (
+	"fmt"
+	"strings"
+
+	"align/internal/device/cuda/driver"
+)
+
+// CardFinding is an NVIDIA card; sizes are bytes. Fault is "" where its context
+// could be taken.
+type CardFinding struct {
+	Ordinal     int    `json:"ordinal"`
+	Name        string `json:"name"`
+	Capability  string `json:"capability"` // compute capability, e.g. "9.0"
+	Units       int    `json:"units"`      // streaming multiprocessors
+	MemoryTotal uint64 `json:"memory_total"`
+	MemoryFree  uint64 `json:"memory_free"`
+	Fault       string `json:"fault"`
+}
+
+// readCards looks for NVIDIA's driver and its cards. What is wrong with them is
+// no problem of a run, which does not use them yet.
+func (f *Findings) readCards(open func() (*driver.Library, error)) {
+	f.Cards = []CardFinding{}
+	none := func(err error) { f.GPU = "none: " + strings.TrimPrefix(err.Error(), "cuda: ") }
+	library, err := open()
+	if err != nil {
+		none(err)
+		return
+	}
+	f.Driver = library.Version().String()
+	infos, err := library.Devices()
+	if err != nil {
+		none(err)
+		return
+	}
+	f.GPU = fmt.Sprintf("%d found by the NVIDIA driver for CUDA %s, none used: there are no kernels for them yet", len(infos), f.Driver)
+	for _, info := range infos {
+		f.Cards = append(f.Cards, tryCard(library, info))
+	}
+}
+
+// tryCard takes the card's context, as a run would.
+func tryCard(library *driver.Library, info driver.Info) CardFinding {
+	c := CardFinding{
+		Ordinal: info.Ordinal, Name: info.Name, Capability: fmt.Sprintf("%d.%d", info.Major, info.Minor),
+		Units: info.Units, MemoryTotal: info.Memory,
+	}
+	device, err := library.Device(info.Ordinal)
+	if err != nil {
+		c.Fault = err.Error()
+		return c
+	}
+	defer device.Close()
+	err = device.Do(func() (err error) {
+		c.MemoryFree, _, err = device.Free()
+		return err
+	})
+	if err != nil {
+		c.Fault = err.Error()
+	}
+	return c
+}

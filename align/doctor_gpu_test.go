@@ -1,0 +1,45 @@
+//go:build linux && (amd64 || arm64) && !nogpu
+
+package align
+
+import (
+	"errors"
+	"testing"
+
+	"align/internal/device/cuda/driver"
+	"align/internal/device/cuda/fakedriver"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestCardsAreFoundThroughTheDriver(t *testing.T) {
+	fake := fakedriver.New()
+	fake.Reset(fakedriver.Script{Version: 12040, Cards: []fakedriver.Card{
+		{Name: "Fake A", Major: 8, Minor: 9, Units: 128, Memory: 24 << 30},
+		{Name: "Fake B", Major: 9, Minor: 0, Units: 132, Memory: 80 << 30},
+	}})
+	var f Findings
+	f.readCards(func() (*driver.Library, error) { return driver.OpenWith("fake", fake.Resolve) })
+	want := Findings{
+		GPU:    "2 found by the NVIDIA driver for CUDA 12.4, none used: there are no kernels for them yet",
+		Driver: "12.4",
+		Cards: []CardFinding{
+			{Ordinal: 0, Name: "Fake A", Capability: "8.9", Units: 128, MemoryTotal: 24 << 30, MemoryFree: 24 << 30},
+			{Ordinal: 1, Name: "Fake B", Capability: "9.0", Units: 132, MemoryTotal: 80 << 30, MemoryFree: 80 << 30},
+		},
+	}
+	if diff := cmp.Diff(want, f); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+	if n := fake.Live(); n != 0 {
+		t.Errorf("%d contexts are left", n)
+	}
+}
+
+func TestNoCardIsNoProblem(t *testing.T) {
+	var f Findings
+	f.readCards(func() (*driver.Library, error) { return nil, errors.New("cuda: no driver") })
+	if f.GPU != "none: no driver" || len(f.Problems) != 0 {
+		t.Errorf("gpu %q, problems %v: want the reason and no problem", f.GPU, f.Problems)
+	}
+}
