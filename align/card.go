@@ -22,7 +22,10 @@ func (x *export) card() []byte {
 	var b strings.Builder
 	tags := []string{"align"}
 	kind := "Adapter for " + x.baseName()
+	fromNothing := x.run.Method == "pretrain"
 	switch {
+	case fromNothing:
+		kind = "A Llama trained from random weights"
 	case x.full:
 		kind = x.baseName() + " with all weights trained"
 	case x.merges():
@@ -31,7 +34,10 @@ func (x *export) card() []byte {
 	if x.run.Method != "" {
 		tags = append(tags, x.run.Method)
 	}
-	fmt.Fprintf(&b, "---\nbase_model: %s\n", x.baseName())
+	b.WriteString("---\n")
+	if !fromNothing {
+		fmt.Fprintf(&b, "base_model: %s\n", x.baseName())
+	}
 	if l := x.license(); l != "" {
 		fmt.Fprintf(&b, "license: %s\n", l)
 	}

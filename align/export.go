@@ -15,8 +15,10 @@ import (
 	"align/model"
 )
 
-// Export formats: an adapter alone, or the base with the adapter merged into it.
+// Export formats: an adapter alone, the base with the adapter merged into it, or
+// a model of which all weights were trained.
 const (
+	FormatHF         = "hf"
 	FormatGGUF       = "gguf"
 	FormatPEFT       = "peft"
 	FormatMergedHF   = "merged-hf"
@@ -24,7 +26,7 @@ const (
 )
 
 // ExportFormats are what ExportOptions.Format may be.
-var ExportFormats = []string{FormatGGUF, FormatPEFT, FormatMergedHF, FormatMergedGGUF}
+var ExportFormats = []string{FormatGGUF, FormatPEFT, FormatMergedHF, FormatMergedGGUF, FormatHF}
 
 // ExportOptions say what to write of a run, checkpoint or adapter.
 type ExportOptions struct {
@@ -34,9 +36,10 @@ type ExportOptions struct {
 	Model  string
 	Format string
 	// Type is the number type of a merged GGUF, one of model.GGUFTypes; "" takes
-	// the base's, or q8_0 where that is a type of blocks.
+	// the base's, or q8_0 where that is a type of blocks. Of the format hf it is
+	// f32 or bf16, which "" takes.
 	Type string
-	// Out is the file (gguf, merged-gguf) or new folder (peft, merged-hf) to
+	// Out is the file (gguf, merged-gguf) or new folder (peft, merged-hf, hf) to
 	// write.
 	Out string
 	Compute
@@ -46,7 +49,7 @@ type ExportOptions struct {
 type Exported struct {
 	Path       string
 	Parameters int
-	// Type is the number type of a merged GGUF.
+	// Type is the number type of a merged GGUF or a folder of the format hf.
 	Type string
 	// Modelfile is what Ollama creates a model of a merged GGUF from.
 	Modelfile string
@@ -60,8 +63,11 @@ func (o ExportOptions) Validate() error {
 	if !slices.Contains(ExportFormats, o.Format) {
 		errs = append(errs, fmt.Errorf("format: want one of %s, got %q", strings.Join(ExportFormats, ", "), o.Format))
 	}
-	switch {
+	switch _, folder := folderTypes[o.Type]; {
 	case o.Type == "":
+	case o.Format == FormatHF && !folder:
+		errs = append(errs, fmt.Errorf("type: want f32 or bf16 for the format %s, got %q", FormatHF, o.Type))
+	case o.Format == FormatHF:
 	case !slices.Contains(model.GGUFTypes, o.Type):
 		errs = append(errs, fmt.Errorf("type: want one of %s, got %q", strings.Join(model.GGUFTypes, ", "), o.Type))
 	case o.Format != FormatMergedGGUF:
@@ -92,6 +98,9 @@ func Export(o ExportOptions, env Environment) (Exported, error) {
 		if x.adapter, x.values, err = model.ReadAdapter(x.folder, x.model.Config); err != nil {
 			return Exported{}, err
 		}
+	}
+	if x.Format == FormatHF {
+		return x.writeFull()
 	}
 	if x.merges() {
 		return x.merge()
@@ -133,8 +142,11 @@ func (x *export) open() (err error) {
 	if x.folder, err = AdapterFolder(x.Adapter); err != nil {
 		return err
 	}
-	if x.full = isFull(x.folder); x.full && !x.merges() {
-		return fmt.Errorf("format: %s trained all weights and has no adapter: want %s or %s", x.Adapter, FormatMergedHF, FormatMergedGGUF)
+	if x.full = isFull(x.folder); x.full && !x.merges() && x.Format != FormatHF {
+		return fmt.Errorf("format: %s trained all weights and has no adapter: want %s, %s or %s", x.Adapter, FormatHF, FormatMergedHF, FormatMergedGGUF)
+	}
+	if !x.full && x.Format == FormatHF {
+		return fmt.Errorf("format: %s is an adapter, and %s is for runs that trained all weights: want %s", x.Adapter, FormatHF, FormatMergedHF)
 	}
 	if x.base = x.folder; !x.full {
 		if x.base, err = baseOf(x.folder, x.Model); err != nil {

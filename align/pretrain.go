@@ -53,7 +53,11 @@ func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Envi
 		return Result{}, err
 	}
 	t := &sft.Trainer{Config: c.Config, Model: s.model, Full: s.full, Save: policy, Examples: d.train, Held: d.held}
-	o := s.options(steps, s.lineage(&c, d.hash))
+	lineage := s.lineage(&c, d.hash)
+	for _, key := range notPretrained {
+		delete(lineage, "setting "+key)
+	}
+	o := s.options(steps, lineage)
 	o.AdamW.Beta2 = pretrainBeta2
 	return s.train(ctx, o, &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}, t)
 }

@@ -28,6 +28,8 @@ func newExportCommand(io *streams) *cobra.Command {
   merged-hf    the base with the adapter merged, as a Hugging Face folder
   merged-gguf  the same as one GGUF file for llama.cpp, with a Modelfile for
                Ollama beside it; --type is its number type
+  hf           a run that trained all weights (--full, pretrain), as a Hugging
+               Face folder in bf16, or f32 by --type
 
 The sums of a merge are exact to float32 and written in the base's own type. A
 quantised base merges to q8_0 unless --type says otherwise. What was written is
@@ -46,9 +48,9 @@ divergence (KL) of the two on a text.`,
 			return runExport(o)
 		},
 	}
-	c.Flags().StringVar(&o.Format, "format", "", "`format` to write: gguf, peft, merged-hf or merged-gguf")
-	c.Flags().StringVar(&o.Type, "type", "", "number `type` of a merged GGUF: f32, f16, bf16, q8_0, q4_0, q4_k or q6_k; none takes the base's")
-	c.Flags().StringVar(&o.Out, "out", "", "`path` to write: a file for gguf and merged-gguf, a new folder for peft and merged-hf")
+	c.Flags().StringVar(&o.Format, "format", "", "`format` to write: gguf, peft, merged-hf, merged-gguf or hf")
+	c.Flags().StringVar(&o.Type, "type", "", "number `type` of a merged GGUF: f32, f16, bf16, q8_0, q4_0, q4_k or q6_k; none takes the base's; of hf f32 or bf16")
+	c.Flags().StringVar(&o.Out, "out", "", "`path` to write: a file for gguf and merged-gguf, a new folder for peft, merged-hf and hf")
 	addExportFlags(c, o)
 	return c
 }
