@@ -40,7 +40,7 @@ func hubModel(name string) (string, error) {
 	ref := filepath.Join(repo, "refs", "main")
 	data, err := os.ReadFile(ref)
 	if err != nil {
-		return "", fmt.Errorf("model: %s is neither a path nor in the Hugging Face cache (%w): HF_HUB_CACHE or HF_HOME name another cache", name, err)
+		return "", fmt.Errorf("model: %s is neither a path nor in the Hugging Face cache (%w): align pull %s fetches it; HF_HUB_CACHE or HF_HOME name another cache", name, err, name)
 	}
 	commit := strings.TrimSpace(string(data))
 	if !hubCommit.MatchString(commit) {

@@ -21,7 +21,8 @@ func newRootCommand(io *streams) *cobra.Command {
 		Long: `align fine-tunes and aligns Llama models on preference pairs and examples.
 
 It is one program without Python, CUDA toolkit or telemetry. Models and data are
-folders and files on this machine; nothing is fetched and nothing is sent.`,
+folders and files on this machine; but for align pull, nothing is fetched and
+nothing is sent.`,
 		Example: `  align inspect prefs.jsonl --model DIR   # what is in the data, as tokens with their loss mask
   align init dpo > dpo.yaml               # every setting, with a line on each
   align tokenize --model DIR "Hello"      # the token ids of a text`,
@@ -57,6 +58,7 @@ func commands(io *streams) []*cobra.Command {
 		newTokenizeCommand(io),
 		newTokenizerCommand(io),
 		newPretrainCommand(io, align.Pretrain),
+		newPullCommand(io),
 		newInitCommand(io),
 		newImportConfigCommand(io),
 		newGenerateCommand(io),
