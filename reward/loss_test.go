@@ -130,7 +130,7 @@ func TestPlackettLuceProperties(t *testing.T) {
 		}
 		three, _ := exectest.Evaluate(t, b, plackettLuce, exectest.Value{x}, exectest.Value{y}, exectest.Value{z})
 		moved, _ := exectest.Evaluate(t, b, plackettLuce, exectest.Value{x + 8}, exectest.Value{y + 8}, exectest.Value{z + 8})
-		if math.Abs(three[0]-moved[0]) > rounding || three[0] < 0 {
+		if math.Abs(three[0]-moved[0]) > rounding || three[0] < -rounding {
 			r.Fatalf("loss %v, %v with all scores moved", three[0], moved[0])
 		}
 	})
