@@ -18,7 +18,7 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 	}
 	s := &stage{method: "dpo", settings: &c.Settings, env: env, explicit: explicit}
 	defer s.close()
-	if err := s.open(); err != nil {
+	if err := s.begin(); err != nil {
 		return Result{}, err
 	}
 	d, err := s.pairs(ctx, c.Pairs)

@@ -21,10 +21,10 @@ const RunFile = "run.yaml"
 // newRun makes the run's folder: the one that was asked for, which must not
 // hold a run yet, or the next free runs/METHOD-NNN.
 func newRun(out, method string) (string, error) {
+	if err := checkFree(out); err != nil {
+		return "", err
+	}
 	if out != "" {
-		if _, err := os.Stat(filepath.Join(out, RunFile)); err == nil {
-			return "", fmt.Errorf("%s holds a run already: take another folder, or go on with it by --resume", out)
-		}
 		return out, makeDir(out)
 	}
 	for n := 1; n < 1000; n++ {
@@ -34,6 +34,14 @@ func newRun(out, method string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("runs holds 999 %s runs: name a folder with --out", method)
+}
+
+// checkFree says where the folder of a new run holds one already.
+func checkFree(out string) error {
+	if out != "" && has(out, RunFile) {
+		return fmt.Errorf("%s holds a run already: take another folder, or go on with it by --resume", out)
+	}
+	return nil
 }
 
 func makeDir(dir string) error {

@@ -23,7 +23,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	}
 	s := &stage{method: "ppo", settings: &c.Settings, env: env, explicit: explicit}
 	defer s.close()
-	if err := s.open(); err != nil {
+	if err := s.begin(); err != nil {
 		return Result{}, err
 	}
 	p, err := s.prompts(ctx, c)

@@ -15,7 +15,7 @@ func SFT(ctx context.Context, c sft.Config, explicit []string, env Environment) 
 	}
 	s := &stage{method: "sft", settings: &c.Settings, env: env, explicit: explicit}
 	defer s.close()
-	if err := s.open(); err != nil {
+	if err := s.begin(); err != nil {
 		return Result{}, err
 	}
 	d, err := s.examples(ctx, c.Data)

@@ -74,6 +74,17 @@ func (s *stage) open() (err error) {
 	return err
 }
 
+// begin is open for a stage that will run: a folder that is taken shows before
+// a model is read for it.
+func (s *stage) begin() error {
+	if !s.settings.Resume {
+		if err := checkFree(s.settings.Out); err != nil {
+			return err
+		}
+	}
+	return s.open()
+}
+
 // close gives the device back.
 func (s *stage) close() {
 	if s.backend != nil {
