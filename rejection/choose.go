@@ -41,7 +41,8 @@ type Counts struct {
 	Similar  int `json:"similar"`
 	Examples int `json:"examples"`
 	Pairs    int `json:"pairs"`
-	// MeanScore is over all samples, BestScore over the prompts' best.
+	// MeanScore is over all samples, BestScore over the examples; 0 where there
+	// are none.
 	MeanScore float64 `json:"mean_score"`
 	BestScore float64 `json:"best_score"`
 }

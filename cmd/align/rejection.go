@@ -73,8 +73,12 @@ func printSummary(io *streams, o output, s rejection.Summary) error {
 			rejection.Summary
 		}{1, s})
 	}
+	best := "none"
+	if s.Examples > 0 {
+		best = short(s.BestScore)
+	}
 	_, err := fmt.Fprintf(io.out, "%d prompts, %d samples, mean score %s, mean best score %s: %d examples, %d pairs\n",
-		s.Prompts, s.Samples, short(s.MeanScore), short(s.BestScore), s.Examples, s.Pairs)
+		s.Prompts, s.Samples, short(s.MeanScore), best, s.Examples, s.Pairs)
 	return err
 }
 
