@@ -46,7 +46,7 @@ func printCommands(io *streams, c *cobra.Command) {
 	fmt.Fprintf(io.out, "\n%s\n", io.outStyle().title("Commands"))
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() {
-			fmt.Fprintf(io.out, "  %-12s %s\n", sub.Name(), sub.Short)
+			fmt.Fprintf(io.out, "  %-13s %s\n", sub.Name(), sub.Short)
 		}
 	}
 	fmt.Fprint(io.out, "\nalign help COMMAND tells more; align help environment lists the environment variables.\n")

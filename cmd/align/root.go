@@ -23,9 +23,10 @@ func newRootCommand(io *streams) *cobra.Command {
 It is one program without Python, CUDA toolkit or telemetry. Models and data are
 folders and files on this machine; but for align pull, nothing is fetched and
 nothing is sent.`,
-		Example: `  align inspect prefs.jsonl --model DIR   # what is in the data, as tokens with their loss mask
-  align init dpo > dpo.yaml               # every setting, with a line on each
-  align tokenize --model DIR "Hello"      # the token ids of a text`,
+		Example: `  align dpo --model DIR --pairs prefs.jsonl   # the main job; without --model, on a small one inside
+  align inspect prefs.jsonl --model DIR       # what is in the data, as tokens with their loss mask
+  align init dpo > dpo.yaml                   # every setting, with a line on each
+  align tokenize --model DIR "Hello"          # the token ids of a text`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: cobra.ArbitraryArgs,
 		RunE: runRoot,
