@@ -41,15 +41,18 @@ func bradleyTerry(b *graph.Builder, in inputs, centering float64) *graph.Node {
 //
 //	L = -Σ_i log( e^{r_i} / Σ_{j≥i} e^{r_j} )
 //
-// The inner sums run from the last rank up, as logsumexp(r_i, s) =
-// s + softplus(r_i - s), which does not overflow. At K = 2 it is bradleyTerry.
+// With s = log Σ_{j>i} e^{r_j}, run from the last rank up, a term is
+// softplus(s - r_i), which is never below 0, and the next s is
+// s + softplus(r_i - s); neither overflows. At K = 2 it is bradleyTerry.
 func plackettLuce(b *graph.Builder, ranked graph.Nodes) *graph.Node {
 	last := len(ranked) - 1
 	rest := ranked[last]
 	loss := b.Sub(rest, rest)
 	for i := last - 1; i >= 0; i-- {
-		rest = b.Add(rest, b.Softplus(b.Sub(ranked[i], rest)))
-		loss = b.Add(loss, b.Sub(rest, ranked[i]))
+		loss = b.Add(loss, b.Softplus(b.Sub(rest, ranked[i])))
+		if i > 0 {
+			rest = b.Add(rest, b.Softplus(b.Sub(ranked[i], rest)))
+		}
 	}
 	return loss
 }
