@@ -20,6 +20,10 @@ bench:
 generate:
 	go generate ./...
 
+# make the PTX of the NVIDIA kernels anew, with Debian's clang-19
+ptx:
+	internal/device/cuda/kernels/build.sh
+
 # make the embedded model anew: text, tokenizer, pretraining, fine-tuning
 builtin:
 	go run ./internal/builtin/build
@@ -34,4 +38,4 @@ size: build
 check:
 	.ci/run
 
-.PHONY: build test lint bench generate builtin size check
+.PHONY: build test lint bench generate ptx builtin size check

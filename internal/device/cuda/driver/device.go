@@ -137,14 +137,19 @@ func (d *Device) own(ready chan<- error) {
 	}
 }
 
+// answers are kept, so that Do allocates nothing.
+var answers = sync.Pool{New: func() any { return make(chan error, 1) }}
+
 // Do runs f where the device's context is current and returns its error. Calls
 // from several goroutines run one after the other. F must return, and must not
 // call Do of the same device: it would wait for itself.
 func (d *Device) Do(f func() error) error {
-	t := task{run: f, done: make(chan error, 1)}
+	done := answers.Get().(chan error)
 	select {
-	case d.work <- t:
-		return <-t.done
+	case d.work <- task{run: f, done: done}:
+		err := <-done
+		answers.Put(done)
+		return err
 	case <-d.gone:
 		return ErrClosed
 	}

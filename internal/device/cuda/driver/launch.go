@@ -18,6 +18,12 @@ func U32(v uint32) Arg { return Arg{uint64(v), 4} }
 // I32 is an argument of 4 bytes.
 func I32(v int32) Arg { return Arg{uint64(uint32(v)), 4} }
 
+// I64 is an argument of 8 bytes.
+func I64(v int64) Arg { return Arg{uint64(v), 8} }
+
+// F64 is an argument of 8 bytes.
+func F64(v float64) Arg { return Arg{math.Float64bits(v), 8} }
+
 // U64 is an argument of 8 bytes.
 func U64(v uint64) Arg { return Arg{v, 8} }
 
@@ -74,6 +80,17 @@ func (k *Kernel) Bind(grid, block Dim, sharedMemory int) (*Launch, error) {
 		uintptr(sharedMemory), 0, uintptr(unsafe.Pointer(&l.places[0])), 0,
 	}
 	return l, nil
+}
+
+// Shape gives the launch another grid and block, each at least 1 in every
+// direction, for when it is enqueued next.
+func (l *Launch) Shape(grid, block Dim) error {
+	if min(grid.X, grid.Y, grid.Z, block.X, block.Y, block.Z) < 1 || max(grid.X, grid.Y, grid.Z, block.X, block.Y, block.Z) > math.MaxInt32 {
+		return fmt.Errorf("cuda: kernel %s: grid %v of blocks %v: want at least 1 each", l.kernel.Name, grid, block)
+	}
+	l.call[1], l.call[2], l.call[3] = uintptr(grid.X), uintptr(grid.Y), uintptr(grid.Z)
+	l.call[4], l.call[5], l.call[6] = uintptr(block.X), uintptr(block.Y), uintptr(block.Z)
+	return nil
 }
 
 // Set gives all arguments, in order, with the sizes that the kernel declares.

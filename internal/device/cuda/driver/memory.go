@@ -78,11 +78,19 @@ func (s *Staging) Free() error {
 
 // Upload copies size bytes of the staging's start to the buffer from offset on.
 func (s *Stream) Upload(to *Buffer, offset int, from *Staging, size int) error {
-	if err := fits(to, offset, size, len(from.Bytes)); err != nil {
+	return s.UploadFrom(to, offset, from, 0, size)
+}
+
+// UploadFrom is Upload from another place of the staging.
+func (s *Stream) UploadFrom(to *Buffer, offset int, from *Staging, at, size int) error {
+	if at < 0 || at > len(from.Bytes) {
+		at = len(from.Bytes) // too small, as the check says
+	}
+	if err := fits(to, offset, size, len(from.Bytes)-at); err != nil {
 		return err
 	}
 	return s.device.enqueue("cuMemcpyHtoDAsync", s.device.library.table.copyToDevice,
-		uintptr(to.Address)+uintptr(offset), from.address, uintptr(size), s.handle)
+		uintptr(to.Address)+uintptr(offset), from.address+uintptr(at), uintptr(size), s.handle)
 }
 
 // Download copies size bytes of the buffer from offset on to the staging's start.

@@ -77,7 +77,20 @@ func (d *Driver) addEvents(destroy func(s *state, a, b, c, e, g word) int) {
 			return success
 		})
 	})
-	d.addHere("cuEventSynchronize", func(*state, word, word, word, word, word) int { return success })
+	d.addHere("cuEventSynchronize", func(c *state, handle, _, _, _, _ word) int {
+		if _, found := d.things[handle].(*event); !found {
+			return invalidHandle
+		}
+		// The event may be in any stream: all of them run.
+		for _, thing := range d.things {
+			if s, is := thing.(*stream); is && !s.capturing {
+				if code := s.drain(c); code != success {
+					return code
+				}
+			}
+		}
+		return success
+	})
 	d.addHere("cuEventElapsedTime", func(_ *state, to, from, until, _, _ word) int {
 		start, ok := d.things[from].(*event)
 		end, also := d.things[until].(*event)

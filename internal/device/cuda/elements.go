@@ -1,0 +1,151 @@
+package cuda
+
+import (
+	"fmt"
+
+	"align/internal/device"
+	"align/internal/device/cuda/driver"
+)
+
+// elementTable are the kernels of elements.cu, norm.cu and optimiser.cu.
+var elementTable = map[string]binder{
+	"add":         plain(func(b *Backend, kernel string) (enqueue, error) { return newAdd(b, kernel, 2) }),
+	"accumulate":  plain(func(b *Backend, kernel string) (enqueue, error) { return newAdd(b, kernel, 1) }),
+	"zero":        plain(newZero),
+	"swiglu":      plain(newSwiGLU),
+	"swiglu_grad": plain(newSwiGLUGrad),
+	"dropout":     withAttribute(newDropout),
+	"rmsnorm":     withAttribute(newNorm),
+	"rmsnorm_dx":  withAttribute(newNormDX),
+	"rmsnorm_dw":  withAttribute(newNormDW),
+	"bias_grad":   plain(newBiasGrad),
+	"sum_squares": plain(newSumSquares),
+	"adamw":       withAttribute(newAdamW),
+}
+
+// block is the number of threads of blocks whose size is not chosen.
+const blockThreads = 256
+
+// perBlock is the number of elements of such a block of elements.cu.
+const perBlock = 1024
+
+// newAdd is y = a + b, or with one input y += a, for F32 and F64.
+func newAdd(b *Backend, kernel string, inputs int) (enqueue, error) {
+	single, err := b.launch("elements", "add_f32", 0)
+	if err != nil {
+		return nil, err
+	}
+	double, err := b.launch("elements", "add_f64", 0)
+	if err != nil {
+		return nil, err
+	}
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if !k.arity(c, 1, inputs) {
+			return k.err
+		}
+		k.overwrites(c)
+		y := c.Out[0]
+		n, left, right := c.In[0].Len(), c.In[0], y
+		if inputs == 2 {
+			right = c.In[1]
+		}
+		if y.Type != device.F32 && y.Type != device.F64 {
+			k.failf("y is %s, want f32 or f64", y.Type)
+		}
+		k.outputVector("y", y, y.Type, n)
+		k.vector("a", left, y.Type, n)
+		if inputs == 2 {
+			k.vector("b", right, y.Type, n)
+		}
+		if k.err != nil || y.Addr == 0 {
+			return k.err
+		}
+		l := single
+		if y.Type == device.F64 {
+			l = double
+		}
+		return l.on(over(n, perBlock), blockThreads, at(y), at(left), at(right), driver.I64(int64(n)))
+	}, nil
+}
+
+func newZero(b *Backend, kernel string) (enqueue, error) {
+	l, err := b.launch("elements", "zero", 0)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 0) {
+			k.overwrites(c)
+			k.outputVector("y", c.Out[0], c.Out[0].Type, c.Out[0].Len())
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		n := c.Out[0].Bytes()
+		return l.on(over(int(n), 4*perBlock), blockThreads, at(c.Out[0]), driver.I64(n))
+	}, err
+}
+
+func newSwiGLU(b *Backend, kernel string) (enqueue, error) {
+	l, err := b.launch("elements", "swiglu", 0)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 2) {
+			g := c.In[0]
+			k.overwrites(c)
+			k.matrix("g", g, device.F32, g.Rows, g.Cols)
+			k.matrix("u", c.In[1], device.F32, g.Rows, g.Cols)
+			k.output("y", c.Out[0], device.F32, g.Rows, g.Cols)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		n := c.In[0].Len()
+		return l.on(over(n, perBlock), blockThreads, at(c.Out[0]), at(c.In[0]), at(c.In[1]), driver.I64(int64(n)))
+	}, err
+}
+
+func newSwiGLUGrad(b *Backend, kernel string) (enqueue, error) {
+	l, err := b.launch("elements", "swiglu_grad", 0)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 2, 3) {
+			g := c.In[0]
+			k.overwrites(c)
+			k.matrix("g", g, device.F32, g.Rows, g.Cols)
+			k.matrix("u", c.In[1], device.F32, g.Rows, g.Cols)
+			k.matrix("dy", c.In[2], device.F32, g.Rows, g.Cols)
+			k.output("dg", c.Out[0], device.F32, g.Rows, g.Cols)
+			k.output("du", c.Out[1], device.F32, g.Rows, g.Cols)
+		}
+		if k.err != nil {
+			return k.err
+		}
+		n := c.In[0].Len()
+		return l.on(over(n, perBlock), blockThreads, at(c.Out[0]), at(c.Out[1]), at(c.In[0]), at(c.In[1]), at(c.In[2]), driver.I64(int64(n)))
+	}, err
+}
+
+func newDropout(b *Backend, kernel string, attr device.Dropout) (enqueue, error) {
+	if !(attr.P >= 0 && attr.P < 1) {
+		return nil, fmt.Errorf("cuda: %s: probability %g: want 0 or more and less than 1", kernel, attr.P)
+	}
+	limit, scale := uint64(attr.P*(1<<32)), float32(1/(1-attr.P))
+	l, err := b.launch("elements", "dropout", 0)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 3) {
+			x := c.In[0]
+			k.overwrites(c)
+			k.matrix("x", x, device.F32, x.Rows, x.Cols)
+			k.vector("key", c.In[1], device.I32, x.Rows)
+			k.vector("seed", c.In[2], device.I32, 2)
+			k.output("y", c.Out[0], device.F32, x.Rows, x.Cols)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		x := c.In[0]
+		return l.on(over(x.Rows*over(x.Cols, 4), blockThreads), blockThreads, at(c.Out[0]), at(x), at(c.In[1]), at(c.In[2]),
+			driver.U32(attr.Stream), driver.U64(limit), driver.F32(scale), driver.I32(int32(x.Rows)), driver.I32(int32(x.Cols)))
+	}, err
+}

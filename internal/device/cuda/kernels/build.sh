@@ -1,0 +1,29 @@
+#!/bin/sh
+# Makes the PTX of every .cu file, and manifest.json, with Debian's clang-19:
+# no CUDA toolkit, no CUDA headers. The result is the same bytes everywhere.
+# ./build.sh OUT writes to another folder.
+set -eu
+cd "$(dirname "$0")"
+out=${1:-.}
+clang=${CLANG:-clang-19}
+mkdir -p "$out/ptx/sm80"
+rm -f "$out"/ptx/sm80/*.ptx
+
+hash() { sha256sum | cut -d' ' -f1; }
+
+comma=
+{
+	printf '{\n "compiler": "%s",\n "kernels": {' "$($clang --version | head -n 1)"
+	for source in *.cu; do
+		name=${source%.cu}
+		ptx=ptx/sm80/$name.ptx
+		# Contraction to fused multiply-add is the one liberty taken.
+		$clang -x cuda --cuda-device-only -nocudainc -nocudalib --cuda-gpu-arch=sm_80 --cuda-feature=+ptx70 \
+			-O3 -ffp-contract=fast -std=c++17 -Wall -Werror -S "$source" -o "$out/$ptx"
+		printf '%s\n  "%s": {"source": "%s", "ptx": "%s"}' "$comma" "$name" \
+			"$(cat ./*.cuh "$source" | hash)" "$(hash <"$out/$ptx")"
+		comma=,
+	done
+	printf '\n }\n}\n'
+} >"$out/manifest.json.new"
+mv "$out/manifest.json.new" "$out/manifest.json"

@@ -1,0 +1,129 @@
+package kernels_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"align/internal/device/cuda/kernels"
+)
+
+type manifest struct {
+	Compiler string
+	Kernels  map[string]struct{ Source, PTX string }
+}
+
+func readManifest(t *testing.T) (m manifest) {
+	t.Helper()
+	if err := json.Unmarshal(read(t, "manifest.json"), &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func hash(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func sources(t *testing.T, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// PTX that is older than its source fails here, on a machine without clang too.
+func TestPTXIsFresh(t *testing.T) {
+	m := readManifest(t)
+	var headers []byte
+	for _, name := range sources(t, "*.cuh") {
+		headers = append(headers, read(t, name)...)
+	}
+	files := sources(t, "*.cu")
+	if texts := sources(t, "ptx/sm80/*.ptx"); len(texts) != len(files) || len(m.Kernels) != len(files) {
+		t.Errorf("%d sources, %d texts, %d in manifest.json: run build.sh", len(files), len(texts), len(m.Kernels))
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(file, ".cu")
+		if m.Kernels[name].Source != hash(append(bytes.Clone(headers), read(t, file)...)) {
+			t.Errorf("%s or a header changed after its PTX was made: run build.sh", file)
+		}
+		text, err := kernels.PTX(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Kernels[name].PTX != hash([]byte(text)) {
+			t.Errorf("ptx/sm80/%s.ptx is not what build.sh made", name)
+		}
+	}
+	if _, err := kernels.PTX("none"); err == nil {
+		t.Error("an unknown file has PTX")
+	}
+}
+
+// Where the compiler is at hand, it gives the committed bytes.
+func TestPTXIsReproducible(t *testing.T) {
+	clang, err := exec.LookPath("clang-19")
+	if err != nil {
+		t.Skip("clang-19 is not installed; the hashes are checked all the same")
+	}
+	version, err := exec.Command(clang, "--version").Output()
+	if m := readManifest(t); err != nil || !strings.HasPrefix(string(version), m.Compiler+"\n") {
+		t.Skipf("the compiler is not %q", m.Compiler)
+	}
+	out := t.TempDir()
+	if said, err := exec.Command("./build.sh", out).CombinedOutput(); err != nil {
+		t.Fatalf("build.sh: %v: %s", err, said)
+	}
+	for _, name := range append(sources(t, "ptx/sm80/*.ptx"), "manifest.json") {
+		if !bytes.Equal(read(t, name), read(t, filepath.Join(out, name))) {
+			t.Errorf("%s: the compiler gives other bytes", name)
+		}
+	}
+}
+
+// double are the files whose kernels may compute in float64, of which most
+// cards do one for 32 or 64 of float32: loss vectors, angles, the norm's sum.
+var double = []string{"elements", "optimiser", "rope", "vectors", "weights"}
+
+// Local memory is where a register array goes whose index is not known; a call
+// is a function that was not inlined.
+func TestPTXIsAsWanted(t *testing.T) {
+	call := regexp.MustCompile(`(?m)^\s*(@!?%p\d+ )?call`)
+	for name := range readManifest(t).Kernels {
+		text, err := kernels.PTX(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(text, ".version 7.0\n.target sm_80\n") {
+			t.Errorf("%s is not for PTX 7.0 and compute capability 8.0: older drivers would refuse it", name)
+		}
+		if strings.Contains(text, ".local") || call.MatchString(text) {
+			t.Errorf("%s uses local memory or calls", name)
+		}
+		if strings.Contains(text, ".f64") && !slices.Contains(double, name) {
+			t.Errorf("%s computes in float64", name)
+		}
+	}
+}

@@ -1,0 +1,64 @@
+// Rotary positions (https://arxiv.org/abs/2104.09864, equation 34).
+#include "align.cuh"
+
+// sin_cos by the Taylor series, after the nearest multiple of pi/2 is taken off
+// in two parts: within some 1e-15 up to angles of 2^20.
+DEVICE void sin_cos(double a, double &sine, double &cosine) {
+	const double magic = 6755399441055744.0; // 1.5 * 2^52: brings the nearest integer into the low bits
+	double shifted = __builtin_fma(a, 0.63661977236758134308, magic); // 2/pi
+	unsigned quarter = (unsigned)bits_of(shifted);
+	double k = shifted - magic;
+	double r = __builtin_fma(-k, 1.5707963267948965580, a);
+	r = __builtin_fma(-k, 6.1232339957367658860e-17, r);
+	double z = r * r;
+	double s = 1 / 355687428096000.0; // 1/17!, then the others
+	s = __builtin_fma(s, -z, 1 / 1307674368000.0);
+	s = __builtin_fma(s, -z, 1 / 6227020800.0);
+	s = __builtin_fma(s, -z, 1 / 39916800.0);
+	s = __builtin_fma(s, -z, 1 / 362880.0);
+	s = __builtin_fma(s, -z, 1 / 5040.0);
+	s = __builtin_fma(s, -z, 1 / 120.0);
+	s = __builtin_fma(s, -z, 1 / 6.0);
+	s = __builtin_fma(s, -z, 1.0) * r;
+	double c = 1 / 20922789888000.0; // 1/16!
+	c = __builtin_fma(c, -z, 1 / 87178291200.0);
+	c = __builtin_fma(c, -z, 1 / 479001600.0);
+	c = __builtin_fma(c, -z, 1 / 3628800.0);
+	c = __builtin_fma(c, -z, 1 / 40320.0);
+	c = __builtin_fma(c, -z, 1 / 720.0);
+	c = __builtin_fma(c, -z, 1 / 24.0);
+	c = __builtin_fma(c, -z, 1 / 2.0);
+	c = __builtin_fma(c, -z, 1.0);
+	sine = quarter & 1 ? c : s, cosine = quarter & 1 ? s : c;
+	if (quarter & 2)
+		sine = -sine;
+	if ((quarter + 1) & 2)
+		cosine = -cosine;
+}
+
+// y[T,D]: the cosines of pos*frequency[i], i < half, then the sines. Angles are
+// in double precision: at position 9000 float32 would lose three digits.
+KERNEL __launch_bounds__(256) void rope_table(float *y, const int *pos, const double *frequency, int half, long n) {
+	long i = (long)BLOCK_X * 256 + THREAD_X;
+	if (i >= n)
+		return;
+	int t = i / half, j = i % half;
+	double s, c;
+	sin_cos(pos[t] * frequency[j], s, c);
+	y[(long)t * 2 * half + j] = (float)c;
+	y[(long)t * 2 * half + half + j] = (float)s;
+}
+
+// rope turns the pairs (j, j+half) of each head by sign times the table's
+// angles. y may be x. A thread turns one of n pairs.
+KERNEL __launch_bounds__(256) void rope(float *y, const float *x, const float *table, int cols, int half, float sign, long n) {
+	long i = (long)BLOCK_X * 256 + THREAD_X;
+	if (i >= n)
+		return;
+	int pairs = cols / 2, j = i % pairs % half, head = i % pairs / half;
+	long t = i / pairs, at = t * cols + head * 2 * half + j;
+	float c = table[t * 2 * half + j], s = sign * table[t * 2 * half + half + j];
+	float a = x[at], b = x[at + half];
+	y[at] = a * c - b * s;
+	y[at + half] = b * c + a * s;
+}

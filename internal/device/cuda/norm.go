@@ -1,0 +1,124 @@
+package cuda
+
+import (
+	"fmt"
+
+	"align/internal/device"
+	"align/internal/device/cuda/driver"
+)
+
+// normThreads is the size of a block that makes one group: it hangs on the
+// width alone, so that a group's sums have one order.
+func normThreads(width int) int { return min(blockThreads, over(width, 4*32)*32) }
+
+func checkNorm(kernel string, attr device.Norm) error {
+	if attr.Width <= 0 || !(attr.Eps >= 0) {
+		return fmt.Errorf("cuda: %s: width %d and eps %g: want a positive width and eps of at least 0", kernel, attr.Width, attr.Eps)
+	}
+	return nil
+}
+
+func checkGroups(k *checker, x device.View, width int) {
+	k.matrix("x", x, device.F32, x.Rows, x.Cols)
+	if x.Cols%width != 0 {
+		k.failf("x has %d columns, not a multiple of width %d", x.Cols, width)
+	}
+}
+
+func newNorm(b *Backend, kernel string, attr device.Norm) (enqueue, error) {
+	if err := checkNorm(kernel, attr); err != nil {
+		return nil, err
+	}
+	l, err := b.launch("norm", "rmsnorm", 0)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 2) {
+			x := c.In[0]
+			k.overwrites(c)
+			checkGroups(&k, x, attr.Width)
+			k.vector("w", c.In[1], device.F32, attr.Width)
+			k.output("y", c.Out[0], device.F32, x.Rows, x.Cols)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		return l.on(c.In[0].Len()/attr.Width, normThreads(attr.Width), at(c.Out[0]), at(c.In[0]), at(c.In[1]),
+			driver.F32(float32(attr.Eps)), driver.I32(int32(attr.Width)))
+	}, err
+}
+
+func newNormDX(b *Backend, kernel string, attr device.Norm) (enqueue, error) {
+	if err := checkNorm(kernel, attr); err != nil {
+		return nil, err
+	}
+	l, err := b.launch("norm", "rmsnorm_dx", 0)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 3) {
+			x := c.In[0]
+			k.overwrites(c)
+			checkGroups(&k, x, attr.Width)
+			k.vector("w", c.In[1], device.F32, attr.Width)
+			k.matrix("dy", c.In[2], device.F32, x.Rows, x.Cols)
+			k.output("dx", c.Out[0], device.F32, x.Rows, x.Cols)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		return l.on(c.In[0].Len()/attr.Width, normThreads(attr.Width), at(c.Out[0]), at(c.In[0]), at(c.In[1]), at(c.In[2]),
+			driver.F32(float32(attr.Eps)), driver.I32(int32(attr.Width)))
+	}, err
+}
+
+// newNormDW takes the groups' scales first, then sums over the groups.
+func newNormDW(b *Backend, kernel string, attr device.Norm) (enqueue, error) {
+	if err := checkNorm(kernel, attr); err != nil {
+		return nil, err
+	}
+	scales, err := b.launch("norm", "rmsnorm_scales", 0)
+	if err != nil {
+		return nil, err
+	}
+	sums, err := b.launch("norm", "column_sums", 0)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 2) {
+			x := c.In[0]
+			checkGroups(&k, x, attr.Width)
+			k.matrix("dy", c.In[1], device.F32, x.Rows, x.Cols)
+			k.outputVector("dw", c.Out[0], device.F32, attr.Width)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		x, groups := c.In[0], c.In[0].Len()/attr.Width
+		space, err := b.scratch.at(4 * int64(groups))
+		if err != nil {
+			return err
+		}
+		err = scales.on(groups, normThreads(attr.Width), driver.U64(space), at(x), driver.F32(float32(attr.Eps)), driver.I32(int32(attr.Width)))
+		if err != nil {
+			return err
+		}
+		return sums.on(over(attr.Width, 32), blockThreads, at(c.Out[0]), at(c.In[1]), at(x), driver.U64(space),
+			driver.I32(int32(groups)), driver.I32(int32(attr.Width)), driver.I32(count(c.Accumulate)))
+	}, err
+}
+
+func newBiasGrad(b *Backend, kernel string) (enqueue, error) {
+	l, err := b.launch("norm", "column_sums", 0)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 1) {
+			dy := c.In[0]
+			k.matrix("dy", dy, device.F32, dy.Rows, dy.Cols)
+			k.outputVector("db", c.Out[0], device.F32, dy.Cols)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		dy := c.In[0]
+		return l.on(over(dy.Cols, 32), blockThreads, at(c.Out[0]), at(dy), driver.U64(0), driver.U64(0),
+			driver.I32(int32(dy.Rows)), driver.I32(int32(dy.Cols)), driver.I32(count(c.Accumulate)))
+	}, err
+}

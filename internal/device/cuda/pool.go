@@ -1,0 +1,164 @@
+package cuda
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"align/internal/device"
+	"align/internal/device/cuda/driver"
+)
+
+// pool keeps memory that was given back for the next one who wants as much:
+// the driver's own allocation waits for the card. Its methods run inside Do.
+type pool struct {
+	device *driver.Device
+	stream *driver.Stream
+	limit  int64 // of held; 0: the card's memory
+	held   int64 // bytes taken from the driver
+	blocks []*block
+}
+
+// block is memory of the driver. It is in blocks by its address.
+type block struct {
+	buffer *driver.Buffer
+	size   int64
+	free   bool
+}
+
+// Sizes are rounded up so that blocks fit again: the driver hands out large
+// memory by pages of 2 MiB anyway.
+const (
+	smallUnit = 512
+	largeUnit = 2 << 20
+)
+
+func rounded(bytes int64) int64 {
+	unit := int64(smallUnit)
+	if bytes >= largeUnit {
+		unit = largeUnit
+	}
+	return max(unit, (bytes+unit-1)/unit*unit)
+}
+
+// take finds or makes a block of at least the given size, with undefined
+// contents.
+func (p *pool) take(bytes int64) (*block, error) {
+	if bytes < 0 {
+		return nil, fmt.Errorf("cuda: reservation of %d bytes: want at least 0", bytes)
+	}
+	size := rounded(bytes)
+	if b := p.fitting(size); b != nil {
+		b.free = false
+		return b, nil
+	}
+	b, err := p.make(size)
+	if errors.Is(err, driver.ErrOutOfMemory) && p.release() {
+		b, err = p.make(size)
+	}
+	return b, err
+}
+
+// fitting is the smallest free block that wastes no more than a fifth.
+func (p *pool) fitting(size int64) *block {
+	var best *block
+	for _, b := range p.blocks {
+		if b.free && b.size >= size && b.size <= size+size/4 && (best == nil || b.size < best.size) {
+			best = b
+		}
+	}
+	return best
+}
+
+func (p *pool) make(size int64) (*block, error) {
+	if p.limit > 0 && size > p.limit-p.held {
+		return nil, &driver.MemoryError{
+			Device: p.device.Ordinal, Asked: uint64(size), Free: uint64(p.limit - p.held), Total: uint64(p.limit), Cause: driver.ErrOutOfMemory,
+		}
+	}
+	buffer, err := p.device.Alloc(int(size))
+	if err != nil {
+		return nil, err
+	}
+	b := &block{buffer: buffer, size: size}
+	i, _ := slices.BinarySearchFunc(p.blocks, buffer.Address, byAddress)
+	p.blocks = slices.Insert(p.blocks, i, b)
+	p.held += size
+	return b, nil
+}
+
+func byAddress(b *block, address uint64) int { return cmp.Compare(b.buffer.Address, address) }
+
+// give marks the block that begins at the address as free. Work enqueued so far
+// may still use it: the next owner's work comes after it on the same stream.
+func (p *pool) give(address uint64) {
+	if i, found := slices.BinarySearchFunc(p.blocks, address, byAddress); found {
+		p.blocks[i].free = true
+	}
+}
+
+// release gives free blocks back to the driver and says whether there were any.
+func (p *pool) release() bool {
+	if p.stream.Sync() != nil {
+		return false
+	}
+	before := p.held
+	p.blocks = slices.DeleteFunc(p.blocks, func(b *block) bool {
+		if !b.free || b.buffer.Free() != nil {
+			return false
+		}
+		p.held -= b.size
+		return true
+	})
+	return p.held < before
+}
+
+// find is the block that holds a view, and the view's place in it.
+func (p *pool) find(v device.View) (*block, int, error) {
+	address := uint64(v.Addr)
+	i, found := slices.BinarySearchFunc(p.blocks, address, byAddress)
+	if !found {
+		i--
+	}
+	if i < 0 || p.blocks[i].free || address+uint64(v.Bytes()) > p.blocks[i].buffer.Address+uint64(p.blocks[i].size) {
+		return nil, 0, fmt.Errorf("cuda: a view of %d bytes at %#x is in no reservation", v.Bytes(), address)
+	}
+	return p.blocks[i], int(address - p.blocks[i].buffer.Address), nil
+}
+
+func (p *pool) close() error {
+	var errs []error
+	for _, b := range p.blocks {
+		errs = append(errs, b.buffer.Free())
+	}
+	p.blocks, p.held = nil, 0
+	return errors.Join(errs...)
+}
+
+// scratch is memory that a kernel's launches share with each other and with no
+// other kernel's. All kernels use the same: they run one after the other.
+type scratch struct {
+	pool   *pool
+	blocks []*block // the last one is in use
+	pinned bool     // a captured graph has the address
+}
+
+// at returns the address of at least so many bytes, 256-aligned. It is good
+// until the kernel that asked has enqueued its launches. It grows, so that the
+// first run of a program may allocate and later ones do not.
+func (s *scratch) at(bytes int64) (uint64, error) {
+	if n := len(s.blocks); n > 0 && s.blocks[n-1].size >= bytes {
+		return s.blocks[n-1].buffer.Address, nil
+	}
+	if n := len(s.blocks); n > 0 && !s.pinned {
+		s.blocks[n-1].free = true
+		s.blocks = s.blocks[:n-1]
+	}
+	b, err := s.pool.take(max(bytes, 1<<20))
+	if err != nil {
+		return 0, fmt.Errorf("working memory of a kernel: %w", err)
+	}
+	s.blocks = append(s.blocks, b)
+	return b.buffer.Address, nil
+}

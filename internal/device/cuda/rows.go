@@ -1,0 +1,202 @@
+package cuda
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"align/internal/device"
+	"align/internal/device/cuda/driver"
+)
+
+// rowTable are the kernels of rows.cu and rope.cu.
+var rowTable = map[string]binder{
+	"embed":       plain(newEmbed),
+	"embed_dw":    plain(newEmbedDW),
+	"gather":      plain(newGather),
+	"scatter":     plain(newScatter),
+	"cache_write": plain(newCacheWrite),
+	"rope_table":  withAttribute(newRopeTable),
+	"rope":        withAttribute(newRope),
+}
+
+// rowThreads is the size of a block that makes a row.
+func rowThreads(cols int) int { return min(blockThreads, max(1, over(cols, 32))*32) }
+
+func newEmbed(b *Backend, kernel string) (enqueue, error) {
+	l, err := b.launch("rows", "gather", 0)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 2) {
+			w, ids := c.In[0], c.In[1]
+			k.overwrites(c)
+			k.weight("W", w, w.Rows, w.Cols)
+			if w.Type.IsBlock() {
+				k.failf("W is %s: no kernel looks rows up in it", w.Type)
+			}
+			k.vector("ids", ids, device.I32, ids.Len())
+			k.output("y", c.Out[0], device.F32, ids.Len(), w.Cols)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		w := c.In[0]
+		return l.on(c.In[1].Len(), rowThreads(w.Cols), at(c.Out[0]), at(w), at(c.In[1]), driver.I32(int32(w.Cols)), driver.I32(int32(w.Type)))
+	}, err
+}
+
+func newGather(b *Backend, kernel string) (enqueue, error) {
+	l, err := b.launch("rows", "gather", 0)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 2) {
+			x, rows := c.In[0], c.In[1]
+			k.overwrites(c)
+			k.matrix("x", x, device.F32, x.Rows, x.Cols)
+			k.vector("rows", rows, device.I32, rows.Len())
+			k.output("y", c.Out[0], device.F32, rows.Len(), x.Cols)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		x := c.In[0]
+		return l.on(c.In[1].Len(), rowThreads(x.Cols), at(c.Out[0]), at(x), at(c.In[1]), driver.I32(int32(x.Cols)), driver.I32(int32(device.F32)))
+	}, err
+}
+
+// adder clears y, unless it accumulates, and adds rows to it by index.
+type adder struct{ zero, add *launch }
+
+func newAdder(b *Backend) (a adder, err error) {
+	if a.zero, err = b.launch("elements", "zero", 0); err != nil {
+		return a, err
+	}
+	a.add, err = b.launch("rows", "add_rows", 0)
+	return a, err
+}
+
+func (a adder) run(y, x, rows device.View, accumulate bool) error {
+	if n := y.Bytes(); !accumulate {
+		if err := a.zero.on(over(int(n), 4*perBlock), blockThreads, at(y), driver.I64(n)); err != nil {
+			return err
+		}
+	}
+	return a.add.on(rows.Len(), rowThreads(x.Cols), at(y), at(x), at(rows), driver.I32(int32(rows.Len())), driver.I32(int32(x.Cols)))
+}
+
+func newEmbedDW(b *Backend, kernel string) (enqueue, error) {
+	a, err := newAdder(b)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 2) {
+			dy := c.In[0]
+			k.vector("ids", c.In[1], device.I32, dy.Rows)
+			k.matrix("dy", dy, device.F32, dy.Rows, dy.Cols)
+			k.output("dW", c.Out[0], device.F32, c.Out[0].Rows, dy.Cols)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		return a.run(c.Out[0], c.In[0], c.In[1], c.Accumulate)
+	}, err
+}
+
+func newScatter(b *Backend, kernel string) (enqueue, error) {
+	a, err := newAdder(b)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 3) {
+			dy, rows, like := c.In[0], c.In[1], c.In[2]
+			k.overwrites(c)
+			k.matrix("dy", dy, device.F32, rows.Len(), like.Cols)
+			k.vector("rows", rows, device.I32, dy.Rows)
+			k.output("y", c.Out[0], device.F32, like.Rows, dy.Cols)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		return a.run(c.Out[0], c.In[0], c.In[1], false)
+	}, err
+}
+
+func newCacheWrite(b *Backend, kernel string) (enqueue, error) {
+	l, err := b.launch("rows", "put_rows", 0)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 2) {
+			cache, x, slot := c.Out[0], c.In[0], c.In[1]
+			k.overwrites(c)
+			k.matrix("x", x, device.F32, slot.Len(), cache.Cols)
+			k.vector("slot", slot, device.I32, x.Rows)
+			k.matrix("cache", cache, device.F32, cache.Rows, x.Cols)
+		}
+		if k.err != nil {
+			return k.err
+		}
+		x := c.In[0]
+		return l.on(x.Rows, rowThreads(x.Cols), at(c.Out[0]), at(x), at(c.In[1]), driver.I32(int32(x.Cols)))
+	}, err
+}
+
+// newRopeTable keeps the frequencies on the card for the backend's life.
+func newRopeTable(b *Backend, kernel string, attr device.RopeTable) (enqueue, error) {
+	half := len(attr.InvFreq)
+	if half == 0 {
+		return nil, fmt.Errorf("cuda: %s: no frequencies", kernel)
+	}
+	var raw []byte
+	for _, f := range attr.InvFreq {
+		raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(f))
+	}
+	frequencies, err := b.pool.take(int64(len(raw)))
+	if err != nil {
+		return nil, err
+	}
+	if err := b.staging.upload(frequencies.buffer, 0, raw); err != nil {
+		return nil, err
+	}
+	l, err := b.launch("rope", "rope_table", 0)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 1) {
+			k.overwrites(c)
+			k.vector("pos", c.In[0], device.I32, c.In[0].Len())
+			k.output("y", c.Out[0], device.F32, c.In[0].Len(), 2*half)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		n := c.In[0].Len() * half
+		return l.on(over(n, blockThreads), blockThreads, at(c.Out[0]), at(c.In[0]), driver.Ptr(frequencies.buffer), driver.I32(int32(half)), driver.I64(int64(n)))
+	}, err
+}
+
+func newRope(b *Backend, kernel string, attr device.Rope) (enqueue, error) {
+	if attr.HeadDim <= 0 || attr.HeadDim%2 != 0 {
+		return nil, fmt.Errorf("cuda: %s: head size %d: want a positive even number", kernel, attr.HeadDim)
+	}
+	sign := float32(1)
+	if attr.Inverse {
+		sign = -1
+	}
+	l, err := b.launch("rope", "rope", 0)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 2) {
+			x := c.In[0]
+			k.overwrites(c)
+			k.matrix("x", x, device.F32, x.Rows, x.Cols)
+			k.matrix("table", c.In[1], device.F32, x.Rows, attr.HeadDim)
+			k.output("y", c.Out[0], device.F32, x.Rows, x.Cols)
+			if x.Cols%attr.HeadDim != 0 {
+				k.failf("x has %d columns, not a multiple of head size %d", x.Cols, attr.HeadDim)
+			}
+		}
+		if k.err != nil || c.Out[0].Addr == 0 {
+			return k.err
+		}
+		x, n := c.In[0], c.In[0].Len()/2
+		return l.on(over(n, blockThreads), blockThreads, at(c.Out[0]), at(x), at(c.In[1]),
+			driver.I32(int32(x.Cols)), driver.I32(int32(attr.HeadDim/2)), driver.F32(sign), driver.I64(int64(n)))
+	}, err
+}
