@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"align/internal/atomicfile"
 	"align/model"
@@ -125,6 +126,9 @@ func sameLayout(a, b *model.Adapter) error {
 		if g := b.Factors[i]; f != g {
 			return fmt.Errorf("%s has rank %d and scale %v, %s rank %d and scale %v", g.Name(), g.Rank, g.Scale, f.Name(), f.Rank, f.Scale)
 		}
+	}
+	if !slices.Equal(a.Config.Save, b.Config.Save) {
+		return fmt.Errorf("it has %v trained whole, not %v", b.Config.Save, a.Config.Save)
 	}
 	return nil
 }

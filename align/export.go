@@ -91,11 +91,16 @@ func Export(o ExportOptions, env Environment) (Exported, error) {
 		return Exported{}, err
 	}
 	defer b.Close()
-	if x.model, err = loadBase(x.base, x.held, b, act, env); err != nil {
+	if x.model, err = loadHeld(x.base, x.held, b, act, env); err != nil {
 		return Exported{}, err
 	}
 	if !x.full {
 		if x.adapter, x.values, err = model.ReadAdapter(x.folder, x.model.Config); err != nil {
+			return Exported{}, err
+		}
+	}
+	if x.Format == FormatGGUF {
+		if err := x.adapter.CheckGGUF(x.model.Config); err != nil {
 			return Exported{}, err
 		}
 	}
@@ -122,7 +127,7 @@ type export struct {
 	// full: the folder holds all weights, and is its own base.
 	full bool
 	// held is how the run held its base.
-	held string
+	held held
 
 	model   *model.Model
 	adapter *model.Adapter
@@ -157,7 +162,7 @@ func (x *export) open() (err error) {
 		return err
 	}
 	if x.merges() {
-		x.held = x.run.Lineage["setting quantize"]
+		x.held = heldBy(x.run)
 		if x.run.Method == "reward" {
 			return errors.New("a reward model gives scores, not text: it is merged into no language model")
 		}

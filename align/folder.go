@@ -60,14 +60,18 @@ func writeRunFile(run string, c any) error {
 }
 
 // AdapterFolder is the folder of PEFT files that a path stands for: an adapter,
-// a checkpoint, or a run, of which the newest valid checkpoint is taken.
+// a checkpoint, or a run, of which the newest valid checkpoint is taken. An
+// adapter in a GGUF file stands for itself.
 func AdapterFolder(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", fmt.Errorf("adapter: %w", err)
 	}
+	if model.IsGGUF(path) {
+		return path, nil
+	}
 	if !info.IsDir() {
-		return "", fmt.Errorf("adapter: %s is a file: want the folder of an adapter, a checkpoint or a run", path)
+		return "", fmt.Errorf("adapter: %s is a file: want an adapter's .gguf, or the folder of an adapter, a checkpoint or a run", path)
 	}
 	if has(path, "MANIFEST.json") || has(path, "checkpoints") {
 		c, err := checkpoint.Open(path)

@@ -29,7 +29,7 @@ func (x *export) merge() (Exported, error) {
 			return e, err
 		}
 	}
-	if x.held != "" {
+	if x.held.quantize != "" {
 		x.env.note(fmt.Sprintf("the run held its base as %s: the merge takes the weights as they are stored", x.held))
 	}
 	if quantised && x.Model == "" {
@@ -120,7 +120,7 @@ func (x *export) verifyMerged(e Exported, tok *tokenizer.Tokenizer, exact bool) 
 		return e, err
 	}
 	e.Checked = v
-	if exact && x.held == "" && !(v.Difference <= exactTolerance*v.Scale) {
+	if exact && x.held.quantize == "" && !(v.Difference <= exactTolerance*v.Scale) {
 		return e, fmt.Errorf("the export does not give the model's logits: they differ by %v of %v", v.Difference, v.Scale)
 	}
 	if !(v.Difference <= v.Scale) {

@@ -92,11 +92,15 @@ func (c *sample) open(s *stage, depth int, save exec.SavePolicy, w *workload, pe
 	if c.model, err = model.Random(config, s.backend, s.act, stored, benchSeed); err != nil {
 		return err
 	}
-	a, err := model.NewAdapter(config, model.LoRAConfig{Rank: s.settings.Rank, Alpha: s.settings.Alpha, Dropout: s.settings.Dropout, Targets: model.Modules})
+	a, err := model.NewAdapter(config, model.LoRAConfig{Rank: s.settings.Rank, Alpha: s.settings.Alpha, Dropout: s.settings.Dropout, Targets: model.Modules, DoRA: s.settings.DoRA})
 	if err != nil {
 		return err
 	}
-	if err := c.model.AllocAdapter(a, a.Initial(benchSeed)); err != nil {
+	values, err := c.model.InitialAdapter(a, benchSeed)
+	if err != nil {
+		return err
+	}
+	if err := c.model.AllocAdapter(a, values); err != nil {
 		return err
 	}
 	if c.adam, err = optim.New(s.backend, optim.DefaultConfig(), optim.Flat{Value: a.Value, Grad: a.Grad}); err != nil {

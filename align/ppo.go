@@ -59,7 +59,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	lineage := s.lineage(&c, p.hash)
 	lineage["judge"] = judged
 	o := s.options(steps, lineage)
-	o.Groups = subject.Groups(c.CriticLearningRate)
+	o.Groups = subject.Groups(c.CriticLearningRate, c.LoRAPlusRatio)
 	report, end, err := s.reporter()
 	if err != nil {
 		return Result{}, err
@@ -135,12 +135,31 @@ func (s *stage) policyAndCritic(c ppo.Config) (*ppo.Subject, error) {
 	if c.Algorithm != ppo.PPO {
 		return ppo.NewSubject(s.model, base, s.adapter, values, nil, nil)
 	}
-	critic, err := s.newAdapter()
+	critic, err := s.newCritic()
+	if err != nil {
+		return nil, err
+	}
+	start, err := s.model.InitialAdapter(critic, s.settings.Seed+1)
+	if err != nil {
+		return nil, err
+	}
+	return ppo.NewSubject(s.model, base, s.adapter, values, critic, start)
+}
+
+// newCritic is an adapter of the policy's shape with a head; the policy alone
+// trains modules whole.
+func (s *stage) newCritic() (*model.Adapter, error) {
+	shape, err := s.newAdapter()
+	if err != nil {
+		return nil, err
+	}
+	shape.Config.Save = nil
+	critic, err := model.NewAdapter(s.config, shape.Config)
 	if err != nil {
 		return nil, err
 	}
 	critic.AddHead(s.config)
-	return ppo.NewSubject(s.model, base, s.adapter, values, critic, critic.InitialWithHead(s.settings.Seed+1))
+	return critic, nil
 }
 
 // ppoTrainer is the run's trainer without its generator, and what tells its

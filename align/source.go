@@ -11,6 +11,7 @@ import (
 	"align/internal/builtin"
 	"align/internal/device"
 	"align/internal/tokenizer"
+	"align/internal/train"
 	"align/model"
 )
 
@@ -88,17 +89,40 @@ func OpenTokenizer(name string) (*tokenizer.Tokenizer, error) {
 
 // loadBase reads the weights of a base model and says what is held of them.
 func loadBase(path, quantize string, b device.Backend, act device.Type, env Environment) (*model.Model, error) {
-	m, err := model.LoadWith(path, b, act, model.LoadOptions{Quantize: quantize, Progress: env.progress("loading the model")})
+	return loadHeld(path, held{quantize: quantize}, b, act, env)
+}
+
+// held is how a run holds its base.
+type held struct {
+	quantize string
+	double   bool
+}
+
+// heldBy is how the run of a checkpoint held its base.
+func heldBy(s train.State) held {
+	return held{quantize: s.Lineage["setting quantize"], double: s.Lineage["setting double_quant"] == "true"}
+}
+
+func (h held) String() string {
+	if h.double {
+		return h.quantize + " with double quantisation"
+	}
+	return h.quantize
+}
+
+// loadHeld is loadBase for a base that a run held in a way of its own.
+func loadHeld(path string, h held, b device.Backend, act device.Type, env Environment) (*model.Model, error) {
+	m, err := model.LoadWith(path, b, act, model.LoadOptions{Quantize: h.quantize, DoubleQuant: h.double, Progress: env.progress("loading the model")})
 	if err != nil {
 		return nil, err
 	}
-	held := fmt.Sprintf("%.1f MB held", float64(m.Bytes())/1e6)
-	if quantize != "" {
-		held += ", linear layers as " + quantize
+	what := fmt.Sprintf("%.1f MB held", float64(m.Bytes())/1e6)
+	if h.quantize != "" {
+		what += ", linear layers as " + h.String()
 	}
 	if len(m.Kept) > 0 {
-		held += fmt.Sprintf(" but for %d whose rows are not whole blocks", len(m.Kept))
+		what += fmt.Sprintf(" but for %d whose rows are not whole blocks", len(m.Kept))
 	}
-	env.note(fmt.Sprintf("model: %s, %d parameters, %d layers, context %d, %s", path, m.Config.Parameters(), m.Config.NumLayers, m.Config.ContextLength, held))
+	env.note(fmt.Sprintf("model: %s, %d parameters, %d layers, context %d, %s", path, m.Config.Parameters(), m.Config.NumLayers, m.Config.ContextLength, what))
 	return m, nil
 }

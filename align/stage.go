@@ -49,8 +49,10 @@ type stage struct {
 // open picks the device and reads what is small: the model's config, its
 // tokenizer and template. The weights come after the data has been looked at.
 func (s *stage) open() (err error) {
-	if s.settings.Full && s.head != "" {
-		return errors.New("full: a reward model is trained as an adapter with a head")
+	if s.head != "" {
+		if err := s.checkHead(); err != nil {
+			return err
+		}
 	}
 	s.deriveModel()
 	if s.base, err = ResolveModel(s.settings.Model); err != nil {
@@ -72,6 +74,17 @@ func (s *stage) open() (err error) {
 	compute := Compute{Device: s.settings.Device, Precision: s.settings.Precision, Threads: s.settings.Threads}
 	s.backend, s.act, err = compute.For(s.config).open(s.env)
 	return err
+}
+
+// checkHead refuses settings that a model with a head of its own has no use for.
+func (s *stage) checkHead() error {
+	switch {
+	case s.settings.Full:
+		return errors.New("full: a reward model is trained as an adapter with a head")
+	case strings.Contains(s.settings.ModulesToSave, "lm_head"):
+		return errors.New("modules_to_save: a reward model does not use lm_head: it has a head of its own")
+	}
+	return nil
 }
 
 // begin is open for a stage that will run: a folder that is taken shows before
@@ -120,7 +133,7 @@ func (s *stage) load() error {
 // read is load that leaves the adapter without its buffers: it returns the
 // values to fill them with.
 func (s *stage) read() (values []float32, err error) {
-	if s.model, err = loadBase(s.base, s.settings.Quantize, s.backend, s.act, s.env); err != nil {
+	if s.model, err = loadHeld(s.base, held{s.settings.Quantize, s.settings.DoubleQuant}, s.backend, s.act, s.env); err != nil {
 		return nil, err
 	}
 	if s.settings.Adapter != "" {
@@ -129,12 +142,32 @@ func (s *stage) read() (values []float32, err error) {
 	if s.adapter, err = s.newAdapter(); err != nil {
 		return nil, err
 	}
-	s.env.note(fmt.Sprintf("adapter: new, rank %d on %d linear layers, %d trained parameters", s.settings.Rank, len(s.adapter.Factors), s.adapter.Parameters()))
-	if s.head == "" {
-		return s.adapter.Initial(s.settings.Seed), nil
+	s.env.note("adapter: new, " + describe(s.adapter))
+	s.noteSaved()
+	if s.head != "" {
+		s.adapter.AddHead(s.config)
 	}
-	s.adapter.AddHead(s.config)
-	return s.adapter.InitialWithHead(s.settings.Seed), nil
+	return s.model.InitialAdapter(s.adapter, s.settings.Seed)
+}
+
+// describe is an adapter in words.
+func describe(a *model.Adapter) string {
+	kind := "rank"
+	if a.Config.DoRA {
+		kind = "DoRA of rank"
+	}
+	text := fmt.Sprintf("%s %d on %d linear layers, %d trained parameters", kind, a.Config.Rank, len(a.Factors), a.Parameters())
+	if len(a.Saved) > 0 {
+		text += ", with " + strings.Join(a.Config.Save, " and ") + " trained whole"
+	}
+	return text
+}
+
+// noteSaved says what training one of two tied modules means.
+func (s *stage) noteSaved() {
+	if len(s.adapter.Saved) > 0 && s.config.TieWordEmbeddings {
+		s.env.note("modules_to_save: the base ties embedding and head; the copy that is trained stands alone, as in PEFT, and a merged model is no longer tied")
+	}
 }
 
 // newAdapter has the shape that the settings ask for.
@@ -147,9 +180,13 @@ func (s *stage) newAdapter() (*model.Adapter, error) {
 	if err != nil {
 		return nil, err
 	}
+	save, err := model.ParseSaved(s.settings.ModulesToSave)
+	if err != nil {
+		return nil, err
+	}
 	return model.NewAdapter(s.config, model.LoRAConfig{
 		Rank: s.settings.Rank, Alpha: s.settings.Alpha, Dropout: s.settings.Dropout,
-		Targets: targets, Layers: layers, RSLoRA: s.settings.RSLoRA,
+		Targets: targets, Layers: layers, RSLoRA: s.settings.RSLoRA, DoRA: s.settings.DoRA, Save: save,
 	})
 }
 
@@ -167,8 +204,10 @@ func (s *stage) loadAdapter() ([]float32, error) {
 	}
 	a.Config.Dropout = s.settings.Dropout
 	s.adapter = a
-	s.settings.Rank, s.settings.Alpha, s.settings.RSLoRA = a.Config.Rank, a.Config.Alpha, a.Config.RSLoRA
-	s.env.note(fmt.Sprintf("adapter: %s, rank %d on %d linear layers, %d trained parameters", folder, a.Config.Rank, len(a.Factors), a.Parameters()))
+	s.settings.Rank, s.settings.Alpha, s.settings.RSLoRA, s.settings.DoRA = a.Config.Rank, a.Config.Alpha, a.Config.RSLoRA, a.Config.DoRA
+	s.settings.ModulesToSave = strings.Join(a.Config.Save, ",")
+	s.env.note(fmt.Sprintf("adapter: %s, %s", folder, describe(a)))
+	s.noteSaved()
 	return values, nil
 }
 
@@ -185,6 +224,9 @@ func (s *stage) readAdapter(folder string) (*model.Adapter, []float32, error) {
 	a.AddHead(s.config)
 	fresh := a.InitialWithHead(s.settings.Seed)
 	copy(fresh, values)
+	if slices.Contains(a.Config.Save, "lm_head") {
+		return nil, nil, fmt.Errorf("%s has lm_head trained whole, which a reward model does not use", folder)
+	}
 	s.env.note("head: new, the adapter has none")
 	return a, fresh, nil
 }
@@ -200,6 +242,9 @@ func (s *stage) agrees(c model.LoRAConfig) error {
 	check("rank", s.settings.Rank == c.Rank, s.settings.Rank, c.Rank)
 	check("alpha", s.settings.Alpha == c.Alpha, s.settings.Alpha, c.Alpha)
 	check("rslora", s.settings.RSLoRA == c.RSLoRA, s.settings.RSLoRA, c.RSLoRA)
+	check("dora", s.settings.DoRA == c.DoRA, s.settings.DoRA, c.DoRA)
+	save, err := model.ParseSaved(s.settings.ModulesToSave)
+	check("modules_to_save", err == nil && slices.Equal(save, c.Save), s.settings.ModulesToSave, c.Save)
 	targets, err := model.ParseTargets(s.settings.Targets)
 	slices.SortFunc(targets, func(a, b string) int { return slices.Index(model.Modules, a) - slices.Index(model.Modules, b) })
 	check("targets", err == nil && slices.Equal(targets, c.Targets), s.settings.Targets, c.Targets)
@@ -274,8 +319,17 @@ func (s *stage) options(steps int, lineage map[string]string) train.Options {
 		AdamW:     adam,
 		SaveEvery: s.settings.SaveEvery, EvaluateEvery: s.settings.EvalEvery, Keep: s.settings.Keep,
 		Best: s.settings.Best, EarlyStop: s.settings.EarlyStop,
+		Groups:  s.groups(),
 		Lineage: lineage, Resume: s.settings.Resume, Notes: s.env.note,
 	}
+}
+
+// groups are the learning rates of LoRA+; none where all are alike.
+func (s *stage) groups() []optim.Group {
+	if s.adapter == nil || s.settings.LoRAPlusRatio == 1 {
+		return nil
+	}
+	return train.LoRAPlus(s.adapter, 0, 1, s.settings.LoRAPlusRatio)
 }
 
 // train hands the method to the loop.

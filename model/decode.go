@@ -50,16 +50,13 @@ func NewDecoding(m *Model, o CacheOptions) (*Decoding, error) {
 	}
 	c := &Decoding{options: o}
 	c.inputs(d)
-	x := d.Embed(d.weights[embedName], d.IDs)
+	x := d.Embed(d.embedNode(), d.IDs)
 	table := d.RopeTable(d.Position, d.config.InvFreq())
 	for layer := range d.config.NumLayers {
 		x = c.layer(d, layer, x, table)
 	}
 	d.Hidden = d.RMSNorm(d.Gather(x, d.Rows), d.weights[normName], d.config.RMSNormEps)
-	d.Head = d.weights[headName]
-	if d.config.TieWordEmbeddings {
-		d.Head = d.weights[embedName]
-	}
+	d.Head = d.headNode()
 	c.logits = d.Linear(d.Hidden, d.Head, nil)
 	if err := d.Err(); err != nil {
 		return nil, err
@@ -81,6 +78,7 @@ func (c *Decoding) inputs(d *Decoder) {
 	for _, w := range d.config.weights() {
 		d.weights[w.name] = d.Input(w.name, w.info(d.act))
 	}
+	d.savedInputs()
 }
 
 func (c *Decoding) layer(d *Decoder, layer int, x, table *graph.Node) *graph.Node {

@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"align/internal/device"
 	"align/internal/exec"
@@ -70,7 +71,9 @@ type Decoder struct {
 	options DecoderOptions
 	act     device.Type
 	weights map[string]*graph.Node
-	factors []*graph.Node // A and B of each factor, in order
+	factors []*graph.Node // the tensors of each factor, in order
+	squares []*graph.Node // of each factor of DoRA
+	saved   []*graph.Node // of each of the adapter's Saved
 	seeds   []*graph.Node // one per layer, where dropout acts
 	// scoreHead[1,C] is the trained head of NewScorer.
 	scoreHead *graph.Node
@@ -92,10 +95,7 @@ func NewDecoder(c Config, act device.Type, o DecoderOptions) (*Decoder, error) {
 		return nil, err
 	}
 	d.Hidden = d.RMSNorm(d.Gather(x, d.Rows), d.weights[normName], c.RMSNormEps)
-	d.Head = d.weights[headName]
-	if c.TieWordEmbeddings {
-		d.Head = d.weights[embedName]
-	}
+	d.Head = d.headNode()
 	d.Prediction = d.LogProb(d.Hidden, d.Head, d.Targets, o.Temperature)
 	d.SequenceLogProbs = d.SegmentSum(d.Prediction.LogProb, d.Sequence, d.dim(graph.Sequences))
 	return d, d.Err()
@@ -131,11 +131,12 @@ func (d *Decoder) inputs() {
 		info.Trained = d.trainsWeights()
 		d.weights[w.name] = d.Input(w.name, info)
 	}
+	d.savedInputs()
 }
 
 // layers lays the decoder layers over the embedding.
 func (d *Decoder) layers() (*graph.Node, error) {
-	x := d.Embed(d.weights[embedName], d.IDs)
+	x := d.Embed(d.embedNode(), d.IDs)
 	table := d.RopeTable(d.Position, d.config.InvFreq())
 	subs := map[string]*exec.Sub{}
 	for layer := range d.config.NumLayers {
@@ -192,11 +193,14 @@ func (d *Decoder) layerInputs(layer int, params []param, table *graph.Node) laye
 	return in
 }
 
-// own notes a layer's own input: its seed, or a factor's A or B.
+// own notes a layer's own input: its seed, or something of a factor.
 func (d *Decoder) own(name string, n *graph.Node) {
-	if name == inSeed {
+	switch {
+	case name == inSeed:
 		d.seeds = append(d.seeds, n)
-		return
+	case strings.HasPrefix(name, squaresPrefix):
+		d.squares = append(d.squares, n)
+	default:
+		d.factors = append(d.factors, n)
 	}
-	d.factors = append(d.factors, n)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"strings"
 
 	"align/internal/gguf"
 	"align/internal/safetensors"
@@ -28,7 +30,7 @@ func ggufName(layer int, module string) string {
 // from the first one's has the difference folded into B. Rows of q's and k's B
 // are permuted as the base's rows are in GGUF.
 func (a *Adapter) WriteAdapterGGUF(w io.Writer, base Config, name string, flat []float32) error {
-	if err := a.ggufSupported(base); err != nil {
+	if err := a.CheckGGUF(base); err != nil {
 		return err
 	}
 	alpha := a.Factors[0].ggufAlpha()
@@ -51,10 +53,19 @@ func (a *Adapter) WriteAdapterGGUF(w io.Writer, base Config, name string, flat [
 	return gguf.Write(w, pairs, tensors)
 }
 
-// ggufSupported names what an adapter GGUF cannot express.
-func (a *Adapter) ggufSupported(base Config) error {
-	if base.QKNorm || base.AttentionBias || base.MLPBias {
+// ErrNoGGUFAdapter is returned for an adapter that llama.cpp's format for
+// adapters cannot hold.
+var ErrNoGGUFAdapter = errors.New("no GGUF adapter can hold it")
+
+// CheckGGUF names what an adapter GGUF cannot express.
+func (a *Adapter) CheckGGUF(base Config) error {
+	switch {
+	case base.QKNorm || base.AttentionBias || base.MLPBias:
 		return errors.New("model: GGUF's llama architecture has no biases or per-head norms: this base cannot be loaded there")
+	case a.Config.DoRA:
+		return fmt.Errorf("model: the adapter is a DoRA, and llama.cpp has no row magnitudes: %w", ErrNoGGUFAdapter)
+	case len(a.Saved) > 0:
+		return fmt.Errorf("model: the adapter has %s trained whole, and llama.cpp's adapters have no whole weights: %w", strings.Join(a.Config.Save, " and "), ErrNoGGUFAdapter)
 	}
 	return nil
 }
@@ -132,11 +143,12 @@ func ggufLayout(f *gguf.File, base Config) (*Adapter, error) {
 			return nil, fmt.Errorf("%s is %q, want %q", key, got, want)
 		}
 	}
-	alpha, err := f.Metadata.Float("adapter.lora.alpha")
+	alpha, err := ggufAdapterAlpha(f)
 	if err != nil {
 		return nil, err
 	}
-	config := LoRAConfig{Alpha: alpha, RankPattern: map[string]int{}}
+	config := LoRAConfig{Alpha: alpha, RankPattern: map[string]int{}, AlphaPattern: map[string]float64{}}
+	known := 0
 	for layer := range base.NumLayers {
 		for _, module := range Modules {
 			info, ok := f.Tensor(ggufName(layer, module) + ".lora_a")
@@ -146,15 +158,74 @@ func ggufLayout(f *gguf.File, base Config) (*Adapter, error) {
 			if len(info.Shape) != 2 {
 				return nil, fmt.Errorf("%w: tensor %q has %d dimensions", ErrAdapterMisfit, info.Name, len(info.Shape))
 			}
-			config.include(layer, module)
-			config.RankPattern[moduleName(layer, module)] = info.Shape[1]
-			config.Rank = info.Shape[1]
+			known += 2 // with its lora_b, whose absence shows when it is read
+			config.includeGGUF(layer, module, info.Shape[1])
 		}
 	}
 	if config.Rank == 0 {
 		return nil, fmt.Errorf("%w: it has no factors", ErrAdapterMisfit)
 	}
+	if err := onlyFactors(f, base, known); err != nil {
+		return nil, err
+	}
+	if alpha == 0 {
+		config.Alpha = float64(config.Rank)
+	}
+	if len(config.Layers) == base.NumLayers {
+		config.Layers = nil
+	}
+	for name, rank := range config.RankPattern {
+		if rank == config.Rank {
+			delete(config.RankPattern, name)
+		}
+	}
 	return NewAdapter(base, config)
+}
+
+// ggufAdapterAlpha is adapter.lora.alpha; 0 or none means a scale of 1
+// (llama.cpp, llama-adapter.h, get_scale).
+func ggufAdapterAlpha(f *gguf.File) (float64, error) {
+	if _, ok := f.Metadata.Get("adapter.lora.alpha"); !ok {
+		return 0, nil
+	}
+	alpha, err := f.Metadata.Float("adapter.lora.alpha")
+	if err == nil && !(alpha >= 0 && alpha <= math.MaxFloat32) {
+		err = fmt.Errorf("adapter.lora.alpha is %v: want a finite number of 0 or more", alpha)
+	}
+	return alpha, err
+}
+
+// includeGGUF adds a module of the rank. The first one's is the adapter's;
+// where alpha is 0, each module's alpha is its rank.
+func (c *LoRAConfig) includeGGUF(layer int, module string, rank int) {
+	c.include(layer, module)
+	if c.Rank == 0 {
+		c.Rank = rank
+	}
+	c.RankPattern[moduleName(layer, module)] = rank
+	if c.Alpha == 0 && rank != c.Rank {
+		c.AlphaPattern[moduleName(layer, module)] = float64(rank)
+	}
+}
+
+// onlyFactors refuses a file with tensors beside the factors of linear layers:
+// leaving them out would change what the adapter does.
+func onlyFactors(f *gguf.File, base Config, known int) error {
+	if len(f.Tensors()) <= known {
+		return nil
+	}
+	expected := map[string]bool{}
+	for layer := range base.NumLayers {
+		for _, module := range Modules {
+			expected[ggufName(layer, module)+".lora_a"], expected[ggufName(layer, module)+".lora_b"] = true, true
+		}
+	}
+	for _, t := range f.Tensors() {
+		if !expected[t.Name] {
+			return fmt.Errorf("%w: tensor %q names no linear layer of a decoder of %d layers", ErrAdapterMisfit, t.Name, base.NumLayers)
+		}
+	}
+	return nil
 }
 
 func (f Factor) readGGUF(file *gguf.File, base Config, flat []float32) error {

@@ -2,12 +2,16 @@ package model_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"align/internal/device"
+	"align/internal/gguf"
 	"align/model"
 )
 
@@ -52,21 +56,116 @@ var tinyBase = model.Config{
 	VocabSize: 7, ContextLength: 16, RMSNormEps: 1e-5, RopeTheta: 10000,
 }
 
+// What is read back and written again has the same bytes, folding and rows'
+// order included.
+func TestAnExportedAdapterIsWrittenAgainToTheBit(t *testing.T) {
+	for _, c := range scaledConfigs {
+		t.Run(c.name, func(t *testing.T) {
+			a, err := model.NewAdapter(tinyBase, c.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			flat := a.Initial(5)
+			for i := range flat {
+				flat[i] += float32(i%13) / 16
+			}
+			var first, second bytes.Buffer
+			if err := a.WriteAdapterGGUF(&first, tinyBase, "test", flat); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(t.TempDir(), "adapter.gguf")
+			if err := os.WriteFile(path, first.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			back, values, err := model.ReadAdapter(path, tinyBase)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := back.WriteAdapterGGUF(&second, tinyBase, "test", values); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(first.Bytes(), second.Bytes()) {
+				t.Error("the bytes differ")
+			}
+		})
+	}
+}
+
+// llama.cpp takes a scale of 1 where alpha is 0 or missing.
+func TestAnAdapterWithoutAlphaHasScaleOne(t *testing.T) {
+	for _, keys := range [][]gguf.KV{nil, {{Key: "adapter.lora.alpha", Value: float32(0)}}} {
+		back, _, err := model.ReadAdapter(foreignAdapter(t, keys, "blk.1.ffn_up.weight", "blk.1.attn_q.weight"), tinyBase)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range back.Factors {
+			if f.Scale != 1 {
+				t.Errorf("%s has scale %v, want 1", f.Name(), f.Scale)
+			}
+		}
+	}
+}
+
+// foreignAdapter is an adapter GGUF on weights of the tiny base, the n-th with
+// rank n+1.
+func foreignAdapter(t testing.TB, keys []gguf.KV, names ...string) string {
+	t.Helper()
+	keys = append([]gguf.KV{
+		{Key: "general.architecture", Value: "llama"}, {Key: "general.type", Value: "adapter"}, {Key: "adapter.type", Value: "lora"},
+	}, keys...)
+	var list []gguf.Tensor
+	for i, name := range names {
+		for _, side := range []struct {
+			suffix string
+			shape  []int
+		}{{".lora_a", []int{12, i + 1}}, {".lora_b", []int{i + 1, map[string]int{"blk.1.ffn_up.weight": 20}[name]}}} {
+			shape := side.shape
+			if shape[1] == 0 {
+				shape[1] = 12
+			}
+			data := make([]byte, 4*shape[0]*shape[1])
+			list = append(list, gguf.Tensor{Name: name + side.suffix, Type: gguf.F32, Shape: shape, Data: func(w io.Writer) error { _, err := w.Write(data); return err }})
+		}
+	}
+	path := filepath.Join(t.TempDir(), "foreign.gguf")
+	write(t, path, func(w io.Writer) error { return gguf.Write(w, keys, list) })
+	return path
+}
+
+// What an adapter does elsewhere must not be left out here.
+func TestAForeignAdapterIsReadWholeOrRefused(t *testing.T) {
+	for _, name := range []string{"output.weight", "token_embd.weight", "blk.2.attn_q.weight", "blk.0.attn_norm.weight"} {
+		path := foreignAdapter(t, []gguf.KV{{Key: "adapter.lora.alpha", Value: float32(4)}}, "blk.0.attn_q.weight", name)
+		_, _, err := model.ReadAdapter(path, tinyBase)
+		if !errors.Is(err, model.ErrAdapterMisfit) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	path := foreignAdapter(t, []gguf.KV{{Key: "adapter.lora.alpha", Value: float32(math.Inf(1))}}, "blk.0.attn_q.weight")
+	if _, _, err := model.ReadAdapter(path, tinyBase); err == nil {
+		t.Error("an infinite alpha is read")
+	}
+}
+
+// scaledConfigs are adapters whose factors get their scales in every way.
+var scaledConfigs = []struct {
+	name   string
+	config model.LoRAConfig
+}{
+	{"plain", model.LoRAConfig{Rank: 4, Alpha: 8, Targets: []string{"q_proj", "down_proj"}}},
+	{"rsLoRA", model.LoRAConfig{Rank: 4, Alpha: 8, Targets: model.Modules, RSLoRA: true}},
+	{"rsLoRA of an odd rank", model.LoRAConfig{Rank: 3, Alpha: 7, Targets: model.Modules, RSLoRA: true}},
+	{"patterns", model.LoRAConfig{
+		Rank: 4, Alpha: 8, Targets: []string{"q_proj", "up_proj"},
+		RankPattern:  map[string]int{"model.layers.1.mlp.up_proj": 2},
+		AlphaPattern: map[string]float64{"model.layers.0.self_attn.q_proj": 3},
+	}},
+}
+
 // llama.cpp computes alpha/rank from the file; whatever gave a factor its scale,
 // that must be what it finds, B's folding included.
 func TestEveryScaleSurvivesTheExport(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		config model.LoRAConfig
-	}{
-		{"plain", model.LoRAConfig{Rank: 4, Alpha: 8, Targets: []string{"q_proj", "down_proj"}}},
-		{"rsLoRA", model.LoRAConfig{Rank: 4, Alpha: 8, Targets: model.Modules, RSLoRA: true}},
-		{"patterns", model.LoRAConfig{
-			Rank: 4, Alpha: 8, Targets: []string{"q_proj", "up_proj"},
-			RankPattern:  map[string]int{"model.layers.1.mlp.up_proj": 2},
-			AlphaPattern: map[string]float64{"model.layers.0.self_attn.q_proj": 3},
-		}},
-	} {
+	for _, c := range scaledConfigs {
 		t.Run(c.name, func(t *testing.T) {
 			a, err := model.NewAdapter(tinyBase, c.config)
 			if err != nil {
@@ -123,7 +222,7 @@ func TestAnAdapterRoundTripsThroughPEFT(t *testing.T) {
 	}
 }
 
-func write(t *testing.T, path string, f func(io.Writer) error) {
+func write(t testing.TB, path string, f func(io.Writer) error) {
 	t.Helper()
 	var buf bytes.Buffer
 	if err := f(&buf); err != nil {

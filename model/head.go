@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"align/internal/device"
 	"align/internal/graph"
@@ -49,7 +50,11 @@ const headStream = 0x68656164
 // InitialWithHead is Initial with the head drawn from N(0, 1/(C+1)), as in the
 // code of https://arxiv.org/abs/2009.01325, appendix B.
 func (a *Adapter) InitialWithHead(seed uint64) []float32 {
-	flat := a.Initial(seed)
+	return a.fillHead(a.Initial(seed), seed)
+}
+
+// fillHead is flat with the head drawn.
+func (a *Adapter) fillHead(flat []float32, seed uint64) []float32 {
 	r := rand.New(rand.NewPCG(seed, headStream))
 	deviation := 1 / math.Sqrt(float64(a.Head.Len+1))
 	for i := range a.Head.Len {
@@ -95,13 +100,13 @@ func (d *Decoder) column(x *graph.Node) *graph.Node {
 	return d.Apply(op, x)
 }
 
-// trained are the nodes that get a gradient: all weights, or A and B of each
-// factor in order, then the head.
+// trained are the nodes that get a gradient: all weights, or the tensors of each
+// factor in order, then the weights that are trained whole, then the head.
 func (d *Decoder) trained() graph.Nodes {
 	if d.trainsWeights() {
 		return d.weightNodes()
 	}
-	nodes := append(graph.Nodes{}, d.factors...)
+	nodes := append(append(graph.Nodes{}, d.factors...), d.saved...)
 	if d.scoreHead != nil {
 		nodes = append(nodes, d.scoreHead)
 	}
@@ -192,6 +197,9 @@ func (m *Model) AllocAdapters(adapters []*Adapter, values [][]float32) (value, g
 	for i, a := range adapters {
 		a.Value, a.Grad = value.Row(at, a.Len), grad.Row(at, a.Len)
 		at += a.Len
+		if err := m.measureRows(a); err != nil {
+			return value, grad, err
+		}
 		if err := WriteFloats(m.backend, a.Value, values[i]); err != nil {
 			return value, grad, err
 		}
@@ -222,18 +230,13 @@ func (a *Adapter) ReadWeights(path string, flat []float32) error {
 		return err
 	}
 	defer f.Close()
-	for _, factor := range a.Factors {
-		for suffix, into := range map[string][]float32{
-			".lora_A.weight": flat[factor.OffsetA:][:factor.Rank*factor.In],
-			".lora_B.weight": flat[factor.OffsetB:][:factor.Out*factor.Rank],
-		} {
-			name := peftPrefix + factor.Name() + suffix
-			if info, ok := f.Tensor(name); ok && info.Shape[0]*info.Shape[len(info.Shape)-1] != len(into) {
-				return fmt.Errorf("model: %s: tensor %q is %v, the adapter wants %d values", path, name, info.Shape, len(into))
-			}
-			if err := readFloats(f, name, into); err != nil {
-				return fmt.Errorf("model: %s: %w", path, err)
-			}
+	for _, t := range a.Tensors() {
+		into := flat[t.Offset:][:t.len()]
+		if info, ok := f.Tensor(t.Name); ok && !slices.Equal(info.Shape, t.shape()) {
+			return fmt.Errorf("model: %s: tensor %q is %v, the adapter wants %v", path, t.Name, info.Shape, t.shape())
+		}
+		if err := readFloats(f, t.Name, into); err != nil {
+			return fmt.Errorf("model: %s: %w", path, err)
 		}
 	}
 	return nil

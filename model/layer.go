@@ -29,13 +29,14 @@ type kindFactor struct {
 	module string
 	rank   int
 	scale  float64
+	dora   bool
 }
 
 func (k layerKind) String() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%v %v %v", k.fromBelow, k.full, k.dropout)
 	for _, f := range k.factors {
-		fmt.Fprintf(&s, " %s/%d/%v", f.module, f.rank, f.scale)
+		fmt.Fprintf(&s, " %s/%d/%v/%v", f.module, f.rank, f.scale, f.dora)
 	}
 	return s.String()
 }
@@ -49,11 +50,11 @@ func kindOf(a *Adapter, layer int, train bool) layerKind {
 	}
 	if train {
 		k.dropout = a.Config.Dropout
-		k.fromBelow = slices.ContainsFunc(a.Factors, func(f Factor) bool { return f.Layer < layer })
+		k.fromBelow = a.saves(embedName) || slices.ContainsFunc(a.Factors, func(f Factor) bool { return f.Layer < layer })
 	}
 	for _, m := range Modules {
 		if f, ok := a.At(layer, m); ok {
-			k.factors = append(k.factors, kindFactor{m, f.Rank, f.Scale})
+			k.factors = append(k.factors, kindFactor{m, f.Rank, f.Scale, f.DoRA})
 		}
 	}
 	if len(k.factors) == 0 {
@@ -63,8 +64,8 @@ func kindOf(a *Adapter, layer int, train bool) layerKind {
 }
 
 // param is one input of a layer's graph besides x. The name is the tensor's
-// inside the layer, "A q_proj" and "B q_proj" for factors, or one of the
-// shared inputs below.
+// inside the layer, "A q_proj", "B q_proj" and, of DoRA, "M q_proj" and "squares
+// q_proj" for factors, or one of the shared inputs below.
 type param struct {
 	name string
 	info graph.Info
@@ -79,6 +80,9 @@ const (
 	inDropoutKey   = "dropout key"
 	inSeed         = "seed"
 )
+
+// squaresPrefix begins the name of the squared row lengths of a module's weight.
+const squaresPrefix = "squares "
 
 // layerParams lists the inputs of a layer of the kind, in the order in which
 // the layer's op takes them.
@@ -102,6 +106,11 @@ func (c Config) layerParams(k layerKind, tokens graph.Dim, act device.Type, trai
 		a, b := graph.Matrix(act, graph.Size(f.rank), in), graph.Matrix(act, graph.Size(out), f.rank)
 		a.Trained, b.Trained = train, train
 		list = append(list, param{"A " + f.module, a}, param{"B " + f.module, b})
+		if f.dora {
+			m := graph.Vector(act, graph.Size(out))
+			m.Trained = train
+			list = append(list, param{"M " + f.module, m}, param{squaresPrefix + f.module, graph.Vector(device.F64, graph.Size(out))})
+		}
 	}
 	return list
 }
@@ -167,10 +176,14 @@ func (l layerBuilder) linear(x *graph.Node, module string) *graph.Node {
 	w, bias := l.in[path+".weight"], l.in[path+".bias"]
 	for i, f := range l.kind.factors {
 		if f.module == module {
-			return l.LoRALinear(x, w, bias, graph.LoRA{
+			lora := graph.LoRA{
 				A: l.in["A "+module], B: l.in["B "+module], Scale: f.scale,
 				DropoutP: l.kind.dropout, Key: l.in[inDropoutKey], Seed: l.in[inSeed], Stream: uint32(i),
-			})
+			}
+			if f.dora {
+				return l.DoRALinear(x, w, bias, lora, graph.DoRA{M: l.in["M "+module], Squares: l.in[squaresPrefix+module]})
+			}
+			return l.LoRALinear(x, w, bias, lora)
 		}
 	}
 	return l.Linear(x, w, bias)

@@ -209,5 +209,8 @@ func (m *Model) AllocAdapter(a *Adapter, values []float32) (err error) {
 	if a.Grad, err = m.alloc(a.Len); err != nil {
 		return err
 	}
+	if err := m.measureRows(a); err != nil {
+		return err
+	}
 	return WriteFloats(m.backend, a.Value, values)
 }

@@ -23,6 +23,11 @@ type LoRAConfig struct {
 	Layers []int
 	// RSLoRA scales by Alpha/sqrt(Rank) instead of Alpha/Rank.
 	RSLoRA bool
+	// DoRA trains the length of each row of a weight beside its direction
+	// (https://arxiv.org/abs/2402.09353).
+	DoRA bool
+	// Save are the SavedModules that are trained whole beside the factors.
+	Save []string
 	// RankPattern and AlphaPattern overrule Rank and Alpha by full module name
 	// ("model.layers.0.self_attn.q_proj").
 	RankPattern  map[string]int
@@ -83,18 +88,25 @@ func (c LoRAConfig) validate() error {
 	if len(c.Targets) == 0 {
 		errs = append(errs, errors.New("model: adapter has no targets"))
 	}
+	for _, name := range c.Save {
+		if !slices.Contains(SavedModules, name) {
+			errs = append(errs, fmt.Errorf("model: modules_to_save %q: want some of %s", name, strings.Join(SavedModules, ", ")))
+		}
+	}
 	return errors.Join(errs...)
 }
 
-// Factor is the adapter of one linear layer: A[R,in] and B[out,R], each at an
-// offset, in elements, of the adapter's flat buffer.
+// Factor is the adapter of one linear layer: A[R,in], B[out,R] and, of DoRA, the
+// magnitudes M[out], each at an offset, in elements, of the adapter's flat
+// buffer.
 type Factor struct {
-	Layer            int
-	Module           string
-	Rank             int
-	Scale            float64
-	Out, In          int
-	OffsetA, OffsetB int
+	Layer                     int
+	Module                    string
+	Rank                      int
+	Scale                     float64
+	Out, In                   int
+	DoRA                      bool
+	OffsetA, OffsetB, OffsetM int
 }
 
 // Name is the full name of the adapted module.
@@ -108,8 +120,13 @@ type Adapter struct {
 	// Len is the length of the flat buffer in elements, gaps included.
 	Len         int
 	Value, Grad device.View
-	// Head is the trained head that stands behind the factors, if any.
+	// Saved are the weights that are trained whole; they stand behind the factors.
+	Saved []FullWeight
+	// Head is the trained head that stands behind all of these, if any.
 	Head Head
+	// squares[out] are, of each factor of DoRA, the squared lengths of the base
+	// weight's rows in float64.
+	squares []device.View
 }
 
 // gapElements aligns every factor, so that kernels may use wide loads.
@@ -131,6 +148,7 @@ func NewAdapter(base Config, c LoRAConfig) (*Adapter, error) {
 			}
 		}
 	}
+	a.addSaved(base)
 	if len(a.Factors) == 0 {
 		return nil, fmt.Errorf("model: adapter has no layers: targets %v, layers %v", c.Targets, c.Layers)
 	}
@@ -138,7 +156,7 @@ func NewAdapter(base Config, c LoRAConfig) (*Adapter, error) {
 }
 
 func (a *Adapter) add(base Config, layer int, module string) {
-	f := Factor{Layer: layer, Module: module, Rank: a.Config.Rank}
+	f := Factor{Layer: layer, Module: module, Rank: a.Config.Rank, DoRA: a.Config.DoRA}
 	f.Out, f.In = base.moduleSize(module)
 	alpha := a.Config.Alpha
 	if r, ok := a.Config.RankPattern[f.Name()]; ok {
@@ -153,6 +171,9 @@ func (a *Adapter) add(base Config, layer int, module string) {
 	}
 	f.OffsetA = a.reserve(f.Rank * f.In)
 	f.OffsetB = a.reserve(f.Out * f.Rank)
+	if f.DoRA {
+		f.OffsetM = a.reserve(f.Out)
+	}
 	a.Factors = append(a.Factors, f)
 }
 
@@ -166,7 +187,12 @@ func (a *Adapter) reserve(n int) int {
 func (a *Adapter) Parameters() int {
 	n := 0
 	for _, f := range a.Factors {
-		n += f.Rank * (f.In + f.Out)
+		for _, t := range f.tensors() {
+			n += t.rows * max(t.cols, 1)
+		}
+	}
+	for _, w := range a.Saved {
+		n += w.len()
 	}
 	return n
 }
@@ -184,18 +210,60 @@ func (a *Adapter) At(layer int, module string) (Factor, bool) {
 	return Factor{}, false
 }
 
-// views of a factor's A and B in a flat buffer.
-func (f Factor) views(flat device.View) (a, b device.View) {
+// End is the offset behind the factor's last value.
+func (f Factor) End() int {
+	list := f.tensors()
+	last := list[len(list)-1]
+	return last.offset + last.rows*max(last.cols, 1)
+}
+
+// factorTensor is one of a factor's tensors: PEFT's ending of its name, its
+// shape (cols 0 is a vector) and its offset in a flat buffer.
+type factorTensor struct {
+	suffix             string
+	rows, cols, offset int
+}
+
+// tensors are A, B and, of DoRA, the magnitudes.
+func (f Factor) tensors() []factorTensor {
+	list := []factorTensor{
+		{".lora_A.weight", f.Rank, f.In, f.OffsetA},
+		{".lora_B.weight", f.Out, f.Rank, f.OffsetB},
+	}
+	if f.DoRA {
+		list = append(list, factorTensor{".lora_magnitude_vector", f.Out, 0, f.OffsetM})
+	}
+	return list
+}
+
+func (t factorTensor) shape() []int {
+	if t.cols == 0 {
+		return []int{t.rows}
+	}
+	return []int{t.rows, t.cols}
+}
+
+// of is the tensor's part of a flat buffer on the host.
+func (t factorTensor) of(flat []float32) []float32 {
+	return flat[t.offset:][:t.rows*max(t.cols, 1)]
+}
+
+// views of a factor's tensors in a flat buffer.
+func (f Factor) views(flat device.View) []device.View {
 	size := uintptr(flat.Type.Size())
-	a = device.View{Addr: flat.Addr + uintptr(f.OffsetA)*size, Rows: f.Rank, Cols: f.In, Type: flat.Type}
-	b = device.View{Addr: flat.Addr + uintptr(f.OffsetB)*size, Rows: f.Out, Cols: f.Rank, Type: flat.Type}
-	return a, b
+	var views []device.View
+	for _, t := range f.tensors() {
+		addr := flat.Addr + uintptr(t.offset)*size
+		views = append(views, device.View{Addr: addr, Rows: t.rows, Cols: max(t.cols, 1), Type: flat.Type})
+	}
+	return views
 }
 
 // Initial are the values of a fresh adapter, as PEFT makes them: A uniform in
 // +-1/sqrt(in) (kaiming_uniform with a = sqrt 5), B zero, so that the policy
 // starts as the base model. Each factor has its own stream, so that a factor's
-// start does not depend on which others exist.
+// start does not depend on which others exist. What starts from the base's
+// weights is left 0: Model.InitialAdapter fills it.
 func (a *Adapter) Initial(seed uint64) []float32 {
 	flat := make([]float32, a.Len)
 	for _, f := range a.Factors {

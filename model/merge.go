@@ -2,6 +2,7 @@ package model
 
 import (
 	"io"
+	"math"
 	"slices"
 	"strings"
 
@@ -10,10 +11,11 @@ import (
 
 // Merge is a base model and the adapter to be merged into it: the weights
 //
-//	W + scale B A
+//	W + scale B A, of DoRA with each row brought to its magnitude,
 //
 // are summed in float64 and rounded to float32, row by row as they are written,
-// so that the model is never in memory as a whole.
+// so that the model is never in memory as a whole. Modules that were trained whole
+// take the place of the base's; a tied base comes apart then.
 type Merge struct {
 	// Base is a Hugging Face folder or a GGUF file.
 	Base string
@@ -29,6 +31,8 @@ type merger struct {
 	Merge
 	files  source
 	config Config
+	// untied: the base ties head and embedding, and the merged model does not.
+	untied bool
 	done   int
 	total  int
 }
@@ -43,7 +47,20 @@ func (m Merge) open() (*merger, error) {
 		files.Close()
 		return nil, err
 	}
-	return &merger{Merge: m, files: files, config: config, total: len(list)}, nil
+	g := &merger{Merge: m, files: files, config: config, total: len(list)}
+	if m.Adapter != nil && len(m.Adapter.Saved) > 0 && config.TieWordEmbeddings {
+		g.untied, g.config.TieWordEmbeddings = true, false
+		g.total++
+	}
+	return g, nil
+}
+
+// tensor finds a weight in the base's files.
+func (m *merger) tensor(w weightInfo) (stored, error) {
+	if m.untied && w.name == headName {
+		w.name = embedName
+	}
+	return m.files.tensor(w)
 }
 
 // mergeElements is about how many elements are in memory at a time.
@@ -59,7 +76,7 @@ type rowForm struct {
 
 // write writes a merged weight.
 func (m *merger) write(out io.Writer, w weightInfo, form rowForm) error {
-	t, err := m.files.tensor(w)
+	t, err := m.tensor(w)
 	if err != nil {
 		return err
 	}
@@ -94,8 +111,12 @@ func (m *merger) write(out io.Writer, w weightInfo, form rowForm) error {
 	return nil
 }
 
-// add adds a row of scale B A to x.
+// add makes a row x of the base one of the merged model.
 func (m *merger) add(x []float32, sum []float64, w weightInfo, row int) {
+	if saved, ok := m.Adapter.savedAt(w.name); ok {
+		copy(x, m.Values[saved.Offset+row*saved.Cols:])
+		return
+	}
 	layer, module := w.module()
 	f, ok := m.Adapter.At(layer, module)
 	if !ok || w.cols == 0 {
@@ -108,8 +129,17 @@ func (m *merger) add(x []float32, sum []float64, w weightInfo, row int) {
 			sum[j] += b * float64(a)
 		}
 	}
+	square := 0.0
+	for j := range sum {
+		sum[j] += float64(x[j])
+		square += sum[j] * sum[j]
+	}
+	length := 1.0
+	if f.DoRA && square > 0 {
+		length = float64(m.Values[f.OffsetM+row]) / math.Sqrt(square)
+	}
 	for j, s := range sum {
-		x[j] = float32(float64(x[j]) + s)
+		x[j] = float32(length * s)
 	}
 }
 
@@ -118,7 +148,7 @@ func inOrder(row int) int { return row }
 
 // typeOf is the type that a weight is stored in.
 func (m *merger) typeOf(w weightInfo) (device.Type, error) {
-	t, err := m.files.tensor(w)
+	t, err := m.tensor(w)
 	return t.typ, err
 }
 

@@ -196,7 +196,7 @@ func (m *merger) writeTokenizer(d *atomicfile.Dir) error {
 }
 
 // folderConfig is the config.json of the merged model: the base's, without what
-// says that it is quantised, or a new one for a GGUF.
+// says that it is quantised or tied, or a new one for a GGUF.
 func (m *merger) folderConfig() ([]byte, error) {
 	quantised, err := m.isQuantised()
 	if err != nil {
@@ -206,7 +206,7 @@ func (m *merger) folderConfig() ([]byte, error) {
 		return m.config.json(m.config.embedDType(m, quantised))
 	}
 	data, err := os.ReadFile(filepath.Join(m.Base, "config.json"))
-	if err != nil || !quantised {
+	if err != nil || !quantised && !m.untied {
 		return data, err
 	}
 	keys := map[string]jsontext.Value{}
@@ -214,6 +214,9 @@ func (m *merger) folderConfig() ([]byte, error) {
 		return nil, err
 	}
 	delete(keys, "quantization_config")
+	if m.untied {
+		keys["tie_word_embeddings"] = jsontext.Value("false")
+	}
 	return marshalConfig(keys)
 }
 

@@ -73,6 +73,7 @@ func (a *Adapter) PEFTConfig(base string) ([]byte, error) {
 		AlphaPattern: orEmpty(c.AlphaPattern), BaseModel: base, Bias: "none", InferenceMode: true, InitLoRAWeights: true,
 		LayersToTransform: layers, LoRAAlpha: alpha, LoRADropout: c.Dropout, PeftType: "LORA", Rank: c.Rank,
 		RankPattern: orEmpty(c.RankPattern), TargetModules: targets, TaskType: "CAUSAL_LM", UseRSLoRA: c.RSLoRA,
+		UseDoRA: c.DoRA, ModulesToSave: c.Save,
 	}, jsontext.WithIndent("  "), json.Deterministic(true), json.FormatNilSliceAsNull(true))
 	return append(data, '\n'), err
 }
@@ -87,34 +88,38 @@ func orEmpty[V any](m map[string]V) map[string]V {
 // WriteWeights writes the flat buffer's values as adapter_model.safetensors.
 func (a *Adapter) WriteWeights(w io.Writer, flat []float32) error {
 	var tensors []safetensors.Tensor
-	for _, f := range a.Factors {
-		prefix := peftPrefix + f.Name()
-		tensors = append(tensors,
-			float32Tensor(prefix+".lora_A.weight", []int{f.Rank, f.In}, flat[f.OffsetA:]),
-			float32Tensor(prefix+".lora_B.weight", []int{f.Out, f.Rank}, flat[f.OffsetB:]))
+	for _, t := range a.Tensors() {
+		tensors = append(tensors, safetensors.FromFloats(t.Name, safetensors.F32, t.shape(), flat[t.Offset:][:t.len()]))
 	}
 	return safetensors.Write(w, tensors, map[string]string{"format": "pt"})
 }
 
-func float32Tensor(name string, shape []int, values []float32) safetensors.Tensor {
-	n := shape[0] * shape[1]
-	return safetensors.Tensor{Name: name, DType: safetensors.F32, Shape: shape, Data: func(w io.Writer) error {
-		data := make([]byte, 4*n)
-		if err := safetensors.FromFloat32(data, values[:n], safetensors.F32); err != nil {
-			return err
+// Tensors lists the adapter's tensors in the flat buffer under PEFT's names:
+// those of the factors, then the modules that are trained whole.
+func (a *Adapter) Tensors() []FullWeight {
+	var list []FullWeight
+	for _, f := range a.Factors {
+		for _, t := range f.tensors() {
+			list = append(list, FullWeight{Name: peftPrefix + f.Name() + t.suffix, Rows: t.rows, Cols: t.cols, Offset: t.offset})
 		}
-		_, err := w.Write(data)
-		return err
-	}}
+	}
+	for _, w := range a.Saved {
+		w.Name = peftPrefix + w.Name
+		list = append(list, w)
+	}
+	return list
 }
 
 // ErrAdapterMisfit is returned when an adapter's names or shapes are not the
 // base model's.
 var ErrAdapterMisfit = errors.New("adapter does not fit the base model")
 
-// ReadAdapter reads a PEFT folder for a base model: the layout and the flat
-// values. Whether it fits is decided by names and shapes alone.
+// ReadAdapter reads a PEFT folder or an adapter GGUF for a base model: the
+// layout and the flat values. Whether it fits is decided by names and shapes alone.
 func ReadAdapter(dir string, base Config) (*Adapter, []float32, error) {
+	if IsGGUF(dir) {
+		return ReadAdapterGGUF(dir, base)
+	}
 	config, err := readPEFTConfig(filepath.Join(dir, AdapterConfigFile))
 	if err != nil {
 		return nil, nil, err
@@ -129,16 +134,17 @@ func ReadAdapter(dir string, base Config) (*Adapter, []float32, error) {
 		return nil, nil, fmt.Errorf("model: %s: %w", dir, err)
 	}
 	flat := make([]float32, a.Len)
-	for _, factor := range a.Factors {
-		err = errors.Join(err,
-			readFloats(f, peftPrefix+factor.Name()+".lora_A.weight", flat[factor.OffsetA:][:factor.Rank*factor.In]),
-			readFloats(f, peftPrefix+factor.Name()+".lora_B.weight", flat[factor.OffsetB:][:factor.Out*factor.Rank]))
+	for _, t := range a.Tensors() {
+		err = errors.Join(err, readFloats(f, t.Name, flat[t.Offset:][:t.len()]))
 	}
 	return a, flat, err
 }
 
 // AdapterBase is the base model that an adapter folder names; "" for none.
 func AdapterBase(dir string) (string, error) {
+	if IsGGUF(dir) {
+		return "", nil
+	}
 	c, err := readPEFTConfig(filepath.Join(dir, AdapterConfigFile))
 	return c.BaseModel, err
 }
@@ -164,23 +170,22 @@ func (c peftConfig) supported() error {
 	if c.PeftType != "LORA" {
 		errs = append(errs, fmt.Errorf("peft_type %q: only LORA is supported", c.PeftType))
 	}
-	if c.UseDoRA {
-		errs = append(errs, errors.New("use_dora is not supported"))
-	}
 	if c.Bias != "" && c.Bias != "none" {
 		errs = append(errs, fmt.Errorf("bias %q: only none is supported", c.Bias))
 	}
 	if c.FanInFanOut {
 		errs = append(errs, errors.New("fan_in_fan_out is not supported"))
 	}
-	if len(c.ModulesToSave) > 0 {
-		errs = append(errs, fmt.Errorf("modules_to_save %v is not supported", c.ModulesToSave))
+	for _, name := range c.ModulesToSave {
+		if !slices.Contains(SavedModules, name) {
+			errs = append(errs, fmt.Errorf("modules_to_save %q: only %s can be trained whole", name, strings.Join(SavedModules, " and ")))
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// factorName splits a tensor's name into the module's place and A or B.
-var factorName = regexp.MustCompile(`^base_model\.model\.model\.layers\.(\d+)\.(?:self_attn|mlp)\.([a-z_]+)\.lora_([AB])\.weight$`)
+// factorName splits a tensor's name into the module's place and its kind.
+var factorName = regexp.MustCompile(`^base_model\.model\.model\.layers\.(\d+)\.(?:self_attn|mlp)\.([a-z_]+)\.lora_([AB]\.weight|magnitude_vector)$`)
 
 // layout derives the factors from the tensors that are there: their names say
 // which modules are adapted, their shapes the ranks.
@@ -190,12 +195,17 @@ func (c peftConfig) layout(tensors []safetensors.Info, base Config) (*Adapter, e
 		return nil, err
 	}
 	config := LoRAConfig{
-		Rank: c.Rank, Alpha: alpha, Dropout: c.LoRADropout, RSLoRA: c.UseRSLoRA,
+		Rank: c.Rank, Alpha: alpha, Dropout: c.LoRADropout, RSLoRA: c.UseRSLoRA, DoRA: c.UseDoRA,
 		RankPattern: map[string]int{}, AlphaPattern: map[string]float64{},
 	}
 	shapes := map[string][]int{}
 	present := map[string]bool{}
 	for _, t := range tensors {
+		if name, ok := savedModule(t.Name); ok {
+			shapes[t.Name] = t.Shape
+			config.Save = append(config.Save, name)
+			continue
+		}
 		m := factorName.FindStringSubmatch(t.Name)
 		if m == nil {
 			return nil, fmt.Errorf("%w: tensor %q names no linear layer of a decoder", ErrAdapterMisfit, t.Name)
@@ -223,6 +233,7 @@ func (c *LoRAConfig) include(layer int, module string) {
 
 func (c peftConfig) checked(config LoRAConfig, base Config, shapes map[string][]int, present map[string]bool) (*Adapter, error) {
 	slices.SortFunc(config.Targets, func(a, b string) int { return slices.Index(Modules, a) - slices.Index(Modules, b) })
+	slices.SortFunc(config.Save, func(a, b string) int { return slices.Index(SavedModules, a) - slices.Index(SavedModules, b) })
 	slices.Sort(config.Layers)
 	if len(config.Layers) == base.NumLayers {
 		config.Layers = nil
@@ -239,29 +250,23 @@ func (c peftConfig) checked(config LoRAConfig, base Config, shapes map[string][]
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range a.Factors {
-		if err := f.fits(shapes); err != nil {
-			return nil, err
+	for _, name := range c.ModulesToSave {
+		if !slices.Contains(config.Save, name) {
+			return nil, fmt.Errorf("%w: modules_to_save names %s, and its tensor is missing", ErrAdapterMisfit, name)
 		}
 	}
-	return a, nil
+	return a, a.fits(shapes)
 }
 
-// fits holds the tensors of a factor to the base's shapes.
-func (f Factor) fits(shapes map[string][]int) error {
-	for _, want := range []struct {
-		name  string
-		shape []int
-	}{
-		{peftPrefix + f.Name() + ".lora_A.weight", []int{f.Rank, f.In}},
-		{peftPrefix + f.Name() + ".lora_B.weight", []int{f.Out, f.Rank}},
-	} {
-		got, ok := shapes[want.name]
+// fits holds the tensors of a file to the layout.
+func (a *Adapter) fits(shapes map[string][]int) error {
+	for _, want := range a.Tensors() {
+		got, ok := shapes[want.Name]
 		if !ok {
-			return fmt.Errorf("%w: tensor %q is missing", ErrAdapterMisfit, want.name)
+			return fmt.Errorf("%w: tensor %q is missing", ErrAdapterMisfit, want.Name)
 		}
-		if !slices.Equal(got, want.shape) {
-			return fmt.Errorf("%w: tensor %q is %v, the base wants %v", ErrAdapterMisfit, want.name, got, want.shape)
+		if !slices.Equal(got, want.shape()) {
+			return fmt.Errorf("%w: tensor %q is %v, the base wants %v", ErrAdapterMisfit, want.Name, got, want.shape())
 		}
 	}
 	return nil

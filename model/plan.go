@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"align/internal/device"
 	"align/internal/exec"
@@ -62,7 +63,7 @@ func (d *Decoder) inputNodes(seeds graph.Nodes) graph.Nodes {
 	for _, n := range d.weights {
 		others[n] = true
 	}
-	for _, n := range append(d.trained(), d.seeds...) {
+	for _, n := range slices.Concat(d.trained(), d.seeds, d.squares, d.saved) {
 		others[n] = true
 	}
 	var nodes graph.Nodes

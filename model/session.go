@@ -80,22 +80,28 @@ func (s *Session) bindAdapter(a *Adapter) {
 	if a == nil {
 		return
 	}
-	for i, f := range a.Factors {
-		va, vb := f.views(a.Value)
-		s.program.SetNode(s.decoder.factors[2*i], va)
-		s.program.SetNode(s.decoder.factors[2*i+1], vb)
+	next := 0
+	point := func(n *graph.Node, value, grad device.View) {
+		s.program.SetNode(n, value)
 		if s.grads != nil {
-			ga, gb := f.views(a.Grad)
-			s.program.SetNode(s.grads[2*i], ga)
-			s.program.SetNode(s.grads[2*i+1], gb)
+			s.program.SetNode(s.grads[next], grad)
+		}
+		next++
+	}
+	for _, f := range a.Factors {
+		grads := f.views(a.Grad)
+		for i, v := range f.views(a.Value) {
+			point(s.decoder.factors[next], v, grads[i])
 		}
 	}
-	if s.decoder.scoreHead == nil {
-		return
+	for i, w := range a.Saved {
+		point(s.decoder.saved[i], w.view(a.Value), w.view(a.Grad))
 	}
-	s.program.SetNode(s.decoder.scoreHead, a.Head.view(a.Value))
-	if s.grads != nil {
-		s.program.SetNode(s.grads[2*len(a.Factors)], a.Head.view(a.Grad))
+	if s.decoder.scoreHead != nil {
+		point(s.decoder.scoreHead, a.Head.view(a.Value), a.Head.view(a.Grad))
+	}
+	for i, n := range s.decoder.squares {
+		s.program.SetNode(n, a.squares[i])
 	}
 }
 

@@ -41,11 +41,12 @@ func NewSubject(m *model.Model, base string, policy *model.Adapter, policyValues
 	return s, err
 }
 
-// Groups are the learning rates: the critic's is the policy's times scale.
-func (s *Subject) Groups(scale float64) []optim.Group {
-	groups := []optim.Group{{First: 0, Len: s.Policy.Len, LearningRateScale: 1}}
+// Groups are the learning rates: the critic's is the policy's times scale, and
+// of both that of B is the rest's times ratio (LoRA+).
+func (s *Subject) Groups(scale, ratio float64) []optim.Group {
+	groups := train.LoRAPlus(s.Policy, 0, 1, ratio)
 	if s.Critic != nil {
-		groups = append(groups, optim.Group{First: s.Policy.Len, Len: s.Critic.Len, LearningRateScale: scale})
+		groups = append(groups, train.LoRAPlus(s.Critic, s.Policy.Len, scale, ratio)...)
 	}
 	return groups
 }

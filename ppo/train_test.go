@@ -105,7 +105,7 @@ func (w *world) run(t testing.TB, x *Trainer, folder string, steps, upTo int, re
 	o := train.Options{
 		Method: "ppo", Run: folder, Steps: steps, Keep: 1, Resume: resume, AdamW: optim.DefaultConfig(),
 		Schedule: optim.Schedule{Kind: x.Config.Schedule, LearningRate: x.Config.LearningRate, Steps: steps},
-		Groups:   w.subject.Groups(x.Config.CriticLearningRate),
+		Groups:   w.subject.Groups(x.Config.CriticLearningRate, 1),
 	}
 	stop := &train.Stop{}
 	watch := &watcher{stop: stop, at: upTo}

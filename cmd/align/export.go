@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"align/align"
+	"align/model"
 
 	"github.com/spf13/cobra"
 )
@@ -107,6 +108,9 @@ func runExport(o *exportOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet})
 	done, err := align.Export(o.ExportOptions, align.Environment{Note: r.note, Progress: r.progress})
 	r.close()
+	if errors.Is(err, model.ErrNoGGUFAdapter) {
+		return hint(err, "--format %s writes the model with it merged, --format %s the adapter", align.FormatMergedGGUF, align.FormatPEFT)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"align/internal/gguf"
 	"align/internal/safetensors"
 	"align/model"
 
@@ -27,6 +30,8 @@ func inspectAdapter(dir string) ([]fact, error) {
 		Alpha   float64        `json:"lora_alpha"`
 		Dropout float64        `json:"lora_dropout"`
 		RSLoRA  bool           `json:"use_rslora"`
+		DoRA    bool           `json:"use_dora"`
+		Save    []string       `json:"modules_to_save"`
 		Targets jsontext.Value `json:"target_modules"`
 	}
 	if err := json.Unmarshal(data, &c); err != nil {
@@ -43,8 +48,36 @@ func inspectAdapter(dir string) ([]fact, error) {
 	}
 	return []fact{
 		{"kind", "adapter"}, {"type", c.Type}, {"base", c.Base},
-		{"rank", c.Rank}, {"alpha", c.Alpha}, {"rslora", c.RSLoRA}, {"dropout", c.Dropout}, {"targets", targetsOf(c.Targets)},
+		{"rank", c.Rank}, {"alpha", c.Alpha}, {"rslora", c.RSLoRA}, {"dora", c.DoRA}, {"dropout", c.Dropout}, {"targets", targetsOf(c.Targets)},
+		{"modules_to_save", strings.Join(c.Save, ", ")},
 		{"tensors", len(weights.Tensors())}, {"parameters", parameters},
+	}, nil
+}
+
+// inspectAdapterGGUF is inspectAdapter for an adapter as llama.cpp loads it; nil
+// for a GGUF that is none.
+func inspectAdapterGGUF(path string) ([]fact, error) {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if kind, err := f.Metadata.String("general.type"); err != nil || kind != "adapter" {
+		return nil, nil // a model need not say what it is
+	}
+	alpha, err := f.Metadata.Float("adapter.lora.alpha")
+	if err != nil && !errors.Is(err, gguf.ErrMissing) {
+		return nil, err
+	}
+	name, _ := f.Metadata.String("general.name")
+	base, _ := f.Metadata.String("general.base_model.0.name")
+	var parameters int64
+	for _, t := range f.Tensors() {
+		parameters += count(t.Shape)
+	}
+	return []fact{
+		{"kind", "adapter"}, {"type", "GGUF"}, {"name", name}, {"base", base}, {"alpha", alpha},
+		{"tensors", len(f.Tensors())}, {"parameters", parameters},
 	}, nil
 }
 

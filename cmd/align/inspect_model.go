@@ -26,6 +26,9 @@ func inspectModel(dir string) ([]fact, error) {
 
 // inspectGGUF reads the keys and the list of tensors of a GGUF model.
 func inspectGGUF(path string) ([]fact, error) {
+	if facts, err := inspectAdapterGGUF(path); facts != nil || err != nil {
+		return facts, err
+	}
 	c, err := model.ReadConfig(path)
 	if err != nil {
 		return nil, err

@@ -118,6 +118,9 @@ var settings = []setting{
 	{"targets", adapter, "adapted modules by `name`, separated by commas, or all-linear"},
 	{"layers", adapter, "`range` of layers with an adapter, as 8-15; none means all"},
 	{"rslora", adapter, "scale by alpha / sqrt(rank) instead"},
+	{"dora", adapter, "train the lengths of the weights' rows beside the adapter (DoRA), on or off; learns more at a low rank, and a step takes longer"},
+	{"modules_to_save", adapter, "`modules` trained whole beside the adapter: embed_tokens, lm_head or both, separated by commas; each takes 16 bytes a weight"},
+	{"lora_plus_ratio", adapter, "learning rate of B as a multiple of A's (LoRA+), above 0; 1 is plain LoRA, the paper's choice is 16"},
 
 	{"max_length", data, "tokens of prompt and answer together; 0 takes the model's context, at most 2048"},
 	{"order", data, "`order` of the examples: shuffle (anew each epoch) or sequential"},
@@ -140,6 +143,7 @@ var settings = []setting{
 
 	{"threads", machine, "threads of the CPU; 0 takes all cores; changes speed, never the result"},
 	{"quantize", machine, "`type` that the base's linear layers are held in: nf4, int8, q8_0 or q4_0; none leaves them as stored"},
+	{"double_quant", machine, "round nf4's scales as QLoRA's double quantisation does, on or off; for its numbers, not for memory"},
 	{"sequences", machine, "answers that are drawn at once, 1 or more; changes speed, never the result"},
 	{"device", machine, "`device` that computes: auto or cpu"},
 	{"precision", machine, "`form` of numbers in the model: auto, f32 or bf16"},

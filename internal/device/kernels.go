@@ -17,6 +17,9 @@ package device
 //	bias_grad       db[N] = column sums of dy       (Accumulate)      in: dy[T,N]
 //	lora_linear     y = x W' + scale (xd A') B' (+ bias)              in: x[T,C], xd[T,C], W[N,C], A[R,C], B[N,R] (, bias[N])   attr LoRA; xd is x where nothing drops
 //	lora_dx         dx[T,C] = dy W + du A           (Accumulate)      in: dy[T,N], W[N,C], du[T,R], A[R,C]
+//	dora_norm       n[N] = length of the rows of W + scale B A        in: s F64[N] (squared lengths of W's rows), B[N,R], A W' [R,N], A A' [R,R]   attr LoRA
+//	dora_scale      y[T,N] = z (m/n - Shift) (+ bias)                 in: z[T,N], m[N], n[N] (, bias[N])     attr DoRA; may be in place; 0 for m/n where n is 0
+//	dora_dm         dm[N] = sum over t of dy z / n  (Accumulate)      in: z[T,N], n[N], dy[T,N]
 //	matmul_nt       y[M,N] = alpha x[M,K] w[N,K]'   (Accumulate)      in: x, w (both Plain, type A)          attr MatMul
 //	matmul_nn       y[M,N] = alpha x[M,K] w[K,N]    (Accumulate)      in: x, w                               attr MatMul
 //	matmul_tn       y[M,N] = alpha x[K,M]' w[K,N]   (Accumulate)      in: x, w                               attr MatMul
@@ -74,6 +77,10 @@ type Norm struct {
 
 // LoRA is the attribute of lora_linear.
 type LoRA struct{ Scale float64 }
+
+// DoRA is the attribute of dora_scale: Shift 0 scales by m/n, Shift 1 gives what
+// that adds to z.
+type DoRA struct{ Shift float64 }
 
 // MatMul is the attribute of the plain products.
 type MatMul struct{ Alpha float64 }

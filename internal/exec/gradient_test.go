@@ -105,6 +105,18 @@ var opCases = []opCase{
 		b := s.In("b", graph.Vector(s.Activations(), graph.Size(5)), s.normal(5))
 		s.Out = s.LoRALinear(s.matrix("x", 4, 6), s.weight("W", 5, 6, false), b, s.lora(0.4))
 	}},
+	{"dora scale with bias", func(s *source) {
+		z := s.LoRALinear(s.matrix("x", 4, 6), s.weight("W", 5, 6, false), nil, s.lora(0))
+		m := s.vector("m", s.Activations(), true, 1.5, 0.2, -0.7, 2, 0.9)
+		n := s.vector("n", s.Activations(), false, 0.5, 1.1, 2, 0.8, 1)
+		bias := s.vector("b", s.Activations(), false, 1, 2, 3, 4, 5)
+		s.Out = s.DoRAScale(z, m, n, bias, 0)
+	}},
+	{"dora scale shifted", func(s *source) {
+		m := s.vector("m", s.Activations(), true, 1.5, 0.2, -0.7)
+		n := s.vector("n", s.Activations(), false, 0.5, 1.1, 2)
+		s.Out = s.DoRAScale(s.matrix("z", 4, 3), m, n, nil, 1)
+	}},
 	{"rope", func(s *source) {
 		table := s.RopeTable(s.ints("position", 0, 1, 7, 40), []float64{1, 0.3})
 		s.Out = s.Rope(s.matrix("x", 4, 8), table)

@@ -13,7 +13,7 @@ type SavePolicy string
 
 // Policies, from the least memory to the least time.
 const (
-	// SaveNone keeps only the layer's input.
+	// SaveNone keeps only the layer's input (and the row lengths of DoRA).
 	SaveNone SavePolicy = "none"
 	// SaveAttention keeps attention's output and its log-sum-exp.
 	SaveAttention SavePolicy = "attention"
@@ -39,6 +39,9 @@ func ParseSavePolicy(s string) (SavePolicy, error) {
 
 // keeps says whether the policy saves a value that the named kernel made.
 func (p SavePolicy) keeps(kernel string) bool {
+	if kernel == "dora_norm" { // a vector that costs a product over the weight
+		return true
+	}
 	switch p {
 	case SaveAll:
 		return true

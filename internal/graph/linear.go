@@ -78,7 +78,7 @@ func (b *Builder) LoRALinear(x, w, bias *Node, l LoRA) *Node {
 		return nil
 	}
 	if l.DropoutP > 0 {
-		return b.loraDropped(x, w, bias, l)
+		return b.loraDropped(x, b.Dropout(x, l.Key, l.Seed, device.Dropout{P: l.DropoutP, Stream: l.Stream}), w, bias, l)
 	}
 	args := []int{0, 0, 1, 2, 3}
 	if bias != nil {
@@ -98,9 +98,11 @@ func (b *Builder) LoRALinear(x, w, bias *Node, l LoRA) *Node {
 	return b.Apply(op, withBias(bias, x, w, l.A, l.B)...)
 }
 
-// loraDropped is LoRALinear where the adapter's input is not x itself.
-func (b *Builder) loraDropped(x, w, bias *Node, l LoRA) *Node {
-	xd := b.Dropout(x, l.Key, l.Seed, device.Dropout{P: l.DropoutP, Stream: l.Stream})
+// loraDropped is LoRALinear where the adapter's input is xd and not x itself.
+func (b *Builder) loraDropped(x, xd, w, bias *Node, l LoRA) *Node {
+	if b.err != nil {
+		return nil
+	}
 	op := b.loraOp(x, w, l, nil)
 	op.Diff = []bool{true, true, false, true, true, false}
 	op.Pull = func(in Nodes, _, dy *Node) Nodes {

@@ -19,6 +19,8 @@ type Settings struct {
 	// Quantize is the type that the base's linear weights are held in, one of
 	// model.Quantizations; "" leaves them as they are stored.
 	Quantize string `yaml:"quantize,omitempty"`
+	// DoubleQuant rounds the scales of nf4 as QLoRA's double quantisation does.
+	DoubleQuant bool `yaml:"double_quant,omitempty"`
 	// Full trains all weights of the model instead of an adapter.
 	Full bool `yaml:"full,omitempty"`
 	// Adapter is the adapter, run or checkpoint to start from; "" starts a new one.
@@ -55,6 +57,13 @@ type Settings struct {
 	Layers string `yaml:"layers,omitempty"`
 	// RSLoRA scales by alpha/sqrt(rank) (https://arxiv.org/abs/2312.03732).
 	RSLoRA bool `yaml:"rslora,omitempty"`
+	// DoRA trains the lengths of the weights' rows too (https://arxiv.org/abs/2402.09353).
+	DoRA bool `yaml:"dora,omitempty"`
+	// ModulesToSave are trained whole beside the adapter: embed_tokens, lm_head.
+	ModulesToSave string `yaml:"modules_to_save,omitempty"`
+	// LoRAPlusRatio is B's learning rate as a multiple of A's
+	// (https://arxiv.org/abs/2402.12354); 1 is plain LoRA.
+	LoRAPlusRatio float64 `yaml:"lora_plus_ratio"`
 
 	Seed  uint64 `yaml:"seed"`
 	Order string `yaml:"order"`
@@ -110,7 +119,7 @@ func DefaultSettings() Settings {
 	return Settings{
 		Epochs: 1, Batch: 4, Accumulate: 1,
 		Schedule: "cosine", Clip: 1,
-		Rank: 16, Alpha: 32, Targets: "all-linear",
+		Rank: 16, Alpha: 32, Targets: "all-linear", LoRAPlusRatio: 1,
 		Seed: 42, Order: "shuffle", Packing: true,
 		EvalFraction: 0.05, SaveEvery: 500, Keep: 2, Best: "eval_loss",
 		Overlong: "drop", BadRecords: "default", Template: "auto",
@@ -140,7 +149,21 @@ func (s Settings) Validate() error {
 		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), s.checkBest(), atLeast("threads", s.Threads, 0),
 		oneOf("schedule", s.Schedule), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
 		oneOf("precision", s.Precision), oneOf("save_policy", s.SavePolicy), model.CheckQuantize(s.Quantize),
+		positive("lora_plus_ratio", s.LoRAPlusRatio, false), s.checkVariant(),
 	)
+}
+
+// checkVariant refuses settings of an adapter that do not go together.
+func (s Settings) checkVariant() error {
+	_, err := model.ParseSaved(s.ModulesToSave)
+	errs := []error{err}
+	if s.DoubleQuant && s.Quantize != "nf4" {
+		errs = append(errs, fmt.Errorf("double_quant is for quantize nf4, got quantize %q", s.Quantize))
+	}
+	if s.Full && (s.DoRA || s.ModulesToSave != "" || s.LoRAPlusRatio != 1) {
+		errs = append(errs, errors.New("full trains all weights: dora, modules_to_save and lora_plus_ratio are settings of an adapter"))
+	}
+	return errors.Join(errs...)
 }
 
 // checkBest refuses what could name no metric of an evaluation.

@@ -160,3 +160,9 @@ func TestOptions(t *testing.T) {
 	b.Close()
 	b.Close() // twice does no harm
 }
+
+func TestDoRA(t *testing.T) {
+	for _, act := range []device.Type{device.F32, device.F64} {
+		t.Run(act.String(), func(t *testing.T) { devicetest.CheckDoRA(t, open(t, 2, act), act) })
+	}
+}
