@@ -17,7 +17,8 @@ type Backend struct {
 	modules map[string]*driver.Module
 	entries map[string]*driver.Kernel
 	scratch scratch
-	inside  bool // the caller runs on the device's thread
+	work    [slots]scratch // of products, attention and the head
+	inside  bool           // the caller runs on the device's thread
 }
 
 var _ device.Backend = (*Backend)(nil)

@@ -1,0 +1,150 @@
+package cuda
+
+import (
+	"fmt"
+	"strconv"
+
+	"align/internal/device"
+	"align/internal/device/cuda/driver"
+)
+
+// attend is what the attention kernels share. Heads are padded to one of the
+// widths that the kernels are made for.
+type attend struct {
+	*launcher
+	kernel string
+	attr   device.Attention
+	width  int
+	entry  string // with the width behind it
+}
+
+// headTable are the kernels of attention and of the model's head.
+var headTable = map[string]binder{
+	"attention":        withAttribute(newAttention),
+	"attention_cached": withAttribute(newAttentionCached),
+	"attention_grad":   withAttribute(newAttentionGrad),
+	"logprob":          withAttribute(newLogProb),
+	"logprob_dx":       withAttribute(newLogProbDX),
+	"logprob_dw":       withAttribute(newLogProbDW),
+}
+
+const (
+	attendRows    = device.PageRows // query rows of a block, keys of a tile
+	attendQueries = 32              // query rows of a tile in sums over queries
+	attendThreads = 128
+)
+
+func newAttend(b *Backend, kernel string, attr device.Attention) (*attend, error) {
+	if attr.Heads <= 0 || attr.KVHeads <= 0 || attr.HeadDim <= 0 || attr.Heads%attr.KVHeads != 0 || !finite(attr.Scale) {
+		return nil, fmt.Errorf("cuda: %s: %+v: want positive sizes, heads a multiple of key/value heads and a finite scale", kernel, attr)
+	}
+	for _, width := range []int{16, 32, 64, 128} {
+		if attr.HeadDim <= width {
+			return &attend{newLauncher(b), kernel, attr, width, kernel + "_" + strconv.Itoa(width)}, nil
+		}
+	}
+	return nil, fmt.Errorf("cuda: %s: head size %d: want at most 128", kernel, attr.HeadDim)
+}
+
+// check holds q, k, v and the mask vectors to their shapes. The masks' values
+// are on the card and not looked at: a prefix must not overlap the segment.
+func (a *attend) check(k *checker, q, key, value device.View, masks []device.View) {
+	k.matrix("q", q, device.F32, q.Rows, a.attr.Heads*a.attr.HeadDim)
+	k.matrix("k", key, device.F32, q.Rows, a.attr.KVHeads*a.attr.HeadDim)
+	k.matrix("v", value, device.F32, q.Rows, a.attr.KVHeads*a.attr.HeadDim)
+	for i, name := range [...]string{"prefixStart", "prefixEnd", "segmentStart"} {
+		k.vector(name, masks[i], device.I32, q.Rows)
+	}
+}
+
+// heads is rows of heads in bf16, each padded to the kernels' width.
+func (a *attend) heads(s slot, v device.View, heads int) (driver.Arg, error) {
+	x, err := a.rounded(s, v, v.Rows*heads, a.attr.HeadDim, a.width)
+	return driver.U64(x.at), err
+}
+
+// blocks runs an entry over blocks of rows and heads.
+func (a *attend) blocks(file, entry string, blocks, heads, sharedMemory int, args ...driver.Arg) error {
+	return a.run(file, entry, sharedMemory, driver.Dim{X: blocks, Y: heads, Z: 1}, driver.Dim{X: attendThreads, Y: 1, Z: 1}, args...)
+}
+
+// tile is the bytes of n rows of a head in shared memory.
+func (a *attend) tile(n int) int { return 2 * n * a.width }
+
+func newAttention(b *Backend, kernel string, attr device.Attention) (enqueue, error) {
+	a, err := newAttend(b, kernel, attr)
+	if err != nil {
+		return nil, err
+	}
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 2, 6) {
+			k.overwrites(c)
+			a.check(&k, c.In[0], c.In[1], c.In[2], c.In[3:])
+			k.output("o", c.Out[0], device.F32, c.In[0].Rows, c.In[0].Cols)
+			k.output("lse", c.Out[1], device.F32, c.In[0].Rows, attr.Heads)
+		}
+		if k.err != nil || c.In[0].Rows == 0 {
+			return k.err
+		}
+		return a.forward(c)
+	}, nil
+}
+
+func (a *attend) forward(c *device.Call) error {
+	q, err := a.heads(slotQuery, c.In[0], a.attr.Heads)
+	if err != nil {
+		return err
+	}
+	key, value, err := a.keys(c)
+	if err != nil {
+		return err
+	}
+	rows := c.In[0].Rows
+	return a.blocks("attention", a.entry, over(rows, attendRows), a.attr.Heads, 4*a.tile(attendRows), at(c.Out[0]), at(c.Out[1]),
+		q, key, value, at(c.In[3]), at(c.In[4]), at(c.In[5]), num(rows), num(a.attr.Heads), num(a.attr.KVHeads),
+		num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)))
+}
+
+// keys is the call's keys and values in bf16.
+func (a *attend) keys(c *device.Call) (key, value driver.Arg, err error) {
+	if key, err = a.heads(slotKey, c.In[1], a.attr.KVHeads); err != nil {
+		return key, value, err
+	}
+	value, err = a.heads(slotValue, c.In[2], a.attr.KVHeads)
+	return key, value, err
+}
+
+// newAttentionCached reads pages of a cache in float32 and rounds them on their
+// way. Its rows have the bits of the same rows in a pack.
+func newAttentionCached(b *Backend, kernel string, attr device.Attention) (enqueue, error) {
+	a, err := newAttend(b, kernel, attr)
+	if err != nil {
+		return nil, err
+	}
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 7) {
+			q, keys, pages := c.In[0], c.In[1], c.In[5]
+			k.overwrites(c)
+			k.matrix("q", q, device.F32, q.Rows, attr.Heads*attr.HeadDim)
+			k.matrix("keys", keys, device.F32, keys.Rows, attr.KVHeads*attr.HeadDim)
+			k.matrix("values", c.In[2], device.F32, keys.Rows, attr.KVHeads*attr.HeadDim)
+			k.vector("sequence", c.In[3], device.I32, q.Rows)
+			k.vector("own", c.In[4], device.I32, q.Rows)
+			k.matrix("pages", pages, device.I32, pages.Rows, pages.Cols)
+			k.vector("prefix", c.In[6], device.I32, pages.Rows)
+			k.matrix("o", c.Out[0], device.F32, q.Rows, q.Cols)
+		}
+		if k.err != nil || c.In[0].Rows == 0 {
+			return k.err
+		}
+		q, err := a.heads(slotQuery, c.In[0], attr.Heads)
+		if err != nil {
+			return err
+		}
+		return a.blocks("attention", a.entry, c.In[0].Rows, attr.Heads, 4*a.tile(attendRows), at(c.Out[0]), q, at(c.In[1]), at(c.In[2]),
+			at(c.In[3]), at(c.In[4]), at(c.In[5]), at(c.In[6]), num(c.In[0].Rows), num(attr.Heads), num(attr.KVHeads),
+			num(attr.HeadDim), num(c.In[5].Cols), driver.F32(float32(attr.Scale)))
+	}, nil
+}

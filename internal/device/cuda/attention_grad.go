@@ -1,0 +1,99 @@
+package cuda
+
+import (
+	"strconv"
+
+	"align/internal/device"
+	"align/internal/device/cuda/driver"
+)
+
+func newAttentionGrad(b *Backend, kernel string, attr device.Attention) (enqueue, error) {
+	shared, err := newAttend(b, kernel, attr)
+	if err != nil {
+		return nil, err
+	}
+	width := strconv.Itoa(shared.width)
+	a := &attendGrad{shared, "attention_keys_grad_" + width, "attention_queries_grad_" + width}
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 3, 9) {
+			q, key := c.In[0], c.In[1]
+			k.overwrites(c)
+			a.check(&k, q, key, c.In[2], c.In[6:])
+			k.matrix("o", c.In[3], device.F32, q.Rows, q.Cols)
+			k.matrix("lse", c.In[4], device.F32, q.Rows, attr.Heads)
+			k.matrix("do", c.In[5], device.F32, q.Rows, q.Cols)
+			k.output("dq", c.Out[0], device.F32, q.Rows, q.Cols)
+			k.output("dk", c.Out[1], device.F32, key.Rows, key.Cols)
+			k.output("dv", c.Out[2], device.F32, key.Rows, key.Cols)
+		}
+		if k.err != nil || c.In[0].Rows == 0 {
+			return k.err
+		}
+		return a.backward(c)
+	}, nil
+}
+
+// attendGrad has the entries for dk and dv, and for dq.
+type attendGrad struct {
+	*attend
+	keysEntry, queriesEntry string
+}
+
+// backward runs four kernels: delta, the list of spans, dk and dv, dq.
+func (a *attendGrad) backward(c *device.Call) error {
+	var sides [4]driver.Arg // q, k, v, do
+	var err error
+	if sides[0], err = a.heads(slotQuery, c.In[0], a.attr.Heads); err != nil {
+		return err
+	}
+	if sides[1], sides[2], err = a.keys(c); err != nil {
+		return err
+	}
+	if sides[3], err = a.heads(slotGrad, c.In[5], a.attr.Heads); err != nil {
+		return err
+	}
+	delta, err := a.delta(c)
+	if err != nil {
+		return err
+	}
+	if c.Out[1].Addr != 0 || c.Out[2].Addr != 0 {
+		if err := a.keysGrad(c, sides, delta); err != nil {
+			return err
+		}
+	}
+	if c.Out[0].Addr == 0 {
+		return nil
+	}
+	rows := c.In[0].Rows
+	return a.blocks("attention_grad", a.queriesEntry, over(rows, attendRows), a.attr.Heads, 6*a.tile(attendRows), at(c.Out[0]),
+		sides[0], sides[1], sides[2], sides[3], at(c.In[4]), delta, at(c.In[6]), at(c.In[7]), at(c.In[8]),
+		num(rows), num(a.attr.Heads), num(a.attr.KVHeads), num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)))
+}
+
+func (a *attendGrad) delta(c *device.Call) (driver.Arg, error) {
+	n := c.In[0].Rows * a.attr.Heads
+	to, err := a.room(slotDelta, 4*int64(n))
+	if err != nil {
+		return driver.Arg{}, err
+	}
+	// A warp makes one.
+	return driver.U64(to), a.each("attention_grad", "attention_delta", 32*n, driver.U64(to), at(c.In[3]), at(c.In[5]), num(n), num(a.attr.HeadDim))
+}
+
+func (a *attendGrad) keysGrad(c *device.Call, sides [4]driver.Arg, delta driver.Arg) error {
+	rows := c.In[0].Rows
+	spans, err := a.room(slotSpans, 4*int64(rows+1))
+	if err != nil {
+		return err
+	}
+	err = a.each("attention_grad", "attention_spans", 1, driver.U64(spans), at(c.In[6]), at(c.In[7]), at(c.In[8]), num(rows))
+	if err != nil {
+		return err
+	}
+	// Two stages of queries, their gradients, lse and delta beside keys and values.
+	shared := 2*a.tile(attendRows) + 2*(2*a.tile(attendQueries)+8*attendQueries)
+	return a.blocks("attention_grad", a.keysEntry, over(rows, attendRows), a.attr.KVHeads, shared, at(c.Out[1]), at(c.Out[2]),
+		sides[0], sides[1], sides[2], sides[3], at(c.In[4]), delta, at(c.In[6]), at(c.In[7]), at(c.In[8]), driver.U64(spans),
+		num(rows), num(a.attr.Heads), num(a.attr.KVHeads), num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)))
+}

@@ -1,0 +1,200 @@
+// o = softmax(scale q k') v and lse, in tiles (FlashAttention,
+// https://arxiv.org/abs/2205.14135, algorithm 1; one block of queries and one
+// head per block of threads, as in https://arxiv.org/abs/2307.08691).
+#include "flash.cuh"
+
+// softmax turns scores into weights relative to the largest of each row so far.
+struct Softmax {
+	float top[2] = {NONE, NONE}, sum[2] = {0, 0};
+
+	template <int N, int M> DEVICE void add(float (&s)[N][4], float (&o)[M][4]) {
+		UNROLL for (int half = 0; half < 2; half++) {
+			float most = top[half];
+			UNROLL for (int n = 0; n < N; n++) most = larger(most, larger(s[n][half * 2], s[n][half * 2 + 1]));
+			most = larger(most, across(most, 1));
+			most = larger(most, across(most, 2));
+			float base = most == NONE ? 0 : most, shrink = exp2_fast(top[half] - base), added = 0;
+			top[half] = most;
+			UNROLL for (int n = 0; n < N; n++)
+				UNROLL for (int e = 0; e < 2; e++) {
+					float p = exp2_fast(s[n][half * 2 + e] - base);
+					s[n][half * 2 + e] = p;
+					added += p;
+				}
+			sum[half] = __builtin_fmaf(sum[half], shrink, added);
+			UNROLL for (int n = 0; n < M; n++)
+				UNROLL for (int e = 0; e < 2; e++) o[n][half * 2 + e] *= shrink;
+		}
+	}
+	// finish adds up the lanes of a row; they hold the same then.
+	DEVICE void finish() {
+		UNROLL for (int half = 0; half < 2; half++) {
+			sum[half] += across(sum[half], 1);
+			sum[half] += across(sum[half], 2);
+		}
+	}
+	DEVICE float inverse(int half) const { return sum[half] == 0 ? 0 : 1 / sum[half]; }
+};
+
+// Packed are keys and values as bf16 rows of padded heads, in a pack.
+struct Packed {
+	Rows k, v;
+	long step;
+	template <int D> DEVICE void fetch(unsigned keys, unsigned values, int from, int n) const {
+		fetch_rows<BLOCK, D, 128>(keys, k, step, from, from + n);
+		fetch_rows<BLOCK, D, 128>(values, v, step, from, from + n);
+	}
+};
+
+// Cached are keys and values as float32 rows of a cache, rounded on their way.
+struct Cached {
+	const float *k, *v;
+	long step;
+	int wanted;
+	template <int D> DEVICE void fetch(unsigned keys, unsigned values, int from, int n) const {
+		copy<D>(keys, k, from, n);
+		copy<D>(values, v, from, n);
+	}
+	template <int D> DEVICE void copy(unsigned tile, const float *x, int from, int n) const {
+		for (int i = THREAD_X; i < BLOCK * D / 8; i += 128) {
+			int line = i / (D / 8), c = i % (D / 8) * 8;
+			const float *at = x + (from + line) * step + c;
+			float w[8];
+			if (line < n && wanted % 4 == 0 && c + 8 <= wanted) {
+				float4 a = ((const float4 *)at)[0], b = ((const float4 *)at)[1];
+				w[0] = a.x, w[1] = a.y, w[2] = a.z, w[3] = a.w, w[4] = b.x, w[5] = b.y, w[6] = b.z, w[7] = b.w;
+			} else {
+				UNROLL for (int j = 0; j < 8; j++) w[j] = line < n && c + j < wanted ? at[j] : 0;
+			}
+			store16(tile + tile_at<D / 8>(line, c / 8), bf16_pair(w[0], w[1]), bf16_pair(w[2], w[3]), bf16_pair(w[4], w[5]), bf16_pair(w[6], w[7]));
+		}
+	}
+};
+
+// attend computes rows [s.from, s.to) of a block whose queries are in `queries`.
+// place(c) is the row of tile c's first key.
+template <int D, class Place, class Source>
+DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16][4], Span s, Place place, Source source, int row,
+                   float scale, unsigned memory) {
+	constexpr int TILE = BLOCK * D * 2;
+	unsigned lane = THREAD_X % 32;
+	auto fetch = [&](int c, unsigned at) {
+		if (c < s.tiles)
+			source.template fetch<D>(at, at + TILE, place(c), s.length(c));
+		copies_commit();
+	};
+	fetch(0, memory);
+	for (int c = 0; c < s.tiles; c++) {
+		copies_wait<0>();
+		__syncthreads();
+		unsigned now = memory + (c & 1) * 2 * TILE;
+		fetch(c + 1, memory + (~c & 1) * 2 * TILE);
+		float p[BLOCK / 8][4];
+		clear(p);
+		UNROLL for (int d = 0; d < D; d += 16)
+			UNROLL for (int n = 0; n < BLOCK / 8; n += 2) {
+				unsigned b[4];
+				right_fragments<D / 8, false>(b, now, n * 8, d, lane);
+				multiply(p[n], q[d / 16], b[0], b[1]);
+				multiply(p[n + 1], q[d / 16], b[2], b[3]);
+			}
+		UNROLL for (int half = 0; half < 2; half++) {
+			int visible = s.visible(c, row + half * 8 + lane / 4);
+			UNROLL for (int n = 0; n < BLOCK / 8; n++)
+				UNROLL for (int e = 0; e < 2; e++) {
+					int j = n * 8 + lane % 4 * 2 + e;
+					float x = no_fma(p[n][half * 2 + e], scale); // outside of the choice, which would branch
+					p[n][half * 2 + e] = j < visible ? x : NONE;
+				}
+		}
+		m.add(p, o);
+		weigh<D, BLOCK / 8>(o, p, now + TILE, lane);
+	}
+	__syncthreads(); // before the tiles are used again
+	m.finish();
+}
+
+// queries reads 16 rows of the block's queries; the tile is free afterwards.
+template <int D> DEVICE void queries(unsigned (&q)[D / 16][4], Rows x, long step, int lo, int hi, unsigned warp, unsigned memory) {
+	fetch_rows<BLOCK, D, 128>(memory, x, step, lo, hi);
+	copies_commit();
+	copies_wait<0>();
+	__syncthreads();
+	UNROLL for (int d = 0; d < D; d += 16) left_fragment<D / 8, false>(q[d / 16], memory, warp * 16, d, THREAD_X % 32);
+	__syncthreads();
+}
+
+template <int D>
+DEVICE void attention(float *o, float *lse, Rows q, Rows k, Rows v, Masks masks, int T, int H, int KV, int wanted, float scale) {
+	extern __shared__ __attribute__((aligned(128))) unsigned char memory[];
+	unsigned base = shared_address(memory), lane = THREAD_X % 32, warp = THREAD_X / 32;
+	// The last rows see the most keys: they begin first.
+	int lo = ((T + BLOCK - 1) / BLOCK - 1 - (int)BLOCK_X) * BLOCK, hi = min(T, lo + BLOCK);
+	int head = BLOCK_Y, kv = head / (H / KV), row = lo + (int)warp * 16;
+	unsigned fragments[D / 16][4];
+	queries<D>(fragments, q + head * D, (long)H * D, lo, hi, warp, base);
+	unsigned long ends = ends_of([&](int i) { return masks.same(i); }, lo, hi, lane);
+	for (int from = lo; from < hi;) {
+		Mask mask = masks.at(from);
+		int to = lo + first_end(ends, from - lo);
+		Span s{from, to, mask.prefixEnd - mask.prefixStart, to - mask.segmentStart, -mask.segmentStart};
+		s.count();
+		auto place = [&](int c) { return s.place(mask, c); };
+		Softmax m;
+		float sum[D / 8][4];
+		clear(sum);
+		attend<D>(m, sum, fragments, s, place, Packed{k + kv * D, v + kv * D, (long)KV * D}, row, scale * LOG2E, base);
+		if (o)
+			put_rows<D>(o + head * wanted, (long)H * wanted, sum, row, from, to, wanted, lane, m.inverse(0), m.inverse(1));
+		if (lse && lane % 4 == 0)
+			UNROLL for (int half = 0; half < 2; half++) {
+				int i = row + half * 8 + lane / 4;
+				if (from <= i && i < to)
+					lse[(long)i * H + head] = (m.top[half] + log2_fast(m.sum[half])) * LN2;
+			}
+		from = to;
+	}
+}
+
+// attention_cached reads keys and values from pages of BLOCK rows. A block of
+// threads has the rows of one sequence from row BLOCK_X on that follow one
+// another, up to the end of a page; blocks for other rows have nothing to do.
+template <int D>
+DEVICE void attention_cached(float *o, Rows q, const float *k, const float *v, const int *sequence, const int *own, const int *pages, const int *prefix,
+                             int T, int H, int KV, int wanted, int table, float scale) {
+	extern __shared__ __attribute__((aligned(128))) unsigned char memory[];
+	unsigned base = shared_address(memory), lane = THREAD_X % 32, warp = THREAD_X / 32;
+	int lo = BLOCK_X, head = BLOCK_Y, kv = head / (H / KV), row = lo + (int)warp * 16;
+	auto begins = [&](int i) { // row i is not of the run of row i-1
+		return i == 0 || i >= T || sequence[i] != sequence[i - 1] || own[i] != own[i - 1] + 1 || (own[i] - 1) % BLOCK == 0;
+	};
+	if (!begins(lo))
+		return;
+	unsigned long ends = ends_of([&](int i) { return !begins(i + 1); }, lo, min(T, lo + BLOCK), lane);
+	int to = lo + first_end(ends, 0), shared = prefix[sequence[lo]];
+	const int *list = pages + (long)sequence[lo] * table;
+	unsigned fragments[D / 16][4];
+	queries<D>(fragments, q + head * D, (long)H * D, lo, to, warp, base);
+	Span s{lo, to, shared, own[to - 1], own[lo] - 1 - lo};
+	s.count();
+	auto place = [&](int c) { return list[c] * BLOCK; };
+	Softmax m;
+	float sum[D / 8][4];
+	clear(sum);
+	attend<D>(m, sum, fragments, s, place, Cached{k + kv * wanted, v + kv * wanted, (long)KV * wanted, wanted}, row, scale * LOG2E, base);
+	put_rows<D>(o + head * wanted, (long)H * wanted, sum, row, lo, to, wanted, lane, m.inverse(0), m.inverse(1));
+}
+
+#define ATTENTION(D)                                                                                                    \
+	KERNEL __launch_bounds__(128) void attention_##D(float *o, float *lse, Rows q, Rows k, Rows v, const int *prefixStart, \
+	    const int *prefixEnd, const int *segmentStart, int T, int H, int KV, int wanted, float scale) {                  \
+		attention<D>(o, lse, q, k, v, Masks{prefixStart, prefixEnd, segmentStart}, T, H, KV, wanted, scale);             \
+	}                                                                                                                    \
+	KERNEL __launch_bounds__(128) void attention_cached_##D(float *o, Rows q, const float *k, const float *v,            \
+	    const int *sequence, const int *own, const int *pages, const int *prefix, int T, int H, int KV, int wanted, int table, float scale) { \
+		attention_cached<D>(o, q, k, v, sequence, own, pages, prefix, T, H, KV, wanted, table, scale);                   \
+	}
+ATTENTION(16)
+ATTENTION(32)
+ATTENTION(64)
+ATTENTION(128)

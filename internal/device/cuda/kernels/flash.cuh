@@ -1,0 +1,136 @@
+// What the attention kernels share. Queries, keys, values and gradients come as
+// bf16 rows [T, heads, D] with D padded by zeros to 16, 32, 64 or 128.
+//
+// Rows that follow one another and have the same three mask values make a span.
+// Tiles of keys begin at a span's prefix and at its segment, tiles of queries in
+// sums over queries at their span: the order of every sum is the same wherever
+// the segment stands in the pack. A span is computed by itself, so that what
+// other documents hold, NaN included, cannot reach it.
+#pragma once
+#include "tensor.cuh"
+
+#define BLOCK 64 // rows of queries of a block, and of keys in a tile (device.PageRows)
+#define LOG2E 1.4426950408889634f
+#define LN2 0.6931471805599453f
+#define NONE (-__builtin_inff())
+
+typedef const unsigned short *Rows;
+
+struct Mask {
+	int prefixStart, prefixEnd, segmentStart;
+	DEVICE bool operator==(Mask m) const {
+		return prefixStart == m.prefixStart && prefixEnd == m.prefixEnd && segmentStart == m.segmentStart;
+	}
+	// Without && and ||, which branch.
+	DEVICE bool sees(int i, int j) const { return ((prefixStart <= j) & (j < prefixEnd)) | ((segmentStart <= j) & (j <= i)); }
+};
+
+struct Masks {
+	const int *prefixStart, *prefixEnd, *segmentStart;
+	DEVICE Mask at(int i) const { return Mask{prefixStart[i], prefixEnd[i], segmentStart[i]}; }
+	DEVICE bool same(int i) const { return at(i) == at(i + 1); } // rows i and i+1 are of one span
+};
+
+// Span is rows [from, to) of the block and the tiles of keys that they see: of
+// the prefix first, then of the segment, where row i sees keys up to i+shift,
+// counted from the segment's start.
+struct Span {
+	int from, to, prefix, own, shift, prefixTiles, tiles;
+	DEVICE void count() {
+		prefixTiles = (prefix + BLOCK - 1) / BLOCK;
+		tiles = prefixTiles + (own > 0 ? (own + BLOCK - 1) / BLOCK : 0);
+	}
+	// place is the row of tile c's first key in a pack.
+	DEVICE int place(Mask m, int c) const { return c < prefixTiles ? m.prefixStart + c * BLOCK : m.segmentStart + (c - prefixTiles) * BLOCK; }
+	// visible is the number of keys of tile c that row i sees; not above 0 for none.
+	DEVICE int visible(int c, int i) const {
+		int n = length(c);
+		return c < prefixTiles ? n : min(n, i + shift + 1 - (c - prefixTiles) * BLOCK);
+	}
+	// length is the number of keys in tile c.
+	DEVICE int length(int c) const { return c < prefixTiles ? min(BLOCK, prefix - c * BLOCK) : min(BLOCK, own - (c - prefixTiles) * BLOCK); }
+};
+
+// fetch_rows starts the copies of ROWS rows of one head from row `from`; rows
+// from `end` on are zeros. `step` is the elements from one row to the next.
+template <int ROWS, int D, int THREADS> DEVICE void fetch_rows(unsigned tile, Rows x, long step, int from, int end) {
+	constexpr int S = D / 8;
+	UNROLL for (int i = 0; i < ROWS * S; i += THREADS) {
+		int n = i + (int)THREAD_X, line = n / S, c = n % S;
+		bool there = from + line < end;
+		if (ROWS * S % THREADS == 0 || n < ROWS * S)
+			copy16(tile + tile_at<S>(line, c), x + (there ? (from + line) * step + c * 8 : 0), there);
+	}
+}
+
+// ends_of is a bit for each of up to 64 rows from `lo` that is the last of its
+// kind before `hi`: same(i) says whether row i+1 is of row i's. All lanes of a
+// warp call it.
+template <class Same> DEVICE unsigned long ends_of(Same same, int lo, int hi, unsigned lane) {
+	unsigned long bits = 0;
+	UNROLL for (int half = 0; half < 2; half++) {
+		int i = lo + half * 32 + (int)lane;
+		bool end = i < hi && (i + 1 == hi || !same(i));
+		bits |= (unsigned long)vote(end) << (32 * half);
+	}
+	return bits;
+}
+
+// first_end is the place behind the first bit from `from` on.
+DEVICE int first_end(unsigned long bits, int from) { return from + __builtin_ctzl(bits >> from) + 1; }
+
+// weights turns two neighbouring tiles of 8 columns into a left side of 16.
+DEVICE void weights(unsigned (&a)[4], const float (&low)[4], const float (&high)[4]) {
+	a[0] = bf16_pair(low[0], low[1]), a[1] = bf16_pair(low[2], low[3]);
+	a[2] = bf16_pair(high[0], high[1]), a[3] = bf16_pair(high[2], high[3]);
+}
+
+template <int N> DEVICE void clear(float (&x)[N][4]) {
+	UNROLL for (int i = 0; i < N; i++)
+		UNROLL for (int e = 0; e < 4; e++) x[i][e] = 0;
+}
+
+// score adds 16 rows of a left tile times `8*N` rows of a right tile, over D.
+template <int D, int N> DEVICE void score(float (&s)[N][4], unsigned left, unsigned row, unsigned right, unsigned lane) {
+	UNROLL for (int k = 0; k < D; k += 16) {
+		unsigned a[4];
+		left_fragment<D / 8, false>(a, left, row, k, lane);
+		UNROLL for (int n = 0; n < N; n += 2) {
+			unsigned b[4];
+			right_fragments<D / 8, false>(b, right, n * 8, k, lane);
+			multiply(s[n], a, b[0], b[1]);
+			multiply(s[n + 1], a, b[2], b[3]);
+		}
+	}
+}
+
+// weigh adds 16 x 8N weights times 8N rows of a tile.
+template <int D, int N> DEVICE void weigh(float (&o)[D / 8][4], const float (&p)[N][4], unsigned tile, unsigned lane) {
+	UNROLL for (int k = 0; k < N; k += 2) {
+		unsigned a[4];
+		weights(a, p[k], p[k + 1]);
+		UNROLL for (int n = 0; n < D / 8; n += 2) {
+			unsigned b[4];
+			right_fragments<D / 8, true>(b, tile, n * 8, k * 8, lane);
+			multiply(o[n], a, b[0], b[1]);
+			multiply(o[n + 1], a, b[2], b[3]);
+		}
+	}
+}
+
+// put_rows writes 16 rows of D columns, of which `wanted` are there, for rows
+// first <= i < end.
+template <int D> DEVICE void put_rows(float *y, long step, const float (&o)[D / 8][4], int row, int first, int end, int wanted, unsigned lane, float high, float low) {
+	UNROLL for (int half = 0; half < 2; half++) {
+		int i = row + half * 8 + lane / 4;
+		if (i < first || i >= end)
+			continue;
+		float scale = half ? low : high;
+		UNROLL for (int n = 0; n < D / 8; n++)
+			UNROLL for (int e = 0; e < 2; e++) {
+				int c = n * 8 + lane % 4 * 2 + e;
+				if (c < wanted)
+					y[i * step + c] = o[n][half * 2 + e] * scale;
+			}
+	}
+}

@@ -1,0 +1,215 @@
+package cuda
+
+import "align/internal/device"
+
+// productTable are the products with frozen weights, adapters and each other.
+var productTable = map[string]binder{
+	"linear":      plain(newLinear),
+	"linear_dx":   plain(newLinearDX),
+	"lora_linear": withAttribute(newLoRALinear),
+	"lora_dx":     plain(newLoRADX),
+	"matmul_nt":   withAttribute(newMatMul),
+	"matmul_nn":   withAttribute(newMatMul),
+	"matmul_tn":   withAttribute(newMatMul),
+}
+
+// newLinear is y[T,N] = x[T,C] W[N,C]' (+ bias[N]).
+func newLinear(b *Backend, kernel string) (enqueue, error) {
+	l := newLauncher(b)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		biased := len(c.In) == 3
+		if k.arity(c, 1, 2+int(count(biased))) {
+			y, x, w := c.Out[0], c.In[0], c.In[1]
+			k.overwrites(c)
+			k.matrix("x", x, device.F32, x.Rows, w.Cols)
+			k.weight("W", w, w.Rows, x.Cols)
+			k.output("y", y, device.F32, x.Rows, w.Rows)
+			if biased {
+				k.vector("bias", c.In[2], device.F32, w.Rows)
+			}
+		}
+		if k.err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+			return k.err
+		}
+		p := nt(c.Out[0], c.In[0], 1)
+		if biased {
+			p.bias = uint64(c.In[2].Addr)
+		}
+		var err error
+		if p.x, err = l.sideOf(slotX, c.In[0]); err != nil {
+			return err
+		}
+		return l.times(c.In[1], &p)
+	}, nil
+}
+
+// nt is an nt product into y of x's rows.
+func nt(y, x device.View, alpha float32) product {
+	return product{y: uint64(y.Addr), ldy: y.Cols, m: y.Rows, n: y.Cols, k: x.Cols, alpha: alpha}
+}
+
+// newLinearDX is dx[T,C] = dy[T,N] W[N,C].
+func newLinearDX(b *Backend, kernel string) (enqueue, error) {
+	l := newLauncher(b)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 2) {
+			dx, dy, w := c.Out[0], c.In[0], c.In[1]
+			k.matrix("dy", dy, device.F32, dy.Rows, w.Rows)
+			k.weight("W", w, dy.Cols, w.Cols)
+			k.output("dx", dx, device.F32, dy.Rows, w.Cols)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+			return k.err
+		}
+		p := nt(c.Out[0], c.In[0], 1)
+		p.accumulate = c.Accumulate
+		return l.backward(c, &p)
+	}, nil
+}
+
+// backward is p as dy W, with dy and W the call's first inputs.
+func (l *launcher) backward(c *device.Call, p *product) (err error) {
+	if p.x, err = l.sideOf(slotX, c.In[0]); err != nil {
+		return err
+	}
+	if p.w, err = l.weightOf(c.In[1]); err != nil {
+		return err
+	}
+	return l.gemm(kindNN, p)
+}
+
+// newLoRALinear is y[T,N] = x W' + scale (xd A') B' (+ bias), equation 3 of
+// https://arxiv.org/abs/2106.09685. u = scale xd A' is rounded to bf16, and its
+// product with B follows that of x and W in the same sums.
+func newLoRALinear(b *Backend, kernel string, attr device.LoRA) (enqueue, error) {
+	l := newLauncher(b)
+	return func(c *device.Call) error {
+		if err := checkLoRALinear(kernel, c); err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+			return err
+		}
+		x, xd, a, up := c.In[0], c.In[1], c.In[3], c.In[4]
+		p := nt(c.Out[0], x, 1)
+		if len(c.In) == 6 {
+			p.bias = uint64(c.In[5].Addr)
+		}
+		var err error
+		if p.x, err = l.sideOf(slotX, x); err != nil {
+			return err
+		}
+		if err := l.adapter(&p, x, xd, a, up, float32(attr.Scale)); err != nil {
+			return err
+		}
+		return l.times(c.In[2], &p)
+	}, nil
+}
+
+// adapter fills in p.u and p.v.
+func (l *launcher) adapter(p *product, x, xd, a, up device.View, scale float32) error {
+	down, err := p.x, error(nil)
+	if xd.Addr != x.Addr {
+		if down, err = l.sideOf(slotDown, xd); err != nil {
+			return err
+		}
+	}
+	left, err := l.sideOf(slotUp, a)
+	if err != nil {
+		return err
+	}
+	p.r = a.Rows
+	if p.u, err = l.low(down, left, x.Rows, a.Rows, x.Cols, scale); err != nil {
+		return err
+	}
+	p.v, err = l.sideOf(slotUp, up)
+	return err
+}
+
+func checkLoRALinear(kernel string, c *device.Call) error {
+	k := checker{kernel: kernel}
+	biased := len(c.In) == 6
+	if k.arity(c, 1, 5+int(count(biased))) {
+		y, x, xd, w, a, up := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3], c.In[4]
+		k.overwrites(c)
+		k.matrix("x", x, device.F32, x.Rows, w.Cols)
+		k.matrix("xd", xd, device.F32, x.Rows, x.Cols)
+		k.weight("W", w, w.Rows, x.Cols)
+		k.matrix("A", a, device.F32, a.Rows, x.Cols)
+		k.matrix("B", up, device.F32, w.Rows, a.Rows)
+		k.output("y", y, device.F32, x.Rows, w.Rows)
+		if biased {
+			k.vector("bias", c.In[5], device.F32, w.Rows)
+		}
+	}
+	return k.err
+}
+
+// newLoRADX is dx[T,C] = dy[T,N] W[N,C] + du[T,R] A[R,C].
+func newLoRADX(b *Backend, kernel string) (enqueue, error) {
+	l := newLauncher(b)
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		if k.arity(c, 1, 4) {
+			dx, dy, w, du, a := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3]
+			k.matrix("dy", dy, device.F32, dy.Rows, w.Rows)
+			k.weight("W", w, dy.Cols, w.Cols)
+			k.matrix("du", du, device.F32, dy.Rows, a.Rows)
+			k.matrix("A", a, device.F32, du.Cols, w.Cols)
+			k.output("dx", dx, device.F32, dy.Rows, w.Cols)
+		}
+		if k.err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+			return k.err
+		}
+		p := nt(c.Out[0], c.In[0], 1)
+		p.accumulate, p.r = c.Accumulate, c.In[3].Rows
+		var err error
+		if p.u, err = l.sideOf(slotLow, c.In[2]); err != nil {
+			return err
+		}
+		if p.v, err = l.sideOf(slotUp, c.In[3]); err != nil {
+			return err
+		}
+		return l.backward(c, &p)
+	}, nil
+}
+
+// newMatMul is the three plain products, y (+)= alpha x w.
+func newMatMul(b *Backend, kernel string, attr device.MatMul) (enqueue, error) {
+	l, of := newLauncher(b), map[string]kind{"matmul_nt": kindNT, "matmul_nn": kindNN, "matmul_tn": kindTN}[kernel]
+	return func(c *device.Call) error {
+		k := checker{kernel: kernel}
+		p := product{alpha: float32(attr.Alpha), accumulate: c.Accumulate}
+		if k.arity(c, 1, 2) {
+			y, x, w := c.Out[0], c.In[0], c.In[1]
+			var kw int
+			p.m, p.k = dims(x, of == kindTN)
+			p.n, kw = dims(w, of != kindNT)
+			k.matrix("x", x, device.F32, x.Rows, x.Cols)
+			k.matrix("w", w, device.F32, w.Rows, w.Cols)
+			k.output("y", y, device.F32, p.m, p.n)
+			if p.k != kw {
+				k.failf("x is %dx%d and w is %dx%d: the summed sides differ", x.Rows, x.Cols, w.Rows, w.Cols)
+			}
+		}
+		if k.err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+			return k.err
+		}
+		p.y, p.ldy = uint64(c.Out[0].Addr), p.n
+		var err error
+		if p.x, err = l.sideOf(slotX, c.In[0]); err != nil {
+			return err
+		}
+		if p.w, err = l.sideOf(slotWeight, c.In[1]); err != nil {
+			return err
+		}
+		return l.gemmSplit(of, &p)
+	}, nil
+}
+
+// dims is the number of vectors of a side of a product, and their length.
+func dims(v device.View, across bool) (vectors, length int) {
+	if across {
+		return v.Cols, v.Rows
+	}
+	return v.Rows, v.Cols
+}

@@ -1,0 +1,216 @@
+package cuda
+
+import (
+	"fmt"
+	"math"
+
+	"align/internal/device"
+	"align/internal/device/cuda/driver"
+)
+
+// The head's tile of logits: the only part of [N,V] that ever exists, 16 MiB,
+// which stay in the cache of a large card.
+const (
+	headRows = 1024
+	headCols = 4096
+)
+
+// stateBytes is the size of a row's State in logprob.cu.
+const stateBytes = 32
+
+// head is what the logprob kernels share.
+type head struct {
+	*launcher
+	kernel  string
+	inverse float32 // 1/temperature
+	rows    int     // of a tile
+	cols    int     // of a tile, a multiple of 8
+}
+
+func newHead(b *Backend, kernel string, attr device.LogProb) (*head, error) {
+	if !(attr.Temperature >= 0) || math.IsInf(attr.Temperature, 1) {
+		return nil, fmt.Errorf("cuda: %s: temperature %g: want 0 or more", kernel, attr.Temperature)
+	}
+	d := &head{launcher: newLauncher(b), kernel: kernel, inverse: 1, rows: headRows, cols: headCols}
+	if attr.Temperature > 0 {
+		d.inverse = float32(1 / attr.Temperature)
+	}
+	return d, nil
+}
+
+// check holds h, W and targets to their shapes. The targets' values are on the
+// card and not looked at: those below 0 and past the vocabulary count for
+// nothing.
+func (d *head) check(k *checker, c *device.Call) {
+	h, w, targets := c.In[0], c.In[1], c.In[2]
+	k.matrix("h", h, device.F32, h.Rows, w.Cols)
+	k.weight("W", w, w.Rows, h.Cols)
+	k.vector("targets", targets, device.I32, h.Rows)
+}
+
+// tile is a part of the logits.
+type tile struct {
+	row, rows, col, cols int
+	h                    side // its rows
+	z                    uint64
+	ld                   int
+}
+
+// tiles makes the logits of every tile, column by column within a block of rows,
+// and hands them to use.
+func (d *head) tiles(c *device.Call, use func(t *tile) error) error {
+	h, w := c.In[0], c.In[1]
+	sides, err := d.sideOf(slotX, h)
+	if err != nil {
+		return err
+	}
+	z, err := d.room(slotLogits, 4*int64(min(d.rows, h.Rows))*int64(d.cols))
+	if err != nil {
+		return err
+	}
+	for row := 0; row < h.Rows; row += d.rows {
+		for col := 0; col < w.Rows; col += d.cols {
+			t := tile{row: row, rows: min(d.rows, h.Rows-row), col: col, cols: min(d.cols, w.Rows-col), z: z, ld: d.cols}
+			t.h = side{sides.at + uint64(2*row*sides.ld), sides.ld}
+			if err := d.logits(&t, w, h.Cols); err != nil {
+				return err
+			}
+			if err := use(&t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// logits is the product; rows of a tile are ld apart whatever its width is.
+func (d *head) logits(t *tile, w device.View, k int) error {
+	p := product{y: t.z, ldy: t.ld, m: t.rows, n: t.cols, k: k, x: t.h, alpha: d.inverse}
+	return d.times(w.Row(t.col, t.cols), &p)
+}
+
+// element is the address of element i of a vector, 0 where it is not wanted.
+func element(v device.View, i int) driver.Arg {
+	if v.Addr == 0 {
+		return driver.U64(0)
+	}
+	return driver.U64(uint64(v.Addr) + uint64(4*i))
+}
+
+func newLogProb(b *Backend, kernel string, attr device.LogProb) (enqueue, error) {
+	d, err := newHead(b, kernel, attr)
+	if err != nil {
+		return nil, err
+	}
+	return d.logProb, nil
+}
+
+func (d *head) logProb(c *device.Call) error {
+	k := checker{kernel: d.kernel}
+	if k.arity(c, 4, 3) {
+		k.overwrites(c)
+		d.check(&k, c)
+		for i, name := range [...]string{"lp", "lse", "entropy", "hit"} {
+			k.outputVector(name, c.Out[i], device.F32, c.In[0].Rows)
+		}
+	}
+	if k.err != nil || c.In[0].Rows == 0 {
+		return k.err
+	}
+	states, err := d.room(slotState, stateBytes*int64(min(d.rows, c.In[0].Rows)))
+	if err != nil {
+		return err
+	}
+	return d.tiles(c, func(t *tile) error {
+		err := d.each("logprob", "logprob_fold", t.rows*blockThreads, driver.U64(states), driver.U64(t.z), element(c.In[2], t.row), num(t.ld), num(t.col), num(t.cols))
+		if err != nil || t.col+t.cols < c.In[1].Rows {
+			return err
+		}
+		return d.each("logprob", "logprob_finish", t.rows, element(c.Out[0], t.row), element(c.Out[1], t.row), element(c.Out[2], t.row),
+			element(c.Out[3], t.row), driver.U64(states), element(c.In[2], t.row), num(t.rows))
+	})
+}
+
+// gradTiles makes the gradient of every tile with respect to h W' in bf16.
+func (d *head) gradTiles(c *device.Call, use func(t *tile, dz side) error) error {
+	dz, err := d.room(slotWeighed, 2*int64(min(d.rows, c.In[0].Rows))*int64(d.cols))
+	if err != nil {
+		return err
+	}
+	return d.tiles(c, func(t *tile) error {
+		err := d.each("logprob", "logprob_weigh", t.rows*over(t.cols, eight), driver.U64(dz), driver.U64(t.z), element(c.In[2], t.row), element(c.In[3], t.row),
+			element(c.In[4], t.row), num(t.rows), num(t.ld), num(t.col), num(t.cols), driver.F32(d.inverse))
+		if err != nil {
+			return err
+		}
+		return use(t, side{dz, t.ld})
+	})
+}
+
+func (d *head) checkGrad(k *checker, c *device.Call) {
+	d.check(k, c)
+	k.vector("lse", c.In[3], device.F32, c.In[0].Rows)
+	k.vector("dlp", c.In[4], device.F32, c.In[0].Rows)
+}
+
+func newLogProbDX(b *Backend, kernel string, attr device.LogProb) (enqueue, error) {
+	d, err := newHead(b, kernel, attr)
+	if err != nil {
+		return nil, err
+	}
+	return d.logProbDX, nil
+}
+
+// logProbDX is dh[N,C], the sum over the vocabulary, chunk by chunk.
+func (d *head) logProbDX(c *device.Call) error {
+	k := checker{kernel: d.kernel}
+	if k.arity(c, 1, 5) {
+		k.overwrites(c)
+		d.checkGrad(&k, c)
+		k.output("dh", c.Out[0], device.F32, c.In[0].Rows, c.In[0].Cols)
+	}
+	if k.err != nil || c.Out[0].Addr == 0 || c.In[0].Len() == 0 {
+		return k.err
+	}
+	return d.gradTiles(c, func(t *tile, dz side) (err error) {
+		cols := c.In[0].Cols
+		p := product{y: uint64(c.Out[0].Addr) + uint64(4*t.row*cols), ldy: cols, m: t.rows, n: cols, k: t.cols, x: dz, alpha: 1, accumulate: t.col > 0}
+		if p.w, err = d.weightOf(c.In[1].Row(t.col, t.cols)); err != nil {
+			return err
+		}
+		return d.gemm(kindNN, &p)
+	})
+}
+
+func newLogProbDW(b *Backend, kernel string, attr device.LogProb) (enqueue, error) {
+	d, err := newHead(b, kernel, attr)
+	if err != nil {
+		return nil, err
+	}
+	return d.logProbDW, nil
+}
+
+// logProbDW is dW[V,C], the sum over blocks of rows, ascending.
+func (d *head) logProbDW(c *device.Call) error {
+	k := checker{kernel: d.kernel}
+	if k.arity(c, 1, 5) {
+		d.checkGrad(&k, c)
+		k.output("dW", c.Out[0], device.F32, c.In[1].Rows, c.In[1].Cols)
+	}
+	if k.err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+		return k.err
+	}
+	if c.In[0].Rows == 0 {
+		if c.Accumulate {
+			return nil
+		}
+		n := c.Out[0].Bytes()
+		return d.run("elements", "zero", 0, driver.Dim{X: over(int(n), 4*perBlock), Y: 1, Z: 1}, driver.Dim{X: blockThreads, Y: 1, Z: 1}, at(c.Out[0]), driver.I64(n))
+	}
+	return d.gradTiles(c, func(t *tile, dz side) error {
+		cols := c.In[0].Cols
+		p := product{y: uint64(c.Out[0].Addr) + uint64(4*t.col*cols), ldy: cols, m: t.cols, n: cols, k: t.rows, x: dz, w: t.h, alpha: 1,
+			accumulate: c.Accumulate || t.row > 0}
+		return d.gemm(kindTN, &p)
+	})
+}

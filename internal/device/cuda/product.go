@@ -1,0 +1,200 @@
+package cuda
+
+import (
+	"align/internal/device"
+	"align/internal/device/cuda/driver"
+)
+
+// product is one matrix product with what may follow it; sums run along rows or
+// across them as in cpu's:
+//
+//	nt:  y[M,N] = alpha (x[M,K] w[N,K]' + u[M,R] v[N,R]') + bias[N]  (+ y)
+//	nn:  y[M,N] = alpha (x[M,K] w[K,N]  + u[M,R] v[R,N] ) + bias[N]  (+ y)
+//	tn:  y[M,N] = alpha  x[K,M]' w[K,N]                   + bias[N]  (+ y)
+//
+// Both sides are rounded to bf16, the sums are float32: the numbers of the CPU's
+// bf16 precision but for the order of sums. An element of nt and nn is summed
+// over K in ascending order and then over R, whatever M is.
+type product struct {
+	y          uint64
+	ldy        int // from one row of y to the next
+	m, n, k, r int
+	x, w, u, v side
+	bias       uint64 // 0: none
+	alpha      float32
+	accumulate bool
+}
+
+// kind says where the sums of a product run.
+type kind int
+
+const (
+	kindNT kind = iota
+	kindNN
+	kindTN
+)
+
+// shape is the tile of gemm's entries, whose shared memory holds three stages.
+type shape struct {
+	entries    [3]string // by kind
+	m, n, size int       // rows and columns of the tile, threads
+}
+
+const (
+	gemmStep   = 32 // terms of the sum in one stage
+	gemmStages = 3
+)
+
+func (s *shape) shared() int { return gemmStages * gemmStep * 2 * (s.m + s.n) }
+
+func shapeNamed(name string, m, n, size int) shape {
+	return shape{[3]string{"gemm_nt_" + name, "gemm_nn_" + name, "gemm_tn_" + name}, m, n, size}
+}
+
+var (
+	shapeLarge  = shapeNamed("large", 128, 128, 256)
+	shapeSmall  = shapeNamed("small", 64, 64, 128)
+	shapeNarrow = shapeNamed("narrow", 64, 16, 128)
+	shapeOdd    = shapeNamed("odd", 64, 64, 128) // writes columns one by one
+)
+
+// shapeOf chooses by the size of the result. The bits do not depend on it.
+func shapeOf(m, n, ldy, units int) *shape {
+	switch {
+	case ldy%2 != 0 || n%2 != 0: // pairs of columns would not be aligned
+		return &shapeOdd
+	case n <= shapeNarrow.n:
+		return &shapeNarrow
+	case m > 64 && n > 64 && 2*over(m, shapeLarge.m)*over(n, shapeLarge.n) > units:
+		return &shapeLarge
+	}
+	return &shapeSmall
+}
+
+// splitTerms is how many terms a part of a split sum has at least, maxParts how
+// many parts a sum across both sides has at most; splitColumns are the columns up
+// to which rows alone give the card too little work.
+const (
+	splitTerms   = 512
+	maxParts     = 16
+	splitColumns = 64
+)
+
+// splitOf divides a sum over k where the result is small, so that all of the
+// card has work: adapters and their gradients. It hangs on the shape alone,
+// never on the card, and but for tn not on m: a row's bits are its own.
+func splitOf(of kind, m, n, k int) (terms int) {
+	switch {
+	case k <= splitTerms:
+	case of != kindTN && n <= splitColumns:
+		return splitTerms
+	case of == kindTN && over(m, 64)*over(n, 64) <= 256:
+		return max(splitTerms, over(over(k, maxParts), gemmStep)*gemmStep)
+	}
+	return max(k, 1)
+}
+
+// gemm runs a product whole.
+func (l *launcher) gemm(of kind, p *product) error {
+	return l.gemmParts(of, p, max(p.k, 1))
+}
+
+// gemmParts runs a product in parts of `terms` terms of the sum; those of
+// several parts stand behind one another in y.
+func (l *launcher) gemmParts(of kind, p *product, terms int) error {
+	if p.m == 0 || p.n == 0 {
+		return nil
+	}
+	s := shapeOf(p.m, p.n, p.ldy, l.b.device.Units)
+	grid := driver.Dim{X: over(p.m, s.m) * over(p.n, s.n), Y: 1, Z: max(1, over(p.k, terms))}
+	return l.run("gemm", s.entries[of], s.shared(), grid, driver.Dim{X: s.size, Y: 1, Z: 1},
+		driver.U64(p.x.at), driver.U64(p.w.at), driver.U64(p.u.at), driver.U64(p.v.at), driver.U64(p.y), driver.U64(p.bias),
+		num(p.x.ld), num(p.w.ld), num(p.u.ld), num(p.v.ld), num(p.ldy), num(p.m), num(p.n), num(p.k), num(p.r),
+		driver.F32(p.alpha), driver.I32(count(p.accumulate)), num(terms))
+}
+
+// gemmSplit is gemm for a product without u and bias whose sum may be split.
+func (l *launcher) gemmSplit(of kind, p *product) error {
+	terms := splitOf(of, p.m, p.n, p.k)
+	parts := over(p.k, terms)
+	if parts <= 1 || p.m*p.n == 0 {
+		return l.gemm(of, p)
+	}
+	sums, err := l.parts(of, p, terms, parts)
+	if err != nil {
+		return err
+	}
+	return l.each("gemm", "gemm_gather", p.m*p.n, driver.U64(p.y), driver.U64(sums), num(p.m*p.n), num(parts),
+		driver.F32(p.alpha), driver.I32(count(p.accumulate)))
+}
+
+func (l *launcher) parts(of kind, p *product, terms, parts int) (uint64, error) {
+	at, err := l.room(slotParts, 4*int64(parts)*int64(p.m)*int64(p.n))
+	if err != nil {
+		return 0, err
+	}
+	q := *p
+	q.y, q.ldy, q.alpha, q.accumulate = at, p.n, 1, false
+	return at, l.gemmParts(of, &q, terms)
+}
+
+// low is u = scale x a' of an adapter as a side: x [m,k], a [r,k]. Its sum is
+// split by k alone, so that a row's bits do not hang on the others, and a single
+// row keeps many units busy.
+func (l *launcher) low(x, a side, m, r, k int, scale float32) (side, error) {
+	u := side{ld: padded(r)}
+	var err error
+	if u.at, err = l.room(slotLow, 2*int64(m)*int64(u.ld)); err != nil || m*r == 0 {
+		return u, err
+	}
+	p := product{ldy: r, m: m, n: r, k: k, x: x, w: a}
+	parts := max(1, over(k, splitTerms))
+	if p.y, err = l.room(slotParts, 4*int64(parts)*int64(m)*int64(r)); err != nil {
+		return u, err
+	}
+	p.alpha = 1
+	if m <= gemvRows {
+		err = l.gemv(device.BF16, &p, uint64(2*a.ld), splitTerms)
+	} else {
+		err = l.gemmParts(kindNT, &p, splitTerms)
+	}
+	if err != nil {
+		return u, err
+	}
+	return u, l.each("gemm", "gemm_gather_round", m*u.ld/2, driver.U64(u.at), driver.U64(p.y), num(m), num(r), num(u.ld),
+		num(parts), driver.F32(scale))
+}
+
+const (
+	gemvRows    = 8 // rows that gemv takes at most
+	gemvColumns = 8 // columns of a warp
+	gemvWarps   = 4
+)
+
+var gemvEntries = entriesOf("gemv_", append(device.BlockTypes(), device.BF16)...)
+
+// gemv runs an nt product of few rows on a weight of any type that lies at p.w.at
+// in rows of stride bytes. Its bits are gemm's.
+func (l *launcher) gemv(t device.Type, p *product, stride uint64, terms int) error {
+	if p.m == 0 || p.n == 0 {
+		return nil
+	}
+	grid := driver.Dim{X: over(p.n, gemvColumns*gemvWarps), Y: max(1, over(p.k, terms)), Z: 1}
+	return l.run("gemv", gemvEntries[t], 0, grid, driver.Dim{X: 32 * gemvWarps, Y: 1, Z: 1},
+		driver.U64(p.y), driver.U64(p.x.at), driver.U64(p.w.at), driver.U64(p.u.at), driver.U64(p.v.at), driver.U64(p.bias),
+		num(p.x.ld), driver.U64(stride), num(p.u.ld), num(p.ldy), num(p.m), num(p.n), num(p.k), num(p.r),
+		driver.F32(p.alpha), driver.I32(count(p.accumulate)), num(terms))
+}
+
+// times is an nt product with a frozen weight: gemv for few rows, which reads
+// the weight as it is stored, gemm otherwise.
+func (l *launcher) times(w device.View, p *product) (err error) {
+	if p.m <= gemvRows && (w.Type.IsBlock() || direct(w)) && p.k > 0 {
+		p.w.at = uint64(w.Addr)
+		return l.gemv(w.Type, p, uint64(w.Type.RowBytes(w.Cols)), p.k)
+	}
+	if p.w, err = l.weightOf(w); err != nil {
+		return err
+	}
+	return l.gemm(kindNT, p)
+}
