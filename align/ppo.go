@@ -39,12 +39,10 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 		return Result{}, err
 	}
 	defer t.Close()
-	engine, err := rollout.New(s.model, s.adapter, rollout.Limits{Prompt: p.longest, Answer: c.MaxNew, Sequences: c.Sequences})
-	if err != nil {
+	if t.Generator, err = s.generator(ctx, c, p.longest, t.Stop, subject.Base); err != nil {
 		return Result{}, err
 	}
-	defer engine.Close()
-	t.Generator = engine
+	defer t.Generator.Close()
 	steps := c.Steps
 	if steps == 0 {
 		steps = t.Steps(c.Epochs)
@@ -73,6 +71,14 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 		return Result{Result: r, Run: s.run}, err
 	}
 	return Result{Result: r, Run: s.run}, s.exportAdapter()
+}
+
+// generator draws the answers: the engine of this process, or a server.
+func (s *stage) generator(ctx context.Context, c ppo.Config, longest int, stop []int32, base string) (rollout.Generator, error) {
+	if c.Generator != "" {
+		return s.openPolicyServer(ctx, c.Generator, base, stop, c.Sequences)
+	}
+	return rollout.New(s.model, s.adapter, rollout.Limits{Prompt: longest, Answer: c.MaxNew, Sequences: c.Sequences})
 }
 
 // withoutEffect refuses settings that other methods have: every rollout is

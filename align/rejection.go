@@ -6,6 +6,8 @@ import (
 
 	"align/datasets"
 	"align/internal/rollout"
+	"align/internal/tokenizer"
+	"align/model"
 	"align/rejection"
 )
 
@@ -53,16 +55,46 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 	if err != nil {
 		return rejection.Summary{}, err
 	}
-	engine, err := rollout.New(m, a, rollout.Limits{Prompt: longest, Answer: c.MaxNew, Sequences: c.Sequences})
+	stop := stopIDs(m.Config, template)
+	generator, err := drawer(ctx, c, m, a, tok, longest, stop, env)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
-	defer engine.Close()
+	defer generator.Close()
 	report := env.progress("sampling")
 	job := &rejection.Job{
-		Config: c, Prompts: prompts, Generator: engine, Scorer: scorer, Decode: tok.Decode,
-		Stop: stopIDs(m.Config, template), Model: m.Hash, Reward: hash,
+		Config: c, Prompts: prompts, Generator: generator, Scorer: scorer, Decode: tok.Decode,
+		Stop: stop, Model: m.Hash, Reward: hash,
 		Progress: func(done, total int) { report(int64(done), int64(total)) },
 	}
-	return job.Run(ctx)
+	summary, err := job.Run(ctx)
+	if r, ok := generator.(*rollout.Recomputed); ok && err == nil && c.Whole() {
+		if err := r.Surprise.Check(); err != nil {
+			env.note(fmt.Sprintf("generator: %v", err))
+		}
+	}
+	return summary, err
+}
+
+// drawer draws a job's answers: the engine of this process, or a server.
+func drawer(ctx context.Context, c rejection.Config, m *model.Model, a *model.Adapter, tok *tokenizer.Tokenizer, longest int, stop []int32, env Environment) (rollout.Generator, error) {
+	if c.Generator == "" {
+		return rollout.New(m, a, rollout.Limits{Prompt: longest, Answer: c.MaxNew, Sequences: c.Sequences})
+	}
+	s, err := openServer(ctx, c.Generator, tok, m.Config.VocabSize, stop, c.Sequences, env)
+	if err != nil {
+		return nil, err
+	}
+	r := &rollout.Recomputed{Generator: s, Model: m, Adapter: a}
+	if a == nil {
+		return r, nil
+	}
+	folder, err := AdapterFolder(c.Adapter)
+	if err != nil {
+		return nil, err
+	}
+	taken, err := adapterServer(ctx, s, m, a, folder, env)
+	// What the server did not take it must serve by itself.
+	r.Hold = !taken && c.Whole()
+	return r, err
 }

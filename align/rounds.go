@@ -90,7 +90,7 @@ func (j *roundsJob) open() (err error) {
 			return err
 		}
 		if j.before.Config != identity {
-			return fmt.Errorf("rounds: the settings are not those that %s began with: only rounds, threads and device may change", c.Out)
+			return fmt.Errorf("rounds: the settings are not those that %s began with: only rounds, threads, device and generator may change", c.Out)
 		}
 	} else if c.Resume {
 		return fmt.Errorf("rounds: resume: %q is no job of rounds: name its folder with --out", c.Out)
@@ -115,7 +115,7 @@ func (j *roundsJob) open() (err error) {
 // identity is a hash of the settings that the stages depend on.
 func (c *RoundsConfig) identity() (string, error) {
 	fixed := *c
-	fixed.Out, fixed.Rounds, fixed.Threads, fixed.Device = "", 0, 0, ""
+	fixed.Out, fixed.Rounds, fixed.Threads, fixed.Device, fixed.Generator = "", 0, 0, "", ""
 	var text bytes.Buffer
 	err := fixed.write(&text)
 	sum := sha256.Sum256(text.Bytes())

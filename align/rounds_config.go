@@ -53,6 +53,9 @@ type RoundsConfig struct {
 	// stage reward.
 	Reward string `yaml:"reward,omitempty"`
 	Scorer string `yaml:"scorer,omitempty"`
+	// Generator is the address of a server that draws the answers of rejection
+	// and ppo.
+	Generator string `yaml:"generator,omitempty"`
 	// Seed is the first round's; each later round has the next one.
 	Seed      uint64 `yaml:"seed"`
 	Template  string `yaml:"template"`
@@ -83,7 +86,7 @@ func DefaultRoundsConfig() RoundsConfig {
 // ofTheJob are the keys of the stages that the job sets.
 var ofTheJob = []string{
 	"model", "quantize", "adapter", "out", "prompts", "pairs", "data", "reward", "scorer", "seed", "template", "threads", "device", "precision",
-	"shard", "full",
+	"shard", "full", "generator",
 }
 
 // Sections are the fields of a file of rounds: the job's own under "", and each

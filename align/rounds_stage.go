@@ -51,7 +51,7 @@ func (c *RoundsConfig) rejectionConfig(p placement) rejection.Config {
 		r.Model = modelOfRounds
 	}
 	r.Adapter, r.Out, r.Seed = p.policy, p.folder, c.seed(p)
-	r.Prompts, r.Reward, r.Scorer = inRound(c.Prompts, p.round), p.judge.Reward, p.judge.Rule
+	r.Prompts, r.Reward, r.Scorer, r.Generator = inRound(c.Prompts, p.round), p.judge.Reward, p.judge.Rule, c.Generator
 	_, err := os.Stat(p.folder)
 	r.Resume = err == nil
 	return r
@@ -74,7 +74,7 @@ func (c *RoundsConfig) dpoConfig(p placement) dpo.Config {
 func (c *RoundsConfig) ppoConfig(p placement) ppo.Config {
 	q := c.PPOStage
 	c.share(&q.Settings, p)
-	q.Prompts, q.Reward, q.Scorer = inRound(c.Prompts, p.round), p.judge.Reward, p.judge.Rule
+	q.Prompts, q.Reward, q.Scorer, q.Generator = inRound(c.Prompts, p.round), p.judge.Reward, p.judge.Rule, c.Generator
 	return q
 }
 

@@ -306,7 +306,7 @@ var placeOnly = map[string]bool{
 	"model": true, "tokenizer": true, "adapter": true, "out": true, "data": true, "pairs": true, "eval": true,
 	"eval_every": true, "save_every": true, "keep": true, "threads": true, "device": true, "save_policy": true,
 	"best": true, "early_stop": true, "tensorboard": true,
-	"epochs": true, "precision": true, "prompts": true, "reward": true, "sequences": true,
+	"epochs": true, "precision": true, "prompts": true, "reward": true, "sequences": true, "generator": true,
 }
 
 // options are the loop's.

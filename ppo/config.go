@@ -28,6 +28,9 @@ type Config struct {
 	// Reward is a reward model's run or folder; Scorer is a rule in its place.
 	Reward string `yaml:"reward,omitempty"`
 	Scorer string `yaml:"scorer,omitempty"`
+	// Generator is the address of a server that draws the answers in place of
+	// this process; it is given the policy before each rollout.
+	Generator string `yaml:"generator,omitempty"`
 	// Algorithm is ppo, rloo or grpo.
 	Algorithm string `yaml:"algorithm"`
 

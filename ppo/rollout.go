@@ -1,7 +1,6 @@
 package ppo
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,13 +12,6 @@ import (
 	"align/internal/score"
 	"align/internal/train"
 )
-
-// Generator answers prompts with the policy; rollout.Engine is one.
-type Generator interface {
-	Generate(ctx context.Context, prompts []rollout.Prompt, o rollout.Options, emit func(rollout.Sample) error) error
-}
-
-var _ Generator = (*rollout.Engine)(nil)
 
 // Next is the work of the next step: the next mini-batch of the rollout under
 // way, or the first of a new one.

@@ -7,6 +7,7 @@ import (
 
 	"align/datasets"
 	"align/internal/exec"
+	"align/internal/rollout"
 	"align/internal/score"
 	"align/internal/train"
 	"align/model"
@@ -23,7 +24,7 @@ type Trainer struct {
 	Policy, Reference, Critic *model.Adapter
 	Save                      exec.SavePolicy
 	// Generator samples from the policy as it is at the time.
-	Generator Generator
+	Generator rollout.Generator
 	Scorer    score.Scorer
 	// Decode is the text of ids, for rules and commands.
 	Decode func([]int32) string

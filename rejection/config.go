@@ -27,6 +27,10 @@ type Config struct {
 	Reward string `yaml:"reward,omitempty"`
 	Scorer string `yaml:"scorer,omitempty"`
 
+	// Generator is the address of a server that draws the answers in place of
+	// this process.
+	Generator string `yaml:"generator,omitempty"`
+
 	// K is the number of answers to each prompt.
 	K           int     `yaml:"k"`
 	MaxNew      int     `yaml:"max_new"`
@@ -99,6 +103,10 @@ func (c Config) Validate() error {
 func (c Config) sampling() rollout.Sampling {
 	return rollout.Sampling{Temperature: c.Temperature, TopK: c.TopK, TopP: c.TopP, MinP: c.MinP, RepetitionPenalty: 1}
 }
+
+// Whole says whether the draws are of the policy's whole distribution, nothing
+// cut off.
+func (c Config) Whole() bool { return c.TopP == 1 && c.TopK == 0 && c.MinP == 0 }
 
 // Shard is part Index of Count, counted from 0.
 type Shard struct{ Index, Count int }

@@ -20,18 +20,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Generator answers prompts; rollout.Engine is one.
-type Generator interface {
-	Generate(ctx context.Context, prompts []rollout.Prompt, o rollout.Options, emit func(rollout.Sample) error) error
-}
-
-var _ Generator = (*rollout.Engine)(nil)
-
 // Job is one rejection sampling job, or one shard of it.
 type Job struct {
 	Config    Config
 	Prompts   []Prompt // of all shards
-	Generator Generator
+	Generator rollout.Generator
 	Scorer    score.Scorer
 	// Decode is the text of ids.
 	Decode func([]int32) string
@@ -104,6 +97,9 @@ func (j *Job) identity() string {
 	h := sha256.New()
 	c := j.Config
 	fmt.Fprintln(h, j.Model, j.Reward, c.Scorer, c.K, c.MaxNew, c.Temperature, c.TopP, c.TopK, c.MinP, c.Seed, j.Stop)
+	if c.Generator != "" {
+		fmt.Fprintln(h, "by a server") // wherever it is
+	}
 	for _, p := range j.Prompts {
 		sum := p.hash()
 		h.Write(sum[:])

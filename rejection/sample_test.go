@@ -32,7 +32,7 @@ func (l letters) Score(_ context.Context, items []score.Item) ([]float64, error)
 
 // counted is a Generator that counts samples and breaks off after some.
 type counted struct {
-	Generator
+	rollout.Generator
 	samples, limit int
 }
 

@@ -94,6 +94,7 @@ where caches lie, and which instructions are used:
   HF_ENDPOINT   the hub that align pull asks, else https://huggingface.co
   HF_TOKEN      the token that align pull shows the hub, else what stands in the
                 file HF_TOKEN_PATH or HF_HOME/token
+  ALIGN_GENERATOR_KEY  the token that the server of --generator is shown
   ALIGN_LIBCUDA NVIDIA's driver library, where the loader does not find it
   ALIGN_CPU     generic, avx2, avx512 or avx512bf16: a lower level of the
                 processor than it has, to compare or to find a fault`,
