@@ -62,6 +62,7 @@ func (x *export) describeRun(b *strings.Builder) {
 		}
 	}
 	row("data", l["records"])
+	row("started as the mean of the other rows", l["special"])
 	row("SHA-256 of the data", l["data"])
 	row("SHA-256 of the base's weights", l["model"])
 	row("SHA-256 of the tokenizer", l["tokenizer"])

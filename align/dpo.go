@@ -92,9 +92,17 @@ func (s *stage) references(ctx context.Context, c dpo.Config, t *dpo.Trainer) (e
 }
 
 // reference is the adapter that --ref names, and what tells it from others in
-// the cache. A fresh adapter changes nothing, so that "init" is the base then.
+// the cache. A fresh adapter changes nothing, so that "init" is the base then, but
+// for special tokens that start as a mean.
 func (s *stage) reference(ref string) (*model.Adapter, string, error) {
-	if ref == "base" || ref == "init" && s.settings.Adapter == "" {
+	switch {
+	case ref == "init" && s.special != "" && s.full == nil:
+		// Not a copy: it is read before the first step moves it.
+		values, err := model.ReadFloat32s(s.backend, s.adapter.Value)
+		return s.adapter, hashFloats(values), err
+	case ref == "init" && s.special != "":
+		return nil, "special-" + hashText(s.special), nil
+	case ref == "base" || ref == "init" && s.settings.Adapter == "":
 		return nil, "base", nil
 	}
 	path := ref

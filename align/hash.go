@@ -20,3 +20,9 @@ func hashFloats(values []float32) string {
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
+
+// hashText is a short content hash of a text.
+func hashText(text string) string {
+	h := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(h[:8])
+}

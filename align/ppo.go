@@ -130,6 +130,9 @@ func (s *stage) prompts(ctx context.Context, c ppo.Config) (*promptData, error) 
 // policyAndCritic loads the base and what is trained on it. The critic has the
 // shape that the settings ask for, and starts anew.
 func (s *stage) policyAndCritic(c ppo.Config) (*ppo.Subject, error) {
+	if s.settings.InitSpecial != "" {
+		return nil, errors.New("init_special: ppo starts from a policy that has learned its special tokens: start them in sft")
+	}
 	values, err := s.read()
 	if err != nil {
 		return nil, err

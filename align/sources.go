@@ -37,6 +37,7 @@ func readData[T hashed](ctx context.Context, s *stage, path string, f read[T]) (
 		return nil, err
 	}
 	d.train = join(parts)
+	s.use(d.train)
 	mix(s, sources, parts)
 	return d, nil
 }

@@ -42,6 +42,10 @@ type stage struct {
 	run       string
 	// shares are those of a mixture; none is one set of data.
 	shares []datasets.Share
+	// used are the tokens of the training data; special says which of them start
+	// as a mean (init_special).
+	used    map[int32]bool
+	special string
 	// records says of every file of data how many records of it are used.
 	records []string
 }
@@ -121,7 +125,7 @@ func (s *stage) deriveLength() {
 // load reads the weights and the adapter, or makes a fresh one.
 func (s *stage) load() error {
 	if s.settings.Full {
-		return s.loadFull()
+		return errors.Join(s.loadFull(), s.initSpecial(nil))
 	}
 	values, err := s.read()
 	if err != nil {
@@ -147,7 +151,11 @@ func (s *stage) read() (values []float32, err error) {
 	if s.head != "" {
 		s.adapter.AddHead(s.config)
 	}
-	return s.model.InitialAdapter(s.adapter, s.settings.Seed)
+	values, err = s.model.InitialAdapter(s.adapter, s.settings.Seed)
+	if err != nil {
+		return nil, err
+	}
+	return values, s.initSpecial(values)
 }
 
 // describe is an adapter in words.
@@ -289,6 +297,9 @@ func (s *stage) startRun(c any) (err error) {
 func (s *stage) lineage(c any, data string) map[string]string {
 	l := map[string]string{"model": s.model.Hash, "tokenizer": s.tokenizer.Hash(), "data": data, "activations": s.act.String()}
 	l["records"] = strings.Join(s.records, ", ")
+	if s.special != "" {
+		l["special"] = s.special
+	}
 	if len(s.shares) > 0 {
 		l["mixture"] = s.weights()
 	}

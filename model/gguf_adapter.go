@@ -134,13 +134,13 @@ func ReadAdapterGGUF(path string, base Config) (*Adapter, []float32, error) {
 
 // ggufLayout derives the adapter from the file's keys and tensors.
 func ggufLayout(f *gguf.File, base Config) (*Adapter, error) {
-	for key, want := range map[string]string{"general.architecture": "llama", "general.type": "adapter", "adapter.type": "lora"} {
-		got, err := f.Metadata.String(key)
+	for _, k := range []struct{ key, want string }{{"general.type", "adapter"}, {"general.architecture", "llama"}, {"adapter.type", "lora"}} {
+		got, err := f.Metadata.String(k.key)
 		if err != nil {
 			return nil, err
 		}
-		if got != want {
-			return nil, fmt.Errorf("%s is %q, want %q", key, got, want)
+		if got != k.want {
+			return nil, fmt.Errorf("%s is %q, want %q", k.key, got, k.want)
 		}
 	}
 	alpha, err := ggufAdapterAlpha(f)

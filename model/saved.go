@@ -148,36 +148,42 @@ const rowsAtOnce = 256
 
 // eachRow reads a placed weight of any type back, row by row.
 func (m *Model) eachRow(w device.View, use func(row int, values []float64)) error {
+	ids := make([]int32, w.Rows)
+	for i := range ids {
+		ids[i] = int32(i)
+	}
+	return m.someRows(w, ids, use)
+}
+
+// someRows reads rows of a placed weight back, some at a time; use is told which
+// of the ids it is.
+func (m *Model) someRows(w device.View, ids []int32, use func(i int, values []float64)) error {
 	kernel, err := m.backend.Bind("embed", nil)
 	if err != nil {
 		return err
 	}
-	n := min(rowsAtOnce, w.Rows)
+	n := min(rowsAtOnce, len(ids))
 	idBytes := padded(int64(4 * n))
 	memory, err := m.backend.Alloc(idBytes + int64(n*w.Cols*m.act.Size()))
 	if err != nil {
 		return err
 	}
 	defer m.backend.Free(memory)
-	ids, host := make([]int32, n), []float64(nil)
-	for row := 0; row < w.Rows; row += n {
-		rows := min(n, w.Rows-row)
-		for i := range rows {
-			ids[i] = int32(row + i)
-		}
-		list := memory.At(0, device.I32, rows, 1)
-		if err := m.backend.Upload(list, int32Bytes(ids[:rows])); err != nil {
+	var host []float64
+	for from := 0; from < len(ids); from += n {
+		part := ids[from:min(from+n, len(ids))]
+		list, out := memory.At(0, device.I32, len(part), 1), memory.At(idBytes, m.act, len(part), w.Cols)
+		if err := m.backend.Upload(list, int32Bytes(part)); err != nil {
 			return err
 		}
-		out := memory.At(idBytes, m.act, rows, w.Cols)
 		if err := kernel(&device.Call{Out: []device.View{out}, In: []device.View{w, list}}); err != nil {
 			return err
 		}
 		if host, err = ReadFloats(m.backend, host, out); err != nil {
 			return err
 		}
-		for i := range rows {
-			use(row+i, host[i*w.Cols:][:w.Cols])
+		for i := range part {
+			use(from+i, host[i*w.Cols:][:w.Cols])
 		}
 	}
 	return nil

@@ -121,6 +121,7 @@ var settings = []setting{
 	{"dora", adapter, "train the lengths of the weights' rows beside the adapter (DoRA), on or off; learns more at a low rank, and a step takes longer"},
 	{"modules_to_save", adapter, "`modules` trained whole beside the adapter: embed_tokens, lm_head or both, separated by commas; each takes 16 bytes a weight"},
 	{"lora_plus_ratio", adapter, "learning rate of B as a multiple of A's (LoRA+), above 0; 1 is plain LoRA, the paper's choice is 16"},
+	{"init_special", adapter, "how special tokens that the base never trained start where the data uses them: `mean` of the other rows; none leaves them; takes modules_to_save, or full"},
 
 	{"max_length", data, "tokens of prompt and answer together; 0 takes the model's context, at most 2048"},
 	{"order", data, "`order` of the examples: shuffle (anew each epoch) or sequential"},

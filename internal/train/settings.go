@@ -64,6 +64,10 @@ type Settings struct {
 	// LoRAPlusRatio is B's learning rate as a multiple of A's
 	// (https://arxiv.org/abs/2402.12354); 1 is plain LoRA.
 	LoRAPlusRatio float64 `yaml:"lora_plus_ratio"`
+	// InitSpecial says what becomes of special tokens that the base never
+	// trained and the data uses: "mean" starts their rows as the mean of the
+	// others, "" leaves them.
+	InitSpecial string `yaml:"init_special,omitempty"`
 
 	Seed  uint64 `yaml:"seed"`
 	Order string `yaml:"order"`
@@ -162,6 +166,15 @@ func (s Settings) checkVariant() error {
 	}
 	if s.Full && (s.DoRA || s.ModulesToSave != "" || s.LoRAPlusRatio != 1) {
 		errs = append(errs, errors.New("full trains all weights: dora, modules_to_save and lora_plus_ratio are settings of an adapter"))
+	}
+	switch {
+	case s.InitSpecial == "":
+	case s.InitSpecial != "mean":
+		errs = append(errs, fmt.Errorf("init_special must be mean, got %q", s.InitSpecial))
+	case !s.Full && s.ModulesToSave == "":
+		errs = append(errs, errors.New("init_special changes rows of the embedding and the head, which an adapter alone does not hold: it takes modules_to_save embed_tokens,lm_head, or full"))
+	case s.Adapter != "":
+		errs = append(errs, errors.New("init_special is for a new adapter: the one that is gone on with has its rows"))
 	}
 	return errors.Join(errs...)
 }
