@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"syscall"
+
+	"align/internal/device/cuda/ptxsim"
 )
 
 // Results of driver calls (cuda.h, enum cudaError_enum).
@@ -20,6 +22,7 @@ const (
 	invalidHandle  = 400
 	notFound       = 500
 	IllegalAddress = 700
+	launchFailed   = 719
 )
 
 // Card is what the fake shows of a device.
@@ -51,6 +54,9 @@ type Script struct {
 	Missing map[string]bool
 	// BadPTX is the translator's log for every module; "" lets them pass.
 	BadPTX string
+	// Sim runs kernels that are not in Kernels from their module's PTX; nil
+	// leaves PTX unread.
+	Sim *ptxsim.Sim
 }
 
 // Driver is a fake. Its functions are made once and never freed: a process
@@ -66,6 +72,7 @@ type Driver struct {
 	things  map[uintptr]any
 	last    uintptr
 	calls   map[string]int
+	fault   error // of the simulator, the first since Reset
 }
 
 // state is a card's.
@@ -74,6 +81,7 @@ type state struct {
 	holders int
 	used    uint64
 	memory  map[uint64][]byte // by address
+	ranges  ptxsim.Memory     // the same, for the simulator
 }
 
 // New makes the functions. Reset tells how they behave.
@@ -88,7 +96,7 @@ func (d *Driver) Reset(s Script) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.script = s
-	d.current, d.things, d.calls = map[int]int{}, map[uintptr]any{}, map[string]int{}
+	d.current, d.things, d.calls, d.fault = map[int]int{}, map[uintptr]any{}, map[string]int{}, nil
 	d.cards = make([]state, len(s.Cards))
 	for i := range d.cards {
 		d.cards[i].memory = map[uint64][]byte{}
@@ -111,14 +119,29 @@ func (d *Driver) Calls(name string) int {
 	return d.calls[name]
 }
 
+// Fault returns what the simulator found wrong first since Reset, nil for
+// nothing. The driver itself tells a code only.
+func (d *Driver) Fault() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.fault
+}
+
+// ForgetFault makes Fault return nil again.
+func (d *Driver) ForgetFault() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fault = nil
+}
+
 // Live returns the number of buffers, streams, modules and other things that
 // were made and not given back.
 func (d *Driver) Live() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	live := len(d.things)
-	for _, c := range d.cards {
-		live += len(c.memory) + c.holders
+	for i := range d.cards {
+		live += len(d.cards[i].memory) + d.cards[i].holders
 	}
 	return live
 }
@@ -172,6 +195,7 @@ func texts() map[int][2][]byte {
 		invalidHandle:  {"CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
 		notFound:       {"CUDA_ERROR_NOT_FOUND", "named symbol not found"},
 		IllegalAddress: {"CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
+		launchFailed:   {"CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
 	} {
 		all[code] = [2][]byte{append([]byte(t[0]), 0), append([]byte(t[1]), 0)}
 	}

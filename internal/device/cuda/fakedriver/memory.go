@@ -2,7 +2,10 @@
 
 package fakedriver
 
-import "unsafe"
+import (
+	"bytes"
+	"unsafe"
+)
 
 func (d *Driver) addMemory() {
 	d.addHere("cuMemGetInfo_v2", func(s *state, free, total, _, _, _ word) int {
@@ -16,7 +19,10 @@ func (d *Driver) addMemory() {
 		}
 		d.last += 1 << 32
 		address := uint64(d.last)
-		s.used, s.memory[address] = s.used+uint64(size), make([]byte, size)
+		// Bytes that nobody has written are NaN in every float format.
+		m := bytes.Repeat([]byte{0xff}, int(size))
+		s.used, s.memory[address] = s.used+uint64(size), m
+		s.ranges.Add(address, m)
 		*at[uint64](to) = address
 		return success
 	})
@@ -27,6 +33,7 @@ func (d *Driver) addMemory() {
 		}
 		s.used -= uint64(len(m))
 		delete(s.memory, uint64(address))
+		s.ranges.Remove(uint64(address))
 		return success
 	})
 	d.addHere("cuMemHostAlloc", func(_ *state, to, size, _, _, _ word) int {

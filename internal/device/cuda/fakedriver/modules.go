@@ -3,30 +3,42 @@
 package fakedriver
 
 import (
+	"errors"
 	"strings"
 	"unsafe"
+
+	"align/internal/device/cuda/ptxsim"
 
 	"github.com/ebitengine/purego"
 )
 
-type module struct{ ptx string }
+type module struct {
+	ptx    string
+	parsed *ptxsim.Module // nil without a simulator
+}
 
 type function struct {
 	name   string
 	shared int
+	kernel *ptxsim.Kernel // nil for a Go function
 }
 
 func (d *Driver) addModules() {
 	d.addHere("cuModuleLoadDataEx", func(_ *state, to, image, n, options, values word) int {
-		if d.script.BadPTX != "" {
-			for i, option := range unsafe.Slice(at[int32](options), n) {
-				if option == 5 {
-					copy(unsafe.Slice(at[byte](unsafe.Slice(at[uintptr](values), n)[i]), 1<<10), d.script.BadPTX)
-				}
+		m := &module{ptx: text(image)}
+		log := d.script.BadPTX
+		if d.script.Sim != nil {
+			parsed, err := ptxsim.Parse(m.ptx)
+			if err != nil {
+				log = err.Error()
 			}
+			m.parsed = parsed
+		}
+		if log != "" {
+			tell(log, unsafe.Slice(at[int32](options), n), unsafe.Slice(at[uintptr](values), n))
 			return badImage
 		}
-		*at[uintptr](to) = d.keep(&module{ptx: text(image)})
+		*at[uintptr](to) = d.keep(m)
 		return success
 	})
 	d.addHere("cuModuleUnload", func(_ *state, handle, _, _, _, _ word) int { return d.drop(handle) })
@@ -35,17 +47,20 @@ func (d *Driver) addModules() {
 		if !found {
 			return invalidHandle
 		}
-		if d.script.Kernels[text(name)] == nil || !strings.Contains(m.ptx, text(name)) {
-			return notFound
-		}
 		// A function lives as long as its module; the fake never frees it.
 		f := &function{name: text(name)}
+		if d.script.Kernels[f.name] == nil && m.parsed != nil {
+			f.kernel = m.parsed.Kernel(f.name)
+		}
+		if f.kernel == nil && (d.script.Kernels[f.name] == nil || !strings.Contains(m.ptx, f.name)) {
+			return notFound
+		}
 		handle := d.keep(f)
 		*at[uintptr](to) = handle
 		return success
 	})
-	d.addHere("cuFuncGetAttribute", func(_ *state, to, which, _, _, _ word) int {
-		*at[int32](to) = map[word]int32{3: 0, 4: 32}[which]
+	d.addHere("cuFuncGetAttribute", func(_ *state, to, which, handle, _, _ word) int {
+		*at[int32](to) = map[word]int32{3: d.localBytes(handle), 4: 32}[which]
 		return success
 	})
 	d.addHere("cuFuncSetAttribute", func(_ *state, handle, which, value, _, _ word) int {
@@ -81,11 +96,61 @@ func (d *Driver) launch(f, gx, gy, gz, bx, by, bz, shared, on, args, extra word)
 		Block:        [3]uint32{uint32(bx), uint32(by), uint32(bz)},
 		SharedMemory: uint32(shared),
 	}
+	if k.kernel != nil {
+		for i, place := range unsafe.Slice(at[uintptr](args), len(k.kernel.Params)) {
+			l.Args = append(l.Args, argument(place, k.kernel.Params[i]))
+		}
+		return word(d.enqueue(c, on, func() int { return d.simulate(c, k.kernel, l) }))
+	}
 	for _, place := range unsafe.Slice(at[uintptr](args), d.script.Parameters[k.name]) {
 		l.Args = append(l.Args, *at[uint64](place))
 	}
 	run := d.script.Kernels[k.name]
 	return word(d.enqueue(c, on, func() int { return run(d, l) }))
+}
+
+// localBytes are what a simulated kernel's threads have beside registers.
+func (d *Driver) localBytes(handle uintptr) int32 {
+	if f, found := d.things[handle].(*function); found && f.kernel != nil {
+		return int32(f.kernel.LocalBytes)
+	}
+	return 0
+}
+
+// argument reads as many bytes as a parameter has.
+func argument(place uintptr, size int) uint64 {
+	var v uint64
+	for i, b := range unsafe.Slice(at[byte](place), min(size, 8)) {
+		v |= uint64(b) << (8 * i)
+	}
+	return v
+}
+
+// simulate runs a kernel from its PTX and keeps the first fault.
+func (d *Driver) simulate(c *state, k *ptxsim.Kernel, l Launch) int {
+	size := func(v [3]uint32) [3]int { return [3]int{int(v[0]), int(v[1]), int(v[2])} }
+	err := d.script.Sim.Launch(k, size(l.Grid), size(l.Block), int(l.SharedMemory), l.Args, &c.ranges)
+	if err == nil {
+		return success
+	}
+	if d.fault == nil {
+		d.fault = err
+	}
+	var f *ptxsim.Fault
+	if errors.As(err, &f) && f.Kind == ptxsim.OutOfBounds {
+		return IllegalAddress
+	}
+	return launchFailed
+}
+
+// tell puts a log where the options of a translation ask for it.
+func tell(log string, options []int32, values []uintptr) {
+	const errorLog, roomForLog = 5, 1 << 10
+	for i, option := range options {
+		if option == errorLog {
+			copy(unsafe.Slice(at[byte](values[i]), roomForLog), log)
+		}
+	}
 }
 
 // text copies a C string.

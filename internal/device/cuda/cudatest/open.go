@@ -1,0 +1,111 @@
+//go:build linux && (amd64 || arm64) && !nogpu
+
+package cudatest
+
+import (
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+
+	"align/internal/device/cuda/driver"
+	"align/internal/device/cuda/fakedriver"
+	"align/internal/device/cuda/ptxsim"
+)
+
+// Card is what a test runs on.
+type Card struct {
+	*driver.Device
+	// Sim is the simulator, nil on a real card.
+	Sim *ptxsim.Sim
+}
+
+// Target is the generation that the simulated card has.
+type Target struct{ Major, Minor int }
+
+// The generations that the kernels are made for.
+var (
+	Ampere = Target{8, 0}
+	Hopper = Target{9, 0}
+)
+
+// fake is made once: its functions are never freed.
+var fake = sync.OnceValue(fakedriver.New)
+
+// memory of the simulated card, in bytes.
+const memory = 4 << 30
+
+// Open returns an Ampere card, or the real one. On the simulated one races are
+// looked for, ALIGN_TEST_SEED other than 0 makes the schedule random, and what
+// the simulator finds wrong fails the test with its place. Tests that have a
+// card open do not run in parallel.
+func Open(t testing.TB) *Card { return OpenTarget(t, Ampere) }
+
+// OpenTarget is Open for a generation; a real card of another one skips the
+// test.
+func OpenTarget(t testing.TB, target Target) *Card {
+	t.Helper()
+	if os.Getenv("ALIGN_TEST_GPU") == "1" {
+		return openReal(t, target)
+	}
+	seed, _ := strconv.ParseUint(os.Getenv("ALIGN_TEST_SEED"), 10, 64)
+	sim := &ptxsim.Sim{Races: true, Seed: seed}
+	fake().Reset(fakedriver.Script{
+		Version: 12040, Sim: sim,
+		Cards: []fakedriver.Card{{Name: "ptxsim", Major: int32(target.Major), Minor: int32(target.Minor), Units: 4, Memory: memory}},
+	})
+	l, err := driver.OpenWith("ptxsim", fake().Resolve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := open(t, l)
+	c.Sim = sim
+	t.Cleanup(func() {
+		if err := fake().Fault(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func openReal(t testing.TB, target Target) *Card {
+	t.Helper()
+	l, err := driver.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := open(t, l)
+	if target == Hopper && c.Major != Hopper.Major || c.Major < target.Major {
+		t.Skipf("%s has compute capability %d.%d: want %d.%d", c.Name, c.Major, c.Minor, target.Major, target.Minor)
+	}
+	return c
+}
+
+func open(t testing.TB, l *driver.Library) *Card {
+	t.Helper()
+	d, err := l.Device(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return &Card{Device: d}
+}
+
+// Fault returns what the simulator found wrong and takes it from the test: for
+// tests of faults.
+func (c *Card) Fault() error {
+	if c.Sim == nil {
+		return nil
+	}
+	err := fake().Fault()
+	fake().ForgetFault()
+	return err
+}
+
+// Stats returns a kernel's counts; ok is false on a real card.
+func (c *Card) Stats(kernel string) (s ptxsim.Stats, ok bool) {
+	if c.Sim == nil {
+		return s, false
+	}
+	return c.Sim.Stats(kernel), true
+}

@@ -1,0 +1,297 @@
+package ptxsim
+
+import (
+	"math/bits"
+	"strings"
+)
+
+// width is the number of lanes of a warp.
+const width = 32
+
+const everyLane = 1<<width - 1
+
+// group are lanes at the same place of the program.
+type group struct {
+	pc    int
+	lanes uint32
+}
+
+// warp is a warp's registers and place.
+type warp struct {
+	block *block
+	id    int
+
+	r32     [][width]uint32
+	r64     [][width]uint64
+	p       []uint32
+	written [classes][]uint32 // lanes that hold a value, by register
+
+	groups  []group // by place, lowest first
+	live    uint32  // lanes that have not ended
+	started uint32  // lanes that the block has in this warp
+	pc      int     // of the instruction under way
+
+	waiting arrival // at a barrier, when parked
+	parked  bool
+
+	// known is the latest moment of every warp of the block that this one's
+	// accesses come after (a vector clock); its own entry is its time.
+	known []uint32
+
+	addresses [width]uint64
+	async     copies
+	wgmma     products
+}
+
+// regs32 and regs64 pick a register, for functions over both files.
+func regs[T uint32 | uint64](w *warp, i int) *[width]T {
+	var none T
+	if _, is := any(none).(uint32); is {
+		return any(&w.r32[i]).(*[width]T)
+	}
+	return any(&w.r64[i]).(*[width]T)
+}
+
+func newWarp(b *block, id int, k *Kernel) *warp {
+	w := &warp{block: b, id: id, known: make([]uint32, 32)}
+	w.r32 = make([][width]uint32, k.files.size[word32])
+	w.r64 = make([][width]uint64, k.files.size[word64])
+	w.p = make([]uint32, k.files.size[predicate])
+	for c := range w.written {
+		w.written[c] = make([]uint32, k.files.size[c])
+	}
+	for c, at := range k.files.constants {
+		switch c.class {
+		case word32:
+			fill(&w.r32[at], uint32(c.bits))
+		case word64:
+			fill(&w.r64[at], c.bits)
+		}
+	}
+	return w
+}
+
+func fill[T uint32 | uint64](r *[width]T, v T) {
+	for i := range r {
+		r[i] = v
+	}
+}
+
+// start puts the warp at the kernel's first instruction, nothing written.
+func (w *warp) start() {
+	for c := range w.written {
+		clear(w.written[c])
+	}
+	b := w.block
+	first := w.id * width
+	lanes := min(b.threads-first, width)
+	w.started = everyLane >> (width - lanes)
+	w.live = w.started
+	w.groups = append(w.groups[:0], group{0, w.live})
+	w.parked = false
+	clear(w.known)
+	w.known[w.id] = 1
+	w.async.reset()
+	w.wgmma.reset()
+	for name, at := range b.kernel.files.specials {
+		w.setSpecial(name, at)
+	}
+}
+
+// step runs until the warp ends, parks at a barrier or has run so many
+// instructions; it returns how many it has run.
+func (w *warp) step(budget int) int {
+	code := w.block.kernel.code
+	ran := 0
+	for ran < budget {
+		i := w.ready(code)
+		if i < 0 {
+			return ran
+		}
+		ran += w.follow(i, code, budget-ran)
+		if w.parked || w.live == 0 {
+			return ran
+		}
+	}
+	return ran
+}
+
+// ready picks the first group that does not wait for others, -1 for none: the
+// warp has ended. It is a fault when all wait.
+func (w *warp) ready(code []instruction) int {
+	if len(w.groups) == 0 {
+		return -1
+	}
+	for i, g := range w.groups {
+		in := &code[g.pc]
+		if in.kind != collective && in.kind != barrier {
+			return i
+		}
+		w.pc = g.pc
+		need := w.live
+		if in.need != nil {
+			need = in.need(w, g.lanes)
+		}
+		if need&w.live&^g.lanes == 0 {
+			return i
+		}
+	}
+	var places []string
+	for _, g := range w.groups {
+		places = append(places, code[g.pc].where()+" (lanes "+lanesText(g.lanes)+")")
+	}
+	w.pc = w.groups[0].pc
+	w.fault(Deadlock, -1, "lanes of one warp wait for each other at %s", strings.Join(places, " and "))
+	return -1
+}
+
+// follow runs a group until it meets another, waits or branches apart.
+func (w *warp) follow(i int, code []instruction, budget int) int {
+	ran := 0
+	for {
+		g := &w.groups[i]
+		in := &code[g.pc]
+		w.pc = g.pc
+		lanes := g.lanes
+		if in.guard >= 0 {
+			lanes = w.guarded(in, lanes)
+		}
+		ran++
+		if lanes != 0 {
+			w.block.stats.Instructions++
+		}
+		switch in.kind {
+		case plain, collective:
+			if lanes != 0 {
+				w.do(in, lanes)
+			}
+			g.pc++
+		case branch:
+			if w.branch(i, in, lanes) {
+				return ran
+			}
+		case exit:
+			if w.exit(i, lanes) {
+				return ran
+			}
+		case barrier:
+			g.pc++
+			if lanes == 0 {
+				break
+			}
+			if w.live != w.started {
+				w.fault(BarrierFault, -1, "a barrier after lanes %s have ended", lanesText(w.started&^w.live))
+			}
+			if lanes != w.live {
+				w.fault(BarrierFault, -1, "a barrier that lanes %s skip", lanesText(w.live&^lanes))
+			}
+			w.do(in, lanes)
+			w.waiting = in.arrive(w)
+			w.parked = w.waiting.waits
+			w.block.arrived(w)
+			return ran
+		}
+		if len(w.groups) > 1 {
+			w.settle()
+			return ran
+		}
+		if ran >= budget {
+			return ran
+		}
+	}
+}
+
+// do checks the registers, runs and notes what is written.
+func (w *warp) do(in *instruction, lanes uint32) {
+	good := lanes
+	for c, sources := range &in.sources {
+		written := w.written[c]
+		for _, r := range sources {
+			good &= written[r]
+		}
+	}
+	if good != lanes && !in.soft {
+		w.unwritten(lanes &^ good)
+	}
+	for c, results := range &in.results {
+		written := w.written[c]
+		for _, r := range results {
+			written[r] = written[r]&^lanes | good
+		}
+	}
+	if in.run != nil {
+		in.run(w, lanes)
+	}
+}
+
+func (w *warp) unwritten(lanes uint32) {
+	w.fault(Unwritten, bits.TrailingZeros32(lanes), "a register is read before it is written")
+}
+
+func (w *warp) guarded(in *instruction, lanes uint32) uint32 {
+	if missing := lanes &^ w.written[predicate][in.guard]; missing != 0 {
+		w.unwritten(missing)
+	}
+	if in.negate {
+		return lanes &^ w.p[in.guard]
+	}
+	return lanes & w.p[in.guard]
+}
+
+// branch moves a group; true when it has split or may meet another.
+func (w *warp) branch(i int, in *instruction, taken uint32) bool {
+	g := &w.groups[i]
+	w.block.stats.Branches++
+	if taken == g.lanes {
+		g.pc = in.target
+	} else if taken == 0 {
+		g.pc++
+	} else {
+		w.block.stats.DivergentBranches++
+		g.lanes &^= taken
+		g.pc++
+		w.groups = append(w.groups, group{in.target, taken})
+	}
+	if len(w.groups) > 1 {
+		w.settle()
+		return true
+	}
+	return false
+}
+
+// exit ends lanes; true when the group is gone or others are there.
+func (w *warp) exit(i int, lanes uint32) bool {
+	w.live &^= lanes
+	g := &w.groups[i]
+	g.lanes &^= lanes
+	g.pc++
+	if g.lanes == 0 {
+		w.groups = append(w.groups[:i], w.groups[i+1:]...)
+	}
+	w.settle()
+	return true
+}
+
+// settle sorts groups by place and joins those that have met.
+func (w *warp) settle() {
+	g := w.groups
+	for i := 1; i < len(g); i++ {
+		for j := i; j > 0 && g[j].pc < g[j-1].pc; j-- {
+			g[j], g[j-1] = g[j-1], g[j]
+		}
+	}
+	kept := 0
+	for i := range g {
+		if kept > 0 && g[kept-1].pc == g[i].pc {
+			g[kept-1].lanes |= g[i].lanes
+			continue
+		}
+		g[kept] = g[i]
+		kept++
+	}
+	w.groups = g[:kept]
+}
+
+// tick starts a new moment of the warp: its accesses so far come before what
+// follows for all its lanes.
+func (w *warp) tick() { w.known[w.id]++ }
