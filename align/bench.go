@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"align/internal/device"
-	"align/internal/device/cpu"
 	"align/internal/nearest"
 	"align/model"
 )
@@ -182,7 +181,7 @@ type bench struct {
 	config   model.Config
 	env      Environment
 	emit     func(Figure) error
-	backend  *cpu.Backend
+	backend  backend
 	act      device.Type
 	rates    *rates
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"align/datasets"
-	"align/internal/device/cpu"
 	"align/internal/rollout"
 	"align/model"
 )
@@ -24,7 +23,7 @@ type ChatOptions struct {
 // model is loaded once.
 type Chat struct {
 	options   ChatOptions
-	backend   *cpu.Backend
+	backend   backend
 	model     *model.Model
 	adapter   *model.Adapter
 	generator generation

@@ -117,12 +117,15 @@ func (s *stage) footprint(t trained, w *workload) (*footprint, error) {
 
 // compute is what the settings ask for, with the precision settled.
 func (s *stage) compute() Compute {
-	return Compute{Device: s.settings.Device, Precision: s.settings.Precision, Threads: s.settings.Threads}.For(s.config)
+	return computeOf(s.settings).For(s.config)
 }
 
 // matrixType is the type that the device holds a matrix in which is stored in
 // the given one.
 func (s *stage) matrixType(stored device.Type) device.Type {
+	if s.compute().onCard() {
+		return stored
+	}
 	level, err := feature.Select()
 	packed := err == nil && level != feature.Generic
 	switch {
@@ -209,24 +212,24 @@ func (s *stage) fitPolicy(t trained, f *footprint, w *workload, train []extent) 
 			return "", err
 		}
 	}
-	memory, err := host.ReadMemory()
+	memory, err := available(s.backend)
 	if errors.Is(err, host.ErrUnknown) {
 		return asked, nil
 	}
 	if err != nil {
 		return "", err
 	}
-	left := int64(headroom*float64(memory.Available)) - f.fixed()
+	left := int64(headroom*float64(memory)) - f.fixed()
 	policy, err := choosePolicy(left, func(p exec.SavePolicy) (int64, error) { return s.activations(f, t, w.largest, p) })
 	switch {
 	case errors.Is(err, errNoRoom):
-		return "", s.tooLarge(t, f, w, train, memory.Available)
+		return "", s.tooLarge(t, f, w, train, memory)
 	case err != nil || s.settings.SavePolicy == "auto":
 		return policy, err
 	}
 	need, err := s.activations(f, t, w.largest, asked)
 	if err == nil && need > left {
-		err = fmt.Errorf("memory: save_policy %s needs %s, %s are available: use %s or auto", asked, gib(f.fixed()+need), gib(memory.Available), policy)
+		err = fmt.Errorf("memory: save_policy %s needs %s, %s are available: use %s or auto", asked, gib(f.fixed()+need), gib(memory), policy)
 	}
 	return asked, err
 }

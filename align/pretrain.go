@@ -91,8 +91,7 @@ func (s *stage) openUntrained(tokenizer string, shape Shape) (err error) {
 		return err
 	}
 	s.deriveLength()
-	compute := Compute{Device: s.settings.Device, Precision: s.settings.Precision, Threads: s.settings.Threads}
-	s.backend, s.act, err = compute.For(s.config).open(s.env)
+	s.backend, s.act, err = computeOf(s.settings).For(s.config).open(s.env)
 	return err
 }
 

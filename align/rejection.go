@@ -39,7 +39,7 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 			return rejection.Summary{}, err
 		}
 	}
-	b, act, err := Compute{Device: c.Device, Precision: c.Precision, Threads: c.Threads}.open(env)
+	b, act, err := Compute{Device: c.Device, Precision: c.Precision, Memory: c.Memory, Threads: c.Threads}.open(env)
 	if err != nil {
 		return rejection.Summary{}, err
 	}

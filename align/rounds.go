@@ -115,7 +115,7 @@ func (j *roundsJob) open() (err error) {
 // identity is a hash of the settings that the stages depend on.
 func (c *RoundsConfig) identity() (string, error) {
 	fixed := *c
-	fixed.Out, fixed.Rounds, fixed.Threads, fixed.Device, fixed.Generator = "", 0, 0, "", ""
+	fixed.Out, fixed.Rounds, fixed.Threads, fixed.Device, fixed.Memory, fixed.Generator = "", 0, 0, "", "", ""
 	var text bytes.Buffer
 	err := fixed.write(&text)
 	sum := sha256.Sum256(text.Bytes())

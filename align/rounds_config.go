@@ -62,6 +62,7 @@ type RoundsConfig struct {
 	Threads   int    `yaml:"threads,omitempty"`
 	Device    string `yaml:"device"`
 	Precision string `yaml:"precision"`
+	Memory    string `yaml:"memory,omitempty"`
 	Resume    bool   `yaml:"-"`
 
 	// What the stages are asked to do beside that, and the keys that the file
@@ -85,7 +86,7 @@ func DefaultRoundsConfig() RoundsConfig {
 
 // ofTheJob are the keys of the stages that the job sets.
 var ofTheJob = []string{
-	"model", "quantize", "adapter", "out", "prompts", "pairs", "data", "reward", "scorer", "seed", "template", "threads", "device", "precision",
+	"model", "quantize", "adapter", "out", "prompts", "pairs", "data", "reward", "scorer", "seed", "template", "threads", "device", "memory", "precision",
 	"shard", "full", "generator",
 }
 

@@ -30,7 +30,7 @@ type placement struct {
 
 // share sets what all training stages have of the job.
 func (c *RoundsConfig) share(s *train.Settings, p placement) {
-	s.Model, s.Quantize, s.Template, s.Threads, s.Device, s.Precision = c.Model, c.Quantize, c.Template, c.Threads, c.Device, c.Precision
+	s.Model, s.Quantize, s.Template, s.Threads, s.Device, s.Precision, s.Memory = c.Model, c.Quantize, c.Template, c.Threads, c.Device, c.Precision, c.Memory
 	s.Seed, s.Out, s.Adapter = c.seed(p), p.folder, p.policy
 	s.Resume = hasCheckpoint(p.folder)
 }
@@ -46,7 +46,7 @@ func (c *RoundsConfig) rewardConfig(p placement) reward.Config {
 
 func (c *RoundsConfig) rejectionConfig(p placement) rejection.Config {
 	r := c.RejectionStage
-	r.Model, r.Quantize, r.Template, r.Threads, r.Device, r.Precision = c.Model, c.Quantize, c.Template, c.Threads, c.Device, c.Precision
+	r.Model, r.Quantize, r.Template, r.Threads, r.Device, r.Precision, r.Memory = c.Model, c.Quantize, c.Template, c.Threads, c.Device, c.Precision, c.Memory
 	if r.Model == "" {
 		r.Model = modelOfRounds
 	}

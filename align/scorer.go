@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 
 	"align/internal/device"
-	"align/internal/device/cpu"
 	"align/internal/score"
 	"align/model"
 	"align/reward"
@@ -18,7 +17,7 @@ type judge struct{ Reward, Rule string }
 type opened struct {
 	base, quantize string
 	model          *model.Model
-	backend        *cpu.Backend
+	backend        backend
 	act            device.Type
 }
 

@@ -11,7 +11,6 @@ import (
 	"align/datasets"
 	"align/internal/config"
 	"align/internal/device"
-	"align/internal/device/cpu"
 	"align/internal/optim"
 	"align/internal/tokenizer"
 	"align/internal/train"
@@ -29,7 +28,7 @@ type stage struct {
 	// head is the name of the head that is trained with the adapter, or "".
 	head string
 
-	backend *cpu.Backend
+	backend backend
 	act     device.Type
 	// base is the path that settings.Model stands for.
 	base      string
@@ -75,8 +74,7 @@ func (s *stage) open() (err error) {
 	s.env.note(fmt.Sprintf("template: %s (%s)", s.template.Name(), reason))
 	s.settings.Template = s.template.Name()
 	s.deriveLength()
-	compute := Compute{Device: s.settings.Device, Precision: s.settings.Precision, Threads: s.settings.Threads}
-	s.backend, s.act, err = compute.For(s.config).open(s.env)
+	s.backend, s.act, err = computeOf(s.settings).For(s.config).open(s.env)
 	return err
 }
 
@@ -89,6 +87,10 @@ func (s *stage) checkHead() error {
 		return errors.New("modules_to_save: a reward model does not use lm_head: it has a head of its own")
 	}
 	return nil
+}
+
+func computeOf(s *train.Settings) Compute {
+	return Compute{Device: s.Device, Precision: s.Precision, Memory: s.Memory, Threads: s.Threads}
 }
 
 // begin is open for a stage that will run: a folder that is taken shows before
@@ -315,7 +317,7 @@ func (s *stage) lineage(c any, data string) map[string]string {
 // how fast they go; a resumed run may change them.
 var placeOnly = map[string]bool{
 	"model": true, "tokenizer": true, "adapter": true, "out": true, "data": true, "pairs": true, "eval": true,
-	"eval_every": true, "save_every": true, "keep": true, "threads": true, "device": true, "save_policy": true,
+	"eval_every": true, "save_every": true, "keep": true, "threads": true, "device": true, "memory": true, "save_policy": true,
 	"best": true, "early_stop": true, "tensorboard": true,
 	"epochs": true, "precision": true, "prompts": true, "reward": true, "sequences": true, "generator": true,
 }

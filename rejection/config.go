@@ -55,10 +55,12 @@ type Config struct {
 	Resume bool   `yaml:"-"`
 
 	// Map names foreign columns: "prompt=question".
-	Map       string `yaml:"map,omitempty"`
-	Template  string `yaml:"template"`
-	Threads   int    `yaml:"threads,omitempty"`
-	Device    string `yaml:"device"`
+	Map      string `yaml:"map,omitempty"`
+	Template string `yaml:"template"`
+	Threads  int    `yaml:"threads,omitempty"`
+	Device   string `yaml:"device"`
+	// Memory is the most that is used of a card, as "24GiB"; "" is all.
+	Memory    string `yaml:"memory,omitempty"`
 	Precision string `yaml:"precision"`
 }
 

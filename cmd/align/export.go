@@ -67,9 +67,10 @@ func addExportFlags(c *cobra.Command, o *exportOptions) {
 func addComputeFlags(c *cobra.Command, o *align.Compute) {
 	flags := c.Flags()
 	flags.IntVar(&o.Threads, "threads", 0, plainHelp("threads"))
-	flags.StringVar(&o.Device, "device", "auto", "`device` that computes: auto or cpu")
+	flags.StringVar(&o.Device, "device", "auto", "`device` that computes: cpu, cuda or cuda:1 and so on; auto is cpu")
+	flags.StringVar(&o.Memory, "memory", "", plainHelp("memory"))
 	flags.StringVar(&o.Precision, "precision", "auto", "`form` of numbers in the model: auto, f32 or bf16")
-	for _, name := range []string{"threads", "device", "precision"} {
+	for _, name := range []string{"threads", "device", "memory", "precision"} {
 		flags.Lookup(name).Annotations = map[string][]string{sectionKey: {machine}}
 	}
 }

@@ -147,7 +147,8 @@ var settings = []setting{
 	{"double_quant", machine, "round nf4's scales as QLoRA's double quantisation does, on or off; for its numbers, not for memory"},
 	{"generator", machine, "`URL` of a vLLM or llama.cpp server that draws the answers in place of this process, with #MODEL where it has several models; ppo wants vLLM, to load the policy before each rollout"},
 	{"sequences", machine, "answers that are drawn (or asked of a server) at once, 1 or more; changes speed, never the result"},
-	{"device", machine, "`device` that computes: auto or cpu"},
+	{"device", machine, "`device` that computes: cpu, cuda or cuda:1 and so on; auto is cpu"},
+	{"memory", machine, "the most that is used of a card's memory, a `size` as 24GiB; none takes all of it"},
 	{"precision", machine, "`form` of numbers in the model: auto, f32 or bf16"},
 	{"save_policy", machine, "activations kept for the backward pass: auto, none, attention, products or all (`policy`); fewer is slower and takes less memory"},
 }

@@ -22,6 +22,7 @@ type Program struct {
 	steps   []bound
 	rows    [graph.NumSymbols]int
 	inner   []graph.Bound
+	run     func() error // all steps, made once
 }
 
 // bound is a step with its kernel and the views of its call.
@@ -42,6 +43,7 @@ func (p *Plan) Bind(b device.Backend, mem device.Memory) (*Program, error) {
 		return nil, fmt.Errorf("exec: arena has %d bytes, the plan needs %d", mem.Bytes, p.ArenaBytes())
 	}
 	prog := &Program{plan: p, backend: b, views: make([]device.View, len(p.slots))}
+	prog.run = prog.runSteps
 	for i, s := range p.slots {
 		if !s.external {
 			prog.views[i] = mem.At(s.offset, s.info.Type, s.info.Rows.Max, s.info.Width())
@@ -133,6 +135,17 @@ func (pr *Program) Value(n *graph.Node) (device.View, bool) {
 
 // Run runs every step in order.
 func (pr *Program) Run() error {
+	if b, is := pr.backend.(within); is {
+		return b.Within(pr.run)
+	}
+	return pr.run()
+}
+
+// within is a backend whose kernels run on a thread of its own: all steps go
+// there at once.
+type within interface{ Within(func() error) error }
+
+func (pr *Program) runSteps() error {
 	for i := range pr.steps {
 		b := &pr.steps[i]
 		for k, id := range b.step.in {

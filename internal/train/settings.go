@@ -109,6 +109,8 @@ type Settings struct {
 	Threads   int    `yaml:"threads,omitempty"`
 	Device    string `yaml:"device"`
 	Precision string `yaml:"precision"`
+	// Memory is the most that is used of a card, as "24GiB"; "" is all.
+	Memory string `yaml:"memory,omitempty"`
 	// SavePolicy says which activations a layer keeps for its backward pass:
 	// auto, none, attention, products or all.
 	SavePolicy string `yaml:"save_policy"`

@@ -74,6 +74,21 @@ func (b *Backend) Numerics() string {
 // Info describes the card.
 func (b *Backend) Info() driver.Info { return b.device.Info }
 
+// Available is the memory in bytes that can still be reserved: what is free of
+// the card, within the limit, and what the pool keeps unused.
+func (b *Backend) Available() (bytes int64, err error) {
+	err = b.Within(func() error {
+		free, _, err := b.device.Free()
+		bytes = int64(free)
+		if b.pool.limit > 0 {
+			bytes = min(bytes, b.pool.limit-b.pool.held)
+		}
+		bytes += b.pool.unused()
+		return err
+	})
+	return bytes, err
+}
+
 // Within runs f where every use of the backend is a plain call: many launches
 // then cost one change of thread.
 func (b *Backend) Within(f func() error) error {

@@ -114,6 +114,16 @@ func (p *pool) release() bool {
 	return p.held < before
 }
 
+// unused is the bytes of free blocks.
+func (p *pool) unused() (bytes int64) {
+	for _, b := range p.blocks {
+		if b.free {
+			bytes += b.size
+		}
+	}
+	return bytes
+}
+
 // find is the block that holds a view, and the view's place in it.
 func (p *pool) find(v device.View) (*block, int, error) {
 	address := uint64(v.Addr)

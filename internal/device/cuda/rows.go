@@ -24,26 +24,30 @@ var rowTable = map[string]binder{
 func rowThreads(cols int) int { return min(blockThreads, max(1, over(cols, 32))*32) }
 
 func newEmbed(b *Backend, kernel string) (enqueue, error) {
-	l, err := b.launch("rows", "gather", 0)
+	l := newLauncher(b)
 	return func(c *device.Call) error {
 		k := checker{kernel: kernel}
 		if k.arity(c, 1, 2) {
 			w, ids := c.In[0], c.In[1]
 			k.overwrites(c)
 			k.weight("W", w, w.Rows, w.Cols)
-			if w.Type.IsBlock() {
-				k.failf("W is %s: no kernel looks rows up in it", w.Type)
-			}
 			k.vector("ids", ids, device.I32, ids.Len())
 			k.output("y", c.Out[0], device.F32, ids.Len(), w.Cols)
 		}
 		if k.err != nil || c.Out[0].Addr == 0 {
 			return k.err
 		}
-		w := c.In[0]
-		return l.on(c.In[1].Len(), rowThreads(w.Cols), at(c.Out[0]), at(w), at(c.In[1]), driver.I32(int32(w.Cols)), driver.I32(int32(w.Type)))
-	}, err
+		w, grid := c.In[0], driver.Dim{X: c.In[1].Len(), Y: 1, Z: 1}
+		block := driver.Dim{X: rowThreads(w.Cols), Y: 1, Z: 1}
+		if !w.Type.IsBlock() {
+			return l.run("rows", "gather", 0, grid, block, at(c.Out[0]), at(w), at(c.In[1]), num(w.Cols), num(int(w.Type)))
+		}
+		return l.run("rows", gatherEntries[w.Type], 0, grid, block, at(c.Out[0]), at(w), at(c.In[1]), num(w.Cols), driver.I64(w.Type.RowBytes(w.Cols)))
+	}, nil
 }
+
+// gatherEntries are the entries of rows.cu for types of blocks.
+var gatherEntries = entriesOf("gather_", device.BlockTypes()...)
 
 func newGather(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.launch("rows", "gather", 0)
