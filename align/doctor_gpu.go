@@ -20,7 +20,7 @@ type CardFinding struct {
 }
 
 // readCards looks for NVIDIA's driver and its cards. What is wrong with them is
-// no problem of a run, which does not use them yet.
+// no problem of a run that does not ask for one.
 func (f *Findings) readCards(open func() (*driver.Library, error)) {
 	f.Cards = []CardFinding{}
 	none := func(err error) { f.GPU = "none: " + strings.TrimPrefix(err.Error(), "cuda: ") }
@@ -35,7 +35,7 @@ func (f *Findings) readCards(open func() (*driver.Library, error)) {
 		none(err)
 		return
 	}
-	f.GPU = fmt.Sprintf("%d found by the NVIDIA driver for CUDA %s, none used: there are no kernels for them yet", len(infos), f.Driver)
+	f.GPU = fmt.Sprintf("%d found by the NVIDIA driver for CUDA %s, used where --device names one", len(infos), f.Driver)
 	for _, info := range infos {
 		f.Cards = append(f.Cards, tryCard(library, info))
 	}

@@ -21,7 +21,7 @@ func TestCardsAreFoundThroughTheDriver(t *testing.T) {
 	var f Findings
 	f.readCards(func() (*driver.Library, error) { return driver.OpenWith("fake", fake.Resolve) })
 	want := Findings{
-		GPU:    "2 found by the NVIDIA driver for CUDA 12.4, none used: there are no kernels for them yet",
+		GPU:    "2 found by the NVIDIA driver for CUDA 12.4, used where --device names one",
 		Driver: "12.4",
 		Cards: []CardFinding{
 			{Ordinal: 0, Name: "Fake A", Capability: "8.9", Units: 128, MemoryTotal: 24 << 30, MemoryFree: 24 << 30},
