@@ -49,7 +49,8 @@ template <Format F> DEVICE float table_of(unsigned lane) { return F == NF4 ? nf4
 // past the end are 0. The lanes of a warp call it together.
 template <Format F> DEVICE void decode8(float (&w)[8], const unsigned char *row, int k, int cols, float table) {
 	if (F == INT8) {
-		float step = __fdiv(*(const float *)row, 127);
+		unsigned most = row[0] | (unsigned)row[1] << 8 | (unsigned)row[2] << 16 | (unsigned)row[3] << 24; // rows begin anywhere
+		float step = __fdiv(__uint_as_float(most), 127);
 		UNROLL for (int i = 0; i < 8; i++) w[i] = k + i < cols ? no_fma((float)((const signed char *)row)[4 + k + i], step) : 0;
 	} else if (F == NF4) {
 		const unsigned char *b = row + k / 64 * 36;

@@ -1,0 +1,184 @@
+//go:build linux && (amd64 || arm64) && !nogpu
+
+package cuda_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"align/internal/device/cuda/cudatest"
+	"align/internal/device/cuda/driver"
+)
+
+// attentionCase is a pack of rows and its heads: bf16 rows of a padded width.
+type attentionCase struct {
+	name                    string
+	rows, heads, kv, d      int
+	width                   int
+	start, end, segment     []int32 // the mask vectors
+	q, k, v, do             matrix
+	o, lse, dq, dk, dv      []float64
+	c                       *cudatest.Card
+	aq, ak, av, ado         driver.Arg
+	maskStart, maskEnd, seg driver.Arg
+}
+
+// newAttentionCase cuts the rows at the given places into documents; with a
+// prompt, all documents but the first see the first as well.
+func newAttentionCase(t *testing.T, rows, heads, kv, d, width int, cuts []int, prompt bool) *attentionCase {
+	t.Helper()
+	a := &attentionCase{name: fmt.Sprintf("T%d,H%d,K%d,D%d", rows, heads, kv, d), rows: rows, heads: heads, kv: kv, d: d, width: width}
+	begin := 0
+	for i := range rows {
+		for _, cut := range cuts {
+			if i == cut {
+				begin = i
+			}
+		}
+		end := 0
+		if prompt && begin > 0 {
+			end = cuts[0]
+		}
+		a.start, a.end, a.segment = append(a.start, 0), append(a.end, int32(end)), append(a.segment, int32(begin))
+	}
+	rng := random(uint64(rows + d))
+	side := func(heads int) matrix {
+		m := newMatrix(rng, rows*heads, width)
+		for i := range m.raw {
+			if i%width >= d {
+				m.raw[i] = 0
+			}
+		}
+		return m
+	}
+	a.q, a.k, a.v, a.do = side(heads), side(kv), side(kv), side(heads)
+	a.oracle()
+	a.c = cudatest.Open(t)
+	up := func(x []uint16) driver.Arg { return driver.Ptr(cudatest.Upload(t, a.c, x)) }
+	a.aq, a.ak, a.av, a.ado = up(a.q.raw), up(a.k.raw), up(a.v.raw), up(a.do.raw)
+	mask := func(x []int32) driver.Arg { return driver.Ptr(cudatest.Upload(t, a.c, x)) }
+	a.maskStart, a.maskEnd, a.seg = mask(a.start), mask(a.end), mask(a.segment)
+	return a
+}
+
+func (a *attentionCase) scale() float64 { return 1 / math.Sqrt(float64(a.d)) }
+
+func (a *attentionCase) sees(i, j int) bool {
+	return int(a.start[i]) <= j && j < int(a.end[i]) || int(a.segment[i]) <= j && j <= i
+}
+
+// oracle is attention and its gradient in float64.
+func (a *attentionCase) oracle() {
+	n, d := a.rows, a.d
+	a.o, a.lse, a.dq = make([]float64, n*a.heads*d), make([]float64, n*a.heads), make([]float64, n*a.heads*d)
+	a.dk, a.dv = make([]float64, n*a.kv*d), make([]float64, n*a.kv*d)
+	for i := range n {
+		for h := range a.heads {
+			a.row(i, h, h/(a.heads/a.kv))
+		}
+	}
+}
+
+func (a *attentionCase) row(i, h, kv int) {
+	dot := func(x matrix, r int, y matrix, s int) (sum float64) {
+		for c := range a.d {
+			sum += x.at(r, c, false) * y.at(s, c, false)
+		}
+		return sum
+	}
+	q, w, sum := i*a.heads+h, make([]float64, a.rows), 0.0
+	for j := range a.rows {
+		if a.sees(i, j) {
+			w[j] = math.Exp(dot(a.q, q, a.k, j*a.kv+kv) * a.scale())
+			sum += w[j]
+		}
+	}
+	a.lse[q] = math.Log(sum)
+	delta, dp := 0.0, make([]float64, a.rows)
+	for j := range w {
+		w[j] /= sum
+		dp[j] = dot(a.do, q, a.v, j*a.kv+kv)
+		delta += w[j] * dp[j]
+	}
+	for j, p := range w {
+		ds, key := p*(dp[j]-delta)*a.scale(), j*a.kv+kv
+		for c := range a.d {
+			a.o[q*a.d+c] += p * a.v.at(key, c, false)
+			a.dv[key*a.d+c] += p * a.do.at(q, c, false)
+			a.dq[q*a.d+c] += ds * a.k.at(key, c, false)
+			a.dk[key*a.d+c] += ds * a.q.at(q, c, false)
+		}
+	}
+}
+
+// sizes are the arguments that all entries end with.
+func (a *attentionCase) sizes() []driver.Arg {
+	return []driver.Arg{integer(a.rows), integer(a.heads), integer(a.kv), integer(a.d), driver.F32(float32(a.scale()))}
+}
+
+func (a *attentionCase) run(t *testing.T, file, entry string, heads, tiles, shared int, args ...driver.Arg) string {
+	t.Helper()
+	entry = fmt.Sprintf("%s_%d", entry, a.width)
+	a.c.Run(t, ptxOf(t, file), entry, driver.Dim{X: ceil(a.rows, 64), Y: heads, Z: 1}, line(128), tiles*128*a.width+shared, append(args, a.sizes()...)...)
+	return entry
+}
+
+// roundings bounds an error by the largest value: bf16 weights of a softmax, and
+// what they lead to.
+const roundings = 0.006
+
+func (a *attentionCase) compare(t *testing.T, what string, b *driver.Buffer, want []float64) {
+	t.Helper()
+	got := cudatest.Download[float32](t, a.c, b, len(want))
+	if d := distance(widened(got), want); d > roundings*max(1, largest(want)) {
+		t.Errorf("%s: %s is off by %g of %g", a.name, what, d, largest(want))
+	}
+}
+
+func (a *attentionCase) check(t *testing.T, l map[string]limits) {
+	t.Helper()
+	alloc := func(n int) *driver.Buffer { return cudatest.Alloc[float32](t, a.c, n) }
+	o, lse := alloc(len(a.o)), alloc(len(a.lse))
+	forward := a.run(t, "attention", "attention", a.heads, 4, 0, driver.Ptr(o), driver.Ptr(lse), a.aq, a.ak, a.av, a.maskStart, a.maskEnd, a.seg)
+	a.compare(t, "o", o, a.o)
+	a.compare(t, "lse", lse, a.lse)
+	delta, spans := alloc(len(a.lse)), cudatest.Alloc[int32](t, a.c, a.rows+1)
+	grads := make([]float32, a.rows*a.heads*a.d)
+	for i := range grads {
+		grads[i] = float32(a.do.at(i/a.d, i%a.d, false))
+	}
+	a.c.Run(t, ptxOf(t, "attention_grad"), "attention_delta", line(ceil(len(a.lse), 8)), line(256), 0,
+		driver.Ptr(delta), driver.Ptr(o), driver.Ptr(cudatest.Upload(t, a.c, grads)), integer(len(a.lse)), integer(a.d))
+	a.c.Run(t, ptxOf(t, "attention_grad"), "attention_spans", line(1), line(256), 0, driver.Ptr(spans), a.maskStart, a.maskEnd, a.seg, integer(a.rows))
+	dq, dk, dv := alloc(len(a.dq)), alloc(len(a.dk)), alloc(len(a.dv))
+	keys := a.run(t, "attention_grad", "attention_keys_grad", a.kv, 4, 512, driver.Ptr(dk), driver.Ptr(dv), a.aq, a.ak, a.av, a.ado,
+		driver.Ptr(lse), driver.Ptr(delta), a.maskStart, a.maskEnd, a.seg, driver.Ptr(spans))
+	queries := a.run(t, "attention_grad", "attention_queries_grad", a.heads, 6, 0, driver.Ptr(dq), a.aq, a.ak, a.av, a.ado,
+		driver.Ptr(lse), driver.Ptr(delta), a.maskStart, a.maskEnd, a.seg)
+	a.compare(t, "dq", dq, a.dq)
+	a.compare(t, "dk", dk, a.dk)
+	a.compare(t, "dv", dv, a.dv)
+	for _, entry := range []string{forward, keys, queries} {
+		if want, known := l[entry]; known {
+			want.holds(t, a.c, entry)
+		}
+	}
+}
+
+func TestAttentionAgainstFloat64(t *testing.T) {
+	newAttentionCase(t, 1, 1, 1, 16, 16, nil, false).check(t, nil)
+	newAttentionCase(t, 63, 2, 1, 5, 16, nil, false).check(t, nil)
+	newAttentionCase(t, 64, 2, 2, 16, 16, nil, false).check(t, nil)
+	newAttentionCase(t, 65, 2, 1, 30, 32, []int{20, 21}, false).check(t, nil)
+	newAttentionCase(t, 100, 4, 2, 64, 64, []int{33}, false).check(t, nil)
+	newAttentionCase(t, 170, 2, 1, 40, 64, []int{70, 90, 160}, true).check(t, nil)
+	newAttentionCase(t, 130, 2, 1, 128, 128, []int{3, 70}, true).check(t, nil)
+}
+
+// Without masks that cut tiles, the matrix units get most of the instructions.
+func TestAttentionCounters(t *testing.T) {
+	newAttentionCase(t, 192, 1, 1, 128, 128, nil, false).check(t, map[string]limits{
+		"attention_128": {1, 9.3}, "attention_keys_grad_128": {1, 7.2}, "attention_queries_grad_128": {1, 6.8},
+	})
+}

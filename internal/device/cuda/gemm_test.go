@@ -1,0 +1,161 @@
+//go:build linux && (amd64 || arm64) && !nogpu
+
+package cuda_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"align/internal/device/cuda/cudatest"
+	"align/internal/device/cuda/driver"
+)
+
+// gemmCase is one product with everything that may follow it.
+type gemmCase struct {
+	kind, shape    string
+	m, n, k, r     int
+	x, w, u, v     matrix
+	before, bias   []float32
+	rows, cols, by int // tile and threads
+}
+
+func newGemmCase(kind, shape string, m, n, k, r int) *gemmCase {
+	rng := random(uint64(m*n + k))
+	g := &gemmCase{kind: kind, shape: shape, m: m, n: n, k: k, r: r}
+	side := func(vectors, length int, across bool) matrix {
+		if across {
+			return newMatrix(rng, length, vectors)
+		}
+		return newMatrix(rng, vectors, length)
+	}
+	g.x, g.u = side(m, k, kind == "tn"), side(m, r, kind == "tn")
+	g.w, g.v = side(n, k, kind != "nt"), side(n, r, kind != "nt")
+	for range m * n {
+		g.before = append(g.before, float32(rng.NormFloat64()))
+	}
+	for range n {
+		g.bias = append(g.bias, float32(rng.NormFloat64()))
+	}
+	g.rows, g.cols, g.by = 64, 64, 128
+	switch shape {
+	case "large":
+		g.rows, g.cols, g.by = 128, 128, 256
+	case "narrow":
+		g.cols = 16
+	}
+	return g
+}
+
+const gemmAlpha = 0.5
+
+func (g *gemmCase) entry() string { return "gemm_" + g.kind + "_" + g.shape }
+
+// want is the product in float64.
+func (g *gemmCase) want() []float64 {
+	out := make([]float64, g.m*g.n)
+	for i := range g.m {
+		for j := range g.n {
+			s := 0.0
+			for k := range g.k {
+				s += g.x.at(i, k, g.kind == "tn") * g.w.at(j, k, g.kind != "nt")
+			}
+			for k := range g.r {
+				s += g.u.at(i, k, g.kind == "tn") * g.v.at(j, k, g.kind != "nt")
+			}
+			out[i*g.n+j] = gemmAlpha*s + float64(g.bias[j]) + float64(g.before[i*g.n+j])
+		}
+	}
+	return out
+}
+
+// run is the product on the card by the given text of gemm.cu.
+func (g *gemmCase) run(t *testing.T, c *cudatest.Card, ptx string) ([]float32, error) {
+	t.Helper()
+	y := cudatest.Upload(t, c, g.before)
+	side := func(m matrix) driver.Arg { return driver.Ptr(cudatest.Upload(t, c, m.raw)) }
+	err := c.TryRun(ptx, g.entry(), line(ceil(g.m, g.rows)*ceil(g.n, g.cols)), line(g.by), 3*64*(g.rows+g.cols),
+		side(g.x), side(g.w), side(g.u), side(g.v), driver.Ptr(y), driver.Ptr(cudatest.Upload(t, c, g.bias)),
+		integer(g.x.ld), integer(g.w.ld), integer(g.u.ld), integer(g.v.ld), integer(g.n), integer(g.m), integer(g.n),
+		integer(g.k), integer(g.r), driver.F32(gemmAlpha), integer(1), integer(max(1, g.k)))
+	if err != nil {
+		return nil, err
+	}
+	return cudatest.Download[float32](t, c, y, g.m*g.n), nil
+}
+
+// Products of exact bf16 inputs are off by float32 roundings only.
+func TestGemmAgainstFloat64(t *testing.T) {
+	ptx := ptxOf(t, "gemm")
+	const tolerance = 1e-4
+	for _, kind := range []string{"nt", "nn", "tn"} {
+		for _, shape := range []string{"large", "small", "narrow", "odd"} {
+			for _, s := range [][4]int{{1, 6, 5, 3}, {65, 70, 100, 16}, {200, 130, 33, 0}, {63, 16, 0, 9}} {
+				n := s[1]
+				if shape == "odd" {
+					n++
+				}
+				g := newGemmCase(kind, shape, s[0], n, s[2], s[3])
+				got, err := g.run(t, cudatest.Open(t), ptx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := distance(widened(got), g.want()); d > tolerance {
+					t.Errorf("%s %v: off by %g", g.entry(), s, d)
+				}
+			}
+		}
+	}
+}
+
+// The large tile feeds the matrix units without bank conflicts and with few
+// other instructions.
+func TestGemmCounters(t *testing.T) {
+	for kind, l := range map[string]limits{"nt": {1, 5.2}, "nn": {1, 5.5}, "tn": {1, 5.5}} {
+		c := cudatest.Open(t)
+		g := newGemmCase(kind, "large", 128, 128, 512, 16)
+		if _, err := g.run(t, c, ptxOf(t, "gemm")); err != nil {
+			t.Fatal(err)
+		}
+		l.holds(t, c, g.entry())
+	}
+}
+
+// A row has the same bits whatever tile makes it.
+func TestGemmTilesAgreeBitForBit(t *testing.T) {
+	ptx := ptxOf(t, "gemm")
+	var want []float32
+	for _, shape := range []string{"large", "small", "narrow", "odd"} {
+		got, err := newGemmCase("nt", shape, 70, 34, 200, 8).run(t, cudatest.Open(t), ptx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == nil {
+			want = got
+		}
+		if !slices.Equal(want, got) {
+			t.Errorf("%s: the bits differ from large's", shape)
+		}
+	}
+}
+
+// gemv has the bits of gemm, and reads a weight once.
+func TestGemvHasTheBitsOfGemm(t *testing.T) {
+	for _, s := range [][4]int{{1, 40, 512, 16}, {8, 9, 72, 5}, {3, 130, 257, 0}} {
+		g := newGemmCase("nt", "odd", s[0], s[1]|1, s[2], s[3])
+		c := cudatest.Open(t)
+		want, err := g.run(t, c, ptxOf(t, "gemm"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		y := cudatest.Upload(t, c, g.before)
+		side := func(m matrix) driver.Arg { return driver.Ptr(cudatest.Upload(t, c, m.raw)) }
+		c.Run(t, ptxOf(t, "gemv"), "gemv_bf16", line(ceil(g.n, 32)), line(128), 0,
+			driver.Ptr(y), side(g.x), side(g.w), side(g.u), side(g.v), driver.Ptr(cudatest.Upload(t, c, g.bias)),
+			integer(g.x.ld), driver.U64(uint64(2*g.w.ld)), integer(g.u.ld), integer(g.n), integer(g.m), integer(g.n),
+			integer(g.k), integer(g.r), driver.F32(gemmAlpha), integer(1), integer(g.k))
+		if got := cudatest.Download[float32](t, c, y, g.m*g.n); !slices.Equal(got, want) {
+			t.Errorf("%s: the bits differ by %g", fmt.Sprint(s), distance(widened(got), widened(want)))
+		}
+	}
+}
