@@ -2,6 +2,7 @@ package align
 
 import (
 	"context"
+	"fmt"
 
 	"align/datasets"
 	"align/internal/train"
@@ -24,6 +25,9 @@ func Reward(ctx context.Context, c reward.Config, explicit []string, env Environ
 	if err != nil {
 		return Result{}, err
 	}
+	if err := marginless(c, d.train, d.held); err != nil {
+		return Result{}, err
+	}
 	order, steps, err := s.order(len(d.train), "prompts")
 	if err != nil {
 		return Result{}, err
@@ -44,6 +48,21 @@ func Reward(ctx context.Context, c reward.Config, explicit []string, env Environ
 	t := &reward.Trainer{Config: c, Model: s.model, Adapter: s.adapter, Save: policy, Groups: d.train, Held: d.held}
 	source := &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}
 	return s.train(ctx, s.options(steps, s.lineage(&c, d.hash)), source, t)
+}
+
+// marginless refuses margins where the loss has no place for them.
+func marginless(c reward.Config, sets ...[]reward.Group) error {
+	if c.Ranking == reward.RankingPairs || c.Margin == 0 {
+		return nil
+	}
+	for _, groups := range sets {
+		for _, g := range groups {
+			if g.Margin != 0 {
+				return fmt.Errorf("%s: the record has a margin, and ranking %s has no place for one: set margin to 0 or ranking to %s", g.Place, c.Ranking, reward.RankingPairs)
+			}
+		}
+	}
+	return nil
 }
 
 // readGroups reads pairs, or ranked answers where the records have responses.

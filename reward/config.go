@@ -20,6 +20,9 @@ type Config struct {
 	// Margin multiplies the margin column of the data, where it has one, and
 	// 0 leaves it out (https://arxiv.org/abs/2307.09288, section 3.2.2).
 	Margin float64 `yaml:"margin"`
+	// Ranking is what the loss of more than two ranked answers is made of:
+	// pairs or plackett-luce.
+	Ranking string `yaml:"ranking"`
 }
 
 // DefaultConfig returns the defaults: those all methods share, with TRL's
@@ -30,7 +33,7 @@ func DefaultConfig() Config {
 	s.Warmup = 0.03
 	s.Dropout = 0
 	s.Best = "eval_accuracy"
-	return Config{Settings: s, Margin: 1}
+	return Config{Settings: s, Margin: 1, Ranking: RankingPairs}
 }
 
 // Validate returns all faults of the config at once. The comparisons are
@@ -47,6 +50,9 @@ func (c Config) Validate() error {
 	}
 	if !(c.Margin >= 0 && c.Margin <= math.MaxFloat64) {
 		errs = append(errs, fmt.Errorf("margin must be finite and not negative, got %v", c.Margin))
+	}
+	if c.Ranking != RankingPairs && c.Ranking != RankingPlackettLuce {
+		errs = append(errs, fmt.Errorf("ranking must be one of %s, %s, got %q", RankingPairs, RankingPlackettLuce, c.Ranking))
 	}
 	return errors.Join(errs...)
 }

@@ -36,22 +36,34 @@ func bradleyTerry(b *graph.Builder, in inputs, centering float64) *graph.Node {
 }
 
 // plackettLuce is the loss of each ranked list, [P], from the scores of its
-// best, second best, ... answers, each [P]; all lists have the same length K.
-// It is the likelihood of https://doi.org/10.2307/2346567 (Plackett, 1975):
+// best, second best, ... answers, each [P]. It is the likelihood of
+// https://doi.org/10.2307/2346567 (Plackett, 1975):
 //
-//	L = -Σ_i log( e^{r_i} / Σ_{j≥i} e^{r_j} )
+//	L = -Σ_i log( e^{r_i} / (e^{r_i} + Σ_{j below i} e^{r_j}) )
 //
-// With s = log Σ_{j>i} e^{r_j}, run from the last rank up, a term is
-// softplus(s - r_i), which is never below 0, and the next s is
+// With s = log Σ_{j below i} e^{r_j}, run from the last rank up, a term is
+// softplus(s - r_i), which is never below 0, and the sum with r_i in it is
 // s + softplus(r_i - s); neither overflows. At K = 2 it is bradleyTerry.
-func plackettLuce(b *graph.Builder, ranked graph.Nodes) *graph.Node {
+//
+// in, where lists differ in length or have answers of equal rank, says which
+// terms count and where a rank begins: equals do not compete, as they make no
+// pair. A zero in is lists of one length without equals.
+func plackettLuce(b *graph.Builder, ranked graph.Nodes, in listInputs) *graph.Node {
 	last := len(ranked) - 1
-	rest := ranked[last]
-	loss := b.Sub(rest, rest)
+	all := ranked[last] // log of the sum over this column and those after it
+	below := all        // the same, of lower ranks only
+	loss := b.Sub(all, all)
 	for i := last - 1; i >= 0; i-- {
-		loss = b.Add(loss, b.Softplus(b.Sub(rest, ranked[i])))
+		if in.begins == nil {
+			below = all
+			loss = b.Add(loss, b.Softplus(b.Sub(below, ranked[i])))
+		} else {
+			// One of the two products is 0, so that the other is exact.
+			below = b.Add(b.Mul(all, in.begins[i]), b.Mul(below, in.stays[i]))
+			loss = b.Add(loss, b.Mul(b.Softplus(b.Sub(below, ranked[i])), in.counts[i]))
+		}
 		if i > 0 {
-			rest = b.Add(rest, b.Softplus(b.Sub(ranked[i], rest)))
+			all = b.Add(all, b.Softplus(b.Sub(ranked[i], all)))
 		}
 	}
 	return loss

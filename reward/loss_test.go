@@ -41,6 +41,9 @@ func bt(centering float64) exectest.Formula {
 	}
 }
 
+// lists is plackettLuce of lists of one length without equals.
+func lists(b *graph.Builder, in graph.Nodes) *graph.Node { return plackettLuce(b, in, listInputs{}) }
+
 func mean(x exectest.Value) float64 {
 	sum := 0.0
 	for _, v := range x {
@@ -85,7 +88,7 @@ func TestLossesEqualTheReferenceValues(t *testing.T) {
 	for _, s := range want.PlackettLuce.Scores {
 		ranked = append(ranked, exectest.Value{s})
 	}
-	list, _ := exectest.Evaluate(t, b, plackettLuce, ranked...)
+	list, _ := exectest.Evaluate(t, b, lists, ranked...)
 	near(t, "plackett_luce", list[0], want.PlackettLuce.Loss)
 
 	pairs := rankedPairs([]int{1, 2, 3})
@@ -113,7 +116,7 @@ func TestGradientsAgreeWithFiniteDifferences(t *testing.T) {
 	one, two, three := exectest.Value{1.2, -0.3, 0.8}, exectest.Value{0.4, 0.1, 0.85}, exectest.Value{1, 0.3, 0}
 	exectest.CheckGradients(t, b, differenceTolerance, bt(0.01), one, two, three)
 	exectest.CheckGradients(t, b, differenceTolerance, bt(0), one, two)
-	exectest.CheckGradients(t, b, differenceTolerance, plackettLuce, one, two, three)
+	exectest.CheckGradients(t, b, differenceTolerance, lists, one, two, three)
 }
 
 // A list of two is a pair, and only differences of scores count.
@@ -122,14 +125,14 @@ func TestPlackettLuceProperties(t *testing.T) {
 	score := rapid.Float64Range(-40, 40)
 	rapid.Check(t, func(r *rapid.T) {
 		x, y, z := score.Draw(r, "x"), score.Draw(r, "y"), score.Draw(r, "z")
-		list, _ := exectest.Evaluate(t, b, plackettLuce, exectest.Value{x}, exectest.Value{y})
+		list, _ := exectest.Evaluate(t, b, lists, exectest.Value{x}, exectest.Value{y})
 		pair, _ := exectest.Evaluate(t, b, bt(0), exectest.Value{x}, exectest.Value{y})
 		const rounding = 1e-13 // a few ulps of numbers of size 40
 		if list[0] != pair[0] {
 			r.Fatalf("list of two: %v, pair: %v", list[0], pair[0])
 		}
-		three, _ := exectest.Evaluate(t, b, plackettLuce, exectest.Value{x}, exectest.Value{y}, exectest.Value{z})
-		moved, _ := exectest.Evaluate(t, b, plackettLuce, exectest.Value{x + 8}, exectest.Value{y + 8}, exectest.Value{z + 8})
+		three, _ := exectest.Evaluate(t, b, lists, exectest.Value{x}, exectest.Value{y}, exectest.Value{z})
+		moved, _ := exectest.Evaluate(t, b, lists, exectest.Value{x + 8}, exectest.Value{y + 8}, exectest.Value{z + 8})
 		if math.Abs(three[0]-moved[0]) > rounding || three[0] < 0 {
 			r.Fatalf("loss %v, %v with all scores moved", three[0], moved[0])
 		}
@@ -139,7 +142,7 @@ func TestPlackettLuceProperties(t *testing.T) {
 func TestLossesStayFinite(t *testing.T) {
 	b, far := backend(t), exectest.Value{-1e5, 1e5}
 	flipped := exectest.Value{1e5, -1e5}
-	for _, f := range []exectest.Formula{bt(0.01), plackettLuce} {
+	for _, f := range []exectest.Formula{bt(0.01), lists} {
 		loss, grads := exectest.Evaluate(t, b, f, far, flipped)
 		for _, x := range slices.Concat(loss, grads[0], grads[1]) {
 			if math.IsNaN(x) || math.IsInf(x, 0) {

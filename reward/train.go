@@ -2,6 +2,7 @@ package reward
 
 import (
 	"context"
+	"errors"
 
 	"align/datasets"
 	"align/internal/device"
@@ -25,6 +26,7 @@ type Trainer struct {
 	pack             datasets.Pack
 	values           []float64
 	heldLosses       []train.Loss
+	columns          int // longest's
 }
 
 var (
@@ -39,7 +41,8 @@ type program struct {
 	decoder          *model.Decoder
 	chosen, rejected *graph.Node // int32 [P]: the pairs' answers
 	margin, weights  *graph.Node // [P]
-	perPairLoss      *graph.Node // [P]
+	lists            listInputs  // in place of the four, for plackett-luce
+	perPairLoss      *graph.Node // [P]; of each list, for plackett-luce
 	loss             *graph.Node
 }
 
@@ -99,6 +102,21 @@ type batch struct {
 	chosen, rejected []int32
 	margin, weights  []float64
 	group            []int // of each pair, counted from 0
+	// With plackett-luce the losses are the lists' and lists is set; the pairs
+	// are for the metrics.
+	lists *listColumns
+}
+
+// losses is the number of losses, and which group each is of.
+func (b batch) losses() []int {
+	if b.lists == nil {
+		return b.group
+	}
+	groups := make([]int, len(b.weights))
+	for i := range groups {
+		groups[i] = i
+	}
+	return groups
 }
 
 // lay puts the groups into the pack. Every group weighs the same, whatever the
@@ -106,6 +124,10 @@ type batch struct {
 func (t *Trainer) lay(groups []Group, indices []int, weight float64) batch {
 	t.pack.Reset()
 	var b batch
+	if t.Config.Ranking == RankingPlackettLuce {
+		l := newListColumns(t.longest())
+		b.lists = &l
+	}
 	for k, i := range indices {
 		g, first := groups[i], int32(t.pack.Sequences)
 		t.pack.AddScored(g.Prompt, datasets.DropoutKey(g.Hash()), g.Answers...)
@@ -114,16 +136,34 @@ func (t *Trainer) lay(groups []Group, indices []int, weight float64) batch {
 			b.chosen, b.rejected = append(b.chosen, first+int32(p.Chosen)), append(b.rejected, first+int32(p.Rejected))
 			b.margin = append(b.margin, t.Config.Margin*g.Margin)
 			b.group = append(b.group, k)
-			b.weights = append(b.weights, 1/(float64(len(pairs))*weight))
+			if b.lists == nil {
+				b.weights = append(b.weights, 1/(float64(len(pairs))*weight))
+			}
+		}
+		if b.lists != nil {
+			b.lists.add(g.Ranks, first)
+			b.weights = append(b.weights, 1/weight)
 		}
 	}
 	return b
 }
 
+// longest is the number of answers of the longest list.
+func (t *Trainer) longest() int {
+	if t.columns == 0 {
+		for _, groups := range [][]Group{t.Groups, t.Held} {
+			for _, g := range groups {
+				t.columns = max(t.columns, len(g.Answers))
+			}
+		}
+	}
+	return t.columns
+}
+
 // run scores the pack and returns the loss; the answers' scores are in values.
 func (t *Trainer) run(p **program, training bool, step int, b batch) (float64, error) {
 	build := func(size model.Capacity) (*program, error) { return t.build(training, size) }
-	if err := model.Grow(p, model.SizeOf(&t.pack, len(b.chosen)), build); err != nil {
+	if err := model.Grow(p, model.SizeOf(&t.pack, len(b.losses())), build); err != nil {
 		return 0, err
 	}
 	g := *p
@@ -145,8 +185,11 @@ func (t *Trainer) run(p **program, training bool, step int, b batch) (float64, e
 }
 
 func (g *program) load(pack *datasets.Pack, b batch) error {
-	if err := g.session.Load(pack, len(b.chosen)); err != nil {
+	if err := g.session.Load(pack, len(b.losses())); err != nil {
 		return err
+	}
+	if b.lists != nil {
+		return errors.Join(g.lists.load(g.session, *b.lists), g.session.SetFloat64s(g.weights, b.weights))
 	}
 	if err := g.session.SetInt32s(g.chosen, b.chosen); err != nil {
 		return err
@@ -170,7 +213,7 @@ func (t *Trainer) keepLosses(b batch, n int) error {
 		return err
 	}
 	losses := make([]train.Loss, n)
-	for i, k := range b.group {
+	for i, k := range b.losses() {
 		losses[k].Sum += perPair[i] * b.weights[i] * float64(n)
 		losses[k].Weight = 1
 	}
@@ -186,17 +229,42 @@ func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &program{decoder: d}
-	g.chosen, g.rejected = d.Vector("chosen", device.I32, graph.Pairs), d.Vector("rejected", device.I32, graph.Pairs)
-	g.margin, g.weights = d.Vector("margin", device.F64, graph.Pairs), d.Vector("weights", device.F64, graph.Pairs)
-	in := inputs{Chosen: d.Pick(d.Scores, g.chosen), Rejected: d.Pick(d.Scores, g.rejected), Margin: g.margin}
-	g.perPairLoss = bradleyTerry(d.Builder, in, t.Config.Centering)
+	g := &program{decoder: d, weights: d.Vector("weights", device.F64, graph.Pairs)}
+	if t.Config.Ranking == RankingPlackettLuce {
+		g.perPairLoss = t.listLoss(g)
+	} else {
+		g.perPairLoss = t.pairLoss(g)
+	}
 	g.loss = d.Dot(g.perPairLoss, g.weights)
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
 	g.session, err = d.Compile(t.Model, g.loss, g.perPairLoss, d.Scores)
 	return g, err
+}
+
+// pairLoss is the loss of each pair.
+func (t *Trainer) pairLoss(g *program) *graph.Node {
+	d := g.decoder
+	g.chosen, g.rejected = d.Vector("chosen", device.I32, graph.Pairs), d.Vector("rejected", device.I32, graph.Pairs)
+	g.margin = d.Vector("margin", device.F64, graph.Pairs)
+	in := inputs{Chosen: d.Pick(d.Scores, g.chosen), Rejected: d.Pick(d.Scores, g.rejected), Margin: g.margin}
+	return bradleyTerry(d.Builder, in, t.Config.Centering)
+}
+
+// listLoss is the loss of each list.
+func (t *Trainer) listLoss(g *program) *graph.Node {
+	d := g.decoder
+	g.lists = newListInputs(d, t.longest(), t.Config.Centering != 0)
+	ranked := make(graph.Nodes, t.longest())
+	for c := range ranked {
+		ranked[c] = d.Pick(d.Scores, g.lists.answer[c])
+	}
+	loss := plackettLuce(d.Builder, ranked, g.lists)
+	if t.Config.Centering == 0 {
+		return loss
+	}
+	return d.Add(loss, centre(d.Builder, ranked, g.lists.share, t.Config.Centering))
 }
 
 // measure adds the metrics of the pairs just scored, under TRL's names: the

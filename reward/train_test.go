@@ -136,10 +136,23 @@ func (s *stopAt) Saved(string, int) {}
 
 // The head's and the factors' gradients are those of the loss.
 func TestGradientOfTheWholeGraph(t *testing.T) {
+	for _, ranking := range []string{RankingPairs, RankingPlackettLuce} {
+		t.Run(ranking, func(t *testing.T) { checkGradient(t, ranking) })
+	}
+}
+
+// mixed are three groups of three answers and four, one with equals.
+func mixed() []Group {
+	groups := append(ruled(2, 3, 1), ruled(1, 4, 2)...)
+	groups[1].Ranks = []int{2, 1, 2}
+	return groups
+}
+
+func checkGradient(t *testing.T, ranking string) {
 	m := loaded(t, device.F64)
 	a := withHead(t, m)
-	x := trainer(m, a, ruled(3, 3, 1), nil)
-	x.Config.Centering = 0.01
+	x := trainer(m, a, mixed(), nil)
+	x.Config.Centering, x.Config.Ranking = 0.01, ranking
 	rng := rand.New(rand.NewPCG(5, 5))
 	values := a.InitialWithHead(3)
 	for i := range values {
@@ -175,6 +188,64 @@ func TestGradientOfTheWholeGraph(t *testing.T) {
 		if want := (up - down) / width; math.Abs(grads[at]-want) > 1e-5*(math.Abs(want)+0.01) {
 			t.Errorf("element %d: gradient %v, difference %v", at, grads[at], want)
 		}
+	}
+}
+
+// logSum is log Σ e^x.
+func logSum(x []float64) float64 {
+	sum := 0.0
+	for _, v := range x {
+		sum += math.Exp(v)
+	}
+	return math.Log(sum)
+}
+
+// The loss of lists of several lengths and with equals is the formula's, from
+// their scores.
+func TestPlackettLuceOfListsInAPack(t *testing.T) {
+	m := loaded(t, device.F64)
+	groups := mixed()
+	x := trainer(m, withHead(t, m), groups, groups)
+	x.Config.Ranking, x.Config.Centering = RankingPlackettLuce, 0.5
+	loss, metrics, err := x.Micro(1, []int{0, 1, 2}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, at, pairs := 0.0, 0, 0
+	for _, g := range groups {
+		scores := x.values[at : at+len(g.Answers)]
+		at += len(g.Answers)
+		sum := 0.0
+		for i, r := range g.Ranks {
+			sum += scores[i]
+			competing := []float64{scores[i]}
+			for j, other := range g.Ranks {
+				if other > r {
+					competing = append(competing, scores[j])
+				}
+			}
+			pairs += len(competing) - 1
+			want += (logSum(competing) - scores[i]) / 3
+		}
+		want += 0.5 * math.Pow(2*sum/float64(len(scores)), 2) / 3
+	}
+	near(t, "loss", loss, want)
+	for _, metric := range metrics {
+		if metric.Name == "accuracy" && metric.Weight != float64(pairs) {
+			t.Errorf("accuracy is of %v pairs, want %d", metric.Weight, pairs)
+		}
+	}
+	evaluated, err := x.Evaluate(context.Background())
+	if err != nil || len(x.HeldLosses()) != len(groups) {
+		t.Fatalf("%d held-out losses, %v", len(x.HeldLosses()), err)
+	}
+	total := 0.0
+	for _, l := range x.HeldLosses() {
+		total += l.Sum / l.Weight / 3
+	}
+	near(t, "the held-out groups' losses", total, want)
+	if evaluated[0].Name != "eval_loss" {
+		t.Errorf("metrics %v", evaluated)
 	}
 }
 

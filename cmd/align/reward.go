@@ -25,7 +25,8 @@ higher score than the rejected one (Bradley-Terry,
 https://arxiv.org/abs/2203.02155, equation 1).
 
 In go a model folder and a file of pairs, or of prompts with ranked answers
-("prompt", "responses" and "ranks" or "scores"). Out comes a run that
+("prompt", "responses" and "ranks" or "scores"), whose loss is the mean over their
+pairs or, with --ranking plackett-luce, the likelihood of their order. Out comes a run that
 align rejection and align ppo take as --reward.`,
 		Example: `  align reward --model models/llama --pairs prefs.jsonl
   align reward --model models/llama --pairs ranked.jsonl --centering 0.01 --out runs/judge

@@ -67,6 +67,7 @@ var settings = []setting{
 	{"similar", method, "likeness of two answers, above 0 to 1, from which on they make no pair"},
 	{"centering", method, "pull of the mean score to 0, 0 or more; 0.01 is usual, 0 is off"},
 	{"margin", method, "factor of the data's margin column, 0 or more; 0 leaves it out"},
+	{"ranking", method, "loss of a list of ranked answers: the mean over its `pairs`, or plackett-luce, the likelihood of its order"},
 	{"shard", method, "`part` i/n of the prompts, by their content; none is all"},
 	{"beta", method, "strength of the pull towards the reference, above 0; lower moves further away"},
 	{"loss", method, "`name` of the preference loss"},
