@@ -25,6 +25,7 @@ type head struct {
 	inverse float32 // 1/temperature
 	rows    int     // of a tile
 	cols    int     // of a tile, a multiple of 8
+	tile    tile    // under way
 }
 
 func newHead(b *Backend, kernel string, attr device.LogProb) (*head, error) {
@@ -70,12 +71,13 @@ func (d *head) tiles(c *device.Call, use func(t *tile) error) error {
 	}
 	for row := 0; row < h.Rows; row += d.rows {
 		for col := 0; col < w.Rows; col += d.cols {
-			t := tile{row: row, rows: min(d.rows, h.Rows-row), col: col, cols: min(d.cols, w.Rows-col), z: z, ld: d.cols}
+			t := &d.tile // kept: what is handed to a function value would be allocated
+			*t = tile{row: row, rows: min(d.rows, h.Rows-row), col: col, cols: min(d.cols, w.Rows-col), z: z, ld: d.cols}
 			t.h = side{sides.at + uint64(2*row*sides.ld), sides.ld}
-			if err := d.logits(&t, w, h.Cols); err != nil {
+			if err := d.logits(t, w, h.Cols); err != nil {
 				return err
 			}
-			if err := use(&t); err != nil {
+			if err := use(t); err != nil {
 				return err
 			}
 		}

@@ -45,9 +45,36 @@ func Open(t testing.TB) *Card { return OpenTarget(t, Ampere) }
 // test.
 func OpenTarget(t testing.TB, target Target) *Card {
 	t.Helper()
-	if os.Getenv("ALIGN_TEST_GPU") == "1" {
+	if onCard() {
 		return openReal(t, target)
 	}
+	l, sim := simulated(t, target)
+	c := open(t, l)
+	c.Sim = sim
+	return c
+}
+
+func onCard() bool { return os.Getenv("ALIGN_TEST_GPU") == "1" }
+
+// Library is the driver of what Open would open, for a test that takes the card
+// in another way: what the simulator finds wrong fails the test. Races are
+// looked for unless the test is long.
+func Library(t testing.TB, races bool) *driver.Library {
+	t.Helper()
+	if onCard() {
+		l, err := driver.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	l, sim := simulated(t, Ampere)
+	sim.Races = races
+	return l
+}
+
+func simulated(t testing.TB, target Target) (*driver.Library, *ptxsim.Sim) {
+	t.Helper()
 	seed, _ := strconv.ParseUint(os.Getenv("ALIGN_TEST_SEED"), 10, 64)
 	sim := &ptxsim.Sim{Races: true, Seed: seed}
 	fake().Reset(fakedriver.Script{
@@ -58,14 +85,12 @@ func OpenTarget(t testing.TB, target Target) *Card {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := open(t, l)
-	c.Sim = sim
 	t.Cleanup(func() {
 		if err := fake().Fault(); err != nil {
 			t.Error(err)
 		}
 	})
-	return c
+	return l, sim
 }
 
 func openReal(t testing.TB, target Target) *Card {

@@ -17,7 +17,7 @@ func (d *Driver) addMemory() {
 		if s.used+uint64(size) > d.memoryOf(s) {
 			return OutOfMemory
 		}
-		d.last += 1 << 32
+		d.last = (d.last>>32 + 1) << 32 // aligned to 256, as the driver's
 		address := uint64(d.last)
 		// Bytes that nobody has written are NaN in every float format.
 		m := bytes.Repeat([]byte{0xff}, int(size))

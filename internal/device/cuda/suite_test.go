@@ -1,0 +1,86 @@
+//go:build linux && (amd64 || arm64) && !nogpu
+
+package cuda_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"align/internal/device"
+	"align/internal/device/cuda"
+	"align/internal/device/cuda/cudatest"
+	"align/internal/device/cuda/driver"
+	"align/internal/device/cuda/fakedriver"
+	"align/internal/device/cuda/ptxsim"
+	"align/internal/device/devicetest"
+)
+
+// openCard opens a real card where ALIGN_TEST_GPU is 1, else one that runs the
+// PTX in the simulator; what that finds wrong fails the test.
+func openCard(t *testing.T) *cuda.Backend {
+	t.Helper()
+	b, err := cuda.OpenOn(cudatest.Library(t, true), 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+// roundedBF16 is the relative error of a product's input in bfloat16.
+const roundedBF16 = 1.0 / (1 << 8)
+
+// The suite that the CPU's backend passes, with activations of F32: the card
+// has no others.
+func TestConformance(t *testing.T) { devicetest.CheckRounded(t, openCard(t), roundedBF16) }
+
+// Work has the same bits every time. The simulator has no other order than one:
+// this is for a card.
+func TestSameBits(t *testing.T) {
+	if os.Getenv("ALIGN_TEST_GPU") != "1" {
+		t.Skip("needs a card: set ALIGN_TEST_GPU=1")
+	}
+	b := openCard(t)
+	devicetest.Same(t, device.F32, b, b)
+}
+
+// A kernel's call allocates nothing on the host once it has run, not even in
+// the change to the device's thread.
+func TestCallsAllocateNothing(t *testing.T) {
+	nothing, err := fakedriver.Nothing()
+	if err != nil {
+		t.Skip("no C library: ", err)
+	}
+	fake().Reset(fakedriver.Script{
+		Version: 12040, Sim: &ptxsim.Sim{}, Cards: []fakedriver.Card{{Name: "Fake", Major: 8, Units: 4, Memory: 4 << 30}},
+	})
+	l, err := driver.OpenWith("fake", func(name string) (uintptr, error) {
+		if name == "cuLaunchKernel" {
+			return nothing, nil
+		}
+		return fake().Resolve(name)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := cuda.OpenOn(l, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	seen := map[string]bool{}
+	devicetest.Calls(t, b, device.F32, func(name string, k device.Kernel, c *device.Call) {
+		kernel, _, _ := strings.Cut(name, "/")
+		if seen[kernel] || len(c.Out) > 0 && c.Out[0].Rows < 2 {
+			return // shapes do not change what is allocated
+		}
+		seen[kernel] = true
+		failed := k(c)
+		n := testing.AllocsPerRun(20, func() { failed = errors.Join(failed, k(c)) })
+		if failed != nil || n != 0 {
+			t.Errorf("%s: %v allocations in a call, error %v", name, n, failed)
+		}
+	})
+}
