@@ -1,0 +1,76 @@
+package cublaslt
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Variable names the environment's variable with the path of the library, tried
+// instead of all other places.
+const Variable = "ALIGN_CUBLASLT"
+
+// machine is what a search looks at.
+type machine struct {
+	variable func(name string) string
+	matches  func(pattern string) ([]string, error)
+}
+
+func thisMachine() machine { return machine{os.Getenv, filepath.Glob} }
+
+// majors are the library's major versions, the wanted one first. A driver
+// serves those up to its own CUDA.
+var majors = []int{13, 12, 11}
+
+// places are where the library may lie, in order, for a driver of the given
+// CUDA major version: the loader's own search, CUDA's toolkit, conda, Python's
+// wheels and ollama.
+func (m machine) places(driverMajor int) []string {
+	if p := m.variable(Variable); p != "" {
+		return []string{p}
+	}
+	var list []string
+	for _, folder := range append([]string{""}, m.folders()...) {
+		for _, major := range majors {
+			if major > driverMajor {
+				continue
+			}
+			name := fmt.Sprintf("libcublasLt.so.%d", major)
+			if folder == "" {
+				list = append(list, name)
+				continue
+			}
+			found, _ := m.matches(filepath.Join(folder, name)) // its one error is a bad pattern
+			list = append(list, found...)
+		}
+	}
+	return list
+}
+
+// folders are patterns of folders outside the loader's search.
+func (m machine) folders() []string {
+	var list []string
+	under := func(variable string, folders ...string) {
+		if root := m.variable(variable); root != "" {
+			for _, f := range folders {
+				list = append(list, filepath.Join(root, f))
+			}
+		}
+	}
+	toolkit := []string{"lib64", "targets/x86_64-linux/lib", "targets/sbsa-linux/lib"}
+	under("CUDA_HOME", toolkit...)
+	under("CUDA_PATH", toolkit...)
+	for _, f := range toolkit {
+		list = append(list, filepath.Join("/usr/local/cuda*", f))
+	}
+	list = append(list, "/opt/cuda/lib64")
+	under("CONDA_PREFIX", "lib")
+	const wheels = "lib/python3*/site-packages/nvidia/"
+	packages := []string{wheels + "cublas/lib", wheels + "cu13/lib"}
+	under("VIRTUAL_ENV", packages...)
+	for i := range packages {
+		packages[i] = filepath.Join(".local", packages[i])
+	}
+	under("HOME", packages...)
+	return append(list, "/usr/lib/python3*/site-packages/nvidia/cublas/lib", "/usr/lib/ollama/cuda_v1[23]", "/usr/local/lib/ollama/cuda_v1[23]")
+}

@@ -1,0 +1,39 @@
+package cublaslt
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestPlacesInOrder(t *testing.T) {
+	env := map[string]string{"CUDA_HOME": "/cuda", "CONDA_PREFIX": "/conda", "HOME": "/home/a"}
+	files := map[string]bool{
+		"/cuda/lib64/libcublasLt.so.12": true, "/conda/lib/libcublasLt.so.13": true, "/conda/lib/libcublasLt.so.12": true,
+	}
+	var asked []string
+	m := machine{
+		func(name string) string { return env[name] },
+		func(pattern string) ([]string, error) {
+			asked = append(asked, pattern)
+			if files[pattern] {
+				return []string{pattern}, nil
+			}
+			return nil, nil
+		},
+	}
+	want := []string{"libcublasLt.so.12", "libcublasLt.so.11", "/cuda/lib64/libcublasLt.so.12", "/conda/lib/libcublasLt.so.12"}
+	if got := m.places(12); !slices.Equal(got, want) {
+		t.Errorf("places for a driver of CUDA 12: %q: want %q", got, want)
+	}
+	if !slices.ContainsFunc(asked, func(p string) bool { return strings.HasPrefix(p, "/home/a/.local/lib/python3*/") }) {
+		t.Error("Python's wheels of the user were not looked for")
+	}
+	if got := m.places(13); got[0] != "libcublasLt.so.13" {
+		t.Errorf("first place for a driver of CUDA 13: %q", got[0])
+	}
+	env[Variable] = "/mine.so"
+	if got := m.places(12); !slices.Equal(got, []string{"/mine.so"}) {
+		t.Errorf("with %s set: %q", Variable, got)
+	}
+}
