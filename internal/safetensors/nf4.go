@@ -1,6 +1,9 @@
 package safetensors
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // The NF4 format of bitsandbytes (https://arxiv.org/abs/2305.14314, appendix E;
 // bitsandbytes/functional.py): elements in row-major order in blocks of 64, each
@@ -48,15 +51,23 @@ func QuantizeNF4(x []float32, shape []int, d DType) NF4 {
 	for block := range slices.Chunk(x, NF4Block) {
 		most := maxAbs(block)
 		q.AbsMax = append(q.AbsMax, most)
+		inverse := reciprocal(most)
 		for _, v := range block {
-			// 0/0 in a block of zeros is above no threshold, as in the reference:
-			// code 0, whose product with the scale is zero again.
-			code := nf4Index(&threshold, v/most)
+			code := nf4Index(&threshold, v*inverse)
 			q.Packed[at/2] |= code << (4 * (1 - at%2))
 			at++
 		}
 	}
 	return q
+}
+
+// reciprocal is 1/most as the reference multiplies by it; 0 for a block of
+// zeros, and the largest float32 where 1/most is beyond it.
+func reciprocal(most float32) float32 {
+	if most == 0 {
+		return 0
+	}
+	return min(1/most, math.MaxFloat32)
 }
 
 func nf4Index(threshold *[15]float32, x float32) byte {

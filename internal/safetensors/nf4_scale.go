@@ -46,18 +46,17 @@ func CompressScales(absMax []float32) Scales {
 	return s
 }
 
-// nearestCode finds the entry of the rising map nearest to v/most, the lower
-// one of two that are equally near.
+// nearestCode finds the entry of the rising map nearest to v/most, the lower one
+// of two that are equally near: as bitsandbytes' CUDA kernel does, with the
+// middles rounded to float32. (Its library for processors looks entries up in a
+// coarser table and misses some by one.)
 func nearestCode(m *[256]float32, v, most float32) byte {
-	if most == 0 {
-		v, most = 0, 1
-	}
-	x := v / most
+	x := v * reciprocal(most)
 	above, _ := slices.BinarySearch(m[:], x)
 	if above == 0 {
 		return 0
 	}
-	if above == len(m) || x-m[above-1] <= m[above]-x {
+	if above == len(m) || x <= (m[above-1]+m[above])/2 {
 		return byte(above - 1)
 	}
 	return byte(above)
@@ -75,8 +74,7 @@ func (s *Scales) Expand() []float32 {
 // dynamicMap is create_dynamic_map(signed=True, max_exponent_bits=7,
 // total_bits=8) of bitsandbytes: for each of seven powers of ten, the middles
 // of 1, 2, 4, ... 64 equal parts of [0.1, 1], and their negatives; 0 and 1.
-// PyTorch's float32 arithmetic may give another last bit; a file carries its
-// own map, so this matters to no reader.
+// The values are those of PyTorch on a machine that fuses multiply and add.
 func dynamicMap() [256]float32 {
 	m := [256]float32{1: 1} // 0 and 1 first; sorted below
 	at := 2
@@ -94,12 +92,12 @@ func dynamicMap() [256]float32 {
 }
 
 // partEdge is element i of torch.linspace(0.1, 1, parts+1) in float32, which
-// counts from the nearer end.
+// counts from the nearer end and rounds once: the product is exact in float64.
 func partEdge(i, parts int) float32 {
 	const first, last = float32(0.1), float32(1)
-	step := (last - first) / float32(parts)
+	step := float64((last - first) / float32(parts))
 	if i < (parts+1)/2 {
-		return first + float32(step*float32(i))
+		return float32(float64(first) + step*float64(i))
 	}
-	return last - float32(step*float32(parts-i))
+	return float32(float64(last) - step*float64(parts-i))
 }
