@@ -52,7 +52,8 @@ type golden struct {
 	adapter      *model.Adapter
 	act          device.Type
 	values       []float32
-	backend      *cpu.Backend
+	backend      device.Backend
+	grads        float64 // limit of gradients, of tolerances
 }
 
 type goldenDPO struct {
@@ -91,14 +92,19 @@ func forEachGolden(t *testing.T, f func(*testing.T, *golden)) {
 
 func openGolden(t testing.TB, dir, name string, act device.Type) *golden {
 	t.Helper()
-	g := &golden{dir: filepath.Join(dir, "golden", name), act: act}
-	readJSON(t, filepath.Join(g.dir, "golden.json"), g)
 	b, err := cpu.New(cpu.Options{Threads: 2, Activations: act})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	g.backend = b
+	return openGoldenOn(t, dir, name, act, b)
+}
+
+func openGoldenOn(t testing.TB, dir, name string, act device.Type, b device.Backend) *golden {
+	t.Helper()
+	g := &golden{dir: filepath.Join(dir, "golden", name), act: act, backend: b, grads: tolerances[act].grads}
+	readJSON(t, filepath.Join(g.dir, "golden.json"), g)
+	var err error
 	if g.model, err = model.Load(filepath.Join(dir, "golden", g.Base), b, act, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +323,7 @@ func (g *golden) gradsEqual(t *testing.T, file string) {
 		}{{"lora_A", factor.OffsetA, factor.Rank * factor.In}, {"lora_B", factor.OffsetB, factor.Out * factor.Rank}} {
 			name := "base_model.model." + factor.Name() + "." + part.name + ".weight"
 			want := float64Tensor(t, f, name)
-			within(t, file+" "+name, relativeL2(flat[part.offset:][:part.n], want), tolerances[g.act].grads)
+			within(t, file+" "+name, relativeL2(flat[part.offset:][:part.n], want), g.grads)
 		}
 	}
 }
