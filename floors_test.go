@@ -16,8 +16,8 @@ import (
 // packages of lower floors. If this test fails, change the import: a change
 // of the list is a change of the architecture and of ARCHITECTURE.md.
 var floors = [][]string{
-	{"internal/nearest", "internal/host", "internal/atomicfile", "internal/tokenizer", "internal/safetensors", "internal/gguf", "internal/records", "internal/device/cpu/kern/gen", "internal/device/cuda/cublaslt", "internal/device/cuda/kernels", "internal/device/cuda/ptxsim", "internal/builtin/corpus", "internal/tensorboard"},
-	{"internal/atomicfile/crashfs", "internal/builtin", "internal/config", "internal/hub", "internal/device", "internal/device/cuda/fakedriver"},
+	{"internal/nearest", "internal/host", "internal/atomicfile", "internal/tokenizer", "internal/safetensors", "internal/gguf", "internal/records", "internal/device/cpu/kern/gen", "internal/device/cuda/fakecublaslt", "internal/device/cuda/kernels", "internal/device/cuda/ptxsim", "internal/builtin/corpus", "internal/tensorboard"},
+	{"internal/atomicfile/crashfs", "internal/builtin", "internal/config", "internal/hub", "internal/device", "internal/device/cuda/fakedriver", "internal/device/cuda/cublaslt"},
 	{"internal/device/cpu/feature", "internal/foreign", "internal/device/cuda/driver"},
 	{"internal/device/cpu/kern", "internal/device/cuda/cudatest"},
 	{"internal/device/cpu/gemm"},
@@ -39,7 +39,7 @@ var rooms = map[string][]string{
 	"gorgonia.org/gorgonia":        {"internal/graph", "internal/exec", "internal/exec/exectest"},
 	"gorgonia.org/tensor":          {"internal/graph", "internal/exec", "internal/exec/exectest"},
 	"github.com/spf13/cobra":       {"cmd/align", "internal/builtin/build"},
-	"github.com/ebitengine/purego": {"internal/device/cuda/cublaslt", "internal/device/cuda/driver", "internal/device/cuda/fakedriver"},
+	"github.com/ebitengine/purego": {"internal/device/cuda/cublaslt", "internal/device/cuda/fakecublaslt", "internal/device/cuda/driver", "internal/device/cuda/fakedriver"},
 }
 
 // benches are packages made for tests. An external test imports the one that

@@ -96,6 +96,8 @@ where caches lie, and which instructions are used:
                 file HF_TOKEN_PATH or HF_HOME/token
   ALIGN_GENERATOR_KEY  the token that the server of --generator is shown
   ALIGN_LIBCUDA NVIDIA's driver library, where the loader does not find it
+  ALIGN_CUBLASLT  auto, or the path of cuBLASLt: products on a Hopper or
+                Blackwell card by NVIDIA's library instead of our own kernels
   ALIGN_CPU     generic, avx2, avx512 or avx512bf16: a lower level of the
                 processor than it has, to compare or to find a fault`,
 	}

@@ -18,6 +18,7 @@ type Backend struct {
 	entries map[string]*driver.Kernel
 	scratch scratch
 	work    [slots]scratch // of products, attention and the head
+	vendor  *vendor        // nil: all products are our own
 	inside  bool           // the caller runs on the device's thread
 }
 
@@ -31,7 +32,15 @@ func Open(ordinal int, limit int64) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return OpenOn(l, ordinal, limit)
+	b, err := OpenOn(l, ordinal, limit)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.askVendor(l); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
 }
 
 // OpenOn is Open with a driver that is already loaded.
@@ -68,7 +77,11 @@ func (b *Backend) Name() string { return fmt.Sprintf("cuda:%d", b.device.Ordinal
 // Numerics names what decides the bits of results. Numbers of equal numerics
 // can be compared bit by bit.
 func (b *Backend) Numerics() string {
-	return fmt.Sprintf("cuda%d.%d-%s", b.device.Major, b.device.Minor, device.BF16)
+	name := fmt.Sprintf("cuda%d.%d-%s", b.device.Major, b.device.Minor, device.BF16)
+	if b.vendor != nil {
+		name += "-" + b.Products()
+	}
+	return name
 }
 
 // Info describes the card.
@@ -157,7 +170,7 @@ func (b *Backend) Sync() error { return b.Within(b.stream.Sync) }
 func (b *Backend) Close() {
 	// A lost device cannot give anything back, and nothing hangs on it.
 	_ = b.Within(func() error {
-		errs := []error{b.stream.Sync(), b.staging.close(), b.pool.close()}
+		errs := []error{b.stream.Sync(), b.vendor.close(), b.staging.close(), b.pool.close()}
 		for _, m := range b.modules {
 			errs = append(errs, m.Close())
 		}

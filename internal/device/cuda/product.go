@@ -105,6 +105,11 @@ func (l *launcher) gemmParts(of kind, p *product, terms int) error {
 	if p.m == 0 || p.n == 0 {
 		return nil
 	}
+	if terms >= p.k && l.b.vendor.takes(p) {
+		if done, err := l.vendorProduct(of, p); done || err != nil {
+			return err
+		}
+	}
 	s := shapeOf(p.m, p.n, p.ldy, l.b.device.Units)
 	grid := driver.Dim{X: over(p.m, s.m) * over(p.n, s.n), Y: 1, Z: max(1, over(p.k, terms))}
 	return l.run("gemm", s.entries[of], s.shared(), grid, driver.Dim{X: s.size, Y: 1, Z: 1},

@@ -31,6 +31,7 @@ const (
 	slotGrad
 	slotDelta
 	slotSpans
+	slotVendor // cuBLASLt's workspace
 	slots
 )
 

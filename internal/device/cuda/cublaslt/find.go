@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 )
 
-// Variable names the environment's variable with the path of the library, tried
-// instead of all other places.
+// Variable names the environment's variable that asks for the library: its path,
+// or "auto" for the usual places.
 const Variable = "ALIGN_CUBLASLT"
+
+const searched = "auto"
 
 // machine is what a search looks at.
 type machine struct {
@@ -26,7 +28,7 @@ var majors = []int{13, 12, 11}
 // CUDA major version: the loader's own search, CUDA's toolkit, conda, Python's
 // wheels and ollama.
 func (m machine) places(driverMajor int) []string {
-	if p := m.variable(Variable); p != "" {
+	if p := m.variable(Variable); p != "" && p != searched {
 		return []string{p}
 	}
 	var list []string

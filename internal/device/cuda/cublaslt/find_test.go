@@ -4,7 +4,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 )
+
+// The library writes a result whole.
+func TestResultHasTheLibrarysSize(t *testing.T) {
+	if n := unsafe.Sizeof(result{}); n != 96 {
+		t.Errorf("a result has %d bytes: want 96", n)
+	}
+}
 
 func TestPlacesInOrder(t *testing.T) {
 	env := map[string]string{"CUDA_HOME": "/cuda", "CONDA_PREFIX": "/conda", "HOME": "/home/a"}
@@ -31,6 +39,10 @@ func TestPlacesInOrder(t *testing.T) {
 	}
 	if got := m.places(13); got[0] != "libcublasLt.so.13" {
 		t.Errorf("first place for a driver of CUDA 13: %q", got[0])
+	}
+	env[Variable] = "auto"
+	if got := m.places(12); !slices.Equal(got, want) {
+		t.Errorf("with %s=auto: %q: want %q", Variable, got, want)
 	}
 	env[Variable] = "/mine.so"
 	if got := m.places(12); !slices.Equal(got, []string{"/mine.so"}) {

@@ -22,6 +22,9 @@ func (d *Device) Stream() (*Stream, error) {
 	return s, nil
 }
 
+// Handle is the stream as the driver's other libraries take it.
+func (s *Stream) Handle() uintptr { return s.handle }
+
 // Sync waits for all work of the stream. Faults of kernels come to light here.
 func (s *Stream) Sync() error {
 	return s.device.enqueue("cuStreamSynchronize", s.device.library.table.streamSync, s.handle, 0, 0, 0)

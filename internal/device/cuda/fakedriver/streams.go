@@ -23,6 +23,18 @@ func (d *Driver) enqueue(_ *state, handle word, work func() int) int {
 	return success
 }
 
+// Enqueue puts the work of another fake library in a stream and returns a
+// driver's code.
+func (d *Driver) Enqueue(stream uintptr, work func() int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, code := d.here()
+	if code != success {
+		return code
+	}
+	return d.enqueue(c, stream, work)
+}
+
 // drain runs the work of a stream; a fault breaks the card.
 func (s *stream) drain(c *state) int {
 	work := s.queue
