@@ -64,7 +64,7 @@ func Compare(ctx context.Context, o CompareOptions, env Environment) (Comparison
 	if c.options.MaxNew, err = roomFor(o.MaxNew, c.longest, m.Config.ContextLength, env); err != nil {
 		return Comparison{}, err
 	}
-	if c.scorer, _, err = (judge{o.Reward, o.Scorer}).open(opened{c.base, o.Quantize, m, b, act}, env); err != nil {
+	if c.scorer, _, err = (judge{o.Reward, o.Scorer}).open(opened{c.base, o.Quantize, m, b, act, c.tokenizer, c.template, stopIDs(m.Config, c.template)}, env); err != nil {
 		return Comparison{}, err
 	}
 	first, err := c.side(ctx, m, o.A)
@@ -169,6 +169,6 @@ func (c *comparing) item(p rejection.Prompt, ids, stop []int32) score.Item {
 		text = ids[:n-1]
 	}
 	return score.Item{
-		Prompt: p.Text, Response: strings.ToValidUTF8(c.tokenizer.Decode(text), "\uFFFD"), Reference: p.Reference, PromptIDs: p.IDs, ResponseIDs: ids,
+		Prompt: p.Text, Messages: p.Messages, Response: strings.ToValidUTF8(c.tokenizer.Decode(text), "\uFFFD"), Reference: p.Reference, PromptIDs: p.IDs, ResponseIDs: ids,
 	}
 }

@@ -121,7 +121,7 @@ func (s *stage) prompts(ctx context.Context, c ppo.Config) (*promptData, error) 
 	}
 	d.longest = longest
 	for _, p := range list {
-		d.list = append(d.list, ppo.Prompt{IDs: p.IDs, Text: p.Text, Reference: p.Reference, Place: p.Place})
+		d.list = append(d.list, ppo.Prompt{IDs: p.IDs, Messages: p.Messages, Text: p.Text, Reference: p.Reference, Place: p.Place})
 	}
 	d.hash, err = checkpoint.HashFile(c.Prompts)
 	return d, err
@@ -182,7 +182,7 @@ func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, cri
 	if err != nil {
 		return nil, "", err
 	}
-	scorer, judged, err := judge{c.Reward, c.Scorer}.open(opened{s.base, c.Quantize, s.model, s.backend, s.act}, s.env)
+	scorer, judged, err := judge{c.Reward, c.Scorer}.open(opened{s.base, c.Quantize, s.model, s.backend, s.act, s.tokenizer, s.template, stopIDs(s.config, s.template)}, s.env)
 	if err != nil {
 		return nil, "", err
 	}

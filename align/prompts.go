@@ -37,7 +37,7 @@ func readPrompts(ctx context.Context, path, columns string, o datasets.Options, 
 		if err != nil {
 			return nil, 0, err
 		}
-		prompts = append(prompts, rejection.Prompt{Source: source, Text: text, IDs: p.IDs, Reference: reference(p), Place: p.Place})
+		prompts = append(prompts, rejection.Prompt{Source: source, Messages: p.Conversation, Text: text, IDs: p.IDs, Reference: reference(p), Place: p.Place})
 	}
 	return prompts, longest, nil
 }

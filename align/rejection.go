@@ -51,7 +51,7 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 	if c.MaxNew, err = roomFor(c.MaxNew, longest, m.Config.ContextLength, env); err != nil {
 		return rejection.Summary{}, err
 	}
-	scorer, hash, err := judge{c.Reward, c.Scorer}.open(opened{base, c.Quantize, m, b, act}, env)
+	scorer, hash, err := judge{c.Reward, c.Scorer}.open(opened{base, c.Quantize, m, b, act, tok, template, stopIDs(m.Config, template)}, env)
 	if err != nil {
 		return rejection.Summary{}, err
 	}

@@ -1,6 +1,7 @@
 package align
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -26,6 +27,13 @@ func ScoreReward(ctx context.Context, path string, o ScoreOptions, env Environme
 	}
 	if !has(base, "config.json") && filepath.Ext(base) != ".gguf" {
 		return fmt.Errorf("%s names %q as its base model, which is not here: name it with --model", path, base)
+	}
+	if o.Template == "auto" {
+		own, err := reward.Template(path)
+		if err != nil {
+			return err
+		}
+		o.Template = cmp.Or(own, o.Template)
 	}
 	quantize, err := reward.Quantize(path)
 	if err != nil {

@@ -1,11 +1,15 @@
 package align
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
+	"slices"
 
+	"align/datasets"
 	"align/internal/device"
 	"align/internal/score"
+	"align/internal/tokenizer"
 	"align/model"
 	"align/reward"
 )
@@ -19,6 +23,10 @@ type opened struct {
 	model          *model.Model
 	backend        backend
 	act            device.Type
+	// tokenizer, template and stop ids are the policy's.
+	tokenizer *tokenizer.Tokenizer
+	template  *datasets.Template
+	stop      []int32
 }
 
 // open is the scorer, and what tells it from others. A reward model on the
@@ -38,9 +46,6 @@ func (j judge) open(o opened, env Environment) (score.Scorer, string, error) {
 	}
 	m := o.model
 	if !sameFolder(own, o.base) || quantize != o.quantize {
-		if err := sameTokens(own, o.base); err != nil {
-			return nil, "", err
-		}
 		if m, err = loadBase(own, quantize, o.backend, o.act, env); err != nil {
 			return nil, "", fmt.Errorf("the reward model's base: %w", err)
 		}
@@ -49,28 +54,57 @@ func (j judge) open(o opened, env Environment) (score.Scorer, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	if s.Encode, err = j.encode(own, o, env); err != nil {
+		return nil, "", err
+	}
 	values, err := model.ReadFloat32s(o.backend, s.Adapter.Value)
 	return s, m.Hash[:16] + "-" + hashFloats(values), err
 }
 
-// sameTokens holds a reward model's base to the policy's vocabulary: answers
-// are handed on as ids.
-func sameTokens(own, policy string) error {
-	if sameFolder(own, policy) {
-		return nil
+// encode is how answers become the reward model's ids: as they are where it has
+// the policy's tokenizer and template, else from their text. own is its base.
+func (j judge) encode(own string, o opened, env Environment) (func(score.Item) (prompt, response []int32, err error), error) {
+	tok := o.tokenizer
+	if !sameFolder(own, o.base) {
+		var err error
+		if tok, err = OpenTokenizer(own); err != nil {
+			return nil, fmt.Errorf("the reward model's base: %w", err)
+		}
 	}
-	a, err := OpenTokenizer(own)
+	name, err := reward.Template(j.Reward)
 	if err != nil {
-		return fmt.Errorf("the reward model's base: %w", err)
+		return nil, err
 	}
-	b, err := OpenTokenizer(policy)
+	template, _, err := datasets.ChooseTemplate(cmp.Or(name, "auto"), tok)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("the reward model's template: %w", err)
 	}
-	if a.Hash() != b.Hash() {
-		return fmt.Errorf("reward: the tokenizer of its base %s is not the one of %s: their ids differ", own, policy)
+	if tok.Hash() == o.tokenizer.Hash() && template.Name() == o.template.Name() {
+		return nil, nil
 	}
-	return nil
+	env.note(fmt.Sprintf("reward model: answers are encoded anew, its tokenizer or template (%s) is another than the policy's (%s)", template.Name(), o.template.Name()))
+	return reencoder{template, o.stop}.encode, nil
+}
+
+// reencoder gives answers the ids of another tokenizer.
+type reencoder struct {
+	template *datasets.Template
+	stop     []int32 // the policy's
+}
+
+// encode renders the prompt's messages and the answer's text. An answer that
+// was cut has no end here either.
+func (r reencoder) encode(i score.Item) (prompt, response []int32, err error) {
+	if prompt, err = r.template.Prompt(i.Messages); err != nil {
+		return nil, nil, err
+	}
+	response, format := r.template.Response(i.Response)
+	if n := len(i.ResponseIDs); n > 0 && !slices.Contains(r.stop, i.ResponseIDs[n-1]) {
+		for len(response) > 0 && format[len(response)-1] {
+			response = response[:len(response)-1]
+		}
+	}
+	return prompt, response, nil
 }
 
 func sameFolder(a, b string) bool {

@@ -1,7 +1,11 @@
 package ppo
 
-// Prompt is what to answer; Text and Reference are for rules and commands.
+import "align/datasets"
+
+// Prompt is what to answer; Text and Reference are for rules and commands,
+// Messages for reward models with tokens of their own.
 type Prompt struct {
+	Messages        []datasets.Message
 	IDs             []int32
 	Text, Reference string
 	Place           string

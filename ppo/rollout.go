@@ -130,7 +130,7 @@ func (t *Trainer) scoreAll() error {
 	items := make([]score.Item, len(t.episodes))
 	for i, e := range t.episodes {
 		p := t.Prompts[e.Prompt]
-		items[i] = score.Item{Prompt: p.Text, Response: t.text(e.IDs), Reference: p.Reference, PromptIDs: p.IDs, ResponseIDs: e.IDs}
+		items[i] = score.Item{Prompt: p.Text, Messages: p.Messages, Response: t.text(e.IDs), Reference: p.Reference, PromptIDs: p.IDs, ResponseIDs: e.IDs}
 	}
 	scores, err := score.All(t.Context, t.Scorer, items)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 
+	"align/datasets"
+
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -16,7 +18,10 @@ type Prompt struct {
 	// copied into what is written.
 	Source jsontext.Value
 	// Text is what rules and commands see.
-	Text      string
+	Text string
+	// Messages are what the prompt was rendered from, for reward models with
+	// tokens of their own.
+	Messages  []datasets.Message
 	IDs       []int32
 	Reference string
 	Place     string

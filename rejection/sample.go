@@ -147,7 +147,7 @@ func (j *Job) score(ctx context.Context, log *journal, w work) error {
 	items := make([]score.Item, j.Config.K)
 	for i := range items {
 		ids := known.samples[i].IDs
-		items[i] = score.Item{Prompt: w.Text, Response: j.text(ids), Reference: w.Reference, PromptIDs: w.IDs, ResponseIDs: ids}
+		items[i] = score.Item{Prompt: w.Text, Messages: w.Messages, Response: j.text(ids), Reference: w.Reference, PromptIDs: w.IDs, ResponseIDs: ids}
 	}
 	scores, err := score.All(ctx, j.Scorer, items)
 	if err != nil {

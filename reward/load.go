@@ -46,7 +46,14 @@ func Base(path string) (string, error) {
 }
 
 // Quantize is how a reward model's run held its base; "" as it is stored.
-func Quantize(path string) (string, error) {
+func Quantize(path string) (string, error) { return setting(path, "quantize") }
+
+// Template is the chat template that a reward model's run was trained with; ""
+// where the folder does not say.
+func Template(path string) (string, error) { return setting(path, "template") }
+
+// setting is one that a run was trained with; "" where path is no run.
+func setting(path, key string) (string, error) {
 	if !exists(path, "MANIFEST.json") && !exists(path, "checkpoints") {
 		return "", nil
 	}
@@ -55,7 +62,7 @@ func Quantize(path string) (string, error) {
 		return "", fmt.Errorf("reward: %w", err)
 	}
 	s, err := train.ReadState(c)
-	return s.Lineage["setting quantize"], err
+	return s.Lineage["setting "+key], err
 }
 
 // folder is the one that holds the weights, held to the base where it tells

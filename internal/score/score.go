@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"align/datasets"
 )
 
 // Item is one answer to one prompt, as text for rules and commands and as token
 // ids for reward models.
 type Item struct {
 	Prompt, Response string
+	// Messages are the prompt's, for reward models with tokens of their own.
+	Messages []datasets.Message
 	// Reference is the expected answer, where the data has one.
 	Reference              string
 	PromptIDs, ResponseIDs []int32
