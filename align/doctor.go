@@ -92,8 +92,12 @@ func (f *Findings) testKernels() error {
 		return err
 	}
 	f.Level = chosen.String()
-	if chosen != feature.Detect() {
+	fastest, reason := feature.Fastest()
+	switch {
+	case chosen != fastest:
 		f.Reason = fmt.Sprintf(", by %s", feature.Variable)
+	case reason != "":
+		f.Reason = ", since " + reason
 	}
 	for level := feature.Generic; level <= feature.Detect(); level++ {
 		k := KernelFinding{Name: level.String(), Chosen: level == chosen}

@@ -32,7 +32,7 @@ func start(t testing.TB, o Options) *Backend {
 func forEachKind(t *testing.T, run func(t *testing.T, o Options)) {
 	t.Run("f64", func(t *testing.T) { run(t, Options{Activations: device.F64}) })
 	required := strings.Split(os.Getenv("ALIGN_REQUIRE_KERNEL"), ",")
-	for level := feature.Generic; level <= feature.AVX512BF16; level++ {
+	for level := feature.Generic; level <= feature.Highest; level++ {
 		t.Run(level.String(), func(t *testing.T) {
 			if level > feature.Detect() {
 				if slices.Contains(required, level.String()) {

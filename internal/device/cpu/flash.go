@@ -99,7 +99,7 @@ func (t *flashTask) begin(worker int, q []float32, from, positions, kv int) {
 			r := row + j
 			t.table[j] = unsafe.Pointer(&q[(from+r/t.group)*cols+(kv*t.group+r%t.group)*d])
 		}
-		t.packTable(t.queries(i), n, d, 4*n)
+		t.packLeft(t.queries(i), n, d)
 	}
 }
 
@@ -131,24 +131,20 @@ func (t *flashTask) block(n, seen int) {
 			s := floats(t.table[j], visible)
 			t.softmax(s, min(n, max(0, seen+(row+j)/t.group)), row+j)
 		}
-		t.packTable(t.p, rows, visible, 4*rows)
+		t.packLeft(t.p, rows, visible)
 		o := floats(unsafe.Add(t.o, 4*row*t.width), rows*t.width)
 		t.add(o, t.width, rows, t.width, t.words(visible), t.p, t.v, t.colsBytes(flashKeys))
 	}
 }
 
-// scores is s = scale q k' of a panel and the first visible keys.
+// scores is s = q k' of a panel and the first visible keys.
 func (t *flashTask) scores(panel, rows, visible int) {
-	d, q := t.attr.HeadDim, t.queries(panel)
-	multiply := t.Tile[rows]
-	for j := 0; j < visible; j += kern.Cols {
-		k := unsafe.Add(t.k, j/kern.Cols*t.colsBytes(d))
-		multiply(t.words(d), q, k, unsafe.Add(t.s, 4*j), 4*flashStride, float32(t.attr.Scale), 0, q)
-	}
+	d := t.attr.HeadDim
+	t.Strip(rows, t.words(d), t.queries(panel), t.k, t.colsBytes(d), t.s, 4*flashStride, 0, panelsOf(visible, kern.Cols))
 }
 
-// softmax turns the scores of the keys that a row sees into weights relative
-// to the largest score so far, 0 for the others, and rescales what the row has
+// softmax turns the scores, times scale, of the keys that a row sees into weights
+// relative to the largest score so far, 0 for the others, and rescales what the row has
 // summed so far where the largest grows.
 func (t *flashTask) softmax(s []float32, visible, row int) {
 	clear(s[visible:])
@@ -156,7 +152,12 @@ func (t *flashTask) softmax(s []float32, visible, row int) {
 		return
 	}
 	s = s[:visible]
-	if top := t.set.Max(s); top > t.largest[row] {
+	scale := float32(t.attr.Scale)
+	if scale <= 0 { // the largest score is not that of the largest product
+		t.set.Scale(s, s, scale)
+		scale = 1
+	}
+	if top := scale * t.set.Max(s); top > t.largest[row] {
 		if t.sums[row] > 0 {
 			shrink := exp32(t.largest[row] - top)
 			t.sums[row] *= float64(shrink)
@@ -165,7 +166,7 @@ func (t *flashTask) softmax(s []float32, visible, row int) {
 		}
 		t.largest[row] = top
 	}
-	t.sums[row] += float64(t.set.ExpSum(s, s, 1, t.largest[row]))
+	t.sums[row] += float64(t.set.ExpSum(s, s, scale, t.largest[row]))
 }
 
 // finish writes the rows' output and lse, where they are wanted. A row that

@@ -11,9 +11,12 @@ const (
 	// gradKeys is the number of keys in a block, gradRows of query rows: what
 	// belongs to a pair of blocks stays in a core's second cache.
 	gradKeys = 512
-	gradRows = 112
+	gradRows = 128
+	// gradHidden is how many keys behind those that a row sees have a weight of
+	// 0: sums over rows go over panels of keys and whole tiles of rows.
+	gradHidden = kern.Cols + 2*kern.MaxDepth
 	// gradStride is the distance of rows of scores, not a power of two.
-	gradStride = gradKeys + 16 + kern.Cols
+	gradStride = gradKeys + 16 + gradHidden
 )
 
 // flashGrad is attention's backward pass on the tiles
@@ -195,7 +198,7 @@ func (t *gradTask) rows(from, n, seen, head int) {
 			for j := range rows {
 				t.table[j] = unsafe.Add(t.ds, 4*(row+j)*gradStride)
 			}
-			t.packTable(t.a, rows, visible, 4*rows)
+			t.packLeft(t.a, rows, visible)
 			t.add(t.dq[(from+row)*cols+head*d:], cols, rows, d, t.words(visible), t.a, t.kSums, t.colsBytes(gradKeys))
 		}
 	}
@@ -214,12 +217,9 @@ func (t *gradTask) scores(panel unsafe.Pointer, x []float32, ld int, y, c unsafe
 	for i := range rows {
 		t.table[i] = unsafe.Pointer(&x[i*ld])
 	}
-	t.packTable(panel, rows, d, 4*rows)
-	multiply := t.Tile[rows]
-	for j := 0; j < visible; j += kern.Cols {
-		b := unsafe.Add(y, j/kern.Cols*t.colsBytes(d))
-		multiply(t.words(d), panel, b, unsafe.Add(c, 4*(row*gradStride+j)), 4*gradStride, 1, 0, panel)
-	}
+	t.packLeft(panel, rows, d)
+	c = unsafe.Add(c, 4*row*gradStride)
+	t.Strip(rows, t.words(d), panel, y, t.colsBytes(d), c, 4*gradStride, 0, panelsOf(visible, kern.Cols))
 }
 
 // weigh turns a row's scores and do v' into p and ds, 0 for the next keys,
@@ -227,8 +227,8 @@ func (t *gradTask) scores(panel unsafe.Pointer, x []float32, ld int, y, c unsafe
 func (t *gradTask) weigh(row, visible, at int) {
 	p := floats(unsafe.Add(t.p, 4*row*gradStride), gradStride)
 	ds := floats(unsafe.Add(t.ds, 4*row*gradStride), gradStride)
-	clear(p[visible : visible+kern.Cols])
-	clear(ds[visible : visible+kern.Cols])
+	clear(p[visible : visible+gradHidden])
+	clear(ds[visible : visible+gradHidden])
 	p, ds = p[:visible], ds[:visible]
 	scale := float32(t.attr.Scale)
 	t.set.ExpSum(p, p, scale, t.lse[at])
@@ -242,9 +242,9 @@ func (t *gradTask) sumRows(y []float32, x, b unsafe.Pointer, n, seen, visible in
 	panels := panelsOf(visible, t.Rows)
 	for i := range panels {
 		j, keys := evenly(visible, panels, i)
-		first := max(0, j+1-seen) &^ 1 // rows come in pairs
+		first := max(0, j+1-seen) &^ (t.PerWord*t.Depth - 1) // rows come in words, or in tiles
 		src := unsafe.Add(x, 4*(first*gradStride+j))
-		t.PackColumns(t.a, src, n-first, 4*gradStride, keys, 4*keys)
+		t.PackLeftColumns(t.a, src, n-first, 4*gradStride, keys)
 		at := (t.key+j)*t.kvCols + t.kv*d
 		t.add(y[at:], t.kvCols, keys, d, t.words(n-first), t.a, unsafe.Add(b, t.colsBytes(first)), t.colsBytes(gradRows))
 	}

@@ -10,7 +10,7 @@ import (
 // tiles of a level, its packers, and what one worker needs to call them.
 type micro struct {
 	*kern.Products
-	table [kern.MaxLanes]unsafe.Pointer
+	table [kern.MaxRows]unsafe.Pointer
 	tile  [kern.MaxRows * kern.Cols]float32
 }
 
@@ -21,7 +21,7 @@ func (m *micro) words(n int) int { return (n + m.PerWord - 1) / m.PerWord }
 func panelsOf(n, w int) int { return (n + w - 1) / w }
 
 // rowsBytes is the size of a panel of A of rows of k elements.
-func (m *micro) rowsBytes(k int) int { return lines(4*m.Rows*m.words(k) + kern.Slack) }
+func (m *micro) rowsBytes(k int) int { return lines(4*m.Rows*m.LeftWords(m.words(k)) + kern.Slack) }
 
 // colsBytes is the size of a panel of B of k elements along K.
 func (m *micro) colsBytes(k int) int { return m.words(k) * kern.Stride }
@@ -38,25 +38,20 @@ func evenly(n, panels, i int) (row, rows int) {
 	return i*base + extra, base
 }
 
-// packTable packs the n rows of k elements whose addresses are in table, side by
-// side, stride bytes from word to word. Lanes past n repeat the last row.
-func (m *micro) packTable(dst unsafe.Pointer, n, k, stride int) {
-	for i := n; i < m.Lanes; i++ {
-		m.table[i] = m.table[n-1]
-	}
-	m.PackRows(dst, unsafe.Pointer(&m.table), k, stride)
-}
+// packLeft packs the n rows of k elements whose addresses are in table as a
+// panel of A.
+func (m *micro) packLeft(dst unsafe.Pointer, n, k int) { m.PackLeft(dst, &m.table, n, k) }
 
 // packRows packs n rows of k elements, ld elements apart, as panels of B whose
 // columns are the rows.
 func (m *micro) packRows(dst unsafe.Pointer, x []float32, ld, n, k int) {
 	for row := 0; row < n; row += m.Lanes {
 		some := min(m.Lanes, n-row)
-		for i := range some {
-			m.table[i] = unsafe.Pointer(&x[(row+i)*ld])
+		for i := range m.Lanes {
+			m.table[i] = unsafe.Pointer(&x[(row+min(i, some-1))*ld])
 		}
 		to := unsafe.Add(dst, row/kern.Cols*m.colsBytes(k)+row%kern.Cols*4)
-		m.packTable(to, some, k, kern.Stride)
+		m.PackRows(to, unsafe.Pointer(&m.table), k, kern.Stride)
 	}
 }
 
@@ -72,19 +67,17 @@ func (m *micro) packCols(dst unsafe.Pointer, step int, x []float32, ld, n, k int
 // add is c += a b for rows rows of c, ld elements apart, and n columns, with
 // panels of b step bytes apart.
 func (m *micro) add(c []float32, ld, rows, n, words int, a, b unsafe.Pointer, step int) {
-	multiply := m.Tile[rows]
-	for col := 0; col < n; col += kern.Cols {
-		width := min(kern.Cols, n-col)
-		if width == kern.Cols {
-			multiply(words, a, b, unsafe.Pointer(&c[col]), 4*ld, 1, 1, a)
-		} else {
-			// A tile writes all of its columns.
-			multiply(words, a, b, unsafe.Pointer(&m.tile), kern.Stride, 1, 0, a)
-			for i := range rows {
-				addTo(c[i*ld+col:][:width], m.tile[i*kern.Cols:])
-			}
+	whole := n / kern.Cols
+	if whole > 0 {
+		m.Strip(rows, words, a, b, step, unsafe.Pointer(&c[0]), 4*ld, 1, whole)
+	}
+	if col := whole * kern.Cols; col < n {
+		// A tile writes all of its columns.
+		b = unsafe.Add(b, whole*step)
+		m.Tile[rows](words, a, b, unsafe.Pointer(&m.tile), kern.Stride, 1, 0, a)
+		for i := range rows {
+			addTo(c[i*ld+col:][:n-col], m.tile[i*kern.Cols:])
 		}
-		b = unsafe.Add(b, step)
 	}
 }
 

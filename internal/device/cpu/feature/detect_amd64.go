@@ -1,6 +1,10 @@
 package feature
 
-import "golang.org/x/sys/cpu"
+import (
+	"sync"
+
+	"golang.org/x/sys/cpu"
+)
 
 // detect relies on x/sys/cpu to check that the system saves the wide registers.
 func detect() Level {
@@ -12,6 +16,25 @@ func detect() Level {
 		return AVX2
 	case !x.HasAVX512BF16:
 		return AVX512
+	case !hasTiles():
+		return AVX512BF16
 	}
-	return AVX512BF16
+	return AMX
+}
+
+// hasTiles is true where the processor multiplies tiles of bfloat16, the system
+// saves them and this process may use them. It asks once.
+var hasTiles = sync.OnceValue(func() bool {
+	return cpu.X86.HasAMXTile && cpu.X86.HasAMXBF16 && savesTiles() && permitTiles()
+})
+
+// fastest differs from detect where VDPBF16PS is slower than widening the
+// bfloat16 and multiplying float32: on Intel's processors, 89 against 231
+// GFLOP/s of a Xeon's core. AMD's do it at twice the rate of float32.
+func fastest() (Level, string) {
+	if level := detect(); level == AVX512BF16 && intel() {
+		return AVX512, "Intel's VDPBF16PS is slower than float32, to which bfloat16 is widened"
+	} else {
+		return level, ""
+	}
 }

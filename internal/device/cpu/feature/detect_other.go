@@ -3,3 +3,5 @@
 package feature
 
 func detect() Level { return Generic }
+
+func fastest() (Level, string) { return Generic, "" }

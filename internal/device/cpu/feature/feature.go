@@ -1,8 +1,8 @@
 // Package feature says which of the processor's instruction sets the kernels
 // may use: one Level, found once and passed down.
 //
-// ALIGN_CPU=generic|avx2|avx512|avx512bf16 asks for a lower level than the
-// machine's, so that every path can be tested on one machine.
+// ALIGN_CPU=generic|avx2|avx512|avx512bf16|amx asks for a level up to the
+// machine's highest, so that every path can be tested on one machine.
 package feature
 
 import (
@@ -23,12 +23,18 @@ const (
 	AVX512
 	// AVX512BF16 is AVX512 with dot products of bfloat16 pairs.
 	AVX512BF16
+	// AMX is AVX512BF16 with products of tiles of bfloat16 (AMX-TILE and
+	// AMX-BF16), which the system must permit.
+	AMX
 )
 
-// Variable is the environment variable that lowers the level.
+// Highest is the last of the levels.
+const Highest = AMX
+
+// Variable is the environment variable that chooses the level.
 const Variable = "ALIGN_CPU"
 
-var names = [...]string{Generic: "generic", AVX2: "avx2", AVX512: "avx512", AVX512BF16: "avx512bf16"}
+var names = [...]string{Generic: "generic", AVX2: "avx2", AVX512: "avx512", AVX512BF16: "avx512bf16", AMX: "amx"}
 
 // String is the level's name as ALIGN_CPU spells it.
 func (l Level) String() string {
@@ -51,12 +57,18 @@ func Parse(name string) (Level, error) {
 // Detect is the highest level of this machine.
 func Detect() Level { return detect() }
 
-// Select is the level that ALIGN_CPU asks for, or the machine's highest where
+// Fastest is the machine's level that multiplies fastest, and why it is not the
+// highest where it is not. It goes by the processor's maker, not by a clock, so
+// that a machine always chooses the same.
+func Fastest() (level Level, reason string) { return fastest() }
+
+// Select is the level that ALIGN_CPU asks for, or the machine's fastest where
 // it is not set. A level that the machine lacks is an error.
 func Select() (Level, error) {
 	name, set := os.LookupEnv(Variable)
 	if !set || name == "" {
-		return Detect(), nil
+		level, _ := Fastest()
+		return level, nil
 	}
 	level, err := Parse(name)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 )
 
 func TestParseInvertsString(t *testing.T) {
-	for l := Generic; l <= AVX512BF16; l++ {
+	for l := Generic; l <= Highest; l++ {
 		got, err := Parse(l.String())
 		if err != nil || got != l {
 			t.Errorf("Parse(%q) = %v, %v", l.String(), got, err)
@@ -19,7 +19,7 @@ func TestParseInvertsString(t *testing.T) {
 
 func TestSelect(t *testing.T) {
 	have := Detect()
-	for l := Generic; l <= AVX512BF16; l++ {
+	for l := Generic; l <= Highest; l++ {
 		t.Setenv(Variable, l.String())
 		got, err := Select()
 		if l <= have && (err != nil || got != l) {
@@ -30,8 +30,12 @@ func TestSelect(t *testing.T) {
 		}
 	}
 	t.Setenv(Variable, "")
-	if got, err := Select(); err != nil || got != have {
-		t.Errorf("unset: got %v, %v, want %v", got, err, have)
+	fast, reason := Fastest()
+	if got, err := Select(); err != nil || got != fast {
+		t.Errorf("unset: got %v, %v, want %v", got, err, fast)
+	}
+	if fast > have || (fast == have) != (reason == "") {
+		t.Errorf("the fastest level is %v because of %q, the highest %v", fast, reason, have)
 	}
 	t.Setenv(Variable, "fast")
 	if _, err := Select(); err == nil {

@@ -75,7 +75,10 @@ func (r *run) flipRest(worker int, turn kern.Flip, dst unsafe.Pointer, p, block 
 
 // packLow brings panels [from, to) of v into the worker's workspace.
 func (r *run) packLow(worker, from, to int) {
+	used := blocks(r.LowRank.R, r.e.tiles.PerWord)
 	for j := from; j < to && r.LowRank.R > 0; j++ {
+		rest := unsafe.Add(r.lowPanel(worker, j, from), used*kern.Stride)
+		clear(unsafe.Slice((*uint32)(rest), (r.lowWords-used)*kern.Cols))
 		r.packPlain(&r.e.own[worker], r.lowPanel(worker, j, from), r.LowRank.V, r.N, j*kern.Cols, 0, r.lowWords, r.LowRank.R)
 	}
 }

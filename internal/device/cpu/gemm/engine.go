@@ -21,7 +21,7 @@ type Engine struct {
 
 // scratch is what a worker keeps on the Go heap: addresses, and small tiles.
 type scratch struct {
-	table [kern.MaxLanes]unsafe.Pointer
+	table [kern.MaxRows]unsafe.Pointer
 	tile  [kern.MaxRows * kern.Cols]float32
 	flip  [kern.Cols * kern.Cols]uint32
 }

@@ -16,7 +16,7 @@ func (j *packX) Do(i, worker int) {
 	own := &r.e.own[worker]
 	row, n := r.rowsOf(i)
 	if !r.XPacked {
-		r.packLanes(own, r.xPanel(i, n, 0), 4*n, r.X, r.XAcross, row, n, 0, r.K)
+		r.packLeft(own, r.xPanel(i, n, 0), r.X, r.XAcross, row, n, r.K)
 	}
 	if r.LowRank.R == 0 {
 		return
@@ -24,7 +24,19 @@ func (j *packX) Do(i, worker int) {
 	if r.LowRank.computesU() {
 		r.computeU(own, i, row, n)
 	}
-	r.packLanes(own, r.uPanel(i), 4*n, r.LowRank.U, false, row, n, 0, r.LowRank.R)
+	r.packLeft(own, r.uPanel(i), r.LowRank.U, false, row, n, r.LowRank.R)
+}
+
+// packLeft packs n vectors of m from v on, of nk elements, as a panel of A.
+func (r *run) packLeft(own *scratch, dst unsafe.Pointer, m Matrix, across bool, v, n, nk int) {
+	if across {
+		r.e.tiles.PackLeftColumns(dst, m.address(0, v), nk, 4*m.Stride, n)
+		return
+	}
+	for i := range n {
+		own.table[i] = m.address(v+i, 0)
+	}
+	r.e.tiles.PackLeft(dst, &own.table, n, nk)
 }
 
 // packLanes writes words of n vectors from v on, at most Lanes of them, side by
@@ -35,7 +47,7 @@ func (r *run) packLanes(own *scratch, dst unsafe.Pointer, stride int, m Matrix, 
 		r.e.tiles.PackColumns(dst, m.address(k, v), nk, 4*m.Stride, n, stride)
 		return
 	}
-	for i := range own.table {
+	for i := range r.e.tiles.Lanes {
 		own.table[i] = m.address(v+min(i, n-1), k)
 	}
 	r.e.tiles.PackRows(dst, unsafe.Pointer(&own.table), nk, stride)

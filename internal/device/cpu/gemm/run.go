@@ -26,7 +26,7 @@ type run struct {
 	e *Engine
 
 	words     int // of K
-	lowWords  int // of R
+	lowWords  int // of R, with those that fill a panel of u up
 	panels    int // of x
 	tall      int // rows of the tallest panel of x
 	colPanels int // of w
@@ -47,11 +47,11 @@ type run struct {
 func (r *run) plan(e *Engine, p *Product) {
 	*r = run{Product: *p, e: e}
 	per := e.tiles.PerWord
-	r.words, r.lowWords = blocks(p.K, per), blocks(p.LowRank.R, per)
+	r.words, r.lowWords = blocks(p.K, per), e.tiles.LeftWords(blocks(p.LowRank.R, per))
 	r.panels = blocks(p.M, e.tiles.Rows)
 	r.tall = blocks(p.M, max(1, r.panels))
 	r.colPanels = blocks(p.N, kern.Cols)
-	r.xStride = align(4*r.tall*r.words + kern.Slack)
+	r.xStride = align(4*r.tall*e.tiles.LeftWords(r.words) + kern.Slack)
 	r.uStride = align(4*r.tall*r.lowWords + kern.Slack)
 	r.divide()
 	r.bStride = align(kern.Stride*roundUp(min(r.words, blockWords), kern.Cols) + line)

@@ -45,7 +45,7 @@ func (p goPool) Run(job Job, tasks int) error {
 // level that ALIGN_REQUIRE_KERNEL lists must not be missing.
 func forEachEngine(t *testing.T, run func(t *testing.T, set *kern.Set, typ device.Type)) {
 	required := strings.Split(os.Getenv("ALIGN_REQUIRE_KERNEL"), ",")
-	for level := feature.Generic; level <= feature.AVX512BF16; level++ {
+	for level := feature.Generic; level <= feature.Highest; level++ {
 		if level > feature.Detect() {
 			if slices.Contains(required, level.String()) {
 				t.Fatalf("the machine has %s at most, and ALIGN_REQUIRE_KERNEL asks for %s", feature.Detect(), level)

@@ -448,3 +448,33 @@ func peakBF16(n int)
 //
 //go:noescape
 func peakAVX2(n int)
+
+// amxLow is c = a b, or c += a b, on AMX tiles of at most 16 rows.
+//
+//go:noescape
+func amxLow(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, panels, add int, next unsafe.Pointer)
+
+// amxTall is c = a b, or c += a b, on AMX tiles of 17 to 32 rows.
+//
+//go:noescape
+func amxTall(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, panels, add int, next unsafe.Pointer)
+
+// scaleTile is c = alpha t, or c += alpha t, for rows of 32 float32; those of t follow each other.
+//
+//go:noescape
+func scaleTile(c, t unsafe.Pointer, rows, ldc int, alpha float32, add int)
+
+// leftRowsAMX rounds n float32 of each row, whose addresses rows lists, to bfloat16, 32 of them at dst + 64*row + 64*lanes*block, filled up with zeros.
+//
+//go:noescape
+func leftRowsAMX(dst, rows unsafe.Pointer, n, lanes int)
+
+// leftColumnsAMX rounds cols of at most 16 columns of n rows of float32 to bfloat16, 32 of a column at dst + 64*column + dstStride*block, filled up with zeros.
+//
+//go:noescape
+func leftColumnsAMX(dst, src unsafe.Pointer, n, srcStride, cols, dstStride int)
+
+// peakAMX runs n rounds of 8 TDPBF16PS on tiles of 16 rows of 16 pairs.
+//
+//go:noescape
+func peakAMX(config unsafe.Pointer, n int)

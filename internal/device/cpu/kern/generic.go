@@ -13,13 +13,13 @@ func generic() *Set {
 	return &Set{
 		Level: feature.Generic,
 		F32: Products{
-			Rows: MaxRows, PerWord: 1, Lanes: MaxLanes,
+			Rows: MaxRows, PerWord: 1, Depth: 1, Lanes: MaxLanes,
 			Tile:     tilesOf(multiplyF32),
 			PackRows: transposeGeneric, PackColumns: columnsGeneric, Flip: flipGeneric,
 			Peak: peakGeneric, PeakFlops: 8,
 		},
 		BF16: Products{
-			Rows: MaxRows, PerWord: 2, Lanes: MaxLanes,
+			Rows: MaxRows, PerWord: 2, Depth: 1, Lanes: MaxLanes,
 			Tile:     tilesOf(multiplyBF16),
 			PackRows: transposeBF16Generic, PackColumns: columnsBF16Generic, Flip: flipPairsGeneric,
 			Peak: peakGeneric, PeakFlops: 8,

@@ -12,12 +12,16 @@ func (s *Set) raise(level feature.Level) {
 	case feature.AVX512BF16:
 		s.avx512()
 		s.avx512BF16()
+	case feature.AMX:
+		s.avx512()
+		s.avx512BF16()
+		s.amx()
 	}
 }
 
 func (s *Set) avx2() {
 	s.F32 = Products{
-		Rows: 6, PerWord: 1, Lanes: 8,
+		Rows: 6, PerWord: 1, Depth: 1, Lanes: 8,
 		Tile: [MaxRows + 1]Tile{1: tileAVX2x1, 2: tileAVX2x2, 3: tileAVX2x3, 4: tileAVX2x4, 5: tileAVX2x5,
 			6: tileAVX2x6},
 		PackRows: transposeAVX2, PackColumns: columnsAVX2, Flip: flipAVX2,
@@ -51,7 +55,7 @@ func (s *Set) avx2() {
 
 func (s *Set) avx512() {
 	s.F32 = Products{
-		Rows: 14, PerWord: 1, Lanes: 16,
+		Rows: 14, PerWord: 1, Depth: 1, Lanes: 16,
 		Tile: [MaxRows + 1]Tile{
 			1: tileF32x1, 2: tileF32x2, 3: tileF32x3, 4: tileF32x4, 5: tileF32x5,
 			6: tileF32x6, 7: tileF32x7, 8: tileF32x8, 9: tileF32x9, 10: tileF32x10,
@@ -88,7 +92,7 @@ func (s *Set) avx512() {
 
 func (s *Set) avx512BF16() {
 	s.BF16 = Products{
-		Rows: 14, PerWord: 2, Lanes: 16,
+		Rows: 14, PerWord: 2, Depth: 1, Lanes: 16,
 		Tile: [MaxRows + 1]Tile{
 			1: tileBF16x1, 2: tileBF16x2, 3: tileBF16x3, 4: tileBF16x4, 5: tileBF16x5,
 			6: tileBF16x6, 7: tileBF16x7, 8: tileBF16x8, 9: tileBF16x9, 10: tileBF16x10,

@@ -61,19 +61,19 @@ func wave(n int, phase float64) []float32 {
 func trialTile(p *Products, rows int) []float32 {
 	const k = selfTestSize
 	words := (k + p.PerWord - 1) / p.PerWord
-	a, b, c := make([]float32, words*rows+Slack), make([]float32, words*Cols), wave(rows*Cols, 3)
-	pack := func(dst []float32, width, n int, phase float64) {
-		src := wave(n*k, phase)
-		for lane := 0; lane < n; lane += p.Lanes {
-			var table [MaxLanes]unsafe.Pointer
-			for i := range table {
-				table[i] = unsafe.Pointer(&src[min(lane+i, n-1)*k])
-			}
-			p.PackRows(unsafe.Pointer(&dst[lane]), unsafe.Pointer(&table), k, 4*width)
-		}
+	a, b, c := make([]float32, p.LeftWords(words)*rows+Slack), make([]float32, words*Cols), wave(rows*Cols, 3)
+	left, right := wave(rows*k, 1), wave(Cols*k, 2)
+	var table [MaxRows]unsafe.Pointer
+	for i := range rows {
+		table[i] = unsafe.Pointer(&left[i*k])
 	}
-	pack(a, rows, rows, 1)
-	pack(b, Cols, Cols, 2)
+	p.PackLeft(first(a, 1), &table, rows, k)
+	for lane := 0; lane < Cols; lane += p.Lanes {
+		for i := range MaxLanes {
+			table[i] = unsafe.Pointer(&right[min(lane+i, Cols-1)*k])
+		}
+		p.PackRows(unsafe.Pointer(&b[lane]), unsafe.Pointer(&table), k, Stride)
+	}
 	p.Tile[rows](words, first(a, 1), first(b, 1), first(c, 1), Stride, 0.5, 1, nil)
 	return c
 }

@@ -10,9 +10,11 @@ const (
 	// Cols is the number of columns of a tile and of a panel of B.
 	Cols = 32
 	// MaxRows is the number of rows of the tallest tile.
-	MaxRows = 14
+	MaxRows = 32
 	// MaxLanes is the number of rows that PackRows takes at most at a time.
 	MaxLanes = 16
+	// MaxDepth is the largest Depth.
+	MaxDepth = 16
 	// Stride is the distance of the rows of a panel of B in bytes.
 	Stride = 4 * Cols
 	// Slack is how many bytes behind a panel of A its packers may write.
@@ -37,6 +39,14 @@ type PackRows func(dst, rows unsafe.Pointer, n, stride int)
 // writes Lanes words, those past cols 0.
 type PackColumns func(dst, src unsafe.Pointer, n, srcStride, cols, dstStride int)
 
+// Strip is a Tile that goes over several panels of b, bStep bytes apart, and
+// writes 32 columns of c for each.
+type Strip func(k int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int)
+
+// LeftRows packs a panel of A from the rows of float32 whose addresses rows
+// lists, n elements of each.
+type LeftRows func(dst, rows unsafe.Pointer, n, lanes int)
+
 // Flip turns n blocks of 32 elements of K, which follow each other in a
 // panel of B, by a transposition: block i becomes 32 columns of a panel at
 // dst+i*dstStep, whose K is what the columns were. It prefetches as many bytes
@@ -48,14 +58,22 @@ type Products struct {
 	// Rows is the height of the tallest tile, 0 where the level has no such
 	// products.
 	Rows int
+	// Depth is the words of K that a panel of A is filled up to with zeros: 1
+	// where it is [K words][rows], else it is [K words/Depth][rows][Depth].
+	Depth int
 	// PerWord is the number of elements of K in a word.
 	PerWord int
 	// Lanes is the number of rows or columns that the packers take at a time.
 	Lanes int
 	// Tile is the tiles by their number of rows, from 1.
-	Tile        [MaxRows + 1]Tile
+	Tile [MaxRows + 1]Tile
+	// strip is their strips, nil where a Tile serves for each panel.
+	strip       [MaxRows + 1]Strip
 	PackRows    PackRows
 	PackColumns PackColumns
+	// leftRows and leftColumns pack panels of A where Depth is more than 1.
+	leftRows    LeftRows
+	leftColumns PackColumns
 	// Flip takes panels of this type.
 	Flip Flip
 	// Peak runs n rounds of multiplications in registers alone and PeakFlops

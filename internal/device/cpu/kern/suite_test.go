@@ -19,7 +19,7 @@ var lengths = []int{0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 1
 // ALIGN_REQUIRE_KERNEL lists, separated by commas, must not be missing.
 func forEachLevel(t *testing.T, run func(t *testing.T, s *Set)) {
 	required := strings.Split(os.Getenv("ALIGN_REQUIRE_KERNEL"), ",")
-	for level := feature.Generic; level <= feature.AVX512BF16; level++ {
+	for level := feature.Generic; level <= feature.Highest; level++ {
 		t.Run(level.String(), func(t *testing.T) {
 			if level > feature.Detect() {
 				if slices.Contains(required, level.String()) {

@@ -33,6 +33,19 @@ func randomPanel(seed, n, perWord int) []uint32 {
 	return panel
 }
 
+// arranged is a panel of A [k][rows] as p wants it.
+func arranged(p *Products, panel []uint32, k, rows int) []uint32 {
+	if p.Depth <= 1 {
+		return panel
+	}
+	out := make([]uint32, p.LeftWords(k)*rows)
+	for i, w := range panel {
+		word, row := i/rows, i%rows
+		out[(word/p.Depth*rows+row)*p.Depth+word%p.Depth] = w
+	}
+	return out
+}
+
 func TestTiles(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {
 		for name, p := range map[string]*Products{"f32": &s.F32, "bf16": &s.BF16} {
@@ -54,7 +67,7 @@ func checkTile(t *testing.T, name string, p *Products, rows, k int) {
 	before := random(newRand(3), rows*ldc)
 	for add := range 2 {
 		g := newGuarded(before)
-		p.Tile[rows](k, pointer(a), pointer(b), pointer(g.slice()), 4*ldc, alpha, add, nil)
+		p.Tile[rows](k, pointer(arranged(p, a, k, rows)), pointer(b), pointer(g.slice()), 4*ldc, alpha, add, nil)
 		g.check(t, name)
 		for i := range rows * ldc {
 			row, col := i/ldc, i%ldc
@@ -88,8 +101,8 @@ func TestTileRowsAreIndependentOfHeight(t *testing.T) {
 					a[i] = one[i/rows]
 				}
 				want, got := make([]float32, Cols), make([]float32, rows*Cols)
-				p.Tile[1](k, pointer(one), pointer(b), pointer(want), Stride, 1, 0, nil)
-				p.Tile[rows](k, pointer(a), pointer(b), pointer(got), Stride, 1, 0, nil)
+				p.Tile[1](k, pointer(arranged(p, one, k, 1)), pointer(b), pointer(want), Stride, 1, 0, nil)
+				p.Tile[rows](k, pointer(arranged(p, a, k, rows)), pointer(b), pointer(got), Stride, 1, 0, nil)
 				for i, x := range got {
 					if x != want[i%Cols] {
 						t.Fatalf("rows=%d: row %d column %d is %g, alone %g", rows, i/Cols, i%Cols, x, want[i%Cols])
@@ -109,7 +122,7 @@ func TestTileKeepsNaN(t *testing.T) {
 			a, b := randomPanel(1, 4*2, p.PerWord), randomPanel(2, 4*Cols, p.PerWord)
 			a[2] = 0xffffffff // NaN in row 0 in either type
 			c := make([]float32, 2*Cols)
-			p.Tile[2](4, pointer(a), pointer(b), pointer(c), Stride, 1, 0, nil)
+			p.Tile[2](4, pointer(arranged(p, a, 4, 2)), pointer(b), pointer(c), Stride, 1, 0, nil)
 			for j, x := range c {
 				if (x != x) != (j < Cols) {
 					t.Fatalf("c[%d] = %g", j, x)

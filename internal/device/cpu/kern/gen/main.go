@@ -27,16 +27,18 @@ func main() {
 // generate is every file of the output by name.
 func generate() map[string][]byte {
 	var decl declarations
-	tiles, packs, vectors, peaks := newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl)
+	tiles, packs, vectors, peaks, amx := newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl)
 	emitTiles(tiles)
 	emitPacks(packs)
 	emitVectors(vectors)
 	emitPeaks(peaks)
+	emitAMX(amx)
 	return map[string][]byte{
 		"tile_amd64.s":          tiles.bytes(),
 		"pack_amd64.s":          packs.bytes(),
 		"vector_amd64.s":        vectors.bytes(),
 		"peak_amd64.s":          peaks.bytes(),
+		"amx_amd64.s":           amx.bytes(),
 		"declarations_amd64.go": decl.bytes(),
 	}
 }

@@ -1,0 +1,92 @@
+package kern
+
+import (
+	"unsafe"
+
+	"align/internal/device/cpu/feature"
+)
+
+// Tiles of AMX are of 16 rows of 16 words. Each call sets them up and gives them
+// up again, so that none outlives it.
+
+// tileConfig is what LDTILECFG reads (Intel's manual, volume 2): palette 1, and
+// the bytes of a row and the rows of each tile.
+type tileConfig struct {
+	palette, start byte
+	_              [14]byte
+	rowBytes       [16]uint16
+	rows           [16]byte
+}
+
+// tileConfigs is the configurations by the rows of c.
+var tileConfigs = func() (all [MaxRows + 1]tileConfig) {
+	for rows := 1; rows <= MaxRows; rows++ {
+		low, high := byte(min(rows, 16)), byte(max(1, rows-16))
+		all[rows] = tileConfig{palette: 1, rows: [16]byte{low, low, high, high, low, high, 16, 16}}
+		for t := range 8 {
+			all[rows].rowBytes[t] = 64
+		}
+	}
+	return all
+}()
+
+func (s *Set) amx() {
+	feature.Detect() // asks the system for the tiles, without which they are illegal
+	p := &s.BF16
+	p.Rows, p.Depth = 32, 16
+	p.leftRows, p.leftColumns = leftRowsAMX, leftColumnsAMX
+	for rows := 1; rows <= p.Rows; rows++ {
+		p.strip[rows] = func(k int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int) {
+			amxStrip(rows, k, a, b, bStep, c, ldc, add, panels, a)
+		}
+		p.Tile[rows] = func(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer) {
+			if alpha == 1 {
+				amxStrip(rows, k, a, b, 0, c, ldc, add, 1, next)
+			} else {
+				amxScaled(rows, k, a, b, c, ldc, alpha, add, next)
+			}
+		}
+	}
+	p.Peak, p.PeakFlops = func(n int) { peakAMX(unsafe.Pointer(&tileConfigs[MaxRows]), n) }, 8*16*16*32*2
+}
+
+// amxStrip takes whole tiles of K, then what is left.
+func amxStrip(rows, k int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int, next unsafe.Pointer) {
+	const depth = 16
+	whole := k / depth
+	if whole > 0 || k == 0 {
+		amxWhole(rows, whole, a, b, bStep, c, ldc, add, panels, next)
+		add = 1
+	}
+	if rest := k % depth; rest > 0 {
+		a, b = at(a, 64*rows*whole), at(b, depth*Stride*whole)
+		amxRest(rows, rest, a, b, bStep, c, ldc, add, panels)
+	}
+}
+
+func amxWhole(rows, steps int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int, next unsafe.Pointer) {
+	config := unsafe.Pointer(&tileConfigs[rows])
+	if rows <= 16 {
+		amxLow(config, steps, a, 64*rows, b, bStep, c, ldc, panels, add, next)
+	} else {
+		amxTall(config, steps, a, 64*rows, b, bStep, c, ldc, panels, add, next)
+	}
+}
+
+// amxRest is the last words of K: a has zeros behind them, and b's rows move to
+// where zeros follow them as well.
+func amxRest(rows, words int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int) {
+	var filled [16 * Cols]uint32
+	for range panels {
+		copy(filled[:], unsafe.Slice((*uint32)(b), words*Cols))
+		amxWhole(rows, 1, a, unsafe.Pointer(&filled), 0, c, ldc, add, 1, a)
+		b, c = at(b, bStep), at(c, Stride)
+	}
+}
+
+// amxScaled multiplies by alpha behind the tiles.
+func amxScaled(rows, k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer) {
+	var tile [MaxRows * Cols]float32
+	amxStrip(rows, k, a, b, 0, unsafe.Pointer(&tile), Stride, 0, 1, next)
+	scaleTile(c, unsafe.Pointer(&tile), rows, ldc, alpha, add)
+}

@@ -1,0 +1,50 @@
+package kern
+
+import "unsafe"
+
+// LeftWords is the words of K that a panel of A has for words of its rows.
+func (p *Products) LeftWords(words int) int { return (words + p.Depth - 1) / p.Depth * p.Depth }
+
+// PackLeft packs a panel of A of lanes rows of n elements, whose addresses rows
+// lists. It fills the list up.
+func (p *Products) PackLeft(dst unsafe.Pointer, rows *[MaxRows]unsafe.Pointer, lanes, n int) {
+	if p.leftRows != nil {
+		p.leftRows(dst, unsafe.Pointer(rows), n, lanes)
+		return
+	}
+	for i := lanes; i%p.Lanes != 0; i++ {
+		rows[i] = rows[lanes-1]
+	}
+	for from := p.lastLanes(lanes); from >= 0; from -= p.Lanes {
+		p.PackRows(at(dst, 4*from), unsafe.Pointer(&rows[from]), n, 4*lanes)
+	}
+}
+
+// PackLeftColumns packs a panel of A whose rows are lanes columns, from n rows
+// srcStride bytes apart that are elements along K.
+func (p *Products) PackLeftColumns(dst, src unsafe.Pointer, n, srcStride, lanes int) {
+	pack, rowBytes, stride := p.PackColumns, 4, 4*lanes
+	if p.leftColumns != nil {
+		pack, rowBytes, stride = p.leftColumns, 4*p.Depth, 4*p.Depth*lanes
+	}
+	for from := p.lastLanes(lanes); from >= 0; from -= p.Lanes {
+		pack(at(dst, from*rowBytes), at(src, 4*from), n, srcStride, min(p.Lanes, lanes-from), stride)
+	}
+}
+
+// lastLanes is where the last of the lanes that a packer takes at a time begin.
+// They come first, since what a packer writes behind them belongs to others.
+func (p *Products) lastLanes(lanes int) int { return (lanes - 1) / p.Lanes * p.Lanes }
+
+// Strip is c = a b, or c += a b if add is not 0, for rows of c and several
+// panels of b, bStep bytes apart: what Tile gives with alpha 1.
+func (p *Products) Strip(rows, k int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int) {
+	if strip := p.strip[rows]; strip != nil {
+		strip(k, a, b, bStep, c, ldc, add, panels)
+		return
+	}
+	for range panels {
+		p.Tile[rows](k, a, b, c, ldc, 1, add, a)
+		b, c = at(b, bStep), at(c, Stride)
+	}
+}
