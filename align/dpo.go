@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"align/datasets"
 	"align/dpo"
 	"align/internal/train"
 	"align/model"
@@ -19,6 +20,12 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 	s := &stage{method: "dpo", settings: &c.Settings, env: env, explicit: explicit}
 	defer s.close()
 	if err := s.begin(); err != nil {
+		return Result{}, err
+	}
+	if c.Unpaired() {
+		return s.runUnpaired(ctx, c)
+	}
+	if err := s.checkPaired(c.Pairs); err != nil {
 		return Result{}, err
 	}
 	d, err := s.pairs(ctx, c.Pairs)
@@ -47,7 +54,7 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 		return Result{}, err
 	}
 	t := &dpo.Trainer{Config: c, Loss: loss, Model: s.model, Adapter: s.adapter, Full: s.full, Save: policy, Pairs: d.train, Held: d.held}
-	if err := s.references(ctx, c, t); err != nil {
+	if t.References, t.HeldReferences, err = s.references(ctx, c, loss, d.train, d.held); err != nil {
 		return Result{}, err
 	}
 	source := &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}
@@ -65,15 +72,14 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 // references computes log ref(y|x) of every pair, or finds it in the cache. It
 // runs before the first step and before a resumed run's weights are read back,
 // so that "init" is the policy as the run began.
-func (s *stage) references(ctx context.Context, c dpo.Config, t *dpo.Trainer) (err error) {
-	if t.Loss.ReferenceFree() {
-		t.References, t.HeldReferences = make([]dpo.Reference, len(t.Pairs)), make([]dpo.Reference, len(t.Held))
+func (s *stage) references(ctx context.Context, c dpo.Config, loss dpo.Weighted, pairs, held []datasets.Pair) (refs, heldRefs []dpo.Reference, err error) {
+	if loss.ReferenceFree() {
 		s.env.note("reference: none, the loss " + c.Loss + " does without")
-		return nil
+		return make([]dpo.Reference, len(pairs)), make([]dpo.Reference, len(held)), nil
 	}
 	adapter, identity, err := s.reference(c.Ref)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	r := &dpo.Referee{Model: s.model, Adapter: adapter, Batch: c.Batch, MaskFormat: c.MaskFormat}
 	if dir := s.env.cacheDir(); dir != "" {
@@ -81,14 +87,14 @@ func (s *stage) references(ctx context.Context, c dpo.Config, t *dpo.Trainer) (e
 	}
 	report := s.env.progress("computing the reference's log-probabilities")
 	r.Progress = func(done, total int) { report(int64(done), int64(total)) }
-	if t.References, err = r.LogProbs(ctx, t.Pairs); err != nil {
-		return err
+	if refs, err = r.LogProbs(ctx, pairs); err != nil {
+		return nil, nil, err
 	}
-	if t.HeldReferences, err = r.LogProbs(ctx, t.Held); err != nil {
-		return err
+	if heldRefs, err = r.LogProbs(ctx, held); err != nil {
+		return nil, nil, err
 	}
-	s.env.note(fmt.Sprintf("reference: %s; log-probabilities of %d pairs computed, %d found in the cache", c.Ref, r.Misses, r.Hits))
-	return nil
+	s.env.note(fmt.Sprintf("reference: %s; log-probabilities of %d %s computed, %d found in the cache", c.Ref, r.Misses, things(c), r.Hits))
+	return refs, heldRefs, nil
 }
 
 // reference is the adapter that --ref names, and what tells it from others in

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"align/datasets"
 	"align/dpo"
 	"align/internal/device"
 	"align/internal/exec"
@@ -99,6 +100,13 @@ func PlanDPO(ctx context.Context, c dpo.Config, explicit []string, env Environme
 	defer s.close()
 	if err := s.open(); err != nil {
 		return nil, err
+	}
+	if loss.Unpaired() {
+		d, err := readData(ctx, s, c.Pairs, datasets.ReadUnpaired)
+		if err != nil {
+			return nil, err
+		}
+		return p, s.plan(ctx, p, unpairedExtents(d.train), unpairedExtents(d.held), "answers", true)
 	}
 	d, err := s.pairs(ctx, c.Pairs)
 	if err != nil {

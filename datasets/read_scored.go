@@ -3,19 +3,10 @@ package datasets
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"align/internal/records"
 )
-
-// Unpaired is one answer with a verdict, as KTO takes them
-// (https://arxiv.org/abs/2402.01306).
-type Unpaired struct {
-	Prompt, Response []int32
-	// Format marks the response's closing tokens.
-	Format    []bool
-	Desirable bool
-	Place     string
-}
 
 // Ranked is a prompt with answers of which some are better than others.
 type Ranked struct {
@@ -27,12 +18,6 @@ type Ranked struct {
 	Place  string
 }
 
-// ReadUnpaired reads records of a prompt, a completion and a label that says
-// whether it is good. Bad records are treated as by ReadExamples.
-func ReadUnpaired(ctx context.Context, path string, o Options) ([]Unpaired, Summary, error) {
-	return read(ctx, path, "unpaired preference", unpairedLayouts(), o)
-}
-
 // ReadRanked reads records of a prompt and responses, with a list of scores or
 // of ranks. Bad records are treated as by ReadExamples.
 func ReadRanked(ctx context.Context, path string, o Options) ([]Ranked, Summary, error) {
@@ -41,7 +26,11 @@ func ReadRanked(ctx context.Context, path string, o Options) ([]Ranked, Summary,
 
 // IsRanked says whether a file's first record has a list of responses, and so
 // is for ReadRanked rather than ReadPairs.
-func IsRanked(path string, m Mapping) (bool, error) {
+func IsRanked(path string, m Mapping) (bool, error) { return firstHas(path, m, "responses") }
+
+// firstHas says whether a file's first record has the first column, and of
+// further ones, if there are any, one at least.
+func firstHas(path string, m Mapping, column string, oneOf ...string) (bool, error) {
 	file, err := records.Open(path)
 	if err != nil {
 		return false, fmt.Errorf("datasets: %w", err)
@@ -52,14 +41,11 @@ func IsRanked(path string, m Mapping) (bool, error) {
 		return false, nil // the reader tells what is wrong
 	}
 	m.apply(&r)
-	_, ranked := r.Get("responses")
-	return ranked, nil
-}
-
-func unpairedLayouts() []layout[Unpaired] {
-	return []layout[Unpaired]{
-		{Format{"unpaired", []string{"prompt", "completion", "label"}, []string{"system"}}, unpaired},
+	has := func(name string) bool {
+		_, ok := r.Get(name)
+		return ok
 	}
+	return has(column) && (len(oneOf) == 0 || slices.ContainsFunc(oneOf, has)), nil
 }
 
 func rankedLayouts() []layout[Ranked] {
@@ -69,39 +55,11 @@ func rankedLayouts() []layout[Ranked] {
 	}
 }
 
-func (u Unpaired) count() (tokens, targets int) {
-	return len(u.Prompt) + len(u.Response), len(u.Response)
-}
-
 func (x Ranked) count() (tokens, targets int) {
 	for _, ids := range x.Responses {
 		targets += len(ids)
 	}
 	return len(x.Prompt) + targets, targets
-}
-
-func unpaired(e *encoder, r records.Record) (Unpaired, error) {
-	prompt, promptIDs, err := e.readPrompt(r)
-	if err != nil {
-		return Unpaired{}, err
-	}
-	s, err := readSide(r, "completion")
-	if err != nil {
-		return Unpaired{}, err
-	}
-	desirable, err := label(r, "label")
-	if err != nil {
-		return Unpaired{}, err
-	}
-	if s.prompt != nil {
-		return Unpaired{}, &degenerate{BrokenRoles, "the completion is more than an answer"}
-	}
-	a, err := e.answer(prompt, promptIDs, s.answer, "completion")
-	if err != nil {
-		return Unpaired{}, err
-	}
-	promptIDs, err = e.fit(r.Place, promptIDs, &a)
-	return Unpaired{Prompt: promptIDs, Response: a.ids, Format: a.format, Desirable: desirable, Place: r.Place.String()}, err
 }
 
 // readPrompt reads and renders the column prompt.

@@ -30,7 +30,12 @@ type Config struct {
 	// without any adapter; or the folder of an adapter, run or checkpoint.
 	Ref string `yaml:"ref"`
 	// Loss is the name of a preference loss, or a weighted sum: "sigmoid:1,sft:0.2".
+	// With kto and apo_zero_unpaired the pairs are single labelled answers.
 	Loss string `yaml:"loss"`
+	// DesirableWeight and UndesirableWeight weigh the two kinds of labelled
+	// answers, λ_D and λ_U of https://arxiv.org/abs/2402.01306.
+	DesirableWeight   float64 `yaml:"desirable_weight"`
+	UndesirableWeight float64 `yaml:"undesirable_weight"`
 }
 
 // DefaultConfig returns the defaults: those all methods share, with β of the
@@ -42,7 +47,7 @@ func DefaultConfig() Config {
 	s.Warmup = 0.1
 	s.Dropout = 0
 	s.Best = "eval_rewards/accuracies"
-	return Config{Settings: s, Beta: 0.1, Ref: "init", Loss: "sigmoid"}
+	return Config{Settings: s, Beta: 0.1, Ref: "init", Loss: "sigmoid", DesirableWeight: 1, UndesirableWeight: 1}
 }
 
 // Validate returns all faults of the config at once. The comparisons are
@@ -75,15 +80,26 @@ func (c Config) checkLoss() error {
 	if err != nil {
 		return err
 	}
-	if loss.Unpaired() {
-		return fmt.Errorf("loss %q is of single labelled answers, which this command does not take", c.Loss)
+	errs := []error{loss.Validate(c.Params())}
+	if loss.Unpaired() && c.NLL > 0 {
+		errs = append(errs, fmt.Errorf("nll is %v, but loss %s has no chosen answers: nll must be 0", c.NLL, c.Loss))
 	}
-	return loss.Validate(c.Params())
+	if loss.HasBaseline() && c.Batch*c.Accumulate < 2 {
+		errs = append(errs, fmt.Errorf("loss %s needs at least 2 answers to a step for its baseline, got batch %d and accumulate %d", c.Loss, c.Batch, c.Accumulate))
+	}
+	return errors.Join(errs...)
+}
+
+// Unpaired says whether the run is on single labelled answers.
+func (c Config) Unpaired() bool {
+	loss, err := ParseWeighted(c.Loss)
+	return err == nil && loss.Unpaired()
 }
 
 // Params are the constants of the losses.
 func (c Config) Params() Params {
 	p := DefaultParams()
 	p.Beta, p.LabelSmoothing = c.Beta, c.LabelSmoothing
+	p.DesirableWeight, p.UndesirableWeight = c.DesirableWeight, c.UndesirableWeight
 	return p
 }

@@ -22,9 +22,22 @@ type unpairedFunc func(b *graph.Builder, in UnpairedInputs, p Params) *graph.Nod
 //
 // The constant λ - v of the paper's value v is the same thing.
 func kto(b *graph.Builder, in UnpairedInputs, p Params) *graph.Node {
-	sign := b.Shift(b.Scale(in.Desirable, 2), -1)
-	weight := b.Shift(b.Scale(in.Desirable, p.DesirableWeight-p.UndesirableWeight), p.UndesirableWeight)
-	gain := b.Sub(b.Sub(in.Policy, in.Reference), b.Constant(in.Baseline))
+	return dislike(b, b.Sub(b.Sub(in.Policy, in.Reference), b.Constant(in.Baseline)), in.Desirable, p)
+}
+
+// apoZeroUnpaired is equation 7 of https://arxiv.org/abs/2408.06266 with its two
+// sides apart, as in TRL: KTO with z = 0. A desirable answer gains likelihood,
+// an undesirable one loses it, whatever the policy's divergence is.
+//
+//	L = λ·( 1 - σ( s·β·h ) )
+func apoZeroUnpaired(b *graph.Builder, in UnpairedInputs, p Params) *graph.Node {
+	return dislike(b, b.Sub(in.Policy, in.Reference), in.Desirable, p)
+}
+
+// dislike is λ·(1 - σ(s·β·gain)).
+func dislike(b *graph.Builder, gain, desirable *graph.Node, p Params) *graph.Node {
+	sign := b.Shift(b.Scale(desirable, 2), -1)
+	weight := b.Shift(b.Scale(desirable, p.DesirableWeight-p.UndesirableWeight), p.UndesirableWeight)
 	return b.Mul(weight, b.Sigmoid(b.Scale(b.Mul(sign, gain), -p.Beta)))
 }
 

@@ -14,6 +14,8 @@ type Loss struct {
 	Name string
 	// ReferenceFree: the loss does not read the reference's log-probabilities.
 	ReferenceFree bool
+	// Baseline: the loss reads the baseline z, an estimate of the divergence.
+	Baseline bool
 	// One of the two is set.
 	paired   lossFunc
 	unpaired unpairedFunc
@@ -39,7 +41,8 @@ var losses = [...]Loss{
 	{Name: "cpo", paired: cpo, ReferenceFree: true, check: cpoParams},
 	{Name: "orpo", paired: orpo, ReferenceFree: true},
 	{Name: "sft", paired: supervised, ReferenceFree: true},
-	{Name: "kto", unpaired: kto, check: ktoWeights},
+	{Name: "kto", unpaired: kto, Baseline: true, check: ktoWeights},
+	{Name: "apo_zero_unpaired", unpaired: apoZeroUnpaired, check: ktoWeights},
 }
 
 // Names lists the losses.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +17,7 @@ type Term struct {
 	Weight float64
 }
 
-// Weighted is a weighted sum of losses of pairs, or one unpaired loss.
+// Weighted is a weighted sum of losses of pairs, or of losses of single answers.
 type Weighted []Term
 
 // ParseWeighted reads a sum of losses, "sigmoid:1,sft:0.2"; a weight of 1 may be
@@ -37,7 +38,7 @@ func ParseWeighted(s string) (Weighted, error) {
 		}
 		sum = append(sum, term)
 	}
-	if sum.Unpaired() && len(sum) > 1 {
+	if sum.Unpaired() && sum.paired() {
 		errs = append(errs, fmt.Errorf("dpo: loss %q mixes losses of pairs and of single answers", s))
 	}
 	return sum, errors.Join(errs...)
@@ -73,9 +74,18 @@ func (w Weighted) String() string {
 
 // PerPair is the weighted sum of each pair's losses, [P].
 func (w Weighted) PerPair(b *graph.Builder, in Inputs, p Params) *graph.Node {
+	return w.sum(b, func(l Loss) *graph.Node { return l.PerPair(b, in, p) })
+}
+
+// PerAnswer is the weighted sum of each answer's losses, [S].
+func (w Weighted) PerAnswer(b *graph.Builder, in UnpairedInputs, p Params) *graph.Node {
+	return w.sum(b, func(l Loss) *graph.Node { return l.PerAnswer(b, in, p) })
+}
+
+func (w Weighted) sum(b *graph.Builder, of func(Loss) *graph.Node) *graph.Node {
 	var sum *graph.Node
 	for _, t := range w {
-		term := t.Loss.PerPair(b, in, p)
+		term := of(t.Loss)
 		if t.Weight != 1 {
 			term = b.Scale(term, t.Weight)
 		}
@@ -90,12 +100,16 @@ func (w Weighted) PerPair(b *graph.Builder, in Inputs, p Params) *graph.Node {
 
 // Unpaired says whether any loss is of single labelled answers.
 func (w Weighted) Unpaired() bool {
-	for _, t := range w {
-		if t.Loss.Unpaired() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w, func(t Term) bool { return t.Loss.Unpaired() })
+}
+
+func (w Weighted) paired() bool {
+	return slices.ContainsFunc(w, func(t Term) bool { return !t.Loss.Unpaired() })
+}
+
+// HasBaseline says whether any loss reads the baseline.
+func (w Weighted) HasBaseline() bool {
+	return slices.ContainsFunc(w, func(t Term) bool { return t.Loss.Baseline })
 }
 
 // ReferenceFree says whether no loss reads the reference's log-probabilities.

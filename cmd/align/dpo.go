@@ -25,10 +25,12 @@ one, by direct preference optimisation (https://arxiv.org/abs/2305.18290).
 
 In go a model folder and a file of pairs: prompt, chosen and rejected as texts
 or messages, whole transcripts, or token ids; the format is recognised and
-printed. Out comes a run folder with checkpoints that --resume, --adapter and
-align export take.`,
+printed. With --loss kto the file holds single answers, prompt, completion and
+label (true: desirable), or pairs, each taken as two of them. Out comes a run
+folder with checkpoints that --resume, --adapter and align export take.`,
 		Example: `  align dpo --model models/llama --pairs prefs.jsonl
   align dpo --model models/llama --pairs prefs.jsonl --beta 0.05 --nll 0.2 --out runs/first
+  align dpo --model models/llama --loss kto --data labelled.jsonl
   align dpo --resume --out runs/first`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {

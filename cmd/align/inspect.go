@@ -9,28 +9,35 @@ import (
 	"strings"
 
 	"align/align"
+	"align/datasets"
 	"align/model"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 type inspectOptions struct {
 	path string
-	data dataOptions
-	json bool
-	io   *streams
+	// mixture are the files of a mixture with their weights, in place of path.
+	mixture []datasets.Source
+	named   []string // by --data
+	data    dataOptions
+	json    bool
+	io      *streams
 }
 
 func newInspectCommand(io *streams) *cobra.Command {
 	o := &inspectOptions{io: io}
 	c := &cobra.Command{
-		Use:   "inspect PATH",
+		Use:   "inspect PATH [PATH...]",
 		Short: "Look into a data file, a model, an adapter or a run",
 		Long: `inspect tells what a path is and what is in it.
 
 Of a data file, with --model for the tokenizer: its format, how many records are
 kept and which are dropped and why, lengths, and the first records as tokens
 with what is trained on. It is read as align sft or align dpo would read it.
+Several files are a mixture, with weights as in training (a.jsonl:0.7
+b.jsonl:0.3): each file's share and passes in an epoch are told too.
 
 Of a model, a folder, a .gguf file, ollama:NAME or OWNER/NAME: dimensions, parameters, number types, rotary embedding and
 special tokens. Of an adapter: rank, scale and targets. Of a run or a
@@ -42,10 +49,15 @@ checkpoints that were passed over are named with the reason.`,
   align inspect runs/dpo-001 --json`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return wrongUse(c, fmt.Errorf("want one path to inspect, got %d", len(args)))
+			if err := o.take(args); err != nil {
+				return wrongUse(c, err)
 			}
-			o.path = args[0]
+			if len(o.mixture) > 0 {
+				if err := o.data.check(); err != nil {
+					return wrongUse(c, err)
+				}
+				return inspectMixture(c.Context(), o)
+			}
 			if isData(o.path) {
 				if err := o.data.check(); err != nil {
 					return wrongUse(c, err)
@@ -58,6 +70,13 @@ checkpoints that were passed over are named with the reason.`,
 		},
 	}
 	flags := c.Flags()
+	flags.StringArrayVar(&o.named, "data", nil, "`file` of data, as an argument; the flag may be repeated (also --pairs)")
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "pairs" {
+			name = "data"
+		}
+		return pflag.NormalizedName(flagName(name))
+	})
 	flags.StringVar(&o.data.model, "model", "", "`name` of the model, or its tokenizer, for a data file")
 	flags.StringVar(&o.data.template, "template", "auto", plainHelp("template"))
 	flags.StringVar(&o.data.mapping, "map", "", plainHelp("map"))
@@ -104,6 +123,10 @@ func runInspectData(ctx context.Context, o *inspectOptions) error {
 	if o.json {
 		return printFactsJSON(o.io.out, d.facts())
 	}
+	return d.print(o)
+}
+
+func (d *dataset) print(o *inspectOptions) error {
 	if err := printFacts(o.io, d.facts()); err != nil {
 		return err
 	}

@@ -30,7 +30,9 @@ type dataset struct {
 	summary   datasets.Summary
 	examples  []datasets.Example
 	pairs     []datasets.Pair
+	unpaired  []datasets.Unpaired
 	view      presetView
+	mixture   []fact // what a mixture takes of the file
 }
 
 func (o *dataOptions) check() error {
@@ -65,7 +67,11 @@ func inspectData(ctx context.Context, path string, o dataOptions) (*dataset, err
 	if err != nil {
 		return nil, err
 	}
-	isPairs, err := holdsPairs(path, mapping)
+	isPairs, err := holdsAll(path, mapping, datasets.PairFormats())
+	if err != nil {
+		return nil, err
+	}
+	isUnpaired, err := holdsAll(path, mapping, datasets.UnpairedFormats())
 	if err != nil {
 		return nil, err
 	}
@@ -74,9 +80,12 @@ func inspectData(ctx context.Context, path string, o dataOptions) (*dataset, err
 	}
 	d := &dataset{view: view, tokenizer: t, template: fmt.Sprintf("%s (%s)", template.Name(), reason)}
 	options := datasets.Options{Template: template, MaxLength: o.length(), Overlong: o.overlong, BadRecords: o.badRecords, Map: mapping}
-	if isPairs {
+	switch {
+	case isPairs:
 		d.pairs, d.summary, err = datasets.ReadPairs(ctx, path, options)
-	} else {
+	case isUnpaired:
+		d.unpaired, d.summary, err = datasets.ReadUnpaired(ctx, path, options)
+	default:
 		d.examples, d.summary, err = datasets.ReadExamples(ctx, path, options)
 	}
 	return d, err
@@ -99,8 +108,8 @@ func (o dataOptions) length() int {
 	return min(usual, c.ContextLength)
 }
 
-// holdsPairs says whether the first record is one of preferences.
-func holdsPairs(path string, mapping datasets.Mapping) (bool, error) {
+// holdsAll says whether the first record has the columns of one of the formats.
+func holdsAll(path string, mapping datasets.Mapping, formats []datasets.Format) (bool, error) {
 	file, err := records.Open(path)
 	if err != nil {
 		return false, err
@@ -121,7 +130,7 @@ func holdsPairs(path string, mapping datasets.Mapping) (bool, error) {
 		_, ok := first.Get(column)
 		return ok
 	}
-	return slices.ContainsFunc(datasets.PairFormats(), func(f datasets.Format) bool {
+	return slices.ContainsFunc(formats, func(f datasets.Format) bool {
 		return !slices.ContainsFunc(f.Columns, func(column string) bool { return !has(column) })
 	}), nil
 }
@@ -130,14 +139,17 @@ func holdsPairs(path string, mapping datasets.Mapping) (bool, error) {
 func (d *dataset) facts() []fact {
 	s := d.summary
 	kind := "examples"
-	if d.pairs != nil {
+	switch {
+	case d.pairs != nil:
 		kind = "pairs"
+	case d.unpaired != nil:
+		kind = "labelled answers"
 	}
 	dropped := []string{}
 	for _, drop := range s.Dropped {
 		dropped = append(dropped, drop.String())
 	}
-	return append([]fact{
+	facts := append([]fact{
 		{"kind", kind}, {"file", s.File}, {"container", s.Container}, {"format", s.Format}, {"template", d.template},
 		{"records", s.Read}, {"kept", s.Kept}, {"dropped", dropped},
 		{"truncated", s.Truncated}, {"truncated_tokens", s.TruncatedTokens},
@@ -145,6 +157,16 @@ func (d *dataset) facts() []fact {
 		{"shortest", s.Lengths.Min}, {"mean_length", s.Lengths.Mean()}, {"longest", s.Lengths.Max},
 		{"lengths", lengthRows(s.Lengths)},
 	}, d.view.facts(d.pairs)...)
+	if d.unpaired != nil {
+		desirable := 0
+		for _, u := range d.unpaired {
+			if u.Desirable {
+				desirable++
+			}
+		}
+		facts = append(facts, fact{"desirable", desirable}, fact{"undesirable", len(d.unpaired) - desirable})
+	}
+	return append(facts, d.mixture...)
 }
 
 // histogramWidth is the longest bar, in cells.

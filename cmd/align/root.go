@@ -39,6 +39,7 @@ nothing is sent.`,
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { printHelp(io, c) })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(commands(io)...)
+	root.AddCommand(foreignCommands()...)
 	return root
 }
 
@@ -82,13 +83,32 @@ func runRoot(c *cobra.Command, args []string) error {
 	}
 	var names []string
 	for _, sub := range c.Commands() {
-		names = append(names, sub.Name())
+		if !sub.Hidden {
+			names = append(names, sub.Name())
+		}
 	}
 	err := fmt.Errorf("unknown command %q", args[0])
 	if near := nearest.Name(args[0], names); near != "" {
 		err = fmt.Errorf("unknown command %q, did you mean %q", args[0], near)
 	}
 	return wrongUse(c, hint(err, "align --help lists the commands"))
+}
+
+// foreignCommands answer to other tools' names of what we do, with ours.
+func foreignCommands() (list []*cobra.Command) {
+	for _, name := range [][2]string{
+		{"kto", "align dpo --loss kto"}, {"orpo", "align dpo --loss orpo"}, {"simpo", "align dpo --loss simpo"}, {"cpo", "align dpo --loss cpo"},
+		{"rm", "align reward"}, {"grpo", "align ppo --algorithm grpo"}, {"rloo", "align ppo --algorithm rloo"},
+		{"sample", "align rejection"}, {"rs", "align rejection"}, {"eval", "align compare"}, {"train", "align sft or align dpo"}, {"preprocess", "align inspect"},
+	} {
+		list = append(list, &cobra.Command{
+			Use: name[0], Hidden: true, DisableFlagParsing: true,
+			RunE: func(c *cobra.Command, _ []string) error {
+				return wrongUse(c.Root(), hint(fmt.Errorf("unknown command %q", name[0]), "%s does that", name[1]))
+			},
+		})
+	}
+	return list
 }
 
 // wrongUse marks an error as one of usage of the command c.

@@ -30,7 +30,7 @@ const (
 // method shows those that its config has.
 var settings = []setting{
 	{"model", inOut, "base model: a folder, a .gguf file, ollama:NAME or OWNER/NAME in the Hugging Face cache (`name`)"},
-	{"pairs", inOut, "`file` of preference pairs: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst; several with weights as a.jsonl:0.7, the flag repeated or separated by commas"},
+	{"pairs", inOut, "`file` of preference pairs, or with loss kto of labelled answers (also --data): JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst; several with weights as a.jsonl:0.7, the flag repeated or separated by commas"},
 	{"prompts", inOut, "`file` of prompts: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst"},
 	{"reward", inOut, "`folder` of the reward model: a run, a checkpoint or a Hugging Face classifier"},
 	{"data", inOut, "`file` of examples: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst; several with weights as a.jsonl:0.7, the flag repeated or separated by commas"},
@@ -70,7 +70,9 @@ var settings = []setting{
 	{"ranking", method, "loss of a list of ranked answers: the mean over its `pairs`, or plackett-luce, the likelihood of its order"},
 	{"shard", method, "`part` i/n of the prompts, by their content; none is all"},
 	{"beta", method, "strength of the pull towards the reference, above 0; lower moves further away"},
-	{"loss", method, "`name` of the preference loss"},
+	{"loss", method, "`name` of the preference loss, or a weighted sum as sigmoid:1,sft:0.2; kto and apo_zero_unpaired take single labelled answers"},
+	{"desirable_weight", method, "weight of the desirable answers of kto and apo_zero_unpaired, 0 or more"},
+	{"undesirable_weight", method, "weight of their undesirable answers, 0 or more"},
 	{"label_smoothing", method, "share of pairs assumed to be labelled the wrong way round, 0 to 0.5"},
 	{"mask_format", method, "leave header and end-of-turn tokens out of the preference loss, on or off; the NLL keeps them"},
 	{"nll", method, "weight of the chosen answer's negative log-likelihood per token, 0 or more; 0.2 keeps its probability from falling"},
@@ -167,12 +169,18 @@ func plainHelp(key string) string {
 func flagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
 
 // addSettings adds a flag for each field, in the order of settings. Flags may
-// be written with "_" for "-", and --lr means --learning-rate.
+// be written with "_" for "-", --lr means --learning-rate, and where a method
+// takes pairs alone --data means --pairs.
 func addSettings(c *cobra.Command, fields []config.Field) {
 	flags := c.Flags()
+	keys := config.Keys(fields)
+	onlyPairs := slices.Contains(keys, "pairs") && !slices.Contains(keys, "data")
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if name == "lr" {
+		switch {
+		case name == "lr":
 			name = "learning-rate"
+		case name == "data" && onlyPairs:
+			name = "pairs"
 		}
 		return pflag.NormalizedName(flagName(name))
 	})

@@ -83,6 +83,16 @@ func (d *dataset) drawRecords(w io.Writer, s style, n int) error {
 			return err
 		}
 	}
+	for _, u := range d.unpaired[:min(n, len(d.unpaired))] {
+		label := "undesirable"
+		if u.Desirable {
+			label = "desirable"
+		}
+		_, err := fmt.Fprintf(w, "\n%s\n%s\n%s\n", s.title(u.Place+": "+label), drawMasked(s, d.tokenizer, u.Prompt, nil), drawMasked(s, d.tokenizer, u.Response, all(len(u.Response))))
+		if err != nil {
+			return err
+		}
+	}
 	for _, p := range d.pairs[:min(n, len(d.pairs))] {
 		_, err := fmt.Fprintf(w, "\n%s\n%s\n%s\n%s\n%s\n%s\n", s.title(p.Place), drawMasked(s, d.tokenizer, p.Prompt, nil),
 			s.title(d.view.title("chosen", p.Chosen, p.ChosenFormat)), drawMasked(s, d.tokenizer, p.Chosen, d.view.lossMask(p.Chosen, p.ChosenFormat)),

@@ -37,6 +37,12 @@ type Method[B any] interface {
 	Micro(step int, batch B, weight float64) (loss float64, m Metrics, err error)
 }
 
+// Preparer is a Method that looks at a whole step before its micro-batches: what
+// compares examples with each other must not depend on how they are dealt.
+type Preparer[B any] interface {
+	Prepare(step int, micro []B) error
+}
+
 // Evaluator is a Method that can be evaluated on held-out data; metric names
 // begin with eval_.
 type Evaluator interface {

@@ -92,6 +92,11 @@ func (l *loop[B]) accumulate(work Work[B], e *Event) error {
 	if err := l.adam.Zero(); err != nil {
 		return err
 	}
+	if p, ok := l.method.(Preparer[B]); ok {
+		if err := p.Prepare(e.Step, work.Micro); err != nil {
+			return err
+		}
+	}
 	for _, micro := range work.Micro {
 		loss, metrics, err := l.method.Micro(e.Step, micro, work.Weight)
 		if err != nil {

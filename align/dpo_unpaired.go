@@ -1,0 +1,123 @@
+package align
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"align/datasets"
+	"align/dpo"
+	"align/internal/train"
+)
+
+// runUnpaired is DPO by a loss of single labelled answers.
+func (s *stage) runUnpaired(ctx context.Context, c dpo.Config) (Result, error) {
+	loss, err := dpo.ParseWeighted(c.Loss)
+	if err != nil {
+		return Result{}, err
+	}
+	d, err := readData(ctx, s, c.Pairs, datasets.ReadUnpaired)
+	if err != nil {
+		return Result{}, err
+	}
+	answers, err := s.answers(c, loss, d)
+	if err != nil {
+		return Result{}, err
+	}
+	order, steps, err := s.order(len(d.train), "answers")
+	if err != nil {
+		return Result{}, err
+	}
+	policy, err := s.savePolicy(unpairedExtents(d.train), unpairedExtents(d.held), steps)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.load(); err != nil {
+		return Result{}, err
+	}
+	if err := s.startRun(&c); err != nil {
+		return Result{}, err
+	}
+	if err := d.quarantine.keep(s.run); err != nil {
+		return Result{}, err
+	}
+	t := &dpo.UnpairedTrainer{
+		Config: c, Loss: loss, Model: s.model, Adapter: s.adapter, Full: s.full, Save: policy,
+		Answers: answers[:len(d.train)], Held: answers[len(d.train):],
+	}
+	if t.References, t.HeldReferences, err = s.references(ctx, c, loss, dpo.Both(t.Answers), dpo.Both(t.Held)); err != nil {
+		return Result{}, err
+	}
+	source := &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}
+	r, err := s.train(ctx, s.options(steps, s.lineage(&c, d.hash)), source, t)
+	if err != nil || r.Ended != train.Continue {
+		return r, err
+	}
+	return r, errors.Join(s.showAnswers(ctx, differentPrompts(d.held)), s.exportAdapter())
+}
+
+// answers counts the labels and, where the loss has a baseline, gives every
+// answer one to another prompt: those of training first, then those held out.
+func (s *stage) answers(c dpo.Config, loss dpo.Weighted, d *data[datasets.Unpaired]) ([]dpo.Answer, error) {
+	desirable := 0
+	for _, u := range d.train {
+		if u.Desirable {
+			desirable++
+		}
+	}
+	s.env.note(balance(desirable, len(d.train)-desirable, c.DesirableWeight != c.UndesirableWeight))
+	all := append(d.train[:len(d.train):len(d.train)], d.held...)
+	if !loss.HasBaseline() {
+		return dpo.Alone(all), nil
+	}
+	return dpo.Mismatch(all, s.settings.MaxLength)
+}
+
+// differentPrompts are the first ones to be answered before and after.
+func differentPrompts(held []datasets.Unpaired) (prompts [][]int32) {
+	seen := map[[32]byte]bool{}
+	for _, u := range held {
+		key := datasets.Pair{Prompt: u.Prompt}.Hash()
+		if !seen[key] && len(prompts) < shownPrompts {
+			prompts = append(prompts, u.Prompt)
+		}
+		seen[key] = true
+	}
+	return prompts
+}
+
+// unpairedExtents are of single answers with their prompts.
+func unpairedExtents(list []datasets.Unpaired) []extent {
+	all := make([]extent, len(list))
+	for i, u := range list {
+		all[i] = answersExtent(len(u.Prompt), len(u.Response))
+		all[i].Pairs = 1
+	}
+	return all
+}
+
+// things are what the run's records are called.
+func things(c dpo.Config) string {
+	if c.Unpaired() {
+		return "answers"
+	}
+	return "pairs"
+}
+
+// checkPaired says where a file of labelled answers is given to a loss of pairs.
+func (s *stage) checkPaired(path string) error {
+	sources, err := datasets.ParseSources(path)
+	if err != nil {
+		return err
+	}
+	columns, err := datasets.ParseMapping(s.settings.Map)
+	if err != nil {
+		return err
+	}
+	for _, source := range sources {
+		if labelled, err := datasets.IsUnpaired(source.Path, columns); err == nil && labelled {
+			return fmt.Errorf("%s holds labelled answers, not pairs: --loss kto takes them", source.Path)
+		}
+	}
+	return nil
+}
