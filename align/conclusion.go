@@ -25,12 +25,23 @@ const TensorBoardFolder = "tensorboard"
 func Report(path string, runs ...string) error { return report.WriteFile(path, runs...) }
 
 // reporter is the environment's, with the watchers, and with TensorBoard's
-// files where they are asked for. close ends those.
-func (s *stage) reporter() (r train.Reporter, close func(), err error) {
+// files and a tracking server where they are asked for. end closes those.
+func (s *stage) reporter() (r train.Reporter, end func(train.Result, error), err error) {
 	r = train.Watch(s.env.reporter(), s.env.note)
+	tracked, ended := s.track(r)
 	if !s.settings.TensorBoard {
-		return r, func() {}, nil
+		return tracked, ended, nil
 	}
+	b, err := s.board(tracked)
+	if err != nil {
+		ended(train.Result{}, err)
+		return nil, nil, err
+	}
+	return b, func(r train.Result, err error) { b.close(); ended(r, err) }, nil
+}
+
+// board writes event files into the run's folder.
+func (s *stage) board(r train.Reporter) (*boarded, error) {
 	from := 0
 	if s.settings.Resume {
 		if c, err := checkpoint.Open(s.run); err == nil {
@@ -39,10 +50,9 @@ func (s *stage) reporter() (r train.Reporter, close func(), err error) {
 	}
 	w, err := tensorboard.Create(filepath.Join(s.run, TensorBoardFolder), from)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	b := &boarded{Reporter: r, writer: w, note: s.env.note}
-	return b, b.close, nil
+	return &boarded{Reporter: r, writer: w, note: s.env.note}, nil
 }
 
 // boarded writes each event to TensorBoard's file too.
@@ -60,12 +70,10 @@ func (b *boarded) Stepped(e train.Event) {
 	if b.failed {
 		return
 	}
-	var scalars []tensorboard.Scalar
-	if !e.Evaluation {
-		scalars = []tensorboard.Scalar{{Tag: "loss", Value: e.Loss}, {Tag: "grad_norm", Value: e.GradNorm}, {Tag: "learning_rate", Value: e.LearningRate}, {Tag: "tokens_per_second", Value: e.TokensPerSecond}}
-	}
-	for _, m := range e.Metrics {
-		scalars = append(scalars, tensorboard.Scalar{Tag: m.Name, Value: m.Value()})
+	names, values := numbers(e)
+	scalars := make([]tensorboard.Scalar, len(names))
+	for i, name := range names {
+		scalars[i] = tensorboard.Scalar{Tag: name, Value: values[i]}
 	}
 	b.tell(b.writer.Add(e.Step, scalars))
 }

@@ -63,7 +63,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 		return Result{}, err
 	}
 	r, err := train.Run[[]int](ctx, o, s.backend, subject, t, t, report, env.Stop)
-	end()
+	end(r, err)
 	if err == nil {
 		s.conclude(r)
 	}

@@ -138,6 +138,7 @@ func (s *stage) startPretraining(c *PretrainConfig) (err error) {
 	if s.settings.Resume {
 		return s.startRun(c)
 	}
+	s.asked = c.Fields()
 	if s.run, err = newRun(s.settings.Out, s.method); err != nil {
 		return err
 	}

@@ -39,6 +39,7 @@ type stage struct {
 	adapter   *model.Adapter
 	full      *model.Full // in place of an adapter
 	run       string
+	asked     []config.Field // the method's config, as it was settled
 	// shares are those of a mixture; none is one set of data.
 	shares []datasets.Share
 	// used are the tokens of the training data; special says which of them start
@@ -280,6 +281,7 @@ func (s *stage) order(n int, what string) (*datasets.Order, int, error) {
 // startRun makes the run's folder and writes run.yaml, or finds the run to
 // resume.
 func (s *stage) startRun(c any) (err error) {
+	s.asked = config.Fields(c)
 	if s.settings.Resume {
 		if s.settings.Out == "" || !has(s.settings.Out, RunFile) {
 			return fmt.Errorf("resume: %q is not a run: name its folder with --out", s.settings.Out)
@@ -318,7 +320,7 @@ func (s *stage) lineage(c any, data string) map[string]string {
 var placeOnly = map[string]bool{
 	"model": true, "tokenizer": true, "adapter": true, "out": true, "data": true, "pairs": true, "eval": true,
 	"eval_every": true, "save_every": true, "keep": true, "threads": true, "device": true, "memory": true, "save_policy": true,
-	"best": true, "early_stop": true, "tensorboard": true,
+	"best": true, "early_stop": true, "tensorboard": true, "track": true,
 	"epochs": true, "precision": true, "prompts": true, "reward": true, "sequences": true, "generator": true,
 }
 
@@ -364,7 +366,7 @@ func (s *stage) train(ctx context.Context, o train.Options, source *train.Batche
 		return Result{}, err
 	}
 	r, err := train.Run(ctx, o, s.backend, subject, source, method, report, s.env.Stop)
-	end()
+	end(r, err)
 	if err == nil {
 		s.conclude(r)
 	}

@@ -95,6 +95,9 @@ where caches lie, and which instructions are used:
   HF_TOKEN      the token that align pull shows the hub, else what stands in the
                 file HF_TOKEN_PATH or HF_HOME/token
   ALIGN_GENERATOR_KEY  the token that the server of --generator is shown
+  MLFLOW_TRACKING_TOKEN
+                the token that --track mlflow:URL shows that server, else
+                MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD
   ALIGN_LIBCUDA NVIDIA's driver library, where the loader does not find it
   ALIGN_CUBLASLT  auto, or the path of cuBLASLt: products on a Hopper or
                 Blackwell card by NVIDIA's library instead of our own kernels

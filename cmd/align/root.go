@@ -21,8 +21,8 @@ func newRootCommand(io *streams) *cobra.Command {
 		Long: `align fine-tunes and aligns Llama models on preference pairs and examples.
 
 It is one program without Python, CUDA toolkit or telemetry. Models and data are
-folders and files on this machine; but for align pull, nothing is fetched and
-nothing is sent.`,
+folders and files on this machine; but for align pull and a --track that names a
+server of yours, nothing is fetched and nothing is sent.`,
 		Example: `  align dpo --model DIR --pairs prefs.jsonl   # the main job; without --model, on a small one inside
   align inspect prefs.jsonl --model DIR       # what is in the data, as tokens with their loss mask
   align init dpo > dpo.yaml                   # every setting, with a line on each

@@ -143,6 +143,7 @@ var settings = []setting{
 	{"keep", eval, "number of checkpoints that are kept, 1 or more"},
 	{"best", eval, "`metric` of the evaluation whose best checkpoint is kept beside the newest, as eval_loss; none keeps none"},
 	{"early_stop", eval, "evaluations in a row without a better one after which the run ends; 0 is off"},
+	{"track", eval, "post settings and metrics while the run goes on: mlflow:`URL`, with #EXPERIMENT at its end if it is not to be align; none sends nothing"},
 	{"tensorboard", eval, "write TensorBoard's event files into the run's folder tensorboard, on or off"},
 
 	{"threads", machine, "threads of the CPU; 0 takes all cores; changes speed, never the result"},

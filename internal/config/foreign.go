@@ -80,7 +80,7 @@ var foreign = map[string]string{
 	"no_cuda":                     "use device: cpu",
 	"use_cpu":                     "use device: cpu",
 	"logging_steps":               "leave it out: every step is logged",
-	"report_to":                   "leave it out: nothing is sent anywhere; the metrics lie in the run folder, and tensorboard: on writes event files there",
+	"report_to":                   "leave it out: nothing is sent anywhere; the metrics lie in the run folder; tensorboard: on writes event files there, track: mlflow:URL posts to a server",
 	"metric_for_best_model":       "use best: a metric of the evaluation, as eval_loss",
 	"load_best_model_at_end":      "leave it out: the best checkpoint is kept beside the newest, and named at the end",
 	"early_stopping_patience":     "use early_stop, in evaluations",

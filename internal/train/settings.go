@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"align/internal/mlflow"
 	"align/model"
 )
 
@@ -90,6 +91,9 @@ type Settings struct {
 	EarlyStop int    `yaml:"early_stop,omitempty"`
 	// TensorBoard writes event files into the run's folder tensorboard.
 	TensorBoard bool `yaml:"tensorboard,omitempty"`
+	// Track is where metrics are posted while the run goes on: "mlflow:URL", or
+	// "" for nowhere.
+	Track string `yaml:"track,omitempty"`
 	// Resume goes on from the newest valid checkpoint of Out.
 	Resume bool `yaml:"-"`
 
@@ -152,7 +156,7 @@ func (s Settings) Validate() error {
 		positive("learning_rate", s.LearningRate, false), within("warmup", s.Warmup, 0, 1e9), within("weight_decay", s.WeightDecay, 0, 1),
 		within("clip", s.Clip, 0, 1e9), atLeast("rank", s.Rank, 1), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999),
 		positive("source_epochs", s.SourceEpochs, false), within("eval_fraction", s.EvalFraction, 0, 0.9), atLeast("eval_every", s.EvalEvery, 0),
-		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), s.checkBest(), atLeast("threads", s.Threads, 0),
+		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), s.checkBest(), s.checkTrack(), atLeast("threads", s.Threads, 0),
 		oneOf("schedule", s.Schedule), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
 		oneOf("precision", s.Precision), oneOf("save_policy", s.SavePolicy), model.CheckQuantize(s.Quantize),
 		positive("lora_plus_ratio", s.LoRAPlusRatio, false), s.checkVariant(),
@@ -180,6 +184,24 @@ func (s Settings) checkVariant() error {
 	}
 	return errors.Join(errs...)
 }
+
+// checkTrack refuses what names no tracking server.
+func (s Settings) checkTrack() error {
+	if s.Track == "" {
+		return nil
+	}
+	target, ok := strings.CutPrefix(s.Track, TrackMLflow)
+	if !ok {
+		return fmt.Errorf("track must be %shttp://HOST:PORT, got %q", TrackMLflow, s.Track)
+	}
+	if _, err := mlflow.ParseTarget(target); err != nil {
+		return fmt.Errorf("track: %w", err)
+	}
+	return nil
+}
+
+// TrackMLflow begins a Track that names an MLflow server.
+const TrackMLflow = "mlflow:"
 
 // checkBest refuses what could name no metric of an evaluation.
 func (s Settings) checkBest() error {
