@@ -36,9 +36,7 @@ func buildCopy(c *compiler) {
 		}
 	case c.has("wait_group") && !c.has("bulk"):
 		n, err := parseNumber(c.operand(0), 32)
-		if err != nil {
-			c.err = err
-		}
+		c.keep(err)
 		c.in.run = func(w *warp, lanes uint32) { w.land(lanes, uint32(n)) }
 	case c.has("wait_all"):
 		c.in.run = func(w *warp, lanes uint32) {

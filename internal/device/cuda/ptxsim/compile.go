@@ -142,6 +142,13 @@ func (c *compiler) fail(format string, args ...any) {
 	}
 }
 
+// keep keeps the first error.
+func (c *compiler) keep(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+}
+
 // has tells whether a modifier is there.
 func (c *compiler) has(mod string) bool { return slices.Contains(c.raw.mods, mod) }
 
@@ -202,9 +209,7 @@ func (c *compiler) sourceText(text string, t typ) int {
 		return c.register(text, t.class(), false)
 	}
 	bits, err := c.immediate(text, t)
-	if err != nil {
-		c.err = err
-	}
+	c.keep(err)
 	return c.constant(t.class(), bits)
 }
 

@@ -58,14 +58,15 @@ func (c *compiler) ints(t typ, f func(a, b uint64) uint64) {
 
 func intAdd(c *compiler, t typ) {
 	c.only("sat")
+	if !c.count(3, 3) {
+		return
+	}
 	switch {
 	case c.has("sat"):
 		c.ints(t, func(a, b uint64) uint64 { return uint64(min(max(int64(a)+int64(b), -1<<31), 1<<31-1)) })
 	case t.bits == 32:
-		c.count(3, 3)
 		c.in.run = add32(c.result(0, t), c.source(1, t), c.source(2, t))
 	case t.bits == 64:
-		c.count(3, 3)
 		c.in.run = add64(c.result(0, t), c.source(1, t), c.source(2, t))
 	default:
 		c.ints(t, func(a, b uint64) uint64 { return a + b })
@@ -272,9 +273,7 @@ func (c *compiler) truth(i int) func(w *warp) uint32 {
 	text := c.operand(i)
 	if d, _ := c.raw.scope.find(text); d == nil && text != "" && text[0] != '!' {
 		bits, err := parseNumber(text, 32)
-		if err != nil {
-			c.err = err
-		}
+		c.keep(err)
 		all := uint32(0)
 		if bits != 0 {
 			all = everyLane
@@ -474,9 +473,7 @@ func buildLop3(c *compiler) {
 		return
 	}
 	table, err := c.immediate(c.operand(4), t)
-	if err != nil {
-		c.err = err
-	}
+	c.keep(err)
 	c.raw.operands = c.raw.operands[:4]
 	c.ternary(t, func(a, b, e uint32) uint32 {
 		var d uint32

@@ -34,9 +34,7 @@ func (c *compiler) placeText(text string) place {
 	p := place{reg: -1}
 	if plus != "" {
 		n, err := parseNumber(strings.TrimSpace(plus), 64)
-		if err != nil {
-			c.err = err
-		}
+		c.keep(err)
 		p.offset = n
 	}
 	name = strings.TrimSpace(name)
@@ -222,9 +220,7 @@ func (c *compiler) loadParam(t typ) {
 	offset := 0
 	if plus != "" {
 		n, err := parseNumber(plus, 32)
-		if err != nil {
-			c.err = err
-		}
+		c.keep(err)
 		offset = int(n)
 	}
 	to, wide := c.registersOf(0, t, true)

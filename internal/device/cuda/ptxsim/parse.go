@@ -48,6 +48,9 @@ type variable struct {
 	dynamic bool
 }
 
+// mostBytes is the largest variable and the largest alignment.
+const mostBytes = 1 << 24
+
 // variablesAt is the address of a module's variables.
 const variablesAt = 0xf << 48
 
@@ -58,7 +61,18 @@ type statement struct {
 }
 
 // Parse reads PTX. Errors name the line.
-func Parse(ptx string) (*Module, error) {
+func Parse(ptx string) (m *Module, err error) {
+	// The parser takes the shape of a statement for granted once its first word
+	// is known, as texts come from a compiler; what has another is refused here.
+	defer func() {
+		if f := recover(); f != nil {
+			m, err = nil, fmt.Errorf("ptxsim: malformed text: %v", f)
+		}
+	}()
+	return parse(ptx)
+}
+
+func parse(ptx string) (*Module, error) {
 	m := &Module{kernels: map[string]*Kernel{}, variables: map[string]*variable{}, shared: map[string]*variable{}}
 	all, err := statements(ptx)
 	if err != nil {
@@ -230,7 +244,7 @@ func (m *Module) declare(s statement) error {
 
 func alignment(text string) int {
 	if _, after, found := strings.Cut(text, ".align "); found {
-		if n, err := strconv.Atoi(strings.Fields(after)[0]); err == nil && n > 0 {
+		if n, err := strconv.Atoi(strings.Fields(after)[0]); err == nil && n > 0 && n <= mostBytes {
 			return n
 		}
 	}
@@ -283,7 +297,9 @@ func parseVariable(text string) (v *variable, name string, initial []byte, err e
 			} else if err != nil {
 				return nil, "", nil, fmt.Errorf("%q: want a number of elements", text)
 			}
-			v.size *= n
+			if v.size *= n; n < 0 || v.size > mostBytes {
+				return nil, "", nil, fmt.Errorf("%q: want at most %d bytes", text, mostBytes)
+			}
 		}
 	}
 	initial, err = initialValue(values, element)

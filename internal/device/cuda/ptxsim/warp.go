@@ -163,6 +163,9 @@ func (w *warp) follow(i int, code []instruction, budget int) int {
 		switch in.kind {
 		case plain, collective:
 			if lanes != 0 {
+				if in.need != nil && len(w.groups) == 1 {
+					in.need(w, lanes) // ready asks where there are several
+				}
 				w.do(in, lanes)
 			}
 			g.pc++
