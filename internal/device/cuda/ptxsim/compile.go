@@ -283,6 +283,14 @@ func (c *compiler) register(name string, want class, write bool) int {
 	return at
 }
 
+// bitsOf returns the bits of the register that an operand names.
+func (c *compiler) bitsOf(text string, t typ) int {
+	if d, _ := c.raw.scope.find(text); d != nil {
+		return d.bits
+	}
+	return max(t.bits, 16)
+}
+
 // classOf returns the class of the register that an operand names.
 func (c *compiler) classOf(text string, otherwise class) class {
 	if d, _ := c.raw.scope.find(text); d != nil {

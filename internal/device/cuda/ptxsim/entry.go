@@ -17,6 +17,7 @@ type scope struct {
 // number of registers.
 type declared struct {
 	class class
+	bits  int
 	count int // -1 for a single name
 	index map[int]int
 }
@@ -160,7 +161,7 @@ func (s *scope) registers(text string) error {
 		return fmt.Errorf("register type %q is not simulated", fields[0])
 	}
 	for _, name := range fields[1:] {
-		d := &declared{class: t.class(), count: -1, index: map[int]int{}}
+		d := &declared{class: t.class(), bits: max(t.bits, 16), count: -1, index: map[int]int{}}
 		if prefix, count, many := strings.Cut(name, "<"); many {
 			n, err := strconv.Atoi(strings.TrimSuffix(count, ">"))
 			if err != nil {

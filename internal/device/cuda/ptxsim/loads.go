@@ -155,6 +155,8 @@ func buildLoad(c *compiler) {
 		}
 		return
 	}
+	// An integer is extended to its register.
+	fit := typ{t.kind, c.bitsOf(vector(c.operand(0))[0], t), false}
 	c.in.run = func(w *warp, lanes uint32) {
 		from.to(w)
 		memory := w.touch(a, lanes)
@@ -162,25 +164,14 @@ func buildLoad(c *compiler) {
 			i := bits.TrailingZeros32(m) & 31
 			for j, r := range to {
 				v := t.extend(read(memory[i][j*size:], size))
-				switch {
-				case wide[j]:
+				if wide[j] {
 					w.r64[r][i] = v
-				case size == 1:
-					w.r32[r][i] = uint32(v) & c8(t)
-				default:
-					w.r32[r][i] = uint32(t.cut(v))
+				} else {
+					w.r32[r][i] = uint32(fit.cut(v))
 				}
 			}
 		}
 	}
-}
-
-// c8 keeps the bits of a loaded byte that a register of 16 bits has.
-func c8(t typ) uint32 {
-	if t.signed() {
-		return 0xffff
-	}
-	return 0xff
 }
 
 func read(b []byte, size int) uint64 {

@@ -159,11 +159,11 @@ func (c *compiler) cvtSource(i int, t typ) func(w *warp, lane int) uint64 {
 }
 
 // cvtResult writes to a register that may be wider than the type: integers are
-// extended by their sign, to 16 bits for a type of 8.
+// extended by their sign.
 func (c *compiler) cvtResult(to, from typ, a func(w *warp, lane int) uint64, f func(uint64) uint64) {
 	of := c.classOf(c.operand(0), to.class())
 	d := c.result(0, typ{to.kind, map[class]int{word32: 32, word64: 64}[of], false})
-	fit := typ{to.kind, max(to.bits, 16), false}
+	fit := typ{to.kind, c.bitsOf(c.operand(0), to), false}
 	c.in.run = func(w *warp, lanes uint32) {
 		for i := range width {
 			if lanes>>i&1 == 0 {
