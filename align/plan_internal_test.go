@@ -50,18 +50,18 @@ func compareExtent(t *rapid.T, pack *datasets.Pack, got extent, pairs int) {
 }
 
 func TestChoosePolicy(t *testing.T) {
-	bytes := map[exec.SavePolicy]int64{exec.SaveNone: 10, exec.SaveAttention: 20, exec.SaveProducts: 50, exec.SaveAll: 100}
+	bytes := map[exec.SavePolicy]int64{exec.SaveTiled: 5, exec.SaveNone: 10, exec.SaveAttention: 20, exec.SaveProducts: 50, exec.SaveAll: 100}
 	asked := 0
 	size := func(p exec.SavePolicy) (int64, error) { asked++; return bytes[p], nil }
 	for _, tc := range []struct {
 		left int64
 		want exec.SavePolicy
-	}{{1000, exec.SaveAll}, {100, exec.SaveAll}, {99, exec.SaveProducts}, {49, exec.SaveAttention}, {10, exec.SaveNone}} {
+	}{{1000, exec.SaveAll}, {100, exec.SaveAll}, {99, exec.SaveProducts}, {49, exec.SaveAttention}, {10, exec.SaveNone}, {9, exec.SaveTiled}} {
 		if got, err := choosePolicy(tc.left, size); got != tc.want || err != nil {
 			t.Errorf("%d bytes: %s, %v, want %s", tc.left, got, err, tc.want)
 		}
 	}
-	if _, err := choosePolicy(9, size); !errors.Is(err, errNoRoom) {
+	if _, err := choosePolicy(4, size); !errors.Is(err, errNoRoom) {
 		t.Errorf("too few bytes: %v", err)
 	}
 	asked = 0
@@ -101,11 +101,11 @@ func TestTooLarge(t *testing.T) {
 	s := newTestStage(c)
 	s.settings.Batch, s.settings.Accumulate = 8, 2
 	list := answerExtents(8, 100, 100)
-	need, err := s.sessionBytes(trained{adapter: a}, answerExtents(1, 200, 200)[0].Capacity, exec.SaveNone, true)
+	need, err := s.sessionBytes(trained{adapter: a}, answerExtents(1, 200, 200)[0].Capacity, exec.SaveTiled, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &footprint{activations: map[exec.SavePolicy]int64{exec.SaveNone: 1 << 40}}
+	f := &footprint{activations: map[exec.SavePolicy]int64{exec.SaveTiled: 1 << 40}}
 	w := &workload{longest: 200}
 	for _, tc := range []struct {
 		available float64

@@ -237,9 +237,9 @@ func (s *stage) fitPolicy(t trained, f *footprint, w *workload, train []extent) 
 // tooLarge says what would fit: a smaller batch, then a shorter length, each
 // with the policy that keeps least.
 func (s *stage) tooLarge(t trained, f *footprint, w *workload, train []extent, available int64) error {
-	need := f.fixed() + f.activations[exec.SaveNone]
+	need := f.fixed() + f.activations[exec.SaveTiled]
 	say := func(advice string) error {
-		return fmt.Errorf("memory: %s needed with batch %d and save_policy none, %s available: %s", gib(need), s.settings.Batch, gib(available), advice)
+		return fmt.Errorf("memory: %s needed with batch %d and save_policy tiled, %s available: %s", gib(need), s.settings.Batch, gib(available), advice)
 	}
 	left := int64(headroom*float64(available)) - f.weights - f.adapter - f.optimizer
 	if left <= 0 {
@@ -269,11 +269,11 @@ func (s *stage) fits(t trained, train []extent, batch, length int, left int64) b
 	for _, e := range list[:min(batch, len(list))] {
 		pack = pack.join(e)
 	}
-	step, err := s.sessionBytes(t, pack.Capacity, exec.SaveNone, true)
+	step, err := s.sessionBytes(t, pack.Capacity, exec.SaveTiled, true)
 	if err != nil {
 		return false
 	}
-	evaluation, err := s.sessionBytes(t, pack.Capacity, exec.SaveNone, false)
+	evaluation, err := s.sessionBytes(t, pack.Capacity, exec.SaveTiled, false)
 	return err == nil && step+evaluation+s.workspaceBytes(pack.Capacity) <= left
 }
 

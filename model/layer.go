@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -130,18 +131,28 @@ type layerNodes map[string]*graph.Node
 //	x = x + o_proj(attention(rope(q_proj h), rope(k_proj h), v_proj h)),  h = norm(x)
 //	x = x + down_proj(silu(gate_proj h) * up_proj h),                     h = norm(x)
 func (c Config) layer(b *graph.Builder, k layerKind, x *graph.Node, in layerNodes) *graph.Node {
-	return c.layerWith(b, k, x, in, func(q, k, v *graph.Node) *graph.Node {
+	return c.layerWith(b, k, x, in, c.overPack(b, in))
+}
+
+// overPack is attention over the pack itself.
+func (c Config) overPack(b *graph.Builder, in layerNodes) func(q, k, v *graph.Node) *graph.Node {
+	return func(q, k, v *graph.Node) *graph.Node {
 		mask := graph.Mask{PrefixStart: in[inPrefixStart], PrefixEnd: in[inPrefixEnd], SegmentStart: in[inSegmentStart]}
 		return b.Attention(q, k, v, mask, c.attentionAttr())
-	})
+	}
 }
 
 // layerWith is layer with attention over rotated q, k and v as given: over the
 // pack itself, or over a cache.
 func (c Config) layerWith(b *graph.Builder, k layerKind, x *graph.Node, in layerNodes, attend func(q, k, v *graph.Node) *graph.Node) *graph.Node {
 	l := layerBuilder{Builder: b, config: c, kind: k, in: in, attend: attend}
-	x = b.Residual(x, l.attention(b.RMSNorm(x, in["input_layernorm.weight"], c.RMSNormEps)))
-	return b.Residual(x, l.mlp(b.RMSNorm(x, in["post_attention_layernorm.weight"], c.RMSNormEps)))
+	return l.build(x, l.mlp)
+}
+
+// build lays the two halves over x.
+func (l layerBuilder) build(x *graph.Node, mlp func(h *graph.Node) *graph.Node) *graph.Node {
+	x = l.Residual(x, l.attention(l.RMSNorm(x, l.in["input_layernorm.weight"], l.config.RMSNormEps)))
+	return l.Residual(x, mlp(l.RMSNorm(x, l.in["post_attention_layernorm.weight"], l.config.RMSNormEps)))
 }
 
 type layerBuilder struct {
@@ -191,7 +202,9 @@ func (l layerBuilder) linear(x *graph.Node, module string) *graph.Node {
 
 // newSub compiles the shared graph of the layers of a kind.
 func (c Config) newSub(k layerKind, tokens graph.Dim, act device.Type, train bool, save exec.SavePolicy) (*exec.Sub, error) {
-	return exec.NewSub(graph.Options{Activations: act}, save, func(b *graph.Builder) exec.Body {
+	tiled := c.tilesMLP(k, tokens.Max, train, save)
+	var nested error
+	sub, err := exec.NewSub(graph.Options{Activations: act}, save, func(b *graph.Builder) exec.Body {
 		x := graph.Matrix(act, tokens, c.HiddenSize)
 		x.Trained = k.fromBelow
 		body := exec.Body{X: b.Input("x", x)}
@@ -200,7 +213,12 @@ func (c Config) newSub(k layerKind, tokens graph.Dim, act device.Type, train boo
 			in[p.name] = b.Input(p.name, p.info)
 			body.Params = append(body.Params, in[p.name])
 		}
-		body.Y = c.layer(b, k, body.X, in)
+		if tiled {
+			body.Y, nested = c.tiledLayer(b, k, body.X, in)
+		} else {
+			body.Y = c.layer(b, k, body.X, in)
+		}
 		return body
 	})
+	return sub, errors.Join(nested, err)
 }

@@ -56,7 +56,7 @@ func TestSessionBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Bytes() != planned || planned <= last {
+		if s.Bytes() != planned || planned < last || planned == last && save != exec.SaveNone { // a small pack has no tiles
 			t.Errorf("%s: planned %d, held %d, %d under the policy before", save, planned, s.Bytes(), last)
 		}
 		last = planned

@@ -154,7 +154,7 @@ var settings = []setting{
 	{"device", machine, "`device` that computes: cpu, cuda or cuda:1 and so on; auto is cpu"},
 	{"memory", machine, "the most that is used of a card's memory, a `size` as 24GiB; none takes all of it"},
 	{"precision", machine, "`form` of numbers in the model: auto, f32 or bf16"},
-	{"save_policy", machine, "activations kept for the backward pass: auto, none, attention, products or all (`policy`); fewer is slower and takes less memory"},
+	{"save_policy", machine, "activations kept for the backward pass: auto, tiled, none, attention, products or all (`policy`); fewer is slower and takes less memory, and tiled serves long sequences"},
 }
 
 // plainHelp is the help of a key without the backquotes.

@@ -27,6 +27,9 @@ type Spec struct {
 	External map[*graph.Node]Access
 	// Cut nodes are taken as inputs instead of being computed: saved values.
 	Cut graph.Nodes
+	// Tokens, if not 0, is the most tokens of a run, where that is less than
+	// the graph allows.
+	Tokens int
 }
 
 // slot is one value of a program: where its memory comes from and how it is
@@ -164,6 +167,9 @@ func (c *compiler) wanted(order graph.Nodes) {
 
 func (c *compiler) newSlot(info graph.Info, external bool) int {
 	id := len(c.plan.slots)
+	if c.spec.Tokens > 0 && info.Rows.Symbol == graph.Tokens {
+		info.Rows.Max = min(info.Rows.Max, c.spec.Tokens)
+	}
 	c.plan.slots = append(c.plan.slots, slot{info: info, root: id, external: external})
 	return id
 }
@@ -262,6 +268,9 @@ func (c *compiler) share(s *step, op *graph.Op, i, id int) {
 func (c *compiler) lowerAdd(n *graph.Node) error {
 	children := c.builder.Children(n)
 	access, external := c.spec.External[n]
+	if external && access == Overwrite && c.spec.Tokens > 0 {
+		return c.addThenCopy(n, children)
+	}
 	id := c.newSlot(c.builder.Info(n), external && access == Overwrite)
 	a, b := c.plan.slotOf[children[0]], c.plan.slotOf[children[1]]
 	if !external && (c.fuse(n, id, children[0], children[1]) || c.fuse(n, id, children[1], children[0])) {
@@ -273,6 +282,24 @@ func (c *compiler) lowerAdd(n *graph.Node) error {
 	if external && access == Accumulate {
 		return c.addInto(n, id)
 	}
+	return nil
+}
+
+// addThenCopy is lowerAdd for an output of a tiled program: the sum is fused as
+// it would be in the graph that the program stands in, so that it has the same
+// bits, and then copied to the caller's buffer.
+func (c *compiler) addThenCopy(n *graph.Node, children graph.Nodes) error {
+	id := c.newSlot(c.builder.Info(n), false)
+	a, b := c.plan.slotOf[children[0]], c.plan.slotOf[children[1]]
+	if !c.fuse(n, id, children[0], children[1]) && !c.fuse(n, id, children[1], children[0]) {
+		c.plan.slots[id].root = a
+		c.plan.steps = append(c.plan.steps, step{kernel: "add", in: []int{a, b}, out: []int{id}, name: "sum of gradients", base: -1})
+	}
+	out := c.newSlot(c.builder.Info(n), true)
+	c.plan.steps = append(c.plan.steps,
+		step{kernel: "zero", out: []int{out}, name: "zero", base: -1},
+		step{kernel: "accumulate", in: []int{id}, out: []int{out}, name: "copy", base: -1})
+	c.plan.slotOf[n] = out
 	return nil
 }
 

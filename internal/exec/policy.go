@@ -13,6 +13,9 @@ type SavePolicy string
 
 // Policies, from the least memory to the least time.
 const (
+	// SaveTiled keeps what SaveNone does, and what is as wide as the feed-forward
+	// part exists for some tokens at a time only: see NewTiled.
+	SaveTiled SavePolicy = "tiled"
 	// SaveNone keeps only the layer's input (and the row lengths of DoRA).
 	SaveNone SavePolicy = "none"
 	// SaveAttention keeps attention's output and its log-sum-exp.
@@ -25,7 +28,7 @@ const (
 )
 
 // SavePolicies lists the policies from the least memory to the least time.
-var SavePolicies = []SavePolicy{SaveNone, SaveAttention, SaveProducts, SaveAll}
+var SavePolicies = []SavePolicy{SaveTiled, SaveNone, SaveAttention, SaveProducts, SaveAll}
 
 // ParseSavePolicy reads a policy's name.
 func ParseSavePolicy(s string) (SavePolicy, error) {

@@ -24,6 +24,8 @@ type Sub struct {
 	saved   graph.Nodes
 	forward runner
 	back    runner
+	// tokens are run at a time; 0: all.
+	tokens int
 }
 
 // NewSub builds, differentiates and compiles the inner graph. Inputs that are
@@ -73,8 +75,8 @@ func (s *Sub) trained() graph.Nodes {
 // runner compiles the program from the inputs to the outputs. Backward, the
 // gradients of parameters add to their buffers; everything else overwrites.
 func (s *Sub) runner(in, out, cut graph.Nodes) (runner, error) {
-	r := runner{in: in, out: out}
-	full := Spec{Builder: s.builder, Cut: cut, External: map[*graph.Node]Access{}}
+	r := runner{in: in, out: out, tokens: s.tokens}
+	full := Spec{Builder: s.builder, Cut: cut, Tokens: s.tokens, External: map[*graph.Node]Access{}}
 	for i, n := range out {
 		full.External[n] = Overwrite
 		if s.adds(out, i) {
@@ -85,7 +87,7 @@ func (s *Sub) runner(in, out, cut graph.Nodes) (runner, error) {
 	if r.full, err = Compile(full); err != nil {
 		return r, err
 	}
-	lean := Spec{Builder: s.builder, Cut: cut, External: map[*graph.Node]Access{out[0]: full.External[out[0]]}}
+	lean := Spec{Builder: s.builder, Cut: cut, Tokens: s.tokens, External: map[*graph.Node]Access{out[0]: full.External[out[0]]}}
 	r.lean, err = Compile(lean)
 	return r, err
 }
@@ -172,6 +174,7 @@ func (s *Sub) check(b *graph.Builder, in graph.Nodes) error {
 type runner struct {
 	in, out    graph.Nodes
 	full, lean *Plan
+	tokens     int // at a time; 0: all
 }
 
 var _ graph.Runner = (*runner)(nil)
@@ -189,7 +192,11 @@ func (r *runner) Bind(b device.Backend, workspace device.Memory) (graph.Bound, e
 	if err != nil {
 		return nil, err
 	}
-	return &boundSub{full: r.ports(full), lean: r.ports(lean)}, nil
+	sub := &boundSub{full: r.ports(full), lean: r.ports(lean)}
+	if r.tokens > 0 {
+		return &boundTiles{boundSub: sub, tokens: r.tokens}, nil
+	}
+	return sub, nil
 }
 
 // port is a program with the slots of its inputs and outputs in call order; -1
@@ -216,12 +223,17 @@ func slotsOf(p *Program, nodes graph.Nodes) []int {
 
 type boundSub struct{ full, lean port }
 
+// port is the program that makes the outputs that the call wants.
+func (b *boundSub) port(c *device.Call) *port {
+	if len(c.Out) > 1 && c.Out[1].Addr == 0 {
+		return &b.lean
+	}
+	return &b.full
+}
+
 // Run hands the call's views to the inner program and runs it.
 func (b *boundSub) Run(c *device.Call) error {
-	p := &b.full
-	if len(c.Out) > 1 && c.Out[1].Addr == 0 {
-		p = &b.lean
-	}
+	p := b.port(c)
 	for i, id := range p.in {
 		if id >= 0 {
 			p.program.views[id] = c.In[i]

@@ -145,7 +145,7 @@ var choices = map[string][]string{
 	"overlong":    {"drop", "truncate-prompt", "truncate", "error"},
 	"bad_records": {"default", "strict", "skip"},
 	"precision":   {"auto", "f32", "bf16"},
-	"save_policy": {"auto", "none", "attention", "products", "all"},
+	"save_policy": {"auto", "tiled", "none", "attention", "products", "all"},
 }
 
 // Validate returns all faults of the settings at once.
