@@ -51,6 +51,7 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 			return runBench(c.Context(), o)
 		},
 	}
+	c.AddCommand(newMakeModelCommand(io))
 	f := c.Flags()
 	f.StringVar(&o.Shape, "cfg", o.Shape, "`shape` of the model: "+strings.Join(model.ShapeNames, ", ")+", or a model folder's")
 	f.IntVar(&o.Batch, "batch", o.Batch, "sequences of a step, or pairs of dpo, 1 or more")

@@ -1,0 +1,37 @@
+package align
+
+import (
+	"fmt"
+
+	"align/model"
+)
+
+// MakeModel writes a Hugging Face folder of random weights in a shape's sizes,
+// with the tokenizer of a model, for measurements of sizes that are not at hand.
+func MakeModel(shape, tokenizer, out string) error {
+	if out == "" {
+		return fmt.Errorf("out is missing: name a new folder")
+	}
+	config, err := shapeOf(shape)
+	if err != nil {
+		return err
+	}
+	folder, err := ResolveModel(tokenizer)
+	if err != nil {
+		return err
+	}
+	tok, err := OpenTokenizer(folder)
+	if err != nil {
+		return err
+	}
+	if n := tok.VocabSize(); n > config.VocabSize {
+		return fmt.Errorf("tokenizer %s has %d tokens, the shape %s has room for %d", tokenizer, n, shape, config.VocabSize)
+	}
+	if id, ok := tok.BOS(); ok {
+		config.BOS = id
+	}
+	if id, ok := tok.EOS(); ok {
+		config.EOS = []int32{id}
+	}
+	return model.WriteRandom(out, model.RandomFolder{Config: config, Tokenizer: folder, Seed: benchSeed})
+}
