@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"align/internal/device"
+	"align/internal/device/cpu/kern"
 	"align/internal/gguf"
 )
 
@@ -69,18 +70,8 @@ func ggufType(t device.Type) gguf.Type {
 	return gguf.Q6_K
 }
 
-// nf4 are the 16 values of NF4 (bitsandbytes/functional.py, get_4bit_type).
-func nf4() [16]float32 {
-	return [16]float32{
-		-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
-		-0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
-		0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
-		0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
-	}
-}
-
 func decodeNF4(dst []float32, src []byte) {
-	values := nf4()
+	values := kern.NormalFloat()
 	for ; len(dst) >= 64; dst, src = dst[64:], src[36:] {
 		most := float32At(src)
 		for i, q := range src[4:36] {

@@ -141,7 +141,7 @@ func (f *fast) weightOf(q *product[float32]) (gemm.Weight, error) {
 		return gemm.Weight{Plain: matrixOf(q.rows())}, nil
 	}
 	if q.w.Layout == device.Plain {
-		f.source.w = q.rows()
+		f.source = viewSource{w: q.rows(), set: f.set}
 		return gemm.Weight{Source: &f.source}, nil
 	}
 	w := packedOf(q.w)

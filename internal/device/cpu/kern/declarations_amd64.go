@@ -449,6 +449,66 @@ func peakBF16(n int)
 //go:noescape
 func peakAVX2(n int)
 
+// q8x0AVX512 decodes n blocks of Q8_0.
+//
+//go:noescape
+func q8x0AVX512(dst, src unsafe.Pointer, n int)
+
+// q4x0AVX512 decodes n blocks of Q4_0.
+//
+//go:noescape
+func q4x0AVX512(dst, src unsafe.Pointer, n int)
+
+// q4KAVX512 decodes the 128 bytes of numbers of a block of Q4_K; factors are scale and minimum of each of 8 groups.
+//
+//go:noescape
+func q4KAVX512(dst, src, factors unsafe.Pointer)
+
+// q6KAVX512 decodes the low and high bits of a block of Q6_K; factors are the scales of its 16 groups.
+//
+//go:noescape
+func q6KAVX512(dst, src, factors unsafe.Pointer)
+
+// nf4AVX512 decodes n blocks of NF4.
+//
+//go:noescape
+func nf4AVX512(dst, src unsafe.Pointer, n int)
+
+// bytesAVX512 is dst = step*src for n signed bytes, a multiple of 16.
+//
+//go:noescape
+func bytesAVX512(dst, src unsafe.Pointer, n int, step float32)
+
+// q8x0AVX2 decodes n blocks of Q8_0.
+//
+//go:noescape
+func q8x0AVX2(dst, src unsafe.Pointer, n int)
+
+// q4x0AVX2 decodes n blocks of Q4_0.
+//
+//go:noescape
+func q4x0AVX2(dst, src unsafe.Pointer, n int)
+
+// q4KAVX2 decodes the 128 bytes of numbers of a block of Q4_K; factors are scale and minimum of each of 8 groups.
+//
+//go:noescape
+func q4KAVX2(dst, src, factors unsafe.Pointer)
+
+// q6KAVX2 decodes the low and high bits of a block of Q6_K; factors are the scales of its 16 groups.
+//
+//go:noescape
+func q6KAVX2(dst, src, factors unsafe.Pointer)
+
+// nf4AVX2 decodes n blocks of NF4.
+//
+//go:noescape
+func nf4AVX2(dst, src unsafe.Pointer, n int)
+
+// bytesAVX2 is dst = step*src for n signed bytes, a multiple of 16.
+//
+//go:noescape
+func bytesAVX2(dst, src unsafe.Pointer, n int, step float32)
+
 // amxLow is c = a b, or c += a b, on AMX tiles of at most 16 rows.
 //
 //go:noescape

@@ -25,7 +25,7 @@ func generic() *Set {
 			Peak: peakGeneric, PeakFlops: 8,
 		},
 		Words: transposeGeneric, Widen: widenGeneric, FlipWiden: flipWidenGeneric,
-		vectors: genericVectors(),
+		vectors: genericVectors(), blocks: genericBlocks(),
 	}
 }
 

@@ -29,6 +29,7 @@ func (s *Set) avx2() {
 	}
 	s.BF16 = Products{}
 	s.Words, s.Widen, s.FlipWiden = transposeAVX2, widenAVX2, flipWidenAVX2
+	s.blocks = blocks{q8x0: q8x0AVX2, q4x0: q4x0AVX2, nf4: nf4AVX2, q4K: q4KAVX2, q6K: q6KAVX2, bytes: bytesAVX2}
 	s.vectors = vectors{
 		rowMax:      rowMaxAVX2,
 		dot:         dotAVX2,
@@ -66,6 +67,7 @@ func (s *Set) avx512() {
 	}
 	s.BF16 = Products{}
 	s.Words, s.Widen, s.FlipWiden = transposeAVX512, widenAVX512, flipWidenAVX512
+	s.blocks = blocks{q8x0: q8x0AVX512, q4x0: q4x0AVX512, nf4: nf4AVX512, q4K: q4KAVX512, q6K: q6KAVX512, bytes: bytesAVX512}
 	s.vectors = vectors{
 		rowMax:      rowMaxAVX512,
 		dot:         dotAVX512,

@@ -118,6 +118,27 @@ func (s *Set) trialVectors() []trialResult {
 		s.FromBF16(out, half)
 		return nil
 	})
+	return append(all, s.trialBlocks()...)
+}
+
+func (s *Set) trialBlocks() []trialResult {
+	var all []trialResult
+	src := make([]byte, 2*q6KBytes)
+	for i := range src {
+		src[i] = byte(i*37) &^ 0x40 // scales are finite
+	}
+	for _, b := range []struct {
+		name     string
+		elements int
+		decode   func(dst []float32, src []byte)
+	}{
+		{"Q8_0", 64, s.Q8_0}, {"Q4_0", 64, s.Q4_0}, {"NF4", 128, s.NF4}, {"Q4_K", 512, s.Q4_K}, {"Q6_K", 512, s.Q6_K},
+		{"Int8", selfTestSize, func(dst []float32, src []byte) { s.Bytes(dst, src, 0.5) }},
+	} {
+		dst := make([]float32, b.elements)
+		b.decode(dst, src)
+		all = append(all, trialResult{b.name, dst})
+	}
 	return all
 }
 

@@ -96,6 +96,7 @@ type Set struct {
 	FlipWiden Flip
 
 	vectors
+	blocks
 }
 
 // New is the functions of a level, which the machine must have.

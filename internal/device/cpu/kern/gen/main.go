@@ -32,12 +32,15 @@ func generate() map[string][]byte {
 	emitPacks(packs)
 	emitVectors(vectors)
 	emitPeaks(peaks)
+	quantised := newFile(&decl)
+	emitBlocks(quantised)
 	emitAMX(amx)
 	return map[string][]byte{
 		"tile_amd64.s":          tiles.bytes(),
 		"pack_amd64.s":          packs.bytes(),
 		"vector_amd64.s":        vectors.bytes(),
 		"peak_amd64.s":          peaks.bytes(),
+		"blocks_amd64.s":        quantised.bytes(),
 		"amx_amd64.s":           amx.bytes(),
 		"declarations_amd64.go": decl.bytes(),
 	}
