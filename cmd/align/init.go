@@ -88,7 +88,7 @@ func runInit(c *cobra.Command, o *initOptions) error {
 		}
 		return wrongUse(c, err)
 	}
-	_, err := fmt.Fprintf(o.io.out, "# Settings of align %s, at their defaults; flags override this file.\n\n", o.method)
+	_, err := fmt.Fprintf(o.io.out, "# Settings of align %s, at their defaults; flags override this file.\n%s\n", o.method, presetLine(o.method))
 	if err != nil {
 		return err
 	}
@@ -97,6 +97,15 @@ func runInit(c *cobra.Command, o *initOptions) error {
 	}
 	_, err = fmt.Fprint(o.io.out, roundsSections)
 	return err
+}
+
+// presetLine tells of the key preset, where the method has presets.
+func presetLine(method string) string {
+	names := presetNames(method)
+	if len(names) == 0 {
+		return ""
+	}
+	return "# preset: NAME, " + strings.Join(names, " or ") + ", sets the values of a recipe for the keys that the file leaves out.\n"
 }
 
 // roundsSections ends the settings file of rounds.

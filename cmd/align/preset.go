@@ -125,11 +125,36 @@ func (f *presetFlag) Type() string { return "name" }
 // addPreset adds --preset of a method.
 func addPreset(c *cobra.Command, method string) {
 	f := &presetFlag{method: method}
-	flag := c.Flags().VarPF(f, "preset", "", "values of a recipe by `name`, "+strings.Join(presetNames(method), " or ")+"; file and flags override it")
+	flag := c.Flags().VarPF(f, presetKey, "", "values of a recipe by `name`, "+strings.Join(presetNames(method), " or ")+"; file and flags override it")
 	flag.Annotations = map[string][]string{sectionKey: {inOut}}
 }
 
-// presetOf is the preset that the command line asks for, or nil.
+// presetKey is the key of a settings file that names a preset.
+const presetKey = "preset"
+
+// readWithPreset sets the fields that a file names, and returns their keys. A
+// preset in the file is taken where the command line has none.
+func readWithPreset(flags *pflag.FlagSet, path string, fields []config.Field) ([]string, error) {
+	flag := flags.Lookup(presetKey)
+	if path == "" || flag == nil {
+		return config.ReadIfNamed(path, fields)
+	}
+	var file struct {
+		Preset string `yaml:"preset"`
+	}
+	keys, err := config.Read(path, append(fields[:len(fields):len(fields)], config.Fields(&file)...))
+	if err != nil {
+		return nil, err
+	}
+	if file.Preset != "" && presetOf(flags) == nil {
+		if err := flag.Value.Set(file.Preset); err != nil {
+			return nil, fmt.Errorf("config: %s: preset: %w", path, err)
+		}
+	}
+	return slices.DeleteFunc(keys, func(key string) bool { return key == presetKey }), nil
+}
+
+// presetOf is the preset that the command line or the file asks for, or nil.
 func presetOf(flags *pflag.FlagSet) *preset {
 	flag := flags.Lookup("preset")
 	if flag == nil {
@@ -138,8 +163,7 @@ func presetOf(flags *pflag.FlagSet) *preset {
 	return flag.Value.(*presetFlag).chosen
 }
 
-// presetNotes tell the values of the preset that the command line asks for, and
-// those of them that the file or a flag replaced.
+// presetNotes tell the values of the preset that is asked for, and those of them that the file or a flag replaced.
 func presetNotes(c *cobra.Command, fields []config.Field) []string {
 	p := presetOf(c.Flags())
 	if p == nil {

@@ -210,19 +210,22 @@ func mergeFile(flags *pflag.FlagSet, path string, fields []config.Field) (explic
 			explicit = append(explicit, f.Key)
 		}
 	}
+	named, err := readWithPreset(flags, path, fields)
+	if err != nil {
+		return nil, err
+	}
 	var keys []string
 	if p := presetOf(flags); p != nil {
 		if keys, err = p.apply(fields); err != nil {
 			return nil, err
 		}
-	}
-	if path != "" {
-		named, err := config.Read(path, fields)
-		if err != nil {
+		// An adapter that is named has its own shape, whatever the recipe's is.
+		keys = slices.DeleteFunc(keys, func(key string) bool { return key == "rank" || key == "alpha" })
+		if named, err = readWithPreset(flags, path, fields); err != nil {
 			return nil, err
 		}
-		keys = append(keys, named...)
 	}
+	keys = append(keys, named...)
 	for _, f := range fields {
 		if text, ok := given[f.Key]; ok {
 			if err := f.Set(text); err != nil {

@@ -26,6 +26,14 @@ func Read(path string, fields []Field) (keys []string, err error) {
 	return parse(path, data, fields)
 }
 
+// ReadIfNamed is Read, or nothing where path is "".
+func ReadIfNamed(path string, fields []Field) (keys []string, err error) {
+	if path == "" {
+		return nil, nil
+	}
+	return Read(path, fields)
+}
+
 // parse is Read on the bytes of a file; name stands in the errors.
 func parse(name string, data []byte, fields []Field) (keys []string, err error) {
 	file, err := parser.ParseBytes(data, 0)

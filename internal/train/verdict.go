@@ -58,6 +58,46 @@ type Verdict struct {
 	// examples are fewer than fewestExamples.
 	Low  float64 `json:"low"`
 	High float64 `json:"high"`
+	// Accuracy is the share of held-out examples that the end has right; nil
+	// where the method counts none.
+	Accuracy *Share `json:"accuracy,omitempty"`
+}
+
+// Share is a share of a count, within [Low, High] with 95% confidence: the score
+// interval of Wilson, equation 4 of Brown, Cai, DasGupta, "Interval estimation
+// for a binomial proportion", Statistical Science 16 (2001).
+type Share struct {
+	Right int     `json:"right"`
+	Of    int     `json:"of"`
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
+}
+
+// NewShare is right of n, n above 0, with its interval.
+func NewShare(right, n int) Share {
+	const z = 1.959963984540054 // the normal distribution's quantile at 97.5%
+	p, m := float64(right)/float64(n), float64(n)
+	middle := (p + z*z/(2*m)) / (1 + z*z/m)
+	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
+	return Share{right, n, max(0, middle-half), min(1, middle+half)}
+}
+
+// String is "28 of 30 right, 93.3%, within [78.7%, 98.2%]".
+func (s Share) String() string {
+	return fmt.Sprintf("%d of %d right, %.1f%%, within [%.1f%%, %.1f%%]", s.Right, s.Of, 100*float64(s.Right)/float64(s.Of), 100*s.Low, 100*s.High)
+}
+
+// accuracyMetric counts one for each held-out example that is right.
+const accuracyMetric = "eval_rewards/accuracies"
+
+// accuracyOf is the share that an evaluation has right, or nil.
+func accuracyOf(m Metrics) *Share {
+	i := slices.IndexFunc(m, func(x Metric) bool { return x.Name == accuracyMetric })
+	if i < 0 || m[i].Weight < 1 {
+		return nil
+	}
+	s := NewShare(int(math.Round(m[i].Sum)), int(math.Round(m[i].Weight)))
+	return &s
 }
 
 // The bootstrap: below fewestExamples a resample hardly differs from the
@@ -127,11 +167,15 @@ func interval(losses []Loss) (low, high float64) {
 
 // String is the verdict in one line.
 func (v Verdict) String() string {
+	tail := ""
+	if v.Accuracy != nil {
+		tail = "; " + v.Accuracy.String()
+	}
 	head := fmt.Sprintf("better than its start: %s (eval_loss %.4g, was %.4g", v.Better, v.End, v.Start)
 	if v.Examples < fewestExamples {
-		return head + fmt.Sprintf("; %d held-out examples are too few, %d are the least)", v.Examples, fewestExamples)
+		return head + fmt.Sprintf("; %d held-out examples are too few, %d are the least)", v.Examples, fewestExamples) + tail
 	}
-	return head + fmt.Sprintf("; the difference lies in [%.3g, %.3g] with 95%% confidence, by bootstrap over %d held-out examples)", v.Low, v.High, v.Examples)
+	return head + fmt.Sprintf("; the difference lies in [%.3g, %.3g] with 95%% confidence, by bootstrap over %d held-out examples)", v.Low, v.High, v.Examples) + tail
 }
 
 // ReadVerdict reads a run's verdict; ok is false where it has none.
@@ -172,7 +216,7 @@ func (l *loop[B]) keepStart() error {
 
 // judge stores the verdict of a run that is done; nil where nothing can be
 // compared. A run that was cut off before it evaluates once more.
-func (l *loop[B]) judge(ctx context.Context) (*Verdict, error) {
+func (l *loop[B]) judge(ctx context.Context) (_ *Verdict, err error) {
 	c, ok := l.method.(Comparer)
 	if !ok {
 		return nil, nil
@@ -185,7 +229,7 @@ func (l *loop[B]) judge(ctx context.Context) (*Verdict, error) {
 		return nil, err
 	}
 	if l.final == nil {
-		if _, err := c.Evaluate(ctx); err != nil {
+		if l.final, err = c.Evaluate(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -197,6 +241,7 @@ func (l *loop[B]) judge(ctx context.Context) (*Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
+	v.Accuracy = accuracyOf(l.final)
 	return &v, writeJSON(filepath.Join(l.options.Run, VerdictFile), v, jsontext.WithIndent("  "))
 }
 

@@ -201,3 +201,21 @@ func TestWatchers(t *testing.T) {
 		}
 	}
 }
+
+// Wilson's interval, computed by hand: 28 of 30 has p = 0.9333, z² = 3.8415,
+// middle (0.9333 + 0.0640)/1.1280 = 0.8841 and half width 0.0973; no share
+// leaves [0, 1].
+func TestShare(t *testing.T) {
+	for _, c := range []struct {
+		right, of int
+		low, high float64
+	}{{28, 30, 0.7868, 0.9815}, {0, 10, 0, 0.2775}, {10, 10, 0.7225, 1}, {1, 2, 0.0945, 0.9055}} {
+		s := train.NewShare(c.right, c.of)
+		if math.Abs(s.Low-c.low) > 1e-4 || math.Abs(s.High-c.high) > 1e-4 {
+			t.Errorf("%d of %d: [%.4f, %.4f], want [%.4f, %.4f]", c.right, c.of, s.Low, s.High, c.low, c.high)
+		}
+	}
+	if got := train.NewShare(28, 30).String(); got != "28 of 30 right, 93.3%, within [78.7%, 98.2%]" {
+		t.Error(got)
+	}
+}
