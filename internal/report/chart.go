@@ -29,6 +29,7 @@ type Tick struct {
 type Line struct {
 	Run    int // its colour
 	Eval   bool
+	Faint  bool   // its mean is drawn over it
 	Points string // of an SVG polyline
 	Dots   []Dot
 }
@@ -111,8 +112,33 @@ func newChart(title string, curves []curve, runs []*Run) Chart {
 	x, y = x.widened(0), y.widened(0.05)
 	c := Chart{Title: title, XTicks: x.ticks(true), YTicks: y.ticks(false), Strips: hover(x, curves, runs)}
 	for _, k := range curves {
-		c.Lines = append(c.Lines, k.line(x, y))
+		line := k.line(x, y)
+		if !k.eval && len(k.points) >= averaged {
+			line.Faint = true
+			c.Lines = append(c.Lines, line)
+			line = k.mean().line(x, y)
+		}
+		c.Lines = append(c.Lines, line)
 	}
+	return c
+}
+
+// Curves of training with averaged points or more get their running mean over
+// the last windowth of the run: batches differ more than the model does.
+const averaged, windowth = 40, 20
+
+// mean is the curve's running mean.
+func (c curve) mean() curve {
+	window, sum := len(c.points)/windowth, 0.0
+	smooth := make([]point, len(c.points))
+	for i, p := range c.points {
+		sum += p.Value
+		if i >= window {
+			sum -= c.points[i-window].Value
+		}
+		smooth[i] = point{Step: p.Step, Value: sum / float64(min(i+1, window))}
+	}
+	c.points = smooth
 	return c
 }
 

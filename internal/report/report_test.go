@@ -77,7 +77,7 @@ func wellFormed(t *testing.T, page string) map[string]int {
 func TestPageOfOneRun(t *testing.T) {
 	_, page := write(t, writeRun(t, "dpo-001", 100))
 	count := wellFormed(t, page)
-	if count["script"] != 0 || count["svg"] != 2 || count["polyline"] != 3 || count["circle"] != 11 {
+	if count["script"] != 0 || count["svg"] != 2 || count["polyline"] != 5 || count["circle"] != 11 {
 		t.Errorf("elements %v", count)
 	}
 	for _, want := range []string{
@@ -97,7 +97,7 @@ func TestPageOfOneRun(t *testing.T) {
 
 func TestRunsAreLaidOver(t *testing.T) {
 	_, page := write(t, writeRun(t, "first", 100), writeRun(t, "second", 3000))
-	if count := wellFormed(t, page); count["svg"] != 2 || count["polyline"] != 6 {
+	if count := wellFormed(t, page); count["svg"] != 2 || count["polyline"] != 10 {
 		t.Errorf("elements %v", count)
 	}
 	for _, want := range []string{"Settings that differ", "first, second", "second loss "} {
@@ -154,7 +154,7 @@ func TestPageInABrowser(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, complaints.String())
 	}
-	if strings.Count(string(dom), "<polyline") != 3 || strings.Contains(complaints.String(), "CONSOLE") {
-		t.Errorf("%d curves in the browser, want 3; it says %s", strings.Count(string(dom), "<polyline"), complaints.String())
+	if strings.Count(string(dom), "<polyline") != 5 || strings.Contains(complaints.String(), "CONSOLE") {
+		t.Errorf("%d curves in the browser, want 5; it says %s", strings.Count(string(dom), "<polyline"), complaints.String())
 	}
 }
