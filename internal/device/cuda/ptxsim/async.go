@@ -16,8 +16,9 @@ type copies struct {
 type flight struct {
 	lane  int
 	group uint32
-	to    int    // in shared memory
-	data  []byte // what will be there
+	to    int // in shared memory
+	bytes int
+	data  [16]byte // what will be there
 }
 
 func (c *copies) reset() {
@@ -76,7 +77,7 @@ func buildCopyAsync(c *compiler) {
 	}
 	target := &access{space: shared, bytes: size, write: true}
 	c.in.run = func(w *warp, lanes uint32) {
-		var data [width][]byte
+		var data [width][16]byte
 		from.to(w)
 		w.countSectors(lanes, size)
 		for m := lanes; m != 0; m &= m - 1 {
@@ -88,26 +89,25 @@ func buildCopyAsync(c *compiler) {
 			if ignore != nil && ignore(w)>>i&1 != 0 {
 				left = 0
 			}
-			data[i] = w.fetch(i, left, size)
+			w.fetch(&data[i], i, left, size)
 		}
 		to.to(w)
 		w.countWavefronts(lanes, size)
 		for m := lanes; m != 0; m &= m - 1 {
 			i := bits.TrailingZeros32(m) & 31
-			w.depart(target, i, data[i])
+			w.depart(target, i, &data[i])
 		}
 	}
 }
 
 // fetch reads what a copy takes from global memory; a copy of 0 bytes reads
 // nothing, so its address may be anywhere.
-func (w *warp) fetch(lane, left, size int) []byte {
+func (w *warp) fetch(to *[16]byte, lane, left, size int) {
 	if left > size {
 		w.fault(OutOfBounds, lane, "a copy of %d bytes out of %d", left, size)
 	}
-	data := make([]byte, size)
 	if left == 0 {
-		return data
+		return
 	}
 	at := w.addresses[lane]
 	if at&uint64(size-1) != 0 {
@@ -115,20 +115,16 @@ func (w *warp) fetch(lane, left, size int) []byte {
 	}
 	// Bytes behind the source size are not read: check and mark the others.
 	for done := 0; done < left; {
-		part := 1
-		for part*2 <= left-done {
-			part *= 2
-		}
+		part := 1 << (bits.Len(uint(left-done)) - 1)
 		w.addresses[lane] = at + uint64(done)
-		copy(data[done:], w.global(&access{space: global, bytes: part}, lane))
+		copy(to[done:], w.global(&access{space: global, bytes: part}, lane))
 		done += part
 	}
 	w.addresses[lane] = at
-	return data
 }
 
 // depart starts a lane's copy: the target is poisoned until somebody waits.
-func (w *warp) depart(a *access, lane int, data []byte) {
+func (w *warp) depart(a *access, lane int, data *[16]byte) {
 	b := w.block
 	memory := w.shared(a, lane)
 	at := int(w.addresses[lane])
@@ -137,7 +133,7 @@ func (w *warp) depart(a *access, lane int, data []byte) {
 	}
 	b.filled.unset(at, a.bytes)
 	w.setFlying(a, at, lane, flying)
-	w.async.flying = append(w.async.flying, flight{lane, w.async.open[lane], at, data})
+	w.async.flying = append(w.async.flying, flight{lane, w.async.open[lane], at, a.bytes, *data})
 }
 
 // setFlying marks cells as the target of a copy, or as written now.
@@ -157,14 +153,15 @@ func (w *warp) setFlying(a *access, at, lane int, clock uint32) {
 // land ends the copies of all but the last n groups of each lane.
 func (w *warp) land(lanes, n uint32) {
 	kept := w.async.flying[:0]
-	for _, f := range w.async.flying {
+	for i := range w.async.flying {
+		f := &w.async.flying[i]
 		if lanes>>f.lane&1 == 0 || f.group+n >= w.async.open[f.lane] {
-			kept = append(kept, f)
+			kept = append(kept, *f)
 			continue
 		}
-		copy(w.block.shared[f.to:], f.data)
-		w.block.filled.set(f.to, len(f.data))
-		w.setFlying(&access{bytes: len(f.data)}, f.to, f.lane, w.known[w.id])
+		copy(w.block.shared[f.to:], f.data[:f.bytes])
+		w.block.filled.set(f.to, f.bytes)
+		w.setFlying(&access{bytes: f.bytes}, f.to, f.lane, w.known[w.id])
 	}
 	w.async.flying = kept
 }

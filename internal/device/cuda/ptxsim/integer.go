@@ -53,6 +53,12 @@ func (t typ) cut(v uint64) uint64 { return v << (64 - t.bits) >> (64 - t.bits) }
 // ints builds an operation of two integers given on extended values.
 func (c *compiler) ints(t typ, f func(a, b uint64) uint64) {
 	narrow := func(a, b uint32) uint32 { return uint32(t.cut(f(t.extend(uint64(a)), t.extend(uint64(b))))) }
+	switch {
+	case t.bits == 32 && t.signed():
+		narrow = func(a, b uint32) uint32 { return uint32(f(uint64(int32(a)), uint64(int32(b)))) }
+	case t.bits == 32:
+		narrow = func(a, b uint32) uint32 { return uint32(f(uint64(a), uint64(b))) }
+	}
 	c.binary(t, narrow, f)
 }
 

@@ -116,8 +116,8 @@ func buildMma(c *compiler) {
 		w.block.stats.Products++
 		var left [16][16]float32
 		var right [16][8]float32
-		gatherLeft(&left, w, a, perWord, decode)
-		gatherRight(&right, w, b, perWord, decode)
+		gatherLeft(&left, w, a, t, decode)
+		gatherRight(&right, w, b, t, decode)
 		for row := range 16 {
 			// Rows of the accumulator: lane 4*(row%8)+j has columns 2j, 2j+1 in
 			// registers 0 and 1, for the lower 8 rows in 2 and 3.
@@ -167,8 +167,16 @@ func (t typ) decoder() func(v uint32, second bool) float32 {
 
 // gatherLeft reads A by the manual's figures: with group g=lane/4 and t=lane%4,
 // register r holds row g+8(r%2), from column n*t+4n(r/2) on, n numbers a word.
-func gatherLeft(m *[16][16]float32, w *warp, a []int, n int, decode func(uint32, bool) float32) {
+func gatherLeft(m *[16][16]float32, w *warp, a []int, t typ, decode func(uint32, bool) float32) {
+	n := 32 / t.bits
 	for r, reg := range a {
+		if t.kind == 'h' { // written out for speed
+			for l, v := range &w.r32[reg] {
+				to := m[(l/4+r%2*8)&15][2*(l%4)+8*(r/2):]
+				to[0], to[1] = f32(v<<16), f32(v&0xffff0000)
+			}
+			continue
+		}
 		for l, v := range &w.r32[reg] {
 			row, column := l/4+r%2*8, n*(l%4)+4*n*(r/2)
 			m[row][column] = decode(v, false)
@@ -180,8 +188,16 @@ func gatherLeft(m *[16][16]float32, w *warp, a []int, n int, decode func(uint32,
 }
 
 // gatherRight reads B: register r holds rows from n*t+4n*r on, of column g.
-func gatherRight(m *[16][8]float32, w *warp, b []int, n int, decode func(uint32, bool) float32) {
+func gatherRight(m *[16][8]float32, w *warp, b []int, t typ, decode func(uint32, bool) float32) {
+	n := 32 / t.bits
 	for r, reg := range b {
+		if t.kind == 'h' {
+			for l, v := range &w.r32[reg] {
+				row, column := 2*(l%4)+8*r, l/4&7
+				m[row&15][column], m[(row+1)&15][column] = f32(v<<16), f32(v&0xffff0000)
+			}
+			continue
+		}
 		for l, v := range &w.r32[reg] {
 			row, column := n*(l%4)+4*n*r, l/4
 			m[row][column] = decode(v, false)

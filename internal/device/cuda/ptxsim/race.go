@@ -30,14 +30,14 @@ type cell struct{ write, read, other mark }
 const cellsPerPage = 256
 
 func (w *warp) checkShared(a *access, offset, lane int) {
-	shift := w.block.kernel.cell[shared]
+	shift, m := w.block.kernel.cell[shared], w.now(a, lane)
 	for i := offset >> shift; i<<shift < offset+a.bytes; i++ {
-		w.check(a, &w.block.cells[i], lane, shared, uint64(i)<<shift)
+		w.check(a, &w.block.cells[i], &m, lane, shared, uint64(i)<<shift)
 	}
 }
 
 func (w *warp) checkGlobal(a *access, in *area, offset, lane int) {
-	shift := w.block.kernel.cell[global]
+	shift, m := w.block.kernel.cell[global], w.now(a, lane)
 	for i := offset >> shift; i<<shift < offset+a.bytes; i++ {
 		page := i / cellsPerPage
 		if page >= len(in.pages) {
@@ -46,7 +46,7 @@ func (w *warp) checkGlobal(a *access, in *area, offset, lane int) {
 		if in.pages[page] == nil {
 			in.pages[page] = make([]cell, cellsPerPage)
 		}
-		w.check(a, &in.pages[page][i%cellsPerPage], lane, global, in.start+uint64(i)<<shift)
+		w.check(a, &in.pages[page][i%cellsPerPage], &m, lane, global, in.start+uint64(i)<<shift)
 	}
 }
 
@@ -62,39 +62,46 @@ func (w *warp) now(a *access, lane int) mark {
 	return m
 }
 
-// check compares an access with the marks of a cell and leaves its own.
-func (w *warp) check(a *access, c *cell, lane int, s space, at uint64) {
-	m := w.now(a, lane)
-	if !w.before(&c.write, &m, s) {
+// check compares an access of mark m with the marks of a cell and leaves m.
+func (w *warp) check(a *access, c *cell, m *mark, lane int, s space, at uint64) {
+	if !w.before(&c.write, m, s) {
 		w.clash(&c.write, a, lane, s, at, "written")
 	}
 	if !a.write {
 		w.noteRead(c, m, s)
 		return
 	}
-	for _, r := range []*mark{&c.read, &c.other} {
-		if !w.before(r, &m, s) {
-			w.clash(r, a, lane, s, at, "read")
-		}
+	if !w.before(&c.read, m, s) {
+		w.clash(&c.read, a, lane, s, at, "read")
 	}
-	*c = cell{write: m}
+	if !w.before(&c.other, m, s) {
+		w.clash(&c.other, a, lane, s, at, "read")
+	}
+	*c = cell{write: *m}
 }
 
-func (w *warp) noteRead(c *cell, m mark, s space) {
-	for _, r := range []*mark{&c.read, &c.other} {
-		if r.block == m.block && r.warp == m.warp {
-			if r.clock == m.clock && r.lane != m.lane {
-				m.lane = manyLanes | m.lane&r.lane&atomicMark
-			}
-			*r = m
-			return
-		}
+func (w *warp) noteRead(c *cell, m *mark, s space) {
+	switch {
+	case c.read == *m:
+	case c.read.block == m.block && c.read.warp == m.warp:
+		c.read.again(m)
+	case c.other.block == m.block && c.other.warp == m.warp:
+		c.other.again(m)
+	case w.before(&c.read, m, s):
+		c.read = *m
+	case w.before(&c.other, m, s):
+		c.other = *m
 	}
-	if w.before(&c.read, &m, s) {
-		c.read = m
-	} else if w.before(&c.other, &m, s) {
-		c.other = m
+}
+
+// again notes another read by the same warp.
+func (r *mark) again(m *mark) {
+	lane := m.lane
+	if r.clock == m.clock && r.lane != m.lane {
+		lane = manyLanes | m.lane&r.lane&atomicMark
 	}
+	*r = *m
+	r.lane = lane
 }
 
 // before tells whether an earlier access is in order with the one of mark m.
