@@ -53,6 +53,8 @@ type Exported struct {
 	Type string
 	// Modelfile is what Ollama creates a model of a merged GGUF from.
 	Modelfile string
+	// Card is the model card beside a GGUF; a folder has its own.
+	Card string
 	// Checked compares what was written, read back, with the adapter on its base.
 	Checked model.Verification
 }
@@ -202,9 +204,16 @@ func baseOf(folder, given string) (string, error) {
 func (x *export) writeAdapter() error {
 	if x.Format == FormatGGUF {
 		x.env.note("Ollama runs merged models only: for it export --format " + FormatMergedGGUF)
-		return atomicfile.WriteFile(x.Out, func(w io.Writer) error {
-			return x.adapter.WriteAdapterGGUF(w, x.model.Config, x.name(), x.values)
+		if _, err := x.beside(cardFile); err != nil {
+			return err
+		}
+		err := atomicfile.WriteFile(x.Out, func(w io.Writer) error {
+			return x.adapter.WriteAdapterGGUF(w, x.model.Config, x.names(), x.values)
 		})
+		if err != nil {
+			return err
+		}
+		return x.writeCard()
 	}
 	conf, err := x.adapter.PEFTConfig(x.base)
 	if err != nil {
@@ -249,6 +258,9 @@ func (x *export) verifyAdapter() (Exported, error) {
 	}
 	v, err := model.CompareAdapters(x.model, back, x.adapter)
 	e := Exported{Path: x.Out, Parameters: x.adapter.Parameters(), Checked: v}
+	if x.Format == FormatGGUF {
+		e.Card = strings.TrimSuffix(x.Out, filepath.Ext(x.Out)) + "." + cardFile
+	}
 	if err == nil && !(v.Difference <= exactTolerance*v.Scale) {
 		err = fmt.Errorf("the export does not give the adapter's logits: they differ by %v of %v", v.Difference, v.Scale)
 	}

@@ -30,7 +30,7 @@ func (s *stage) exportAdapter() error {
 	}
 	path := filepath.Join(s.run, AdapterFile)
 	err = atomicfile.WriteFile(path, func(w io.Writer) error {
-		return s.adapter.WriteAdapterGGUF(w, s.config, filepath.Base(s.run), values)
+		return s.adapter.WriteAdapterGGUF(w, s.config, model.GGUFNames{Name: filepath.Base(s.run)}, values)
 	})
 	if err != nil {
 		s.env.note(fmt.Sprintf("no %s: %v", AdapterFile, err))

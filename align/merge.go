@@ -1,6 +1,7 @@
 package align
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -53,16 +54,19 @@ func (x *export) merge() (Exported, error) {
 	if n := x.model.Config.OtherGGUFTypes(e.Type); n > 0 {
 		x.env.note(fmt.Sprintf("type: the rows of %d weights are not whole blocks of %s: they become q8_0 or f16", n, e.Type))
 	}
-	if e.Modelfile, err = x.newModelfile(); err != nil {
+	if e.Modelfile, err = x.beside("Modelfile"); err != nil {
+		return e, err
+	}
+	if e.Card, err = x.beside(cardFile); err != nil {
 		return e, err
 	}
 	err = model.MergeGGUF(x.Out, m, model.GGUFOptions{
-		Type: e.Type, Name: x.name(), BaseModel: x.baseName(), License: x.license(), ChatTemplate: x.chatTemplate(tok),
+		Type: e.Type, GGUFNames: x.names(), ChatTemplate: x.chatTemplate(tok),
 	})
 	if err != nil {
 		return e, err
 	}
-	if err := x.writeModelfile(e.Modelfile, tok); err != nil {
+	if err := errors.Join(x.writeModelfile(e.Modelfile, tok), x.writeCard()); err != nil {
 		return e, err
 	}
 	return x.verifyMerged(e, tok, !quantised && e.Type == "f32")
@@ -129,13 +133,27 @@ func (x *export) verifyMerged(e Exported, tok *tokenizer.Tokenizer, exact bool) 
 	return e, nil
 }
 
-// newModelfile is the name of the Modelfile beside a merged GGUF.
-func (x *export) newModelfile() (string, error) {
-	path := strings.TrimSuffix(x.Out, filepath.Ext(x.Out)) + ".Modelfile"
+// names are what a GGUF says of itself.
+func (x *export) names() model.GGUFNames {
+	return model.GGUFNames{Name: x.name(), BaseModel: x.baseName(), License: x.license()}
+}
+
+// beside is the name of a file that is written beside a GGUF.
+func (x *export) beside(what string) (string, error) {
+	path := strings.TrimSuffix(x.Out, filepath.Ext(x.Out)) + "." + what
 	if has(filepath.Dir(path), filepath.Base(path)) {
 		return "", fmt.Errorf("out: %s exists: want a new name", path)
 	}
 	return path, nil
+}
+
+// writeCard writes the model card of a GGUF, which has no folder of its own.
+func (x *export) writeCard() error {
+	path, err := x.beside(cardFile)
+	if err != nil {
+		return err
+	}
+	return atomicfile.WriteFile(path, func(w io.Writer) error { _, err := w.Write(x.card()); return err })
 }
 
 func (x *export) writeModelfile(path string, tok *tokenizer.Tokenizer) error {

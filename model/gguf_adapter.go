@@ -29,7 +29,7 @@ func ggufName(layer int, module string) string {
 // so rsLoRA's scale becomes alpha*sqrt(rank), and a factor whose scale differs
 // from the first one's has the difference folded into B. Rows of q's and k's B
 // are permuted as the base's rows are in GGUF.
-func (a *Adapter) WriteAdapterGGUF(w io.Writer, base Config, name string, flat []float32) error {
+func (a *Adapter) WriteAdapterGGUF(w io.Writer, base Config, names GGUFNames, flat []float32) error {
 	if err := a.CheckGGUF(base); err != nil {
 		return err
 	}
@@ -37,11 +37,12 @@ func (a *Adapter) WriteAdapterGGUF(w io.Writer, base Config, name string, flat [
 	pairs := []gguf.KV{
 		{Key: "general.architecture", Value: "llama"},
 		{Key: "general.type", Value: "adapter"},
-		{Key: "general.name", Value: name},
+		{Key: "general.name", Value: names.Name},
 		{Key: "general.file_type", Value: uint32(0)}, // all F32
 		{Key: "adapter.type", Value: "lora"},
 		{Key: "adapter.lora.alpha", Value: float32(alpha)}, // llama.cpp aborts on any other type
 	}
+	pairs = append(pairs, names.origin()...)
 	var tensors []gguf.Tensor
 	for _, f := range a.Factors {
 		name := ggufName(f.Layer, f.Module)
@@ -148,7 +149,7 @@ func ggufLayout(f *gguf.File, base Config) (*Adapter, error) {
 		return nil, err
 	}
 	config := LoRAConfig{Alpha: alpha, RankPattern: map[string]int{}, AlphaPattern: map[string]float64{}}
-	known := 0
+	present := map[string]bool{}
 	for layer := range base.NumLayers {
 		for _, module := range Modules {
 			info, ok := f.Tensor(ggufName(layer, module) + ".lora_a")
@@ -158,16 +159,17 @@ func ggufLayout(f *gguf.File, base Config) (*Adapter, error) {
 			if len(info.Shape) != 2 {
 				return nil, fmt.Errorf("%w: tensor %q has %d dimensions", ErrAdapterMisfit, info.Name, len(info.Shape))
 			}
-			known += 2 // with its lora_b, whose absence shows when it is read
+			present[moduleName(layer, module)] = true
 			config.includeGGUF(layer, module, info.Shape[1])
 		}
 	}
 	if config.Rank == 0 {
 		return nil, fmt.Errorf("%w: it has no factors", ErrAdapterMisfit)
 	}
-	if err := onlyFactors(f, base, known); err != nil {
+	if err := onlyFactors(f, base, 2*len(present)); err != nil {
 		return nil, err
 	}
+	config.setOnly(present)
 	if alpha == 0 {
 		config.Alpha = float64(config.Rank)
 	}

@@ -20,7 +20,7 @@ func exportAndRead(t *testing.T, a *model.Adapter, base model.Config, flat []flo
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "adapter.gguf")
 	var buf bytes.Buffer
-	if err := a.WriteAdapterGGUF(&buf, base, "test", flat); err != nil {
+	if err := a.WriteAdapterGGUF(&buf, base, model.GGUFNames{Name: "test"}, flat); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, buf.Bytes(), 0o644); err != nil {
@@ -70,7 +70,7 @@ func TestAnExportedAdapterIsWrittenAgainToTheBit(t *testing.T) {
 				flat[i] += float32(i%13) / 16
 			}
 			var first, second bytes.Buffer
-			if err := a.WriteAdapterGGUF(&first, tinyBase, "test", flat); err != nil {
+			if err := a.WriteAdapterGGUF(&first, tinyBase, model.GGUFNames{Name: "test"}, flat); err != nil {
 				t.Fatal(err)
 			}
 			path := filepath.Join(t.TempDir(), "adapter.gguf")
@@ -81,7 +81,7 @@ func TestAnExportedAdapterIsWrittenAgainToTheBit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := back.WriteAdapterGGUF(&second, tinyBase, "test", values); err != nil {
+			if err := back.WriteAdapterGGUF(&second, tinyBase, model.GGUFNames{Name: "test"}, values); err != nil {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(first.Bytes(), second.Bytes()) {

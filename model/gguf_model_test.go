@@ -69,7 +69,7 @@ func logitsOf(t testing.TB, m *model.Model, a *model.Adapter) []float64 {
 func asGGUF(t testing.TB, base, typ string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), typ+".gguf")
-	if err := model.MergeGGUF(path, model.Merge{Base: base}, model.GGUFOptions{Type: typ, Name: "test"}); err != nil {
+	if err := model.MergeGGUF(path, model.Merge{Base: base}, model.GGUFOptions{Type: typ, GGUFNames: model.GGUFNames{Name: "test"}}); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -26,6 +27,9 @@ type LoRAConfig struct {
 	// DoRA trains the length of each row of a weight beside its direction
 	// (https://arxiv.org/abs/2402.09353).
 	DoRA bool
+	// Only, if not nil, are the adapted modules by full name, ascending, where
+	// they are not all Targets of all Layers.
+	Only []string
 	// Save are the SavedModules that are trained whole beside the factors.
 	Save []string
 	// RankPattern and AlphaPattern overrule Rank and Alpha by full module name
@@ -143,7 +147,7 @@ func NewAdapter(base Config, c LoRAConfig) (*Adapter, error) {
 			continue
 		}
 		for _, module := range Modules {
-			if slices.Contains(c.Targets, module) {
+			if slices.Contains(c.Targets, module) && c.adapts(moduleName(layer, module)) {
 				a.add(base, layer, module)
 			}
 		}
@@ -153,6 +157,16 @@ func NewAdapter(base Config, c LoRAConfig) (*Adapter, error) {
 		return nil, fmt.Errorf("model: adapter has no layers: targets %v, layers %v", c.Targets, c.Layers)
 	}
 	return a, nil
+}
+
+func (c LoRAConfig) adapts(name string) bool { return c.Only == nil || slices.Contains(c.Only, name) }
+
+// setOnly keeps to the modules that are present, where they are not all targets
+// of all layers of the config.
+func (c *LoRAConfig) setOnly(present map[string]bool) {
+	if len(present) < len(c.Targets)*len(c.Layers) {
+		c.Only = slices.Sorted(maps.Keys(present))
+	}
 }
 
 func (a *Adapter) add(base Config, layer int, module string) {

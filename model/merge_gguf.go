@@ -12,15 +12,29 @@ import (
 // GGUFTypes are the types that MergeGGUF writes the weights in.
 var GGUFTypes = []string{"f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k"}
 
+// GGUFNames are what a GGUF says of itself: general.name and, where they are not
+// "", the name of the base and the SPDX or hub name of its licence.
+type GGUFNames struct{ Name, BaseModel, License string }
+
+// origin are the keys of licence and base.
+func (n GGUFNames) origin() []gguf.KV {
+	var list []gguf.KV
+	if n.License != "" {
+		list = append(list, gguf.KV{Key: "general.license", Value: n.License})
+	}
+	if n.BaseModel != "" {
+		list = append(list, gguf.KV{Key: "general.base_model.count", Value: uint32(1)}, gguf.KV{Key: "general.base_model.0.name", Value: n.BaseModel})
+	}
+	return list
+}
+
 // GGUFOptions say how to write a merged GGUF.
 type GGUFOptions struct {
 	// Type is one of GGUFTypes. Norms stay F32; the head, or an embedding that
 	// serves as one, is q6_k where Type has four bits, as llama-quantize does
 	// it; rows that are not whole blocks are q8_0 or f16.
 	Type string
-	// Name is general.name; BaseModel and License, where they are not "", are
-	// the name of the base and the SPDX or hub name of its licence.
-	Name, BaseModel, License string
+	GGUFNames
 	// Tokenizer is the tokenizer's keys; nil takes the base's own.
 	Tokenizer *TokenizerSpec
 	// ChatTemplate is Jinja source to take the place of the tokenizer's; ""
@@ -119,13 +133,7 @@ func (c Config) ggufPairs(o GGUFOptions, format ggufFormat) []gguf.KV {
 		list = append(list, gguf.KV{Key: "llama.rope.scaling.type", Value: "linear"},
 			gguf.KV{Key: "llama.rope.scaling.factor", Value: float32(c.RopeScaling.Factor)})
 	}
-	if o.License != "" {
-		list = append(list, gguf.KV{Key: "general.license", Value: o.License})
-	}
-	if o.BaseModel != "" {
-		list = append(list, gguf.KV{Key: "general.base_model.count", Value: uint32(1)}, gguf.KV{Key: "general.base_model.0.name", Value: o.BaseModel})
-	}
-	return list
+	return append(list, o.origin()...)
 }
 
 // ggufTensors lists all tensors; each is merged when its turn comes.

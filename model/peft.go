@@ -59,13 +59,15 @@ func (a *Adapter) PEFTConfig(base string) ([]byte, error) {
 	if c.Alpha == math.Trunc(c.Alpha) {
 		alpha = fmt.Appendf(nil, "%d", int64(c.Alpha)) // Ollama reads an unsigned integer
 	}
-	layers := jsontext.Value("null")
-	if c.Layers != nil {
+	layers, names := jsontext.Value("null"), c.Targets
+	if c.Only != nil {
+		names = c.Only
+	} else if c.Layers != nil {
 		if layers, err = json.Marshal(c.Layers); err != nil {
 			return nil, err
 		}
 	}
-	targets, err := json.Marshal(c.Targets)
+	targets, err := json.Marshal(names)
 	if err != nil {
 		return nil, err
 	}
@@ -235,6 +237,7 @@ func (c peftConfig) checked(config LoRAConfig, base Config, shapes map[string][]
 	slices.SortFunc(config.Targets, func(a, b string) int { return slices.Index(Modules, a) - slices.Index(Modules, b) })
 	slices.SortFunc(config.Save, func(a, b string) int { return slices.Index(SavedModules, a) - slices.Index(SavedModules, b) })
 	slices.Sort(config.Layers)
+	config.setOnly(present)
 	if len(config.Layers) == base.NumLayers {
 		config.Layers = nil
 	}

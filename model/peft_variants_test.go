@@ -246,6 +246,42 @@ func float32Bytes(v []float32) []byte {
 	return b.Bytes()
 }
 
+// An adapter on some modules of some layers, as a pattern of target_modules gives
+// it, is read as it is and names its modules one by one when it is written.
+func TestAnIrregularAdapterRoundTrips(t *testing.T) {
+	dir, base := t.TempDir(), t.TempDir()
+	writeVariantBase(t, base, false, safetensors.F32)
+	c, err := model.ReadConfig(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	only := []string{"model.layers.0.self_attn.q_proj", "model.layers.1.mlp.up_proj", "model.layers.1.self_attn.q_proj"}
+	a, err := model.NewAdapter(c, model.LoRAConfig{Rank: 2, Alpha: 4, Targets: []string{"q_proj", "up_proj"}, Only: only})
+	if err != nil || len(a.Factors) != 3 {
+		t.Fatalf("%d factors, error %v", len(a.Factors), err)
+	}
+	conf, err := a.PEFTConfig("base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, model.AdapterConfigFile), func(w io.Writer) error { _, err := w.Write(conf); return err })
+	write(t, filepath.Join(dir, model.AdapterWeightsFile), func(w io.Writer) error { return a.WriteWeights(w, a.Initial(1)) })
+	write(t, filepath.Join(dir, "a.gguf"), func(w io.Writer) error { return a.WriteAdapterGGUF(w, c, model.GGUFNames{}, a.Initial(1)) })
+	for _, path := range []string{dir, filepath.Join(dir, "a.gguf")} {
+		back, values, err := model.ReadAdapter(path, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fmt.Sprint(back.Factors) != fmt.Sprint(a.Factors) || !bytes.Equal(float32Bytes(values), float32Bytes(a.Initial(1))) {
+			t.Errorf("%s: got %+v, want %+v", path, back.Factors, a.Factors)
+		}
+		again, err := back.PEFTConfig("base")
+		if err != nil || !bytes.Contains(again, []byte(`"model.layers.1.mlp.up_proj"`)) || bytes.Contains(again, []byte("model.layers.0.mlp.up_proj")) {
+			t.Errorf("%s: config %s (error %v)", path, again, err)
+		}
+	}
+}
+
 // A fresh adapter changes nothing: magnitudes are the rows' lengths and saved
 // modules the base's.
 func TestFreshVariantsAreTheBase(t *testing.T) {
@@ -343,7 +379,7 @@ func TestDoRAOnBasesOfAnyType(t *testing.T) {
 func TestVariantsAreNoGGUFAdapters(t *testing.T) {
 	for _, name := range variants {
 		v := openVariant(t, name, device.F32)
-		err := v.adapter.WriteAdapterGGUF(io.Discard, v.model.Config, name, v.values)
+		err := v.adapter.WriteAdapterGGUF(io.Discard, v.model.Config, model.GGUFNames{Name: name}, v.values)
 		if !errors.Is(err, model.ErrNoGGUFAdapter) {
 			t.Errorf("%s: error %v", name, err)
 		}

@@ -24,7 +24,8 @@ func newExportCommand(io *streams) *cobra.Command {
 		Short: "Write an adapter, or a model with it merged, for other programs",
 		Long: `export writes what a run, a checkpoint or an adapter folder holds.
 
-  gguf         the adapter as the file that llama.cpp loads with --lora
+  gguf         the adapter as the file that llama.cpp loads with --lora; not a
+               DoRA, nor modules trained whole, which it cannot hold
   peft         the adapter as the folder that Hugging Face's PEFT loads
   merged-hf    the base with the adapter merged, as a Hugging Face folder
   merged-gguf  the same as one GGUF file for llama.cpp, with a Modelfile for
@@ -33,7 +34,8 @@ func newExportCommand(io *streams) *cobra.Command {
                Face folder in bf16, or f32 by --type
 
 The sums of a merge are exact to float32 and written in the base's own type. A
-quantised base merges to q8_0 unless --type says otherwise. What was written is
+quantised base merges to q8_0 unless --type says otherwise. A model card lies in
+each folder and beside each GGUF file. What was written is
 read back and compared with the model as it was trained: the largest difference
 of a logit, how often both put the same token on top, and for a merge the
 divergence (KL) of the two on a text.`,
@@ -129,12 +131,16 @@ func runExport(o *exportOptions) error {
 			TextTokens int     `json:"kl_tokens"`
 			Type       string  `json:"type"`
 			Modelfile  string  `json:"modelfile"`
-		}{1, done.Path, done.Parameters, v.Difference, v.Scale, v.Tokens, v.Top1, v.KL, v.TextTokens, done.Type, done.Modelfile})
+			Card       string  `json:"card"`
+		}{1, done.Path, done.Parameters, v.Difference, v.Scale, v.Tokens, v.Top1, v.KL, v.TextTokens, done.Type, done.Modelfile, done.Card})
 	}
 	r.note(fmt.Sprintf("read back: the largest difference of a logit is %s, of logits up to %s, and the top token is the same after %.0f of %d tokens",
 		short(v.Difference), short(v.Scale), v.Top1*float64(v.Tokens), v.Tokens))
 	if v.TextTokens > 0 {
 		r.note(fmt.Sprintf("added error: KL %s nats per token, on a text of %d tokens", short(v.KL), v.TextTokens))
+	}
+	if done.Card != "" {
+		r.note("model card: " + done.Card)
 	}
 	if done.Modelfile != "" {
 		r.note("for Ollama: ollama create NAME -f " + done.Modelfile)
