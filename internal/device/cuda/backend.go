@@ -18,8 +18,9 @@ type Backend struct {
 	entries map[string]*driver.Kernel
 	scratch scratch
 	work    [slots]scratch // of products, attention and the head
-	vendor  *vendor        // nil: all products are our own
-	inside  bool           // the caller runs on the device's thread
+	kept    kept
+	vendor  *vendor // nil: all products are our own
+	inside  bool    // the caller runs on the device's thread
 }
 
 var _ device.Backend = (*Backend)(nil)
@@ -131,7 +132,11 @@ func (b *Backend) Alloc(bytes int64) (m device.Memory, err error) {
 // Free gives memory back; kernels that were enqueued before may still use it.
 func (b *Backend) Free(m device.Memory) {
 	// The pool knows what is its own; what it does not know was freed before.
-	_ = b.Within(func() error { b.pool.give(uint64(m.Addr)); return nil })
+	_ = b.Within(func() error {
+		b.kept.forget()
+		b.pool.give(uint64(m.Addr))
+		return nil
+	})
 }
 
 // Upload copies host bytes into the view, in order with the kernels. It returns
@@ -141,6 +146,7 @@ func (b *Backend) Upload(dst device.View, src []byte) error {
 		return err
 	}
 	return b.Within(func() error {
+		b.kept.written(dst)
 		block, at, err := b.pool.find(dst)
 		if err != nil {
 			return err

@@ -25,7 +25,7 @@ func (b *Backend) Bind(kernel string, attr any) (k device.Kernel, err error) {
 		err := b.Within(func() error {
 			run, err := bind(b, kernel, attr)
 			if err == nil {
-				k = b.kernel(run)
+				k = b.kernel(b.watch(run))
 			}
 			return err
 		})

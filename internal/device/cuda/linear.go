@@ -37,7 +37,7 @@ func newLinear(b *Backend, kernel string) (enqueue, error) {
 			p.bias = uint64(c.In[2].Addr)
 		}
 		var err error
-		if p.x, err = l.sideOf(slotX, c.In[0]); err != nil {
+		if p.x, err = l.left(c.In[0]); err != nil {
 			return err
 		}
 		return l.times(c.In[1], &p)
@@ -71,7 +71,7 @@ func newLinearDX(b *Backend, kernel string) (enqueue, error) {
 
 // backward is p as dy W, with dy and W the call's first inputs.
 func (l *launcher) backward(c *device.Call, p *product) (err error) {
-	if p.x, err = l.sideOf(slotX, c.In[0]); err != nil {
+	if p.x, err = l.left(c.In[0]); err != nil {
 		return err
 	}
 	if p.w, err = l.weightOf(c.In[1]); err != nil {
@@ -95,7 +95,7 @@ func newLoRALinear(b *Backend, kernel string, attr device.LoRA) (enqueue, error)
 			p.bias = uint64(c.In[5].Addr)
 		}
 		var err error
-		if p.x, err = l.sideOf(slotX, x); err != nil {
+		if p.x, err = l.left(x); err != nil {
 			return err
 		}
 		if err := l.adapter(&p, x, xd, a, up, float32(attr.Scale)); err != nil {
@@ -109,7 +109,7 @@ func newLoRALinear(b *Backend, kernel string, attr device.LoRA) (enqueue, error)
 func (l *launcher) adapter(p *product, x, xd, a, up device.View, scale float32) error {
 	down, err := p.x, error(nil)
 	if xd.Addr != x.Addr {
-		if down, err = l.sideOf(slotDown, xd); err != nil {
+		if down, err = l.left(xd); err != nil {
 			return err
 		}
 	}
@@ -196,7 +196,7 @@ func newMatMul(b *Backend, kernel string, attr device.MatMul) (enqueue, error) {
 		}
 		p.y, p.ldy = uint64(c.Out[0].Addr), p.n
 		var err error
-		if p.x, err = l.sideOf(slotX, c.In[0]); err != nil {
+		if p.x, err = l.left(c.In[0]); err != nil {
 			return err
 		}
 		if p.w, err = l.sideOf(slotWeight, c.In[1]); err != nil {

@@ -61,7 +61,7 @@ type tile struct {
 // and hands them to use.
 func (d *head) tiles(c *device.Call, use func(t *tile) error) error {
 	h, w := c.In[0], c.In[1]
-	sides, err := d.sideOf(slotX, h)
+	sides, err := d.left(h)
 	if err != nil {
 		return err
 	}

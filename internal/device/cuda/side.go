@@ -16,15 +16,14 @@ type side struct {
 type slot int
 
 const (
-	slotX       slot = iota // the left side of a product
-	slotDown                // the left side of the adapter's first product
-	slotWeight              // a frozen weight in bf16
-	slotLow                 // u, the adapter's left side
-	slotUp                  // v, the adapter's right side
-	slotParts               // parts of split sums
-	slotLogits              // a chunk of logits
-	slotWeighed             // its gradient in bf16
-	slotState               // softmax states
+	slotLeft    slot = iota               // and the next ones: left sides of products, see kept
+	slotWeight  slot = iota + numKept - 1 // a frozen weight in bf16
+	slotLow                               // u, the adapter's left side
+	slotUp                                // v, the adapter's right side
+	slotParts                             // parts of split sums
+	slotLogits                            // a chunk of logits
+	slotWeighed                           // its gradient in bf16
+	slotState                             // softmax states
 	slotQuery
 	slotKey
 	slotValue
