@@ -24,6 +24,14 @@ generate:
 ptx:
 	internal/device/cuda/kernels/build.sh
 
+# put what checks a machine with an NVIDIA card, which needs no Go, into ./bin/gpu
+gpu-test-binary:
+	mkdir -p bin/gpu
+	CGO_ENABLED=0 go build -trimpath -o bin/gpu/align ./cmd/align
+	for p in internal/device/cuda/driver internal/device/cuda/cudatest internal/device/cuda model sft; do \
+		CGO_ENABLED=0 go test -c -o bin/gpu/$$(basename $$p).test ./$$p || exit 1; done
+	cp scripts/gpu-check.sh bin/gpu/
+
 # make the embedded model anew: text, tokenizer, pretraining, fine-tuning
 builtin:
 	go run ./internal/builtin/build
@@ -38,4 +46,4 @@ size: build
 check:
 	.ci/run
 
-.PHONY: build test lint bench generate ptx builtin size check
+.PHONY: build test lint bench generate ptx gpu-test-binary builtin size check

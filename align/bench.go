@@ -146,6 +146,11 @@ func benchOne(ctx context.Context, workload string, o BenchOptions, env Environm
 	if b.rates, err = newRates(o.Compute); err != nil {
 		return err
 	}
+	if o.Compute.onCard() {
+		if err := b.rates.measureCard(b.backend, cardSide, cardElements); err != nil {
+			return err
+		}
+	}
 	b.rates.measureArithmetic()
 	env.note(b.describe())
 	switch workload {
@@ -194,6 +199,10 @@ func (b *bench) describe() string {
 		sizes = fmt.Sprintf("%d pairs of a prompt of %d and answers of %d tokens, reference %s", o.Batch, o.Prompt, o.Response, o.Reference)
 	case "decode":
 		sizes = fmt.Sprintf("batch %d, prompts of %d and answers of %d tokens", o.Batch, o.Prompt, o.Response)
+	}
+	if o.Compute.onCard() {
+		return fmt.Sprintf("%s: %s (%d parameters), %s, %s, %s; floors are what its own kernels reach on a product of %d and a sum of %d elements",
+			b.workload, o.Shape, b.config.Parameters(), o.Precision, sizes, b.backend.Name(), cardSide, cardElements)
 	}
 	return fmt.Sprintf("%s: %s (%d parameters), %s, %s, %d threads, level %s", b.workload, o.Shape, b.config.Parameters(), o.Precision, sizes, b.rates.threads, b.rates.set.Level)
 }

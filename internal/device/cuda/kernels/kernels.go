@@ -6,6 +6,9 @@ package kernels
 import (
 	"embed"
 	"fmt"
+	"io/fs"
+	"path"
+	"strings"
 )
 
 //go:generate ./build.sh
@@ -20,4 +23,14 @@ func PTX(name string) (string, error) {
 		return "", fmt.Errorf("cuda: no kernels %q in this build", name)
 	}
 	return string(text), nil
+}
+
+// Names lists the files that have PTX, in alphabetical order.
+func Names() []string {
+	// The pattern is a constant and the folder is embedded: no error is possible.
+	found, _ := fs.Glob(texts, "ptx/sm80/*.ptx")
+	for i, name := range found {
+		found[i] = strings.TrimSuffix(path.Base(name), ".ptx")
+	}
+	return found
 }

@@ -1,0 +1,50 @@
+//go:build linux && (amd64 || arm64) && !nogpu
+
+package cuda_test
+
+import (
+	"regexp"
+	"testing"
+	"time"
+
+	"align/internal/device/cuda/cudatest"
+	"align/internal/device/cuda/kernels"
+)
+
+// Every module is translated, and none of its kernels keeps what its threads
+// compute in memory: registers that spill cost most of a kernel's speed.
+func TestModulesTranslate(t *testing.T) {
+	c := cudatest.Open(t)
+	entry := regexp.MustCompile(`\.entry\s+(\w+)`)
+	c.Do(t, func() error {
+		for _, name := range kernels.Names() {
+			text, err := kernels.PTX(name)
+			if err != nil {
+				return err
+			}
+			start := time.Now()
+			m, err := c.Load(text)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			t.Logf("%s: translated in %v", name, time.Since(start).Round(time.Millisecond))
+			for _, found := range entry.FindAllStringSubmatch(text, -1) {
+				k, err := m.Kernel(found[1])
+				if err != nil {
+					return err
+				}
+				if k.LocalBytes != 0 {
+					t.Errorf("%s: %s spills %d bytes", name, k.Name, k.LocalBytes)
+				}
+				if c.Sim == nil {
+					t.Logf("%s: %d registers", k.Name, k.Registers)
+				}
+			}
+			if err := m.Close(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
