@@ -341,6 +341,9 @@ func (s *stage) options(steps int, lineage map[string]string) train.Options {
 
 // groups are the learning rates of LoRA+; none where all are alike.
 func (s *stage) groups() []optim.Group {
+	if s.full != nil && s.settings.WeightDecay > 0 {
+		return train.Decayed(s.full)
+	}
 	if s.adapter == nil || s.settings.LoRAPlusRatio == 1 {
 		return nil
 	}

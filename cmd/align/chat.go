@@ -17,9 +17,10 @@ import (
 
 type chatOptions struct {
 	align.ChatOptions
-	system string
-	quiet  bool
-	io     *streams
+	system     string
+	checkpoint string
+	quiet      bool
+	io         *streams
 }
 
 func newChatCommand(io *streams) *cobra.Command {
@@ -50,6 +51,7 @@ program.`,
 	f := c.Flags()
 	f.StringVar(&o.Model, "model", "", plainHelp("model"))
 	f.StringVar(&o.Adapter, "adapter", "", "`folder` of an adapter, run or checkpoint; none is the model alone")
+	addCheckpointFlag(c, &o.checkpoint)
 	f.StringVar(&o.Template, "template", "auto", plainHelp("template"))
 	f.StringVar(&o.system, "system", "", "`text` of the system message")
 	f.IntVar(&o.MaxNew, "max-new", o.MaxNew, "tokens of an answer at most, 1 or more")
@@ -71,6 +73,9 @@ type session struct {
 
 func runChat(ctx context.Context, o *chatOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet})
+	if err := chosen(o.checkpoint, r.note, &o.Adapter); err != nil {
+		return err
+	}
 	chat, err := align.OpenChat(o.ChatOptions, align.Environment{Note: r.note, Progress: r.progress})
 	r.close()
 	if err != nil {

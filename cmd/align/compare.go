@@ -13,6 +13,7 @@ import (
 
 type compareOptions struct {
 	align.CompareOptions
+	checkpoint string
 	output
 	io *streams
 }
@@ -42,6 +43,7 @@ Both draw with the same random numbers: A against A is 50 per cent.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.Model, "model", "", plainHelp("model"))
+	addCheckpointFlag(c, &o.checkpoint)
 	f.StringVar(&o.Prompts, "prompts", "", plainHelp("prompts"))
 	f.StringVar(&o.Reward, "reward", "", plainHelp("reward"))
 	f.StringVar(&o.Scorer, "scorer", "", plainHelp("scorer"))
@@ -83,6 +85,9 @@ func (o *compareOptions) check(args []string) error {
 
 func runCompare(ctx context.Context, o *compareOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
+	if err := chosen(o.checkpoint, r.note, &o.A, &o.B); err != nil {
+		return err
+	}
 	c, err := align.Compare(ctx, o.CompareOptions, align.Environment{Note: r.note, Progress: r.progress})
 	r.close()
 	if err != nil {

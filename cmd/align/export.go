@@ -13,6 +13,7 @@ import (
 
 type exportOptions struct {
 	align.ExportOptions
+	checkpoint string
 	output
 	io *streams
 }
@@ -61,6 +62,7 @@ divergence (KL) of the two on a text.`,
 // addExportFlags adds the flags that export and merge share.
 func addExportFlags(c *cobra.Command, o *exportOptions) {
 	c.Flags().StringVar(&o.Model, "model", "", "`name` of the base model; none takes the one that the adapter names")
+	addCheckpointFlag(c, &o.checkpoint)
 	addComputeFlags(c, &o.Compute)
 	addOutputFlags(c, &o.output, "print the result as one JSON object")
 }
@@ -109,6 +111,9 @@ func (o *exportOptions) check(args []string) error {
 
 func runExport(o *exportOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet})
+	if err := chosen(o.checkpoint, r.note, &o.Adapter); err != nil {
+		return err
+	}
 	done, err := align.Export(o.ExportOptions, align.Environment{Note: r.note, Progress: r.progress})
 	r.close()
 	if errors.Is(err, model.ErrNoGGUFAdapter) {

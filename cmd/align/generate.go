@@ -21,6 +21,7 @@ import (
 type generateOptions struct {
 	align.GenerateOptions
 	prompt, prompts, system string
+	checkpoint              string
 	output
 	io *streams
 }
@@ -59,6 +60,7 @@ func (o *generateOptions) addFlags(c *cobra.Command) {
 	f.StringVar(&o.Model, "model", "", plainHelp("model"))
 	addQuantizeFlag(c, &o.Quantize)
 	f.StringVar(&o.Adapter, "adapter", "", "`folder` of an adapter, run or checkpoint; none is the model alone")
+	addCheckpointFlag(c, &o.checkpoint)
 	f.StringVar(&o.prompt, "prompt", "", "`text` to answer; - reads it from stdin")
 	f.StringVar(&o.prompts, "prompts", "", "`file` of prompts, one JSON object per line")
 	f.StringVar(&o.system, "system", "", "`text` of a system message before every prompt")
@@ -98,6 +100,9 @@ func runGenerate(ctx context.Context, o *generateOptions) error {
 	}
 	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
 	defer r.close()
+	if err := chosen(o.checkpoint, r.note, &o.Adapter); err != nil {
+		return err
+	}
 	out := bufio.NewWriter(o.io.out)
 	defer out.Flush()
 	p := &answerPrinter{out: out, json: o.json, many: len(prompts)*o.Samples > 1}

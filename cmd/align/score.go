@@ -13,7 +13,8 @@ import (
 
 type scoreOptions struct {
 	align.ScoreOptions
-	reward string
+	reward     string
+	checkpoint string
 	output
 	io *streams
 }
@@ -46,6 +47,7 @@ document's first is a target.`,
 	f.StringVar(&o.Model, "model", "", plainHelp("model"))
 	addQuantizeFlag(c, &o.Quantize)
 	f.StringVar(&o.Adapter, "adapter", "", "`folder` of an adapter, run or checkpoint; none is the model alone")
+	addCheckpointFlag(c, &o.checkpoint)
 	f.StringVar(&o.reward, "reward", "", plainHelp("reward"))
 	f.StringVar(&o.Data, "data", "", plainHelp("data"))
 	f.StringVar(&o.Template, "template", "auto", plainHelp("template"))
@@ -72,6 +74,9 @@ func (o *scoreOptions) check() error {
 func runScore(ctx context.Context, o *scoreOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
 	defer r.close()
+	if err := chosen(o.checkpoint, r.note, &o.Adapter, &o.reward); err != nil {
+		return err
+	}
 	out := bufio.NewWriter(o.io.out)
 	env := align.Environment{Note: r.note, Progress: r.progress}
 	if o.reward != "" {

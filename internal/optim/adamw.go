@@ -115,7 +115,10 @@ func (o *AdamW) bind() error {
 	}
 	attr := device.AdamW{Beta1: c.Beta1, Beta2: c.Beta2, Eps: c.Eps, WeightDecay: c.WeightDecay}
 	for i, g := range o.groups {
-		s := f.slice(g)
+		s, attr := f.slice(g), attr
+		if g.NoDecay {
+			attr.WeightDecay = 0
+		}
 		errs = append(errs, o.bindStep(&o.updates[i], "adamw", attr, s.Value, s.Grad, o.control.Row(4*i, 4)))
 		o.updates[i].call.Out = append(o.updates[i].call.Out, s.M, s.V)
 	}

@@ -175,11 +175,11 @@ func TestNewRefuses(t *testing.T) {
 		{"gradient type", config, narrow, nil, 1},
 		{"no gradient", config, noGrad, nil, 1},
 		{"one moment", config, oneMoment, nil, 1},
-		{"overlap", config, flat, []optim.Group{{0, 3, 1}, {2, 2, 1}}, 1},
-		{"beyond", config, flat, []optim.Group{{0, 5, 1}}, 1},
-		{"overflow", config, flat, []optim.Group{{1, math.MaxInt, 1}}, 1},
-		{"no length", config, flat, []optim.Group{{1, 0, 1}}, 1},
-		{"scale", config, flat, []optim.Group{{0, 4, math.NaN()}}, 1},
+		{"overlap", config, flat, []optim.Group{{First: 0, Len: 3, LearningRateScale: 1}, {First: 2, Len: 2, LearningRateScale: 1}}, 1},
+		{"beyond", config, flat, []optim.Group{{First: 0, Len: 5, LearningRateScale: 1}}, 1},
+		{"overflow", config, flat, []optim.Group{{First: 1, Len: math.MaxInt, LearningRateScale: 1}}, 1},
+		{"no length", config, flat, []optim.Group{{First: 1, Len: 0, LearningRateScale: 1}}, 1},
+		{"scale", config, flat, []optim.Group{{First: 0, Len: 4, LearningRateScale: math.NaN()}}, 1},
 	}
 	for _, tt := range tests {
 		_, err := optim.New(b, tt.config, tt.flat, tt.groups...)

@@ -19,6 +19,8 @@ type Flat struct{ Value, Grad, M, V device.View }
 type Group struct {
 	First, Len        int
 	LearningRateScale float64
+	// NoDecay leaves the group out of the weight decay.
+	NoDecay bool
 }
 
 func (f Flat) check() error {

@@ -5,6 +5,7 @@ import (
 
 	"align/internal/checkpoint"
 	"align/internal/device"
+	"align/internal/optim"
 	"align/internal/safetensors"
 	"align/model"
 )
@@ -27,6 +28,26 @@ type Full struct {
 }
 
 var _ Subject = (*Full)(nil)
+
+// Decayed are the groups of a model's weights by whether weight decay acts on
+// them: on matrices it does, on the norms' scales it does not, as in
+// Transformers' Trainer (get_decay_parameter_names).
+func Decayed(f *model.Full) []optim.Group {
+	var groups []optim.Group
+	for i, w := range f.Weights {
+		end := f.Len
+		if i+1 < len(f.Weights) {
+			end = f.Weights[i+1].Offset
+		}
+		g := optim.Group{First: w.Offset, Len: end - w.Offset, LearningRateScale: 1, NoDecay: w.Cols == 0}
+		if n := len(groups); n > 0 && groups[n-1].NoDecay == g.NoDecay {
+			groups[n-1].Len += g.Len
+			continue
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
 
 // Buffers are the flat buffers of all weights.
 func (f *Full) Buffers() (value, grad device.View) { return f.Full.Value, f.Full.Grad }
