@@ -46,14 +46,14 @@ type NF4 struct {
 // QuantizeNF4 converts x, whose elements are finite, to blocks of NF4Block.
 func QuantizeNF4(x []float32, shape []int, d DType) NF4 {
 	q := NF4{Shape: slices.Clone(shape), DType: d, Block: NF4Block, Packed: make([]byte, (len(x)+1)/2)}
-	threshold := nf4Threshold()
+	codes := newNF4Codes()
 	at := 0
 	for block := range slices.Chunk(x, NF4Block) {
 		most := maxAbs(block)
 		q.AbsMax = append(q.AbsMax, most)
 		inverse := reciprocal(most)
 		for _, v := range block {
-			code := nf4Index(&threshold, v*inverse)
+			code := codes.of(v * inverse)
 			q.Packed[at/2] |= code << (4 * (1 - at%2))
 			at++
 		}
@@ -70,22 +70,50 @@ func reciprocal(most float32) float32 {
 	return min(1/most, math.MaxFloat32)
 }
 
-func nf4Index(threshold *[15]float32, x float32) byte {
-	code := byte(0)
-	for _, t := range threshold {
-		if x > t {
-			code++
+// nf4Bins is so many that no two thresholds are in one bin.
+const nf4Bins = 64
+
+// nf4Codes finds codes: from x follows a bin, from the bin all but one threshold.
+type nf4Codes struct {
+	base      [nf4Bins]byte    // thresholds below the bin
+	threshold [nf4Bins]float32 // the one in it, or +Inf
+}
+
+func newNF4Codes() *nf4Codes {
+	var c nf4Codes
+	for bin := range c.threshold {
+		c.threshold[bin] = float32(math.Inf(1))
+	}
+	for i, t := range nf4Threshold() {
+		at := nf4Bin(t)
+		c.threshold[at] = t
+		for bin := at + 1; bin < nf4Bins; bin++ {
+			c.base[bin] = byte(i + 1)
 		}
+	}
+	return &c
+}
+
+// nf4Bin rises with x, so that thresholds of lower bins are below x.
+func nf4Bin(x float32) int { return min(max(int((x+1)*(nf4Bins/2)), 0), nf4Bins-1) }
+
+// of is the number of thresholds that x is above.
+func (c *nf4Codes) of(x float32) byte {
+	bin := nf4Bin(x)
+	code := c.base[bin]
+	if x > c.threshold[bin] {
+		code++
 	}
 	return code
 }
 
+// maxAbs compares bits: of finite numbers without a sign they rise with these.
 func maxAbs(x []float32) float32 {
-	most := float32(0)
+	most := uint32(0)
 	for _, v := range x {
-		most = max(most, v, -v)
+		most = max(most, math.Float32bits(v)&^(1<<31))
 	}
-	return most
+	return math.Float32frombits(most)
 }
 
 // Dequantize writes the elements from, from+1, ... to dst. The reference

@@ -36,12 +36,12 @@ func TestNF4Codes(t *testing.T) {
 // A threshold itself takes the lower code, the next float32 the upper one, and
 // each threshold lies between its codes.
 func TestNF4Thresholds(t *testing.T) {
-	code, threshold := nf4Code(), nf4Threshold()
+	code, threshold, codes := nf4Code(), nf4Threshold(), newNF4Codes()
 	for i, v := range threshold {
-		if got := nf4Index(&threshold, v); got != byte(i) {
+		if got := codes.of(v); got != byte(i) {
 			t.Errorf("%g: got %d, want %d", v, got, i)
 		}
-		if got := nf4Index(&threshold, math.Nextafter32(v, 2)); got != byte(i+1) {
+		if got := codes.of(math.Nextafter32(v, 2)); got != byte(i+1) {
 			t.Errorf("above %g: got %d, want %d", v, got, i+1)
 		}
 		if middle := (code[i] + code[i+1]) / 2; math.Abs(float64(v-middle)) > 1e-7 {
@@ -196,5 +196,44 @@ func TestReadNF4Refuses(t *testing.T) {
 		if _, err := ReadNF4(f, "w"); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), `"w"`) {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
 		}
+	}
+}
+
+// Every number near an edge of a bin, and many between, has the code that
+// counting thresholds gives.
+func TestNF4CodesCountThresholds(t *testing.T) {
+	codes := newNF4Codes()
+	check := func(x float32) {
+		want := byte(0)
+		for _, threshold := range nf4Threshold() {
+			if x > threshold {
+				want++
+			}
+		}
+		if got := codes.of(x); got != want {
+			t.Errorf("%v has code %d, want %d", x, got, want)
+		}
+	}
+	for bin := range nf4Bins + 1 {
+		edge := float32(bin)/(nf4Bins/2) - 1
+		for down, up, i := edge, edge, 0; i < 1000; i++ {
+			check(down)
+			check(up)
+			down, up = math.Nextafter32(down, -2), math.Nextafter32(up, 2)
+		}
+	}
+	for x := float32(-1.01); x < 1.01; x += 1e-5 {
+		check(x)
+	}
+}
+
+func BenchmarkQuantizeNF4(b *testing.B) {
+	x := make([]float32, 4096)
+	for i := range x {
+		x[i] = float32(math.Sin(float64(i * i)))
+	}
+	b.SetBytes(4096)
+	for b.Loop() {
+		QuantizeNF4(x, nil, F32)
 	}
 }
