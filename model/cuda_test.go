@@ -114,7 +114,8 @@ func TestCardDPOEqualsTheReference(t *testing.T) {
 	g.gradsEqual(t, "dpo_b0.1_grads.safetensors")
 }
 
-// A token decoded over a paged cache has the bits of the same token in a pack.
+// A token decoded over a paged cache has the bits of the same token in a pack,
+// also where its kernels are replayed as a graph.
 func TestCardDecodingHasTheBitsOfThePack(t *testing.T) {
 	g := openCardGolden(t, "tiny")
 	ids := g.long()[:80]
@@ -132,6 +133,10 @@ func TestCardDecodingHasTheBitsOfThePack(t *testing.T) {
 		from += n
 	}
 	equalLogits(t, "chunks", got, want)
+	// Of 20 single tokens two run by themselves.
+	if n, counted := cudatest.Calls("cuGraphLaunch"); counted && n != 18 {
+		t.Errorf("%d runs were replayed as graphs, want 18", n)
+	}
 }
 
 // Dropout draws the CPU's bits.

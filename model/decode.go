@@ -110,6 +110,7 @@ func (c *Decoding) compile(m *Model, d *Decoder) error {
 		return err
 	}
 	c.bindCache(m)
+	c.program.Capture()
 	return nil
 }
 

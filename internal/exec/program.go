@@ -23,6 +23,7 @@ type Program struct {
 	rows    [graph.NumSymbols]int
 	inner   []graph.Bound
 	run     func() error // all steps, made once
+	graphs  *graphs      // nil where nothing is captured
 }
 
 // bound is a step with its kernel and the views of its call.
@@ -98,12 +99,15 @@ func (pr *Program) Slot(n *graph.Node) (Slot, bool) {
 }
 
 // Set gives an input or an external output its view.
-func (pr *Program) Set(s Slot, v device.View) { pr.views[s] = v }
+func (pr *Program) Set(s Slot, v device.View) {
+	pr.graphs.forget()
+	pr.views[s] = v
+}
 
 // SetNode is Set by node; a node that the program does not use is ignored.
 func (pr *Program) SetNode(n *graph.Node, v device.View) {
 	if id, ok := pr.plan.slotOf[n]; ok {
-		pr.views[id] = v
+		pr.Set(Slot(id), v)
 	}
 }
 
@@ -135,6 +139,14 @@ func (pr *Program) Value(n *graph.Node) (device.View, bool) {
 
 // Run runs every step in order.
 func (pr *Program) Run() error {
+	if pr.graphs != nil {
+		return pr.graphs.run(pr)
+	}
+	return pr.runOnce()
+}
+
+// runOnce runs every step by itself.
+func (pr *Program) runOnce() error {
 	if b, is := pr.backend.(within); is {
 		return b.Within(pr.run)
 	}

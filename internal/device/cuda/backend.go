@@ -20,7 +20,8 @@ type Backend struct {
 	work    [slots]scratch // of products, attention and the head
 	kept    kept
 	vendor  *vendor // nil: all products are our own
-	inside  bool    // the caller runs on the device's thread
+	graphs  []*driver.Graph
+	inside  bool // the caller runs on the device's thread
 }
 
 var _ device.Backend = (*Backend)(nil)
@@ -115,6 +116,36 @@ func (b *Backend) Within(f func() error) error {
 	return err
 }
 
+// Capture records the kernels that f enqueues, instead of running them, and
+// returns what enqueues all of them by one call. They run with the views that
+// they had. F must have run once, so that nothing is allocated in it.
+func (b *Backend) Capture(f func() error) (replay func() error, err error) {
+	err = b.Within(func() error {
+		// What was enqueued before is no part of it.
+		if err := b.stream.Sync(); err != nil {
+			return err
+		}
+		b.kept.forget()
+		g, err := b.stream.Capture(f)
+		b.kept.forget()
+		if err != nil {
+			return err
+		}
+		b.graphs = append(b.graphs, g)
+		b.scratch.pinned = true
+		for i := range b.work {
+			b.work[i].pinned = true
+		}
+		run := func() error {
+			b.kept.forget() // what it writes is not told
+			return g.On(b.stream)
+		}
+		replay = func() error { return b.Within(run) }
+		return nil
+	})
+	return replay, err
+}
+
 // Alloc reserves zeroed memory of the card. A full card, and one that is full
 // up to the limit, are a [driver.MemoryError].
 func (b *Backend) Alloc(bytes int64) (m device.Memory, err error) {
@@ -177,6 +208,9 @@ func (b *Backend) Close() {
 	// A lost device cannot give anything back, and nothing hangs on it.
 	_ = b.Within(func() error {
 		errs := []error{b.stream.Sync(), b.vendor.close(), b.staging.close(), b.pool.close()}
+		for _, g := range b.graphs {
+			errs = append(errs, g.Close())
+		}
 		for _, m := range b.modules {
 			errs = append(errs, m.Close())
 		}

@@ -127,6 +127,15 @@ func (c *Card) Fault() error {
 	return err
 }
 
+// Calls returns how often a function of the driver was called; ok is false on a
+// real card.
+func Calls(name string) (n int, ok bool) {
+	if onCard() {
+		return 0, false
+	}
+	return fake().Calls(name), true
+}
+
 // Stats returns a kernel's counts; ok is false on a real card.
 func (c *Card) Stats(kernel string) (s ptxsim.Stats, ok bool) {
 	if c.Sim == nil {
