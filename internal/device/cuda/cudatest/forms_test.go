@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ import (
 var update = flag.Bool("update", false, "write a real card's answers to testdata/forms")
 
 // form is one form of instruction with what it should yield. The operand
-// letters are r (32 bits), d (64), h (16) and f (32, drawn as a float).
+// letters are r (32 bits), d (64), h (16), f and g (32 and 64, drawn as floats).
 type form struct {
 	code string // "add.s32 $0, $1, $2;"; $0 is the result
 	out  byte
@@ -166,7 +167,76 @@ func integerForms() []form {
 	return all
 }
 
-func holds[T int64 | uint64 | int16 | float32](name string, a, b T) bool {
+// doubleForms are those of float64, and the wider integer ones beside them.
+func doubleForms() []form {
+	f64 := math.Float64frombits
+	two := func(op string, f func(x, y float64) float64) form {
+		return plain(op, 'g', "gg", func(a, b, _ uint64) uint64 { return math.Float64bits(f(f64(a), f64(b))) })
+	}
+	all := []form{
+		two("add.f64", func(x, y float64) float64 { return x + y }),
+		two("sub.f64", func(x, y float64) float64 { return x - y }),
+		two("mul.f64", func(x, y float64) float64 { return x * y }),
+		two("div.rn.f64", func(x, y float64) float64 { return x / y }),
+		plain("rcp.rn.f64", 'g', "g", func(a, _, _ uint64) uint64 { return math.Float64bits(1 / f64(a)) }),
+		plain("neg.f64", 'g', "g", func(a, _, _ uint64) uint64 { return a ^ 1<<63 }),
+		plain("abs.f64", 'g', "g", func(a, _, _ uint64) uint64 { return a &^ (1 << 63) }),
+		plain("fma.rn.f64", 'g', "ggg", func(a, b, c uint64) uint64 {
+			x, y, z := f64(a), f64(b), f64(c)
+			switch open := math.IsInf(x, 0) || math.IsInf(y, 0); {
+			case math.IsInf(z, 0) && !open && x == x && y == y:
+				return c // where the product overflows, too
+			case open || x != x || y != y || z != z || x == 0 || y == 0:
+				return math.Float64bits(x*y + z)
+			}
+			f := func(v float64) *big.Float { return new(big.Float).SetPrec(5000).SetFloat64(v) }
+			p := f(x)
+			v, _ := p.Add(p.Mul(p, f(y)), f(z)).Float64()
+			return math.Float64bits(v)
+		}),
+		plain("cvt.rn.f32.f64", 'r', "g", func(a, _, _ uint64) uint64 { return bitsOf(float32(f64(a))) }),
+		plain("cvt.rn.f64.s32", 'g', "r", func(a, _, _ uint64) uint64 { return math.Float64bits(float64(int32(a))) }),
+		plain("cvt.rn.f64.u32", 'g', "r", func(a, _, _ uint64) uint64 { return math.Float64bits(float64(uint32(a))) }),
+		plain("cvt.rn.f32.s16", 'r', "h", func(a, _, _ uint64) uint64 { return bitsOf(float32(int16(a))) }),
+		plain("cvt.rn.f32.u16", 'r', "h", func(a, _, _ uint64) uint64 { return bitsOf(float32(uint16(a))) }),
+		plain("cvt.s64.s16", 'd', "h", func(a, _, _ uint64) uint64 { return uint64(int64(int16(a))) }),
+		plain("cvt.s64.s8", 'd', "d", func(a, _, _ uint64) uint64 { return uint64(int64(int8(a))) }),
+		plain("cvt.s8.s32", 'h', "r", func(a, _, _ uint64) uint64 { return uint64(int64(int8(a))) }),
+		plain("cvt.u16.u32", 'h', "r", func(a, _, _ uint64) uint64 { return a }),
+		plain("cvt.u64.u16", 'd', "h", func(a, _, _ uint64) uint64 { return a }),
+		plain("mul.lo.s64", 'd', "dd", func(a, b, _ uint64) uint64 { return a * b }),
+		plain("min.s64", 'd', "dd", func(a, b, _ uint64) uint64 { return uint64(min(int64(a), int64(b))) }),
+		plain("xor.b64", 'd', "dd", func(a, b, _ uint64) uint64 { return a ^ b }),
+		plain("not.b64", 'd', "d", func(a, _, _ uint64) uint64 { return ^a }),
+		plain("shr.u64", 'd', "dr", func(a, b, _ uint64) uint64 { return a >> min(b, 64) }),
+		plain("shr.u16", 'h', "hr", func(a, b, _ uint64) uint64 { return a >> min(b, 16) }),
+		plain("popc.b64", 'r', "d", func(a, _, _ uint64) uint64 { return uint64(bits.OnesCount64(a)) }),
+		truth("setp.nan.f32", "ff", func(a, b uint64) bool { return number(a) != number(a) || number(b) != number(b) }),
+		truth("setp.ge.u64", "dd", func(a, b uint64) bool { return a >= b }),
+		{code: "setp.lt.u32 %p1, $1, $2; setp.eq.u32 %p3, $1, 0; not.pred %p4, %p3; and.pred %p5, %p1, %p4; or.pred %p6, %p5, %p3; mov.pred %p7, %p6; selp.b64 $0, 1, 0, %p7;",
+			out: 'd', in: "rr", want: func(a, b, _ uint64) uint64 {
+				if a == 0 || a < b {
+					return 1
+				}
+				return 0
+			}},
+	}
+	div := plain("div.s64", 'd', "dd", func(a, b, _ uint64) uint64 { return uint64(int64(a) / int64(b)) })
+	div.takes = func(_, b, _ uint64) bool { return b != 0 }
+	// Near 1 the manual bounds the absolute error.
+	lg2 := plain("lg2.approx.f32", 'r', "f", func(a, _, _ uint64) uint64 { return bitsOf(float32(math.Log2(float64(number(a))))) })
+	lg2.ulps, lg2.takes = 4, func(a, _, _ uint64) bool { x := number(a); return !(x > 0.5 && x < 2) }
+	all = append(all, div, lg2)
+	for _, name := range []string{"eq", "ne", "lt", "le", "gt", "ge"} {
+		all = append(all, truth("setp."+name+".f64", "gg", func(a, b uint64) bool {
+			x, y := f64(a), f64(b)
+			return holds(name, x, y) && (name != "ne" || x == x && y == y)
+		}))
+	}
+	return all
+}
+
+func holds[T int64 | uint64 | int16 | float32 | float64](name string, a, b T) bool {
 	return map[string]bool{"eq": a == b, "ne": a != b, "lt": a < b, "le": a <= b, "gt": a > b, "ge": a >= b}[name]
 }
 
@@ -384,8 +454,8 @@ func halfToSingle(h uint16) uint64 {
 
 // ptx writes a kernel that runs the form on one triple of words a thread.
 func (f form) ptx() string {
-	width := map[byte]string{'r': "b32", 'f': "b32", 'd': "b64", 'h': "b16"}
-	name := map[byte]string{'r': "%r", 'f': "%r", 'd': "%rd", 'h': "%h"}
+	width := map[byte]string{'r': "b32", 'f': "b32", 'd': "b64", 'g': "b64", 'h': "b16"}
+	name := map[byte]string{'r': "%r", 'f': "%r", 'd': "%rd", 'g': "%rd", 'h': "%h"}
 	code, loads := f.code, ""
 	for i := range f.in {
 		at := fmt.Sprintf("%s%d", name[f.in[i]], 10+i)
@@ -427,6 +497,8 @@ func draw(rng *rand.Rand, in string, n int) []uint64 {
 		for j := range in {
 			v := rng.Uint64()
 			switch {
+			case in[j] == 'g' && rng.IntN(4) != 0:
+				v = math.Float64bits([]float64{rng.NormFloat64(), 0, 1, -3, 0x1p-1074, -0x1p-1022, 0x1p1023, math.Inf(1), math.Inf(-1), math.NaN(), 1 + 0x1p-29}[rng.IntN(11)])
 			case i < n/2 || rng.IntN(8) == 0:
 				v = edges[rng.IntN(len(edges))]
 			case in[j] == 'f' && rng.IntN(2) == 0:
@@ -465,7 +537,7 @@ func TestForms(t *testing.T) {
 	c := cudatest.Open(t)
 	got := answers{Card: c.Name, Results: map[string][]uint64{}}
 	golden := readAnswers(t)
-	for i, f := range append(integerForms(), floatForms()...) {
+	for i, f := range slices.Concat(integerForms(), floatForms(), doubleForms()) {
 		inputs := draw(rand.New(rand.NewPCG(uint64(i), 7)), f.in, n)
 		in, out := cudatest.Upload(t, c, inputs), cudatest.Upload(t, c, make([]uint64, n))
 		c.Run(t, f.ptx(), "form", driver.Dim{X: blocks, Y: 1, Z: 1}, driver.Dim{X: 256, Y: 1, Z: 1}, 0, driver.Ptr(out), driver.Ptr(in))
@@ -496,7 +568,7 @@ func (f form) cut(v uint64) uint64 { return cut(f.out, v) }
 
 func cut(width byte, v uint64) uint64 {
 	switch width {
-	case 'd':
+	case 'd', 'g':
 		return v
 	case 'h':
 		return v & 0xffff
@@ -512,6 +584,9 @@ func (f form) compare(t *testing.T, oracle string, inputs, got []uint64, want fu
 			continue
 		}
 		w := want(j)
+		if f.out == 'g' && math.IsNaN(math.Float64frombits(w)) && math.IsNaN(math.Float64frombits(got[j])) {
+			continue // the manual leaves its bits open
+		}
 		if got[j] != w && (f.ulps == 0 || far(got[j], w) > f.ulps) {
 			t.Errorf("%s of %#x, %#x, %#x: %#x: %s has %#x", f.code, a, b, c, got[j], oracle, w)
 			return
