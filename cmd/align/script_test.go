@@ -223,6 +223,9 @@ func (s *script) start(args []string) error {
 	if path, err := filepath.Abs(c.Path); err == nil && args[0] == "align" {
 		c.Path = path
 	}
+	if path, err := filepath.Abs(os.Args[0]); err == nil && args[0] == "sh" { // a shell's align is $ALIGN
+		c.Env = append(c.Env, mainSwitch+"=1", "ALIGN="+path)
+	}
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr
 	err := c.Run()
