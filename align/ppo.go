@@ -94,6 +94,9 @@ func withoutEffect(c ppo.Config) error {
 	if c.Full {
 		errs = append(errs, errors.New("full: the policy is trained as an adapter, so that its reference is the same base"))
 	}
+	if c.SourceEpochs != ppo.DefaultConfig().SourceEpochs {
+		errs = append(errs, fmt.Errorf("source_epochs (%v) has no effect here: the prompts are one file", c.SourceEpochs))
+	}
 	return errors.Join(errs...)
 }
 
@@ -123,6 +126,11 @@ func (s *stage) prompts(ctx context.Context, c ppo.Config) (*promptData, error) 
 	for _, p := range list {
 		d.list = append(d.list, ppo.Prompt{IDs: p.IDs, Messages: p.Messages, Text: p.Text, Reference: p.Reference, Place: p.Place})
 	}
+	parts, err := checkRepeats(s, [][]ppo.Prompt{d.list}, nil)
+	if err != nil {
+		return nil, err
+	}
+	d.list = parts[0]
 	d.hash, err = checkpoint.HashFile(c.Prompts)
 	return d, err
 }

@@ -1,6 +1,11 @@
 package ppo
 
-import "align/datasets"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+
+	"align/datasets"
+)
 
 // Prompt is what to answer; Text and Reference are for rules and commands,
 // Messages for reward models with tokens of their own.
@@ -9,6 +14,17 @@ type Prompt struct {
 	IDs             []int32
 	Text, Reference string
 	Place           string
+}
+
+// Hash is a content hash: of the ids and the reference.
+func (p Prompt) Hash() [32]byte {
+	h := sha256.New()
+	for _, id := range p.IDs {
+		h.Write(binary.LittleEndian.AppendUint32(nil, uint32(id)))
+	}
+	h.Write([]byte{0})
+	h.Write([]byte(p.Reference))
+	return [32]byte(h.Sum(nil))
 }
 
 // episode is one answer of a rollout. The fields in JSON are what a checkpoint

@@ -39,5 +39,8 @@ The reference is the policy as the run began. The prompts may have a column
 		},
 	}
 	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
+	if err := c.Flags().MarkHidden(flagName("source_epochs")); err != nil {
+		panic(err) // the flag is there
+	}
 	return c
 }
