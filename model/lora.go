@@ -250,18 +250,6 @@ func (f Factor) tensors() []factorTensor {
 	return list
 }
 
-func (t factorTensor) shape() []int {
-	if t.cols == 0 {
-		return []int{t.rows}
-	}
-	return []int{t.rows, t.cols}
-}
-
-// of is the tensor's part of a flat buffer on the host.
-func (t factorTensor) of(flat []float32) []float32 {
-	return flat[t.offset:][:t.rows*max(t.cols, 1)]
-}
-
 // views of a factor's tensors in a flat buffer.
 func (f Factor) views(flat device.View) []device.View {
 	size := uintptr(flat.Type.Size())
