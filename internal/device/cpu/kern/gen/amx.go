@@ -96,6 +96,7 @@ func amxTile(f *file, name, rows string, high int) {
 	f.op("MOVQ BX, AX")
 	f.op("SHLQ $4, AX")
 	f.op("ADDQ DX, AX") // row 16 of c
+	f.amxClaim(high)
 	f.op("CMPQ %s, $0", fr.slot("add"))
 	f.op("JEQ %s", fresh)
 	f.amxCorners(high, func(t int, base string, at int) { f.loadTile(base, "BX", at, t) })
@@ -138,6 +139,23 @@ func amxTile(f *file, name, rows string, high int) {
 	f.op("JNZ %s", panel)
 	f.releaseTiles()
 	f.op("RET")
+}
+
+// amxClaim brings c in for writing, where the sums are long enough to hide it.
+func (f *file) amxClaim(high int) {
+	const longSteps = 8
+	short := f.label("short")
+	f.op("CMPQ CX, $%d", longSteps)
+	f.op("JLT %s", short)
+	f.op("MOVQ DX, SI")
+	for range amxRows * high {
+		// Go's assembler does not know PREFETCHW.
+		f.op("BYTE $0x0f; BYTE $0x0d; BYTE $0x0e // PREFETCHW (SI)")
+		f.op("BYTE $0x0f; BYTE $0x0d; BYTE $0x4e; BYTE $0x40 // PREFETCHW 64(SI)")
+		f.op("ADDQ BX, SI")
+	}
+	f.op("MOVQ R11, SI")
+	f.mark(short)
 }
 
 // amxCorners does something with each accumulator and its place in c.
