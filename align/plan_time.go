@@ -42,6 +42,7 @@ func (s *stage) calibrate(ctx context.Context, save exec.SavePolicy, w *workload
 	var samples [2]sample
 	for i := range samples {
 		defer samples[i].close()
+		samples[i].threads = r.threads
 		if err := samples[i].open(s, i+1, save, w, r.flops); err != nil {
 			return speed{}, err
 		}
@@ -74,6 +75,7 @@ func speedOf(one, two *sample, peak float64) speed {
 // sample is one calibrating model: its step with the step's operations and
 // times.
 type sample struct {
+	threads      int
 	model        *model.Model
 	adam         *optim.AdamW
 	one          training
@@ -130,8 +132,28 @@ func (c *sample) step() error {
 	return c.times.add(func() error { return c.one.step(c.adam, len(c.times.wall)+1) })
 }
 
-// seconds is the best step's, without the first.
-func (c *sample) seconds() float64 { return slices.Min(c.times.wall[1:]) }
+// seconds is a step's on a machine without other work, the first step left
+// out: see quietSeconds.
+func (c *sample) seconds() float64 {
+	return quietSeconds(c.times.wall[1:], c.times.core[1:], c.threads)
+}
+
+// quietSeconds is what a step would take had the threads the machine for
+// themselves. Others' work lengthens a step by the clock at once, its processor
+// time hardly: the least processor time, at the share of the threads that was
+// busy in the step with most of it, but never more than the best step by the
+// clock took.
+func quietSeconds(wall, core []float64, threads int) float64 {
+	best := slices.Min(wall)
+	if slices.Min(core) <= 0 {
+		return best // the system does not tell
+	}
+	busy := 0.0
+	for i := range wall {
+		busy = max(busy, core[i]/(wall[i]*float64(threads)))
+	}
+	return min(best, slices.Min(core)/(float64(threads)*min(busy, 1)))
+}
 
 func (c *sample) close() {
 	if c.adam != nil {
