@@ -12,8 +12,24 @@ test:
 lint:
 	gofmt -l . && go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
-# run all benchmarks, in benchstat's form
-bench:
+# print the rows of docs/performance.md for this machine, with the floor beside each figure
+bench: build
+	bin/align bench machine --precision bf16
+	bin/align bench sft --cfg small --batch 2 --seq 512 --precision bf16 --threads 1
+	bin/align bench sft --cfg small --batch 2 --seq 512 --precision bf16
+	bin/align bench sft --cfg small --batch 2 --seq 512 --precision bf16 --threads 1 --save-policy products
+	bin/align bench sft --cfg small --batch 2 --seq 512 --precision f32 --threads 1
+	bin/align bench sft --cfg tiny --batch 8 --seq 256 --precision bf16 --threads 1
+	bin/align bench dpo --cfg small --batch 1 --precision bf16 --threads 1 --reference every
+	bin/align bench dpo --cfg small --batch 1 --precision bf16 --threads 1
+	bin/align bench decode --cfg small --batch 1 --prompt 512 --resp 16 --precision bf16 --threads 1
+	bin/align bench decode --cfg small --batch 16 --prompt 128 --resp 32 --precision bf16 --threads 1
+	bin/align bench gemm attention --cfg small --seq 512 --precision bf16 --threads 1
+	bin/align bench sft --cfg 1b --batch 1 --seq 512 --precision bf16 --threads 1 --steps 1
+	bin/align bench decode --cfg 1b --batch 1 --prompt 64 --resp 32 --precision bf16 --steps 2
+
+# run the Go benchmarks of all packages, in benchstat's form
+bench-go:
 	go test -run '^$$' -bench . ./...
 
 # regenerate generated files
@@ -46,4 +62,4 @@ size: build
 check:
 	.ci/run
 
-.PHONY: build test lint bench generate ptx gpu-test-binary builtin size check
+.PHONY: build test lint bench bench-go generate ptx gpu-test-binary builtin size check
