@@ -10,6 +10,8 @@ import (
 	"align/internal/device"
 	"align/internal/exec"
 	"align/internal/host"
+	"align/model"
+	"align/reward"
 	"align/sft"
 )
 
@@ -114,6 +116,27 @@ func PlanDPO(ctx context.Context, c dpo.Config, explicit []string, env Environme
 	}
 	perPair := dpoSequences(c)
 	return p, s.plan(ctx, p, pairExtents(d.train, perPair), pairExtents(d.held, perPair), "pairs", !loss.ReferenceFree())
+}
+
+// PlanReward plans what Reward would run, as PlanSFT does.
+func PlanReward(ctx context.Context, c reward.Config, explicit []string, env Environment) (*Plan, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	p := newPlan("reward", &env)
+	s := &stage{method: "reward", settings: &c.Settings, env: env, explicit: explicit, head: model.ScoreHead}
+	defer s.close()
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	d, err := readData(ctx, s, c.Pairs, readGroups)
+	if err != nil {
+		return nil, err
+	}
+	if err := marginless(c, d.train, d.held); err != nil {
+		return nil, err
+	}
+	return p, s.plan(ctx, p, groupExtents(d.train), groupExtents(d.held), "prompts", false)
 }
 
 // dpoSequences is the number of sequences of a pair in a pack.

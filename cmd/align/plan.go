@@ -11,6 +11,7 @@ import (
 	"align/dpo"
 	"align/internal/config"
 	"align/internal/nearest"
+	"align/reward"
 	"align/sft"
 
 	"github.com/spf13/cobra"
@@ -18,9 +19,9 @@ import (
 
 func newPlanCommand(io *streams) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "plan sft|dpo FLAGS",
+		Use:   "plan sft|dpo|reward FLAGS",
 		Short: "Say what a run would take, and run nothing",
-		Long: `plan takes the flags of align sft or align dpo and tells what that run would do
+		Long: `plan takes the flags of align sft, dpo or reward and tells what that run would do
 and take: parameters, what of the data is used, tokens, packs and steps; memory
 by its use and by save policy, with the policy that fits; and a time, from two
 seconds of steps on random models of the same widths.
@@ -33,18 +34,21 @@ A run that does not fit is an error that names the largest setting that does.`,
 		Args:                  cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return wrongUse(c, fmt.Errorf("want one method of %s", methodList()))
+				return wrongUse(c, fmt.Errorf("want one method of %s", strings.Join(planned, ", ")))
 			}
-			err := fmt.Errorf("cannot plan %q, want one of %s", args[0], methodList())
-			if near := nearest.Name(args[0], []string{"sft", "dpo"}); near != "" {
+			err := fmt.Errorf("cannot plan %q, want one of %s", args[0], strings.Join(planned, ", "))
+			if near := nearest.Name(args[0], planned); near != "" {
 				err = fmt.Errorf("cannot plan %q, did you mean %q", args[0], near)
 			}
 			return wrongUse(c, err)
 		},
 	}
-	c.AddCommand(newPlanSFTCommand(io), newPlanDPOCommand(io))
+	c.AddCommand(newPlanSFTCommand(io), newPlanDPOCommand(io), newPlanRewardCommand(io))
 	return c
 }
+
+// planned are the methods whose runs can be planned.
+var planned = []string{"sft", "dpo", "reward"}
 
 func newPlanSFTCommand(io *streams) *cobra.Command {
 	o := &sftOptions{config: sft.DefaultConfig()}
@@ -74,6 +78,21 @@ func newPlanDPOCommand(io *streams) *cobra.Command {
 	}
 	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
 	addPreset(c, "dpo")
+	c.Flags().Lookup("json").Usage = "print one JSON object"
+	return c
+}
+
+func newPlanRewardCommand(io *streams) *cobra.Command {
+	o := &rewardOptions{config: reward.DefaultConfig()}
+	o.io = io
+	fields := config.Fields(&o.config)
+	c := planOf("reward", "--pairs FILE", "Plan a reward model")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return runPlan(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(ctx context.Context, explicit []string, e align.Environment) (*align.Plan, error) {
+			return align.PlanReward(ctx, o.config, explicit, e)
+		})
+	}
+	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
 	c.Flags().Lookup("json").Usage = "print one JSON object"
 	return c
 }
