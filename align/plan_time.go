@@ -138,15 +138,21 @@ func (c *sample) seconds() float64 {
 	return quietSeconds(c.times.wall[1:], c.times.core[1:], c.threads)
 }
 
+// coreResolution is the seconds from which a step's processor time is good to
+// some percent: systems count it in ticks of up to 10 ms.
+const coreResolution = 0.1
+
 // quietSeconds is what a step would take had the threads the machine for
 // themselves. Others' work lengthens a step by the clock at once, its processor
 // time hardly: the least processor time, at the share of the threads that was
 // busy in the step with most of it, but never more than the best step by the
 // clock took.
+//
+// A step shorter than coreResolution is taken by the clock.
 func quietSeconds(wall, core []float64, threads int) float64 {
 	best := slices.Min(wall)
-	if slices.Min(core) <= 0 {
-		return best // the system does not tell
+	if slices.Min(core) <= 0 || best < coreResolution {
+		return best // the system does not tell, or too coarsely
 	}
 	busy := 0.0
 	for i := range wall {
