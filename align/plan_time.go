@@ -187,7 +187,9 @@ func calibrationPack(w *workload, vocab int, x cost, flops float64) []datasets.E
 	most := int(flops / (3 * x.forward(work{tokens: 1, targets: 1})))
 	length = min(length, max(most, 32))
 	count := max(min(w.perPack(), most/length), 1)
-	return randomExamples(vocab, count, length, min(mean.targets/max(mean.tokens, 1), 1))
+	// A reward model predicts less than one token of a short text; one is the least.
+	share := max(mean.targets/max(mean.tokens, 1), 1.5/float64(length))
+	return randomExamples(vocab, count, length, min(share, 1))
 }
 
 // perPack is the number of sequences of an average pack.
