@@ -251,7 +251,9 @@ func TestRejectionHoldsAServerToTheAdapter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.mu.Lock() // a request of the run that stopped may still be answered
 	h.load(folder)
+	h.mu.Unlock()
 	c.Out = filepath.Join(t.TempDir(), "job")
 	if _, err := align.Rejection(context.Background(), c, (&recorder{}).environment(t)); err != nil {
 		t.Errorf("a server with it: %v", err)
