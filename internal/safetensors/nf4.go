@@ -14,8 +14,8 @@ import (
 // NF4Block is the number of elements that share a scale by default.
 const NF4Block = 64
 
-// nf4Code are the quantiles of a normal distribution that an element can be.
-func nf4Code() [16]float32 {
+// NF4Code is the sixteen values: the quantiles of a normal distribution that an element can be.
+func NF4Code() [16]float32 {
 	return [16]float32{
 		-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
 		-0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
@@ -119,7 +119,7 @@ func maxAbs(x []float32) float32 {
 // Dequantize writes the elements from, from+1, ... to dst. The reference
 // rounds them to DType afterwards; this does not.
 func (q *NF4) Dequantize(dst []float32, from int) {
-	code := nf4Code()
+	code := NF4Code()
 	for i := range dst {
 		at := from + i
 		packed := q.Packed[at/2] >> (4 * (1 - at%2)) & 15

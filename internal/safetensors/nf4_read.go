@@ -68,7 +68,7 @@ func readNF4(s Source, name string) (NF4, error) {
 	if err != nil {
 		return NF4{}, err
 	}
-	if want := nf4Code(); !slices.Equal(code, want[:]) {
+	if want := NF4Code(); !slices.Equal(code, want[:]) {
 		return NF4{}, errors.New("its quant_map is not that of NF4")
 	}
 	q.AbsMax, err = readScales(s, name, state, (n+state.Block-1)/state.Block)

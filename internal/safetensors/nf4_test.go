@@ -20,7 +20,7 @@ func normal(n int, seed uint64) []float32 {
 
 // The codes come back as themselves, in the order high half, low half.
 func TestNF4Codes(t *testing.T) {
-	code := nf4Code()
+	code := NF4Code()
 	q := QuantizeNF4(code[:], []int{16}, BF16)
 	want := []byte{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef}
 	if !bytes.Equal(q.Packed, want) || q.AbsMax[0] != 1 {
@@ -36,7 +36,7 @@ func TestNF4Codes(t *testing.T) {
 // A threshold itself takes the lower code, the next float32 the upper one, and
 // each threshold lies between its codes.
 func TestNF4Thresholds(t *testing.T) {
-	code, threshold, codes := nf4Code(), nf4Threshold(), newNF4Codes()
+	code, threshold, codes := NF4Code(), nf4Threshold(), newNF4Codes()
 	for i, v := range threshold {
 		if got := codes.of(v); got != byte(i) {
 			t.Errorf("%g: got %d, want %d", v, got, i)
@@ -57,7 +57,7 @@ func TestNF4Nearest(t *testing.T) {
 	q := QuantizeNF4(x, []int{len(x)}, F32)
 	got := make([]float32, len(x))
 	q.Dequantize(got, 0)
-	code := nf4Code()
+	code := NF4Code()
 	for i := range x {
 		scale := q.AbsMax[i/NF4Block]
 		for _, c := range code {
@@ -113,7 +113,7 @@ func TestScales(t *testing.T) {
 
 // stored is a weight as bitsandbytes stores it.
 func stored(q NF4, s *Scales, state string) []Tensor {
-	code := nf4Code()
+	code := NF4Code()
 	tensors := []Tensor{
 		FromBytes("w", U8, []int{len(q.Packed), 1}, q.Packed),
 		FromFloats("w.quant_map", F32, []int{16}, code[:]),

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 )
 
 // adamW updates parameters and moments in place, algorithm 2 of
@@ -32,18 +33,18 @@ func newAdamW[E float](kernel string, attr device.AdamW) (*adamW[E], error) {
 }
 
 func (a *adamW[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: a.kernel}
-	if k.arity(c, 3, 2) {
+	k := contract.Of("cpu", a.kernel)
+	if k.Arity(c, 3, 2) {
 		g, control := c.In[0], c.In[1]
-		k.overwrites(c)
-		k.vector("g", g, typeOf[E](), g.Len())
-		k.vector("control", control, device.F64, 4)
-		k.vector("p", c.Out[0], typeOf[E](), g.Len())
-		k.vector("m", c.Out[1], typeOf[E](), g.Len())
-		k.vector("v", c.Out[2], typeOf[E](), g.Len())
+		k.Overwrites(c)
+		k.Vector("g", g, typeOf[E](), g.Len())
+		k.Vector("control", control, device.F64, 4)
+		k.Vector("p", c.Out[0], typeOf[E](), g.Len())
+		k.Vector("m", c.Out[1], typeOf[E](), g.Len())
+		k.Vector("v", c.Out[2], typeOf[E](), g.Len())
 	}
-	if k.err != nil {
-		return 0, 0, k.err
+	if k.Err != nil {
+		return 0, 0, k.Err
 	}
 	control := device.Slice[float64](c.In[1])
 	a.clip, a.lr, a.bias1, a.bias2 = control[0], control[1], control[2], control[3]
@@ -83,14 +84,14 @@ func newSumSquares[E float](b *Backend, kernel string, ofBlock func([]E) float64
 	j := &rowJob{kernel: phase(s.compute)}
 	j.job = j
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 1) {
-			k.overwrites(c)
-			k.vector("x", c.In[0], typeOf[E](), c.In[0].Len())
-			k.outputVector("y", c.Out[0], device.F64, 1)
+		k := contract.Of("cpu", kernel)
+		if k.Arity(c, 1, 1) {
+			k.Overwrites(c)
+			k.Vector("x", c.In[0], typeOf[E](), c.In[0].Len())
+			k.OutputVector("y", c.Out[0], device.F64, 1)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		s.x = device.Slice[E](c.In[0])
 		blocks := (len(s.x) + squaresBlock - 1) / squaresBlock

@@ -1,6 +1,9 @@
 package cpu
 
-import "align/internal/device"
+import (
+	"align/internal/device"
+	"align/internal/device/contract"
+)
 
 // newAdd is y = a + b for views of one type, A or F64, and any shape; y may be
 // a or b.
@@ -35,11 +38,11 @@ func (b *Backend) overElements(kernel string, inputs int) device.Kernel {
 	}
 	j32.job, j64.job = j32, j64
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if !k.arity(c, 1, inputs) {
-			return k.err
+		k := contract.Of("cpu", kernel)
+		if !k.Arity(c, 1, inputs) {
+			return k.Err
 		}
-		k.overwrites(c)
+		k.Overwrites(c)
 		y := c.Out[0]
 		n := c.In[0].Len()
 		left, right := c.In[0], y
@@ -47,15 +50,15 @@ func (b *Backend) overElements(kernel string, inputs int) device.Kernel {
 			right = c.In[1]
 		}
 		if y.Type != b.activations && y.Type != device.F64 {
-			k.failf("y is %s, want %s or f64", y.Type, b.activations)
+			k.Failf("y is %s, want %s or f64", y.Type, b.activations)
 		}
-		k.outputVector("y", y, y.Type, n)
-		k.vector("a", left, y.Type, n)
+		k.OutputVector("y", y, y.Type, n)
+		k.Vector("a", left, y.Type, n)
 		if inputs == 2 {
-			k.vector("b", right, y.Type, n)
+			k.Vector("b", right, y.Type, n)
 		}
-		if k.err != nil || y.Addr == 0 {
-			return k.err
+		if k.Err != nil || y.Addr == 0 {
+			return k.Err
 		}
 		if y.Type == device.F32 {
 			*single = sum[float32]{device.Slice[float32](y), device.Slice[float32](left), device.Slice[float32](right)}
@@ -73,13 +76,13 @@ type zero struct {
 }
 
 func (z *zero) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: z.kernel}
-	if k.arity(c, 1, 0) {
-		k.overwrites(c)
-		k.outputVector("y", c.Out[0], c.Out[0].Type, c.Out[0].Len())
+	k := contract.Of("cpu", z.kernel)
+	if k.Arity(c, 1, 0) {
+		k.Overwrites(c)
+		k.OutputVector("y", c.Out[0], c.Out[0].Type, c.Out[0].Len())
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	z.y = rawBytes(c.Out[0])
 	return len(z.y), 1 << 20, nil

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 )
 
 // Attention works on tiles of at most attentionBlock query rows by
@@ -58,15 +59,15 @@ func newAttend[E float](b *Backend, kernel string, attr device.Attention) (atten
 }
 
 // check takes q, k, v and the mask vectors, and divides the rows into spans.
-func (a *attend[E]) check(k *checker, q, key, value device.View, mask []device.View) {
+func (a *attend[E]) check(k *contract.Check, q, key, value device.View, mask []device.View) {
 	a.tokens = q.Rows
-	k.matrix("q", q, typeOf[E](), a.tokens, a.qCols)
-	k.matrix("k", key, typeOf[E](), a.tokens, a.kvCols)
-	k.matrix("v", value, typeOf[E](), a.tokens, a.kvCols)
+	k.Matrix("q", q, typeOf[E](), a.tokens, a.qCols)
+	k.Matrix("k", key, typeOf[E](), a.tokens, a.kvCols)
+	k.Matrix("v", value, typeOf[E](), a.tokens, a.kvCols)
 	for i, name := range [...]string{"prefixStart", "prefixEnd", "segmentStart"} {
-		k.vector(name, mask[i], device.I32, a.tokens)
+		k.Vector(name, mask[i], device.I32, a.tokens)
 	}
-	if k.err != nil {
+	if k.Err != nil {
 		return
 	}
 	a.q, a.k, a.v = device.Slice[E](q), device.Slice[E](key), device.Slice[E](value)
@@ -76,16 +77,16 @@ func (a *attend[E]) check(k *checker, q, key, value device.View, mask []device.V
 }
 
 // divide refills spans from the mask vectors.
-func (a *attend[E]) divide(k *checker) {
+func (a *attend[E]) divide(k *contract.Check) {
 	a.spans = a.spans[:0]
 	for i := range a.start {
 		s := span{i, i + 1, int(a.prefixStart[i]), int(a.prefixEnd[i]), int(a.start[i])}
 		if s.prefixStart < 0 || s.prefixStart > s.prefixEnd || s.prefixEnd > a.tokens || s.segmentStart < 0 {
-			k.failf("row %d: prefix [%d,%d) and segment start %d do not fit %d rows", i, s.prefixStart, s.prefixEnd, s.segmentStart, a.tokens)
+			k.Failf("row %d: prefix [%d,%d) and segment start %d do not fit %d rows", i, s.prefixStart, s.prefixEnd, s.segmentStart, a.tokens)
 			return
 		}
 		if max(s.prefixStart, s.segmentStart) < min(s.prefixEnd, i+1) {
-			k.failf("row %d: prefix [%d,%d) and segment [%d,%d] overlap", i, s.prefixStart, s.prefixEnd, s.segmentStart, i)
+			k.Failf("row %d: prefix [%d,%d) and segment [%d,%d] overlap", i, s.prefixStart, s.prefixEnd, s.segmentStart, i)
 			return
 		}
 		if n := len(a.spans); n > 0 {
@@ -148,15 +149,15 @@ func bindAttention[E float](b *Backend) func(string, device.Attention) (device.K
 
 // prepare checks the call and keeps its slices.
 func (f *attention[E]) prepare(c *device.Call) error {
-	k := checker{kernel: f.kernel}
-	if k.arity(c, 2, 6) {
-		k.overwrites(c)
+	k := contract.Of("cpu", f.kernel)
+	if k.Arity(c, 2, 6) {
+		k.Overwrites(c)
 		f.check(&k, c.In[0], c.In[1], c.In[2], c.In[3:])
-		k.output("o", c.Out[0], typeOf[E](), f.tokens, f.qCols)
-		k.output("lse", c.Out[1], typeOf[E](), f.tokens, f.attr.Heads)
+		k.Output("o", c.Out[0], typeOf[E](), f.tokens, f.qCols)
+		k.Output("lse", c.Out[1], typeOf[E](), f.tokens, f.attr.Heads)
 		f.o, f.lse = device.Slice[E](c.Out[0]), device.Slice[E](c.Out[1])
 	}
-	return k.err
+	return k.Err
 }
 
 func (f *attention[E]) run(c *device.Call) error {

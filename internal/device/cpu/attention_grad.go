@@ -1,6 +1,9 @@
 package cpu
 
-import "align/internal/device"
+import (
+	"align/internal/device"
+	"align/internal/device/contract"
+)
 
 // attentionGrad recomputes the weights p from lse, tile by tile
 // (https://arxiv.org/abs/2205.14135, algorithm 4):
@@ -59,20 +62,20 @@ func (g *attentionGrad[E]) run(c *device.Call) error {
 }
 
 func (g *attentionGrad[E]) prepare(c *device.Call) error {
-	k := checker{kernel: g.kernel}
-	if k.arity(c, 3, 9) {
-		k.overwrites(c)
+	k := contract.Of("cpu", g.kernel)
+	if k.Arity(c, 3, 9) {
+		k.Overwrites(c)
 		g.check(&k, c.In[0], c.In[1], c.In[2], c.In[6:])
-		k.matrix("o", c.In[3], typeOf[E](), g.tokens, g.qCols)
-		k.matrix("lse", c.In[4], typeOf[E](), g.tokens, g.attr.Heads)
-		k.matrix("do", c.In[5], typeOf[E](), g.tokens, g.qCols)
-		k.output("dq", c.Out[0], typeOf[E](), g.tokens, g.qCols)
-		k.output("dk", c.Out[1], typeOf[E](), g.tokens, g.kvCols)
-		k.output("dv", c.Out[2], typeOf[E](), g.tokens, g.kvCols)
+		k.Matrix("o", c.In[3], typeOf[E](), g.tokens, g.qCols)
+		k.Matrix("lse", c.In[4], typeOf[E](), g.tokens, g.attr.Heads)
+		k.Matrix("do", c.In[5], typeOf[E](), g.tokens, g.qCols)
+		k.Output("dq", c.Out[0], typeOf[E](), g.tokens, g.qCols)
+		k.Output("dk", c.Out[1], typeOf[E](), g.tokens, g.kvCols)
+		k.Output("dv", c.Out[2], typeOf[E](), g.tokens, g.kvCols)
 		g.o, g.lse, g.dOut = device.Slice[E](c.In[3]), device.Slice[E](c.In[4]), device.Slice[E](c.In[5])
 		g.dq, g.dk, g.dv = device.Slice[E](c.Out[0]), device.Slice[E](c.Out[1]), device.Slice[E](c.Out[2])
 	}
-	return k.err
+	return k.Err
 }
 
 func (g *attentionGrad[E]) sumDelta(lo, hi int) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 	"align/internal/device/cpu/feature"
 	"align/internal/device/devicetest"
 )
@@ -138,9 +139,9 @@ func TestBadIndicesAreErrors(t *testing.T) {
 
 // TestOverlapIsAnError: a key that a row sees twice would count twice.
 func TestOverlapIsAnError(t *testing.T) {
-	k := checker{kernel: "attention"}
+	k := contract.Of("cpu", "attention")
 	a := attend[float32]{tokens: 2, prefixStart: []int32{0, 0}, prefixEnd: []int32{0, 2}, start: []int32{0, 0}}
-	if a.divide(&k); k.err == nil {
+	if a.divide(&k); k.Err == nil {
 		t.Error("a prefix that overlaps its segment passed")
 	}
 }

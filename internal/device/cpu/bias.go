@@ -1,6 +1,9 @@
 package cpu
 
-import "align/internal/device"
+import (
+	"align/internal/device"
+	"align/internal/device/contract"
+)
 
 // storeSums writes float64 sums into y, or adds them to it.
 func storeSums[E float](y []E, sums []float64, accumulate bool) {
@@ -21,15 +24,15 @@ type biasGrad[E float] struct {
 }
 
 func (g *biasGrad[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: g.kernel}
-	if k.arity(c, 1, 1) {
+	k := contract.Of("cpu", g.kernel)
+	if k.Arity(c, 1, 1) {
 		db, dy := c.Out[0], c.In[0]
-		k.matrix("dy", dy, typeOf[E](), dy.Rows, dy.Cols)
-		k.outputVector("db", db, typeOf[E](), dy.Cols)
+		k.Matrix("dy", dy, typeOf[E](), dy.Rows, dy.Cols)
+		k.OutputVector("db", db, typeOf[E](), dy.Cols)
 		g.db, g.dy, g.cols, g.accumulate = device.Slice[E](db), device.Slice[E](dy), dy.Cols, c.Accumulate
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return g.cols, columnGrain, nil
 }

@@ -4,8 +4,8 @@ import (
 	"math"
 
 	"align/internal/device"
-	"align/internal/device/cpu/kern"
 	"align/internal/gguf"
+	"align/internal/safetensors"
 )
 
 // largestBlock is the number of elements in the largest block of any type.
@@ -71,7 +71,7 @@ func ggufType(t device.Type) gguf.Type {
 }
 
 func decodeNF4(dst []float32, src []byte) {
-	values := kern.NormalFloat()
+	values := safetensors.NF4Code()
 	for ; len(dst) >= 64; dst, src = dst[64:], src[36:] {
 		most := float32At(src)
 		for i, q := range src[4:36] {

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 )
 
 // cacheWrite is cache[slot[t]] = x[t]; the other rows of the cache stay.
@@ -15,17 +16,17 @@ type cacheWrite[E float] struct {
 }
 
 func (w *cacheWrite[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: w.kernel}
-	if k.arity(c, 1, 2) {
+	k := contract.Of("cpu", w.kernel)
+	if k.Arity(c, 1, 2) {
 		cache, x, slot := c.Out[0], c.In[0], c.In[1]
-		k.overwrites(c)
-		k.matrix("x", x, typeOf[E](), slot.Len(), cache.Cols)
-		k.vector("slot", slot, device.I32, x.Rows)
-		k.matrix("cache", cache, typeOf[E](), cache.Rows, x.Cols)
+		k.Overwrites(c)
+		k.Matrix("x", x, typeOf[E](), slot.Len(), cache.Cols)
+		k.Vector("slot", slot, device.I32, x.Rows)
+		k.Matrix("cache", cache, typeOf[E](), cache.Rows, x.Cols)
 		w.cache, w.x, w.slot, w.cols = device.Slice[E](cache), device.Slice[E](x), device.Slice[int32](slot), x.Cols
-		k.indices("slot", w.slot, 0, cache.Rows)
+		checkIndices(&k, "slot", w.slot, 0, cache.Rows)
 	}
-	return len(w.slot), rowGrain(w.cols), k.err
+	return len(w.slot), rowGrain(w.cols), k.Err
 }
 
 func (w *cacheWrite[E]) compute(lo, hi int) {
@@ -56,12 +57,12 @@ func bindAttentionCached[E float](b *Backend) func(string, device.Attention) (de
 }
 
 func (f *attentionCached[E]) prepare(c *device.Call) error {
-	k := checker{kernel: f.kernel}
-	if k.arity(c, 1, 7) {
-		k.overwrites(c)
+	k := contract.Of("cpu", f.kernel)
+	if k.Arity(c, 1, 7) {
+		k.Overwrites(c)
 		f.checkCached(&k, c)
 	}
-	return k.err
+	return k.Err
 }
 
 func (f *attentionCached[E]) run(c *device.Call) error {
@@ -75,39 +76,39 @@ func (f *attentionCached[E]) run(c *device.Call) error {
 	return f.b.pool.run(&f.work, len(f.runs)*f.attr.KVHeads)
 }
 
-func (f *attentionCached[E]) checkCached(k *checker, c *device.Call) {
+func (f *attentionCached[E]) checkCached(k *contract.Check, c *device.Call) {
 	q, keys, values, pages := c.In[0], c.In[1], c.In[2], c.In[5]
 	f.tokens = q.Rows
-	k.matrix("q", q, typeOf[E](), f.tokens, f.qCols)
-	k.matrix("keys", keys, typeOf[E](), keys.Rows, f.kvCols)
-	k.matrix("values", values, typeOf[E](), keys.Rows, f.kvCols)
-	k.vector("sequence", c.In[3], device.I32, f.tokens)
-	k.vector("own", c.In[4], device.I32, f.tokens)
-	k.matrix("pages", pages, device.I32, pages.Rows, pages.Cols)
-	k.vector("prefix", c.In[6], device.I32, pages.Rows)
-	k.matrix("o", c.Out[0], typeOf[E](), f.tokens, f.qCols)
-	if k.err != nil {
+	k.Matrix("q", q, typeOf[E](), f.tokens, f.qCols)
+	k.Matrix("keys", keys, typeOf[E](), keys.Rows, f.kvCols)
+	k.Matrix("values", values, typeOf[E](), keys.Rows, f.kvCols)
+	k.Vector("sequence", c.In[3], device.I32, f.tokens)
+	k.Vector("own", c.In[4], device.I32, f.tokens)
+	k.Matrix("pages", pages, device.I32, pages.Rows, pages.Cols)
+	k.Vector("prefix", c.In[6], device.I32, pages.Rows)
+	k.Matrix("o", c.Out[0], typeOf[E](), f.tokens, f.qCols)
+	if k.Err != nil {
 		return
 	}
 	f.q, f.k, f.v = device.Slice[E](q), device.Slice[E](keys), device.Slice[E](values)
 	f.o, f.lse = device.Slice[E](c.Out[0]), nil
 	f.sequence, f.own = device.Slice[int32](c.In[3]), device.Slice[int32](c.In[4])
 	f.pages, f.prefix, f.table = device.Slice[int32](pages), device.Slice[int32](c.In[6]), pages.Cols
-	k.indices("sequence", f.sequence, 0, pages.Rows)
+	checkIndices(k, "sequence", f.sequence, 0, pages.Rows)
 	f.divideCached(k, keys.Rows/device.PageRows)
 }
 
 // divideCached refills runs; a run has at most attentionBlock rows.
-func (f *attentionCached[E]) divideCached(k *checker, numPages int) {
+func (f *attentionCached[E]) divideCached(k *contract.Check, numPages int) {
 	f.runs = f.runs[:0]
-	for t := 0; k.err == nil && t < f.tokens; t++ {
+	for t := 0; k.Err == nil && t < f.tokens; t++ {
 		s := int(f.sequence[t])
 		used := pagesOf(int(f.prefix[s])) + pagesOf(int(f.own[t]))
 		if f.prefix[s] < 0 || f.own[t] < 1 || used > f.table {
-			k.failf("row %d: prefix %d and %d own positions do not fit a table of %d pages", t, f.prefix[s], f.own[t], f.table)
+			k.Failf("row %d: prefix %d and %d own positions do not fit a table of %d pages", t, f.prefix[s], f.own[t], f.table)
 			return
 		}
-		k.indices("pages", f.pages[s*f.table:][:used], 0, numPages)
+		checkIndices(k, "pages", f.pages[s*f.table:][:used], 0, numPages)
 		if n := len(f.runs); n > 0 {
 			last := &f.runs[n-1]
 			if int(f.sequence[last.start]) == s && f.own[t] == f.own[t-1]+1 && t-last.start < attentionBlock {

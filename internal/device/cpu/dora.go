@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 )
 
 // doraNorm is the length of each row of W + scale B A, from the rows' squares
@@ -22,20 +23,20 @@ func newDoRANorm[E float](kernel string, attr device.LoRA) (*doraNorm[E], error)
 }
 
 func (d *doraNorm[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: d.kernel}
-	if k.arity(c, 1, 4) {
+	k := contract.Of("cpu", d.kernel)
+	if k.Arity(c, 1, 4) {
 		n, s, b, p, g := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3]
-		k.overwrites(c)
-		k.vector("squares", s, device.F64, b.Rows)
-		k.matrix("B", b, typeOf[E](), b.Rows, b.Cols)
-		k.matrix("A W'", p, typeOf[E](), b.Cols, b.Rows)
-		k.matrix("A A'", g, typeOf[E](), b.Cols, b.Cols)
-		k.outputVector("n", n, typeOf[E](), b.Rows)
+		k.Overwrites(c)
+		k.Vector("squares", s, device.F64, b.Rows)
+		k.Matrix("B", b, typeOf[E](), b.Rows, b.Cols)
+		k.Matrix("A W'", p, typeOf[E](), b.Cols, b.Rows)
+		k.Matrix("A A'", g, typeOf[E](), b.Cols, b.Cols)
+		k.OutputVector("n", n, typeOf[E](), b.Rows)
 		d.n, d.b, d.p, d.g = device.Slice[E](n), device.Slice[E](b), device.Slice[E](p), device.Slice[E](g)
 		d.squares, d.rank, d.rows = device.Slice[float64](s), b.Cols, b.Rows
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return d.rows, rowGrain(d.rank * d.rank), nil
 }
@@ -74,24 +75,24 @@ func newDoRAScale[E float](kernel string, attr device.DoRA) (*doraScale[E], erro
 }
 
 func (d *doraScale[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: d.kernel}
+	k := contract.Of("cpu", d.kernel)
 	biased := len(c.In) == 4
-	if k.arity(c, 1, 3+count(biased)) {
+	if k.Arity(c, 1, 3+count(biased)) {
 		y, z, m, n := c.Out[0], c.In[0], c.In[1], c.In[2]
-		k.overwrites(c)
-		k.matrix("z", z, typeOf[E](), z.Rows, z.Cols)
-		k.vector("m", m, typeOf[E](), z.Cols)
-		k.vector("n", n, typeOf[E](), z.Cols)
-		k.output("y", y, typeOf[E](), z.Rows, z.Cols)
+		k.Overwrites(c)
+		k.Matrix("z", z, typeOf[E](), z.Rows, z.Cols)
+		k.Vector("m", m, typeOf[E](), z.Cols)
+		k.Vector("n", n, typeOf[E](), z.Cols)
+		k.Output("y", y, typeOf[E](), z.Rows, z.Cols)
 		d.bias = nil
 		if biased {
-			k.vector("bias", c.In[3], typeOf[E](), z.Cols)
+			k.Vector("bias", c.In[3], typeOf[E](), z.Cols)
 			d.bias = device.Slice[E](c.In[3])
 		}
 		d.y, d.z, d.m, d.n, d.cols = device.Slice[E](y), device.Slice[E](z), device.Slice[E](m), device.Slice[E](n), z.Cols
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return c.In[0].Rows, rowGrain(2 * d.cols), nil
 }
@@ -125,18 +126,18 @@ type doraDM[E float] struct {
 }
 
 func (d *doraDM[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: d.kernel}
-	if k.arity(c, 1, 3) {
+	k := contract.Of("cpu", d.kernel)
+	if k.Arity(c, 1, 3) {
 		dm, z, n, dy := c.Out[0], c.In[0], c.In[1], c.In[2]
-		k.matrix("z", z, typeOf[E](), z.Rows, z.Cols)
-		k.vector("n", n, typeOf[E](), z.Cols)
-		k.matrix("dy", dy, typeOf[E](), z.Rows, z.Cols)
-		k.outputVector("dm", dm, typeOf[E](), z.Cols)
+		k.Matrix("z", z, typeOf[E](), z.Rows, z.Cols)
+		k.Vector("n", n, typeOf[E](), z.Cols)
+		k.Matrix("dy", dy, typeOf[E](), z.Rows, z.Cols)
+		k.OutputVector("dm", dm, typeOf[E](), z.Cols)
 		d.dm, d.z, d.n, d.dy = device.Slice[E](dm), device.Slice[E](z), device.Slice[E](n), device.Slice[E](dy)
 		d.cols, d.accumulate = z.Cols, c.Accumulate
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return d.cols, columnGrain, nil
 }

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 )
 
 // dropout is y = x*keep/(1-P). Element (t, column) draws word column%4 of
@@ -37,19 +38,19 @@ func bindDropout[E float](b *Backend) func(string, device.Dropout) (device.Kerne
 }
 
 func (d *dropout[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: d.kernel}
-	if k.arity(c, 1, 3) {
+	k := contract.Of("cpu", d.kernel)
+	if k.Arity(c, 1, 3) {
 		y, x, key, seed := c.Out[0], c.In[0], c.In[1], c.In[2]
-		k.overwrites(c)
-		k.matrix("x", x, typeOf[E](), x.Rows, x.Cols)
-		k.vector("key", key, device.I32, x.Rows)
-		k.vector("seed", seed, device.I32, 2)
-		k.output("y", y, typeOf[E](), x.Rows, x.Cols)
+		k.Overwrites(c)
+		k.Matrix("x", x, typeOf[E](), x.Rows, x.Cols)
+		k.Vector("key", key, device.I32, x.Rows)
+		k.Vector("seed", seed, device.I32, 2)
+		k.Output("y", y, typeOf[E](), x.Rows, x.Cols)
 		d.y, d.x, d.cols = device.Slice[E](y), device.Slice[E](x), x.Cols
 		d.key, d.seed = device.Slice[int32](key), device.Slice[int32](seed)
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return len(d.key), rowGrain(expensive * d.cols), nil
 }

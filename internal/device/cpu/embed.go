@@ -1,6 +1,9 @@
 package cpu
 
-import "align/internal/device"
+import (
+	"align/internal/device"
+	"align/internal/device/contract"
+)
 
 // embed is y[T,C] = W[ids[t]], widened to E.
 type embed[E float] struct {
@@ -11,18 +14,18 @@ type embed[E float] struct {
 }
 
 func (e *embed[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: e.kernel}
-	if k.arity(c, 1, 2) {
+	k := contract.Of("cpu", e.kernel)
+	if k.Arity(c, 1, 2) {
 		y, w, ids := c.Out[0], c.In[0], c.In[1]
-		k.overwrites(c)
-		k.weight("W", w, w.Rows, w.Cols)
-		k.vector("ids", ids, device.I32, ids.Len())
-		k.output("y", y, typeOf[E](), ids.Len(), w.Cols)
+		k.Overwrites(c)
+		checkWeight(&k, "W", w, w.Rows, w.Cols)
+		k.Vector("ids", ids, device.I32, ids.Len())
+		k.Output("y", y, typeOf[E](), ids.Len(), w.Cols)
 		e.y, e.w, e.ids = device.Slice[E](y), w, device.Slice[int32](ids)
-		k.indices("ids", e.ids, 0, w.Rows)
+		checkIndices(&k, "ids", e.ids, 0, w.Rows)
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return len(e.ids), rowGrain(e.w.Cols), nil
 }
@@ -45,18 +48,18 @@ type embedDW[E float] struct {
 }
 
 func (e *embedDW[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: e.kernel}
-	if k.arity(c, 1, 2) {
+	k := contract.Of("cpu", e.kernel)
+	if k.Arity(c, 1, 2) {
 		dw, dy, ids := c.Out[0], c.In[0], c.In[1]
-		k.vector("ids", ids, device.I32, dy.Rows)
-		k.matrix("dy", dy, typeOf[E](), dy.Rows, dy.Cols)
-		k.output("dW", dw, typeOf[E](), dw.Rows, dy.Cols)
+		k.Vector("ids", ids, device.I32, dy.Rows)
+		k.Matrix("dy", dy, typeOf[E](), dy.Rows, dy.Cols)
+		k.Output("dW", dw, typeOf[E](), dw.Rows, dy.Cols)
 		e.dw, e.dy, e.ids = device.Slice[E](dw), device.Slice[E](dy), device.Slice[int32](ids)
 		e.cols, e.accumulate = dy.Cols, c.Accumulate
-		k.indices("ids", e.ids, 0, dw.Rows)
+		checkIndices(&k, "ids", e.ids, 0, dw.Rows)
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return e.cols, columnGrain, nil
 }

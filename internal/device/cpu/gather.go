@@ -1,6 +1,9 @@
 package cpu
 
-import "align/internal/device"
+import (
+	"align/internal/device"
+	"align/internal/device/contract"
+)
 
 // gather is y[N,C] = x[rows[n]].
 type gather[E float] struct {
@@ -11,19 +14,19 @@ type gather[E float] struct {
 }
 
 func (g *gather[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: g.kernel}
-	if k.arity(c, 1, 2) {
+	k := contract.Of("cpu", g.kernel)
+	if k.Arity(c, 1, 2) {
 		y, x, index := c.Out[0], c.In[0], c.In[1]
-		k.overwrites(c)
-		k.matrix("x", x, typeOf[E](), x.Rows, x.Cols)
-		k.vector("rows", index, device.I32, index.Len())
-		k.output("y", y, typeOf[E](), index.Len(), x.Cols)
+		k.Overwrites(c)
+		k.Matrix("x", x, typeOf[E](), x.Rows, x.Cols)
+		k.Vector("rows", index, device.I32, index.Len())
+		k.Output("y", y, typeOf[E](), index.Len(), x.Cols)
 		g.y, g.x, g.rows = device.Slice[E](y), device.Slice[E](x), device.Slice[int32](index)
 		g.cols = x.Cols
-		k.indices("rows", g.rows, 0, x.Rows)
+		checkIndices(&k, "rows", g.rows, 0, x.Rows)
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return len(g.rows), rowGrain(g.cols), nil
 }
@@ -44,19 +47,19 @@ type scatter[E float] struct {
 }
 
 func (s *scatter[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: s.kernel}
-	if k.arity(c, 1, 3) {
+	k := contract.Of("cpu", s.kernel)
+	if k.Arity(c, 1, 3) {
 		y, dy, index, like := c.Out[0], c.In[0], c.In[1], c.In[2]
-		k.overwrites(c)
-		k.matrix("dy", dy, typeOf[E](), index.Len(), like.Cols)
-		k.vector("rows", index, device.I32, dy.Rows)
-		k.output("y", y, typeOf[E](), like.Rows, dy.Cols)
+		k.Overwrites(c)
+		k.Matrix("dy", dy, typeOf[E](), index.Len(), like.Cols)
+		k.Vector("rows", index, device.I32, dy.Rows)
+		k.Output("y", y, typeOf[E](), like.Rows, dy.Cols)
 		s.y, s.dy, s.rows = device.Slice[E](y), device.Slice[E](dy), device.Slice[int32](index)
 		s.cols = dy.Cols
-		k.indices("rows", s.rows, 0, like.Rows)
+		checkIndices(&k, "rows", s.rows, 0, like.Rows)
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return s.cols, columnGrain, nil
 }

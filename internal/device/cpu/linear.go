@@ -1,25 +1,28 @@
 package cpu
 
-import "align/internal/device"
+import (
+	"align/internal/device"
+	"align/internal/device/contract"
+)
 
 // newLinear is y[T,N] = x[T,C] W[N,C]' (+ bias[N]).
 func newLinear[E float](p products[E], kernel string) device.Kernel {
 	q := &product[E]{alpha: 1}
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
+		k := contract.Of("cpu", kernel)
 		biased := len(c.In) == 3
-		if k.arity(c, 1, 2+count(biased)) {
+		if k.Arity(c, 1, 2+count(biased)) {
 			y, x, w := c.Out[0], c.In[0], c.In[1]
-			k.overwrites(c)
-			k.matrix("x", x, typeOf[E](), x.Rows, w.Cols)
-			k.weight("W", w, w.Rows, x.Cols)
-			k.output("y", y, typeOf[E](), x.Rows, w.Rows)
+			k.Overwrites(c)
+			k.Matrix("x", x, typeOf[E](), x.Rows, w.Cols)
+			checkWeight(&k, "W", w, w.Rows, x.Cols)
+			k.Output("y", y, typeOf[E](), x.Rows, w.Rows)
 			if biased {
-				k.vector("bias", c.In[2], typeOf[E](), w.Rows)
+				k.Vector("bias", c.In[2], typeOf[E](), w.Rows)
 			}
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		q.y, q.x, q.w = c.Out[0], c.In[0], c.In[1]
 		q.bias = device.View{}
@@ -34,15 +37,15 @@ func newLinear[E float](p products[E], kernel string) device.Kernel {
 func newLinearDX[E float](p products[E], kernel string) device.Kernel {
 	q := &product[E]{alpha: 1}
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
+		k := contract.Of("cpu", kernel)
+		if k.Arity(c, 1, 2) {
 			dx, dy, w := c.Out[0], c.In[0], c.In[1]
-			k.matrix("dy", dy, typeOf[E](), dy.Rows, w.Rows)
-			k.weight("W", w, dy.Cols, w.Cols)
-			k.output("dx", dx, typeOf[E](), dy.Rows, w.Cols)
+			k.Matrix("dy", dy, typeOf[E](), dy.Rows, w.Rows)
+			checkWeight(&k, "W", w, dy.Cols, w.Cols)
+			k.Output("dx", dx, typeOf[E](), dy.Rows, w.Cols)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		q.y, q.x, q.w = c.Out[0], c.In[0], c.In[1]
 		q.accumulate = c.Accumulate
@@ -64,20 +67,20 @@ func bindMatMul[E float](p products[E], xAcross, wAcross bool) func(string, devi
 	return func(kernel string, attr device.MatMul) (device.Kernel, error) {
 		q := &product[E]{alpha: E(attr.Alpha)}
 		return func(c *device.Call) error {
-			k := checker{kernel: kernel}
-			if k.arity(c, 1, 2) {
+			k := contract.Of("cpu", kernel)
+			if k.Arity(c, 1, 2) {
 				y, x, w := c.Out[0], c.In[0], c.In[1]
 				m, kx := dims(x, xAcross)
 				n, kw := dims(w, wAcross)
-				k.matrix("x", x, typeOf[E](), x.Rows, x.Cols)
-				k.matrix("w", w, typeOf[E](), w.Rows, w.Cols)
-				k.output("y", y, typeOf[E](), m, n)
+				k.Matrix("x", x, typeOf[E](), x.Rows, x.Cols)
+				k.Matrix("w", w, typeOf[E](), w.Rows, w.Cols)
+				k.Output("y", y, typeOf[E](), m, n)
 				if kx != kw {
-					k.failf("x is %dx%d and w is %dx%d: the summed sides differ", x.Rows, x.Cols, w.Rows, w.Cols)
+					k.Failf("x is %dx%d and w is %dx%d: the summed sides differ", x.Rows, x.Cols, w.Rows, w.Cols)
 				}
 			}
-			if k.err != nil || c.Out[0].Addr == 0 {
-				return k.err
+			if k.Err != nil || c.Out[0].Addr == 0 {
+				return k.Err
 			}
 			q.y, q.x, q.w, q.accumulate = c.Out[0], c.In[0], c.In[1], c.Accumulate
 			return run(q)

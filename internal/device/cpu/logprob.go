@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 )
 
 // The head's tile of logits: the only part of [N,V] that ever exists.
@@ -44,13 +45,13 @@ func (d *head[E]) init(b *Backend, p products[E], kernel string, attr device.Log
 }
 
 // check takes the inputs that every kernel of the head begins with.
-func (d *head[E]) check(k *checker, c *device.Call) {
+func (d *head[E]) check(k *contract.Check, c *device.Call) {
 	h, w, targets := c.In[0], c.In[1], c.In[2]
-	k.matrix("h", h, typeOf[E](), h.Rows, w.Cols)
-	k.weight("W", w, w.Rows, h.Cols)
-	k.vector("targets", targets, device.I32, h.Rows)
+	k.Matrix("h", h, typeOf[E](), h.Rows, w.Cols)
+	checkWeight(k, "W", w, w.Rows, h.Cols)
+	k.Vector("targets", targets, device.I32, h.Rows)
 	d.h, d.w, d.targets = h, w, device.Slice[int32](targets)
-	k.indices("targets", d.targets, math.MinInt32, w.Rows)
+	checkIndices(k, "targets", d.targets, math.MinInt32, w.Rows)
 }
 
 // reserve makes room for a tile of logits.
@@ -150,18 +151,18 @@ func bindLogProb[E float](b *Backend, p products[E], addChunk func(*softmaxRow, 
 }
 
 func (l *logProb[E]) run(c *device.Call) error {
-	k := checker{kernel: l.kernel}
-	if k.arity(c, 4, 3) {
-		k.overwrites(c)
+	k := contract.Of("cpu", l.kernel)
+	if k.Arity(c, 4, 3) {
+		k.Overwrites(c)
 		l.check(&k, c)
 		for i, name := range [...]string{"lp", "lse", "entropy", "hit"} {
-			k.outputVector(name, c.Out[i], typeOf[E](), c.In[0].Rows)
+			k.OutputVector(name, c.Out[i], typeOf[E](), c.In[0].Rows)
 		}
 		l.lp, l.lse = device.Slice[E](c.Out[0]), device.Slice[E](c.Out[1])
 		l.entropy, l.hit = device.Slice[E](c.Out[2]), device.Slice[E](c.Out[3])
 	}
-	if k.err != nil {
-		return k.err
+	if k.Err != nil {
+		return k.Err
 	}
 	if err := l.reserve(); err != nil {
 		return err

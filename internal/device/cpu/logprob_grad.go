@@ -1,6 +1,9 @@
 package cpu
 
-import "align/internal/device"
+import (
+	"align/internal/device"
+	"align/internal/device/contract"
+)
 
 // headGrad turns a tile of logits z = h W'/temperature into the gradient with
 // respect to h W': dlp * (1[v = target] - e^(z-lse)) / temperature, 0 where
@@ -12,10 +15,10 @@ type headGrad[E float] struct {
 	backward product[E]
 }
 
-func (g *headGrad[E]) checkGrad(k *checker, c *device.Call) {
+func (g *headGrad[E]) checkGrad(k *contract.Check, c *device.Call) {
 	g.check(k, c)
-	k.vector("lse", c.In[3], typeOf[E](), c.In[0].Rows)
-	k.vector("dlp", c.In[4], typeOf[E](), c.In[0].Rows)
+	k.Vector("lse", c.In[3], typeOf[E](), c.In[0].Rows)
+	k.Vector("dlp", c.In[4], typeOf[E](), c.In[0].Rows)
 	g.lse, g.dlp = device.Slice[E](c.In[3]), device.Slice[E](c.In[4])
 }
 
@@ -56,14 +59,14 @@ func bindLogProbDX[E float](b *Backend, p products[E], weigh func([]E, E, E)) fu
 }
 
 func (l *logProbDX[E]) run(c *device.Call) error {
-	k := checker{kernel: l.kernel}
-	if k.arity(c, 1, 5) {
-		k.overwrites(c)
+	k := contract.Of("cpu", l.kernel)
+	if k.Arity(c, 1, 5) {
+		k.Overwrites(c)
 		l.checkGrad(&k, c)
-		k.output("dh", c.Out[0], typeOf[E](), c.In[0].Rows, c.In[0].Cols)
+		k.Output("dh", c.Out[0], typeOf[E](), c.In[0].Rows, c.In[0].Cols)
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return k.Err
 	}
 	if err := l.reserve(); err != nil {
 		return err
@@ -105,13 +108,13 @@ func bindLogProbDW[E float](b *Backend, p products[E], weigh func([]E, E, E)) fu
 }
 
 func (l *logProbDW[E]) run(c *device.Call) error {
-	k := checker{kernel: l.kernel}
-	if k.arity(c, 1, 5) {
+	k := contract.Of("cpu", l.kernel)
+	if k.Arity(c, 1, 5) {
 		l.checkGrad(&k, c)
-		k.output("dW", c.Out[0], typeOf[E](), c.In[1].Rows, c.In[1].Cols)
+		k.Output("dW", c.Out[0], typeOf[E](), c.In[1].Rows, c.In[1].Cols)
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return k.Err
 	}
 	if err := l.reserve(); err != nil {
 		return err

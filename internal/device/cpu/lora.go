@@ -1,6 +1,9 @@
 package cpu
 
-import "align/internal/device"
+import (
+	"align/internal/device"
+	"align/internal/device/contract"
+)
 
 // bindLoRALinear is y[T,N] = x W' + scale (xd A') B' (+ bias), equation 3 of
 // https://arxiv.org/abs/2106.09685. u = scale xd A' [T,R] is computed once and
@@ -33,39 +36,39 @@ func bindLoRALinear[E float](b *Backend, p products[E]) func(string, device.LoRA
 }
 
 func checkLoRALinear(kernel string, c *device.Call, t device.Type) error {
-	k := checker{kernel: kernel}
+	k := contract.Of("cpu", kernel)
 	biased := len(c.In) == 6
-	if k.arity(c, 1, 5+count(biased)) {
+	if k.Arity(c, 1, 5+count(biased)) {
 		y, x, xd, w, a, up := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3], c.In[4]
-		k.overwrites(c)
-		k.matrix("x", x, t, x.Rows, w.Cols)
-		k.matrix("xd", xd, t, x.Rows, x.Cols)
-		k.weight("W", w, w.Rows, x.Cols)
-		k.matrix("A", a, t, a.Rows, x.Cols)
-		k.matrix("B", up, t, w.Rows, a.Rows)
-		k.output("y", y, t, x.Rows, w.Rows)
+		k.Overwrites(c)
+		k.Matrix("x", x, t, x.Rows, w.Cols)
+		k.Matrix("xd", xd, t, x.Rows, x.Cols)
+		checkWeight(&k, "W", w, w.Rows, x.Cols)
+		k.Matrix("A", a, t, a.Rows, x.Cols)
+		k.Matrix("B", up, t, w.Rows, a.Rows)
+		k.Output("y", y, t, x.Rows, w.Rows)
 		if biased {
-			k.vector("bias", c.In[5], t, w.Rows)
+			k.Vector("bias", c.In[5], t, w.Rows)
 		}
 	}
-	return k.err
+	return k.Err
 }
 
 // newLoRADX is dx[T,C] = dy[T,N] W[N,C] + du[T,R] A[R,C].
 func newLoRADX[E float](p products[E], kernel string) device.Kernel {
 	q := &product[E]{alpha: 1}
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 4) {
+		k := contract.Of("cpu", kernel)
+		if k.Arity(c, 1, 4) {
 			dx, dy, w, du, a := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3]
-			k.matrix("dy", dy, typeOf[E](), dy.Rows, w.Rows)
-			k.weight("W", w, dy.Cols, w.Cols)
-			k.matrix("du", du, typeOf[E](), dy.Rows, a.Rows)
-			k.matrix("A", a, typeOf[E](), du.Cols, w.Cols)
-			k.output("dx", dx, typeOf[E](), dy.Rows, w.Cols)
+			k.Matrix("dy", dy, typeOf[E](), dy.Rows, w.Rows)
+			checkWeight(&k, "W", w, dy.Cols, w.Cols)
+			k.Matrix("du", du, typeOf[E](), dy.Rows, a.Rows)
+			k.Matrix("A", a, typeOf[E](), du.Cols, w.Cols)
+			k.Output("dx", dx, typeOf[E](), dy.Rows, w.Cols)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		q.y, q.x, q.w, q.u, q.v = c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3]
 		q.accumulate = c.Accumulate

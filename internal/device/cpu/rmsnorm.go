@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 )
 
 // norm holds what the three rmsnorm kernels share: rows of C columns seen as
@@ -24,10 +25,10 @@ func newNorm[E float](kernel string, attr device.Norm) (norm[E], error) {
 	return norm[E]{kernel: kernel, eps: attr.Eps, width: attr.Width}, nil
 }
 
-func (n *norm[E]) checkX(k *checker, x device.View) {
-	k.matrix("x", x, typeOf[E](), x.Rows, x.Cols)
+func (n *norm[E]) checkX(k *contract.Check, x device.View) {
+	k.Matrix("x", x, typeOf[E](), x.Rows, x.Cols)
 	if x.Cols%n.width != 0 {
-		k.failf("x has %d columns, not a multiple of width %d", x.Cols, n.width)
+		k.Failf("x has %d columns, not a multiple of width %d", x.Cols, n.width)
 	}
 }
 
@@ -54,17 +55,17 @@ func newNormForward[E float](kernel string, attr device.Norm) (*normForward[E], 
 }
 
 func (n *normForward[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: n.kernel}
-	if k.arity(c, 1, 2) {
+	k := contract.Of("cpu", n.kernel)
+	if k.Arity(c, 1, 2) {
 		y, x, w := c.Out[0], c.In[0], c.In[1]
-		k.overwrites(c)
+		k.Overwrites(c)
 		n.checkX(&k, x)
-		k.vector("w", w, typeOf[E](), n.width)
-		k.output("y", y, typeOf[E](), x.Rows, x.Cols)
+		k.Vector("w", w, typeOf[E](), n.width)
+		k.Output("y", y, typeOf[E](), x.Rows, x.Cols)
 		n.y, n.x, n.w = device.Slice[E](y), device.Slice[E](x), device.Slice[E](w)
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return len(n.x) / n.width, rowGrain(n.width), nil
 }
@@ -91,19 +92,19 @@ func newNormDX[E float](kernel string, attr device.Norm) (*normDX[E], error) {
 }
 
 func (n *normDX[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: n.kernel}
-	if k.arity(c, 1, 3) {
+	k := contract.Of("cpu", n.kernel)
+	if k.Arity(c, 1, 3) {
 		dx, x, w, dy := c.Out[0], c.In[0], c.In[1], c.In[2]
-		k.overwrites(c)
+		k.Overwrites(c)
 		n.checkX(&k, x)
-		k.vector("w", w, typeOf[E](), n.width)
-		k.matrix("dy", dy, typeOf[E](), x.Rows, x.Cols)
-		k.output("dx", dx, typeOf[E](), x.Rows, x.Cols)
+		k.Vector("w", w, typeOf[E](), n.width)
+		k.Matrix("dy", dy, typeOf[E](), x.Rows, x.Cols)
+		k.Output("dx", dx, typeOf[E](), x.Rows, x.Cols)
 		n.dx, n.dy = device.Slice[E](dx), device.Slice[E](dy)
 		n.x, n.w = device.Slice[E](x), device.Slice[E](w)
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return len(n.x) / n.width, rowGrain(n.width), nil
 }

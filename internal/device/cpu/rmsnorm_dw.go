@@ -1,6 +1,9 @@
 package cpu
 
-import "align/internal/device"
+import (
+	"align/internal/device"
+	"align/internal/device/contract"
+)
 
 // normDW is dw[Width] = sum over all groups, ascending, of dy * x * scale. The
 // groups' scales come first; then the sums are split over columns.
@@ -34,17 +37,17 @@ func (p phase) prepare(*device.Call) (rows, grain int, err error) { return 0, 0,
 func (p phase) compute(lo, hi int)                                { p(lo, hi) }
 
 func (n *normDW[E]) run(c *device.Call) error {
-	k := checker{kernel: n.kernel}
-	if k.arity(c, 1, 2) {
+	k := contract.Of("cpu", n.kernel)
+	if k.Arity(c, 1, 2) {
 		dw, x, dy := c.Out[0], c.In[0], c.In[1]
 		n.checkX(&k, x)
-		k.matrix("dy", dy, typeOf[E](), x.Rows, x.Cols)
-		k.outputVector("dw", dw, typeOf[E](), n.width)
+		k.Matrix("dy", dy, typeOf[E](), x.Rows, x.Cols)
+		k.OutputVector("dw", dw, typeOf[E](), n.width)
 		n.dw, n.x, n.dy = device.Slice[E](dw), device.Slice[E](x), device.Slice[E](dy)
 		n.accumulate = c.Accumulate
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return k.Err
 	}
 	groups := len(n.x) / n.width
 	if err := n.b.spaces.reserve(0, groups); err != nil {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 )
 
 // ropeTable is y[T,D]: the cosines of the D/2 angles of a position, then the
@@ -27,16 +28,16 @@ func bindRopeTable[E float](b *Backend) func(string, device.RopeTable) (device.K
 }
 
 func (r *ropeTable[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: r.kernel}
-	if k.arity(c, 1, 1) {
+	k := contract.Of("cpu", r.kernel)
+	if k.Arity(c, 1, 1) {
 		y, pos := c.Out[0], c.In[0]
-		k.overwrites(c)
-		k.vector("pos", pos, device.I32, pos.Len())
-		k.output("y", y, typeOf[E](), pos.Len(), 2*len(r.invFreq))
+		k.Overwrites(c)
+		k.Vector("pos", pos, device.I32, pos.Len())
+		k.Output("y", y, typeOf[E](), pos.Len(), 2*len(r.invFreq))
 		r.y, r.pos = device.Slice[E](y), device.Slice[int32](pos)
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return len(r.pos), rowGrain(16 * len(r.invFreq)), nil // a sine costs about 16 multiplications
 }
@@ -74,20 +75,20 @@ func newRope[E float](kernel string, attr device.Rope) (*rope[E], error) {
 }
 
 func (r *rope[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: r.kernel}
-	if k.arity(c, 1, 2) {
+	k := contract.Of("cpu", r.kernel)
+	if k.Arity(c, 1, 2) {
 		y, x, table := c.Out[0], c.In[0], c.In[1]
-		k.overwrites(c)
-		k.matrix("x", x, typeOf[E](), x.Rows, x.Cols)
-		k.matrix("table", table, typeOf[E](), x.Rows, r.headDim)
-		k.output("y", y, typeOf[E](), x.Rows, x.Cols)
+		k.Overwrites(c)
+		k.Matrix("x", x, typeOf[E](), x.Rows, x.Cols)
+		k.Matrix("table", table, typeOf[E](), x.Rows, r.headDim)
+		k.Output("y", y, typeOf[E](), x.Rows, x.Cols)
 		if x.Cols%r.headDim != 0 {
-			k.failf("x has %d columns, not a multiple of head size %d", x.Cols, r.headDim)
+			k.Failf("x has %d columns, not a multiple of head size %d", x.Cols, r.headDim)
 		}
 		r.y, r.x, r.table, r.cols = device.Slice[E](y), device.Slice[E](x), device.Slice[E](table), x.Cols
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return c.In[0].Rows, rowGrain(r.cols), nil
 }

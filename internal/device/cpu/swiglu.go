@@ -1,6 +1,9 @@
 package cpu
 
-import "align/internal/device"
+import (
+	"align/internal/device"
+	"align/internal/device/contract"
+)
 
 // swiGLU is y = silu(g)*u (https://arxiv.org/abs/2002.05202, equation 6), with
 // silu(g) = g*sigmoid(g). It is split over elements.
@@ -13,17 +16,17 @@ type swiGLU[E float] struct {
 const expensive = 8
 
 func (s *swiGLU[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: s.kernel}
-	if k.arity(c, 1, 2) {
+	k := contract.Of("cpu", s.kernel)
+	if k.Arity(c, 1, 2) {
 		y, g, u := c.Out[0], c.In[0], c.In[1]
-		k.overwrites(c)
-		k.matrix("g", g, typeOf[E](), g.Rows, g.Cols)
-		k.matrix("u", u, typeOf[E](), g.Rows, g.Cols)
-		k.output("y", y, typeOf[E](), g.Rows, g.Cols)
+		k.Overwrites(c)
+		k.Matrix("g", g, typeOf[E](), g.Rows, g.Cols)
+		k.Matrix("u", u, typeOf[E](), g.Rows, g.Cols)
+		k.Output("y", y, typeOf[E](), g.Rows, g.Cols)
 		s.y, s.g, s.u = device.Slice[E](y), device.Slice[E](g), device.Slice[E](u)
 	}
-	if k.err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.err
+	if k.Err != nil || c.Out[0].Addr == 0 {
+		return 0, 0, k.Err
 	}
 	return len(s.g), rowGrain(expensive), nil
 }
@@ -47,20 +50,20 @@ type swiGLUGrad[E float] struct {
 }
 
 func (s *swiGLUGrad[E]) prepare(c *device.Call) (rows, grain int, err error) {
-	k := checker{kernel: s.kernel}
-	if k.arity(c, 2, 3) {
+	k := contract.Of("cpu", s.kernel)
+	if k.Arity(c, 2, 3) {
 		g, u, dy := c.In[0], c.In[1], c.In[2]
-		k.overwrites(c)
-		k.matrix("g", g, typeOf[E](), g.Rows, g.Cols)
-		k.matrix("u", u, typeOf[E](), g.Rows, g.Cols)
-		k.matrix("dy", dy, typeOf[E](), g.Rows, g.Cols)
-		k.output("dg", c.Out[0], typeOf[E](), g.Rows, g.Cols)
-		k.output("du", c.Out[1], typeOf[E](), g.Rows, g.Cols)
+		k.Overwrites(c)
+		k.Matrix("g", g, typeOf[E](), g.Rows, g.Cols)
+		k.Matrix("u", u, typeOf[E](), g.Rows, g.Cols)
+		k.Matrix("dy", dy, typeOf[E](), g.Rows, g.Cols)
+		k.Output("dg", c.Out[0], typeOf[E](), g.Rows, g.Cols)
+		k.Output("du", c.Out[1], typeOf[E](), g.Rows, g.Cols)
 		s.dg, s.du = device.Slice[E](c.Out[0]), device.Slice[E](c.Out[1])
 		s.g, s.u, s.d = device.Slice[E](g), device.Slice[E](u), device.Slice[E](dy)
 	}
-	if k.err != nil {
-		return 0, 0, k.err
+	if k.Err != nil {
+		return 0, 0, k.Err
 	}
 	return len(s.g), rowGrain(expensive), nil
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 )
 
 // unary is the function of a vec_unary attribute.
@@ -81,14 +82,14 @@ func bindVecUnary(kernel string, attr device.Vec) (device.Kernel, error) {
 		return nil, fmt.Errorf("cpu: %s: no operation %q", kernel, attr.Op)
 	}
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 1) {
-			k.overwrites(c)
-			k.vector("x", c.In[0], device.F64, c.In[0].Len())
-			k.outputVector("y", c.Out[0], device.F64, c.In[0].Len())
+		k := contract.Of("cpu", kernel)
+		if k.Arity(c, 1, 1) {
+			k.Overwrites(c)
+			k.Vector("x", c.In[0], device.F64, c.In[0].Len())
+			k.OutputVector("y", c.Out[0], device.F64, c.In[0].Len())
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		y := device.Slice[float64](c.Out[0])
 		for i, x := range device.Slice[float64](c.In[0]) {
@@ -104,20 +105,10 @@ func bindVecBinary(kernel string, attr device.Vec) (device.Kernel, error) {
 		return nil, fmt.Errorf("cpu: %s: no operation %q", kernel, attr.Op)
 	}
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
-			a, b := c.In[0], c.In[1]
-			k.overwrites(c)
-			k.vector("a", a, device.F64, a.Len())
-			if b.Len() != 1 {
-				k.vector("b", b, device.F64, a.Len())
-			} else {
-				k.vector("b", b, device.F64, 1)
-			}
-			k.outputVector("y", c.Out[0], device.F64, a.Len())
-		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		k := contract.Of("cpu", kernel)
+		k.VecBinary(c)
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		y, a, b := device.Slice[float64](c.Out[0]), device.Slice[float64](c.In[0]), device.Slice[float64](c.In[1])
 		stride := count(len(b) > 1)
@@ -131,14 +122,14 @@ func bindVecBinary(kernel string, attr device.Vec) (device.Kernel, error) {
 // newVecSum is y[1] = sum of x, ascending.
 func newVecSum(kernel string) device.Kernel {
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 1) {
-			k.overwrites(c)
-			k.vector("x", c.In[0], device.F64, c.In[0].Len())
-			k.outputVector("y", c.Out[0], device.F64, 1)
+		k := contract.Of("cpu", kernel)
+		if k.Arity(c, 1, 1) {
+			k.Overwrites(c)
+			k.Vector("x", c.In[0], device.F64, c.In[0].Len())
+			k.OutputVector("y", c.Out[0], device.F64, 1)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		var sum float64
 		for _, x := range device.Slice[float64](c.In[0]) {
@@ -152,14 +143,14 @@ func newVecSum(kernel string) device.Kernel {
 // newVecFill is y[P] = x[0].
 func newVecFill(kernel string) device.Kernel {
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
-			k.overwrites(c)
-			k.vector("x", c.In[0], device.F64, 1)
-			k.outputVector("y", c.Out[0], device.F64, c.In[1].Len())
+		k := contract.Of("cpu", kernel)
+		if k.Arity(c, 1, 2) {
+			k.Overwrites(c)
+			k.Vector("x", c.In[0], device.F64, 1)
+			k.OutputVector("y", c.Out[0], device.F64, c.In[1].Len())
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		x, y := device.Slice[float64](c.In[0])[0], device.Slice[float64](c.Out[0])
 		for i := range y {
@@ -172,18 +163,18 @@ func newVecFill(kernel string) device.Kernel {
 // newVecConvert is y = x between F32 and F64; the views say which way.
 func newVecConvert(kernel string) device.Kernel {
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 1) {
-			k.overwrites(c)
-			k.weight("x", c.In[0], c.In[0].Rows, c.In[0].Cols)
-			k.vector("x", c.In[0], c.In[0].Type, c.In[0].Len())
-			k.outputVector("y", c.Out[0], c.Out[0].Type, c.In[0].Len())
+		k := contract.Of("cpu", kernel)
+		if k.Arity(c, 1, 1) {
+			k.Overwrites(c)
+			checkWeight(&k, "x", c.In[0], c.In[0].Rows, c.In[0].Cols)
+			k.Vector("x", c.In[0], c.In[0].Type, c.In[0].Len())
+			k.OutputVector("y", c.Out[0], c.Out[0].Type, c.In[0].Len())
 			if t := c.Out[0].Type; t != device.F32 && t != device.F64 {
-				k.failf("y is %s, want f32 or f64", t)
+				k.Failf("y is %s, want f32 or f64", t)
 			}
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		if c.Out[0].Type == device.F32 {
 			widen(device.Slice[float32](c.Out[0]), c.In[0], 0)

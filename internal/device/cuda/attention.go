@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 	"align/internal/device/cuda/driver"
 )
 
@@ -48,12 +49,12 @@ func newAttend(b *Backend, kernel string, attr device.Attention) (*attend, error
 
 // check holds q, k, v and the mask vectors to their shapes. The masks' values
 // are on the card and not looked at: a prefix must not overlap the segment.
-func (a *attend) check(k *checker, q, key, value device.View, masks []device.View) {
-	k.matrix("q", q, device.F32, q.Rows, a.attr.Heads*a.attr.HeadDim)
-	k.matrix("k", key, device.F32, q.Rows, a.attr.KVHeads*a.attr.HeadDim)
-	k.matrix("v", value, device.F32, q.Rows, a.attr.KVHeads*a.attr.HeadDim)
+func (a *attend) check(k *contract.Check, q, key, value device.View, masks []device.View) {
+	k.Matrix("q", q, device.F32, q.Rows, a.attr.Heads*a.attr.HeadDim)
+	k.Matrix("k", key, device.F32, q.Rows, a.attr.KVHeads*a.attr.HeadDim)
+	k.Matrix("v", value, device.F32, q.Rows, a.attr.KVHeads*a.attr.HeadDim)
 	for i, name := range [...]string{"prefixStart", "prefixEnd", "segmentStart"} {
-		k.vector(name, masks[i], device.I32, q.Rows)
+		k.Vector(name, masks[i], device.I32, q.Rows)
 	}
 }
 
@@ -77,15 +78,15 @@ func newAttention(b *Backend, kernel string, attr device.Attention) (enqueue, er
 		return nil, err
 	}
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 2, 6) {
-			k.overwrites(c)
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 2, 6) {
+			k.Overwrites(c)
 			a.check(&k, c.In[0], c.In[1], c.In[2], c.In[3:])
-			k.output("o", c.Out[0], device.F32, c.In[0].Rows, c.In[0].Cols)
-			k.output("lse", c.Out[1], device.F32, c.In[0].Rows, attr.Heads)
+			k.Output("o", c.Out[0], device.F32, c.In[0].Rows, c.In[0].Cols)
+			k.Output("lse", c.Out[1], device.F32, c.In[0].Rows, attr.Heads)
 		}
-		if k.err != nil || c.In[0].Rows == 0 {
-			return k.err
+		if k.Err != nil || c.In[0].Rows == 0 {
+			return k.Err
 		}
 		return a.forward(c)
 	}, nil
@@ -123,21 +124,21 @@ func newAttentionCached(b *Backend, kernel string, attr device.Attention) (enque
 		return nil, err
 	}
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 7) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 7) {
 			q, keys, pages := c.In[0], c.In[1], c.In[5]
-			k.overwrites(c)
-			k.matrix("q", q, device.F32, q.Rows, attr.Heads*attr.HeadDim)
-			k.matrix("keys", keys, device.F32, keys.Rows, attr.KVHeads*attr.HeadDim)
-			k.matrix("values", c.In[2], device.F32, keys.Rows, attr.KVHeads*attr.HeadDim)
-			k.vector("sequence", c.In[3], device.I32, q.Rows)
-			k.vector("own", c.In[4], device.I32, q.Rows)
-			k.matrix("pages", pages, device.I32, pages.Rows, pages.Cols)
-			k.vector("prefix", c.In[6], device.I32, pages.Rows)
-			k.matrix("o", c.Out[0], device.F32, q.Rows, q.Cols)
+			k.Overwrites(c)
+			k.Matrix("q", q, device.F32, q.Rows, attr.Heads*attr.HeadDim)
+			k.Matrix("keys", keys, device.F32, keys.Rows, attr.KVHeads*attr.HeadDim)
+			k.Matrix("values", c.In[2], device.F32, keys.Rows, attr.KVHeads*attr.HeadDim)
+			k.Vector("sequence", c.In[3], device.I32, q.Rows)
+			k.Vector("own", c.In[4], device.I32, q.Rows)
+			k.Matrix("pages", pages, device.I32, pages.Rows, pages.Cols)
+			k.Vector("prefix", c.In[6], device.I32, pages.Rows)
+			k.Matrix("o", c.Out[0], device.F32, q.Rows, q.Cols)
 		}
-		if k.err != nil || c.In[0].Rows == 0 {
-			return k.err
+		if k.Err != nil || c.In[0].Rows == 0 {
+			return k.Err
 		}
 		q, err := a.heads(slotQuery, c.In[0], attr.Heads)
 		if err != nil {

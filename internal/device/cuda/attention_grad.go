@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 	"align/internal/device/cuda/driver"
 )
 
@@ -15,20 +16,20 @@ func newAttentionGrad(b *Backend, kernel string, attr device.Attention) (enqueue
 	width := strconv.Itoa(shared.width)
 	a := &attendGrad{shared, "attention_keys_grad_" + width, "attention_queries_grad_" + width}
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 3, 9) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 3, 9) {
 			q, key := c.In[0], c.In[1]
-			k.overwrites(c)
+			k.Overwrites(c)
 			a.check(&k, q, key, c.In[2], c.In[6:])
-			k.matrix("o", c.In[3], device.F32, q.Rows, q.Cols)
-			k.matrix("lse", c.In[4], device.F32, q.Rows, attr.Heads)
-			k.matrix("do", c.In[5], device.F32, q.Rows, q.Cols)
-			k.output("dq", c.Out[0], device.F32, q.Rows, q.Cols)
-			k.output("dk", c.Out[1], device.F32, key.Rows, key.Cols)
-			k.output("dv", c.Out[2], device.F32, key.Rows, key.Cols)
+			k.Matrix("o", c.In[3], device.F32, q.Rows, q.Cols)
+			k.Matrix("lse", c.In[4], device.F32, q.Rows, attr.Heads)
+			k.Matrix("do", c.In[5], device.F32, q.Rows, q.Cols)
+			k.Output("dq", c.Out[0], device.F32, q.Rows, q.Cols)
+			k.Output("dk", c.Out[1], device.F32, key.Rows, key.Cols)
+			k.Output("dv", c.Out[2], device.F32, key.Rows, key.Cols)
 		}
-		if k.err != nil || c.In[0].Rows == 0 {
-			return k.err
+		if k.Err != nil || c.In[0].Rows == 0 {
+			return k.Err
 		}
 		return a.backward(c)
 	}, nil

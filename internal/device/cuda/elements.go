@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 	"align/internal/device/cuda/driver"
 )
 
@@ -40,26 +41,26 @@ func newAdd(b *Backend, kernel string, inputs int) (enqueue, error) {
 		return nil, err
 	}
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if !k.arity(c, 1, inputs) {
-			return k.err
+		k := contract.Of("cuda", kernel)
+		if !k.Arity(c, 1, inputs) {
+			return k.Err
 		}
-		k.overwrites(c)
+		k.Overwrites(c)
 		y := c.Out[0]
 		n, left, right := c.In[0].Len(), c.In[0], y
 		if inputs == 2 {
 			right = c.In[1]
 		}
 		if y.Type != device.F32 && y.Type != device.F64 {
-			k.failf("y is %s, want f32 or f64", y.Type)
+			k.Failf("y is %s, want f32 or f64", y.Type)
 		}
-		k.outputVector("y", y, y.Type, n)
-		k.vector("a", left, y.Type, n)
+		k.OutputVector("y", y, y.Type, n)
+		k.Vector("a", left, y.Type, n)
 		if inputs == 2 {
-			k.vector("b", right, y.Type, n)
+			k.Vector("b", right, y.Type, n)
 		}
-		if k.err != nil || y.Addr == 0 {
-			return k.err
+		if k.Err != nil || y.Addr == 0 {
+			return k.Err
 		}
 		l := single
 		if y.Type == device.F64 {
@@ -72,13 +73,13 @@ func newAdd(b *Backend, kernel string, inputs int) (enqueue, error) {
 func newZero(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.launch("elements", "zero", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 0) {
-			k.overwrites(c)
-			k.outputVector("y", c.Out[0], c.Out[0].Type, c.Out[0].Len())
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 0) {
+			k.Overwrites(c)
+			k.OutputVector("y", c.Out[0], c.Out[0].Type, c.Out[0].Len())
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		n := c.Out[0].Bytes()
 		return l.on(over(int(n), 4*perBlock), blockThreads, at(c.Out[0]), driver.I64(n))
@@ -88,16 +89,16 @@ func newZero(b *Backend, kernel string) (enqueue, error) {
 func newSwiGLU(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.launch("elements", "swiglu", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 2) {
 			g := c.In[0]
-			k.overwrites(c)
-			k.matrix("g", g, device.F32, g.Rows, g.Cols)
-			k.matrix("u", c.In[1], device.F32, g.Rows, g.Cols)
-			k.output("y", c.Out[0], device.F32, g.Rows, g.Cols)
+			k.Overwrites(c)
+			k.Matrix("g", g, device.F32, g.Rows, g.Cols)
+			k.Matrix("u", c.In[1], device.F32, g.Rows, g.Cols)
+			k.Output("y", c.Out[0], device.F32, g.Rows, g.Cols)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		n := c.In[0].Len()
 		return l.on(over(n, perBlock), blockThreads, at(c.Out[0]), at(c.In[0]), at(c.In[1]), driver.I64(int64(n)))
@@ -107,18 +108,18 @@ func newSwiGLU(b *Backend, kernel string) (enqueue, error) {
 func newSwiGLUGrad(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.launch("elements", "swiglu_grad", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 2, 3) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 2, 3) {
 			g := c.In[0]
-			k.overwrites(c)
-			k.matrix("g", g, device.F32, g.Rows, g.Cols)
-			k.matrix("u", c.In[1], device.F32, g.Rows, g.Cols)
-			k.matrix("dy", c.In[2], device.F32, g.Rows, g.Cols)
-			k.output("dg", c.Out[0], device.F32, g.Rows, g.Cols)
-			k.output("du", c.Out[1], device.F32, g.Rows, g.Cols)
+			k.Overwrites(c)
+			k.Matrix("g", g, device.F32, g.Rows, g.Cols)
+			k.Matrix("u", c.In[1], device.F32, g.Rows, g.Cols)
+			k.Matrix("dy", c.In[2], device.F32, g.Rows, g.Cols)
+			k.Output("dg", c.Out[0], device.F32, g.Rows, g.Cols)
+			k.Output("du", c.Out[1], device.F32, g.Rows, g.Cols)
 		}
-		if k.err != nil {
-			return k.err
+		if k.Err != nil {
+			return k.Err
 		}
 		n := c.In[0].Len()
 		return l.on(over(n, perBlock), blockThreads, at(c.Out[0]), at(c.Out[1]), at(c.In[0]), at(c.In[1]), at(c.In[2]), driver.I64(int64(n)))
@@ -132,17 +133,17 @@ func newDropout(b *Backend, kernel string, attr device.Dropout) (enqueue, error)
 	limit, scale := uint64(attr.P*(1<<32)), float32(1/(1-attr.P))
 	l, err := b.launch("elements", "dropout", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 3) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 3) {
 			x := c.In[0]
-			k.overwrites(c)
-			k.matrix("x", x, device.F32, x.Rows, x.Cols)
-			k.vector("key", c.In[1], device.I32, x.Rows)
-			k.vector("seed", c.In[2], device.I32, 2)
-			k.output("y", c.Out[0], device.F32, x.Rows, x.Cols)
+			k.Overwrites(c)
+			k.Matrix("x", x, device.F32, x.Rows, x.Cols)
+			k.Vector("key", c.In[1], device.I32, x.Rows)
+			k.Vector("seed", c.In[2], device.I32, 2)
+			k.Output("y", c.Out[0], device.F32, x.Rows, x.Cols)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		x := c.In[0]
 		return l.on(over(x.Rows*over(x.Cols, 4), blockThreads), blockThreads, at(c.Out[0]), at(x), at(c.In[1]), at(c.In[2]),

@@ -1,6 +1,9 @@
 package cuda
 
-import "align/internal/device"
+import (
+	"align/internal/device"
+	"align/internal/device/contract"
+)
 
 // productTable are the products with frozen weights, adapters and each other.
 var productTable = map[string]binder{
@@ -17,20 +20,20 @@ var productTable = map[string]binder{
 func newLinear(b *Backend, kernel string) (enqueue, error) {
 	l := newLauncher(b)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
+		k := contract.Of("cuda", kernel)
 		biased := len(c.In) == 3
-		if k.arity(c, 1, 2+int(count(biased))) {
+		if k.Arity(c, 1, 2+int(count(biased))) {
 			y, x, w := c.Out[0], c.In[0], c.In[1]
-			k.overwrites(c)
-			k.matrix("x", x, device.F32, x.Rows, w.Cols)
-			k.weight("W", w, w.Rows, x.Cols)
-			k.output("y", y, device.F32, x.Rows, w.Rows)
+			k.Overwrites(c)
+			k.Matrix("x", x, device.F32, x.Rows, w.Cols)
+			checkWeight(&k, "W", w, w.Rows, x.Cols)
+			k.Output("y", y, device.F32, x.Rows, w.Rows)
 			if biased {
-				k.vector("bias", c.In[2], device.F32, w.Rows)
+				k.Vector("bias", c.In[2], device.F32, w.Rows)
 			}
 		}
-		if k.err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+			return k.Err
 		}
 		p := nt(c.Out[0], c.In[0], 1)
 		if biased {
@@ -53,15 +56,15 @@ func nt(y, x device.View, alpha float32) product {
 func newLinearDX(b *Backend, kernel string) (enqueue, error) {
 	l := newLauncher(b)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 2) {
 			dx, dy, w := c.Out[0], c.In[0], c.In[1]
-			k.matrix("dy", dy, device.F32, dy.Rows, w.Rows)
-			k.weight("W", w, dy.Cols, w.Cols)
-			k.output("dx", dx, device.F32, dy.Rows, w.Cols)
+			k.Matrix("dy", dy, device.F32, dy.Rows, w.Rows)
+			checkWeight(&k, "W", w, dy.Cols, w.Cols)
+			k.Output("dx", dx, device.F32, dy.Rows, w.Cols)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+			return k.Err
 		}
 		p := nt(c.Out[0], c.In[0], 1)
 		p.accumulate = c.Accumulate
@@ -126,39 +129,39 @@ func (l *launcher) adapter(p *product, x, xd, a, up device.View, scale float32) 
 }
 
 func checkLoRALinear(kernel string, c *device.Call) error {
-	k := checker{kernel: kernel}
+	k := contract.Of("cuda", kernel)
 	biased := len(c.In) == 6
-	if k.arity(c, 1, 5+int(count(biased))) {
+	if k.Arity(c, 1, 5+int(count(biased))) {
 		y, x, xd, w, a, up := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3], c.In[4]
-		k.overwrites(c)
-		k.matrix("x", x, device.F32, x.Rows, w.Cols)
-		k.matrix("xd", xd, device.F32, x.Rows, x.Cols)
-		k.weight("W", w, w.Rows, x.Cols)
-		k.matrix("A", a, device.F32, a.Rows, x.Cols)
-		k.matrix("B", up, device.F32, w.Rows, a.Rows)
-		k.output("y", y, device.F32, x.Rows, w.Rows)
+		k.Overwrites(c)
+		k.Matrix("x", x, device.F32, x.Rows, w.Cols)
+		k.Matrix("xd", xd, device.F32, x.Rows, x.Cols)
+		checkWeight(&k, "W", w, w.Rows, x.Cols)
+		k.Matrix("A", a, device.F32, a.Rows, x.Cols)
+		k.Matrix("B", up, device.F32, w.Rows, a.Rows)
+		k.Output("y", y, device.F32, x.Rows, w.Rows)
 		if biased {
-			k.vector("bias", c.In[5], device.F32, w.Rows)
+			k.Vector("bias", c.In[5], device.F32, w.Rows)
 		}
 	}
-	return k.err
+	return k.Err
 }
 
 // newLoRADX is dx[T,C] = dy[T,N] W[N,C] + du[T,R] A[R,C].
 func newLoRADX(b *Backend, kernel string) (enqueue, error) {
 	l := newLauncher(b)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 4) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 4) {
 			dx, dy, w, du, a := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3]
-			k.matrix("dy", dy, device.F32, dy.Rows, w.Rows)
-			k.weight("W", w, dy.Cols, w.Cols)
-			k.matrix("du", du, device.F32, dy.Rows, a.Rows)
-			k.matrix("A", a, device.F32, du.Cols, w.Cols)
-			k.output("dx", dx, device.F32, dy.Rows, w.Cols)
+			k.Matrix("dy", dy, device.F32, dy.Rows, w.Rows)
+			checkWeight(&k, "W", w, dy.Cols, w.Cols)
+			k.Matrix("du", du, device.F32, dy.Rows, a.Rows)
+			k.Matrix("A", a, device.F32, du.Cols, w.Cols)
+			k.Output("dx", dx, device.F32, dy.Rows, w.Cols)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+			return k.Err
 		}
 		p := nt(c.Out[0], c.In[0], 1)
 		p.accumulate, p.r = c.Accumulate, c.In[3].Rows
@@ -177,22 +180,22 @@ func newLoRADX(b *Backend, kernel string) (enqueue, error) {
 func newMatMul(b *Backend, kernel string, attr device.MatMul) (enqueue, error) {
 	l, of := newLauncher(b), map[string]kind{"matmul_nt": kindNT, "matmul_nn": kindNN, "matmul_tn": kindTN}[kernel]
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
+		k := contract.Of("cuda", kernel)
 		p := product{alpha: float32(attr.Alpha), accumulate: c.Accumulate}
-		if k.arity(c, 1, 2) {
+		if k.Arity(c, 1, 2) {
 			y, x, w := c.Out[0], c.In[0], c.In[1]
 			var kw int
 			p.m, p.k = dims(x, of == kindTN)
 			p.n, kw = dims(w, of != kindNT)
-			k.matrix("x", x, device.F32, x.Rows, x.Cols)
-			k.matrix("w", w, device.F32, w.Rows, w.Cols)
-			k.output("y", y, device.F32, p.m, p.n)
+			k.Matrix("x", x, device.F32, x.Rows, x.Cols)
+			k.Matrix("w", w, device.F32, w.Rows, w.Cols)
+			k.Output("y", y, device.F32, p.m, p.n)
 			if p.k != kw {
-				k.failf("x is %dx%d and w is %dx%d: the summed sides differ", x.Rows, x.Cols, w.Rows, w.Cols)
+				k.Failf("x is %dx%d and w is %dx%d: the summed sides differ", x.Rows, x.Cols, w.Rows, w.Cols)
 			}
 		}
-		if k.err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+			return k.Err
 		}
 		p.y, p.ldy = uint64(c.Out[0].Addr), p.n
 		var err error

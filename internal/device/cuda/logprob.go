@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 	"align/internal/device/cuda/driver"
 )
 
@@ -42,11 +43,11 @@ func newHead(b *Backend, kernel string, attr device.LogProb) (*head, error) {
 // check holds h, W and targets to their shapes. The targets' values are on the
 // card and not looked at: those below 0 and past the vocabulary count for
 // nothing.
-func (d *head) check(k *checker, c *device.Call) {
+func (d *head) check(k *contract.Check, c *device.Call) {
 	h, w, targets := c.In[0], c.In[1], c.In[2]
-	k.matrix("h", h, device.F32, h.Rows, w.Cols)
-	k.weight("W", w, w.Rows, h.Cols)
-	k.vector("targets", targets, device.I32, h.Rows)
+	k.Matrix("h", h, device.F32, h.Rows, w.Cols)
+	checkWeight(k, "W", w, w.Rows, h.Cols)
+	k.Vector("targets", targets, device.I32, h.Rows)
 }
 
 // tile is a part of the logits.
@@ -108,16 +109,16 @@ func newLogProb(b *Backend, kernel string, attr device.LogProb) (enqueue, error)
 }
 
 func (d *head) logProb(c *device.Call) error {
-	k := checker{kernel: d.kernel}
-	if k.arity(c, 4, 3) {
-		k.overwrites(c)
+	k := contract.Of("cuda", d.kernel)
+	if k.Arity(c, 4, 3) {
+		k.Overwrites(c)
 		d.check(&k, c)
 		for i, name := range [...]string{"lp", "lse", "entropy", "hit"} {
-			k.outputVector(name, c.Out[i], device.F32, c.In[0].Rows)
+			k.OutputVector(name, c.Out[i], device.F32, c.In[0].Rows)
 		}
 	}
-	if k.err != nil || c.In[0].Rows == 0 {
-		return k.err
+	if k.Err != nil || c.In[0].Rows == 0 {
+		return k.Err
 	}
 	states, err := d.room(slotState, stateBytes*int64(min(d.rows, c.In[0].Rows)))
 	if err != nil {
@@ -149,10 +150,10 @@ func (d *head) gradTiles(c *device.Call, use func(t *tile, dz side) error) error
 	})
 }
 
-func (d *head) checkGrad(k *checker, c *device.Call) {
+func (d *head) checkGrad(k *contract.Check, c *device.Call) {
 	d.check(k, c)
-	k.vector("lse", c.In[3], device.F32, c.In[0].Rows)
-	k.vector("dlp", c.In[4], device.F32, c.In[0].Rows)
+	k.Vector("lse", c.In[3], device.F32, c.In[0].Rows)
+	k.Vector("dlp", c.In[4], device.F32, c.In[0].Rows)
 }
 
 func newLogProbDX(b *Backend, kernel string, attr device.LogProb) (enqueue, error) {
@@ -165,14 +166,14 @@ func newLogProbDX(b *Backend, kernel string, attr device.LogProb) (enqueue, erro
 
 // logProbDX is dh[N,C], the sum over the vocabulary, chunk by chunk.
 func (d *head) logProbDX(c *device.Call) error {
-	k := checker{kernel: d.kernel}
-	if k.arity(c, 1, 5) {
-		k.overwrites(c)
+	k := contract.Of("cuda", d.kernel)
+	if k.Arity(c, 1, 5) {
+		k.Overwrites(c)
 		d.checkGrad(&k, c)
-		k.output("dh", c.Out[0], device.F32, c.In[0].Rows, c.In[0].Cols)
+		k.Output("dh", c.Out[0], device.F32, c.In[0].Rows, c.In[0].Cols)
 	}
-	if k.err != nil || c.Out[0].Addr == 0 || c.In[0].Len() == 0 {
-		return k.err
+	if k.Err != nil || c.Out[0].Addr == 0 || c.In[0].Len() == 0 {
+		return k.Err
 	}
 	return d.gradTiles(c, func(t *tile, dz side) (err error) {
 		cols := c.In[0].Cols
@@ -194,13 +195,13 @@ func newLogProbDW(b *Backend, kernel string, attr device.LogProb) (enqueue, erro
 
 // logProbDW is dW[V,C], the sum over blocks of rows, ascending.
 func (d *head) logProbDW(c *device.Call) error {
-	k := checker{kernel: d.kernel}
-	if k.arity(c, 1, 5) {
+	k := contract.Of("cuda", d.kernel)
+	if k.Arity(c, 1, 5) {
 		d.checkGrad(&k, c)
-		k.output("dW", c.Out[0], device.F32, c.In[1].Rows, c.In[1].Cols)
+		k.Output("dW", c.Out[0], device.F32, c.In[1].Rows, c.In[1].Cols)
 	}
-	if k.err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
-		return k.err
+	if k.Err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+		return k.Err
 	}
 	if c.In[0].Rows == 0 {
 		if c.Accumulate {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 	"align/internal/device/cuda/driver"
 )
 
@@ -18,10 +19,10 @@ func checkNorm(kernel string, attr device.Norm) error {
 	return nil
 }
 
-func checkGroups(k *checker, x device.View, width int) {
-	k.matrix("x", x, device.F32, x.Rows, x.Cols)
+func checkGroups(k *contract.Check, x device.View, width int) {
+	k.Matrix("x", x, device.F32, x.Rows, x.Cols)
 	if x.Cols%width != 0 {
-		k.failf("x has %d columns, not a multiple of width %d", x.Cols, width)
+		k.Failf("x has %d columns, not a multiple of width %d", x.Cols, width)
 	}
 }
 
@@ -31,16 +32,16 @@ func newNorm(b *Backend, kernel string, attr device.Norm) (enqueue, error) {
 	}
 	l, err := b.launch("norm", "rmsnorm", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 2) {
 			x := c.In[0]
-			k.overwrites(c)
+			k.Overwrites(c)
 			checkGroups(&k, x, attr.Width)
-			k.vector("w", c.In[1], device.F32, attr.Width)
-			k.output("y", c.Out[0], device.F32, x.Rows, x.Cols)
+			k.Vector("w", c.In[1], device.F32, attr.Width)
+			k.Output("y", c.Out[0], device.F32, x.Rows, x.Cols)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		return l.on(c.In[0].Len()/attr.Width, normThreads(attr.Width), at(c.Out[0]), at(c.In[0]), at(c.In[1]),
 			driver.F32(float32(attr.Eps)), driver.I32(int32(attr.Width)))
@@ -53,17 +54,17 @@ func newNormDX(b *Backend, kernel string, attr device.Norm) (enqueue, error) {
 	}
 	l, err := b.launch("norm", "rmsnorm_dx", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 3) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 3) {
 			x := c.In[0]
-			k.overwrites(c)
+			k.Overwrites(c)
 			checkGroups(&k, x, attr.Width)
-			k.vector("w", c.In[1], device.F32, attr.Width)
-			k.matrix("dy", c.In[2], device.F32, x.Rows, x.Cols)
-			k.output("dx", c.Out[0], device.F32, x.Rows, x.Cols)
+			k.Vector("w", c.In[1], device.F32, attr.Width)
+			k.Matrix("dy", c.In[2], device.F32, x.Rows, x.Cols)
+			k.Output("dx", c.Out[0], device.F32, x.Rows, x.Cols)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		return l.on(c.In[0].Len()/attr.Width, normThreads(attr.Width), at(c.Out[0]), at(c.In[0]), at(c.In[1]), at(c.In[2]),
 			driver.F32(float32(attr.Eps)), driver.I32(int32(attr.Width)))
@@ -81,15 +82,15 @@ func newNormDW(b *Backend, kernel string, attr device.Norm) (enqueue, error) {
 	}
 	sums, err := b.launch("norm", "column_sums", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 2) {
 			x := c.In[0]
 			checkGroups(&k, x, attr.Width)
-			k.matrix("dy", c.In[1], device.F32, x.Rows, x.Cols)
-			k.outputVector("dw", c.Out[0], device.F32, attr.Width)
+			k.Matrix("dy", c.In[1], device.F32, x.Rows, x.Cols)
+			k.OutputVector("dw", c.Out[0], device.F32, attr.Width)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		x, groups := c.In[0], c.In[0].Len()/attr.Width
 		space, err := b.scratch.at(4 * int64(groups))
@@ -108,14 +109,14 @@ func newNormDW(b *Backend, kernel string, attr device.Norm) (enqueue, error) {
 func newBiasGrad(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.launch("norm", "column_sums", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 1) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 1) {
 			dy := c.In[0]
-			k.matrix("dy", dy, device.F32, dy.Rows, dy.Cols)
-			k.outputVector("db", c.Out[0], device.F32, dy.Cols)
+			k.Matrix("dy", dy, device.F32, dy.Rows, dy.Cols)
+			k.OutputVector("db", c.Out[0], device.F32, dy.Cols)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		dy := c.In[0]
 		return l.on(over(dy.Cols, 32), blockThreads, at(c.Out[0]), at(dy), driver.U64(0), driver.U64(0),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 	"align/internal/device/cuda/driver"
 )
 
@@ -18,14 +19,14 @@ func newSumSquares(b *Backend, kernel string) (enqueue, error) {
 	}
 	total, err := b.launch("vectors", "vec_sum", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 1) {
-			k.overwrites(c)
-			k.vector("x", c.In[0], device.F32, c.In[0].Len())
-			k.outputVector("y", c.Out[0], device.F64, 1)
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 1) {
+			k.Overwrites(c)
+			k.Vector("x", c.In[0], device.F32, c.In[0].Len())
+			k.OutputVector("y", c.Out[0], device.F64, 1)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		n := c.In[0].Len()
 		blocks := over(n, squaresBlock)
@@ -46,18 +47,18 @@ func newAdamW(b *Backend, kernel string, attr device.AdamW) (enqueue, error) {
 	}
 	l, err := b.launch("optimiser", "adamw", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 3, 2) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 3, 2) {
 			g := c.In[0]
-			k.overwrites(c)
-			k.vector("g", g, device.F32, g.Len())
-			k.vector("control", c.In[1], device.F64, 4)
-			k.vector("p", c.Out[0], device.F32, g.Len())
-			k.vector("m", c.Out[1], device.F32, g.Len())
-			k.vector("v", c.Out[2], device.F32, g.Len())
+			k.Overwrites(c)
+			k.Vector("g", g, device.F32, g.Len())
+			k.Vector("control", c.In[1], device.F64, 4)
+			k.Vector("p", c.Out[0], device.F32, g.Len())
+			k.Vector("m", c.Out[1], device.F32, g.Len())
+			k.Vector("v", c.Out[2], device.F32, g.Len())
 		}
-		if k.err != nil {
-			return k.err
+		if k.Err != nil {
+			return k.Err
 		}
 		n := c.In[0].Len()
 		return l.on(over(n, perBlock), blockThreads, at(c.Out[0]), at(c.Out[1]), at(c.Out[2]), at(c.In[0]), at(c.In[1]),

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 	"align/internal/device/cuda/driver"
 )
 
@@ -26,16 +27,16 @@ func rowThreads(cols int) int { return min(blockThreads, max(1, over(cols, 32))*
 func newEmbed(b *Backend, kernel string) (enqueue, error) {
 	l := newLauncher(b)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 2) {
 			w, ids := c.In[0], c.In[1]
-			k.overwrites(c)
-			k.weight("W", w, w.Rows, w.Cols)
-			k.vector("ids", ids, device.I32, ids.Len())
-			k.output("y", c.Out[0], device.F32, ids.Len(), w.Cols)
+			k.Overwrites(c)
+			checkWeight(&k, "W", w, w.Rows, w.Cols)
+			k.Vector("ids", ids, device.I32, ids.Len())
+			k.Output("y", c.Out[0], device.F32, ids.Len(), w.Cols)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		w, grid := c.In[0], driver.Dim{X: c.In[1].Len(), Y: 1, Z: 1}
 		block := driver.Dim{X: rowThreads(w.Cols), Y: 1, Z: 1}
@@ -52,16 +53,16 @@ var gatherEntries = entriesOf("gather_", device.BlockTypes()...)
 func newGather(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.launch("rows", "gather", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 2) {
 			x, rows := c.In[0], c.In[1]
-			k.overwrites(c)
-			k.matrix("x", x, device.F32, x.Rows, x.Cols)
-			k.vector("rows", rows, device.I32, rows.Len())
-			k.output("y", c.Out[0], device.F32, rows.Len(), x.Cols)
+			k.Overwrites(c)
+			k.Matrix("x", x, device.F32, x.Rows, x.Cols)
+			k.Vector("rows", rows, device.I32, rows.Len())
+			k.Output("y", c.Out[0], device.F32, rows.Len(), x.Cols)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		x := c.In[0]
 		return l.on(c.In[1].Len(), rowThreads(x.Cols), at(c.Out[0]), at(x), at(c.In[1]), driver.I32(int32(x.Cols)), driver.I32(int32(device.F32)))
@@ -91,15 +92,15 @@ func (a adder) run(y, x, rows device.View, accumulate bool) error {
 func newEmbedDW(b *Backend, kernel string) (enqueue, error) {
 	a, err := newAdder(b)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 2) {
 			dy := c.In[0]
-			k.vector("ids", c.In[1], device.I32, dy.Rows)
-			k.matrix("dy", dy, device.F32, dy.Rows, dy.Cols)
-			k.output("dW", c.Out[0], device.F32, c.Out[0].Rows, dy.Cols)
+			k.Vector("ids", c.In[1], device.I32, dy.Rows)
+			k.Matrix("dy", dy, device.F32, dy.Rows, dy.Cols)
+			k.Output("dW", c.Out[0], device.F32, c.Out[0].Rows, dy.Cols)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		return a.run(c.Out[0], c.In[0], c.In[1], c.Accumulate)
 	}, err
@@ -108,16 +109,16 @@ func newEmbedDW(b *Backend, kernel string) (enqueue, error) {
 func newScatter(b *Backend, kernel string) (enqueue, error) {
 	a, err := newAdder(b)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 3) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 3) {
 			dy, rows, like := c.In[0], c.In[1], c.In[2]
-			k.overwrites(c)
-			k.matrix("dy", dy, device.F32, rows.Len(), like.Cols)
-			k.vector("rows", rows, device.I32, dy.Rows)
-			k.output("y", c.Out[0], device.F32, like.Rows, dy.Cols)
+			k.Overwrites(c)
+			k.Matrix("dy", dy, device.F32, rows.Len(), like.Cols)
+			k.Vector("rows", rows, device.I32, dy.Rows)
+			k.Output("y", c.Out[0], device.F32, like.Rows, dy.Cols)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		return a.run(c.Out[0], c.In[0], c.In[1], false)
 	}, err
@@ -126,16 +127,16 @@ func newScatter(b *Backend, kernel string) (enqueue, error) {
 func newCacheWrite(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.launch("rows", "put_rows", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 2) {
 			cache, x, slot := c.Out[0], c.In[0], c.In[1]
-			k.overwrites(c)
-			k.matrix("x", x, device.F32, slot.Len(), cache.Cols)
-			k.vector("slot", slot, device.I32, x.Rows)
-			k.matrix("cache", cache, device.F32, cache.Rows, x.Cols)
+			k.Overwrites(c)
+			k.Matrix("x", x, device.F32, slot.Len(), cache.Cols)
+			k.Vector("slot", slot, device.I32, x.Rows)
+			k.Matrix("cache", cache, device.F32, cache.Rows, x.Cols)
 		}
-		if k.err != nil {
-			return k.err
+		if k.Err != nil {
+			return k.Err
 		}
 		x := c.In[0]
 		return l.on(x.Rows, rowThreads(x.Cols), at(c.Out[0]), at(x), at(c.In[1]), driver.I32(int32(x.Cols)))
@@ -161,14 +162,14 @@ func newRopeTable(b *Backend, kernel string, attr device.RopeTable) (enqueue, er
 	}
 	l, err := b.launch("rope", "rope_table", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 1) {
-			k.overwrites(c)
-			k.vector("pos", c.In[0], device.I32, c.In[0].Len())
-			k.output("y", c.Out[0], device.F32, c.In[0].Len(), 2*half)
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 1) {
+			k.Overwrites(c)
+			k.Vector("pos", c.In[0], device.I32, c.In[0].Len())
+			k.Output("y", c.Out[0], device.F32, c.In[0].Len(), 2*half)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		n := c.In[0].Len() * half
 		return l.on(over(n, blockThreads), blockThreads, at(c.Out[0]), at(c.In[0]), driver.Ptr(frequencies.buffer), driver.I32(int32(half)), driver.I64(int64(n)))
@@ -185,19 +186,19 @@ func newRope(b *Backend, kernel string, attr device.Rope) (enqueue, error) {
 	}
 	l, err := b.launch("rope", "rope", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 2) {
 			x := c.In[0]
-			k.overwrites(c)
-			k.matrix("x", x, device.F32, x.Rows, x.Cols)
-			k.matrix("table", c.In[1], device.F32, x.Rows, attr.HeadDim)
-			k.output("y", c.Out[0], device.F32, x.Rows, x.Cols)
+			k.Overwrites(c)
+			k.Matrix("x", x, device.F32, x.Rows, x.Cols)
+			k.Matrix("table", c.In[1], device.F32, x.Rows, attr.HeadDim)
+			k.Output("y", c.Out[0], device.F32, x.Rows, x.Cols)
 			if x.Cols%attr.HeadDim != 0 {
-				k.failf("x has %d columns, not a multiple of head size %d", x.Cols, attr.HeadDim)
+				k.Failf("x has %d columns, not a multiple of head size %d", x.Cols, attr.HeadDim)
 			}
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		x, n := c.In[0], c.In[0].Len()/2
 		return l.on(over(n, blockThreads), blockThreads, at(c.Out[0]), at(x), at(c.In[1]),

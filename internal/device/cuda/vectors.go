@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"align/internal/device"
+	"align/internal/device/contract"
 	"align/internal/device/cuda/driver"
 )
 
@@ -35,14 +36,14 @@ func newVecUnary(b *Backend, kernel string, attr device.Vec) (enqueue, error) {
 	}
 	l, err := b.launch("vectors", "vec_unary", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 1) {
-			k.overwrites(c)
-			k.vector("x", c.In[0], device.F64, c.In[0].Len())
-			k.outputVector("y", c.Out[0], device.F64, c.In[0].Len())
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 1) {
+			k.Overwrites(c)
+			k.Vector("x", c.In[0], device.F64, c.In[0].Len())
+			k.OutputVector("y", c.Out[0], device.F64, c.In[0].Len())
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		n := c.In[0].Len()
 		return l.on(over(n, blockThreads), blockThreads, at(c.Out[0]), at(c.In[0]), driver.I64(int64(n)),
@@ -57,20 +58,10 @@ func newVecBinary(b *Backend, kernel string, attr device.Vec) (enqueue, error) {
 	}
 	l, err := b.launch("vectors", "vec_binary", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
-			left, right := c.In[0], c.In[1]
-			k.overwrites(c)
-			k.vector("a", left, device.F64, left.Len())
-			if right.Len() != 1 {
-				k.vector("b", right, device.F64, left.Len())
-			} else {
-				k.vector("b", right, device.F64, 1)
-			}
-			k.outputVector("y", c.Out[0], device.F64, left.Len())
-		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		k := contract.Of("cuda", kernel)
+		k.VecBinary(c)
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		n := c.In[0].Len()
 		return l.on(over(n, blockThreads), blockThreads, at(c.Out[0]), at(c.In[0]), at(c.In[1]), driver.I64(int64(n)),
@@ -81,14 +72,14 @@ func newVecBinary(b *Backend, kernel string, attr device.Vec) (enqueue, error) {
 func newVecSum(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.launch("vectors", "vec_sum", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 1) {
-			k.overwrites(c)
-			k.vector("x", c.In[0], device.F64, c.In[0].Len())
-			k.outputVector("y", c.Out[0], device.F64, 1)
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 1) {
+			k.Overwrites(c)
+			k.Vector("x", c.In[0], device.F64, c.In[0].Len())
+			k.OutputVector("y", c.Out[0], device.F64, 1)
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		return l.on(1, blockThreads, at(c.Out[0]), at(c.In[0]), driver.I64(int64(c.In[0].Len())))
 	}, err
@@ -97,14 +88,14 @@ func newVecSum(b *Backend, kernel string) (enqueue, error) {
 func newVecFill(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.launch("vectors", "vec_fill", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
-			k.overwrites(c)
-			k.vector("x", c.In[0], device.F64, 1)
-			k.outputVector("y", c.Out[0], device.F64, c.In[1].Len())
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 2) {
+			k.Overwrites(c)
+			k.Vector("x", c.In[0], device.F64, 1)
+			k.OutputVector("y", c.Out[0], device.F64, c.In[1].Len())
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		n := c.In[1].Len()
 		return l.on(over(n, blockThreads), blockThreads, at(c.Out[0]), at(c.In[0]), driver.I64(int64(n)))
@@ -119,18 +110,18 @@ func newVecConvert(b *Backend, kernel string) (enqueue, error) {
 	}
 	down, err := b.launch("vectors", "vec_down", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
+		k := contract.Of("cuda", kernel)
 		l, from, to := up, device.F32, device.F64
-		if k.arity(c, 1, 1) {
+		if k.Arity(c, 1, 1) {
 			if c.Out[0].Type == device.F32 {
 				l, from, to = down, to, from
 			}
-			k.overwrites(c)
-			k.vector("x", c.In[0], from, c.In[0].Len())
-			k.outputVector("y", c.Out[0], to, c.In[0].Len())
+			k.Overwrites(c)
+			k.Vector("x", c.In[0], from, c.In[0].Len())
+			k.OutputVector("y", c.Out[0], to, c.In[0].Len())
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		n := c.In[0].Len()
 		return l.on(over(n, blockThreads), blockThreads, at(c.Out[0]), at(c.In[0]), driver.I64(int64(n)))
@@ -140,16 +131,16 @@ func newVecConvert(b *Backend, kernel string) (enqueue, error) {
 func newVecGather(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.launch("vectors", "vec_gather", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 2) {
 			x, index := c.In[0], c.In[1]
-			k.overwrites(c)
-			k.vector("x", x, device.F64, x.Len())
-			k.vector("index", index, device.I32, index.Len())
-			k.outputVector("y", c.Out[0], device.F64, index.Len())
+			k.Overwrites(c)
+			k.Vector("x", x, device.F64, x.Len())
+			k.Vector("index", index, device.I32, index.Len())
+			k.OutputVector("y", c.Out[0], device.F64, index.Len())
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		n := c.In[1].Len()
 		return l.on(over(n, blockThreads), blockThreads, at(c.Out[0]), at(c.In[0]), at(c.In[1]), driver.I64(int64(n)))
@@ -159,16 +150,16 @@ func newVecGather(b *Backend, kernel string) (enqueue, error) {
 func newSegmentSumGrad(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.launch("vectors", "segment_sum_grad", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 2) {
 			ds, sequence := c.In[0], c.In[1]
-			k.overwrites(c)
-			k.vector("ds", ds, device.F64, ds.Len())
-			k.vector("sequence", sequence, device.I32, sequence.Len())
-			k.outputVector("dx", c.Out[0], device.F32, sequence.Len())
+			k.Overwrites(c)
+			k.Vector("ds", ds, device.F64, ds.Len())
+			k.Vector("sequence", sequence, device.I32, sequence.Len())
+			k.OutputVector("dx", c.Out[0], device.F32, sequence.Len())
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		n := c.In[1].Len()
 		return l.on(over(n, blockThreads), blockThreads, at(c.Out[0]), at(c.In[0]), at(c.In[1]), driver.I64(int64(n)))
@@ -178,16 +169,16 @@ func newSegmentSumGrad(b *Backend, kernel string) (enqueue, error) {
 func newSegmentSum(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.launch("vectors", "segment_sum", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 2) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 2) {
 			x := c.In[0]
-			k.overwrites(c)
-			k.vector("x", x, device.F32, x.Len())
-			k.vector("sequence", c.In[1], device.I32, x.Len())
-			k.outputVector("s", c.Out[0], device.F64, c.Out[0].Len())
+			k.Overwrites(c)
+			k.Vector("x", x, device.F32, x.Len())
+			k.Vector("sequence", c.In[1], device.I32, x.Len())
+			k.OutputVector("s", c.Out[0], device.F64, c.Out[0].Len())
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		return l.on(c.Out[0].Len(), 32, at(c.Out[0]), at(c.In[0]), at(c.In[1]), driver.I32(int32(c.In[0].Len())))
 	}, err
@@ -196,16 +187,16 @@ func newSegmentSum(b *Backend, kernel string) (enqueue, error) {
 func newVecScatter(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.launch("vectors", "vec_scatter", 0)
 	return func(c *device.Call) error {
-		k := checker{kernel: kernel}
-		if k.arity(c, 1, 3) {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 1, 3) {
 			dy, like := c.In[0], c.In[2]
-			k.overwrites(c)
-			k.vector("dy", dy, device.F64, dy.Len())
-			k.vector("index", c.In[1], device.I32, dy.Len())
-			k.outputVector("y", c.Out[0], device.F64, like.Len())
+			k.Overwrites(c)
+			k.Vector("dy", dy, device.F64, dy.Len())
+			k.Vector("index", c.In[1], device.I32, dy.Len())
+			k.OutputVector("y", c.Out[0], device.F64, like.Len())
 		}
-		if k.err != nil || c.Out[0].Addr == 0 {
-			return k.err
+		if k.Err != nil || c.Out[0].Addr == 0 {
+			return k.Err
 		}
 		return l.on(c.In[2].Len(), 32, at(c.Out[0]), at(c.In[0]), at(c.In[1]), driver.I32(int32(c.In[0].Len())))
 	}, err

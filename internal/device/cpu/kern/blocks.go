@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"align/internal/gguf"
+	"align/internal/safetensors"
 )
 
 // blocks is the functions that decode block-quantised weights; the methods of
@@ -75,17 +76,6 @@ func (s *Set) Bytes(dst []float32, src []byte, step float32) {
 	bytesGeneric(first(dst[whole:], n-whole), first(src[whole:], n-whole), n-whole, step)
 }
 
-// NormalFloat is the 16 values of NF4 (bitsandbytes/functional.py,
-// get_4bit_type; https://arxiv.org/abs/2305.14314, appendix E).
-func NormalFloat() [16]float32 {
-	return [16]float32{
-		-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
-		-0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
-		0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
-		0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
-	}
-}
-
 func genericBlocks() blocks {
 	return blocks{
 		q8x0:  func(dst, src unsafe.Pointer, n int) { dequantize(gguf.Q8_0, dst, src, 32*n, q8Bytes*n) },
@@ -105,7 +95,7 @@ func dequantize(t gguf.Type, dst, src unsafe.Pointer, elements, bytes int) {
 }
 
 func nf4Generic(dst, src unsafe.Pointer, n int) {
-	values, w, b := NormalFloat(), floats(dst, 64*n), raw(src, nf4Bytes*n)
+	values, w, b := safetensors.NF4Code(), floats(dst, 64*n), raw(src, nf4Bytes*n)
 	for ; len(w) > 0; w, b = w[64:], b[nf4Bytes:] {
 		most := math.Float32frombits(binary.LittleEndian.Uint32(b))
 		for i, q := range b[4:nf4Bytes] {
