@@ -167,18 +167,6 @@ func TestPlainFormats(t *testing.T) {
 	}
 }
 
-// Every float16 survives the way to float32 and back.
-func TestF16RoundTrip(t *testing.T) {
-	for i := range 1 << 16 {
-		var b [2]byte
-		binary.LittleEndian.PutUint16(b[:], uint16(i))
-		x := loadF16(b[:])
-		if got := f16(x); got != uint16(i) && (x == x || got != uint16(i)|0x200) {
-			t.Fatalf("%#04x: got %#04x", i, got)
-		}
-	}
-}
-
 // The relative error of normal weights stays at what the formats are known
 // for, a check that does not depend on the oracle.
 func TestQuantizationError(t *testing.T) {

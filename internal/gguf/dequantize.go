@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"align/internal/half"
 )
 
 // The products below stand in float32(...) so that no compiler joins them with
@@ -84,7 +86,7 @@ func decodeF16(w []float32, b []byte) {
 
 func decodeBF16(w []float32, b []byte) {
 	for i := range w {
-		w[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16)
+		w[i] = half.FromBF16(binary.LittleEndian.Uint16(b[2*i:]))
 	}
 }
 

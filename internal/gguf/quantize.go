@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"align/internal/half"
 )
 
 // maxQuantizable is the largest float16: above it a scale cannot be stored.
@@ -81,7 +83,7 @@ func encodeF16(b []byte, x []float32) {
 
 func encodeBF16(b []byte, x []float32) {
 	for i, v := range x {
-		storeBF16(b[2*i:], v)
+		binary.LittleEndian.PutUint16(b[2*i:], half.ToBF16(v))
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"align/internal/half"
 )
 
 // ToFloat32 converts the little-endian elements of src, of type F32, F16, BF16
@@ -19,11 +21,11 @@ func ToFloat32(dst []float32, src []byte, d DType) error {
 		}
 	case BF16:
 		for i := range dst {
-			dst[i] = BF16ToFloat32(binary.LittleEndian.Uint16(src[2*i:]))
+			dst[i] = half.FromBF16(binary.LittleEndian.Uint16(src[2*i:]))
 		}
 	case F16:
 		for i := range dst {
-			dst[i] = F16ToFloat32(binary.LittleEndian.Uint16(src[2*i:]))
+			dst[i] = half.FromF16(binary.LittleEndian.Uint16(src[2*i:]))
 		}
 	case F64:
 		for i := range dst {
@@ -47,11 +49,11 @@ func FromFloat32(dst []byte, src []float32, d DType) error {
 		}
 	case BF16:
 		for i, x := range src {
-			binary.LittleEndian.PutUint16(dst[2*i:], Float32ToBF16(x))
+			binary.LittleEndian.PutUint16(dst[2*i:], half.ToBF16(x))
 		}
 	case F16:
 		for i, x := range src {
-			binary.LittleEndian.PutUint16(dst[2*i:], Float32ToF16(x))
+			binary.LittleEndian.PutUint16(dst[2*i:], half.ToF16(x))
 		}
 	case F64:
 		for i, x := range src {

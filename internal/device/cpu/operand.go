@@ -1,9 +1,8 @@
 package cpu
 
 import (
-	"math"
-
 	"align/internal/device"
+	"align/internal/half"
 )
 
 // operand is one side of a product: vectors of K elements, the rows of a view
@@ -88,24 +87,12 @@ func widen[E float](dst []E, v device.View, at int) {
 	case device.BF16:
 		src := device.Slice[uint16](v)[:len(dst)]
 		for i := range dst {
-			dst[i] = E(math.Float32frombits(uint32(src[i]) << 16))
+			dst[i] = E(half.FromBF16(src[i]))
 		}
 	case device.F16:
 		src := device.Slice[uint16](v)[:len(dst)]
 		for i := range dst {
-			dst[i] = E(halfToFloat(src[i]))
+			dst[i] = E(half.FromF16(src[i]))
 		}
 	}
-}
-
-// halfToFloat widens an IEEE 754 binary16. Its bits, moved to where float32
-// has them, are 2^112 too small, subnormals included.
-func halfToFloat(h uint16) float32 {
-	sign := uint32(h&0x8000) << 16
-	if h&0x7c00 == 0x7c00 { // infinity and NaN
-		return math.Float32frombits(sign | 0x7f800000 | uint32(h&0x3ff)<<13)
-	}
-	const scale = 1 << 112
-	magnitude := math.Float32frombits(uint32(h&0x7fff)<<13) * scale
-	return math.Float32frombits(sign | math.Float32bits(magnitude))
 }

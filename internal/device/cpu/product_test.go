@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 
+	"align/internal/half"
+
 	"pgregory.net/rapid"
 )
 
@@ -22,7 +24,7 @@ func TestHalfToFloat(t *testing.T) {
 		case exponent == 31:
 			want = math.NaN()
 		}
-		got := float64(halfToFloat(h))
+		got := float64(half.FromF16(h))
 		if math.Float64bits(got) != math.Float64bits(want) && !(math.IsNaN(got) && math.IsNaN(want)) {
 			t.Fatalf("half %#04x is %v, want %v", h, got, want)
 		}

@@ -2,11 +2,11 @@ package gemm
 
 import (
 	"fmt"
-	"math"
 	"unsafe"
 
 	"align/internal/device"
 	"align/internal/device/cpu/kern"
+	"align/internal/half"
 )
 
 // ReadRows fills dst with the bytes of rows [row, row+n), row-major.
@@ -90,7 +90,7 @@ func (p *packer) convert(to []uint32, raw []byte) {
 		p.set.FromBF16(wide, elements[uint16](raw))
 	case device.F16:
 		for i, h := range elements[uint16](raw) {
-			wide[i] = halfToFloat(h)
+			wide[i] = half.FromF16(h)
 		}
 	}
 	if p.w.Type == device.BF16 {
@@ -103,16 +103,4 @@ func elements[E, F any](x []F) []E {
 	var e E
 	var f F
 	return unsafe.Slice((*E)(unsafe.Pointer(unsafe.SliceData(x))), len(x)*int(unsafe.Sizeof(f))/int(unsafe.Sizeof(e)))
-}
-
-// halfToFloat widens an IEEE 754 binary16. Its bits, moved to where float32
-// has them, are 2^112 too small, subnormals included.
-func halfToFloat(h uint16) float32 {
-	sign := uint32(h&0x8000) << 16
-	if h&0x7c00 == 0x7c00 { // infinity and NaN
-		return math.Float32frombits(sign | 0x7f800000 | uint32(h&0x3ff)<<13)
-	}
-	const scale = 1 << 112
-	magnitude := math.Float32frombits(uint32(h&0x7fff)<<13) * scale
-	return math.Float32frombits(sign | math.Float32bits(magnitude))
 }

@@ -1,12 +1,14 @@
-package safetensors
+// Package half converts between float32 and the two 16-bit floats that weights
+// come in: IEEE 754 binary16 (F16) and bfloat16 (BF16).
+package half
 
 import "math"
 
-// BF16ToFloat32 widens a bfloat16: the upper half of a float32.
-func BF16ToFloat32(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
+// FromBF16 widens a bfloat16: the upper half of a float32.
+func FromBF16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 
-// Float32ToBF16 rounds to nearest, ties to even. A NaN stays a NaN, quiet.
-func Float32ToBF16(f float32) uint16 {
+// ToBF16 rounds to nearest, ties to even. A NaN stays a NaN, quiet.
+func ToBF16(f float32) uint16 {
 	b := math.Float32bits(f)
 	if b&0x7fffffff > 0x7f800000 {
 		return uint16(b>>16) | 0x40
@@ -14,8 +16,8 @@ func Float32ToBF16(f float32) uint16 {
 	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
 
-// F16ToFloat32 widens an IEEE 754 binary16, exactly.
-func F16ToFloat32(h uint16) float32 {
+// FromF16 widens an IEEE 754 binary16, exactly.
+func FromF16(h uint16) float32 {
 	sign := uint32(h&0x8000) << 16
 	exponent, mantissa := uint32(h>>10&0x1f), uint32(h&0x3ff)
 	switch exponent {
@@ -27,9 +29,9 @@ func F16ToFloat32(h uint16) float32 {
 	return math.Float32frombits(sign | (exponent+127-15)<<23 | mantissa<<13)
 }
 
-// Float32ToF16 rounds to nearest, ties to even; what is too large becomes an
+// ToF16 rounds to nearest, ties to even; what is too large becomes an
 // infinity. A NaN stays a NaN, quiet.
-func Float32ToF16(f float32) uint16 {
+func ToF16(f float32) uint16 {
 	b := math.Float32bits(f)
 	sign := uint16(b >> 16 & 0x8000)
 	abs := b & 0x7fffffff
