@@ -7,6 +7,7 @@ import (
 
 	"align/internal/device"
 	"align/internal/device/cpu/feature"
+	"align/internal/device/cuda"
 	"align/internal/exec"
 	"align/internal/graph"
 	"align/internal/host"
@@ -124,7 +125,7 @@ func (s *stage) compute() Compute {
 // the given one.
 func (s *stage) matrixType(stored device.Type) device.Type {
 	if s.compute().onCard() {
-		return stored
+		return cuda.HeldType(stored)
 	}
 	level, err := feature.Select()
 	packed := err == nil && level != feature.Generic

@@ -7,11 +7,12 @@ import (
 	"align/internal/device/contract"
 )
 
-// checkWeight checks the shape of a frozen weight of any stored type.
+// checkWeight checks the shape of a frozen weight as Place holds it, or of a
+// trained one in F32.
 func checkWeight(k *contract.Check, name string, v device.View, rows, cols int) {
 	switch {
-	case !placeable(v.Type):
-		k.Failf("%s is %s, want a float type or one of blocks", name, v.Type)
+	case v.Type != device.F32 && HeldType(v.Type) != v.Type:
+		k.Failf("%s is %s, want f32, bf16 or a type of blocks", name, v.Type)
 	case v.Rows != rows || v.Cols != cols:
 		k.Failf("%s is %dx%d, want %dx%d", name, v.Rows, v.Cols, rows, cols)
 	case v.Layout != device.Plain:

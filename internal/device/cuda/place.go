@@ -4,12 +4,15 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"align/internal/device"
+	"align/internal/half"
 )
 
-// Place copies the weight, in the type it arrives in, to the card; F64 becomes
-// F32. The host holds some megabytes of it at a time.
+// Place copies the weight to the card: blocks as they are, all others rounded to
+// bf16, once, since products would round them every time. The host holds some
+// megabytes of it at a time.
 func (b *Backend) Place(w device.Weight) (v device.View, err error) {
 	if !placeable(w.Type) {
 		return v, fmt.Errorf("cuda: weight %q has type %s: want a float type or one of blocks", w.Name, w.Type)
@@ -17,8 +20,8 @@ func (b *Backend) Place(w device.Weight) (v device.View, err error) {
 	if w.Rows < 0 || w.Cols < 0 || w.Cols%w.Type.BlockSize() != 0 {
 		return v, fmt.Errorf("cuda: weight %q has shape %dx%d: want rows of a multiple of %d", w.Name, w.Rows, w.Cols, w.Type.BlockSize())
 	}
-	if w.Type == device.F64 {
-		w = narrowed(w)
+	if HeldType(w.Type) != w.Type {
+		w = inBF16(w)
 	}
 	if bytes := w.Type.RowBytes(w.Cols); bytes > chunkBytes {
 		return v, fmt.Errorf("cuda: weight %q has rows of %d bytes: want at most %d", w.Name, bytes, chunkBytes)
@@ -59,22 +62,43 @@ func (b *Backend) place(w device.Weight) (device.View, error) {
 	return v, nil
 }
 
-// narrowed is an F64 weight read as F32.
-func narrowed(w device.Weight) device.Weight {
-	read := w.Read
-	w.Type = device.F32
+// inBF16 is a weight of a wider type, read as the bf16 that products take.
+func inBF16(w device.Weight) device.Weight {
+	from, read := w.Type, w.Read
+	var wide []byte
+	w.Type = device.BF16
 	w.Read = func(dst []byte, row, n int) error {
-		wide := make([]byte, 2*len(dst))
+		elements := len(dst) / 2
+		wide = slices.Grow(wide[:0], elements*from.Size())[:elements*from.Size()]
 		if err := read(wide, row, n); err != nil {
 			return err
 		}
-		for i := range len(dst) / 4 {
-			x := math.Float64frombits(binary.LittleEndian.Uint64(wide[8*i:]))
-			binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(float32(x)))
+		for i := range elements {
+			binary.LittleEndian.PutUint16(dst[2*i:], half.ToBF16(float32Of(from, wide[i*from.Size():])))
 		}
 		return nil
 	}
 	return w
+}
+
+// float32Of is the first element of raw.
+func float32Of(t device.Type, raw []byte) float32 {
+	switch t {
+	case device.F64:
+		return float32(math.Float64frombits(binary.LittleEndian.Uint64(raw)))
+	case device.F16:
+		return half.FromF16(binary.LittleEndian.Uint16(raw))
+	}
+	return math.Float32frombits(binary.LittleEndian.Uint32(raw))
+}
+
+// HeldType is the type that Place holds a weight in which is stored in the
+// given one.
+func HeldType(stored device.Type) device.Type {
+	if stored.IsBlock() {
+		return stored
+	}
+	return device.BF16
 }
 
 // placeable says whether a weight may be of the type.

@@ -84,7 +84,7 @@ func entriesOf(prefix string, types ...device.Type) map[device.Type]string {
 
 // The entries of weights.cu.
 var (
-	roundEntries = entriesOf("round_", device.F32, device.F16, device.BF16)
+	roundEntries = entriesOf("round_", device.F32, device.BF16)
 	widenEntries = entriesOf("widen_", device.BlockTypes()...)
 )
 

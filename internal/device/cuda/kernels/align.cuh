@@ -29,7 +29,7 @@ DEVICE int min(int a, int b) { return a < b ? a : b; }
 DEVICE int max(int a, int b) { return a > b ? a : b; }
 
 // Types of elements: the numbers of device.Type.
-enum { TYPE_F32 = 1, TYPE_BF16 = 4, TYPE_F16 = 5 };
+enum { TYPE_F32 = 1, TYPE_BF16 = 4 };
 
 // shared_address is a place in shared memory as instructions take it.
 DEVICE unsigned shared_address(const void *p) {

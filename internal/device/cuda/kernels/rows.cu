@@ -6,10 +6,8 @@ KERNEL __launch_bounds__(256) void gather(float *y, const void *x, const int *ro
 	long from = (long)rows[BLOCK_X] * cols, to = (long)BLOCK_X * cols;
 	if (type == TYPE_F32)
 		for (int c = THREAD_X; c < cols; c += BLOCK_SIZE) y[to + c] = ((const float *)x)[from + c];
-	else if (type == TYPE_BF16)
-		for (int c = THREAD_X; c < cols; c += BLOCK_SIZE) y[to + c] = from_bf16(((const unsigned short *)x)[from + c]);
 	else
-		for (int c = THREAD_X; c < cols; c += BLOCK_SIZE) y[to + c] = from_f16(((const unsigned short *)x)[from + c]);
+		for (int c = THREAD_X; c < cols; c += BLOCK_SIZE) y[to + c] = from_bf16(((const unsigned short *)x)[from + c]);
 }
 
 // y[n] = w[rows[n]] of a frozen weight whose elements share scales; a row has

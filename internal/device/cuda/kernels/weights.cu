@@ -4,9 +4,7 @@
 #include "tensor.cuh"
 
 DEVICE float widen(float x) { return x; }
-struct half { unsigned short bits; };
 struct bf16 { unsigned short bits; };
-DEVICE float widen(half x) { return from_f16(x.bits); }
 DEVICE float widen(bf16 x) { return from_bf16(x.bits); }
 
 // round_T: y = x rounded to the nearest bf16.
@@ -30,7 +28,6 @@ template <class T> DEVICE void round_rows(unsigned short *y, const T *x, int row
 #define ROUND(name, T) \
 	KERNEL void round_##name(unsigned short *y, const T *x, int rows, int cols, int ld) { round_rows<T>(y, x, rows, cols, ld); }
 ROUND(f32, float)
-ROUND(f16, half)
 ROUND(bf16, bf16)
 
 // widen_T: y = the blocks of a frozen weight, rounded to bf16.
