@@ -24,11 +24,10 @@ const TensorBoardFolder = "tensorboard"
 // Report writes the page of runs, laid over each other where they are several.
 func Report(path string, runs ...string) error { return report.WriteFile(path, runs...) }
 
-// reporter is the environment's, with the watchers, and with TensorBoard's
-// files and a tracking server where they are asked for. end closes those.
+// reporter is the environment's, with TensorBoard's files and a tracking server
+// where they are asked for. end closes those.
 func (s *stage) reporter() (r train.Reporter, end func(train.Result, error), err error) {
-	r = train.Watch(s.env.reporter(), s.env.note)
-	tracked, ended := s.track(r)
+	tracked, ended := s.track(s.env.reporter())
 	if !s.settings.TensorBoard {
 		return tracked, ended, nil
 	}

@@ -21,13 +21,13 @@ type metricsLog struct {
 }
 
 // openLog opens the log and cuts off what lies after the given step, so that a
-// resumed run's log is the uninterrupted one's.
-func openLog(run string, step int) (*metricsLog, error) {
+// resumed run's log is the uninterrupted one's. Each line that stays goes to kept.
+func openLog(run string, step int, kept func(line []byte)) (*metricsLog, error) {
 	f, err := os.OpenFile(filepath.Join(run, MetricsFile), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	keep, err := throughStep(f, step)
+	keep, err := throughStep(f, step, kept)
 	if err == nil {
 		_, seek := f.Seek(keep, io.SeekStart)
 		err = errors.Join(f.Truncate(keep), seek)
@@ -40,8 +40,9 @@ func openLog(run string, step int) (*metricsLog, error) {
 }
 
 // throughStep is the number of bytes of the events up to a step. Step 0 keeps
-// nothing, because the first evaluation is run again.
-func throughStep(r io.Reader, step int) (keep int64, err error) {
+// nothing, because the first evaluation is run again. Each of their lines goes
+// to kept.
+func throughStep(r io.Reader, step int, kept func(line []byte)) (keep int64, err error) {
 	if step == 0 {
 		return 0, nil
 	}
@@ -60,6 +61,7 @@ func throughStep(r io.Reader, step int) (keep int64, err error) {
 			return keep, nil
 		}
 		keep += int64(len(line))
+		kept(line)
 	}
 }
 

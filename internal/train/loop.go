@@ -84,7 +84,8 @@ type Options struct {
 	Lineage map[string]string
 	// Resume starts from the newest valid checkpoint of Run.
 	Resume bool
-	// Notes are told in one line each: rejected checkpoints, say.
+	// Notes are told in one line each: rejected checkpoints, say, and what the
+	// numbers look like to a watcher.
 	Notes func(string)
 }
 
@@ -146,7 +147,8 @@ func Run[B any](ctx context.Context, o Options, b device.Backend, subject Subjec
 		return Result{}, err
 	}
 	defer adam.Close()
-	l := &loop[B]{options: o, backend: b, subject: subject, source: source, method: method, report: report, stop: stop, adam: adam}
+	l := &loop[B]{options: o, backend: b, subject: subject, source: source, method: method, stop: stop, adam: adam}
+	l.report = watch(report, o.Steps, l.note)
 	if err := l.open(); err != nil {
 		return Result{}, err
 	}
@@ -160,7 +162,7 @@ type loop[B any] struct {
 	subject Subject
 	source  Source[B]
 	method  Method[B]
-	report  Reporter
+	report  *watcher
 	stop    *Stop
 	adam    *optim.AdamW
 	log     *metricsLog

@@ -25,7 +25,7 @@ func TestThroughStep(t *testing.T) {
 		{"empty", "", 5, ""},
 	}
 	for _, tt := range tests {
-		got, err := throughStep(strings.NewReader(tt.log), tt.step)
+		got, err := throughStep(strings.NewReader(tt.log), tt.step, func([]byte) {})
 		if err != nil || tt.log[:got] != tt.want {
 			t.Errorf("%s: got %q, %v, want %q", tt.name, tt.log[:got], err, tt.want)
 		}
@@ -42,7 +42,7 @@ func TestEventsReadBack(t *testing.T) {
 	if line != want {
 		t.Errorf("got  %swant %s", line, want)
 	}
-	if n, err := throughStep(strings.NewReader(line), 7); err != nil || n != int64(len(line)) {
+	if n, err := throughStep(strings.NewReader(line), 7, func([]byte) {}); err != nil || n != int64(len(line)) {
 		t.Errorf("kept %d of %d bytes: %v", n, len(line), err)
 	}
 	eval := Event{Step: 7, Evaluation: true, NumTokens: 5, Epoch: 1}

@@ -76,7 +76,7 @@ func (l *loop[B]) open() (err error) {
 			return err
 		}
 	}
-	l.log, err = openLog(l.options.Run, l.step)
+	l.log, err = openLog(l.options.Run, l.step, l.report.recall)
 	return err
 }
 

@@ -161,47 +161,6 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestWatchers(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		make func(step int) (loss, norm float64, m map[string]float64)
-		want string
-	}{
-		{"chosen falls", func(s int) (float64, float64, map[string]float64) {
-			return 0.5, 1, map[string]float64{"rewards/chosen": -0.01 * float64(s)}
-		}, "--nll 0.2"},
-		{"stuck", func(int) (float64, float64, map[string]float64) {
-			return math.Ln2, 1, map[string]float64{"rewards/margins": 1e-5}
-		}, "still 0.693"},
-		{"margins against accuracy", func(s int) (float64, float64, map[string]float64) {
-			return 0.4, 1, map[string]float64{"rewards/margins": float64(s), "rewards/accuracies": 1 / float64(s)}
-		}, "margins grow"},
-		{"no gradient", func(int) (float64, float64, map[string]float64) { return 0, 1e-12, nil }, "grad_norm is 1e-12"},
-		{"healthy", func(s int) (float64, float64, map[string]float64) {
-			return 0.6 / float64(s), 1, map[string]float64{"rewards/chosen": float64(s), "rewards/margins": float64(s), "rewards/accuracies": 0.9}
-		}, ""},
-	} {
-		var notes []string
-		w := train.Watch(&recorder{}, func(s string) { notes = append(notes, s) })
-		for step := 1; step <= 20; step++ {
-			// Warm over eight steps, so that five even rows are there after 12.
-			e := train.Event{Step: step, Steps: 20, LearningRate: 1e-7 * float64(min(step, 8))}
-			var m map[string]float64
-			e.Loss, e.GradNorm, m = c.make(step)
-			for name, v := range m {
-				e.Metrics.Add(name, v, 1)
-			}
-			w.Stepped(e)
-		}
-		if strings.HasPrefix(c.name, "stuck") && len(notes) == 1 && !strings.HasPrefix(notes[0], "step 12:") {
-			t.Errorf("%s: told while the rate rises: %q", c.name, notes)
-		}
-		if c.want == "" && len(notes) > 0 || c.want != "" && (len(notes) != 1 || !strings.Contains(notes[0], c.want)) {
-			t.Errorf("%s: %q", c.name, notes)
-		}
-	}
-}
-
 // Wilson's interval, computed by hand: 28 of 30 has p = 0.9333, z² = 3.8415,
 // middle (0.9333 + 0.0640)/1.1280 = 0.8841 and half width 0.0973; no share
 // leaves [0, 1].

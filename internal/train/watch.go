@@ -3,20 +3,23 @@ package train
 import (
 	"fmt"
 	"math"
+
+	"github.com/go-json-experiment/json"
 )
 
-// Watch passes events on and explains, once each, what users ask about most
+// watch passes events on and explains, once each, what users ask about most
 // when they look at a run's numbers: the chosen answers' log-probability
 // falling, a loss that stays at ln 2, margins that grow while accuracy falls,
 // and a gradient of nothing. It changes nothing.
-func Watch(r Reporter, note func(string)) Reporter {
-	return &watcher{Reporter: r, note: note, told: map[string]bool{}}
+func watch(r Reporter, steps int, note func(string)) *watcher {
+	return &watcher{Reporter: r, steps: steps, note: note, told: map[string]bool{}}
 }
 
 type watcher struct {
 	Reporter
-	note func(string)
-	told map[string]bool
+	steps int
+	note  func(string)
+	told  map[string]bool
 	// now is the row in the making; rows are the last watchedRows whole ones.
 	now  Metrics
 	rows []Metrics
@@ -29,25 +32,52 @@ const (
 	watchedRows = 5
 )
 
+// watched are the numbers that findings are made of.
+var watched = []string{"loss", "grad_norm", "learning_rate", "rewards/chosen", "rewards/margins", "rewards/accuracies"}
+
 // Stepped passes the event on, then looks at the rows.
 func (w *watcher) Stepped(e Event) {
 	w.Reporter.Stepped(e)
-	if e.Evaluation {
-		return
+	if !e.Evaluation {
+		w.line(e.AppendJSON(nil))
 	}
-	w.now.Merge(e.Metrics)
-	w.now.Add("loss", e.Loss, 1)
-	w.now.Add("grad_norm", e.GradNorm, 1)
-	w.now.Add("learning_rate", e.LearningRate, 1)
-	if e.Step%max(1, e.Steps/rowsOfRun) != 0 {
-		return
+}
+
+// recall takes a line of the log that a resumed run goes on with: what was
+// told then is not told again.
+func (w *watcher) recall(line []byte) {
+	note := w.note
+	w.note = func(string) {}
+	w.line(line)
+	w.note = note
+}
+
+// line takes a step as the log has it, so that a resumed run's rows are the
+// uninterrupted one's.
+func (w *watcher) line(line []byte) {
+	var numbers map[string]*float64
+	if json.Unmarshal(line, &numbers) != nil || numbers["loss"] == nil {
+		return // an evaluation
 	}
+	for _, name := range watched {
+		if v, ok := numbers[name]; ok && v == nil {
+			w.now.Add(name, math.NaN(), 1)
+		} else if ok {
+			w.now.Add(name, *v, 1)
+		}
+	}
+	if step := int(*numbers["step"]); step%max(1, w.steps/rowsOfRun) == 0 {
+		w.endRow(step)
+	}
+}
+
+func (w *watcher) endRow(step int) {
 	w.rows, w.now = append(w.rows, w.now), nil
 	if len(w.rows) > watchedRows {
 		w.rows = w.rows[1:]
 	}
 	if len(w.rows) == watchedRows {
-		w.look(e.Step)
+		w.look(step)
 	}
 }
 
