@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -16,14 +17,15 @@ type Source struct {
 }
 
 // ParseSources reads files with weights, "a.jsonl:0.7,b.parquet:0.3", or
-// without, "a.jsonl,b.parquet". The weights are scaled to a sum of 1. All
+// without, "a.jsonl,b.parquet". The weights are scaled to a sum of 1. A name
+// with commas in it is one source where there is a file of that name. All
 // faults are returned at once.
 func ParseSources(text string) ([]Source, error) {
 	var sources []Source
 	var errs []error
 	weighted := 0
-	for part := range strings.SplitSeq(text, ",") {
-		s, has, err := parseSource(strings.TrimSpace(part))
+	for _, part := range splitSources(text) {
+		s, has, err := parseSource(part)
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -40,6 +42,33 @@ func ParseSources(text string) ([]Source, error) {
 	}
 	scale(sources)
 	return sources, nil
+}
+
+// maxCommas of a name are looked for on the disk.
+const maxCommas = 8
+
+// splitSources splits at the commas that are not in the name of a file; of
+// several such names the longest counts.
+func splitSources(text string) (parts []string) {
+	for words := strings.Split(text, ","); len(words) > 0; {
+		n := min(len(words), 1+maxCommas)
+		for n > 1 && !isSource(strings.Join(words[:n], ",")) {
+			n--
+		}
+		parts = append(parts, strings.TrimSpace(strings.Join(words[:n], ",")))
+		words = words[n:]
+	}
+	return parts
+}
+
+// isSource tells whether a source is of a file that exists.
+func isSource(text string) bool {
+	s, _, err := parseSource(strings.TrimSpace(text))
+	if err != nil {
+		return false
+	}
+	info, err := os.Stat(s.Path)
+	return err == nil && !info.IsDir()
 }
 
 // parseSource splits a weight off the end; a colon before what is no number is

@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,35 @@ func TestParseSources(t *testing.T) {
 		{"a.jsonl:3, b.parquet:1", []Source{{"a.jsonl", 0.75}, {"b.parquet", 0.25}}},
 		{"a.jsonl,b.parquet", []Source{{"a.jsonl", 0}, {"b.parquet", 0}}},
 		{`C:\data\a.jsonl:1,D:b.csv:1`, []Source{{`C:\data\a.jsonl`, 0.5}, {`D:b.csv`, 0.5}}},
+	} {
+		got, err := ParseSources(tc.text)
+		if diff := cmp.Diff(tc.want, got); err != nil || diff != "" {
+			t.Errorf("%q: %v\n%s", tc.text, err, diff)
+		}
+	}
+}
+
+// TestANameWithCommasIsOneFile where there is such a file.
+func TestANameWithCommasIsOneFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"a,b.jsonl", "b.jsonl", "a, b, and c.jsonl", "x.jsonl"} {
+		if err := os.WriteFile(name, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir("x.jsonl,b.jsonl", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		text string
+		want []Source
+	}{
+		{"a,b.jsonl", []Source{{"a,b.jsonl", 0}}},
+		{"./a,b.jsonl", []Source{{"./a,b.jsonl", 0}}},
+		{"a,b.jsonl:2,b.jsonl:2", []Source{{"a,b.jsonl", 0.5}, {"b.jsonl", 0.5}}},
+		{"b.jsonl:1, a, b, and c.jsonl:3", []Source{{"b.jsonl", 0.25}, {"a, b, and c.jsonl", 0.75}}},
+		{"a,c.jsonl", []Source{{"a", 0}, {"c.jsonl", 0}}},
+		{"x.jsonl,b.jsonl", []Source{{"x.jsonl", 0}, {"b.jsonl", 0}}}, // that name is a folder's
 	} {
 		got, err := ParseSources(tc.text)
 		if diff := cmp.Diff(tc.want, got); err != nil || diff != "" {

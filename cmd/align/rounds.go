@@ -93,7 +93,7 @@ func runRounds(c *cobra.Command, o *roundsOptions) error {
 	// The steps of all stages are told on stderr: stdout has the result.
 	r := newReporter(o.io, output{quiet: o.quiet})
 	stop := &train.Stop{}
-	release := watchSignals(stop, r.note, os.Exit)
+	release := watchSignals(stop, r.note, leaver(r))
 	defer release()
 	result, err := align.Rounds(c.Context(), o.config, align.Environment{Report: r, Note: r.note, Progress: r.progress, Stop: stop})
 	r.close()

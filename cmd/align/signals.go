@@ -32,12 +32,21 @@ func watchSignals(stop *train.Stop, note func(string), leave func(code int)) (re
 	}
 }
 
+// leaver ends the program with the terminal left clean.
+func leaver(r reporter) func(code int) {
+	return func(code int) {
+		r.close()
+		os.Exit(code)
+	}
+}
+
 // pass handles one signal; asked says that the end has been asked for.
 func pass(r train.Request, asked bool, stop *train.Stop, note func(string), leave func(code int)) bool {
 	switch {
 	case r == train.SaveNow:
 		note("saving after this step")
 	case asked:
+		note("stopped at once: what was done since the last checkpoint is lost")
 		leave(exitCode(&stoppedError{by: r}))
 	default:
 		note("finishing this step, then saving; again to stop now")

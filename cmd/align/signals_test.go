@@ -25,7 +25,7 @@ func TestSecondSignalLeaves(t *testing.T) {
 	if code != exitTerminated {
 		t.Errorf("left with %d, want %d", code, exitTerminated)
 	}
-	if got := strings.Join(told, "; "); got != "saving after this step; finishing this step, then saving; again to stop now; saving after this step" {
+	if got := strings.Join(told, "; "); got != "saving after this step; finishing this step, then saving; again to stop now; saving after this step; stopped at once: what was done since the last checkpoint is lost" {
 		t.Errorf("told %q", got)
 	}
 }

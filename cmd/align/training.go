@@ -56,7 +56,7 @@ func runTraining(c *cobra.Command, o *trainOptions, fields []config.Field, check
 	}
 	r := newReporter(o.io, o.output)
 	stop := &train.Stop{}
-	release := watchSignals(stop, r.note, os.Exit)
+	release := watchSignals(stop, r.note, leaver(r))
 	defer release()
 	result, err := start(explicit, align.Environment{Report: r, Note: r.note, Progress: r.progress, Stop: stop})
 	r.close()
