@@ -163,7 +163,7 @@ func (m *mean) write(r Averaged) error {
 	}
 	err = errors.Join(
 		d.WriteFile(model.AdapterConfigFile, text(config)),
-		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return m.first.WriteWeights(w, values) }),
+		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return m.first.WriteWeights(w, model.InMemory(values)) }),
 		d.WriteFile(AverageFile, text(note)))
 	if err != nil {
 		return err

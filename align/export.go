@@ -208,7 +208,7 @@ func (x *export) writeAdapter() error {
 			return err
 		}
 		err := atomicfile.WriteFile(x.Out, func(w io.Writer) error {
-			return x.adapter.WriteAdapterGGUF(w, x.model.Config, x.names(), x.values)
+			return x.adapter.WriteAdapterGGUF(w, x.model.Config, x.names(), model.InMemory(x.values))
 		})
 		if err != nil {
 			return err
@@ -228,7 +228,7 @@ func (x *export) writeAdapter() error {
 	}
 	err = errors.Join(
 		d.WriteFile(model.AdapterConfigFile, raw(conf)),
-		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return x.adapter.WriteWeights(w, x.values) }),
+		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return x.adapter.WriteWeights(w, model.InMemory(x.values)) }),
 		d.WriteFile(cardFile, raw(x.card())))
 	if err != nil {
 		return errors.Join(err, d.Abort())

@@ -61,7 +61,7 @@ func (x *export) writeFull() (Exported, error) {
 	}
 	err = errors.Join(
 		d.WriteFile(train.ModelConfigFile, raw(config)),
-		d.WriteFile(train.ModelWeightsFile, func(w io.Writer) error { return full.WriteWeights(w, values, t.dtype) }),
+		d.WriteFile(train.ModelWeightsFile, func(w io.Writer) error { return full.WriteWeights(w, model.InMemory(values), t.dtype) }),
 		d.WriteFile("tokenizer.json", raw(tokens)),
 		d.WriteFile("tokenizer_config.json", raw(side)),
 		d.WriteFile(cardFile, raw(x.card())))

@@ -24,12 +24,9 @@ func (s *stage) exportAdapter() error {
 	if s.full != nil || s.head != "" {
 		return nil
 	}
-	values, err := model.ReadFloat32s(s.backend, s.adapter.Value)
-	if err != nil {
-		return err
-	}
+	values := model.OnDevice(s.backend, s.adapter.Value)
 	path := filepath.Join(s.run, AdapterFile)
-	err = atomicfile.WriteFile(path, func(w io.Writer) error {
+	err := atomicfile.WriteFile(path, func(w io.Writer) error {
 		return s.adapter.WriteAdapterGGUF(w, s.config, model.GGUFNames{Name: filepath.Base(s.run)}, values)
 	})
 	if err != nil {

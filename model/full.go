@@ -94,10 +94,10 @@ func isBias(name string) bool { return len(name) > 5 && name[len(name)-5:] == ".
 
 // WriteWeights writes the flat buffer's values as a model.safetensors of the
 // type: F32 for a checkpoint, BF16 for an export.
-func (f *Full) WriteWeights(w io.Writer, flat []float32, t safetensors.DType) error {
+func (f *Full) WriteWeights(w io.Writer, values Values, t safetensors.DType) error {
 	tensors := make([]safetensors.Tensor, len(f.Weights))
 	for i, p := range f.Weights {
-		tensors[i] = safetensors.FromFloats(p.Name, t, p.shape(), flat[p.Offset:][:p.len()])
+		tensors[i] = values.tensor(p.Name, t, p.shape(), p.Offset, p.len())
 	}
 	return safetensors.Write(w, tensors, nil)
 }

@@ -234,7 +234,7 @@ func writeFull(t testing.TB, r *fullRun, values []float32) string {
 	t.Helper()
 	dir := t.TempDir()
 	var weights bytes.Buffer
-	if err := r.full.WriteWeights(&weights, values, safetensors.F32); err != nil {
+	if err := r.full.WriteWeights(&weights, model.InMemory(values), safetensors.F32); err != nil {
 		t.Fatal(err)
 	}
 	config, err := r.model.Config.JSON("float32")

@@ -29,7 +29,7 @@ func ggufName(layer int, module string) string {
 // so rsLoRA's scale becomes alpha*sqrt(rank), and a factor whose scale differs
 // from the first one's has the difference folded into B. Rows of q's and k's B
 // are permuted as the base's rows are in GGUF.
-func (a *Adapter) WriteAdapterGGUF(w io.Writer, base Config, names GGUFNames, flat []float32) error {
+func (a *Adapter) WriteAdapterGGUF(w io.Writer, base Config, names GGUFNames, values Values) error {
 	if err := a.CheckGGUF(base); err != nil {
 		return err
 	}
@@ -46,10 +46,9 @@ func (a *Adapter) WriteAdapterGGUF(w io.Writer, base Config, names GGUFNames, fl
 	var tensors []gguf.Tensor
 	for _, f := range a.Factors {
 		name := ggufName(f.Layer, f.Module)
-		b := f.ggufB(base, flat, float64(float32(alpha)))
 		tensors = append(tensors,
-			ggufTensor(name+".lora_a", f.In, f.Rank, flat[f.OffsetA:][:f.Rank*f.In]),
-			ggufTensor(name+".lora_b", f.Rank, f.Out, b))
+			ggufTensor(name+".lora_a", f.In, f.Rank, func() ([]float32, error) { return values(f.OffsetA, f.Rank*f.In) }),
+			ggufTensor(name+".lora_b", f.Rank, f.Out, func() ([]float32, error) { return f.ggufB(base, values, float64(float32(alpha))) }))
 	}
 	return gguf.Write(w, pairs, tensors)
 }
@@ -76,19 +75,23 @@ func (f Factor) ggufAlpha() float64 { return f.Scale * float64(f.Rank) }
 
 // ggufB is B with its rows in GGUF's order and the factor's own scale folded in
 // where it is not alpha/rank.
-func (f Factor) ggufB(base Config, flat []float32, alpha float64) []float32 {
+func (f Factor) ggufB(base Config, values Values, alpha float64) ([]float32, error) {
+	from, err := values(f.OffsetB, f.Out*f.Rank)
+	if err != nil {
+		return nil, err
+	}
 	b := make([]float32, f.Out*f.Rank)
 	fold := float32(1)
 	if own := f.ggufAlpha(); float32(own) != float32(alpha) {
 		fold = float32(own / alpha)
 	}
 	for row := range f.Out {
-		src := flat[f.OffsetB+base.ggufRow(f.Module, row)*f.Rank:][:f.Rank]
+		src := from[base.ggufRow(f.Module, row)*f.Rank:][:f.Rank]
 		for i, x := range src {
 			b[row*f.Rank+i] = x * fold
 		}
 	}
-	return b
+	return b, nil
 }
 
 // ggufRow is the Hugging Face row that stands in a row of the GGUF weight: q
@@ -101,14 +104,19 @@ func (c Config) ggufRow(module string, row int) int {
 	return head*c.HeadDim + i%2*(c.HeadDim/2) + i/2
 }
 
-// ggufTensor is a matrix of rows x cols; GGUF names the row length first.
-func ggufTensor(name string, cols, rows int, values []float32) gguf.Tensor {
+// ggufTensor is a matrix of rows x cols, read when it is written; GGUF names the
+// row length first.
+func ggufTensor(name string, cols, rows int, read func() ([]float32, error)) gguf.Tensor {
 	return gguf.Tensor{Name: name, Type: gguf.F32, Shape: []int{cols, rows}, Data: func(w io.Writer) error {
+		values, err := read()
+		if err != nil {
+			return err
+		}
 		data := make([]byte, 4*len(values))
 		if err := safetensors.FromFloat32(data, values, safetensors.F32); err != nil {
 			return err
 		}
-		_, err := w.Write(data)
+		_, err = w.Write(data)
 		return err
 	}}
 }

@@ -20,7 +20,7 @@ func exportAndRead(t *testing.T, a *model.Adapter, base model.Config, flat []flo
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "adapter.gguf")
 	var buf bytes.Buffer
-	if err := a.WriteAdapterGGUF(&buf, base, model.GGUFNames{Name: "test"}, flat); err != nil {
+	if err := a.WriteAdapterGGUF(&buf, base, model.GGUFNames{Name: "test"}, model.InMemory(flat)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, buf.Bytes(), 0o644); err != nil {
@@ -70,7 +70,7 @@ func TestAnExportedAdapterIsWrittenAgainToTheBit(t *testing.T) {
 				flat[i] += float32(i%13) / 16
 			}
 			var first, second bytes.Buffer
-			if err := a.WriteAdapterGGUF(&first, tinyBase, model.GGUFNames{Name: "test"}, flat); err != nil {
+			if err := a.WriteAdapterGGUF(&first, tinyBase, model.GGUFNames{Name: "test"}, model.InMemory(flat)); err != nil {
 				t.Fatal(err)
 			}
 			path := filepath.Join(t.TempDir(), "adapter.gguf")
@@ -81,7 +81,7 @@ func TestAnExportedAdapterIsWrittenAgainToTheBit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := back.WriteAdapterGGUF(&second, tinyBase, model.GGUFNames{Name: "test"}, values); err != nil {
+			if err := back.WriteAdapterGGUF(&second, tinyBase, model.GGUFNames{Name: "test"}, model.InMemory(values)); err != nil {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(first.Bytes(), second.Bytes()) {
@@ -207,7 +207,7 @@ func TestAnAdapterRoundTripsThroughPEFT(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, model.AdapterConfigFile), func(w io.Writer) error { _, err := w.Write(config); return err })
-	write(t, filepath.Join(dir, model.AdapterWeightsFile), func(w io.Writer) error { return a.WriteWeights(w, flat) })
+	write(t, filepath.Join(dir, model.AdapterWeightsFile), func(w io.Writer) error { return a.WriteWeights(w, model.InMemory(flat)) })
 	back, values, err := model.ReadAdapter(dir, tinyBase)
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +244,7 @@ func TestAnAdapterOfAnotherShapeIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, model.AdapterConfigFile), func(w io.Writer) error { _, err := w.Write(config); return err })
-	write(t, filepath.Join(dir, model.AdapterWeightsFile), func(w io.Writer) error { return a.WriteWeights(w, a.Initial(1)) })
+	write(t, filepath.Join(dir, model.AdapterWeightsFile), func(w io.Writer) error { return a.WriteWeights(w, model.InMemory(a.Initial(1))) })
 	for name, change := range map[string]func(*model.Config){
 		"fewer layers": func(c *model.Config) { c.NumLayers = 1 },
 		"wider":        func(c *model.Config) { c.HiddenSize = 16 },

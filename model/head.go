@@ -114,9 +114,9 @@ func (d *Decoder) trained() graph.Nodes {
 }
 
 // WriteHead writes a head of the flat buffer's values as a heads.safetensors.
-func (a *Adapter) WriteHead(w io.Writer, name string, flat []float32) error {
+func (a *Adapter) WriteHead(w io.Writer, name string, values Values) error {
 	return safetensors.Write(w, []safetensors.Tensor{
-		safetensors.FromFloats(name, safetensors.F32, []int{1, a.Head.Len}, flat[a.Head.Offset:][:a.Head.Len]),
+		values.tensor(name, safetensors.F32, []int{1, a.Head.Len}, a.Head.Offset, a.Head.Len),
 	}, nil)
 }
 

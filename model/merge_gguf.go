@@ -166,7 +166,7 @@ func (m *merger) ggufTensors(format ggufFormat) []gguf.Tensor {
 }
 
 func ggufVector(name string, values []float32) gguf.Tensor {
-	t := ggufTensor(name, len(values), 1, values)
+	t := ggufTensor(name, len(values), 1, func() ([]float32, error) { return values, nil })
 	t.Shape = []int{len(values)}
 	return t
 }

@@ -88,10 +88,10 @@ func orEmpty[V any](m map[string]V) map[string]V {
 }
 
 // WriteWeights writes the flat buffer's values as adapter_model.safetensors.
-func (a *Adapter) WriteWeights(w io.Writer, flat []float32) error {
+func (a *Adapter) WriteWeights(w io.Writer, values Values) error {
 	var tensors []safetensors.Tensor
 	for _, t := range a.Tensors() {
-		tensors = append(tensors, safetensors.FromFloats(t.Name, safetensors.F32, t.shape(), flat[t.Offset:][:t.len()]))
+		tensors = append(tensors, values.tensor(t.Name, safetensors.F32, t.shape(), t.Offset, t.len()))
 	}
 	return safetensors.Write(w, tensors, map[string]string{"format": "pt"})
 }

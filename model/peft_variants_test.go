@@ -75,7 +75,7 @@ func writeVariantBase(t testing.TB, dir string, tied bool, dtype safetensors.DTy
 			values[w.Offset+i] = variantValue(w.Name, i)
 		}
 	}
-	write(t, filepath.Join(dir, "model.safetensors"), func(w io.Writer) error { return full.WriteWeights(w, values, dtype) })
+	write(t, filepath.Join(dir, "model.safetensors"), func(w io.Writer) error { return full.WriteWeights(w, model.InMemory(values), dtype) })
 }
 
 func openVariant(t testing.TB, name string, act device.Type) *variant {
@@ -224,7 +224,7 @@ func TestVariantsRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(t, filepath.Join(dir, model.AdapterConfigFile), func(w io.Writer) error { _, err := w.Write(conf); return err })
-		write(t, filepath.Join(dir, model.AdapterWeightsFile), func(w io.Writer) error { return v.adapter.WriteWeights(w, v.values) })
+		write(t, filepath.Join(dir, model.AdapterWeightsFile), func(w io.Writer) error { return v.adapter.WriteWeights(w, model.InMemory(v.values)) })
 		back, values, err := model.ReadAdapter(dir, v.model.Config)
 		if err != nil {
 			t.Fatal(err)
@@ -265,8 +265,10 @@ func TestAnIrregularAdapterRoundTrips(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, model.AdapterConfigFile), func(w io.Writer) error { _, err := w.Write(conf); return err })
-	write(t, filepath.Join(dir, model.AdapterWeightsFile), func(w io.Writer) error { return a.WriteWeights(w, a.Initial(1)) })
-	write(t, filepath.Join(dir, "a.gguf"), func(w io.Writer) error { return a.WriteAdapterGGUF(w, c, model.GGUFNames{}, a.Initial(1)) })
+	write(t, filepath.Join(dir, model.AdapterWeightsFile), func(w io.Writer) error { return a.WriteWeights(w, model.InMemory(a.Initial(1))) })
+	write(t, filepath.Join(dir, "a.gguf"), func(w io.Writer) error {
+		return a.WriteAdapterGGUF(w, c, model.GGUFNames{}, model.InMemory(a.Initial(1)))
+	})
 	for _, path := range []string{dir, filepath.Join(dir, "a.gguf")} {
 		back, values, err := model.ReadAdapter(path, c)
 		if err != nil {
@@ -379,7 +381,7 @@ func TestDoRAOnBasesOfAnyType(t *testing.T) {
 func TestVariantsAreNoGGUFAdapters(t *testing.T) {
 	for _, name := range variants {
 		v := openVariant(t, name, device.F32)
-		err := v.adapter.WriteAdapterGGUF(io.Discard, v.model.Config, model.GGUFNames{Name: name}, v.values)
+		err := v.adapter.WriteAdapterGGUF(io.Discard, v.model.Config, model.GGUFNames{Name: name}, model.InMemory(v.values))
 		if !errors.Is(err, model.ErrNoGGUFAdapter) {
 			t.Errorf("%s: error %v", name, err)
 		}

@@ -60,10 +60,7 @@ func (s *Subject) Parts() ([]checkpoint.Part, error) {
 	if err != nil || s.Critic == nil {
 		return parts, err
 	}
-	values, err := model.ReadFloat32s(s.Model.Backend(), s.Critic.Value)
-	if err != nil {
-		return nil, err
-	}
+	values := model.OnDevice(s.Model.Backend(), s.Critic.Value)
 	return append(parts,
 		checkpoint.Part{Name: CriticFile, Write: func(w io.Writer) error { return s.Critic.WriteWeights(w, values) }},
 		checkpoint.Part{Name: model.HeadsFile, Write: func(w io.Writer) error { return s.Critic.WriteHead(w, model.ValueHead, values) }}), nil

@@ -357,7 +357,7 @@ func TestLoadWantsAHead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(a.WriteHead(f, model.ScoreHead, make([]float32, 3)), f.Close()); err != nil {
+	if err := errors.Join(a.WriteHead(f, model.ScoreHead, model.InMemory(make([]float32, 3))), f.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Load(short, m); err == nil || !strings.Contains(err.Error(), "the base wants [1 64]") {

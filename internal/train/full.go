@@ -58,10 +58,7 @@ func (f *Full) Parts() ([]checkpoint.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	values, err := model.ReadFloat32s(f.Model.Backend(), f.Full.Value)
-	if err != nil {
-		return nil, err
-	}
+	values := model.OnDevice(f.Model.Backend(), f.Full.Value)
 	return append([]checkpoint.Part{
 		{Name: ModelConfigFile, Write: func(w io.Writer) error { _, err := w.Write(config); return err }},
 		{Name: ModelWeightsFile, Write: func(w io.Writer) error { return f.Full.WriteWeights(w, values, safetensors.F32) }},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"align/internal/checkpoint"
 	"align/internal/device"
@@ -153,6 +154,9 @@ func Run[B any](ctx context.Context, o Options, b device.Backend, subject Subjec
 		return Result{}, err
 	}
 	defer l.log.close()
+	// What reading the model, its data and a checkpoint left on the heap is of no
+	// more use, and a run holds what the heap holds for hours.
+	debug.FreeOSMemory()
 	return l.run(ctx)
 }
 

@@ -30,10 +30,7 @@ func (l *LoRA) Parts() ([]checkpoint.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	values, err := model.ReadFloat32s(l.Model.Backend(), l.Adapter.Value)
-	if err != nil {
-		return nil, err
-	}
+	values := model.OnDevice(l.Model.Backend(), l.Adapter.Value)
 	parts := []checkpoint.Part{
 		{Name: model.AdapterConfigFile, Write: func(w io.Writer) error { _, err := w.Write(config); return err }},
 		{Name: model.AdapterWeightsFile, Write: func(w io.Writer) error { return l.Adapter.WriteWeights(w, values) }},

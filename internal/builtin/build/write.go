@@ -46,12 +46,8 @@ func (b *builder) write() error {
 	if err != nil {
 		return err
 	}
-	values, err := model.ReadFloat32s(b.model.Backend(), b.full.Value)
-	if err != nil {
-		return err
-	}
 	var weights bytes.Buffer
-	if err := b.full.WriteWeights(&weights, values, safetensors.BF16); err != nil {
+	if err := b.full.WriteWeights(&weights, model.OnDevice(b.model.Backend(), b.full.Value), safetensors.BF16); err != nil {
 		return err
 	}
 	return b.writeFiles(map[string][]byte{
