@@ -51,7 +51,7 @@ func TestTheBestOfKFollowsItsDistribution(t *testing.T) {
 		for i, id := range group {
 			row.Scores[i] = float64(rankOf[id])
 		}
-		counts[binOf[int(row.Scores[row.best([]int{0, 1, 2, 3})])]]++
+		counts[binOf[int(row.Scores[row.best([]int{0, 1, 2, 3}, TiesFirst)])]]++
 	}
 	chi, freedom := 0.0, len(expected)-1
 	for i, e := range expected {

@@ -59,7 +59,7 @@ func Choose(rows []Row, c Config) ([]Example, []Pair, Counts) {
 			n.Unanswered++
 			continue
 		}
-		best := r.best(usable)
+		best := r.best(usable, c.Ties)
 		n.BestScore += r.Scores[best]
 		examples = append(examples, Example{r.Prompt, r.answer(best), r.Scores[best]})
 		if other, ok := r.other(usable, best, c, &n); ok {
@@ -96,15 +96,40 @@ func (r Row) usable(n *Counts) []int {
 	return list
 }
 
-// best is the answer with the highest score, the first of equals.
-func (r Row) best(usable []int) int {
+// best is the answer with the highest score.
+func (r Row) best(usable []int, ties string) int {
 	best := usable[0]
 	for _, i := range usable {
-		if r.Scores[i] > r.Scores[best] {
+		if r.Scores[i] > r.Scores[best] || r.Scores[i] == r.Scores[best] && r.before(i, best, ties) {
 			best = i
 		}
 	}
 	return best
+}
+
+// worst is the answer with the lowest score. Of equals the likeliest one stands
+// against the best with the most to unlearn.
+func (r Row) worst(list []int, ties string) int {
+	worst := list[0]
+	for _, i := range list {
+		if r.Scores[i] < r.Scores[worst] || r.Scores[i] == r.Scores[worst] && r.before(i, worst, ties) {
+			worst = i
+		}
+	}
+	return worst
+}
+
+// before says whether answer i, of an equal score, is taken for a former one.
+func (r Row) before(i, former int, ties string) bool {
+	return ties == TiesLikeliest && r.logProb(i) > r.logProb(former)
+}
+
+// logProb is an answer's log-probability under what sampled it, in nats.
+func (r Row) logProb(i int) (sum float64) {
+	for _, l := range r.LogProbs[i] {
+		sum += l
+	}
+	return sum
 }
 
 // other is what stands against the best answer, if anything can.
@@ -119,12 +144,7 @@ func (r Row) other(usable []int, best int, c Config, n *Counts) (int, bool) {
 		n.TooClose++
 		return 0, false
 	}
-	other := lower[0]
-	for _, i := range lower {
-		if r.Scores[i] < r.Scores[other] {
-			other = i
-		}
-	}
+	other := r.worst(lower, c.Ties)
 	if c.Pairs == PairsRandom {
 		// The draw hangs on the prompt's place, not on what was drawn before.
 		other = lower[rand.New(rand.NewPCG(c.Seed, uint64(r.Index))).IntN(len(lower))]

@@ -43,6 +43,34 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// Of equal scores the first is taken, or the likeliest: log-probabilities of
+// -3, -2, -4 and -1 nats, the last one cut off.
+func TestTies(t *testing.T) {
+	rows := func(scores ...float64) []Row {
+		r := row(`"p"`, []string{"first one", "second", "third way", "cut off"}, scores, "stop", "stop", "stop", "length")
+		r.LogProbs = [][]float64{{-1, -2}, {-2}, {-4, 0}, {-1}}
+		return []Row{r}
+	}
+	for _, tc := range []struct {
+		name, ties       string
+		scores           []float64
+		chosen, rejected string
+	}{
+		{"first best", TiesFirst, []float64{1, 1, 0, 1}, "first one", "third way"},
+		{"likeliest best", TiesLikeliest, []float64{1, 1, 0, 1}, "second", "third way"},
+		{"first worst", TiesFirst, []float64{0, 0, 1, 0}, "third way", "first one"},
+		{"likeliest worst", TiesLikeliest, []float64{0, 0, 1, 0}, "third way", "second"},
+		{"a score is above likelihood", TiesLikeliest, []float64{3, 2, 4, 0}, "third way", "second"},
+	} {
+		c := DefaultConfig()
+		c.Ties = tc.ties
+		_, pairs, _ := Choose(rows(tc.scores...), c)
+		if len(pairs) != 1 || string(pairs[0].Chosen) != `"`+tc.chosen+`"` || string(pairs[0].Rejected) != `"`+tc.rejected+`"` {
+			t.Errorf("%s: pairs %+v, want %q against %q", tc.name, pairs, tc.chosen, tc.rejected)
+		}
+	}
+}
+
 func TestLikeness(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
@@ -69,6 +97,7 @@ func TestConfigValidate(t *testing.T) {
 		{"two scorers", func(c *Config) { c.Reward = "runs/reward-001" }, "want one of reward and scorer"},
 		{"no scorer", func(c *Config) { c.Scorer = "" }, "want one of reward and scorer"},
 		{"pairs", func(c *Config) { c.Pairs = "x" }, `rejected must be one of worst, random, got "x"`},
+		{"ties", func(c *Config) { c.Ties = "last" }, `ties must be one of first, likeliest, got "last"`},
 		{"shard 0", func(c *Config) { c.Shard = "0/2" }, `shard "0/2"`},
 		{"shard beyond", func(c *Config) { c.Shard = "3/2" }, `shard "3/2"`},
 		{"shard words", func(c *Config) { c.Shard = "1/2x" }, `shard "1/2x"`},

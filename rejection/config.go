@@ -46,6 +46,11 @@ type Config struct {
 	// those that score lower by MinMargin.
 	Pairs     string  `yaml:"rejected"`
 	MinMargin float64 `yaml:"min_margin"`
+	// Ties says which of answers with equal scores is the best or the worst: the
+	// first, which is a plain sample, or the likeliest under what sampled them,
+	// which makes the policy surer of what it gets right. A rule's scores are
+	// mostly equal.
+	Ties string `yaml:"ties"`
 	// Similar is the likeness of two answers, from 0 to 1, from which on they
 	// make no pair.
 	Similar float64 `yaml:"similar"`
@@ -70,12 +75,18 @@ const (
 	PairsRandom = "random"
 )
 
+// Which of answers with equal scores is taken.
+const (
+	TiesFirst     = "first"
+	TiesLikeliest = "likeliest"
+)
+
 // DefaultConfig returns the defaults: K = 10, as at the low end of
 // https://arxiv.org/abs/2407.21783, section 4.2.2, and plain sampling.
 func DefaultConfig() Config {
 	return Config{
 		K: 10, MaxNew: 512, Temperature: 1, TopP: 1, Seed: 42, Sequences: 16,
-		Pairs: PairsWorst, Similar: 0.95, Template: "auto", Device: "auto", Precision: "auto",
+		Pairs: PairsWorst, Ties: TiesFirst, Similar: 0.95, Template: "auto", Device: "auto", Precision: "auto",
 	}
 }
 
@@ -95,11 +106,24 @@ func (c Config) Validate() error {
 	check(c.MaxNew >= 1, "max_new must be at least 1, got %d", c.MaxNew)
 	check(c.Sequences >= 1, "sequences must be at least 1, got %d", c.Sequences)
 	check(c.Temperature > 0, "temperature must be positive: at 0 all %d answers are the same, got %v", c.K, c.Temperature)
+	_, err := parseShard(c.Shard)
+	return errors.Join(append(errs, c.validateChoice(), c.sampling().Validate(), model.CheckQuantize(c.Quantize), err)...)
+}
+
+// validateChoice returns the faults of what chooses among samples that are
+// there, which is all that a merge does.
+func (c Config) validateChoice() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
 	check(slices.Contains([]string{PairsWorst, PairsRandom}, c.Pairs), "rejected must be one of worst, random, got %q", c.Pairs)
+	check(slices.Contains([]string{TiesFirst, TiesLikeliest}, c.Ties), "ties must be one of first, likeliest, got %q", c.Ties)
 	check(c.MinMargin >= 0 && c.MinMargin <= math.MaxFloat64, "min_margin must be finite and not negative, got %v", c.MinMargin)
 	check(c.Similar > 0 && c.Similar <= 1, "similar must lie in (0, 1], got %v", c.Similar)
-	_, err := parseShard(c.Shard)
-	return errors.Join(append(errs, c.sampling().Validate(), model.CheckQuantize(c.Quantize), err)...)
+	return errors.Join(errs...)
 }
 
 func (c Config) sampling() rollout.Sampling {

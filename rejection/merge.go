@@ -15,6 +15,9 @@ import (
 // over all prompts. Config says how pairs are made; the parts must be all n of
 // one job.
 func Merge(parts []string, c Config) (Summary, error) {
+	if err := c.validateChoice(); err != nil {
+		return Summary{}, err
+	}
 	whole := Summary{Shard: Shard{0, 1}.String()}
 	var rows []Row
 	var errs []error

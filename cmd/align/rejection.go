@@ -107,6 +107,7 @@ of one run of the whole.`,
 	}
 	c.Flags().StringVar(&o.Out, "out", "", "`folder` to write")
 	c.Flags().StringVar(&o.Pairs, "rejected", o.Pairs, "what stands against the best answer: worst or random")
+	c.Flags().StringVar(&o.Ties, "ties", o.Ties, "which of answers with equal scores is taken: first or likeliest")
 	c.Flags().Float64Var(&o.MinMargin, "min-margin", o.MinMargin, "least difference of scores in a pair")
 	addOutputFlags(c, &out, "print the summary as one JSON object")
 	return c

@@ -64,6 +64,7 @@ var settings = []setting{
 	{"min_p", method, "draw from tokens of at least this share of the likeliest one's probability; 0 is off"},
 	{"rejected", method, "what stands against the best answer in a pair: `worst` or random"},
 	{"min_margin", method, "least difference of scores in a pair, 0 or more"},
+	{"ties", method, "which of answers with equal scores is the best or the worst: `first`, or likeliest by log-probability"},
 	{"similar", method, "likeness of two answers, above 0 to 1, from which on they make no pair"},
 	{"centering", method, "pull of the mean score to 0, 0 or more; 0.01 is usual, 0 is off"},
 	{"margin", method, "factor of the data's margin column, 0 or more; 0 leaves it out"},

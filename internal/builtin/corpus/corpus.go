@@ -55,6 +55,7 @@ const (
 	textStream
 	pairStream
 	styleStream
+	sumStream
 )
 
 func pick[T any](s *source, list []T) T { return list[s.IntN(len(list))] }

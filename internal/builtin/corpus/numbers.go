@@ -32,8 +32,9 @@ func (s *source) operation() operation {
 }
 
 // sum asks for the result of an operation.
-func (s *source) sum() Exchange {
-	o := s.operation()
+func (s *source) sum() Exchange { return s.asked(s.operation()) }
+
+func (s *source) asked(o operation) Exchange {
 	written, spoken := fmt.Sprintf("%d %s %d", o.a, o.sign, o.b), fmt.Sprintf("%d %s %d", o.a, o.said, o.b)
 	asked := written
 	if s.IntN(2) == 0 {
@@ -54,6 +55,11 @@ func (s *source) problem() Exchange {
 	for o.sign == "x" {
 		o = s.operation()
 	}
+	return s.told(o)
+}
+
+// told is a sum or a difference in words.
+func (s *source) told(o operation) Exchange {
 	set, name := pick(s, sets[:2]), pick(s, people)
 	item := pick(s, set.items)
 	many := plural(item)
