@@ -67,11 +67,16 @@ func Compare(ctx context.Context, o CompareOptions, env Environment) (Comparison
 	if c.scorer, _, err = (judge{o.Reward, o.Scorer}).open(opened{c.base, o.Quantize, m, b, act, c.tokenizer, c.template, stopIDs(m.Config, c.template)}, env); err != nil {
 		return Comparison{}, err
 	}
-	first, err := c.side(ctx, m, o.A)
+	engine, err := rollout.New(m, nil, rollout.Limits{Prompt: c.longest, Answer: c.options.MaxNew, Sequences: min(sequencesAtOnce, len(c.prompts)*o.K)})
 	if err != nil {
 		return Comparison{}, err
 	}
-	second, err := c.side(ctx, m, o.B)
+	defer engine.Close()
+	first, err := c.side(ctx, m, engine, o.A)
+	if err != nil {
+		return Comparison{}, err
+	}
+	second, err := c.side(ctx, m, engine, o.B)
 	if err != nil {
 		return Comparison{}, err
 	}
@@ -108,16 +113,14 @@ func (c *comparing) open(ctx context.Context) (err error) {
 }
 
 // side are the answers of one of the two: each prompt's K, in order.
-func (c *comparing) side(ctx context.Context, m *model.Model, name string) ([]judged, error) {
+func (c *comparing) side(ctx context.Context, m *model.Model, engine *rollout.Engine, name string) ([]judged, error) {
 	a, err := c.adapter(m, name)
 	if err != nil {
 		return nil, err
 	}
-	engine, err := rollout.New(m, a, rollout.Limits{Prompt: c.longest, Answer: c.options.MaxNew, Sequences: min(sequencesAtOnce, len(c.prompts)*c.options.K)})
-	if err != nil {
+	if err := engine.Use(a); err != nil {
 		return nil, err
 	}
-	defer engine.Close()
 	prompts := make([]rollout.Prompt, len(c.prompts))
 	for i, p := range c.prompts {
 		prompts[i] = rollout.Prompt{IDs: p.IDs, Key: contentKey(p.IDs)}

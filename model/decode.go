@@ -41,6 +41,40 @@ func NewDecoding(m *Model, o CacheOptions) (*Decoding, error) {
 	if err := m.Config.predicts(); err != nil {
 		return nil, err
 	}
+	c, err := newDecoding(m, o)
+	if err != nil {
+		return nil, err
+	}
+	if c.cacheMem, err = m.backend.Alloc(int64(o.Pages) * m.Config.CacheBytes(m.act)); err != nil {
+		c.Session.Close()
+		return nil, err
+	}
+	c.bindCache(m)
+	return c, nil
+}
+
+// Use gives the session another adapter, or none: the graph is compiled anew,
+// while the model's weights and the cache stay where they are. What the cache
+// holds was computed with the adapter before.
+func (c *Decoding) Use(m *Model, adapter *Adapter) error {
+	if adapter == c.options.Adapter {
+		return nil
+	}
+	o := c.options
+	o.Adapter = adapter
+	other, err := newDecoding(m, o)
+	if err != nil {
+		return err
+	}
+	c.Session.Close()
+	other.cacheMem = c.cacheMem
+	*c = *other
+	c.bindCache(m)
+	return nil
+}
+
+// newDecoding is a session without a cache.
+func newDecoding(m *Model, o CacheOptions) (*Decoding, error) {
 	if o.Rows < 1 || o.Sequences < 1 || o.PagesPerSequence < 1 || o.Pages < 1 {
 		return nil, fmt.Errorf("model: decoding wants positive sizes, got %d rows, %d sequences, %d pages of %d", o.Rows, o.Sequences, o.PagesPerSequence, o.Pages)
 	}
@@ -103,15 +137,7 @@ func (c *Decoding) compile(m *Model, d *Decoder) error {
 		return err
 	}
 	c.Session = &Session{decoder: d, backend: m.backend, inputs: map[*graph.Node]device.View{}}
-	if err := c.Session.bind(m, plan, nil); err != nil {
-		return err
-	}
-	if c.cacheMem, err = m.backend.Alloc(int64(c.options.Pages) * m.Config.CacheBytes(m.act)); err != nil {
-		return err
-	}
-	c.bindCache(m)
-	c.program.Capture()
-	return nil
+	return c.Session.bind(m, plan, nil)
 }
 
 func (c *Decoding) bindCache(m *Model) {
@@ -124,6 +150,7 @@ func (c *Decoding) bindCache(m *Model) {
 			offset += v.Bytes()
 		}
 	}
+	c.program.Capture()
 }
 
 // Close gives the session's memory and its cache back.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"align/internal/device"
 	"align/model"
@@ -61,8 +62,9 @@ type Sample struct {
 	Finish   string
 }
 
-// Engine samples from a model, with one adapter or none.
+// Engine samples from a model, with one adapter at a time or none.
 type Engine struct {
+	model    *model.Model
 	decoding *model.Decoding
 	limits   model.CacheOptions
 	vocab    int
@@ -73,6 +75,7 @@ type Engine struct {
 	batch    model.DecodeBatch
 	logits   []float32
 	sampler  sampler
+	stats    Stats
 }
 
 // sequence is a sample under way.
@@ -116,7 +119,7 @@ func New(m *model.Model, adapter *model.Adapter, l Limits) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{decoding: d, limits: o, vocab: m.Config.VocabSize, context: m.Config.ContextLength, slots: make([]*sequence, o.Sequences)}
+	e := &Engine{model: m, decoding: d, limits: o, vocab: m.Config.VocabSize, context: m.Config.ContextLength, slots: make([]*sequence, o.Sequences)}
 	for i := range o.Pages {
 		e.free = append(e.free, int32(i))
 	}
@@ -132,6 +135,16 @@ func pagesOf(positions int) int { return (positions + device.PageRows - 1) / dev
 
 // Close gives the engine's memory back.
 func (e *Engine) Close() { e.decoding.Close() }
+
+// Use has the next answers drawn with another adapter, or with the base alone.
+// No weight is read or moved: they are the model's.
+func (e *Engine) Use(adapter *model.Adapter) error {
+	if err := e.decoding.Use(e.model, adapter); err != nil {
+		return fmt.Errorf("rollout: %w", err)
+	}
+	e.limits.Adapter = adapter
+	return nil
+}
 
 // Generate answers the prompts and hands each sample to emit as it ends; in
 // what order they end depends on their lengths alone.
@@ -207,6 +220,7 @@ func (e *Engine) prefill(p Prompt, index int, o Options) (*prefix, error) {
 	}
 	want := p.want(o.Samples)
 	f := &prefix{index: index, ids: p.IDs, key: p.Key, pages: e.take(need), want: want, left: len(want)}
+	defer e.stats.prompt(len(p.IDs), time.Now())
 	slot := e.freeSlot()
 	e.setTable(slot, f.pages, nil, 0)
 	for from := 0; from < len(p.IDs); from += e.limits.Rows {
@@ -318,11 +332,14 @@ func (e *Engine) step(o Options, emit func(Sample) error) error {
 		s.own++
 		b.Rows = append(b.Rows, int32(i))
 	}
+	start := time.Now()
 	logits, err := e.decoding.Decode(e.logits, b)
 	if err != nil {
 		return err
 	}
 	e.logits = logits
+	start = e.stats.step(len(running), start)
+	defer e.stats.draw(start)
 	for i, s := range running {
 		if err := e.extend(s, logits[i*e.vocab:(i+1)*e.vocab], o, emit); err != nil {
 			return err
