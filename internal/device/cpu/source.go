@@ -1,7 +1,10 @@
 package cpu
 
 import (
+	"unsafe"
+
 	"align/internal/device"
+	"align/internal/device/cpu/gemm"
 	"align/internal/device/cpu/kern"
 )
 
@@ -12,45 +15,68 @@ type viewSource struct {
 	set *kern.Set
 }
 
-// Read writes elements [col, col+len(dst)) of a row to dst.
-func (s *viewSource) Read(dst []float32, row, col int) {
-	size := s.w.Type.BlockSize()
-	if s.w.Type.IsBlock() && col%size == 0 {
-		whole := len(dst) / size * size
-		if readBlocks(s.set, dst[:whole], s.w, row, col) {
-			dst, col = dst[whole:], col+whole
-		}
+// Block is the elements of a block.
+func (s *viewSource) Block() int { return max(32, s.w.Type.BlockSize()) }
+
+// Read writes a piece as float32.
+func (s *viewSource) Read(dst []float32, p gemm.Piece) {
+	if s.decode(unsafe.Pointer(unsafe.SliceData(dst)), 4, &s.set.Floats, &p) {
+		return
 	}
-	if len(dst) > 0 {
-		widen(dst, s.w, row*s.w.Cols+col)
+	for i := range p.Rows {
+		widen(dst[i*p.Stride:][:p.Cols], s.w, (p.Row+i)*s.w.Cols+p.Col)
 	}
 }
 
-// readBlocks decodes whole blocks by the level's functions, where it has one for
-// their type; the bits are those of widenBlocks.
-func readBlocks(set *kern.Set, dst []float32, w device.View, row, col int) bool {
-	if len(dst) == 0 {
-		return true
+// ReadHalf writes a piece as bfloat16.
+func (s *viewSource) ReadHalf(dst []uint16, p gemm.Piece, wide []float32) {
+	if s.decode(unsafe.Pointer(unsafe.SliceData(dst)), 2, &s.set.Halves, &p) {
+		return
 	}
-	src := rawBytes(w.Row(row, 1))
-	if w.Type == device.Int8 {
-		set.Bytes(dst, src[4+col:][:len(dst)], float32At(src)/127)
-		return true
+	wide = wide[:p.Cols]
+	for i := range p.Rows {
+		widen(wide, s.w, (p.Row+i)*s.w.Cols+p.Col)
+		s.set.ToBF16(dst[i*p.Stride:][:p.Cols], wide)
 	}
-	src = src[w.Type.RowBytes(col):][:w.Type.RowBytes(len(dst))]
-	switch w.Type {
-	case device.Q8_0:
-		set.Q8_0(dst, src)
-	case device.Q4_0:
-		set.Q4_0(dst, src)
-	case device.Q4_K:
-		set.Q4_K(dst, src)
-	case device.Q6_K:
-		set.Q6_K(dst, src)
-	case device.NF4:
-		set.NF4(dst, src)
-	default:
+}
+
+// decode decodes a piece of whole blocks to elements of the given size by the
+// level's functions, where it has one for the type.
+func (s *viewSource) decode(dst unsafe.Pointer, size int, d *kern.Decoders, p *gemm.Piece) bool {
+	run, block, offset := decoderOf(d, s.w.Type), s.w.Type.BlockSize(), s.w.Type.RowBytes(p.Col)
+	if s.w.Type == device.Int8 {
+		block = 32
+	}
+	if run == nil || p.Col%block != 0 || p.Cols%block != 0 || p.Cols == 0 {
 		return false
 	}
+	step := int(s.w.Type.RowBytes(s.w.Cols))
+	if s.w.Type == device.Int8 {
+		offset = int64(int8Header + p.Col)
+	}
+	src := unsafe.Add(pointer(s.w.Row(p.Row, 1).Addr), offset)
+	run(dst, src, p.Cols/block, p.Rows, size*p.Stride, step, p.Rows*step, int(offset))
 	return true
+}
+
+// int8Header is the bytes of a row of Int8 before its numbers.
+const int8Header = 4
+
+// decoderOf is nil for a type that has none.
+func decoderOf(d *kern.Decoders, t device.Type) kern.Decode {
+	switch t {
+	case device.Int8:
+		return d.Int8
+	case device.Q8_0:
+		return d.Q8_0
+	case device.Q4_0:
+		return d.Q4_0
+	case device.Q4_K:
+		return d.Q4_K
+	case device.Q6_K:
+		return d.Q6_K
+	case device.NF4:
+		return d.NF4
+	}
+	return nil
 }

@@ -27,7 +27,7 @@ func (r *run) packB(worker, from, to, k, nk int) {
 		return
 	}
 	if w.Data == nil && r.W.Source != nil {
-		r.packSource(worker, from, to, k, nk)
+		r.packSource(worker, from, from, to, k, nk)
 		return
 	}
 	for j := from; j < to; j++ {

@@ -26,6 +26,10 @@ func (j *multiply) Do(task, worker int) {
 		r.stream(worker, s)
 		return
 	}
+	if s.rowTo-s.rowFrom == 1 && r.reads() {
+		r.decode(worker, s)
+		return
+	}
 	for k := 0; k < r.words; k += blockWords {
 		nk := min(blockWords, r.words-k)
 		r.packB(worker, s.colFrom, s.colTo, k, nk)
@@ -47,6 +51,18 @@ func (r *run) stream(worker int, s span) {
 	for j := s.colFrom; j < s.colTo; j++ {
 		for k := 0; k < r.words; k += blockWords {
 			r.tile(worker, s.rowFrom, j, s.colFrom, k, min(blockWords, r.words-k), r.x)
+		}
+	}
+}
+
+// decode is stream for a weight that is read from a source: each panel is
+// multiplied while it is hot.
+func (r *run) decode(worker int, s span) {
+	for j := s.colFrom; j < s.colTo; j++ {
+		for k := 0; k < r.words; k += blockWords {
+			nk := min(blockWords, r.words-k)
+			r.packSource(worker, s.colFrom, j, j+1, k, nk)
+			r.tile(worker, s.rowFrom, j, s.colFrom, k, nk, r.x)
 		}
 	}
 }

@@ -22,15 +22,6 @@ type Weight struct {
 	Plain  Matrix
 }
 
-// Source is a weight in a form of its own, such as blocks that share scales: a
-// product reads it piece by piece, as float32.
-type Source interface {
-	// Read writes elements [col, col+len(dst)) of a row to dst. col and len(dst)
-	// are multiples of 32 except at the row's end. Workers call it at the same
-	// time.
-	Read(dst []float32, row, col int)
-}
-
 // Product is one matrix product with what may join it:
 //
 //	y[M,N] = alpha (x[M,K] w + u[M,R] v) + bias[N]  (+ y)

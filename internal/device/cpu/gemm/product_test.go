@@ -66,7 +66,7 @@ func newTrial(t testing.TB, set *kern.Set, k kind, m, n, depth int) *trial {
 	tr.w = oriented(n, depth, 1, k.across)
 	switch {
 	case k.source:
-		p.W.Source = &matrixSource{tr.w}
+		p.W.Source = &matrixSource{tr.w, set}
 	case k.packed == 0:
 		p.W.Plain = tr.w
 	default:
@@ -89,10 +89,28 @@ func newTrial(t testing.TB, set *kern.Set, k kind, m, n, depth int) *trial {
 }
 
 // matrixSource reads a plain matrix.
-type matrixSource struct{ m Matrix }
+type matrixSource struct {
+	m   Matrix
+	set *kern.Set
+}
 
-func (s *matrixSource) Read(dst []float32, row, col int) {
-	copy(dst, s.m.Data[row*s.m.Stride+col:][:len(dst)])
+func (s *matrixSource) Block() int { return 32 }
+
+func (s *matrixSource) row(p Piece, i int) []float32 {
+	return s.m.Data[(p.Row+i)*s.m.Stride+p.Col:][:p.Cols]
+}
+
+func (s *matrixSource) Read(dst []float32, p Piece) {
+	for i := range p.Rows {
+		copy(dst[i*p.Stride:], s.row(p, i))
+	}
+}
+
+func (s *matrixSource) ReadHalf(dst []uint16, p Piece, wide []float32) {
+	for i := range p.Rows {
+		copy(wide, s.row(p, i))
+		s.set.ToBF16(dst[i*p.Stride:][:p.Cols], wide[:p.Cols])
+	}
 }
 
 // entry is element (i, j) of m, or (j, i) if across.

@@ -77,6 +77,9 @@ const tasksPerThread = 4
 func (r *run) divide() {
 	want := tasksPerThread * len(r.e.own)
 	r.taskPanels = min(blockPanels, max(1, r.colPanels/want))
+	if r.WAcross && r.W.Packed.Data == nil && r.W.Source != nil {
+		r.taskPanels = roundUp(r.taskPanels, blocks(r.W.Source.Block(), kern.Cols))
+	}
 	r.colTasks = blocks(r.colPanels, r.taskPanels)
 	r.rowTasks = max(1, min(r.panels, want/(2*r.colTasks)))
 	r.taskRows = blocks(r.panels, r.rowTasks)
@@ -88,9 +91,14 @@ func (r *run) direct() bool {
 	return r.W.Packed.Data != nil && !r.WAcross && r.W.Packed.Type == r.e.typ
 }
 
+// reads says whether the sums run along rows of a source.
+func (r *run) reads() bool {
+	return r.W.Packed.Data == nil && r.W.Source != nil && !r.WAcross
+}
+
 func (r *run) sizes() Sizes {
 	shared := r.panels*(r.xStride+r.uStride) + r.downWidth*r.words*kern.Stride
-	worker := r.sourceAt + 4*r.sourceElements()
+	worker := r.sourceAt + r.sourceBytes()
 	return Sizes{Shared: int64(shared + line), Worker: int64(worker + line)}
 }
 

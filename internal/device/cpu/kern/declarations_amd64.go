@@ -449,65 +449,100 @@ func peakBF16(n int)
 //go:noescape
 func peakAVX2(n int)
 
-// q8x0AVX512 decodes n blocks of Q8_0.
+// q8x0AVX512 decodes blocks of Q8_0.
 //
 //go:noescape
-func q8x0AVX512(dst, src unsafe.Pointer, n int)
+func q8x0AVX512(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
-// q4x0AVX512 decodes n blocks of Q4_0.
+// q4x0AVX512 decodes blocks of Q4_0.
 //
 //go:noescape
-func q4x0AVX512(dst, src unsafe.Pointer, n int)
+func q4x0AVX512(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
-// q4KAVX512 decodes the 128 bytes of numbers of a block of Q4_K; factors are scale and minimum of each of 8 groups.
+// q4KAVX512 decodes blocks of Q4_K.
 //
 //go:noescape
-func q4KAVX512(dst, src, factors unsafe.Pointer)
+func q4KAVX512(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
-// q6KAVX512 decodes the low and high bits of a block of Q6_K; factors are the scales of its 16 groups.
+// q6KAVX512 decodes blocks of Q6_K.
 //
 //go:noescape
-func q6KAVX512(dst, src, factors unsafe.Pointer)
+func q6KAVX512(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
-// nf4AVX512 decodes n blocks of NF4.
+// nf4AVX512 decodes blocks of NF4.
 //
 //go:noescape
-func nf4AVX512(dst, src unsafe.Pointer, n int)
+func nf4AVX512(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
-// bytesAVX512 is dst = step*src for n signed bytes, a multiple of 16.
+// int8AVX512 decodes groups of 32 signed bytes of rows with one scale each, back bytes before the first group.
 //
 //go:noescape
-func bytesAVX512(dst, src unsafe.Pointer, n int, step float32)
+func int8AVX512(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
-// q8x0AVX2 decodes n blocks of Q8_0.
+// q8x0AVX2 decodes blocks of Q8_0.
 //
 //go:noescape
-func q8x0AVX2(dst, src unsafe.Pointer, n int)
+func q8x0AVX2(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
-// q4x0AVX2 decodes n blocks of Q4_0.
+// q4x0AVX2 decodes blocks of Q4_0.
 //
 //go:noescape
-func q4x0AVX2(dst, src unsafe.Pointer, n int)
+func q4x0AVX2(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
-// q4KAVX2 decodes the 128 bytes of numbers of a block of Q4_K; factors are scale and minimum of each of 8 groups.
+// q4KAVX2 decodes blocks of Q4_K.
 //
 //go:noescape
-func q4KAVX2(dst, src, factors unsafe.Pointer)
+func q4KAVX2(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
-// q6KAVX2 decodes the low and high bits of a block of Q6_K; factors are the scales of its 16 groups.
+// q6KAVX2 decodes blocks of Q6_K.
 //
 //go:noescape
-func q6KAVX2(dst, src, factors unsafe.Pointer)
+func q6KAVX2(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
-// nf4AVX2 decodes n blocks of NF4.
+// nf4AVX2 decodes blocks of NF4.
 //
 //go:noescape
-func nf4AVX2(dst, src unsafe.Pointer, n int)
+func nf4AVX2(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
-// bytesAVX2 is dst = step*src for n signed bytes, a multiple of 16.
+// int8AVX2 decodes groups of 32 signed bytes of rows with one scale each, back bytes before the first group.
 //
 //go:noescape
-func bytesAVX2(dst, src unsafe.Pointer, n int, step float32)
+func int8AVX2(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
+
+// q8x0Half decodes blocks of Q8_0 to bfloat16.
+//
+//go:noescape
+func q8x0Half(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
+
+// q4x0Half decodes blocks of Q4_0 to bfloat16.
+//
+//go:noescape
+func q4x0Half(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
+
+// q4KHalf decodes blocks of Q4_K to bfloat16.
+//
+//go:noescape
+func q4KHalf(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
+
+// q6KHalf decodes blocks of Q6_K to bfloat16.
+//
+//go:noescape
+func q6KHalf(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
+
+// nf4Half decodes blocks of NF4 to bfloat16.
+//
+//go:noescape
+func nf4Half(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
+
+// int8Half decodes groups of 32 signed bytes of rows with one scale each, back bytes before the first group. The results are bfloat16.
+//
+//go:noescape
+func int8Half(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
+
+// joinHalf writes 32 bfloat16 of rows 2k and 2k+1, of n rows, as pairs at dst+k*dstStride; a missing last row is 0.
+//
+//go:noescape
+func joinHalf(dst, src unsafe.Pointer, n, srcStride, dstStride int)
 
 // amxLow is c = a b, or c += a b, on AMX tiles of at most 16 rows.
 //

@@ -25,7 +25,8 @@ func generic() *Set {
 			Peak: peakGeneric, PeakFlops: 8,
 		},
 		Words: transposeGeneric, Widen: widenGeneric, FlipWiden: flipWidenGeneric,
-		vectors: genericVectors(), blocks: genericBlocks(),
+		Floats: genericDecoders(false), Halves: genericDecoders(true), Join: joinGeneric,
+		vectors: genericVectors(),
 	}
 }
 
@@ -174,6 +175,23 @@ func flipPairsGeneric(dst, src unsafe.Pointer, n, dstStep, _ int) {
 		}
 	}
 }
+
+func joinGeneric(dst, src unsafe.Pointer, n, srcStride, dstStride int) {
+	for k := 0; k < n; k += 2 {
+		to := words(at(dst, k/2*dstStride), Cols)
+		for j, x := range halves(at(src, k*srcStride), Cols) {
+			to[j] = uint32(x)
+		}
+		if k+1 == n {
+			break
+		}
+		for j, x := range halves(at(src, (k+1)*srcStride), Cols) {
+			to[j] |= uint32(x) << 16
+		}
+	}
+}
+
+func halves(p unsafe.Pointer, n int) []uint16 { return unsafe.Slice((*uint16)(p), n) }
 
 // peakGeneric is four independent sums, which Go does not vectorise.
 func peakGeneric(n int) {

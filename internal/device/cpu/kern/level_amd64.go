@@ -29,7 +29,7 @@ func (s *Set) avx2() {
 	}
 	s.BF16 = Products{}
 	s.Words, s.Widen, s.FlipWiden = transposeAVX2, widenAVX2, flipWidenAVX2
-	s.blocks = blocks{q8x0: q8x0AVX2, q4x0: q4x0AVX2, nf4: nf4AVX2, q4K: q4KAVX2, q6K: q6KAVX2, bytes: bytesAVX2}
+	s.Floats = Decoders{Q8_0: q8x0AVX2, Q4_0: q4x0AVX2, NF4: nf4AVX2, Q4_K: q4KAVX2, Q6_K: q6KAVX2, Int8: int8AVX2}
 	s.vectors = vectors{
 		rowMax:      rowMaxAVX2,
 		dot:         dotAVX2,
@@ -67,7 +67,7 @@ func (s *Set) avx512() {
 	}
 	s.BF16 = Products{}
 	s.Words, s.Widen, s.FlipWiden = transposeAVX512, widenAVX512, flipWidenAVX512
-	s.blocks = blocks{q8x0: q8x0AVX512, q4x0: q4x0AVX512, nf4: nf4AVX512, q4K: q4KAVX512, q6K: q6KAVX512, bytes: bytesAVX512}
+	s.Floats = Decoders{Q8_0: q8x0AVX512, Q4_0: q4x0AVX512, NF4: nf4AVX512, Q4_K: q4KAVX512, Q6_K: q6KAVX512, Int8: int8AVX512}
 	s.vectors = vectors{
 		rowMax:      rowMaxAVX512,
 		dot:         dotAVX512,
@@ -103,5 +103,7 @@ func (s *Set) avx512BF16() {
 		PackRows: transposeBF16, PackColumns: columnsBF16, Flip: flipPairs,
 		Peak: peakBF16, PeakFlops: 24 * 16 * 2 * 2,
 	}
+	s.Halves = Decoders{Q8_0: q8x0Half, Q4_0: q4x0Half, NF4: nf4Half, Q4_K: q4KHalf, Q6_K: q6KHalf, Int8: int8Half}
+	s.Join = joinHalf
 	s.round = roundAVX512BF16
 }

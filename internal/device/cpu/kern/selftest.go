@@ -123,21 +123,32 @@ func (s *Set) trialVectors() []trialResult {
 
 func (s *Set) trialBlocks() []trialResult {
 	var all []trialResult
-	src := make([]byte, 2*q6KBytes)
+	src := make([]byte, 4+2*q6KBytes)
 	for i := range src {
 		src[i] = byte(i*37) &^ 0x40 // scales are finite
 	}
-	for _, b := range []struct {
-		name     string
-		elements int
-		decode   func(dst []float32, src []byte)
-	}{
-		{"Q8_0", 64, s.Q8_0}, {"Q4_0", 64, s.Q4_0}, {"NF4", 128, s.NF4}, {"Q4_K", 512, s.Q4_K}, {"Q6_K", 512, s.Q6_K},
-		{"Int8", selfTestSize, func(dst []float32, src []byte) { s.Bytes(dst, src, 0.5) }},
-	} {
-		dst := make([]float32, b.elements)
-		b.decode(dst, src)
-		all = append(all, trialResult{b.name, dst})
+	for _, half := range []bool{false, true} {
+		d := &s.Floats
+		if half {
+			d = &s.Halves
+		}
+		for _, b := range []struct {
+			name     string
+			elements int
+			decode   Decode
+		}{{"Q8_0", 32, d.Q8_0}, {"Q4_0", 32, d.Q4_0}, {"NF4", 64, d.NF4}, {"Q4_K", 256, d.Q4_K}, {"Q6_K", 256, d.Q6_K}, {"Int8", 32, d.Int8}} {
+			n := 2 * b.elements
+			dst, narrow := make([]float32, n), make([]uint16, n)
+			to := first(dst, n)
+			if half {
+				to = unsafe.Pointer(unsafe.SliceData(narrow))
+			}
+			b.decode(to, unsafe.Pointer(&src[4]), 2, 1, 0, 0, 0, 4)
+			if half {
+				s.FromBF16(dst, narrow)
+			}
+			all = append(all, trialResult{b.name, dst})
+		}
 	}
 	return all
 }

@@ -92,11 +92,17 @@ type Set struct {
 	Words PackRows
 	// Widen turns n rows of 32 pairs of bfloat16 into 2n rows of 32 float32.
 	Widen func(dst, src unsafe.Pointer, n int)
+	// Join turns n rows of 32 bfloat16, srcStride bytes apart, into rows of their
+	// pairs along n; a missing last row is 0.
+	Join func(dst, src unsafe.Pointer, n, srcStride, dstStride int)
 	// FlipWiden is F32's Flip on blocks of pairs of bfloat16.
 	FlipWiden Flip
 
+	// Floats decodes weights that are stored in blocks to float32, to the bits of
+	// their formats' readers, and Halves to bfloat16, which is that rounded.
+	Floats, Halves Decoders
+
 	vectors
-	blocks
 }
 
 // New is the functions of a level, which the machine must have.

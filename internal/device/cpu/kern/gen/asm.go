@@ -102,6 +102,9 @@ func (f *file) wide(x float64) string {
 	return f.dwords(fmt.Sprintf("f32_%08x", bits), func(int) uint32 { return bits })
 }
 
+// floatBits is the bits of an integer as float32.
+func floatBits(n int) uint32 { return math.Float32bits(float32(n)) }
+
 // dwords is a read-only symbol of 16 words of 32 bits.
 func (f *file) dwords(name string, word func(i int) uint32) string {
 	if !f.consts[name] {
