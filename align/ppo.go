@@ -9,6 +9,7 @@ import (
 	"align/datasets"
 	"align/internal/checkpoint"
 	"align/internal/rollout"
+	"align/internal/score"
 	"align/internal/train"
 	"align/model"
 	"align/ppo"
@@ -39,7 +40,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 		return Result{}, err
 	}
 	defer t.Close()
-	if t.Generator, err = s.generator(ctx, c, p.longest, t.Stop, subject.Base); err != nil {
+	if t.Generator, err = s.generator(ctx, c, t, p.longest, subject.Base); err != nil {
 		return Result{}, err
 	}
 	defer t.Generator.Close()
@@ -65,6 +66,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	r, err := train.Run[[]int](ctx, o, s.backend, subject, t, t, report, env.Stop)
 	end(r, err)
 	if err == nil {
+		env.note(fmt.Sprintf("time: %s", t.Spent()))
 		s.conclude(r)
 	}
 	if err != nil || r.Ended != train.Continue {
@@ -74,11 +76,11 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 }
 
 // generator draws the answers: the engine of this process, or a server.
-func (s *stage) generator(ctx context.Context, c ppo.Config, longest int, stop []int32, base string) (rollout.Generator, error) {
+func (s *stage) generator(ctx context.Context, c ppo.Config, t *ppo.Trainer, longest int, base string) (rollout.Generator, error) {
 	if c.Generator != "" {
-		return s.openPolicyServer(ctx, c.Generator, base, stop, c.Sequences)
+		return s.openPolicyServer(ctx, c.Generator, base, t.Stop, c.Sequences)
 	}
-	return rollout.New(s.model, s.adapter, rollout.Limits{Prompt: longest, Answer: c.MaxNew, Sequences: c.Sequences})
+	return rollout.New(s.model, s.adapter, rollout.Limits{Prompt: longest, Answer: c.MaxNew, Sequences: c.Sequences, Shared: t.Shared})
 }
 
 // withoutEffect refuses settings that other methods have: every rollout is
@@ -194,8 +196,13 @@ func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, cri
 	if err != nil {
 		return nil, "", err
 	}
+	// Answers are drawn, scored and learnt from in turns, in one space.
+	shared := model.NewShared(s.backend)
+	if m, is := scorer.(*score.Model); is {
+		m.Shared = shared
+	}
 	t, err := ppo.New(c, ppo.Trainer{
-		Context: ctx, Model: s.model, Policy: s.adapter, Reference: reference, Critic: critic, Save: policy,
+		Context: ctx, Shared: shared, Model: s.model, Policy: s.adapter, Reference: reference, Critic: critic, Save: policy,
 		Scorer: scorer, Decode: s.tokenizer.Decode, Stop: stopIDs(s.config, s.template), Prompts: p.list,
 	})
 	return t, judged, err

@@ -14,6 +14,9 @@ import (
 type CacheOptions struct {
 	Rows, Sequences, PagesPerSequence, Pages int
 	Adapter                                  *Adapter
+	// Shared, if not nil, is memory that the session and its cache use in turns
+	// with others: the cache is lost whenever another one runs.
+	Shared *Shared
 }
 
 // Decoding is the decoder over a paged key/value cache: the layers of layer.go
@@ -41,15 +44,17 @@ func NewDecoding(m *Model, o CacheOptions) (*Decoding, error) {
 	if err := m.Config.predicts(); err != nil {
 		return nil, err
 	}
-	c, err := newDecoding(m, o)
-	if err != nil {
+	c := &Decoding{options: o}
+	if o.Shared == nil {
+		var err error
+		if c.cacheMem, err = m.backend.Alloc(c.cacheBytes(m)); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.build(m); err != nil {
+		m.backend.Free(c.cacheMem)
 		return nil, err
 	}
-	if c.cacheMem, err = m.backend.Alloc(int64(o.Pages) * m.Config.CacheBytes(m.act)); err != nil {
-		c.Session.Close()
-		return nil, err
-	}
-	c.bindCache(m)
 	return c, nil
 }
 
@@ -60,29 +65,28 @@ func (c *Decoding) Use(m *Model, adapter *Adapter) error {
 	if adapter == c.options.Adapter {
 		return nil
 	}
-	o := c.options
-	o.Adapter = adapter
-	other, err := newDecoding(m, o)
-	if err != nil {
+	other := &Decoding{options: c.options, cacheMem: c.cacheMem}
+	other.options.Adapter = adapter
+	if err := other.build(m); err != nil {
 		return err
 	}
 	c.Session.Close()
-	other.cacheMem = c.cacheMem
 	*c = *other
-	c.bindCache(m)
+	c.placed = c.bindCache
 	return nil
 }
 
-// newDecoding is a session without a cache.
-func newDecoding(m *Model, o CacheOptions) (*Decoding, error) {
-	if o.Rows < 1 || o.Sequences < 1 || o.PagesPerSequence < 1 || o.Pages < 1 {
-		return nil, fmt.Errorf("model: decoding wants positive sizes, got %d rows, %d sequences, %d pages of %d", o.Rows, o.Sequences, o.PagesPerSequence, o.Pages)
-	}
+func (c *Decoding) cacheBytes(m *Model) int64 {
+	return int64(c.options.Pages) * m.Config.CacheBytes(m.act)
+}
+
+// build compiles and binds the graph.
+func (c *Decoding) build(m *Model) error {
+	o := c.options
 	d := &Decoder{
 		Builder: graph.New(graph.Options{Activations: m.act}), config: m.Config, act: m.act, weights: map[string]*graph.Node{},
-		options: DecoderOptions{Capacity: Capacity{Tokens: o.Rows, Targets: o.Rows, Sequences: o.Sequences}, Adapter: o.Adapter},
+		options: DecoderOptions{Capacity: Capacity{Tokens: o.Rows, Targets: o.Rows, Sequences: o.Sequences}, Adapter: o.Adapter, Shared: o.Shared},
 	}
-	c := &Decoding{options: o}
 	c.inputs(d)
 	x := d.Embed(d.embedNode(), d.IDs)
 	table := d.RopeTable(d.Position, d.config.InvFreq())
@@ -93,9 +97,9 @@ func newDecoding(m *Model, o CacheOptions) (*Decoding, error) {
 	d.Head = d.headNode()
 	c.logits = d.Linear(d.Hidden, d.Head, nil)
 	if err := d.Err(); err != nil {
-		return nil, err
+		return err
 	}
-	return c, c.compile(m, d)
+	return c.compile(m, d)
 }
 
 func (c *Decoding) inputs(d *Decoder) {
@@ -136,16 +140,25 @@ func (c *Decoding) compile(m *Model, d *Decoder) error {
 	if err != nil {
 		return err
 	}
-	c.Session = &Session{decoder: d, backend: m.backend, inputs: map[*graph.Node]device.View{}}
+	c.Session = &Session{decoder: d, backend: m.backend, inputs: map[*graph.Node]device.View{}, placed: c.bindCache}
+	if c.options.Shared != nil {
+		c.extra = padded(plan.ArenaBytes()) - plan.ArenaBytes() + c.cacheBytes(m)
+	}
 	return c.Session.bind(m, plan, nil)
 }
 
-func (c *Decoding) bindCache(m *Model) {
-	rows, cols := c.options.Pages*device.PageRows, m.Config.NumKVHeads*m.Config.HeadDim
+// bindCache gives the program its cache: memory of its own, or what follows the
+// arena in the shared one.
+func (c *Decoding) bindCache() {
+	memory := c.cacheMem
+	if c.shared != nil {
+		memory = device.Memory{Addr: c.arena.Addr + uintptr(padded(c.arena.Bytes)), Bytes: c.cacheBytes(c.model)}
+	}
+	rows, cols := c.options.Pages*device.PageRows, c.model.Config.NumKVHeads*c.model.Config.HeadDim
 	offset := int64(0)
 	for i := range c.keys {
 		for _, n := range []*graph.Node{c.keys[i], c.values[i]} {
-			v := c.cacheMem.At(offset, m.act, rows, cols)
+			v := memory.At(offset, c.model.act, rows, cols)
 			c.program.SetNode(n, v)
 			offset += v.Bytes()
 		}
@@ -175,6 +188,9 @@ type DecodeBatch struct {
 func (c *Decoding) Decode(dst []float32, b *DecodeBatch) ([]float32, error) {
 	if len(b.IDs) > c.options.Rows || len(b.Rows) == 0 {
 		return nil, fmt.Errorf("model: decoding %d rows with %d outputs: want 1 to %d rows and an output", len(b.IDs), len(b.Rows), c.options.Rows)
+	}
+	if err := c.settle(); err != nil {
+		return nil, err
 	}
 	c.program.Resize(graph.Tokens, len(b.IDs))
 	c.program.Resize(graph.Targets, len(b.Rows))

@@ -46,6 +46,8 @@ type DecoderOptions struct {
 	Flat bool
 	// Temperature divides the logits; 0 means 1.
 	Temperature float64
+	// Shared, if not nil, is the memory that the session uses in turns with others.
+	Shared *Shared
 	// Oracle is a host backend for runs under Gorgonia's own machine.
 	Oracle device.Backend
 }

@@ -20,6 +20,13 @@ type Session struct {
 	inputs  map[*graph.Node]device.View
 	seeds   device.View
 	grads   graph.Nodes
+
+	model  *Model
+	plan   *exec.Plan
+	arena  device.Memory // of the program
+	shared *Shared       // whose memory the arena is; nil: the session's own
+	extra  int64         // what the session needs of it behind the arena
+	placed func()        // called after the program has been bound
 }
 
 // Compile turns the graph into a session. loss is a vector of one element to
@@ -34,32 +41,70 @@ func (d *Decoder) Compile(m *Model, loss *graph.Node, outputs ...*graph.Node) (*
 	return s, s.bind(m, p.exec, p.seeds)
 }
 
-// bind gives the program its memory: the arena, then the small input vectors.
+// bind gives the session its memory: an arena for the program, of its own or
+// shared with others, and the small input vectors.
 func (s *Session) bind(m *Model, plan *exec.Plan, seeds graph.Nodes) (err error) {
 	d := s.decoder
+	s.model, s.plan, s.shared = m, plan, d.options.Shared
 	inputs := d.inputNodes(seeds)
-	if s.memory, err = s.backend.Alloc(d.sessionBytes(plan, inputs)); err != nil {
-		return err
-	}
-	if s.program, err = plan.Bind(s.backend, device.Memory{Addr: s.memory.Addr, Bytes: plan.ArenaBytes()}); err != nil {
-		return err
-	}
 	offset := plan.ArenaBytes()
+	if s.shared != nil {
+		offset = 0
+	}
+	if s.memory, err = s.backend.Alloc(d.sessionBytes(plan, inputs) - plan.ArenaBytes() + offset); err != nil {
+		return err
+	}
 	for _, n := range inputs {
 		info := d.Info(n)
-		v := s.memory.At(offset, info.Type, info.Rows.Max, info.Width())
-		s.inputs[n] = v
-		s.program.SetNode(n, v)
+		s.inputs[n] = s.memory.At(offset, info.Type, info.Rows.Max, info.Width())
 		offset += padded(info.Bytes())
 	}
 	s.seeds = s.memory.At(offset, device.I32, max(len(d.seeds), 1), 2)
-	s.bindWeights(m)
-	s.bindAdapter(d.options.Adapter)
-	s.bindFull(d.options.Full)
+	if s.shared == nil {
+		err = s.place(s.memory)
+	} else {
+		err = s.settle()
+	}
+	if err != nil {
+		return err
+	}
 	for _, n := range seeds {
 		if err := s.SetFloat64s(n, []float64{1}); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// settle puts the program into the shared memory, where it has one: that moves
+// as it grows.
+func (s *Session) settle() error {
+	if s.shared == nil {
+		return nil
+	}
+	if err := s.shared.hold(s.plan.ArenaBytes() + s.extra); err != nil {
+		return err
+	}
+	if s.arena.Addr == s.shared.memory.Addr {
+		return nil
+	}
+	return s.place(s.shared.memory)
+}
+
+// place binds the program in an arena.
+func (s *Session) place(arena device.Memory) (err error) {
+	s.arena = device.Memory{Addr: arena.Addr, Bytes: s.plan.ArenaBytes()}
+	if s.program, err = s.plan.Bind(s.backend, s.arena); err != nil {
+		return err
+	}
+	for n, v := range s.inputs {
+		s.program.SetNode(n, v)
+	}
+	s.bindWeights(s.model)
+	s.bindAdapter(s.decoder.options.Adapter)
+	s.bindFull(s.decoder.options.Full)
+	if s.placed != nil {
+		s.placed()
 	}
 	return nil
 }
@@ -108,7 +153,8 @@ func (s *Session) bindAdapter(a *Adapter) {
 // Capacity is the largest pack that Run takes.
 func (s *Session) Capacity() Capacity { return s.decoder.options.Capacity }
 
-// Bytes is the device memory that the session holds.
+// Bytes is the device memory that the session holds; what it shares is not
+// counted.
 func (s *Session) Bytes() int64 { return s.memory.Bytes }
 
 // Close gives the session's memory back.
@@ -124,6 +170,9 @@ func (s *Session) Load(p *datasets.Pack, pairs int) error {
 	size := SizeOf(p, pairs)
 	if !s.Capacity().Holds(size) {
 		return fmt.Errorf("model: pack of %+v exceeds the capacity %+v", size, s.Capacity())
+	}
+	if err := s.settle(); err != nil {
+		return err
 	}
 	s.program.Resize(graph.Tokens, size.Tokens)
 	s.program.Resize(graph.Targets, size.Targets)

@@ -114,15 +114,7 @@ func TestAStrayedPolicyEndsTheRollout(t *testing.T) {
 // Policy, reference, critic and reward model stand on one base.
 func TestARewardModelOnTheSameBase(t *testing.T) {
 	w := newWorld(t, exectest.Shared(t, "data", "stories260K"), 4, true, rollout.Limits{Prompt: 8, Answer: 8, Sequences: 8})
-	a, err := model.NewAdapter(w.model.Config, model.LoRAConfig{Rank: 2, Alpha: 4, Targets: []string{"q_proj"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.AddHead(w.model.Config)
-	if err := w.model.AllocAdapter(a, a.InitialWithHead(9)); err != nil {
-		t.Fatal(err)
-	}
-	judge := &score.Model{Base: w.model, Adapter: a}
+	judge := &score.Model{Base: w.model, Adapter: newJudge(t, w.model)}
 	defer judge.Close()
 	c := storyConfig(PPO)
 	c.MaxNew, c.ScoreClip = 6, 0

@@ -2,6 +2,7 @@ package ppo
 
 import (
 	"slices"
+	"time"
 
 	"align/datasets"
 	"align/model"
@@ -74,36 +75,46 @@ func (t *Trainer) part(from int) []int {
 
 func (t *Trainer) pass(part []int) error {
 	size := model.SizeOf(&t.pack, 0)
-	if err := model.Grow(&t.policy, size, t.policyOf(t.Policy, false)); err != nil {
+	if err := t.policyPass(&t.policy, t.Policy, size, &t.spent.Policy); err != nil {
 		return err
-	}
-	if err := model.Grow(&t.reference, size, t.policyOf(t.Reference, false)); err != nil {
-		return err
-	}
-	for _, p := range []*policyProgram{t.policy, t.reference} {
-		if err := p.session.Load(&t.pack, 0); err != nil {
-			return err
-		}
-		if err := p.run(); err != nil {
-			return err
-		}
 	}
 	t.deal(part, t.policy.logProbs, func(e *episode) *[]float64 { return &e.LogProbs })
+	if err := t.policyPass(&t.reference, t.Reference, size, &t.spent.Reference); err != nil {
+		return err
+	}
 	t.deal(part, t.reference.logProbs, func(e *episode) *[]float64 { return &e.Reference })
 	if t.Config.Algorithm != PPO {
 		return nil
 	}
+	if err := t.criticPass(size); err != nil {
+		return err
+	}
+	t.deal(part, t.critic.values, func(e *episode) *[]float64 { return &e.Values })
+	return nil
+}
+
+// policyPass runs a policy over the pack.
+func (t *Trainer) policyPass(p **policyProgram, adapter *model.Adapter, size model.Capacity, spent *time.Duration) error {
+	defer t.spent.add(spent, time.Now())
+	if err := model.Grow(p, size, t.policyOf(adapter, false)); err != nil {
+		return err
+	}
+	if err := (*p).session.Load(&t.pack, 0); err != nil {
+		return err
+	}
+	return (*p).run()
+}
+
+// criticPass runs the critic over the pack.
+func (t *Trainer) criticPass(size model.Capacity) error {
+	defer t.spent.add(&t.spent.Critic, time.Now())
 	if err := model.Grow(&t.critic, size, t.criticOf(false)); err != nil {
 		return err
 	}
 	if err := t.critic.session.Load(&t.pack, 0); err != nil {
 		return err
 	}
-	if err := t.critic.run(); err != nil {
-		return err
-	}
-	t.deal(part, t.critic.values, func(e *episode) *[]float64 { return &e.Values })
-	return nil
+	return t.critic.run()
 }
 
 // deal gives each episode its own part of a vector over the pack's targets.

@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"align/internal/rollout"
 	"align/internal/score"
@@ -106,6 +107,7 @@ func (t *Trainer) generate(indices []int) error {
 		prompts[i] = rollout.Prompt{IDs: t.Prompts[p].IDs, Key: keyOf(t.Prompts[p].IDs)}
 	}
 	t.episodes = make([]episode, len(indices)*c.K)
+	defer t.spent.add(&t.spent.Rollout, time.Now())
 	o := rollout.Options{
 		Sampling: c.sampling(), MaxNew: c.MaxNew, Samples: c.K, Stop: t.Stop,
 		Seed: rollout.SampleKey(c.Seed, uint64(t.iteration), 0),
@@ -132,6 +134,7 @@ func (t *Trainer) scoreAll() error {
 		p := t.Prompts[e.Prompt]
 		items[i] = score.Item{Prompt: p.Text, Messages: p.Messages, Response: t.text(e.IDs), Reference: p.Reference, PromptIDs: p.IDs, ResponseIDs: e.IDs}
 	}
+	defer t.spent.add(&t.spent.Score, time.Now())
 	scores, err := score.All(t.Context, t.Scorer, items)
 	if err != nil {
 		return err

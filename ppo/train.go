@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"align/datasets"
 	"align/internal/exec"
@@ -23,6 +24,9 @@ type Trainer struct {
 	// Critic has a head, and is nil but for the algorithm ppo.
 	Policy, Reference, Critic *model.Adapter
 	Save                      exec.SavePolicy
+	// Shared, if not nil, is the memory that all passes use in turns, which may be
+	// the generator's and the scorer's too.
+	Shared *model.Shared
 	// Generator samples from the policy as it is at the time.
 	Generator rollout.Generator
 	Scorer    score.Scorer
@@ -45,6 +49,7 @@ type Trainer struct {
 	critic, criticStep            *criticProgram
 	pack                          datasets.Pack
 	measured                      int // the step whose rollout metrics are reported
+	spent                         Spent
 	stepKL, stepTokens            float64
 }
 
@@ -108,6 +113,7 @@ func (t *Trainer) tokens(indices []int, weight float64) *tokens {
 // whole mini-batch.
 func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train.Metrics, error) {
 	var m train.Metrics
+	defer t.spent.add(&t.spent.Update, time.Now())
 	t.lay(indices)
 	size, b := model.SizeOf(&t.pack, 0), t.tokens(indices, weight)
 	if err := model.Grow(&t.policyStep, size, t.policyOf(t.Policy, true)); err != nil {

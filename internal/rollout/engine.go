@@ -102,7 +102,12 @@ type prefix struct {
 
 // Limits size an engine: the longest prompt and answer, and how many samples
 // run at once.
-type Limits struct{ Prompt, Answer, Sequences int }
+type Limits struct {
+	Prompt, Answer, Sequences int
+	// Shared, if not nil, is memory that the engine uses in turns with other
+	// sessions: they must not run while it generates.
+	Shared *model.Shared
+}
 
 // New builds an engine for a model. adapter may be nil.
 func New(m *model.Model, adapter *model.Adapter, l Limits) (*Engine, error) {
@@ -110,7 +115,7 @@ func New(m *model.Model, adapter *model.Adapter, l Limits) (*Engine, error) {
 		return nil, fmt.Errorf("rollout: limits %+v: want positive numbers", l)
 	}
 	o := model.CacheOptions{
-		Rows: max(l.Sequences, min(l.Prompt, prefillRows)), Sequences: l.Sequences, Adapter: adapter,
+		Rows: max(l.Sequences, min(l.Prompt, prefillRows)), Sequences: l.Sequences, Adapter: adapter, Shared: l.Shared,
 		PagesPerSequence: pagesOf(l.Prompt) + pagesOf(l.Answer),
 		// A prompt of its own for every sequence is the worst case.
 		Pages: l.Sequences * (pagesOf(l.Prompt) + pagesOf(l.Answer)),

@@ -17,6 +17,8 @@ type Model struct {
 	// Encode gives an item's ids in the reward model's vocabulary; nil takes
 	// the item's own.
 	Encode func(Item) (prompt, response []int32, err error)
+	// Shared, if not nil, is memory that is used in turns with other sessions.
+	Shared *model.Shared
 
 	program *program
 	pack    datasets.Pack
@@ -125,7 +127,7 @@ func (m *Model) run() (err error) {
 
 // build makes a program with room to spare.
 func (m *Model) build(size model.Capacity) (*program, error) {
-	d, err := model.NewScorer(m.Base.Config, m.Base.Activations(), model.DecoderOptions{Capacity: size.Rounded(), Adapter: m.Adapter})
+	d, err := model.NewScorer(m.Base.Config, m.Base.Activations(), model.DecoderOptions{Capacity: size.Rounded(), Adapter: m.Adapter, Shared: m.Shared})
 	if err != nil {
 		return nil, err
 	}
