@@ -33,7 +33,7 @@ func BenchmarkProduct(b *testing.B) {
 	for level := feature.AVX2; level <= feature.Detect(); level++ {
 		set := kern.New(level)
 		typ := device.F32
-		if level == feature.AVX512BF16 {
+		if level >= feature.AVX512BF16 {
 			typ = device.BF16
 		}
 		for _, form := range forms {

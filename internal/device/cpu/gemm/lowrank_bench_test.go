@@ -17,7 +17,7 @@ func BenchmarkLowRank(b *testing.B) {
 	for level := feature.AVX2; level <= feature.Detect(); level++ {
 		set := kern.New(level)
 		typ := device.F32
-		if level == feature.AVX512BF16 {
+		if level >= feature.AVX512BF16 {
 			typ = device.BF16
 		}
 		for _, s := range [][3]int{{16, 2048, 512}, {2048, 16, 512}, {8192, 16, 512}, {16, 8192, 512}, {2048, 2048, 512}} {

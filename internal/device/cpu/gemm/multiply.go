@@ -33,6 +33,10 @@ func (j *multiply) Do(task, worker int) {
 	for k := 0; k < r.words; k += blockWords {
 		nk := min(blockWords, r.words-k)
 		r.packB(worker, s.colFrom, s.colTo, k, nk)
+		if r.spans() {
+			r.spanRows(worker, s, k, nk)
+			continue
+		}
 		rows := max(1, blockRows/r.tall)
 		for from := s.rowFrom; from < s.rowTo; from += rows {
 			to := min(from+rows, s.rowTo)

@@ -38,6 +38,7 @@ type run struct {
 	workers           []unsafe.Pointer
 	bStride           int // in a worker's workspace: from panel to panel
 	lowAt, sourceAt   int // and where panels of v, and elements of a source, begin
+	tilesAt           int // and tiles of y
 	taskPanels        int
 	taskRows          int // panels of x in a task
 	needsB, downWidth int // panels of w that a worker packs; panels of down
@@ -61,6 +62,7 @@ func (r *run) plan(e *Engine, p *Product) {
 	}
 	r.lowAt = r.needsB * r.bStride
 	r.sourceAt = r.lowAt + r.taskPanels*r.lowWords*kern.Stride
+	r.tilesAt = align(r.sourceAt + r.sourceBytes())
 	if p.LowRank.computesU() {
 		r.downWidth = blocks(p.LowRank.R, kern.Cols)
 	}
@@ -98,7 +100,7 @@ func (r *run) reads() bool {
 
 func (r *run) sizes() Sizes {
 	shared := r.panels*(r.xStride+r.uStride) + r.downWidth*r.words*kern.Stride
-	worker := r.sourceAt + r.sourceBytes()
+	worker := r.tilesAt + r.tilesBytes()
 	return Sizes{Shared: int64(shared + line), Worker: int64(worker + line)}
 }
 

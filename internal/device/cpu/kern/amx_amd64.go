@@ -47,7 +47,13 @@ func (s *Set) amx() {
 			}
 		}
 	}
+	p.SpanRows, p.Span, p.TilesOut, p.TilesIn = 17, spanAMX, tilesOut, tilesIn
 	p.Peak, p.PeakFlops = func(n int) { peakAMX(unsafe.Pointer(&tileConfigs[MaxRows]), n) }, 8*16*16*32*2
+}
+
+func spanAMX(s *Span) {
+	const depth = 16
+	amxSpan(unsafe.Pointer(&tileConfigs[s.Rows]), s.K/depth, s.A, 64*s.Rows, s.B, s.BStep, s.LowK/depth, s.LowA, s.LowB, s.LowStep, s.C, s.Panels, s.Add, s.Out, s.Tiles, s.OutRows, s.LDC)
 }
 
 // amxStrip takes whole tiles of K, then what is left.

@@ -737,3 +737,154 @@ loop40:
 	JNZ loop40
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	RET
+
+// func amxSpan(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int)
+TEXT ·amxSpan(SB), NOSPLIT, $0-136
+	MOVQ config+0(FP), AX
+	MOVQ a+16(FP), R11
+	MOVQ b+32(FP), R12
+	MOVQ c+80(FP), DX
+	MOVQ panels+88(FP), R13
+	MOVQ aStep+24(FP), R15
+	MOVQ lowB+64(FP), BX
+	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
+	MOVQ $64, R8
+	MOVQ $128, R10
+panel41:
+	MOVQ R11, SI
+	MOVQ R12, DI
+	MOVQ steps+8(FP), CX
+	CMPQ add+96(FP), $0
+	JEQ fresh42
+	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x12; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R10*1), T0
+	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x12; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(DX)(R10*1), T1
+	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x12; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(DX)(R10*1), T2
+	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x12; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(DX)(R10*1), T3
+	JMP begin43
+fresh42:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
+	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
+	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
+begin43:
+	TESTQ CX, CX
+	JEQ low45
+step44:
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(R10*1), T6
+	LONG $0x4b7ba2c4; BYTE $0xa4; BYTE $0x06; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R8*1), T4
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x17; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(DI)(R10*1), T7
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	LONG $0x4b7ba2c4; BYTE $0xac; BYTE $0x06; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(SI)(R8*1), T5
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	ADDQ R15, SI
+	ADDQ $2048, DI
+	DECQ CX
+	JNZ step44
+low45:
+	MOVQ lowSteps+48(FP), CX
+	TESTQ CX, CX
+	JEQ store47
+	MOVQ lowA+56(FP), SI
+	MOVQ BX, DI
+lowStep46:
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(R10*1), T6
+	LONG $0x4b7ba2c4; BYTE $0xa4; BYTE $0x06; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R8*1), T4
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x17; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(DI)(R10*1), T7
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	LONG $0x4b7ba2c4; BYTE $0xac; BYTE $0x06; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(SI)(R8*1), T5
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	ADDQ R15, SI
+	ADDQ $2048, DI
+	DECQ CX
+	JNZ lowStep46
+	ADDQ lowStep+72(FP), BX
+store47:
+	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x12; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(DX)(R10*1), T0
+	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x12; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(DX)(R10*1), T1
+	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x12; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(DX)(R10*1), T2
+	LONG $0x4b7aa2c4; BYTE $0x9c; BYTE $0x12; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2112(DX)(R10*1), T3
+	ADDQ $4096, DX
+	ADDQ bStep+40(FP), R12
+	MOVQ outRows+120(FP), CX
+	TESTQ CX, CX
+	JEQ done49
+	MOVQ tiles+112(FP), SI
+	MOVQ out+104(FP), DI
+	ADDQ $4096, tiles+112(FP)
+	ADDQ $128, out+104(FP)
+	MOVQ ldc+128(FP), AX
+row48:
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVNTPS Z0, (DI)
+	VMOVNTPS Z1, 64(DI)
+	ADDQ $128, SI
+	ADDQ AX, DI
+	DECQ CX
+	JNZ row48
+done49:
+	DECQ R13
+	JNZ panel41
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func tilesOut(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows, panels int)
+TEXT ·tilesOut(SB), NOSPLIT, $0-40
+	MOVQ c+0(FP), DX
+	MOVQ ldc+8(FP), BX
+	MOVQ t+16(FP), SI
+	MOVQ rows+24(FP), CX
+	MOVQ panels+32(FP), R8
+row50:
+	MOVQ R8, AX
+	MOVQ DX, DI
+	MOVQ SI, R9
+panel51:
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z1
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ $4096, R9
+	ADDQ $128, DI
+	DECQ AX
+	JNZ panel51
+	ADDQ $128, SI
+	ADDQ BX, DX
+	DECQ CX
+	JNZ row50
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func tilesIn(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows, panels int)
+TEXT ·tilesIn(SB), NOSPLIT, $0-40
+	MOVQ c+0(FP), DX
+	MOVQ ldc+8(FP), BX
+	MOVQ t+16(FP), SI
+	MOVQ rows+24(FP), CX
+	MOVQ panels+32(FP), R8
+row52:
+	MOVQ R8, AX
+	MOVQ DX, DI
+	MOVQ SI, R9
+panel53:
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, 64(R9)
+	ADDQ $4096, R9
+	ADDQ $128, DI
+	DECQ AX
+	JNZ panel53
+	ADDQ $128, SI
+	ADDQ BX, DX
+	DECQ CX
+	JNZ row52
+	SFENCE
+	VZEROUPPER
+	RET

@@ -573,3 +573,18 @@ func leftColumnsAMX(dst, src unsafe.Pointer, n, srcStride, cols, dstStride int)
 //
 //go:noescape
 func peakAMX(config unsafe.Pointer, n int)
+
+// amxSpan is c = a b + lowA lowB, or c += that, on AMX tiles of 17 to 32 rows, for panels of b and tiles of c of 32 rows of 32.
+//
+//go:noescape
+func amxSpan(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int)
+
+// tilesOut copies panels tiles of 32 rows of 32 float32, as amxSpan writes them, to rows of c side by side.
+//
+//go:noescape
+func tilesOut(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows, panels int)
+
+// tilesIn is tilesOut the other way.
+//
+//go:noescape
+func tilesIn(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows, panels int)

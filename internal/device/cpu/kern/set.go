@@ -74,6 +74,12 @@ type Products struct {
 	// leftRows and leftColumns pack panels of A where Depth is more than 1.
 	leftRows    LeftRows
 	leftColumns PackColumns
+	// Span runs a Span of SpanRows rows or more; nil where the level has none.
+	Span     func(*Span)
+	SpanRows int
+	// TilesOut copies tiles of a Span's c to rows that are ldc bytes apart, and
+	// TilesIn the other way.
+	TilesOut, TilesIn func(c unsafe.Pointer, ldc int, tiles unsafe.Pointer, rows, panels int)
 	// Flip takes panels of this type.
 	Flip Flip
 	// Peak runs n rounds of multiplications in registers alone and PeakFlops

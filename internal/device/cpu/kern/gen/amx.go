@@ -75,6 +75,7 @@ func emitAMX(f *file) {
 	amxRowsOf(f)
 	amxColumnsOf(f)
 	amxPeak(f)
+	emitSpan(f)
 }
 
 // amxTile writes panels of 32 columns side by side. The tiles' state lives from

@@ -1,0 +1,107 @@
+package gemm
+
+import (
+	"unsafe"
+
+	"align/internal/device/cpu/kern"
+)
+
+// spanWords is how many words of K a span takes at a time: 32 rows of them
+// and a panel of w fill two thirds of a first cache of 48 KiB. It is a multiple
+// of every Depth.
+const spanWords = 128
+
+// spans says whether the level's Span serves: products whose tiles wait for
+// the second cache otherwise.
+func (r *run) spans() bool {
+	t := r.e.tiles
+	return t.Span != nil && r.Alpha == 1 && r.words%t.Depth == 0 && r.N%kern.Cols == 0 && r.M/max(1, r.panels) >= t.SpanRows
+}
+
+// tilesBytes is the size of the tiles of y that a worker keeps, of two panels of
+// x.
+func (r *run) tilesBytes() int {
+	if !r.spans() {
+		return 0
+	}
+	return 2 * r.taskPanels * kern.TileBytes
+}
+
+// streamBytes is the size of y from which it does not stay in the second cache
+// until it is read.
+const streamBytes = 1 << 20
+
+// streamsOut says whether y is written past the caches, which takes whole lines.
+func (r *run) streamsOut() bool {
+	return 4*r.M*r.N >= streamBytes && uintptr(r.Y.address(0, 0))%line == 0 && 4*r.Y.Stride%line == 0
+}
+
+// spanRows adds words [k, k+nk) of a task: panel by panel of x, a piece of K at
+// a time, which stays in the first cache while the panels of w pass by. Where y
+// goes to memory, the tiles of a panel go there while the next is under way.
+func (r *run) spanRows(worker int, s span, k, nk int) {
+	t, streams, add := r.e.tiles, r.streamsOut(), k
+	if r.Accumulate || len(r.Bias) > 0 {
+		add = 1
+	}
+	p := kern.Span{
+		BStep: r.panelStep(), LDC: 4 * r.Y.Stride, Panels: s.colTo - s.colFrom,
+		LowB: r.lowPanel(worker, s.colFrom, s.colFrom), LowStep: r.lowWords * kern.Stride,
+	}
+	var last finished
+	for i := s.rowFrom; i < s.rowTo; i++ {
+		row, n := r.rowsOf(i)
+		y := r.Y.address(row, s.colFrom*kern.Cols)
+		p.Rows, p.Add = n, add
+		p.C = unsafe.Add(r.workers[worker], r.tilesAt+i%2*r.taskPanels*kern.TileBytes)
+		if add != 0 {
+			t.TilesIn(y, p.LDC, p.C, n, p.Panels)
+		}
+		r.spanPanel(worker, s, &p, i, k, nk, &last)
+		last = finished{y: y, tiles: p.C, rows: n}
+		if !streams {
+			last.rows = 0
+			t.TilesOut(y, p.LDC, p.C, n, p.Panels)
+		}
+	}
+	if streams {
+		t.TilesOut(last.y, p.LDC, last.tiles, last.rows, p.Panels)
+	}
+}
+
+// spanPanel multiplies panel i of x, of which p.C holds the tiles.
+func (r *run) spanPanel(worker int, s span, p *kern.Span, i, k, nk int, last *finished) {
+	w := r.bPanel(worker, s.colFrom, s.colFrom, k)
+	p.LowK = 0
+	for at := k; at < k+nk; at += spanWords {
+		p.K = min(spanWords, k+nk-at)
+		p.A, p.B = r.xPanel(i, p.Rows, at), unsafe.Add(w, (at-k)*kern.Stride)
+		if at+p.K == r.words && r.LowRank.R > 0 {
+			p.LowK, p.LowA = r.lowWords, r.uPanel(i)
+		}
+		last.take(p, blocks(k+nk-at, spanWords))
+		r.e.tiles.Span(p)
+		p.Add = 1
+	}
+}
+
+// finished is the rows of tiles that are not yet in y.
+type finished struct {
+	y, tiles unsafe.Pointer
+	rows     int
+}
+
+// take gives a span its share of the rows, where so many spans are left.
+func (d *finished) take(p *kern.Span, left int) {
+	n := blocks(d.rows, left)
+	p.Out, p.Tiles, p.OutRows = d.y, d.tiles, n
+	d.y, d.tiles, d.rows = unsafe.Add(d.y, n*p.LDC), unsafe.Add(d.tiles, n*kern.Stride), d.rows-n
+}
+
+// panelStep is the distance of the panels of w that a task reads.
+func (r *run) panelStep() int {
+	if r.direct() {
+		return r.W.Packed.panelBytes()
+	}
+	return r.bStride
+}

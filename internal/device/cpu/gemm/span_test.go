@@ -1,0 +1,55 @@
+package gemm
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"align/internal/device"
+	"align/internal/device/cpu/kern"
+)
+
+// A product by spans has the bits of one by tiles, whether y is written past the
+// caches or not.
+func TestSpans(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, set *kern.Set, typ device.Type) {
+		if engine(t, set, typ, 1).tiles.Span == nil {
+			t.Skip("the level has no spans")
+		}
+		tiled := *set
+		tiled.BF16.Span = nil
+		forms := []kind{
+			{name: "nt", packed: device.BF16}, {name: "nn", packed: device.BF16, across: true}, {name: "plain", xAcross: true, across: true, accumulate: true},
+			{name: "lora", packed: device.BF16, rank: 16, down: true, bias: true}, {name: "lora_dx", packed: device.BF16, across: true, rank: 40, accumulate: true},
+		}
+		for _, form := range forms {
+			for _, s := range [][3]int{{17, 96, 64}, {75, 32, 2592}, {513, 544, 288}} {
+				for threads := 1; threads <= 2; threads++ {
+					got := spanTrial(t, set, typ, form, s, threads)
+					if want := spanTrial(t, &tiled, typ, form, s, threads); !slices.Equal(got, want) {
+						t.Errorf("%s %v, %d threads: a span differs from its tiles", form.name, s, threads)
+					}
+				}
+			}
+		}
+	})
+}
+
+// spanTrial is y of a product with alpha 1 whose rows are whole lines.
+func spanTrial(t *testing.T, set *kern.Set, typ device.Type, form kind, s [3]int, threads int) []float32 {
+	p := &newTrial(t, set, form, s[0], s[1], s[2]).p
+	p.Alpha = 1
+	y := Matrix{Data: unsafe.Slice((*float32)(memory(int64(4*s[0]*s[1]))), s[0]*s[1]), Stride: s[1]}
+	for i := range s[0] {
+		copy(y.Data[i*y.Stride:], p.Y.Data[i*p.Y.Stride:][:s[1]])
+	}
+	p.Y = y
+	e := engine(t, set, typ, threads)
+	var r run
+	if r.plan(e, p); r.spans() != (e.tiles.Span != nil) {
+		t.Fatal(fmt.Sprintf("%s %v: spans is %v", form.name, s, r.spans()))
+	}
+	run1(t, e, p)
+	return y.Data
+}

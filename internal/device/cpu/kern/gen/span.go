@@ -1,0 +1,136 @@
+package main
+
+var spanArgs = []arg{
+	{"config", "unsafe.Pointer"}, {"steps", "int"}, {"a", "unsafe.Pointer"}, {"aStep", "int"}, {"b", "unsafe.Pointer"}, {"bStep", "int"},
+	{"lowSteps", "int"}, {"lowA", "unsafe.Pointer"}, {"lowB", "unsafe.Pointer"}, {"lowStep", "int"},
+	{"c", "unsafe.Pointer"}, {"panels", "int"}, {"add", "int"},
+	{"out", "unsafe.Pointer"}, {"tiles", "unsafe.Pointer"}, {"outRows", "int"}, {"ldc", "int"},
+}
+
+// emitSpan writes a product whose panel of a stays in the first cache while
+// those of b pass by, and whose tiles of c follow each other in memory, so that
+// they share no place in it: rows of y a power of two apart would.
+func emitSpan(f *file) {
+	fr := f.function("amxSpan", "is c = a b + lowA lowB, or c += that, on AMX tiles of 17 to 32 rows, for panels of b and tiles of c of 32 rows of 32.", spanArgs, nil)
+	for _, m := range [][2]string{{"config", "AX"}, {"a", "R11"}, {"b", "R12"}, {"c", "DX"}, {"panels", "R13"}, {"aStep", "R15"}, {"lowB", "BX"}} {
+		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+	}
+	f.loadConfig("AX")
+	f.op("MOVQ $%d, R8", amxBytes)
+	f.op("MOVQ $%d, R10", panelStride)
+	panel, fresh, begin, loop, low, lowLoop, store := f.label("panel"), f.label("fresh"), f.label("begin"), f.label("step"), f.label("low"), f.label("lowStep"), f.label("store")
+	f.mark(panel)
+	f.op("MOVQ R11, SI")
+	f.op("MOVQ R12, DI")
+	f.op("MOVQ %s, CX", fr.slot("steps"))
+	f.op("CMPQ %s, $0", fr.slot("add"))
+	f.op("JEQ %s", fresh)
+	f.spanCorners(func(t, at int) { f.loadTile("DX", "R10", at, t) })
+	f.op("JMP %s", begin)
+	f.mark(fresh)
+	f.spanCorners(func(t, _ int) { f.zeroTile(t) })
+	f.mark(begin)
+	f.op("TESTQ CX, CX")
+	f.op("JEQ %s", low)
+	f.mark(loop)
+	f.spanStep()
+	f.op("JNZ %s", loop)
+	f.mark(low)
+	f.op("MOVQ %s, CX", fr.slot("lowSteps"))
+	f.op("TESTQ CX, CX")
+	f.op("JEQ %s", store)
+	f.op("MOVQ %s, SI", fr.slot("lowA"))
+	f.op("MOVQ BX, DI")
+	f.mark(lowLoop)
+	f.spanStep()
+	f.op("JNZ %s", lowLoop)
+	f.op("ADDQ %s, BX", fr.slot("lowStep"))
+	f.mark(store)
+	f.spanCorners(func(t, at int) { f.storeTileAt(t, "DX", "R10", at) })
+	f.op("ADDQ $%d, DX", 2*amxRows*panelStride)
+	f.op("ADDQ %s, R12", fr.slot("bStep"))
+	f.spanOut(fr)
+	f.op("DECQ R13")
+	f.op("JNZ %s", panel)
+	f.releaseTiles()
+	f.ret()
+	f.spanCopy("tilesOut", "copies panels tiles of 32 rows of 32 float32, as amxSpan writes them, to rows of c side by side.", false)
+	f.spanCopy("tilesIn", "is tilesOut the other way.", true)
+}
+
+// spanOut copies some rows of a finished tile past the caches: a few stores to
+// memory at a time, which the next panel's product hides.
+func (f *file) spanOut(fr frame) {
+	row, done := f.label("row"), f.label("done")
+	f.op("MOVQ %s, CX", fr.slot("outRows"))
+	f.op("TESTQ CX, CX")
+	f.op("JEQ %s", done)
+	f.op("MOVQ %s, SI", fr.slot("tiles"))
+	f.op("MOVQ %s, DI", fr.slot("out"))
+	f.op("ADDQ $%d, %s", 2*amxRows*panelStride, fr.slot("tiles"))
+	f.op("ADDQ $%d, %s", panelStride, fr.slot("out"))
+	f.op("MOVQ %s, AX", fr.slot("ldc"))
+	f.mark(row)
+	f.op("VMOVUPS (SI), Z0")
+	f.op("VMOVUPS 64(SI), Z1")
+	f.op("VMOVNTPS Z0, (DI)")
+	f.op("VMOVNTPS Z1, 64(DI)")
+	f.op("ADDQ $%d, SI", panelStride)
+	f.op("ADDQ AX, DI")
+	f.op("DECQ CX")
+	f.op("JNZ %s", row)
+	f.mark(done)
+}
+
+// spanStep is one step of K, ended by the count in CX.
+func (f *file) spanStep() {
+	f.loadTile("DI", "R10", 0, 6)
+	f.loadTile("SI", "R8", 0, 4)
+	f.loadTile("DI", "R10", 64, 7)
+	f.dotTiles(4, 6, 0)
+	f.loadTile("SI", "R8", amxRows*amxBytes, 5)
+	f.dotTiles(4, 7, 1)
+	f.dotTiles(5, 6, 2)
+	f.dotTiles(5, 7, 3)
+	f.op("ADDQ R15, SI")
+	f.op("ADDQ $%d, DI", amxRows*panelStride)
+	f.op("DECQ CX")
+}
+
+// spanCorners does something with each accumulator and its place in a tile of c.
+func (f *file) spanCorners(do func(t, at int)) {
+	for t := range 4 {
+		do(t, t/2*amxRows*panelStride+t%2*amxBytes)
+	}
+}
+
+func (f *file) spanCopy(name, doc string, in bool) {
+	fr := f.function(name, doc, []arg{{"c", "unsafe.Pointer"}, {"ldc", "int"}, {"t", "unsafe.Pointer"}, {"rows", "int"}, {"panels", "int"}}, nil)
+	for _, m := range [][2]string{{"c", "DX"}, {"ldc", "BX"}, {"t", "SI"}, {"rows", "CX"}, {"panels", "R8"}} {
+		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+	}
+	row, panel := f.label("row"), f.label("panel")
+	f.mark(row)
+	f.op("MOVQ R8, AX")
+	f.op("MOVQ DX, DI")
+	f.op("MOVQ SI, R9")
+	from, to := "R9", "DI"
+	if in {
+		from, to = to, from
+	}
+	f.mark(panel)
+	f.op("VMOVUPS (%s), Z0", from)
+	f.op("VMOVUPS 64(%s), Z1", from)
+	f.op("VMOVUPS Z0, (%s)", to)
+	f.op("VMOVUPS Z1, 64(%s)", to)
+	f.op("ADDQ $%d, R9", 2*amxRows*panelStride)
+	f.op("ADDQ $%d, DI", panelStride)
+	f.op("DECQ AX")
+	f.op("JNZ %s", panel)
+	f.op("ADDQ $%d, SI", panelStride)
+	f.op("ADDQ BX, DX")
+	f.op("DECQ CX")
+	f.op("JNZ %s", row)
+	f.op("SFENCE") // after what amxSpan stored around the caches
+	f.ret()
+}

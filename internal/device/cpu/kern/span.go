@@ -1,0 +1,23 @@
+package kern
+
+import "unsafe"
+
+// Span is c = a b + lowA lowB for a panel of A and panels of B side by side, or
+// c += that if Add is not 0: what tiles with alpha 1 give, the second product
+// after the first. Tiles of c follow each other, TileBytes apart, each of rows of
+// 32 float32. K and LowK are words, multiples of the products' Depth; BStep and
+// LowStep are the bytes from a panel of B to the next. On its way it copies
+// OutRows rows of finished tiles, as many as Panels, from Tiles to Out, where they
+// stand side by side in rows LDC bytes apart, past the caches, so that both Out
+// and LDC are multiples of 64. The products hide that; TilesOut orders it before
+// what other threads read.
+type Span struct {
+	Rows, K, LowK             int
+	A, B, LowA, LowB          unsafe.Pointer
+	BStep, LowStep            int
+	C, Out, Tiles             unsafe.Pointer
+	LDC, OutRows, Panels, Add int
+}
+
+// TileBytes is the distance of the tiles of a Span's c.
+const TileBytes = MaxRows * Stride

@@ -1,0 +1,78 @@
+package kern
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"unsafe"
+)
+
+// A span gives the bits of its tiles, and copies finished ones.
+func TestSpan(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, p := range []*Products{&s.F32, &s.BF16} {
+			for rows := p.SpanRows; p.Span != nil && rows <= p.Rows; rows++ {
+				for _, k := range []int{0, 16, 64} {
+					for low := 0; low <= 16; low += 16 {
+						for add := range 2 {
+							checkSpan(t, p, rows, k, low, add)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func checkSpan(t *testing.T, p *Products, rows, k, low, add int) {
+	t.Helper()
+	const panels, ldc = 3, 4 * Cols // of the rows copied to, a panel wider than they are
+	random := func(seed, words int) []uint32 { return append(randomPanel(seed, words, p.PerWord), 0) }
+	a, b := random(1, k*rows), random(2, panels*k*Cols)
+	lowA, lowB := random(3, low*rows), random(4, panels*low*Cols)
+	c := newGuarded(floats(pointer(random(5, panels*MaxRows*Cols)), panels*MaxRows*Cols))
+	want := slices.Clone(c.slice())
+	finished := slices.Clone(want)
+	for i := range panels {
+		tile := pointer(want[i*MaxRows*Cols:])
+		p.Tile[rows](k, pointer(a), pointer(b[i*k*Cols:]), tile, Stride, 1, add, nil)
+		if low > 0 {
+			p.Tile[rows](low, pointer(lowA), pointer(lowB[i*low*Cols:]), tile, Stride, 1, 1, nil)
+		}
+	}
+	out := aligned(rows * ldc)
+	p.Span(&Span{
+		Rows: rows, K: k, LowK: low, A: pointer(a), B: pointer(b), LowA: pointer(lowA), LowB: pointer(lowB),
+		BStep: k * Stride, LowStep: low * Stride, C: pointer(c.slice()), Panels: panels, Add: add,
+		Out: pointer(out), Tiles: pointer(finished), OutRows: rows, LDC: 4 * ldc,
+	})
+	name := fmt.Sprintf("rows=%d k=%d low=%d add=%d", rows, k, low, add)
+	c.check(t, name)
+	if !slices.Equal(c.slice(), want) {
+		t.Fatalf("%s: a span differs from its tiles", name)
+	}
+	copied, back := aligned(rows*ldc), make([]float32, len(finished))
+	p.TilesOut(pointer(copied), 4*ldc, pointer(finished), rows, panels)
+	p.TilesIn(pointer(copied), 4*ldc, pointer(back), rows, panels)
+	for i := range rows {
+		for j := range panels * Cols {
+			at := j/Cols*MaxRows*Cols + i*Cols + j%Cols
+			if v := finished[at]; out[i*ldc+j] != v || copied[i*ldc+j] != v || back[at] != v {
+				t.Fatalf("%s: row %d column %d of the finished tiles was copied as %v, %v and %v: want %v", name, i, j, out[i*ldc+j], copied[i*ldc+j], back[at], v)
+			}
+		}
+		if out[i*ldc+panels*Cols] != 0 || copied[i*ldc+panels*Cols] != 0 {
+			t.Fatalf("%s: a write behind row %d", name, i)
+		}
+	}
+}
+
+// aligned is n zeros from a multiple of 64 bytes on.
+func aligned(n int) []float32 {
+	const line = 16
+	x := make([]float32, n+line)
+	for uintptr(unsafe.Pointer(unsafe.SliceData(x)))%64 != 0 {
+		x = x[1:]
+	}
+	return x[:n]
+}
