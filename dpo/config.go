@@ -36,6 +36,12 @@ type Config struct {
 	// answers, λ_D and λ_U of https://arxiv.org/abs/2402.01306.
 	DesirableWeight   float64 `yaml:"desirable_weight"`
 	UndesirableWeight float64 `yaml:"undesirable_weight"`
+	// SimPOGamma is the target margin of simpo, γ of https://arxiv.org/abs/2405.14734.
+	SimPOGamma float64 `yaml:"simpo_gamma"`
+	// CPOAlpha weighs the NLL inside cpo.
+	CPOAlpha float64 `yaml:"cpo_alpha"`
+	// DiscoPOPTau is the temperature of discopop, τ of https://arxiv.org/abs/2406.08414.
+	DiscoPOPTau float64 `yaml:"discopop_tau"`
 }
 
 // DefaultConfig returns the defaults: those all methods share, with β of the
@@ -47,7 +53,11 @@ func DefaultConfig() Config {
 	s.Warmup = 0.1
 	s.Dropout = 0
 	s.Best = "eval_rewards/accuracies"
-	return Config{Settings: s, Beta: 0.1, Ref: "init", Loss: "sigmoid", DesirableWeight: 1, UndesirableWeight: 1}
+	p := DefaultParams()
+	return Config{
+		Settings: s, Beta: p.Beta, Ref: "init", Loss: "sigmoid", DesirableWeight: p.DesirableWeight, UndesirableWeight: p.UndesirableWeight,
+		SimPOGamma: p.SimPOGamma, CPOAlpha: p.CPOAlpha, DiscoPOPTau: p.DiscoPOPTau,
+	}
 }
 
 // Validate returns all faults of the config at once. The comparisons are
@@ -98,8 +108,8 @@ func (c Config) Unpaired() bool {
 
 // Params are the constants of the losses.
 func (c Config) Params() Params {
-	p := DefaultParams()
-	p.Beta, p.LabelSmoothing = c.Beta, c.LabelSmoothing
-	p.DesirableWeight, p.UndesirableWeight = c.DesirableWeight, c.UndesirableWeight
-	return p
+	return Params{
+		Beta: c.Beta, LabelSmoothing: c.LabelSmoothing, SimPOGamma: c.SimPOGamma, CPOAlpha: c.CPOAlpha, DiscoPOPTau: c.DiscoPOPTau,
+		DesirableWeight: c.DesirableWeight, UndesirableWeight: c.UndesirableWeight,
+	}
 }

@@ -18,6 +18,8 @@ var foreign = map[string]string{
 
 	// TRL, lengths.
 	"max_seq_length":        "use max_length",
+	"sequence_len":          "use max_length",
+	"cutoff_len":            "use max_length",
 	"max_prompt_length":     "use max_length for prompt and answer together, and overlong: truncate-prompt to cut prompts",
 	"max_completion_length": "use max_length for prompt and answer together",
 	"truncation_mode":       "use overlong: truncate (keep_start) or truncate-prompt (keep_end)",
@@ -37,6 +39,7 @@ var foreign = map[string]string{
 	"completion_only_loss":     "leave it out: prompt and completion data trains on the completion alone",
 	"assistant_only_loss":      "leave it out: conversations train on the assistant's turns alone",
 	"padding_free":             "use packing: on",
+	"sample_packing":           "use packing: on",
 	"packing_strategy":         "use packing: on",
 
 	// PEFT.
@@ -50,7 +53,17 @@ var foreign = map[string]string{
 	"target_modules":      "use targets: names separated by commas, or all-linear",
 	"layers_to_transform": "use layers: a range as 8-15",
 	"use_rslora":          "use rslora",
-	"use_peft":            "leave it out: training is LoRA",
+	"use_peft":            "leave it out: training is LoRA unless full is on",
+	"use_dora":            "use dora",
+	"peft_use_dora":       "use dora",
+	"loraplus_lr_ratio":   "use lora_plus_ratio",
+
+	"lora_modules_to_save": "use modules_to_save: embed_tokens,lm_head",
+	"additional_target":    "use modules_to_save: embed_tokens,lm_head",
+	"load_in_4bit":         "use quantize: nf4",
+	"load_in_8bit":         "use quantize: int8",
+	"use_bnb_nested_quant": "use double_quant",
+	"double_quantization":  "use double_quant",
 
 	// Transformers' TrainingArguments.
 	"per_device_train_batch_size": "use batch",

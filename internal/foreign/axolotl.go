@@ -8,12 +8,13 @@ func axolotl() *tool {
 		"base_model": text("model"), "lora_model_dir": text("adapter"),
 		"adapter":  same("there are adapters by LoRA only", "lora", "qlora"), // finish reads it
 		"datasets": dataFiles, "pretraining_dataset": without("there is no training on a stream of texts"), "test_datasets": evalFile,
-		"sequence_len": whole("max_length"), "sample_packing": truth("packing"),
+		"sequence_len": whole("max_length"), "sample_packing": packed,
 		"excess_length_strategy": choice("overlong", map[string]string{"drop": "drop", "truncate": "truncate", "raise": "error"}),
 		"chat_template":          choice("template", map[string]string{"llama3": "llama3", "chatml": "chatml", "tokenizer_default": "auto"}),
 		"train_on_inputs":        same("prompts are not trained on", "false"), "group_by_length": same("records keep their order", "false"),
 
-		"lora_r": whole("rank"), "lora_target_modules": modules, "peft_use_rslora": truth("rslora"), "peft_use_dora": same("there is no DoRA", "false"),
+		"lora_r": whole("rank"), "lora_target_modules": modules, "peft_use_rslora": truth("rslora"), "peft_use_dora": truth("dora"),
+		"peft_layers_to_transform": layerList, "bnb_config_kwargs": without("4 bits are nf4 with double_quant"),
 		"lora_target_linear": allLinear, "lora_fan_in_fan_out": same("weights are as Llama stores them", "false"),
 
 		"micro_batch_size": whole("batch"), "num_epochs": number("epochs"),
@@ -25,10 +26,13 @@ func axolotl() *tool {
 		"special_tokens": without("special tokens are the tokenizer's"), "flash_attention": same("attention is always computed in blocks", "true", "false"),
 		"tf32": same("numbers are f32 or bf16", "false"), "strict": switched, "pad_to_sequence_len": same("there is no padding", "false"),
 
+		"use_tensorboard": truth("tensorboard"), "dataset_exact_deduplication": truth("dedupe"), "shuffle_merged_datasets": same("order: sequential keeps the files' order", "true"),
+
 		"rl": preference, "reward_model": switched,
 		"rl_beta": number("beta"), "dpo_beta": number("beta"), "orpo_alpha": number("beta"),
 		"dpo_label_smoothing": number("label_smoothing"), "rpo_alpha": number("nll"),
-		"simpo_gamma": without("gamma of simpo is fixed"), "cpo_alpha": without("alpha of cpo is fixed"),
+		"simpo_gamma": number("simpo_gamma"), "cpo_alpha": number("nll"), // of simpo, where it weighs the NLL
+		"kto_desirable_weight": number("desirable_weight"), "kto_undesirable_weight": number("undesirable_weight"),
 	})}
 }
 
@@ -39,7 +43,7 @@ func axolotlMethod(entries []entry) (string, error) {
 	switch rl := find(entries, "rl"); rl {
 	case nil, false:
 		return "sft", nil
-	case "kto", "grpo", "gdpo", "ebft":
+	case "grpo", "gdpo", "ebft":
 		return "", fmt.Errorf("rl: %v has no twin among align sft, dpo and reward", rl)
 	}
 	return "dpo", nil
@@ -50,7 +54,7 @@ func preference(c *Config, e entry) error {
 	if e.value == true || e.value == false { // before there were several
 		return nil
 	}
-	return lossWord(map[string]string{"dpo": "sigmoid", "ipo": "ipo", "orpo": "orpo", "simpo": "simpo"})(c, e)
+	return lossWord(map[string]string{"dpo": "sigmoid", "ipo": "ipo", "orpo": "orpo", "simpo": "simpo", "kto": "kto"})(c, e)
 }
 
 func allLinear(c *Config, e entry) error {
@@ -79,13 +83,49 @@ func fraction(c *Config, e entry) error {
 }
 
 // finishAxolotl: without an adapter all weights are trained. The defaults are
-// those of axolotl/utils/schemas, its config.py and training.py.
+// those of utils/schemas (config.py, training.py, peft.py), of core/builders
+// (base.py: a warm-up of 3 % of the steps, of 100 steps at most; four
+// checkpoints; rl.py) and of the loading of models (nf4 with double
+// quantisation). Preference training is TRL's, without dropout; simpo is TRL's
+// CPOTrainer, whose cpo_alpha of 1 weighs an NLL.
 func finishAxolotl(c *Config, entries []entry) {
 	if find(entries, "adapter") == nil && c.Method != "reward" {
 		c.fallback("full", "on")
 	}
-	for _, v := range [][2]string{{"batch", "1"}, {"accumulate", "1"}, {"epochs", "1"}, {"schedule", "cosine"}, {"weight_decay", "0"}, {"max_length", "512"}} {
+	if e, on := allLinearOf(entries); on {
+		c.set("targets", "all-linear", e) // beside other names too
+	}
+	for _, v := range c.Values {
+		if v.Key == "quantize" && v.Text == "nf4" && find(entries, "adapter") == "qlora" {
+			c.fallback("double_quant", "on")
+		}
+	}
+	for _, v := range [][2]string{
+		{"batch", "1"}, {"accumulate", "1"}, {"epochs", "1"}, {"schedule", "cosine"}, {"warmup", "0.03"}, {"weight_decay", "0"},
+		{"max_length", "512"}, {"keep", "4"},
+	} {
 		c.fallback(v[0], v[1])
 	}
+	if find(entries, "rl") == "simpo" {
+		c.fallback("nll", "1")
+	}
 	c.noHeldOut()
+	switch {
+	case c.has("full"):
+	case c.Method == "sft":
+		c.fallback("dropout", "0")
+	default:
+		c.withoutDropout(entries, "TRL's trainers turn it off in preference training")
+	}
+}
+
+// allLinearOf is the entry that asks for all linear layers.
+func allLinearOf(entries []entry) (e entry, on bool) {
+	for _, e := range entries {
+		if e.key == "lora_target_linear" {
+			on, err := truthOf(e.value)
+			return e, err == nil && on
+		}
+	}
+	return entry{}, false
 }

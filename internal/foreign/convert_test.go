@@ -41,7 +41,7 @@ func TestConvert(t *testing.T) {
 		{
 			"TRL, SFT in JSON", `{"max_seq_length": 512, "packing": true, "dataset_name": "a.jsonl", "learning_rate": "2e-4", "dataset_text_field": "body", "warmup_steps": 20, "warmup_ratio": 0.1}`,
 			"TRL", "sft",
-			map[string]string{"max_length": "512", "packing": "on", "data": "a.jsonl", "learning_rate": "0.0002", "map": "text=body", "warmup": "20"}, nil,
+			map[string]string{"max_length": "512", "packing": "on", "data": "a.jsonl", "learning_rate": "0.0002", "map": "text=body", "warmup": "20"}, []string{"packing"},
 		},
 		{
 			"TRL, weighted losses", "beta: 0.1\nloss_type: [sigmoid, sft]\nloss_weights: [1.0, 0.2]\nuse_peft: true\ndisable_dropout: false\nlora_dropout: 0.1",
@@ -58,15 +58,38 @@ func TestConvert(t *testing.T) {
 			"axolotl", "base_model: m\nload_in_4bit: true\nadapter: qlora\ndatasets:\n- path: data/a.jsonl\n  type: alpaca\n- path: b.parquet\nval_set_size: 0.1\nsequence_len: 4096\nsample_packing: true\nlora_target_linear: true\nmicro_batch_size: 2\nnum_epochs: 4\noptimizer: adamw_bnb_8bit\nlr_scheduler: cosine\nwandb_project: x\nwandb_entity:\ntrain_on_inputs: true\nbf16: auto",
 			"axolotl", "sft",
 			map[string]string{"model": "m", "quantize": "nf4", "data": "data/a.jsonl,b.parquet", "eval_fraction": "0.1", "max_length": "4096", "packing": "on", "targets": "all-linear", "batch": "2", "epochs": "4", "schedule": "cosine"},
-			[]string{"optimizer", "wandb_project", "train_on_inputs"},
+			[]string{"sample_packing", "optimizer", "wandb_project", "train_on_inputs"},
 		},
 		{
 			"axolotl, DPO", "base_model: m\nadapter: lora\nrl: ipo\ndpo_beta: 0.2\nval_set_size: 200\nchat_template: gemma", "axolotl", "dpo",
-			map[string]string{"model": "m", "loss": "ipo", "beta": "0.2"}, []string{"val_set_size", "chat_template"},
+			map[string]string{"model": "m", "loss": "ipo", "beta": "0.2", "dropout": "0"}, []string{"val_set_size", "chat_template"},
+		},
+		{
+			"axolotl, KTO and newer keys", "base_model: m\nadapter: lora\nlora_target_linear: true\nlora_target_modules: [q_proj]\nrl: kto\nkto_desirable_weight: 1.2\npeft_use_dora: true\nlora_modules_to_save: [lm_head, score]\nloraplus_lr_ratio: 16\npeft_layers_to_transform: [1, 3]\nearly_stopping_patience: 2\nmetric_for_best_model: loss\nuse_tensorboard: true\ndataset_exact_deduplication: true\ndatasets:\n- path: a.jsonl\n  type: {user_defined: x}\n  split: test\n  ds_type: json",
+			"axolotl", "dpo",
+			map[string]string{
+				"model": "m", "targets": "all-linear", "loss": "kto", "desirable_weight": "1.2", "dora": "on", "modules_to_save": "lm_head", "lora_plus_ratio": "16", "layers": "1,3",
+				"early_stop": "2", "best": "eval_loss", "tensorboard": "on", "dedupe": "on", "pairs": "a.jsonl", "dropout": "0",
+			},
+			[]string{"lora_modules_to_save", "datasets[0].split", "datasets[0].type"},
+		},
+		{
+			"axolotl, SimPO", "base_model: m\nrl: simpo\nsimpo_gamma: 1\ncpo_alpha: 0.5", "axolotl", "dpo",
+			map[string]string{"model": "m", "loss": "simpo", "simpo_gamma": "1", "nll": "0.5"}, nil,
+		},
+		{
+			"LLaMA-Factory, KTO", "model_name_or_path: m\nstage: kto\nkto_chosen_weight: 2\nlora_dropout: 0.1\nadditional_target: embed_tokens,lm_head\ndisable_shuffling: true\nuse_dora: true\nreport_to: [tensorboard, wandb]",
+			"LLaMA-Factory", "dpo",
+			map[string]string{"model": "m", "loss": "kto", "desirable_weight": "2", "dropout": "0", "modules_to_save": "embed_tokens,lm_head", "order": "sequential", "dora": "on", "tensorboard": "on"},
+			[]string{"report_to", "lora_dropout"},
+		},
+		{
+			"TRL, KTO and DiscoPOP", "undesirable_weight: 0.8\ndiscopop_tau: 0.1\nuse_peft: true\nload_in_4bit: true\nuse_bnb_nested_quant: true", "TRL", "dpo",
+			map[string]string{"undesirable_weight": "0.8", "discopop_tau": "0.1", "quantize": "nf4", "double_quant": "on", "dropout": "0"}, nil,
 		},
 		{
 			"LLaMA-Factory", "model_name_or_path: m\nstage: dpo\nfinetuning_type: lora\nlora_target: all\npref_beta: 0.1\npref_ftx: 0.2\ndataset: dpo_en_demo\ntemplate: llama3\ncutoff_len: 1024\noverwrite_cache: true\nquantization_bit: 8", "LLaMA-Factory", "dpo",
-			map[string]string{"model": "m", "targets": "all-linear", "beta": "0.1", "nll": "0.2", "template": "llama3", "max_length": "1024", "quantize": "int8"}, []string{"dataset"},
+			map[string]string{"model": "m", "targets": "all-linear", "beta": "0.1", "nll": "0.2", "template": "llama3", "max_length": "1024", "quantize": "int8", "dropout": "0"}, []string{"dataset"},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -95,6 +118,11 @@ func TestDefaults(t *testing.T) {
 		{"TRL holds out what it is told to", "beta: 0.1\nlearning_rate: 1e-5", "learning_rate=1e-05"},
 		{"axolotl without an adapter", "base_model: m", "full=on eval_fraction=0 batch=1 max_length=512 epochs=1 !rank"},
 		{"axolotl's held-out file", "base_model: m\ntest_datasets:\n- path: t.jsonl", "eval=t.jsonl !eval_fraction"},
+		{"axolotl's LoRA", "base_model: m\nadapter: qlora\nload_in_4bit: true", "quantize=nf4 double_quant=on dropout=0 warmup=0.03 keep=4 !full !rank"},
+		{"axolotl's SimPO", "base_model: m\nrl: simpo", "loss=simpo nll=1 full=on !dropout"},
+		{"LLaMA-Factory's 4 bits", "stage: sft\nquantization_bit: 4", "quantize=nf4 double_quant=on dropout=0"},
+		{"LLaMA-Factory's KTO", "stage: kto", "loss=kto beta=0.1 dropout=0"},
+		{"TRL's KTO", "desirable_weight: 1", "loss=kto learning_rate=1e-06"},
 		{"LLaMA-Factory's alpha", "stage: sft\nlora_rank: 4", "rank=4 alpha=8 learning_rate=5e-05 !full"},
 		{"LLaMA-Factory's full", "stage: sft\nfinetuning_type: full", "full=on !rank !alpha"},
 	} {
@@ -130,7 +158,8 @@ func TestConvertRefuses(t *testing.T) {
 		{"a list for a text", "beta: 0.1\noutput_dir: [a, b]", "output_dir: want a text, got a,b"},
 		{"not a number", "beta: .nan", "beta: want a number"},
 		{"a negative share", "base_model: m\nval_set_size: -1", "must not be negative"},
-		{"axolotl's kto", "base_model: m\nrl: kto", "rl: kto has no twin"},
+		{"axolotl's grpo", "base_model: m\nrl: grpo", "rl: grpo has no twin"},
+		{"a word for a layer", "base_model: m\npeft_layers_to_transform: [first]", "want the numbers of layers, got first"},
 		{"a loss that is not here", "stage: dpo\npref_loss: kto_pair", "x.yaml:2: pref_loss: there is no loss kto_pair here"},
 		{"LLaMA-Factory's ppo", "stage: ppo", "stage ppo has no twin"},
 		{"a large file", "beta: 1 #" + strings.Repeat("x", maxFile), "the limit is"},

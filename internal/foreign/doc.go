@@ -9,8 +9,10 @@
 // an error.
 //
 // Names and defaults are those of TRL 1.10 with the older names of 0.x
-// (https://huggingface.co/docs/trl), of axolotl
-// (https://docs.axolotl.ai/docs/config-reference.html) and of LLaMA-Factory
-// (https://github.com/hiyouga/LLaMA-Factory). The package fetches nothing and
-// does not look at models or data.
+// (https://huggingface.co/docs/trl), and were read in the sources of axolotl
+// (src/axolotl/utils/schemas, core/builders, loaders, of 2025 and 2026) and of
+// LLaMA-Factory (src/llamafactory/hparams, train, of 2025 and 2026). None of the
+// three was run: what their defaults become in a version of your own may differ.
+// docs/compatibility.md lists what is known not to be carried over. The package
+// fetches nothing and does not look at models or data.
 package foreign

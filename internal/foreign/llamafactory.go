@@ -10,19 +10,22 @@ func llamaFactory() *tool {
 		"dataset": dataFiles, "eval_dataset": evalFile, "dataset_dir": without("files are named with their folder"),
 		"template":   choice("template", map[string]string{"llama3": "llama3", "chatml": "chatml", "zephyr": "zephyr"}),
 		"cutoff_len": whole("max_length"), "max_samples": without("all records are read: shorten the file"),
-		"packing": truth("packing"), "neat_packing": truth("packing"), "train_on_prompt": same("prompts are not trained on", "false"),
+		"packing": packed, "neat_packing": packed, "train_on_prompt": same("prompts are not trained on", "false"),
 		"mask_history": same("all turns of the assistant are trained on", "false"),
 		"mix_strategy": same("give the files weights: a.jsonl:0.7,b.jsonl:0.3", "concat"), "interleave_probs": without("give the files weights: a.jsonl:0.7,b.jsonl:0.3"),
 
-		"lora_rank": whole("rank"), "lora_target": modules,
+		"lora_rank": whole("rank"), "lora_target": modules, "additional_target": savedModules,
+		"double_quantization": truth("double_quant"), "quantization_type": same("of 4 bits there is nf4", "nf4"),
 		"quantization_bit": choice("quantize", map[string]string{"4": "nf4", "8": "int8"}), "quantization_method": same("quantisation is align's own", "bnb", "bitsandbytes"),
 		"val_size": fraction, "flash_attn": same("attention is always computed in blocks", "auto", "fa2", "sdpa", "disabled"),
 
 		"pref_beta": number("beta"), "pref_ftx": number("nll"), "dpo_label_smoothing": number("label_smoothing"),
-		"pref_loss":   lossWord(map[string]string{"sigmoid": "sigmoid", "hinge": "hinge", "ipo": "ipo", "orpo": "orpo", "simpo": "simpo"}),
-		"simpo_gamma": without("gamma of simpo is fixed"),
-		"ref_model":   without("use ref: init, base or the folder of an adapter"),
+		"pref_loss":         lossWord(map[string]string{"sigmoid": "sigmoid", "hinge": "hinge", "ipo": "ipo", "orpo": "orpo", "simpo": "simpo"}),
+		"simpo_gamma":       number("simpo_gamma"),
+		"kto_chosen_weight": number("desirable_weight"), "kto_rejected_weight": number("undesirable_weight"),
+		"ref_model": without("use ref: init, base or the folder of an adapter"),
 
+		"disable_shuffling": unshuffled, "early_stopping_steps": whole("early_stop"),
 		"plot_loss": switched, "overwrite_cache": switched,
 		"overwrite_output_dir": same("a run's folder is never written over", "false"),
 	})}
@@ -33,7 +36,7 @@ func llamaFactoryMethod(entries []entry) (string, error) {
 	switch stage := find(entries, "stage"); stage {
 	case "sft", nil:
 		return "sft", nil
-	case "dpo":
+	case "dpo", "kto":
 		return "dpo", nil
 	case "rm":
 		return "reward", nil
@@ -54,10 +57,29 @@ func tuning(c *Config, e entry) error {
 	return nil
 }
 
+// unshuffled keeps the file's order.
+func unshuffled(c *Config, e entry) error {
+	off, err := truthOf(e.value)
+	if err == nil && off {
+		c.set("order", "sequential", e)
+	}
+	return err
+}
+
 // finishLLaMAFactory: alpha is twice the rank where it is not given, and the
-// rank is 8.
-func finishLLaMAFactory(c *Config, _ []entry) {
+// rank is 8 (hparams/finetuning_args.py); scales of 4 bits are quantised again
+// (model_args.py); preference training is without dropout (train/dpo/trainer.py,
+// train/kto/trainer.py).
+func finishLLaMAFactory(c *Config, entries []entry) {
 	c.trainingDefaults()
+	if find(entries, "stage") == "kto" {
+		c.put(Value{Key: "loss", Text: "kto", From: "stage"})
+	}
+	for _, v := range c.Values {
+		if v.Key == "quantize" && v.Text == "nf4" {
+			c.fallback("double_quant", "on")
+		}
+	}
 	c.fallback("learning_rate", "5e-05")
 	c.fallback("max_length", "2048")
 	c.fallback("overlong", "truncate")
@@ -72,6 +94,10 @@ func finishLLaMAFactory(c *Config, _ []entry) {
 		if x, err := numberOf(v.Text); v.Key == "rank" && err == nil {
 			c.fallback("alpha", formatNumber(2*x))
 		}
+	}
+	if c.Method == "dpo" {
+		c.withoutDropout(entries, "LLaMA-Factory turns it off in preference training")
+		return
 	}
 	c.fallback("dropout", "0")
 }

@@ -3,6 +3,7 @@ package foreign
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -138,6 +139,80 @@ func modules(c *Config, e entry) error {
 	return nil
 }
 
+// savedModules carries the modules that are trained whole over.
+func savedModules(c *Config, e entry) error {
+	var kept, other []string
+	for _, name := range names(e.value) {
+		if name == "embed_tokens" || name == "lm_head" {
+			kept = append(kept, name)
+		} else {
+			other = append(other, name)
+		}
+	}
+	if len(kept) > 0 {
+		c.set("modules_to_save", strings.Join(kept, ","), e)
+	}
+	if len(other) > 0 {
+		c.leave(e, "of %s only embed_tokens and lm_head can be trained whole", strings.Join(other, ", "))
+	}
+	return nil
+}
+
+// layerList carries the numbers of the layers with an adapter over.
+func layerList(c *Config, e entry) error {
+	for _, text := range names(e.value) {
+		if n, err := strconv.Atoi(text); err != nil || n < 0 {
+			return fmt.Errorf("want the numbers of layers, got %s", plainText(e.value))
+		}
+	}
+	c.set("layers", strings.Join(names(e.value), ","), e)
+	return nil
+}
+
+// bestMetric carries a metric over that is measured here; the tools take it
+// with or without "eval_".
+func bestMetric(c *Config, e entry) error {
+	name := "eval_" + strings.TrimPrefix(plainText(e.value), "eval_")
+	if name != "eval_loss" && !strings.HasPrefix(name, "eval_rewards/") {
+		c.leave(e, "%s is not measured here", plainText(e.value))
+		return nil
+	}
+	c.set("best", name, e)
+	return nil
+}
+
+// reportTo takes TensorBoard's files; nothing is sent to a server by a file's
+// bare word.
+func reportTo(c *Config, e entry) error {
+	var other []string
+	for _, name := range names(e.value) {
+		switch name {
+		case "tensorboard":
+			c.set("tensorboard", "on", e)
+		case "none":
+		default:
+			other = append(other, name)
+		}
+	}
+	if len(other) > 0 {
+		c.leave(e, "nothing is sent to %s; the metrics lie in the run folder; track: mlflow:URL posts to a server", strings.Join(other, ", "))
+	}
+	return nil
+}
+
+// packed carries packing over, and says what becomes of the batch.
+func packed(c *Config, e entry) error {
+	on, err := truthOf(e.value)
+	if err != nil {
+		return err
+	}
+	c.set("packing", map[bool]string{true: "on", false: "off"}[on], e)
+	if on && c.Method == "sft" {
+		c.leave(e, "on here too, but a batch is of packs of max_length tokens there and of records here: raise batch by the records of a pack")
+	}
+	return nil
+}
+
 // quantizeIf holds the base's weights as kind where the entry is true.
 func quantizeIf(kind string) rule {
 	return func(c *Config, e entry) error {
@@ -183,6 +258,7 @@ func warmupRatio(c *Config, e entry) error {
 // dataFiles carries file names over to data or pairs, whichever the method has.
 func dataFiles(c *Config, e entry) error {
 	var files []string
+	c.leaveParts(e)
 	for _, name := range names(e.value) {
 		if !isFile(name) {
 			c.leave(e, "%s is no file: have its records as JSON, JSONL, CSV or Parquet on this machine and name that with --%s", name, c.dataKey())
@@ -194,6 +270,26 @@ func dataFiles(c *Config, e entry) error {
 		c.set(c.dataKey(), strings.Join(files, ","), e)
 	}
 	return nil
+}
+
+// readParts are keys of a list's item that dataFiles reads, or that say what is
+// found out from the records.
+var readParts = []string{"path", "data_files", "name", "type", "ds_type"}
+
+// leaveParts names what an item of a list of data sets says beside its file.
+func (c *Config) leaveParts(e entry) {
+	list, _ := e.value.([]any)
+	for i, item := range list {
+		parts, _ := item.(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(parts)) {
+			_, nested := parts[key].(map[string]any)
+			if slices.Contains(readParts, key) && !nested || key == "split" && parts[key] == "train" {
+				continue
+			}
+			c.Left = append(c.Left, Left{fmt.Sprintf("%s[%d].%s", e.key, i, key), e.line,
+				"formats are recognised by their columns, others are named with map; all turns of the assistant are trained on"})
+		}
+	}
 }
 
 // evalFile carries the file of held-out records over.

@@ -34,9 +34,12 @@ func trainingRules() map[string]rule {
 		"neftune_noise_alpha":    without("no noise is added to embeddings"),
 		"deepspeed":              without("training is one process on one machine"),
 		"lora_alpha":             number("alpha"), "lora_dropout": number("dropout"), "use_rslora": truth("rslora"),
-		"use_dora": same("there is no DoRA", "false"), "lora_bias": same("biases are not trained", "none"),
-		"lora_modules_to_save": without("an adapter holds LoRA matrices only"),
-		"load_in_4bit":         quantizeIf("nf4"), "load_in_8bit": quantizeIf("int8"),
+		"use_dora": truth("dora"), "lora_bias": same("biases are not trained", "none"),
+		"loraplus_lr_ratio": number("lora_plus_ratio"), "loraplus_lr_embedding": without("lora_plus_ratio is of the matrices B alone"),
+		"lora_modules_to_save": savedModules, "layers_to_transform": layerList,
+		"load_in_4bit": quantizeIf("nf4"), "load_in_8bit": quantizeIf("int8"),
+		"early_stopping_patience": whole("early_stop"), "metric_for_best_model": bestMetric,
+		"load_best_model_at_end": switched, "report_to": reportTo,
 		"bnb_4bit_quant_type": same("of 4 bits there is nf4", "nf4"),
 	}
 }

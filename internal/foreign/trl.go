@@ -15,13 +15,13 @@ func trl() *tool {
 		"dataset_train_split": same("a file is one split", "train"), "dataset_test_split": same("name the held-out records with eval", "test"),
 		"use_peft": switched, // finish reads it
 		"lora_r":   whole("rank"), "lora_target_modules": modules,
-		"use_bnb_nested_quant": same("scales are not quantised again", "false"),
+		"use_bnb_nested_quant": truth("double_quant"),
 
 		"max_length": whole("max_length"), "max_seq_length": whole("max_length"),
 		"max_prompt_length":     without("max_length bounds prompt and answer together; overlong: truncate-prompt cuts prompts"),
 		"max_completion_length": without("max_length bounds prompt and answer together"),
 		"truncation_mode":       choice("overlong", map[string]string{"keep_start": "truncate", "keep_end": "truncate-prompt"}),
-		"packing":               truth("packing"), "padding_free": truth("packing"),
+		"packing":               packed, "padding_free": truth("packing"),
 		"dataset_text_field":   textField,
 		"completion_only_loss": same("prompt and completion data trains on the completion alone", "true"),
 		"assistant_only_loss":  same("conversations train on the assistant's turns alone", "true"),
@@ -34,7 +34,8 @@ func trl() *tool {
 		"sync_ref_model":           same("the reference does not move", "false"),
 		"use_weighting":            same("there is no WPO", "false"),
 		"f_divergence_type":        same("the divergence is the reverse KL", "reverse_kl", "FDivergenceType.REVERSE_KL"),
-		"discopop_tau":             same("tau of discopop is 0.05", "0.05"),
+		"discopop_tau":             number("discopop_tau"), "simpo_gamma": number("simpo_gamma"), "cpo_alpha": number("cpo_alpha"),
+		"desirable_weight": number("desirable_weight"), "undesirable_weight": number("undesirable_weight"),
 
 		"center_rewards_coefficient": number("centering"),
 	})}
@@ -45,7 +46,7 @@ func trlMethod(entries []entry) (string, error) {
 	switch {
 	case hasAny(entries, "center_rewards_coefficient"):
 		return "reward", nil
-	case hasAny(entries, "beta", "rpo_alpha", "label_smoothing", "max_prompt_length", "precompute_ref_log_probs", "reference_free", "sync_ref_model", "loss_weights", "f_divergence_type"),
+	case hasAny(entries, "beta", "rpo_alpha", "label_smoothing", "max_prompt_length", "precompute_ref_log_probs", "reference_free", "sync_ref_model", "loss_weights", "f_divergence_type", "desirable_weight", "undesirable_weight", "simpo_gamma", "cpo_alpha"),
 		hasAny(entries, "loss_type") && find(entries, "loss_type") != "nll":
 		return "dpo", nil
 	case hasAny(entries, "packing", "dataset_text_field", "max_seq_length", "completion_only_loss", "assistant_only_loss", "loss_type", "neftune_noise_alpha"):
@@ -92,6 +93,9 @@ func finishTRL(c *Config, entries []entry) {
 		c.fallback("learning_rate", "2e-05")
 		c.fallback("overlong", "truncate")
 	case "dpo":
+		if hasAny(entries, "desirable_weight", "undesirable_weight") {
+			c.fallback("loss", "kto") // KTOTrainer's; there is no key that names the trainer
+		}
 		c.fallback("learning_rate", "1e-06")
 		c.fallback("beta", "0.1")
 		c.fallback("overlong", "truncate")
@@ -135,13 +139,18 @@ func (c *Config) trainTRL(entries []entry) {
 	c.fallback("alpha", "32")
 	off, err := truthOf(find(entries, "disable_dropout"))
 	if c.Method != "sft" && (err != nil || off) {
-		for _, e := range entries {
-			if e.key == "lora_dropout" {
-				c.leave(e, "TRL turns it off in preference training: disable_dropout is true unless it is set to false")
-			}
-		}
-		c.put(Value{Key: "dropout", Text: "0", From: "disable_dropout"})
+		c.withoutDropout(entries, "TRL turns it off in preference training: disable_dropout is true unless it is set to false")
 		return
 	}
 	c.fallback("dropout", "0.05")
+}
+
+// withoutDropout is the trainer's switch that turns dropout off.
+func (c *Config) withoutDropout(entries []entry, reason string) {
+	for _, e := range entries {
+		if e.key == "lora_dropout" {
+			c.leave(e, "%s", reason)
+		}
+	}
+	c.put(Value{Key: "dropout", Text: "0", From: "disable_dropout"})
 }
