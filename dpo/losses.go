@@ -22,7 +22,8 @@ type Loss struct {
 	check    func(Params) error
 }
 
-// losses are all preference losses under TRL's names, the usual one first.
+// losses are all preference losses under TRL's names, the usual one first. TRL's
+// aot, aot_pair and aot_unpaired are not among them, see sorted.
 var losses = [...]Loss{
 	{Name: "sigmoid", paired: sigmoid, check: labelSmoothing},
 	{Name: "robust", paired: robust, check: labelSmoothingBelowHalf},
@@ -54,12 +55,20 @@ func Names() []string {
 	return names
 }
 
+// sorted is why there is no alignment by optimal transport
+// (https://arxiv.org/abs/2406.05882): a loss here is a function of one pair, so
+// that micro-batches of any size add up to the same step.
+const sorted = "it sorts the rewards of a micro-batch, so that its value would change with how pairs are dealt"
+
 // Lookup finds a loss by name.
 func Lookup(name string) (Loss, error) {
 	for _, l := range losses {
 		if l.Name == name {
 			return l, nil
 		}
+	}
+	if strings.HasPrefix(name, "aot") {
+		return Loss{}, fmt.Errorf("dpo: loss %q is not to be had: %s", name, sorted)
 	}
 	if near := nearest.Name(name, Names()); near != "" {
 		return Loss{}, fmt.Errorf("dpo: loss %q is unknown: did you mean %s", name, near)
