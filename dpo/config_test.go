@@ -20,6 +20,10 @@ func TestConfigValidate(t *testing.T) {
 		{"more than half", func(c *Config) { c.LabelSmoothing = 0.6 }, "label_smoothing must lie in [0, 0.5], got 0.6"},
 		{"negative NLL", func(c *Config) { c.NLL = -1 }, "nll must not be negative, got -1"},
 		{"no reference", func(c *Config) { c.Ref = "" }, "ref is empty"},
+		{"a margin below zero", func(c *Config) { c.Loss, c.SimPOGamma = "simpo", -1 }, "simpo_gamma must not be negative, got -1"},
+		{"a weight that is no number", func(c *Config) { c.Loss, c.CPOAlpha = "cpo", math.NaN() }, "cpo_alpha must not be negative, got NaN"},
+		{"no temperature", func(c *Config) { c.Loss, c.DiscoPOPTau = "discopop", 0 }, "discopop_tau must lie in (0, 1], got 0"},
+		{"optimal transport", func(c *Config) { c.Loss = "aot_pair" }, "it sorts the rewards of a micro-batch"},
 		{"another loss", func(c *Config) { c.Loss = "x" }, `loss "x" is unknown`},
 		{"a shared setting", func(c *Config) { c.Batch = 0 }, "batch must be at least 1, got 0"},
 	} {

@@ -41,6 +41,24 @@ func TestKTOGradientsAgreeWithFiniteDifferences(t *testing.T) {
 		exectest.Value{-20, -30, -10}, exectest.Value{-25, -22, -12}, exectest.Value{1, 0, 1})
 }
 
+// APO-zero on single answers at β = 0.1: a desirable answer with h = 10 has
+// λ_D·(1-σ(1)) = 1.5·0.2689414214, an undesirable one with h = -10 has
+// λ_U·σ(-1) = 0.5·0.2689414214, and one as likely as before has λ/2. Each
+// gradient is ∓λβ·σ(1)·σ(-1), at h = 0 a quarter of λβ.
+func TestAPOZeroUnpairedByHand(t *testing.T) {
+	p := DefaultParams()
+	p.DesirableWeight, p.UndesirableWeight = 1.5, 0.5
+	formula := func(b *graph.Builder, in graph.Nodes) *graph.Node {
+		return apoZeroUnpaired(b, UnpairedInputs{Policy: in[0], Reference: in[1], Desirable: in[2]}, p)
+	}
+	v := []exectest.Value{{-20, -30, -10, -10}, {-30, -20, -10, -10}, {1, 0, 1, 0}}
+	loss, grads := exectest.Evaluate(t, backend(t), formula, v...)
+	near(t, "loss", loss, exectest.Value{1.5 * 0.2689414213699951, 0.5 * 0.2689414213699951, 0.75, 0.25}, valueTolerance)
+	const slope = 0.1 * 0.19661193324148185
+	near(t, "gradient", grads[0], exectest.Value{-1.5 * slope, 0.5 * slope, -1.5 * 0.025, 0.5 * 0.025}, valueTolerance)
+	exectest.CheckGradients(t, backend(t), differenceTolerance, formula, v...)
+}
+
 func TestKLBaseline(t *testing.T) {
 	for _, c := range []struct {
 		name              string
