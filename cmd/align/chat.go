@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
 
 	"align/align"
@@ -36,7 +35,7 @@ Lines that begin with / are commands: /adapter on|off turns the adapter on or
 off, so that answers before and after training can be compared; /both answers
 the last message with and without it; /system TEXT sets the system message;
 /reset forgets the conversation; /quit ends. Ctrl-C stops the answer, not the
-program.`,
+program; at the prompt the second one in a row ends it.`,
 		Example: `  align chat --model models/llama
   align chat --model models/llama --adapter runs/dpo-001
   echo "Hello" | align chat --model models/llama --quiet`,
@@ -69,6 +68,7 @@ type session struct {
 	chat    *align.Chat
 	history []datasets.Message
 	adapter bool
+	keys    *interrupts
 }
 
 func runChat(ctx context.Context, o *chatOptions) error {
@@ -83,6 +83,8 @@ func runChat(ctx context.Context, o *chatOptions) error {
 	}
 	defer chat.Close()
 	s := &session{chatOptions: o, chat: chat, adapter: chat.HasAdapter()}
+	s.keys = &interrupts{io: o.io, prompt: s.prompt, leave: os.Exit}
+	defer s.keys.listen()()
 	return s.loop(ctx)
 }
 
@@ -179,8 +181,8 @@ func (s *session) both(ctx context.Context) error {
 
 // answer streams an answer; Ctrl-C ends it.
 func (s *session) answer(ctx context.Context, adapter bool) (string, error) {
-	ctx, release := signal.NotifyContext(ctx, os.Interrupt)
-	defer release()
+	ctx, done := s.keys.answering(ctx)
+	defer done()
 	conversation := s.history
 	if s.system != "" {
 		conversation = append([]datasets.Message{{Role: "system", Content: s.system}}, conversation...)
