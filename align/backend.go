@@ -67,6 +67,9 @@ func (c Compute) open(env Environment) (backend, device.Type, error) {
 		return nil, 0, err
 	}
 	env.note(fmt.Sprintf("device: %s, %s kernels", b.Name(), b.Numerics()))
+	if c.onCard() {
+		return b, device.BF16, nil
+	}
 	return b, device.F32, nil
 }
 

@@ -70,12 +70,12 @@ func (b *bench) product(name string, rows, out, in int) (*timing, error) {
 		return nil, err
 	}
 	defer b.backend.Free(device.Memory{Addr: w.Addr, Bytes: w.Bytes()})
-	x, err := b.random(rows, in)
+	x, err := b.random(b.act, rows, in)
 	if err != nil {
 		return nil, err
 	}
 	defer b.free(x)
-	y, err := b.random(rows, out)
+	y, err := b.random(b.act, rows, out)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,11 @@ func (b *bench) attention(ctx context.Context) error {
 	widths := map[string]int{"q": heads, "o": heads, "do": heads, "dq": heads, "k": keys, "v": keys, "dk": keys, "dv": keys, "lse": c.NumHeads}
 	v := map[string]device.View{}
 	for name, width := range widths {
-		view, err := b.random(rows, width)
+		act := b.act
+		if name == "lse" {
+			act = act.Wide()
+		}
+		view, err := b.random(act, rows, width)
 		if err != nil {
 			return err
 		}
@@ -166,8 +170,8 @@ func (b *bench) segments() (device.View, error) {
 }
 
 // random is a matrix of activations between -1 and 1.
-func (b *bench) random(rows, cols int) (device.View, error) {
-	m, err := b.backend.Alloc(int64(rows) * int64(cols) * int64(b.act.Size()))
+func (b *bench) random(act device.Type, rows, cols int) (device.View, error) {
+	m, err := b.backend.Alloc(int64(rows) * int64(cols) * int64(act.Size()))
 	if err != nil {
 		return device.View{}, err
 	}
@@ -176,7 +180,7 @@ func (b *bench) random(rows, cols int) (device.View, error) {
 	for i := range values {
 		values[i] = 2*r.Float32() - 1
 	}
-	v := m.At(0, b.act, rows, cols)
+	v := m.At(0, act, rows, cols)
 	return v, model.WriteFloats(b.backend, v, values)
 }
 

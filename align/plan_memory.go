@@ -102,7 +102,7 @@ func (s *stage) footprint(t trained, w *workload) (*footprint, error) {
 			return nil, err
 		}
 	}
-	flat := int64(t.elements()) * int64(s.act.Size())
+	flat := int64(t.elements()) * int64(s.act.Wide().Size())
 	f := &footprint{
 		weights: weights, adapter: 2 * flat, optimizer: 2 * flat, // value and gradient; two moments
 		workspace: s.workspaceBytes(w.largest) + 2*flat, process: host.ResidentMemory(), activations: map[exec.SavePolicy]int64{},

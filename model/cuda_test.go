@@ -47,7 +47,7 @@ func openCard(t *testing.T) *cuda.Backend {
 func openCardGolden(t *testing.T, name string) *golden {
 	t.Helper()
 	dir := shared(t)
-	g := openGoldenOn(t, dir, name, device.F32, openCard(t))
+	g := openGoldenOn(t, dir, name, device.BF16, openCard(t))
 	g.grads = cardGrads
 	return g
 }

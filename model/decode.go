@@ -95,7 +95,7 @@ func (c *Decoding) build(m *Model) error {
 	}
 	d.Hidden = d.RMSNorm(d.Gather(x, d.Rows), d.weights[normName], d.config.RMSNormEps)
 	d.Head = d.headNode()
-	c.logits = d.Linear(d.Hidden, d.Head, nil)
+	c.logits = d.Wide(d.Hidden, d.Head)
 	if err := d.Err(); err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (c *Decoding) inputs(d *Decoder) {
 		Prefix:   d.Input("prefix", graph.Vector(device.I32, graph.Size(c.options.Sequences))),
 	}
 	for _, w := range d.config.weights() {
-		d.weights[w.name] = d.Input(w.name, w.info(d.act))
+		d.weights[w.name] = d.Input(w.name, w.info(d.act.Wide()))
 	}
 	d.savedInputs()
 }

@@ -82,7 +82,7 @@ type Decoder struct {
 }
 
 // NewDecoder builds the graph for a model of the config; act is the activation
-// type, F32 or F64.
+// type: F32, BF16 or F64.
 func NewDecoder(c Config, act device.Type, o DecoderOptions) (*Decoder, error) {
 	if err := errors.Join(c.predicts(), o.check()); err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (d *Decoder) inputs() {
 	d.Targets = d.Vector("targets", device.I32, graph.Targets)
 	d.Sequence = d.Vector("sequence", device.I32, graph.Targets)
 	for _, w := range d.config.weights() {
-		info := w.info(d.act)
+		info := w.info(d.act.Wide())
 		info.Trained = d.trainsWeights()
 		d.weights[w.name] = d.Input(w.name, info)
 	}

@@ -4,15 +4,23 @@ import (
 	"unsafe"
 
 	"align/internal/device"
+	"align/internal/half"
 )
 
-// WriteFloats uploads float32 values to a view of F32 or F64 elements.
+// WriteFloats uploads float32 values to a view of F32, F64 or BF16 elements.
 func WriteFloats(b device.Backend, v device.View, values []float32) error {
 	if len(values) == 0 {
 		return nil
 	}
 	if v.Type == device.F32 {
 		return b.Upload(v, unsafe.Slice((*byte)(unsafe.Pointer(&values[0])), 4*len(values)))
+	}
+	if v.Type == device.BF16 {
+		narrow := make([]uint16, len(values))
+		for i, x := range values {
+			narrow[i] = half.ToBF16(x)
+		}
+		return b.Upload(v, unsafe.Slice((*byte)(unsafe.Pointer(&narrow[0])), 2*len(narrow)))
 	}
 	wide := make([]float64, len(values))
 	for i, x := range values {
@@ -21,7 +29,7 @@ func WriteFloats(b device.Backend, v device.View, values []float32) error {
 	return b.Upload(v, unsafe.Slice((*byte)(unsafe.Pointer(&wide[0])), 8*len(wide)))
 }
 
-// ReadFloats downloads a view of F32 or F64 elements as float64.
+// ReadFloats downloads a view of F32, F64 or BF16 elements as float64.
 func ReadFloats(b device.Backend, dst []float64, v device.View) ([]float64, error) {
 	n := v.Len()
 	if cap(dst) < n {
@@ -35,9 +43,15 @@ func ReadFloats(b device.Backend, dst []float64, v device.View) ([]float64, erro
 	if err := b.Download(raw, v); err != nil {
 		return nil, err
 	}
-	if v.Type == device.F32 {
-		// Widened in place from the end, so that nothing is read after it is
-		// overwritten.
+	// Widened in place from the end, so that nothing is read after it is
+	// overwritten.
+	switch v.Type {
+	case device.BF16:
+		narrow := unsafe.Slice((*uint16)(unsafe.Pointer(&dst[0])), n)
+		for i := n - 1; i >= 0; i-- {
+			dst[i] = float64(half.FromBF16(narrow[i]))
+		}
+	case device.F32:
 		narrow := unsafe.Slice((*float32)(unsafe.Pointer(&dst[0])), n)
 		for i := n - 1; i >= 0; i-- {
 			dst[i] = float64(narrow[i])
@@ -46,7 +60,7 @@ func ReadFloats(b device.Backend, dst []float64, v device.View) ([]float64, erro
 	return dst, nil
 }
 
-// ReadFloat32s downloads a view of F32 or F64 elements as float32.
+// ReadFloat32s downloads a view of F32, F64 or BF16 elements as float32.
 func ReadFloat32s(b device.Backend, v device.View) ([]float32, error) {
 	return readFloat32s(b, nil, v)
 }

@@ -34,7 +34,7 @@ func (w FullWeight) view(flat device.View) device.View {
 	return device.View{Addr: addr, Rows: w.Rows, Cols: max(w.Cols, 1), Type: flat.Type}
 }
 
-// Full is every weight of a model in one flat buffer of the activation type,
+// Full is every weight of a model in one flat buffer, of F32 or F64,
 // with the gradient in another of the same layout: the masters of
 // full-parameter training. The model computes with the buffer itself, so that
 // an update needs no copy. A tied head is the embedding and stands once.

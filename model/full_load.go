@@ -68,6 +68,7 @@ func hashValues(values []float32) string {
 
 // alloc reserves both buffers.
 func (f *Full) alloc(b device.Backend, act device.Type) (device.Memory, error) {
+	act = act.Wide()
 	size := padded(int64(f.Len) * int64(act.Size()))
 	memory, err := b.Alloc(2 * size)
 	if err != nil {

@@ -205,7 +205,7 @@ func (g *golden) logits(t testing.TB, p *datasets.Pack, a *model.Adapter) []floa
 	if err != nil {
 		t.Fatal(err)
 	}
-	return g.read(t, d, p, d.Linear(d.Hidden, d.Head, nil))
+	return g.read(t, d, p, d.Wide(d.Hidden, d.Head))
 }
 
 func (g *golden) read(t testing.TB, d *model.Decoder, p *datasets.Pack, n *graph.Node) []float64 {

@@ -88,7 +88,8 @@ const squaresPrefix = "squares "
 // layerParams lists the inputs of a layer of the kind, in the order in which
 // the layer's op takes them.
 func (c Config) layerParams(k layerKind, tokens graph.Dim, act device.Type, train bool) []param {
-	list := []param{{inTable, graph.Matrix(act, tokens, c.HeadDim)}}
+	wide := act.Wide()
+	list := []param{{inTable, graph.Matrix(wide, tokens, c.HeadDim)}}
 	if !k.cached {
 		for _, name := range []string{inPrefixStart, inPrefixEnd, inSegmentStart} {
 			list = append(list, param{name, graph.Vector(device.I32, tokens)})
@@ -98,17 +99,17 @@ func (c Config) layerParams(k layerKind, tokens graph.Dim, act device.Type, trai
 		list = append(list, param{inDropoutKey, graph.Vector(device.I32, tokens)}, param{inSeed, graph.Vector(device.I32, graph.Size(2))})
 	}
 	for _, w := range c.layerWeights(0) {
-		info := w.info(act)
+		info := w.info(wide)
 		info.Trained = k.full && train
 		list = append(list, param{strings.TrimPrefix(w.name, "model.layers.0."), info})
 	}
 	for _, f := range k.factors {
 		out, in := c.moduleSize(f.module)
-		a, b := graph.Matrix(act, graph.Size(f.rank), in), graph.Matrix(act, graph.Size(out), f.rank)
+		a, b := graph.Matrix(wide, graph.Size(f.rank), in), graph.Matrix(wide, graph.Size(out), f.rank)
 		a.Trained, b.Trained = train, train
 		list = append(list, param{"A " + f.module, a}, param{"B " + f.module, b})
 		if f.dora {
-			m := graph.Vector(act, graph.Size(out))
+			m := graph.Vector(wide, graph.Size(out))
 			m.Trained = train
 			list = append(list, param{"M " + f.module, m}, param{squaresPrefix + f.module, graph.Vector(device.F64, graph.Size(out))})
 		}

@@ -153,7 +153,7 @@ func (l *loader) matrix(w weightInfo, t stored, sum hash.Hash) error {
 	return nil
 }
 
-// vector uploads a norm's weight or a bias in the activation type.
+// vector uploads a norm's weight or a bias.
 func (l *loader) vector(w weightInfo, t stored, sum hash.Hash) error {
 	raw := make([]byte, t.rowBytes())
 	if err := t.read(raw, 0, 1); err != nil {
@@ -190,14 +190,16 @@ func (m *Model) Bytes() int64 {
 	return n
 }
 
-// alloc reserves a vector of the activation type that lives with the model.
+// alloc reserves a vector of trained values or a weight's, which lives with the
+// model: of the activation type, or F32 beside BF16.
 func (m *Model) alloc(n int) (device.View, error) {
-	mem, err := m.backend.Alloc(int64(n) * int64(m.act.Size()))
+	t := m.act.Wide()
+	mem, err := m.backend.Alloc(int64(n) * int64(t.Size()))
 	if err != nil {
 		return device.View{}, err
 	}
 	m.memory = append(m.memory, mem)
-	return mem.At(0, m.act, n, 1), nil
+	return mem.At(0, t, n, 1), nil
 }
 
 // AllocAdapter gives the adapter its buffers on the model's device and fills

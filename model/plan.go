@@ -100,7 +100,7 @@ func WeightBytes(path, quantize string, act device.Type, matrix func(device.Type
 		}
 		switch {
 		case w.cols == 0:
-			t.typ = act
+			t.typ = act.Wide()
 		case to != 0 && w.isLinear() && t.cols%to.BlockSize() == 0:
 			t.typ = to
 		case matrix != nil:

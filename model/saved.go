@@ -76,7 +76,7 @@ func (d *Decoder) savedInputs() {
 		return
 	}
 	for _, w := range d.options.Adapter.Saved {
-		info := graph.Matrix(d.act, graph.Size(w.Rows), w.Cols)
+		info := graph.Matrix(d.act.Wide(), graph.Size(w.Rows), w.Cols)
 		info.Trained = d.options.Train
 		d.saved = append(d.saved, d.Input("saved "+w.Name, info))
 	}
@@ -164,7 +164,7 @@ func (m *Model) someRows(w device.View, ids []int32, use func(i int, values []fl
 	}
 	n := min(rowsAtOnce, len(ids))
 	idBytes := padded(int64(4 * n))
-	memory, err := m.backend.Alloc(idBytes + int64(n*w.Cols*m.act.Size()))
+	memory, err := m.backend.Alloc(idBytes + int64(n*w.Cols*m.act.Wide().Size()))
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (m *Model) someRows(w device.View, ids []int32, use func(i int, values []fl
 	var host []float64
 	for from := 0; from < len(ids); from += n {
 		part := ids[from:min(from+n, len(ids))]
-		list, out := memory.At(0, device.I32, len(part), 1), memory.At(idBytes, m.act, len(part), w.Cols)
+		list, out := memory.At(0, device.I32, len(part), 1), memory.At(idBytes, m.act.Wide(), len(part), w.Cols)
 		if err := m.backend.Upload(list, int32Bytes(part)); err != nil {
 			return err
 		}

@@ -1,8 +1,11 @@
 package device
 
 // The kernels that every backend offers. A is the activation type of the
-// program (F32, or F64 where a proof needs it); W stands for a frozen weight of
-// any type and layout that Place returned; all other views are Plain. Every
+// program (F32, BF16 on a card, or F64 where a proof needs it); W stands for a
+// frozen weight of any type and layout that Place returned; all other views are
+// Plain. Beside activations of BF16 everything that is no activation is F32: norms'
+// weights, biases, adapters, angles, lse, lp, entropy, hit and the gradients of
+// weights (A.Wide()); a product's y and its sides are BF16 or F32 each. Every
 // output row depends on its own input rows only, and every reduction has a
 // fixed order, so that a segment's numbers do not depend on where it stands
 // (place-invariance) nor on the number of threads.

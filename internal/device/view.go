@@ -32,6 +32,15 @@ func (t Type) Size() int {
 	return 0
 }
 
+// Wide is the type of what is not activations where those are of the type:
+// statistics, angles, trained values and gradients. It is F32 for BF16.
+func (t Type) Wide() Type {
+	if t == BF16 {
+		return F32
+	}
+	return t
+}
+
 // String is the type's name as flags and errors spell it.
 func (t Type) String() string {
 	switch t {

@@ -38,7 +38,7 @@ type partKey struct {
 	index int
 }
 
-// Options of a graph: the type of activations (F32, or F64 for proofs) and,
+// Options of a graph: the type of activations (F32, BF16, or F64 for proofs) and,
 // only for runs under Gorgonia's own machine, a host backend.
 type Options struct {
 	Activations device.Type
@@ -58,6 +58,9 @@ func (b *Builder) Graph() *gorgonia.ExprGraph { return b.graph }
 
 // Activations is the type of the activations.
 func (b *Builder) Activations() device.Type { return b.activations }
+
+// wide is the type of statistics, angles, trained values and their gradients.
+func (b *Builder) wide() device.Type { return b.activations.Wide() }
 
 // Err is the first error of the construction.
 func (b *Builder) Err() error { return b.err }

@@ -38,9 +38,9 @@ func (b *Builder) DoRALinear(x, w, bias *Node, l LoRA, d DoRA) *Node {
 // so that W is read by one product of R rows and no copy of it is made.
 func (b *Builder) doraNorm(w *Node, l LoRA, d DoRA) *Node {
 	rank, rows := b.Info(l.A).Rows, b.Info(w).Rows
-	products := b.Apply(&Op{Kernel: "linear", Outs: []Info{Matrix(b.activations, rank, rows.Max)}}, l.A, w)
+	products := b.Apply(&Op{Kernel: "linear", Outs: []Info{Matrix(b.wide(), rank, rows.Max)}}, l.A, w)
 	squares := b.MatMulNT(l.A, l.A, 1)
-	return b.Apply(&Op{Kernel: "dora_norm", Attr: device.LoRA{Scale: l.Scale}, Outs: []Info{Vector(b.activations, rows)}},
+	return b.Apply(&Op{Kernel: "dora_norm", Attr: device.LoRA{Scale: l.Scale}, Outs: []Info{Vector(b.wide(), rows)}},
 		d.Squares, l.B, products, squares)
 }
 

@@ -28,7 +28,7 @@ func (b *Builder) LogProb(h, w, targets *Node, temperature float64) Prediction {
 		return Prediction{}
 	}
 	attr := device.LogProb{Temperature: temperature}
-	n := Vector(b.activations, b.Info(targets).Rows)
+	n := Vector(b.wide(), b.Info(targets).Rows)
 	op := &Op{Kernel: "logprob", Attr: attr, Outs: []Info{n, n, n, n}, Diff: []bool{true, true, false}}
 	op.Pull = func(in Nodes, out, dlp *Node) Nodes {
 		grads, lse := Nodes{nil, nil, nil}, b.Part(out, 1)

@@ -49,7 +49,7 @@ func (b *Builder) RopeTable(position *Node, invFreq []float64) *Node {
 	if !b.require("rope_table", position) {
 		return nil
 	}
-	out := Matrix(b.activations, b.Info(position).Rows, 2*len(invFreq))
+	out := Matrix(b.wide(), b.Info(position).Rows, 2*len(invFreq))
 	return b.Apply(&Op{Kernel: "rope_table", Attr: device.RopeTable{InvFreq: invFreq}, Outs: []Info{out}}, position)
 }
 
@@ -85,7 +85,7 @@ func (b *Builder) Attention(q, k, v *Node, m Mask, attr device.Attention) *Node 
 	rows := b.Info(q).Rows
 	outs := []Info{
 		Matrix(b.activations, rows, attr.Heads*attr.HeadDim),
-		Matrix(b.activations, rows, attr.Heads),
+		Matrix(b.wide(), rows, attr.Heads),
 	}
 	op := &Op{Kernel: "attention", Attr: attr, Outs: outs, Diff: []bool{true, true, true}}
 	op.Pull = func(in Nodes, out, do *Node) Nodes {

@@ -12,7 +12,20 @@ func (b *Builder) Linear(x, w, bias *Node) *Node {
 	if !b.matches("linear", x, w) {
 		return nil
 	}
-	out := Matrix(b.activations, b.Info(x).Rows, b.Info(w).Rows.Max)
+	return b.linear(x, w, bias, b.Info(x).Type)
+}
+
+// Wide is Linear without bias into the type of statistics: what is read as
+// numbers, as logits and scores are.
+func (b *Builder) Wide(x, w *Node) *Node {
+	if !b.matches("linear", x, w) {
+		return nil
+	}
+	return b.linear(x, w, nil, b.wide())
+}
+
+func (b *Builder) linear(x, w, bias *Node, t device.Type) *Node {
+	out := Matrix(t, b.Info(x).Rows, b.Info(w).Rows.Max)
 	op := &Op{Kernel: "linear", Outs: []Info{out}, Diff: []bool{true, true, true}}
 	op.Pull = func(in Nodes, _, dy *Node) Nodes {
 		grads := Nodes{nil, nil, nil}[:len(in)]
@@ -23,7 +36,7 @@ func (b *Builder) Linear(x, w, bias *Node) *Node {
 			grads[1] = b.MatMulTN(dy, in[0], 1)
 		}
 		if len(in) == 3 && op.Diff[2] {
-			grads[2] = b.Apply(&Op{Kernel: "bias_grad", Outs: []Info{Vector(b.activations, b.Info(in[2]).Rows)}, Accumulates: true}, dy)
+			grads[2] = b.Apply(&Op{Kernel: "bias_grad", Outs: []Info{Vector(b.wide(), b.Info(in[2]).Rows)}, Accumulates: true}, dy)
 		}
 		return grads
 	}
@@ -142,28 +155,28 @@ func (b *Builder) loraFactors(wantA, wantB bool, xd, dy, du, a *Node, scale floa
 
 // MatMulNT is y[M,N] = alpha x[M,K] w[N,K]'.
 func (b *Builder) MatMulNT(x, w *Node, alpha float64) *Node {
-	return b.product("matmul_nt", x, w, alpha, b.Info(x).Rows, b.Info(w).Rows.Max)
+	return b.product("matmul_nt", x, w, alpha, Matrix(b.Info(x).Type, b.Info(x).Rows, b.Info(w).Rows.Max))
 }
 
 // MatMulNN is y[M,N] = alpha x[M,K] w[K,N].
 func (b *Builder) MatMulNN(x, w *Node, alpha float64) *Node {
-	return b.product("matmul_nn", x, w, alpha, b.Info(x).Rows, b.Info(w).Cols)
+	return b.product("matmul_nn", x, w, alpha, Matrix(b.Info(x).Type, b.Info(x).Rows, b.Info(w).Cols))
 }
 
 // MatMulTN is y[M,N] = alpha x[K,M]' w[K,N]: the gradient of a weight.
 func (b *Builder) MatMulTN(x, w *Node, alpha float64) *Node {
-	return b.product("matmul_tn", x, w, alpha, Size(max(b.Info(x).Cols, 1)), b.Info(w).Cols)
+	return b.product("matmul_tn", x, w, alpha, Matrix(b.wide(), Size(max(b.Info(x).Cols, 1)), b.Info(w).Cols))
 }
 
 // product has no pullback for its own gradients: it stands in backward passes
 // only, and the products of the forward pass are Linear and LoRALinear.
-func (b *Builder) product(kernel string, x, w *Node, alpha float64, rows Dim, cols int) *Node {
+func (b *Builder) product(kernel string, x, w *Node, alpha float64, out Info) *Node {
 	if b.err != nil {
 		return nil
 	}
 	return b.Apply(&Op{
 		Kernel: kernel, Attr: device.MatMul{Alpha: alpha}, Accumulates: true,
-		Outs: []Info{Matrix(b.activations, rows, cols)},
+		Outs: []Info{out},
 	}, x, w)
 }
 

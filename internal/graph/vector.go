@@ -34,14 +34,14 @@ func (b *Builder) Sum(x *Node) *Node {
 // Dot is the sum of x*y as a vector of one element: a weighted sum.
 func (b *Builder) Dot(x, y *Node) *Node { return b.Sum(b.Mul(x, y)) }
 
-// Convert is x in float64 (or, from float64, in the activation type).
+// Convert is x in float64 (or, from float64, in the type of statistics).
 func (b *Builder) Convert(x *Node) *Node {
 	if !b.require("vec_convert", x) {
 		return nil
 	}
 	out := untrained(b.Info(x))
 	if out.Type == device.F64 {
-		out.Type = b.activations
+		out.Type = b.wide()
 	} else {
 		out.Type = device.F64
 	}

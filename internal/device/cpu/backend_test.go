@@ -65,7 +65,7 @@ func TestConformance(t *testing.T) {
 	forEachKind(t, func(t *testing.T, o Options) {
 		b := start(t, o.with(2))
 		if o.Precision == device.BF16 {
-			devicetest.CheckRounded(t, b, bf16Rounding)
+			devicetest.CheckRounded(t, b, device.F32, bf16Rounding)
 		} else {
 			devicetest.Check(t, b, o.Activations)
 		}

@@ -50,16 +50,20 @@ func newAttend(b *Backend, kernel string, attr device.Attention) (*attend, error
 // check holds q, k, v and the mask vectors to their shapes. The masks' values
 // are on the card and not looked at: a prefix must not overlap the segment.
 func (a *attend) check(k *contract.Check, q, key, value device.View, masks []device.View) {
-	k.Matrix("q", q, device.F32, q.Rows, a.attr.Heads*a.attr.HeadDim)
-	k.Matrix("k", key, device.F32, q.Rows, a.attr.KVHeads*a.attr.HeadDim)
-	k.Matrix("v", value, device.F32, q.Rows, a.attr.KVHeads*a.attr.HeadDim)
+	activations(k, "q", q, q.Rows, a.attr.Heads*a.attr.HeadDim)
+	k.Matrix("k", key, q.Type, q.Rows, a.attr.KVHeads*a.attr.HeadDim)
+	k.Matrix("v", value, q.Type, q.Rows, a.attr.KVHeads*a.attr.HeadDim)
 	for i, name := range [...]string{"prefixStart", "prefixEnd", "segmentStart"} {
 		k.Vector(name, masks[i], device.I32, q.Rows)
 	}
 }
 
-// heads is rows of heads in bf16, each padded to the kernels' width.
+// heads is rows of heads in bf16, each padded to the kernels' width: as they lie
+// where nothing is to be done.
 func (a *attend) heads(s slot, v device.View, heads int) (driver.Arg, error) {
+	if a.attr.HeadDim == a.width && direct(v) {
+		return at(v), nil
+	}
 	x, err := a.rounded(s, v, v.Rows*heads, a.attr.HeadDim, a.width)
 	return driver.U64(x.at), err
 }
@@ -82,7 +86,7 @@ func newAttention(b *Backend, kernel string, attr device.Attention) (enqueue, er
 		if k.Arity(c, 2, 6) {
 			k.Overwrites(c)
 			a.check(&k, c.In[0], c.In[1], c.In[2], c.In[3:])
-			k.Output("o", c.Out[0], device.F32, c.In[0].Rows, c.In[0].Cols)
+			k.Output("o", c.Out[0], c.In[0].Type, c.In[0].Rows, c.In[0].Cols)
 			k.Output("lse", c.Out[1], device.F32, c.In[0].Rows, attr.Heads)
 		}
 		if k.Err != nil || c.In[0].Rows == 0 {
@@ -104,7 +108,7 @@ func (a *attend) forward(c *device.Call) error {
 	rows := c.In[0].Rows
 	return a.blocks("attention", a.entry, over(rows, attendRows), a.attr.Heads, 4*a.tile(attendRows), at(c.Out[0]), at(c.Out[1]),
 		q, key, value, at(c.In[3]), at(c.In[4]), at(c.In[5]), num(rows), num(a.attr.Heads), num(a.attr.KVHeads),
-		num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)))
+		num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)), code(c.In[0].Type))
 }
 
 // keys is the call's keys and values in bf16.
@@ -116,26 +120,28 @@ func (a *attend) keys(c *device.Call) (key, value driver.Arg, err error) {
 	return key, value, err
 }
 
-// newAttentionCached reads pages of a cache in float32 and rounds them on their
-// way. Its rows have the bits of the same rows in a pack.
+// newAttentionCached reads pages of a cache; those of float32 are rounded on
+// their way. Its rows have the bits of the same rows in a pack.
 func newAttentionCached(b *Backend, kernel string, attr device.Attention) (enqueue, error) {
 	a, err := newAttend(b, kernel, attr)
 	if err != nil {
 		return nil, err
 	}
+	width := strconv.Itoa(a.width)
+	entries := map[device.Type]string{device.F32: "attention_cached_f32_" + width, device.BF16: "attention_cached_bf16_" + width}
 	return func(c *device.Call) error {
 		k := contract.Of("cuda", kernel)
 		if k.Arity(c, 1, 7) {
 			q, keys, pages := c.In[0], c.In[1], c.In[5]
 			k.Overwrites(c)
-			k.Matrix("q", q, device.F32, q.Rows, attr.Heads*attr.HeadDim)
-			k.Matrix("keys", keys, device.F32, keys.Rows, attr.KVHeads*attr.HeadDim)
-			k.Matrix("values", c.In[2], device.F32, keys.Rows, attr.KVHeads*attr.HeadDim)
+			activations(&k, "q", q, q.Rows, attr.Heads*attr.HeadDim)
+			k.Matrix("keys", keys, q.Type, keys.Rows, attr.KVHeads*attr.HeadDim)
+			k.Matrix("values", c.In[2], q.Type, keys.Rows, attr.KVHeads*attr.HeadDim)
 			k.Vector("sequence", c.In[3], device.I32, q.Rows)
 			k.Vector("own", c.In[4], device.I32, q.Rows)
 			k.Matrix("pages", pages, device.I32, pages.Rows, pages.Cols)
 			k.Vector("prefix", c.In[6], device.I32, pages.Rows)
-			k.Matrix("o", c.Out[0], device.F32, q.Rows, q.Cols)
+			k.Matrix("o", c.Out[0], q.Type, q.Rows, q.Cols)
 		}
 		if k.Err != nil || c.In[0].Rows == 0 {
 			return k.Err
@@ -144,7 +150,7 @@ func newAttentionCached(b *Backend, kernel string, attr device.Attention) (enque
 		if err != nil {
 			return err
 		}
-		return a.blocks("attention", a.entry, c.In[0].Rows, attr.Heads, 4*a.tile(attendRows), at(c.Out[0]), q, at(c.In[1]), at(c.In[2]),
+		return a.blocks("attention", entries[c.In[0].Type], c.In[0].Rows, attr.Heads, 4*a.tile(attendRows), at(c.Out[0]), q, at(c.In[1]), at(c.In[2]),
 			at(c.In[3]), at(c.In[4]), at(c.In[5]), at(c.In[6]), num(c.In[0].Rows), num(attr.Heads), num(attr.KVHeads),
 			num(attr.HeadDim), num(c.In[5].Cols), driver.F32(float32(attr.Scale)))
 	}, nil

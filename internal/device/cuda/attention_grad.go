@@ -21,12 +21,12 @@ func newAttentionGrad(b *Backend, kernel string, attr device.Attention) (enqueue
 			q, key := c.In[0], c.In[1]
 			k.Overwrites(c)
 			a.check(&k, q, key, c.In[2], c.In[6:])
-			k.Matrix("o", c.In[3], device.F32, q.Rows, q.Cols)
+			k.Matrix("o", c.In[3], q.Type, q.Rows, q.Cols)
 			k.Matrix("lse", c.In[4], device.F32, q.Rows, attr.Heads)
-			k.Matrix("do", c.In[5], device.F32, q.Rows, q.Cols)
-			k.Output("dq", c.Out[0], device.F32, q.Rows, q.Cols)
-			k.Output("dk", c.Out[1], device.F32, key.Rows, key.Cols)
-			k.Output("dv", c.Out[2], device.F32, key.Rows, key.Cols)
+			k.Matrix("do", c.In[5], q.Type, q.Rows, q.Cols)
+			k.Output("dq", c.Out[0], q.Type, q.Rows, q.Cols)
+			k.Output("dk", c.Out[1], q.Type, key.Rows, key.Cols)
+			k.Output("dv", c.Out[2], q.Type, key.Rows, key.Cols)
 		}
 		if k.Err != nil || c.In[0].Rows == 0 {
 			return k.Err
@@ -69,8 +69,11 @@ func (a *attendGrad) backward(c *device.Call) error {
 	rows := c.In[0].Rows
 	return a.blocks("attention_grad", a.queriesEntry, over(rows, attendRows), a.attr.Heads, 6*a.tile(attendRows), at(c.Out[0]),
 		sides[0], sides[1], sides[2], sides[3], at(c.In[4]), delta, at(c.In[6]), at(c.In[7]), at(c.In[8]),
-		num(rows), num(a.attr.Heads), num(a.attr.KVHeads), num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)))
+		num(rows), num(a.attr.Heads), num(a.attr.KVHeads), num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)), code(c.In[0].Type))
 }
+
+// deltaEntries by the type of activations.
+var deltaEntries = entriesOf("attention_delta_", device.F32, device.BF16)
 
 func (a *attendGrad) delta(c *device.Call) (driver.Arg, error) {
 	n := c.In[0].Rows * a.attr.Heads
@@ -79,7 +82,7 @@ func (a *attendGrad) delta(c *device.Call) (driver.Arg, error) {
 		return driver.Arg{}, err
 	}
 	// A warp makes one.
-	return driver.U64(to), a.each("attention_grad", "attention_delta", 32*n, driver.U64(to), at(c.In[3]), at(c.In[5]), num(n), num(a.attr.HeadDim))
+	return driver.U64(to), a.each("attention_grad", deltaEntries[c.In[3].Type], 32*n, driver.U64(to), at(c.In[3]), at(c.In[5]), num(n), num(a.attr.HeadDim))
 }
 
 func (a *attendGrad) keysGrad(c *device.Call, sides [4]driver.Arg, delta driver.Arg) error {
@@ -96,5 +99,5 @@ func (a *attendGrad) keysGrad(c *device.Call, sides [4]driver.Arg, delta driver.
 	shared := 2*a.tile(attendRows) + 2*(2*a.tile(attendQueries)+8*attendQueries)
 	return a.blocks("attention_grad", a.keysEntry, over(rows, attendRows), a.attr.KVHeads, shared, at(c.Out[1]), at(c.Out[2]),
 		sides[0], sides[1], sides[2], sides[3], at(c.In[4]), delta, at(c.In[6]), at(c.In[7]), at(c.In[8]), driver.U64(spans),
-		num(rows), num(a.attr.Heads), num(a.attr.KVHeads), num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)))
+		num(rows), num(a.attr.Heads), num(a.attr.KVHeads), num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)), code(c.In[0].Type))
 }

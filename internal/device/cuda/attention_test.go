@@ -7,6 +7,7 @@ import (
 	"math"
 	"testing"
 
+	"align/internal/device"
 	"align/internal/device/cuda/cudatest"
 	"align/internal/device/cuda/driver"
 )
@@ -114,7 +115,7 @@ func (a *attentionCase) row(i, h, kv int) {
 
 // sizes are the arguments that all entries end with.
 func (a *attentionCase) sizes() []driver.Arg {
-	return []driver.Arg{integer(a.rows), integer(a.heads), integer(a.kv), integer(a.d), driver.F32(float32(a.scale()))}
+	return []driver.Arg{integer(a.rows), integer(a.heads), integer(a.kv), integer(a.d), driver.F32(float32(a.scale())), integer(int(device.F32))}
 }
 
 func (a *attentionCase) run(t *testing.T, file, entry string, heads, tiles, shared int, args ...driver.Arg) string {
@@ -148,7 +149,7 @@ func (a *attentionCase) check(t *testing.T, l map[string]limits) {
 	for i := range grads {
 		grads[i] = float32(a.do.at(i/a.d, i%a.d, false))
 	}
-	a.c.Run(t, ptxOf(t, "attention_grad"), "attention_delta", line(ceil(len(a.lse), 8)), line(256), 0,
+	a.c.Run(t, ptxOf(t, "attention_grad"), "attention_delta_f32", line(ceil(len(a.lse), 8)), line(256), 0,
 		driver.Ptr(delta), driver.Ptr(o), driver.Ptr(cudatest.Upload(t, a.c, grads)), integer(len(a.lse)), integer(a.d))
 	a.c.Run(t, ptxOf(t, "attention_grad"), "attention_spans", line(1), line(256), 0, driver.Ptr(spans), a.maskStart, a.maskEnd, a.seg, integer(a.rows))
 	dq, dk, dv := alloc(len(a.dq)), alloc(len(a.dk)), alloc(len(a.dv))

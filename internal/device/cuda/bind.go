@@ -89,6 +89,26 @@ func (b *Backend) launch(file, entry string, sharedMemory int) (*launch, error) 
 	return &launch{l, b.stream}, nil
 }
 
+// typed is an entry for each type of activations.
+type typed struct{ f32, bf16 *launch }
+
+// typed prepares the entries NAME_f32 and NAME_bf16.
+func (b *Backend) typed(file, name string) (t typed, err error) {
+	if t.f32, err = b.launch(file, name+"_f32", 0); err != nil {
+		return t, err
+	}
+	t.bf16, err = b.launch(file, name+"_bf16", 0)
+	return t, err
+}
+
+// of is the entry for the view's type.
+func (t typed) of(v device.View) *launch {
+	if v.Type == device.BF16 {
+		return t.bf16
+	}
+	return t.f32
+}
+
 // entry finds an entry; its module is translated when it is first asked for.
 func (b *Backend) entry(file, name string) (*driver.Kernel, error) {
 	if k := b.entries[name]; k != nil {
@@ -130,6 +150,9 @@ func (l *launch) over(grid, block driver.Dim, args ...driver.Arg) error {
 	}
 	return l.launch.On(l.stream)
 }
+
+// code is a type of elements as kernels take it.
+func code(t device.Type) driver.Arg { return num(int(t)) }
 
 // at is the address of a view as an argument, 0 for one that is not wanted.
 func at(v device.View) driver.Arg { return driver.U64(uint64(v.Addr)) }

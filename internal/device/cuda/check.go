@@ -21,4 +21,21 @@ func checkWeight(k *contract.Check, name string, v device.View, rows, cols int) 
 	k.Present(name, v)
 }
 
+// activations checks a matrix of activations: float32 or bf16.
+func activations(k *contract.Check, name string, v device.View, rows, cols int) {
+	t := device.F32
+	if v.Type == device.BF16 {
+		t = v.Type
+	}
+	k.Matrix(name, v, t, rows, cols)
+}
+
+// activationsOut is activations for an output that is skipped where its address
+// is 0.
+func activationsOut(k *contract.Check, name string, v device.View, rows, cols int) {
+	if v.Addr != 0 {
+		activations(k, name, v, rows, cols)
+	}
+}
+
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

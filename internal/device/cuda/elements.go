@@ -27,12 +27,20 @@ var elementTable = map[string]binder{
 // block is the number of threads of blocks whose size is not chosen.
 const blockThreads = 256
 
-// perBlock is the number of elements of such a block of elements.cu.
+// perBlock is the number of float32 of such a block of elements.cu and
+// optimiser.cu.
 const perBlock = 1024
 
-// newAdd is y = a + b, or with one input y += a, for F32 and F64.
+// wide is the number of elements that a thread of the kernels on activations
+// makes: 16 bytes of them.
+func wide(t device.Type) int { return 16 / t.Size() }
+
+// neighbours is the number of blocks for n elements of a type.
+func neighbours(n int, t device.Type) int { return over(n, blockThreads*wide(t)) }
+
+// newAdd is y = a + b, or with one input y += a, for activations and F64.
 func newAdd(b *Backend, kernel string, inputs int) (enqueue, error) {
-	single, err := b.launch("elements", "add_f32", 0)
+	single, err := b.typed("elements", "add")
 	if err != nil {
 		return nil, err
 	}
@@ -51,8 +59,8 @@ func newAdd(b *Backend, kernel string, inputs int) (enqueue, error) {
 		if inputs == 2 {
 			right = c.In[1]
 		}
-		if y.Type != device.F32 && y.Type != device.F64 {
-			k.Failf("y is %s, want f32 or f64", y.Type)
+		if y.Type != device.F32 && y.Type != device.BF16 && y.Type != device.F64 {
+			k.Failf("y is %s, want f32, bf16 or f64", y.Type)
 		}
 		k.OutputVector("y", y, y.Type, n)
 		k.Vector("a", left, y.Type, n)
@@ -62,11 +70,10 @@ func newAdd(b *Backend, kernel string, inputs int) (enqueue, error) {
 		if k.Err != nil || y.Addr == 0 {
 			return k.Err
 		}
-		l := single
 		if y.Type == device.F64 {
-			l = double
+			return double.on(over(n, blockThreads), blockThreads, at(y), at(left), at(right), driver.I64(int64(n)))
 		}
-		return l.on(over(n, perBlock), blockThreads, at(y), at(left), at(right), driver.I64(int64(n)))
+		return single.of(y).on(neighbours(n, y.Type), blockThreads, at(y), at(left), at(right), driver.I64(int64(n)))
 	}, nil
 }
 
@@ -87,42 +94,43 @@ func newZero(b *Backend, kernel string) (enqueue, error) {
 }
 
 func newSwiGLU(b *Backend, kernel string) (enqueue, error) {
-	l, err := b.launch("elements", "swiglu", 0)
+	l, err := b.typed("elements", "swiglu")
 	return func(c *device.Call) error {
 		k := contract.Of("cuda", kernel)
 		if k.Arity(c, 1, 2) {
 			g := c.In[0]
 			k.Overwrites(c)
-			k.Matrix("g", g, device.F32, g.Rows, g.Cols)
-			k.Matrix("u", c.In[1], device.F32, g.Rows, g.Cols)
-			k.Output("y", c.Out[0], device.F32, g.Rows, g.Cols)
+			activations(&k, "g", g, g.Rows, g.Cols)
+			k.Matrix("u", c.In[1], g.Type, g.Rows, g.Cols)
+			k.Output("y", c.Out[0], g.Type, g.Rows, g.Cols)
 		}
 		if k.Err != nil || c.Out[0].Addr == 0 {
 			return k.Err
 		}
 		n := c.In[0].Len()
-		return l.on(over(n, perBlock), blockThreads, at(c.Out[0]), at(c.In[0]), at(c.In[1]), driver.I64(int64(n)))
+		return l.of(c.In[0]).on(neighbours(n, c.In[0].Type), blockThreads, at(c.Out[0]), at(c.In[0]), at(c.In[1]), driver.I64(int64(n)))
 	}, err
 }
 
 func newSwiGLUGrad(b *Backend, kernel string) (enqueue, error) {
-	l, err := b.launch("elements", "swiglu_grad", 0)
+	l, err := b.typed("elements", "swiglu_grad")
 	return func(c *device.Call) error {
 		k := contract.Of("cuda", kernel)
 		if k.Arity(c, 2, 3) {
 			g := c.In[0]
 			k.Overwrites(c)
-			k.Matrix("g", g, device.F32, g.Rows, g.Cols)
-			k.Matrix("u", c.In[1], device.F32, g.Rows, g.Cols)
-			k.Matrix("dy", c.In[2], device.F32, g.Rows, g.Cols)
-			k.Output("dg", c.Out[0], device.F32, g.Rows, g.Cols)
-			k.Output("du", c.Out[1], device.F32, g.Rows, g.Cols)
+			activations(&k, "g", g, g.Rows, g.Cols)
+			k.Matrix("u", c.In[1], g.Type, g.Rows, g.Cols)
+			k.Matrix("dy", c.In[2], g.Type, g.Rows, g.Cols)
+			k.Output("dg", c.Out[0], g.Type, g.Rows, g.Cols)
+			k.Output("du", c.Out[1], g.Type, g.Rows, g.Cols)
 		}
 		if k.Err != nil {
 			return k.Err
 		}
 		n := c.In[0].Len()
-		return l.on(over(n, perBlock), blockThreads, at(c.Out[0]), at(c.Out[1]), at(c.In[0]), at(c.In[1]), at(c.In[2]), driver.I64(int64(n)))
+		return l.of(c.In[0]).on(neighbours(n, c.In[0].Type), blockThreads, at(c.Out[0]), at(c.Out[1]), at(c.In[0]), at(c.In[1]), at(c.In[2]),
+			driver.I64(int64(n)))
 	}, err
 }
 
@@ -131,22 +139,22 @@ func newDropout(b *Backend, kernel string, attr device.Dropout) (enqueue, error)
 		return nil, fmt.Errorf("cuda: %s: probability %g: want 0 or more and less than 1", kernel, attr.P)
 	}
 	limit, scale := uint64(attr.P*(1<<32)), float32(1/(1-attr.P))
-	l, err := b.launch("elements", "dropout", 0)
+	l, err := b.typed("elements", "dropout")
 	return func(c *device.Call) error {
 		k := contract.Of("cuda", kernel)
 		if k.Arity(c, 1, 3) {
 			x := c.In[0]
 			k.Overwrites(c)
-			k.Matrix("x", x, device.F32, x.Rows, x.Cols)
+			activations(&k, "x", x, x.Rows, x.Cols)
 			k.Vector("key", c.In[1], device.I32, x.Rows)
 			k.Vector("seed", c.In[2], device.I32, 2)
-			k.Output("y", c.Out[0], device.F32, x.Rows, x.Cols)
+			k.Output("y", c.Out[0], x.Type, x.Rows, x.Cols)
 		}
 		if k.Err != nil || c.Out[0].Addr == 0 {
 			return k.Err
 		}
 		x := c.In[0]
-		return l.on(over(x.Rows*over(x.Cols, 4), blockThreads), blockThreads, at(c.Out[0]), at(x), at(c.In[1]), at(c.In[2]),
+		return l.of(x).on(over(x.Rows*over(x.Cols, 4), blockThreads), blockThreads, at(c.Out[0]), at(x), at(c.In[1]), at(c.In[2]),
 			driver.U32(attr.Stream), driver.U64(limit), driver.F32(scale), driver.I32(int32(x.Rows)), driver.I32(int32(x.Cols)))
 	}, err
 }

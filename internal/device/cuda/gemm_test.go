@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"align/internal/device"
 	"align/internal/device/cuda/cudatest"
 	"align/internal/device/cuda/driver"
 )
@@ -77,7 +78,7 @@ func (g *gemmCase) run(t *testing.T, c *cudatest.Card, ptx string) ([]float32, e
 	err := c.TryRun(ptx, g.entry(), line(ceil(g.m, g.rows)*ceil(g.n, g.cols)), line(g.by), 3*64*(g.rows+g.cols),
 		side(g.x), side(g.w), side(g.u), side(g.v), driver.Ptr(y), driver.Ptr(cudatest.Upload(t, c, g.bias)),
 		integer(g.x.ld), integer(g.w.ld), integer(g.u.ld), integer(g.v.ld), integer(g.n), integer(g.m), integer(g.n),
-		integer(g.k), integer(g.r), driver.F32(gemmAlpha), integer(1), integer(max(1, g.k)))
+		integer(g.k), integer(g.r), driver.F32(gemmAlpha), integer(1), integer(max(1, g.k)), integer(int(device.F32)))
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +154,7 @@ func TestGemvHasTheBitsOfGemm(t *testing.T) {
 		c.Run(t, ptxOf(t, "gemv"), "gemv_bf16", line(ceil(g.n, 32)), line(128), 0,
 			driver.Ptr(y), side(g.x), side(g.w), side(g.u), side(g.v), driver.Ptr(cudatest.Upload(t, c, g.bias)),
 			integer(g.x.ld), driver.U64(uint64(2*g.w.ld)), integer(g.u.ld), integer(g.n), integer(g.m), integer(g.n),
-			integer(g.k), integer(g.r), driver.F32(gemmAlpha), integer(1), integer(g.k))
+			integer(g.k), integer(g.r), driver.F32(gemmAlpha), integer(1), integer(g.k), integer(int(device.F32)))
 		if got := cudatest.Download[float32](t, c, y, g.m*g.n); !slices.Equal(got, want) {
 			t.Errorf("%s: the bits differ by %g", fmt.Sprint(s), distance(widened(got), widened(want)))
 		}

@@ -7,7 +7,7 @@ import "align/internal/device"
 // common x.
 const numKept = 3
 
-// kept is left sides of products in bf16. Neighbouring kernels read the same x
+// kept is left sides of products in bf16 that do not lie so in memory. Neighbouring kernels read the same x
 // (q, k and v; gate and up) or dy, which is then rounded once. It rests on
 // memory changing only by kernels, Upload, Alloc and Free, which say so to
 // written and forget; whoever captures launches in a graph forgets first, or
@@ -17,12 +17,11 @@ type kept struct {
 	clock uint64
 }
 
-// keptSide is one x in its slot; addr 0 is none.
+// keptSide is one x in its slot; a view without an address is none.
 type keptSide struct {
-	addr       uintptr
-	rows, cols int
-	side       side
-	used       uint64 // when it was last asked for
+	view device.View
+	side side
+	used uint64 // when it was last asked for
 }
 
 // find is the slot that holds x, or the one that was used longest ago.
@@ -30,7 +29,7 @@ func (k *kept) find(x device.View) (at int, holds bool) {
 	k.clock++
 	for i := range k.sides {
 		s := &k.sides[i]
-		if s.addr == x.Addr && s.rows == x.Rows && s.cols == x.Cols {
+		if s.view == x {
 			s.used = k.clock
 			return i, true
 		}
@@ -46,9 +45,8 @@ func (k *kept) find(x device.View) (at int, holds bool) {
 func (k *kept) written(v device.View) {
 	for i := range k.sides {
 		s := &k.sides[i]
-		end := s.addr + uintptr(4*s.rows*s.cols)
-		if s.addr < v.Addr+uintptr(v.Bytes()) && v.Addr < end {
-			s.addr = 0
+		if s.view.Addr < v.Addr+uintptr(v.Bytes()) && v.Addr < s.view.Addr+uintptr(s.view.Bytes()) {
+			s.view = device.View{}
 		}
 	}
 }
@@ -56,24 +54,27 @@ func (k *kept) written(v device.View) {
 // forget forgets everything.
 func (k *kept) forget() {
 	for i := range k.sides {
-		k.sides[i].addr = 0
+		k.sides[i].view = device.View{}
 	}
 }
 
 // left is the left side of a product in bf16, rounded where it is not kept.
 func (l *launcher) left(x device.View) (side, error) {
+	if direct(x) {
+		return side{uint64(x.Addr), x.Cols}, nil
+	}
 	k := &l.b.kept
 	at, holds := k.find(x)
 	s := &k.sides[at]
 	if holds && x.Addr != 0 {
 		return s.side, nil
 	}
-	s.addr = 0
+	s.view = device.View{}
 	rounded, err := l.sideOf(slotLeft+slot(at), x)
 	if err != nil {
 		return side{}, err
 	}
-	s.addr, s.rows, s.cols, s.side = x.Addr, x.Rows, x.Cols, rounded
+	s.view, s.side = x, rounded
 	return rounded, nil
 }
 

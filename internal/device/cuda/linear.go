@@ -25,9 +25,9 @@ func newLinear(b *Backend, kernel string) (enqueue, error) {
 		if k.Arity(c, 1, 2+int(count(biased))) {
 			y, x, w := c.Out[0], c.In[0], c.In[1]
 			k.Overwrites(c)
-			k.Matrix("x", x, device.F32, x.Rows, w.Cols)
+			activations(&k, "x", x, x.Rows, w.Cols)
 			checkWeight(&k, "W", w, w.Rows, x.Cols)
-			k.Output("y", y, device.F32, x.Rows, w.Rows)
+			activationsOut(&k, "y", y, x.Rows, w.Rows)
 			if biased {
 				k.Vector("bias", c.In[2], device.F32, w.Rows)
 			}
@@ -49,7 +49,7 @@ func newLinear(b *Backend, kernel string) (enqueue, error) {
 
 // nt is an nt product into y of x's rows.
 func nt(y, x device.View, alpha float32) product {
-	return product{y: uint64(y.Addr), ldy: y.Cols, m: y.Rows, n: y.Cols, k: x.Cols, alpha: alpha}
+	return product{y: uint64(y.Addr), typ: y.Type, ldy: y.Cols, m: y.Rows, n: y.Cols, k: x.Cols, alpha: alpha}
 }
 
 // newLinearDX is dx[T,C] = dy[T,N] W[N,C].
@@ -59,9 +59,9 @@ func newLinearDX(b *Backend, kernel string) (enqueue, error) {
 		k := contract.Of("cuda", kernel)
 		if k.Arity(c, 1, 2) {
 			dx, dy, w := c.Out[0], c.In[0], c.In[1]
-			k.Matrix("dy", dy, device.F32, dy.Rows, w.Rows)
+			activations(&k, "dy", dy, dy.Rows, w.Rows)
 			checkWeight(&k, "W", w, dy.Cols, w.Cols)
-			k.Output("dx", dx, device.F32, dy.Rows, w.Cols)
+			activationsOut(&k, "dx", dx, dy.Rows, w.Cols)
 		}
 		if k.Err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
 			return k.Err
@@ -134,12 +134,12 @@ func checkLoRALinear(kernel string, c *device.Call) error {
 	if k.Arity(c, 1, 5+int(count(biased))) {
 		y, x, xd, w, a, up := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3], c.In[4]
 		k.Overwrites(c)
-		k.Matrix("x", x, device.F32, x.Rows, w.Cols)
-		k.Matrix("xd", xd, device.F32, x.Rows, x.Cols)
+		activations(&k, "x", x, x.Rows, w.Cols)
+		activations(&k, "xd", xd, x.Rows, x.Cols)
 		checkWeight(&k, "W", w, w.Rows, x.Cols)
 		k.Matrix("A", a, device.F32, a.Rows, x.Cols)
 		k.Matrix("B", up, device.F32, w.Rows, a.Rows)
-		k.Output("y", y, device.F32, x.Rows, w.Rows)
+		activationsOut(&k, "y", y, x.Rows, w.Rows)
 		if biased {
 			k.Vector("bias", c.In[5], device.F32, w.Rows)
 		}
@@ -154,11 +154,11 @@ func newLoRADX(b *Backend, kernel string) (enqueue, error) {
 		k := contract.Of("cuda", kernel)
 		if k.Arity(c, 1, 4) {
 			dx, dy, w, du, a := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3]
-			k.Matrix("dy", dy, device.F32, dy.Rows, w.Rows)
+			activations(&k, "dy", dy, dy.Rows, w.Rows)
 			checkWeight(&k, "W", w, dy.Cols, w.Cols)
-			k.Matrix("du", du, device.F32, dy.Rows, a.Rows)
+			activations(&k, "du", du, dy.Rows, a.Rows)
 			k.Matrix("A", a, device.F32, du.Cols, w.Cols)
-			k.Output("dx", dx, device.F32, dy.Rows, w.Cols)
+			activationsOut(&k, "dx", dx, dy.Rows, w.Cols)
 		}
 		if k.Err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
 			return k.Err
@@ -187,9 +187,9 @@ func newMatMul(b *Backend, kernel string, attr device.MatMul) (enqueue, error) {
 			var kw int
 			p.m, p.k = dims(x, of == kindTN)
 			p.n, kw = dims(w, of != kindNT)
-			k.Matrix("x", x, device.F32, x.Rows, x.Cols)
-			k.Matrix("w", w, device.F32, w.Rows, w.Cols)
-			k.Output("y", y, device.F32, p.m, p.n)
+			activations(&k, "x", x, x.Rows, x.Cols)
+			activations(&k, "w", w, w.Rows, w.Cols)
+			activationsOut(&k, "y", y, p.m, p.n)
 			if p.k != kw {
 				k.Failf("x is %dx%d and w is %dx%d: the summed sides differ", x.Rows, x.Cols, w.Rows, w.Cols)
 			}
@@ -197,7 +197,7 @@ func newMatMul(b *Backend, kernel string, attr device.MatMul) (enqueue, error) {
 		if k.Err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
 			return k.Err
 		}
-		p.y, p.ldy = uint64(c.Out[0].Addr), p.n
+		p.y, p.typ, p.ldy = uint64(c.Out[0].Addr), c.Out[0].Type, p.n
 		var err error
 		if p.x, err = l.left(c.In[0]); err != nil {
 			return err

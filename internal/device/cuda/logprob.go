@@ -45,7 +45,7 @@ func newHead(b *Backend, kernel string, attr device.LogProb) (*head, error) {
 // nothing.
 func (d *head) check(k *contract.Check, c *device.Call) {
 	h, w, targets := c.In[0], c.In[1], c.In[2]
-	k.Matrix("h", h, device.F32, h.Rows, w.Cols)
+	activations(k, "h", h, h.Rows, w.Cols)
 	checkWeight(k, "W", w, w.Rows, h.Cols)
 	k.Vector("targets", targets, device.I32, h.Rows)
 }
@@ -88,7 +88,7 @@ func (d *head) tiles(c *device.Call, use func(t *tile) error) error {
 
 // logits is the product; rows of a tile are ld apart whatever its width is.
 func (d *head) logits(t *tile, w device.View, k int) error {
-	p := product{y: t.z, ldy: t.ld, m: t.rows, n: t.cols, k: k, x: t.h, alpha: d.inverse}
+	p := product{y: t.z, typ: device.F32, ldy: t.ld, m: t.rows, n: t.cols, k: k, x: t.h, alpha: d.inverse}
 	return d.times(w.Row(t.col, t.cols), &p)
 }
 
@@ -170,18 +170,32 @@ func (d *head) logProbDX(c *device.Call) error {
 	if k.Arity(c, 1, 5) {
 		k.Overwrites(c)
 		d.checkGrad(&k, c)
-		k.Output("dh", c.Out[0], device.F32, c.In[0].Rows, c.In[0].Cols)
+		k.Output("dh", c.Out[0], c.In[0].Type, c.In[0].Rows, c.In[0].Cols)
 	}
 	if k.Err != nil || c.Out[0].Addr == 0 || c.In[0].Len() == 0 {
 		return k.Err
 	}
+	sums := uint64(c.Out[0].Addr)
+	if c.Out[0].Type != device.F32 { // chunks are added in float32
+		var err error
+		if sums, err = d.room(slotSums, 4*int64(min(d.rows, c.In[0].Rows))*int64(c.In[0].Cols)); err != nil {
+			return err
+		}
+	}
 	return d.gradTiles(c, func(t *tile, dz side) (err error) {
 		cols := c.In[0].Cols
-		p := product{y: uint64(c.Out[0].Addr) + uint64(4*t.row*cols), ldy: cols, m: t.rows, n: cols, k: t.cols, x: dz, alpha: 1, accumulate: t.col > 0}
+		p := product{y: sums, typ: device.F32, ldy: cols, m: t.rows, n: cols, k: t.cols, x: dz, alpha: 1, accumulate: t.col > 0}
+		if c.Out[0].Type == device.F32 {
+			p.y += uint64(4 * t.row * cols)
+		}
 		if p.w, err = d.weightOf(c.In[1].Row(t.col, t.cols)); err != nil {
 			return err
 		}
-		return d.gemm(kindNN, &p)
+		if err := d.gemm(kindNN, &p); err != nil || c.Out[0].Type == device.F32 || t.col+t.cols < c.In[1].Rows {
+			return err
+		}
+		part := c.Out[0].Row(t.row, t.rows)
+		return d.each("gemm", sumEntries[part.Type], part.Len(), at(part), driver.U64(sums), num(part.Len()), num(1), driver.F32(1), num(0))
 	})
 }
 
@@ -212,7 +226,7 @@ func (d *head) logProbDW(c *device.Call) error {
 	}
 	return d.gradTiles(c, func(t *tile, dz side) error {
 		cols := c.In[0].Cols
-		p := product{y: uint64(c.Out[0].Addr) + uint64(4*t.col*cols), ldy: cols, m: t.cols, n: cols, k: t.rows, x: dz, w: t.h, alpha: 1,
+		p := product{y: uint64(c.Out[0].Addr) + uint64(4*t.col*cols), typ: device.F32, ldy: cols, m: t.cols, n: cols, k: t.rows, x: dz, w: t.h, alpha: 1,
 			accumulate: c.Accumulate || t.row > 0}
 		return d.gemm(kindTN, &p)
 	})

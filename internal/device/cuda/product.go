@@ -12,12 +12,14 @@ import (
 //	nn:  y[M,N] = alpha (x[M,K] w[K,N]  + u[M,R] v[R,N] ) + bias[N]  (+ y)
 //	tn:  y[M,N] = alpha  x[K,M]' w[K,N]                   + bias[N]  (+ y)
 //
-// Both sides are rounded to bf16, the sums are float32: the numbers of the CPU's
-// bf16 precision but for the order of sums. An element of nt and nn is summed
+// Both sides are bf16, or rounded to it, the sums are float32, and y is one or
+// the other: the numbers of the CPU's bf16 precision but for the order of sums
+// and the rounding of y. An element of nt and nn is summed
 // over K in ascending order and then over R, whatever M is.
 type product struct {
 	y          uint64
-	ldy        int // from one row of y to the next
+	typ        device.Type // of y
+	ldy        int         // from one row of y to the next
 	m, n, k, r int
 	x, w, u, v side
 	bias       uint64 // 0: none
@@ -115,8 +117,11 @@ func (l *launcher) gemmParts(of kind, p *product, terms int) error {
 	return l.run("gemm", s.entries[of], s.shared(), grid, driver.Dim{X: s.size, Y: 1, Z: 1},
 		driver.U64(p.x.at), driver.U64(p.w.at), driver.U64(p.u.at), driver.U64(p.v.at), driver.U64(p.y), driver.U64(p.bias),
 		num(p.x.ld), num(p.w.ld), num(p.u.ld), num(p.v.ld), num(p.ldy), num(p.m), num(p.n), num(p.k), num(p.r),
-		driver.F32(p.alpha), driver.I32(count(p.accumulate)), num(terms))
+		driver.F32(p.alpha), driver.I32(count(p.accumulate)), num(terms), code(p.typ))
 }
+
+// sumEntries are those of gemm.cu that add parts, by the type of the result.
+var sumEntries = entriesOf("gemm_gather_", device.F32, device.BF16)
 
 // gemmSplit is gemm for a product without u and bias whose sum may be split.
 func (l *launcher) gemmSplit(of kind, p *product) error {
@@ -129,7 +134,7 @@ func (l *launcher) gemmSplit(of kind, p *product) error {
 	if err != nil {
 		return err
 	}
-	return l.each("gemm", "gemm_gather", p.m*p.n, driver.U64(p.y), driver.U64(sums), num(p.m*p.n), num(parts),
+	return l.each("gemm", sumEntries[p.typ], p.m*p.n, driver.U64(p.y), driver.U64(sums), num(p.m*p.n), num(parts),
 		driver.F32(p.alpha), driver.I32(count(p.accumulate)))
 }
 
@@ -139,7 +144,7 @@ func (l *launcher) parts(of kind, p *product, terms, parts int) (uint64, error) 
 		return 0, err
 	}
 	q := *p
-	q.y, q.ldy, q.alpha, q.accumulate = at, p.n, 1, false
+	q.y, q.typ, q.ldy, q.alpha, q.accumulate = at, device.F32, p.n, 1, false
 	return at, l.gemmParts(of, &q, terms)
 }
 
@@ -152,7 +157,7 @@ func (l *launcher) low(x, a side, m, r, k int, scale float32) (side, error) {
 	if u.at, err = l.room(slotLow, 2*int64(m)*int64(u.ld)); err != nil || m*r == 0 {
 		return u, err
 	}
-	p := product{ldy: r, m: m, n: r, k: k, x: x, w: a}
+	p := product{typ: device.F32, ldy: r, m: m, n: r, k: k, x: x, w: a}
 	parts := max(1, over(k, splitTerms))
 	if p.y, err = l.room(slotParts, 4*int64(parts)*int64(m)*int64(r)); err != nil {
 		return u, err
@@ -188,7 +193,7 @@ func (l *launcher) gemv(t device.Type, p *product, stride uint64, terms int) err
 	return l.run("gemv", gemvEntries[t], 0, grid, driver.Dim{X: 32 * gemvWarps, Y: 1, Z: 1},
 		driver.U64(p.y), driver.U64(p.x.at), driver.U64(p.w.at), driver.U64(p.u.at), driver.U64(p.v.at), driver.U64(p.bias),
 		num(p.x.ld), driver.U64(stride), num(p.u.ld), num(p.ldy), num(p.m), num(p.n), num(p.k), num(p.r),
-		driver.F32(p.alpha), driver.I32(count(p.accumulate)), num(terms))
+		driver.F32(p.alpha), driver.I32(count(p.accumulate)), num(terms), code(p.typ))
 }
 
 // times is an nt product with a frozen weight: gemv for few rows, which reads

@@ -33,7 +33,7 @@ func newEmbed(b *Backend, kernel string) (enqueue, error) {
 			k.Overwrites(c)
 			checkWeight(&k, "W", w, w.Rows, w.Cols)
 			k.Vector("ids", ids, device.I32, ids.Len())
-			k.Output("y", c.Out[0], device.F32, ids.Len(), w.Cols)
+			activationsOut(&k, "y", c.Out[0], ids.Len(), w.Cols)
 		}
 		if k.Err != nil || c.Out[0].Addr == 0 {
 			return k.Err
@@ -41,9 +41,10 @@ func newEmbed(b *Backend, kernel string) (enqueue, error) {
 		w, grid := c.In[0], driver.Dim{X: c.In[1].Len(), Y: 1, Z: 1}
 		block := driver.Dim{X: rowThreads(w.Cols), Y: 1, Z: 1}
 		if !w.Type.IsBlock() {
-			return l.run("rows", "gather", 0, grid, block, at(c.Out[0]), at(w), at(c.In[1]), num(w.Cols), num(int(w.Type)))
+			return l.run("rows", "gather", 0, grid, block, at(c.Out[0]), at(w), at(c.In[1]), num(w.Cols), code(w.Type), code(c.Out[0].Type))
 		}
-		return l.run("rows", gatherEntries[w.Type], 0, grid, block, at(c.Out[0]), at(w), at(c.In[1]), num(w.Cols), driver.I64(w.Type.RowBytes(w.Cols)))
+		return l.run("rows", gatherEntries[w.Type], 0, grid, block, at(c.Out[0]), at(w), at(c.In[1]), num(w.Cols), driver.I64(w.Type.RowBytes(w.Cols)),
+			code(c.Out[0].Type))
 	}, nil
 }
 
@@ -57,26 +58,33 @@ func newGather(b *Backend, kernel string) (enqueue, error) {
 		if k.Arity(c, 1, 2) {
 			x, rows := c.In[0], c.In[1]
 			k.Overwrites(c)
-			k.Matrix("x", x, device.F32, x.Rows, x.Cols)
+			activations(&k, "x", x, x.Rows, x.Cols)
 			k.Vector("rows", rows, device.I32, rows.Len())
-			k.Output("y", c.Out[0], device.F32, rows.Len(), x.Cols)
+			k.Output("y", c.Out[0], x.Type, rows.Len(), x.Cols)
 		}
 		if k.Err != nil || c.Out[0].Addr == 0 {
 			return k.Err
 		}
 		x := c.In[0]
-		return l.on(c.In[1].Len(), rowThreads(x.Cols), at(c.Out[0]), at(x), at(c.In[1]), driver.I32(int32(x.Cols)), driver.I32(int32(device.F32)))
+		return l.on(c.In[1].Len(), rowThreads(x.Cols), at(c.Out[0]), at(x), at(c.In[1]), num(x.Cols), code(x.Type), code(x.Type))
 	}, err
 }
 
 // adder clears y, unless it accumulates, and adds rows to it by index.
-type adder struct{ zero, add *launch }
+type adder struct {
+	zero *launch
+	add  typed
+	wide *launch // from bf16 to float32
+}
 
 func newAdder(b *Backend) (a adder, err error) {
 	if a.zero, err = b.launch("elements", "zero", 0); err != nil {
 		return a, err
 	}
-	a.add, err = b.launch("rows", "add_rows", 0)
+	if a.add, err = b.typed("rows", "add_rows"); err != nil {
+		return a, err
+	}
+	a.wide, err = b.launch("rows", "add_rows_wide", 0)
 	return a, err
 }
 
@@ -86,7 +94,11 @@ func (a adder) run(y, x, rows device.View, accumulate bool) error {
 			return err
 		}
 	}
-	return a.add.on(rows.Len(), rowThreads(x.Cols), at(y), at(x), at(rows), driver.I32(int32(rows.Len())), driver.I32(int32(x.Cols)))
+	add := a.add.of(x)
+	if y.Type != x.Type {
+		add = a.wide
+	}
+	return add.on(rows.Len(), rowThreads(x.Cols), at(y), at(x), at(rows), driver.I32(int32(rows.Len())), driver.I32(int32(x.Cols)))
 }
 
 func newEmbedDW(b *Backend, kernel string) (enqueue, error) {
@@ -96,7 +108,7 @@ func newEmbedDW(b *Backend, kernel string) (enqueue, error) {
 		if k.Arity(c, 1, 2) {
 			dy := c.In[0]
 			k.Vector("ids", c.In[1], device.I32, dy.Rows)
-			k.Matrix("dy", dy, device.F32, dy.Rows, dy.Cols)
+			activations(&k, "dy", dy, dy.Rows, dy.Cols)
 			k.Output("dW", c.Out[0], device.F32, c.Out[0].Rows, dy.Cols)
 		}
 		if k.Err != nil || c.Out[0].Addr == 0 {
@@ -113,9 +125,9 @@ func newScatter(b *Backend, kernel string) (enqueue, error) {
 		if k.Arity(c, 1, 3) {
 			dy, rows, like := c.In[0], c.In[1], c.In[2]
 			k.Overwrites(c)
-			k.Matrix("dy", dy, device.F32, rows.Len(), like.Cols)
+			activations(&k, "dy", dy, rows.Len(), like.Cols)
 			k.Vector("rows", rows, device.I32, dy.Rows)
-			k.Output("y", c.Out[0], device.F32, like.Rows, dy.Cols)
+			k.Output("y", c.Out[0], dy.Type, like.Rows, dy.Cols)
 		}
 		if k.Err != nil || c.Out[0].Addr == 0 {
 			return k.Err
@@ -125,21 +137,21 @@ func newScatter(b *Backend, kernel string) (enqueue, error) {
 }
 
 func newCacheWrite(b *Backend, kernel string) (enqueue, error) {
-	l, err := b.launch("rows", "put_rows", 0)
+	l, err := b.typed("rows", "put_rows")
 	return func(c *device.Call) error {
 		k := contract.Of("cuda", kernel)
 		if k.Arity(c, 1, 2) {
 			cache, x, slot := c.Out[0], c.In[0], c.In[1]
 			k.Overwrites(c)
-			k.Matrix("x", x, device.F32, slot.Len(), cache.Cols)
+			activations(&k, "x", x, slot.Len(), cache.Cols)
 			k.Vector("slot", slot, device.I32, x.Rows)
-			k.Matrix("cache", cache, device.F32, cache.Rows, x.Cols)
+			k.Matrix("cache", cache, x.Type, cache.Rows, x.Cols)
 		}
 		if k.Err != nil {
 			return k.Err
 		}
 		x := c.In[0]
-		return l.on(x.Rows, rowThreads(x.Cols), at(c.Out[0]), at(x), at(c.In[1]), driver.I32(int32(x.Cols)))
+		return l.of(x).on(x.Rows, rowThreads(x.Cols), at(c.Out[0]), at(x), at(c.In[1]), driver.I32(int32(x.Cols)))
 	}, err
 }
 
@@ -184,15 +196,15 @@ func newRope(b *Backend, kernel string, attr device.Rope) (enqueue, error) {
 	if attr.Inverse {
 		sign = -1
 	}
-	l, err := b.launch("rope", "rope", 0)
+	l, err := b.typed("rope", "rope")
 	return func(c *device.Call) error {
 		k := contract.Of("cuda", kernel)
 		if k.Arity(c, 1, 2) {
 			x := c.In[0]
 			k.Overwrites(c)
-			k.Matrix("x", x, device.F32, x.Rows, x.Cols)
+			activations(&k, "x", x, x.Rows, x.Cols)
 			k.Matrix("table", c.In[1], device.F32, x.Rows, attr.HeadDim)
-			k.Output("y", c.Out[0], device.F32, x.Rows, x.Cols)
+			k.Output("y", c.Out[0], x.Type, x.Rows, x.Cols)
 			if x.Cols%attr.HeadDim != 0 {
 				k.Failf("x has %d columns, not a multiple of head size %d", x.Cols, attr.HeadDim)
 			}
@@ -200,8 +212,9 @@ func newRope(b *Backend, kernel string, attr device.Rope) (enqueue, error) {
 		if k.Err != nil || c.Out[0].Addr == 0 {
 			return k.Err
 		}
-		x, n := c.In[0], c.In[0].Len()/2
-		return l.on(over(n, blockThreads), blockThreads, at(c.Out[0]), at(x), at(c.In[1]),
-			driver.I32(int32(x.Cols)), driver.I32(int32(attr.HeadDim/2)), driver.F32(sign), driver.I64(int64(n)))
+		x, half := c.In[0], attr.HeadDim/2
+		n := x.Len() / 2
+		return l.of(x).on(over(n/half*over(half, wide(x.Type)), blockThreads), blockThreads, at(c.Out[0]), at(x), at(c.In[1]),
+			num(x.Cols), num(half), driver.F32(sign), driver.I64(int64(n)))
 	}, err
 }

@@ -23,6 +23,7 @@ const (
 	slotParts                             // parts of split sums
 	slotLogits                            // a chunk of logits
 	slotWeighed                           // its gradient in bf16
+	slotSums                              // sums over chunks of the vocabulary
 	slotState                             // softmax states
 	slotQuery
 	slotKey
@@ -98,23 +99,24 @@ func (l *launcher) rounded(s slot, v device.View, rows, cols, ld int) (side, err
 	return side{to, ld}, l.each("weights", roundEntries[v.Type], rows*ld/eight, driver.U64(to), at(v), num(rows), num(cols), num(ld))
 }
 
-// sideOf is a plain view of activations or masters as a side.
+// sideOf is a plain view of activations or masters as a side: as it lies, or
+// rounded in a slot.
 func (l *launcher) sideOf(s slot, v device.View) (side, error) {
+	if direct(v) {
+		return side{uint64(v.Addr), v.Cols}, nil
+	}
 	return l.rounded(s, v, v.Rows, v.Cols, padded(v.Cols))
 }
 
-// direct says whether a weight is a side as it lies.
-func direct(w device.View) bool {
-	return w.Type == device.BF16 && w.Cols%eight == 0 && w.Addr%16 == 0
+// direct says whether a view is a side as it lies.
+func direct(v device.View) bool {
+	return v.Type == device.BF16 && v.Cols%eight == 0 && v.Addr%16 == 0
 }
 
 // weightOf is a frozen weight as a side: as it lies, or rounded or widened to
 // bf16 in its slot, which costs reading and writing it once.
 func (l *launcher) weightOf(w device.View) (side, error) {
-	switch {
-	case direct(w):
-		return side{uint64(w.Addr), w.Cols}, nil
-	case !w.Type.IsBlock():
+	if !w.Type.IsBlock() {
 		return l.sideOf(slotWeight, w)
 	}
 	ld := padded(w.Cols)

@@ -21,7 +21,12 @@ import (
 // PTX in the simulator; what that finds wrong fails the test.
 func openCard(t *testing.T) *cuda.Backend {
 	t.Helper()
-	b, err := cuda.OpenOn(cudatest.Library(t, true), 0, 0)
+	return openRacing(t, true)
+}
+
+func openRacing(t *testing.T, races bool) *cuda.Backend {
+	t.Helper()
+	b, err := cuda.OpenOn(cudatest.Library(t, races), 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,9 +37,13 @@ func openCard(t *testing.T) *cuda.Backend {
 // roundedBF16 is the relative error of a product's input in bfloat16.
 const roundedBF16 = 1.0 / (1 << 8)
 
-// The suite that the CPU's backend passes, with activations of F32: the card
-// has no others.
-func TestConformance(t *testing.T) { devicetest.CheckRounded(t, openCard(t), roundedBF16) }
+// The suite that the CPU's backend passes, with the activations that runs have
+// and, without looking for races, with those of F32.
+func TestConformance(t *testing.T) {
+	for _, act := range []device.Type{device.BF16, device.F32} {
+		t.Run(act.String(), func(t *testing.T) { devicetest.CheckRounded(t, openRacing(t, act == device.BF16), act, roundedBF16) })
+	}
+}
 
 // Work has the same bits every time. The simulator has no other order than one:
 // this is for a card.
@@ -44,6 +53,7 @@ func TestSameBits(t *testing.T) {
 	}
 	b := openCard(t)
 	devicetest.Same(t, device.F32, b, b)
+	devicetest.Same(t, device.BF16, b, b)
 }
 
 // A kernel's call allocates nothing on the host once it has run, not even in
@@ -71,7 +81,7 @@ func TestCallsAllocateNothing(t *testing.T) {
 	}
 	defer b.Close()
 	seen := map[string]bool{}
-	devicetest.Calls(t, b, device.F32, func(name string, k device.Kernel, c *device.Call) {
+	check := func(name string, k device.Kernel, c *device.Call) {
 		kernel, _, _ := strings.Cut(name, "/")
 		if seen[kernel] || len(c.Out) > 0 && c.Out[0].Rows < 2 {
 			return // shapes do not change what is allocated
@@ -82,5 +92,8 @@ func TestCallsAllocateNothing(t *testing.T) {
 		if failed != nil || n != 0 {
 			t.Errorf("%s: %v allocations in a call, error %v", name, n, failed)
 		}
-	})
+	}
+	devicetest.Calls(t, b, device.F32, check)
+	clear(seen)
+	devicetest.Calls(t, b, device.BF16, check)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"align/internal/device"
 	"align/internal/device/cuda/cublaslt"
 	"align/internal/device/cuda/driver"
 )
@@ -72,7 +73,7 @@ func (l *launcher) vendorProduct(of kind, p *product) (done bool, err error) {
 		return false, nil
 	}
 	v := l.b.vendor
-	s := cublaslt.Shape{M: p.m, N: p.n, K: p.k, XAcross: of == kindTN, WAcross: of != kindNT, LdX: p.x.ld, LdW: p.w.ld, LdY: p.ldy}
+	s := cublaslt.Shape{M: p.m, N: p.n, K: p.k, XAcross: of == kindTN, WAcross: of != kindNT, LdX: p.x.ld, LdW: p.w.ld, LdY: p.ldy, BF16: p.typ == device.BF16}
 	chosen, known := v.products[s]
 	if !known {
 		chosen, err = v.handle.Product(s)

@@ -121,7 +121,7 @@ func TestGemvReadsBlocks(t *testing.T) {
 			none := driver.U64(0)
 			c.Run(t, ptxOf(t, "gemv"), entry, line(1), line(128), 0, driver.Ptr(y), driver.Ptr(cudatest.Upload(t, c, x.raw)), w, none, none, none,
 				integer(x.ld), driver.U64(uint64(stride)), integer(8), integer(n), integer(m), integer(n), integer(k), integer(0),
-				driver.F32(1), integer(0), integer(k))
+				driver.F32(1), integer(0), integer(k), integer(int(device.F32)))
 			return cudatest.Download[float32](t, c, y, m*n)
 		}
 		want := run("gemv_bf16", driver.Ptr(cudatest.Upload(t, c, wide.raw)), int64(2*wide.ld))

@@ -100,8 +100,8 @@ func attentionTrial(g *gen, name string, attr device.Attention, p pack) []trial 
 	q, k, v, do := g.a(n, qCols), g.a(n, kvCols), g.a(n, kvCols), g.a(n, qCols)
 	o, lse := attentionOracle(attr, q, k, v, &p)
 	forward := makeTrial("attention", name, attr, append([]tensor{q, k, v}, p.vectors()...),
-		[]tensor{empty(g.act, n, qCols), empty(g.act, n, attr.Heads)}, func() [][]float64 { return [][]float64{o.f, lse.f} })
-	in := []tensor{q, k, v, newTensor(g.act, n, qCols, o.f), newTensor(g.act, n, attr.Heads, lse.f), do}
+		[]tensor{empty(g.act, n, qCols), empty(g.wide(), n, attr.Heads)}, func() [][]float64 { return [][]float64{o.f, lse.f} })
+	in := []tensor{q, k, v, newTensor(g.act, n, qCols, o.f), newTensor(g.wide(), n, attr.Heads, lse.f), do}
 	backward := makeTrial("attention_grad", name, attr, append(in, p.vectors()...),
 		[]tensor{empty(g.act, n, qCols), empty(g.act, n, kvCols), empty(g.act, n, kvCols)},
 		func() [][]float64 { return attentionGradOracle(attr, q, k, v, do, o, &p) })

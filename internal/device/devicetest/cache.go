@@ -115,7 +115,7 @@ func checkCache(t *testing.T, b device.Backend, act device.Type) {
 		n := p.len()
 		q, k, v := g.a(n, 32), g.a(n, 16), g.a(n, 16)
 		forward := makeTrial("attention", "cache", attr, append([]tensor{q, k, v}, p.vectors()...),
-			[]tensor{empty(act, n, 32), empty(act, n, 4)}, nil)
+			[]tensor{empty(act, n, 32), empty(act.Wide(), n, 4)}, nil)
 		want := forward.run(t, b, options{skip: -1})[0]
 		cache := pagesFor(g, s.prompt, s.answers)
 		keys, values := cache.spread(k), cache.spread(v)

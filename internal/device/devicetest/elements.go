@@ -14,7 +14,7 @@ func normTrials(g *gen) []trial {
 		width := size(i*5+2) + 1
 		cols := width * (1 + i%3)
 		attr := device.Norm{Eps: 1e-5, Width: width}
-		x, w, dy := g.a(rows, cols), g.a(width, 1), g.a(rows, cols)
+		x, w, dy := g.a(rows, cols), g.w(width, 1), g.a(rows, cols)
 		scale := func(t, j int) float64 {
 			sum := 0.0
 			for k := j / width * width; k < (j/width+1)*width; k++ {
@@ -35,7 +35,7 @@ func normTrials(g *gen) []trial {
 				return s*w.f[j%width]*dy.at(t, j) - x.at(t, j)*s*s*s*along/float64(width)
 			}))
 		})
-		dw := makeTrial("rmsnorm_dw", name, attr, []tensor{x, dy}, []tensor{empty(g.act, width, 1)}, func() [][]float64 {
+		dw := makeTrial("rmsnorm_dw", name, attr, []tensor{x, dy}, []tensor{empty(g.wide(), width, 1)}, func() [][]float64 {
 			sum := make([]float64, width)
 			for t := range rows {
 				for j := range cols {
@@ -62,7 +62,7 @@ func ropeTrials(g *gen) []trial {
 		}
 		pos := g.ints(rows, 0, 9000)
 		table := makeTrial("rope_table", fmt.Sprintf("T%d,D%d", rows, d), device.RopeTable{InvFreq: freq}, []tensor{pos},
-			[]tensor{empty(g.act, rows, d)}, func() [][]float64 {
+			[]tensor{empty(g.wide(), rows, d)}, func() [][]float64 {
 				return one(fill(rows, d, func(t, j int) float64 {
 					if j < half {
 						return math.Cos(pos.f[t] * freq[j])
@@ -72,7 +72,7 @@ func ropeTrials(g *gen) []trial {
 			})
 		table.byRows = []int{0}
 		list = append(list, table)
-		x, angles := g.a(rows, heads*d), g.a(rows, d)
+		x, angles := g.a(rows, heads*d), g.w(rows, d)
 		for _, inverse := range []bool{false, true} {
 			sign := 1.0
 			if inverse {

@@ -69,7 +69,7 @@ func (m matrix) softmax(i int) (lse, entropy float64, best int) {
 
 func headTrial(g *gen, name string, attr device.LogProb, h, w, targets tensor) []trial {
 	n, v := h.rows, w.rows
-	vector := empty(g.act, n, 1)
+	vector := empty(g.wide(), n, 1)
 	forward := makeTrial("logprob", name, attr, []tensor{h, w, targets}, []tensor{vector, vector, vector, vector}, func() [][]float64 {
 		z := logits(h, w, attr.Temperature)
 		out := [][]float64{make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)}
@@ -86,7 +86,7 @@ func headTrial(g *gen, name string, attr device.LogProb, h, w, targets tensor) [
 		return out
 	})
 	forward.placed, forward.byRows, forward.optional = 1, []int{0, 2}, true
-	dlp, lse := g.a(n, 1), g.a(n, 1)
+	dlp, lse := g.w(n, 1), g.w(n, 1)
 	z := logits(h, w, attr.Temperature)
 	for i := range n {
 		l, _, _ := z.softmax(i)
@@ -114,7 +114,7 @@ func headTrial(g *gen, name string, attr device.LogProb, h, w, targets tensor) [
 		return one(dotOracle(n, h.cols, v, dz().at, turned(w)).f)
 	})
 	dx.placed, dx.byRows = 1, []int{0, 2, 3, 4}
-	dw := makeTrial("logprob_dw", name, attr, in, []tensor{empty(g.act, v, h.cols)}, func() [][]float64 {
+	dw := makeTrial("logprob_dw", name, attr, in, []tensor{empty(g.wide(), v, h.cols)}, func() [][]float64 {
 		d := dz()
 		return one(dotOracle(v, h.cols, n, func(j, i int) float64 { return d.at(i, j) }, turned(h)).f)
 	})

@@ -46,7 +46,7 @@ func linearTrials(g *gen) []trial {
 func weightTrials(g *gen, i, m int, w tensor) []trial {
 	n, k := w.rows, w.cols
 	name := fmt.Sprintf("T%d,N%d,C%d,%s", m, n, k, w.typ)
-	x, dy, bias := g.a(m, k), g.a(m, n), g.a(n, 1)
+	x, dy, bias := g.a(m, k), g.a(m, n), g.w(n, 1)
 	forward := func() matrix { return dotOracle(m, n, k, x.at, w.at) }
 	plain := makeTrial("linear", name, nil, []tensor{x, w}, []tensor{empty(g.act, m, n)}, func() [][]float64 { return one(forward().f) })
 	biased := makeTrial("linear", name+",bias", nil, []tensor{x, w, bias}, []tensor{empty(g.act, m, n)}, func() [][]float64 {
@@ -59,7 +59,7 @@ func weightTrials(g *gen, i, m int, w tensor) []trial {
 	for _, r := range []*trial{&plain, &biased, &dx} {
 		r.placed, r.byRows = 1, []int{0}
 	}
-	db := makeTrial("bias_grad", fmt.Sprintf("T%d,N%d", m, n), nil, []tensor{dy}, []tensor{empty(g.act, n, 1)}, func() [][]float64 {
+	db := makeTrial("bias_grad", fmt.Sprintf("T%d,N%d", m, n), nil, []tensor{dy}, []tensor{empty(g.wide(), n, 1)}, func() [][]float64 {
 		ones := func(int, int) float64 { return 1 }
 		return one(dotOracle(n, 1, m, turned(dy), ones).f)
 	})
@@ -71,7 +71,7 @@ func loraTrials(g *gen, i, m, n, k int, name string, x, dy, w, bias tensor) []tr
 	rank := [...]int{1, 4, 8, 16, 5, 64}[i%6]
 	name = fmt.Sprintf("%s,R%d", name, rank)
 	attr := device.LoRA{Scale: 0.75}
-	xd, a, b, du := g.a(m, k), g.a(rank, k), g.a(n, rank), g.a(m, rank)
+	xd, a, b, du := g.a(m, k), g.w(rank, k), g.w(n, rank), g.a(m, rank)
 	oracle := func(in tensor, bias func(j int) float64) func() [][]float64 {
 		return func() [][]float64 {
 			y := dotOracle(m, n, k, x.at, w.at)
@@ -115,7 +115,7 @@ func matmulTrials(g *gen) []trial {
 		out := []tensor{empty(g.act, m, n)}
 		nt := makeTrial("matmul_nt", name, attr, []tensor{x, w}, out, scaled(x.at, w.at))
 		nn := makeTrial("matmul_nn", name, attr, []tensor{x, wt}, out, scaled(x.at, turned(wt)))
-		tn := makeTrial("matmul_tn", name, attr, []tensor{xt, wt}, out, scaled(turned(xt), turned(wt)))
+		tn := makeTrial("matmul_tn", name, attr, []tensor{xt, wt}, []tensor{empty(g.wide(), m, n)}, scaled(turned(xt), turned(wt)))
 		nt.byRows, nn.byRows = []int{0}, []int{0}
 		nt.accumulate, nn.accumulate, tn.accumulate = true, true, true
 		list = append(list, nt, nn, tn)

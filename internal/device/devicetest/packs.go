@@ -80,15 +80,15 @@ func (s *scene) run(t *testing.T, b device.Backend, act device.Type, n int, pois
 	q, k, v, do := inside(qCols), inside(kvCols), inside(kvCols), inside(qCols)
 	masks := s.pack.vectors()
 	forward := makeTrial("attention", s.name, attr, append([]tensor{q, k, v}, masks...),
-		[]tensor{empty(act, rows, qCols), empty(act, rows, attr.Heads)}, nil)
+		[]tensor{empty(act, rows, qCols), empty(act.Wide(), rows, attr.Heads)}, nil)
 	out := forward.run(t, b, options{skip: -1})
 	o := tensor{typ: act, rows: rows, cols: qCols, raw: out[0]}
-	lse := tensor{typ: act, rows: rows, cols: attr.Heads, raw: out[1]}
+	lse := tensor{typ: act.Wide(), rows: rows, cols: attr.Heads, raw: out[1]}
 	backward := makeTrial("attention_grad", s.name, attr, append([]tensor{q, k, v, o, lse, do}, masks...),
 		[]tensor{empty(act, rows, qCols), empty(act, rows, kvCols), empty(act, rows, kvCols)}, nil)
 	all := append(out, backward.run(t, b, options{skip: -1})...)
 	for i, x := range append(forward.out, backward.out...) {
-		width := x.cols * act.Size()
+		width := x.cols * x.typ.Size()
 		all[i] = all[i][s.from*width : (s.from+n)*width]
 	}
 	return all

@@ -23,11 +23,11 @@ func Run(t *testing.T, open Opener) {
 // that are not wanted, and with rows cut out of a larger call.
 func Check(t *testing.T, b device.Backend, act device.Type) { checkAll(t, b, act, 0) }
 
-// CheckRounded is Check with activations of F32 for a backend that rounds the
-// inputs of products: rounding bounds what a product's relative error gains by
-// one input, 2^-8 for BF16.
-func CheckRounded(t *testing.T, b device.Backend, rounding float64) {
-	checkAll(t, b, device.F32, rounding)
+// CheckRounded is Check for a backend that rounds the inputs of products:
+// rounding bounds what a product's relative error gains by one input, 2^-8 for
+// BF16. Activations of BF16 are rounded already, but weights beside them are not.
+func CheckRounded(t *testing.T, b device.Backend, act device.Type, rounding float64) {
+	checkAll(t, b, act, rounding)
 }
 
 // roundedInputs is the number of inputs of products in a row that lead to a
@@ -150,7 +150,7 @@ func (r *trial) equalBits(t *testing.T, want, got [][]byte, but int, what string
 
 func (r *trial) checkAccumulate(t *testing.T, b device.Backend, act device.Type, want [][]float64) {
 	t.Helper()
-	before := newGen(act).a(r.out[0].rows, r.out[0].cols)
+	before := newGen(act).normal(r.out[0].typ, r.out[0].rows, r.out[0].cols, 1)
 	sum := make([]float64, len(want[0]))
 	for i := range sum {
 		sum[i] = before.f[i] + want[0][i]

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"align/internal/device"
+	"align/internal/half"
 )
 
 // tensor is host data of one view: its bytes, and the same decoded.
@@ -41,7 +42,7 @@ func newTensor(typ device.Type, rows, cols int, values []float64) tensor {
 		case device.I32:
 			x.raw = binary.LittleEndian.AppendUint32(x.raw, uint32(int32(v)))
 		case device.BF16:
-			x.raw = binary.LittleEndian.AppendUint16(x.raw, uint16(math.Float32bits(float32(v))>>16))
+			x.raw = binary.LittleEndian.AppendUint16(x.raw, half.ToBF16(float32(v)))
 		case device.F16:
 			x.raw = binary.LittleEndian.AppendUint16(x.raw, halfBits(v))
 		}
@@ -128,6 +129,12 @@ func (g *gen) normal(typ device.Type, rows, cols int, scale float64) tensor {
 
 // a is an activation.
 func (g *gen) a(rows, cols int) tensor { return g.normal(g.act, rows, cols, 1) }
+
+// w is a statistic, a weight or its gradient.
+func (g *gen) w(rows, cols int) tensor { return g.normal(g.wide(), rows, cols, 1) }
+
+// wide is the type of what g.w draws.
+func (g *gen) wide() device.Type { return g.act.Wide() }
 
 // vec is a loss vector.
 func (g *gen) vec(n int) tensor { return g.normal(device.F64, n, 1, 1) }

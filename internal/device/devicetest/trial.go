@@ -178,6 +178,8 @@ func place(t *testing.T, b device.Backend, x tensor) device.View {
 const (
 	tolerance32 = 2e-5
 	tolerance64 = 2e-13
+	// toleranceBF16 is the one rounding of a result to BF16.
+	toleranceBF16 = 1.0/256 + tolerance32
 )
 
 // compare holds outputs to the oracle.
@@ -191,7 +193,10 @@ func (r *trial) compare(t *testing.T, got [][]byte, want [][]float64, what strin
 			continue
 		}
 		tol := tolerance64
-		if x.typ == device.F32 || r.usesF32() {
+		switch {
+		case x.typ == device.BF16:
+			tol = toleranceBF16 + r.rounding
+		case x.typ == device.F32 || r.usesNarrow():
 			tol = tolerance32 + r.rounding
 		}
 		scale := 1.0
@@ -209,11 +214,11 @@ func (r *trial) compare(t *testing.T, got [][]byte, want [][]float64, what strin
 	}
 }
 
-// usesF32 says whether a float64 result was computed from float32 values by
+// usesNarrow says whether a float64 result was computed from narrower values by
 // more than conversion.
-func (r *trial) usesF32() bool {
+func (r *trial) usesNarrow() bool {
 	for _, x := range r.in {
-		if x.typ == device.F32 {
+		if x.typ == device.F32 || x.typ == device.BF16 {
 			return true
 		}
 	}

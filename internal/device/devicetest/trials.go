@@ -42,7 +42,7 @@ func tableTrials(g *gen) []trial {
 		w, ids := g.normal(types[i%4], v, c, 1), g.ints(n, 0, v)
 		embed := embedTrial(g, w, ids)
 		dy := g.a(n, c)
-		dw := makeTrial("embed_dw", fmt.Sprintf("T%d,V%d,C%d", n, v, c), nil, []tensor{dy, ids}, []tensor{empty(g.act, v, c)},
+		dw := makeTrial("embed_dw", fmt.Sprintf("T%d,V%d,C%d", n, v, c), nil, []tensor{dy, ids}, []tensor{empty(g.wide(), v, c)},
 			func() [][]float64 { return one(scatterOracle(dy, ids, v)) })
 		dw.accumulate = true
 		x := g.a(v, c)

@@ -12,13 +12,13 @@ func segmentTrials(g *gen) []trial {
 	var list []trial
 	for i, n := range sizes {
 		s := size(i+4) + 1
-		x, ds, index := g.a(n, 1), g.vec(s), g.ints(n, 0, s)
+		x, ds, index := g.w(n, 1), g.vec(s), g.ints(n, 0, s)
 		v, dy, like := g.vec(s), g.vec(n), g.vec(s)
 		name := fmt.Sprintf("N%d,S%d", n, s)
 		list = append(list,
 			makeTrial("segment_sum", name, nil, []tensor{x, index}, []tensor{empty(device.F64, s, 1)},
 				func() [][]float64 { return one(scatterOracle(x, index, s)) }),
-			makeTrial("segment_sum_grad", name, nil, []tensor{ds, index}, []tensor{empty(g.act, n, 1)},
+			makeTrial("segment_sum_grad", name, nil, []tensor{ds, index}, []tensor{empty(g.wide(), n, 1)},
 				func() [][]float64 { return one(fill(n, 1, func(i, _ int) float64 { return ds.f[index.id(i)] })) }),
 			makeTrial("vec_gather", name, nil, []tensor{v, index}, []tensor{empty(device.F64, n, 1)},
 				func() [][]float64 { return one(fill(n, 1, func(i, _ int) float64 { return v.f[index.id(i)] })) }),
@@ -122,7 +122,7 @@ func vecTrials(g *gen) []trial {
 }
 
 func wholeVectorTrials(g *gen, n int, x, single tensor) []trial {
-	a := g.a(n, 1)
+	a := g.w(n, 1)
 	return []trial{
 		makeTrial("vec_sum", fmt.Sprint(n), nil, []tensor{x}, []tensor{empty(device.F64, 1, 1)}, func() [][]float64 {
 			sum := 0.0
@@ -135,8 +135,8 @@ func wholeVectorTrials(g *gen, n int, x, single tensor) []trial {
 			func() [][]float64 { return one(fill(n, 1, func(int, int) float64 { return single.f[0] })) }),
 		makeTrial("vec_convert", fmt.Sprint("up ", n), nil, []tensor{a}, []tensor{empty(device.F64, n, 1)},
 			func() [][]float64 { return one(a.f) }),
-		makeTrial("vec_convert", fmt.Sprint("down ", n), nil, []tensor{x}, []tensor{empty(g.act, n, 1)},
-			func() [][]float64 { return one(newTensor(g.act, n, 1, x.f).f) }),
+		makeTrial("vec_convert", fmt.Sprint("down ", n), nil, []tensor{x}, []tensor{empty(g.wide(), n, 1)},
+			func() [][]float64 { return one(newTensor(g.wide(), n, 1, x.f).f) }),
 	}
 }
 
@@ -144,7 +144,7 @@ func wholeVectorTrials(g *gen, n int, x, single tensor) []trial {
 func optimiserTrials(g *gen) []trial {
 	var list []trial
 	for _, n := range append(sizes[:], 4095, 4096, 4097, 40000) {
-		x := g.a(n, 1)
+		x := g.w(n, 1)
 		list = append(list, makeTrial("sum_squares", fmt.Sprint(n), nil, []tensor{x}, []tensor{empty(device.F64, 1, 1)}, func() [][]float64 {
 			sum := 0.0
 			for _, v := range x.f {
@@ -159,13 +159,13 @@ func optimiserTrials(g *gen) []trial {
 
 func adamWTrial(g *gen, n int, clip float64) trial {
 	attr := device.AdamW{Beta1: 0.9, Beta2: 0.99, Eps: 1e-8, WeightDecay: 0.1}
-	grad, p, m, v := g.a(n, 1), g.a(n, 1), g.a(n, 1), g.a(n, 1)
+	grad, p, m, v := g.w(n, 1), g.w(n, 1), g.w(n, 1), g.w(n, 1)
 	for i, x := range v.f {
 		v.set(i, x*x)
 	}
 	control := newTensor(device.F64, 4, 1, []float64{clip, 1e-2, 0.271, 0.0297}) // 1-0.9^3, 1-0.99^3
 	r := makeTrial("adamw", fmt.Sprintf("%d,clip%g", n, clip), attr, []tensor{grad, control},
-		[]tensor{empty(g.act, n, 1), empty(g.act, n, 1), empty(g.act, n, 1)}, func() [][]float64 {
+		[]tensor{empty(g.wide(), n, 1), empty(g.wide(), n, 1), empty(g.wide(), n, 1)}, func() [][]float64 {
 			if math.IsNaN(clip) || math.IsInf(clip, 0) {
 				return [][]float64{p.f, m.f, v.f}
 			}

@@ -24,7 +24,8 @@ const (
 // NVIDIA advises for Hopper.
 const Workspace = 32 << 20
 
-// Shape is a product of row-major bf16 matrices into float32:
+// Shape is a product of row-major bf16 matrices into float32 or, if BF16, into
+// bf16, with float32 sums:
 //
 //	y[M,N] = alpha x w + beta y
 //
@@ -34,6 +35,7 @@ type Shape struct {
 	M, N, K          int
 	XAcross, WAcross bool
 	LdX, LdW, LdY    int
+	BF16             bool
 }
 
 // result is cublasLtMatmulHeuristicResult_t, 96 bytes.
@@ -60,12 +62,15 @@ type Product struct {
 func (h *Handle) Product(s Shape) (*Product, error) {
 	// The library counts columns first: to it our matrices are turned, and
 	// y' [N,M] = w x' is what it computes, with w on its left side.
-	p := &Product{handle: h}
+	p, result := &Product{handle: h}, uintptr(typeF32)
+	if s.BF16 {
+		result = typeBF16
+	}
 	err := errors.Join(
 		p.describe(!s.WAcross, s.XAcross),
 		p.layout(&p.w, typeBF16, s.K, s.N, s.LdW, s.WAcross),
 		p.layout(&p.x, typeBF16, s.K, s.M, s.LdX, s.XAcross),
-		p.layout(&p.y, typeF32, s.N, s.M, s.LdY, false),
+		p.layout(&p.y, result, s.N, s.M, s.LdY, false),
 	)
 	if err == nil {
 		err = p.choose()

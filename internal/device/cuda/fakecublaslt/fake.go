@@ -7,6 +7,8 @@ import (
 	"math"
 	"unsafe"
 
+	"align/internal/half"
+
 	"github.com/ebitengine/purego"
 )
 
@@ -158,6 +160,22 @@ func (m matrix) element(row, col uintptr, turned bool) float64 {
 	return float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(m.bytes[2*(col*m.ld+row):])) << 16))
 }
 
+// result is (row, column) of float32 or bf16.
+func (m matrix) result(row, col uintptr) float32 {
+	if m.typ == 14 {
+		return half.FromBF16(binary.LittleEndian.Uint16(m.bytes[2*(col*m.ld+row):]))
+	}
+	return math.Float32frombits(binary.LittleEndian.Uint32(m.bytes[4*(col*m.ld+row):]))
+}
+
+func (m matrix) setResult(row, col uintptr, v float32) {
+	if m.typ == 14 {
+		binary.LittleEndian.PutUint16(m.bytes[2*(col*m.ld+row):], half.ToBF16(v))
+		return
+	}
+	binary.LittleEndian.PutUint32(m.bytes[4*(col*m.ld+row):], math.Float32bits(v))
+}
+
 // scaled is a product with all that its call said.
 type scaled struct {
 	a, b, d      matrix
@@ -176,12 +194,11 @@ func (p *scaled) run() int {
 			for k := range depth {
 				sum += p.a.element(row, k, p.turnA) * p.b.element(k, col, p.turnB)
 			}
-			y := p.d.bytes[4*(col*p.d.ld+row):]
 			v := float32(sum) * p.alpha
 			if p.beta != 0 {
-				v += p.beta * math.Float32frombits(binary.LittleEndian.Uint32(y))
+				v += p.beta * p.d.result(row, col)
 			}
-			binary.LittleEndian.PutUint32(y, math.Float32bits(v))
+			p.d.setResult(row, col, v)
 		}
 	}
 	return ok
@@ -190,7 +207,7 @@ func (p *scaled) run() int {
 // matmul has cublasLtMatmul's arguments; what they point to is copied before it
 // returns.
 func (f *Library) matmul(handle, desc, alpha, a, aLayout, b, bLayout, beta, c, cLayout, d, dLayout, algo, room, size, stream uintptr) uintptr {
-	if c != d || cLayout != dLayout || f.things[dLayout].(*fakeLayout).typ != 0 || *at[uint64](algo) != algorithm ||
+	if c != d || cLayout != dLayout || *at[uint64](algo) != algorithm ||
 		room == 0 || size != workspace || stream == 0 || f.things[handle] != "handle" {
 		return invalidValue
 	}

@@ -50,6 +50,64 @@ DEVICE float from_f16(unsigned short x) {
 	return y;
 }
 
+// bf16_pair rounds two numbers to the nearest bf16, the first in the low half.
+DEVICE unsigned bf16_pair(float low, float high) {
+	unsigned r;
+	asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+	return r;
+}
+
+// Activations are float32 or bf16; arithmetic is float32.
+
+struct bf16 { unsigned short bits; };
+
+DEVICE float widen(float x) { return x; }
+DEVICE float widen(bf16 x) { return from_bf16(x.bits); }
+DEVICE void narrow(float &y, float x) { y = x; }
+DEVICE void narrow(bf16 &y, float x) { y.bits = (unsigned short)bf16_pair(x, 0); }
+
+// put2 writes two neighbours at a multiple of two.
+DEVICE void put2(float *y, float a, float b) { *(float2 *)y = float2{a, b}; }
+DEVICE void put2(bf16 *y, float a, float b) { *(unsigned *)y = bf16_pair(a, b); }
+
+// WIDE elements are what one access of 16 bytes moves.
+template <class T> constexpr int WIDE = 16 / sizeof(T);
+
+DEVICE void unpack(float *w, const float *at) {
+	float4 v = *(const float4 *)at;
+	w[0] = v.x, w[1] = v.y, w[2] = v.z, w[3] = v.w;
+}
+DEVICE void unpack(float *w, const bf16 *at) {
+	uint4 v = *(const uint4 *)at;
+	unsigned words[4] = {v.x, v.y, v.z, v.w};
+	UNROLL for (int i = 0; i < 4; i++) w[2 * i] = __uint_as_float(words[i] << 16), w[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000);
+}
+DEVICE void pack(float *at, const float *w) { *(float4 *)at = float4{w[0], w[1], w[2], w[3]}; }
+DEVICE void pack(bf16 *at, const float *w) {
+	*(uint4 *)at = uint4{bf16_pair(w[0], w[1]), bf16_pair(w[2], w[3]), bf16_pair(w[4], w[5]), bf16_pair(w[6], w[7])};
+}
+
+// get reads N neighbours, a multiple of WIDE, from element i; those from `end`
+// on are 0.
+template <int N, class T> DEVICE void get(float (&w)[N], const T *x, long i, long end) {
+	if (i + N <= end && (unsigned long)(x + i) % 16 == 0) {
+		UNROLL for (int j = 0; j < N; j += WIDE<T>) unpack(w + j, x + i + j);
+	} else {
+		UNROLL for (int j = 0; j < N; j++) w[j] = i + j < end ? widen(x[i + j]) : 0;
+	}
+}
+
+// put writes N neighbours below `end`.
+template <int N, class T> DEVICE void put(T *y, long i, long end, const float (&w)[N]) {
+	if (i + N <= end && (unsigned long)(y + i) % 16 == 0) {
+		UNROLL for (int j = 0; j < N; j += WIDE<T>) pack(y + i + j, w + j);
+	} else {
+		UNROLL for (int j = 0; j < N; j++)
+			if (i + j < end)
+				narrow(y[i + j], w[j]);
+	}
+}
+
 // Warps: all 32 lanes must arrive.
 
 DEVICE float from_lane(float v, int lane) {

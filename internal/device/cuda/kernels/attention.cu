@@ -46,25 +46,30 @@ struct Packed {
 	}
 };
 
-// Cached are keys and values as float32 rows of a cache, rounded on their way.
-struct Cached {
-	const float *k, *v;
+// Cached are keys and values as rows of a cache; those of float32 are rounded on
+// their way.
+template <class T> struct Cached {
+	const T *k, *v;
 	long step;
 	int wanted;
 	template <int D> DEVICE void fetch(unsigned keys, unsigned values, int from, int n) const {
 		copy<D>(keys, k, from, n);
 		copy<D>(values, v, from, n);
 	}
-	template <int D> DEVICE void copy(unsigned tile, const float *x, int from, int n) const {
+	template <int D> DEVICE void copy(unsigned tile, const T *x, int from, int n) const {
 		for (int i = THREAD_X; i < BLOCK * D / 8; i += 128) {
 			int line = i / (D / 8), c = i % (D / 8) * 8;
-			const float *at = x + (from + line) * step + c;
+			const T *at = x + (from + line) * step + c;
+			if (sizeof(T) == 2 && wanted % 8 == 0) {
+				bool there = (line < n) & (c < wanted);
+				copy16(tile + tile_at<D / 8>(line, c / 8), there ? at : x, there);
+				continue;
+			}
 			float w[8];
-			if (line < n && wanted % 4 == 0 && c + 8 <= wanted) {
-				float4 a = ((const float4 *)at)[0], b = ((const float4 *)at)[1];
-				w[0] = a.x, w[1] = a.y, w[2] = a.z, w[3] = a.w, w[4] = b.x, w[5] = b.y, w[6] = b.z, w[7] = b.w;
+			if (sizeof(T) == 4 && line < n && wanted % 4 == 0 && c + 8 <= wanted) {
+				UNROLL for (int j = 0; j < 8; j += WIDE<T>) unpack(w + j, at + j);
 			} else {
-				UNROLL for (int j = 0; j < 8; j++) w[j] = line < n && c + j < wanted ? at[j] : 0;
+				UNROLL for (int j = 0; j < 8; j++) w[j] = line < n && c + j < wanted ? widen(at[j]) : 0;
 			}
 			store16(tile + tile_at<D / 8>(line, c / 8), bf16_pair(w[0], w[1]), bf16_pair(w[2], w[3]), bf16_pair(w[4], w[5]), bf16_pair(w[6], w[7]));
 		}
@@ -125,7 +130,7 @@ template <int D> DEVICE void queries(unsigned (&q)[D / 16][4], Rows x, long step
 }
 
 template <int D>
-DEVICE void attention(float *o, float *lse, Rows q, Rows k, Rows v, Masks masks, int T, int H, int KV, int wanted, float scale) {
+DEVICE void attention(void *o, float *lse, Rows q, Rows k, Rows v, Masks masks, int T, int H, int KV, int wanted, float scale, int type) {
 	extern __shared__ __attribute__((aligned(128))) unsigned char memory[];
 	unsigned base = shared_address(memory), lane = THREAD_X % 32, warp = THREAD_X / 32;
 	// The last rows see the most keys: they begin first.
@@ -145,7 +150,7 @@ DEVICE void attention(float *o, float *lse, Rows q, Rows k, Rows v, Masks masks,
 		clear(sum);
 		attend<D>(m, sum, fragments, s, place, Packed{k + kv * D, v + kv * D, (long)KV * D}, row, scale * LOG2E, base);
 		if (o)
-			put_rows<D>(o + head * wanted, (long)H * wanted, sum, row, from, to, wanted, lane, m.inverse(0), m.inverse(1));
+			put_head<D>(o, type, head, (long)H * wanted, sum, row, from, to, wanted, lane, m.inverse(0), m.inverse(1));
 		if (lse && lane % 4 == 0)
 			UNROLL for (int half = 0; half < 2; half++) {
 				int i = row + half * 8 + lane / 4;
@@ -159,8 +164,8 @@ DEVICE void attention(float *o, float *lse, Rows q, Rows k, Rows v, Masks masks,
 // attention_cached reads keys and values from pages of BLOCK rows. A block of
 // threads has the rows of one sequence from row BLOCK_X on that follow one
 // another, up to the end of a page; blocks for other rows have nothing to do.
-template <int D>
-DEVICE void attention_cached(float *o, Rows q, const float *k, const float *v, const int *sequence, const int *own, const int *pages, const int *prefix,
+template <int D, class E>
+DEVICE void attention_cached(E *o, Rows q, const E *k, const E *v, const int *sequence, const int *own, const int *pages, const int *prefix,
                              int T, int H, int KV, int wanted, int table, float scale) {
 	extern __shared__ __attribute__((aligned(128))) unsigned char memory[];
 	unsigned base = shared_address(memory), lane = THREAD_X % 32, warp = THREAD_X / 32;
@@ -181,19 +186,22 @@ DEVICE void attention_cached(float *o, Rows q, const float *k, const float *v, c
 	Softmax m;
 	float sum[D / 8][4];
 	clear(sum);
-	attend<D>(m, sum, fragments, s, place, Cached{k + kv * wanted, v + kv * wanted, (long)KV * wanted, wanted}, row, scale * LOG2E, base);
+	attend<D>(m, sum, fragments, s, place, Cached<E>{k + kv * wanted, v + kv * wanted, (long)KV * wanted, wanted}, row, scale * LOG2E, base);
 	put_rows<D>(o + head * wanted, (long)H * wanted, sum, row, lo, to, wanted, lane, m.inverse(0), m.inverse(1));
 }
 
-#define ATTENTION(D)                                                                                                    \
-	KERNEL __launch_bounds__(128) void attention_##D(float *o, float *lse, Rows q, Rows k, Rows v, const int *prefixStart, \
-	    const int *prefixEnd, const int *segmentStart, int T, int H, int KV, int wanted, float scale) {                  \
-		attention<D>(o, lse, q, k, v, Masks{prefixStart, prefixEnd, segmentStart}, T, H, KV, wanted, scale);             \
-	}                                                                                                                    \
-	KERNEL __launch_bounds__(128) void attention_cached_##D(float *o, Rows q, const float *k, const float *v,            \
+#define CACHED(name, D, E)                                                                                              \
+	KERNEL __launch_bounds__(128) void attention_cached_##name##_##D(E *o, Rows q, const E *k, const E *v,               \
 	    const int *sequence, const int *own, const int *pages, const int *prefix, int T, int H, int KV, int wanted, int table, float scale) { \
 		attention_cached<D>(o, q, k, v, sequence, own, pages, prefix, T, H, KV, wanted, table, scale);                   \
 	}
+#define ATTENTION(D)                                                                                                    \
+	KERNEL __launch_bounds__(128) void attention_##D(void *o, float *lse, Rows q, Rows k, Rows v, const int *prefixStart, \
+	    const int *prefixEnd, const int *segmentStart, int T, int H, int KV, int wanted, float scale, int type) {        \
+		attention<D>(o, lse, q, k, v, Masks{prefixStart, prefixEnd, segmentStart}, T, H, KV, wanted, scale, type);       \
+	}                                                                                                                    \
+	CACHED(f32, D, float)                                                                                                \
+	CACHED(bf16, D, bf16)
 ATTENTION(16)
 ATTENTION(32)
 ATTENTION(64)

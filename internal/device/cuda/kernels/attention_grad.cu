@@ -9,16 +9,19 @@
 #define QUERIES 32 // queries in a tile of the sums over them
 
 // attention_delta is delta[T,H]; one warp for each.
-KERNEL void attention_delta(float *delta, const float *o, const float *dout, int n, int wanted) {
+template <class T> DEVICE void delta_of(float *delta, const T *o, const T *dout, int n, int wanted) {
 	int i = (BLOCK_X * BLOCK_SIZE + THREAD_X) / 32, lane = THREAD_X % 32;
 	if (i >= n)
 		return;
 	float s = 0;
-	for (int c = lane; c < wanted; c += 32) s += o[(long)i * wanted + c] * dout[(long)i * wanted + c];
+	for (int c = lane; c < wanted; c += 32) s += widen(o[(long)i * wanted + c]) * widen(dout[(long)i * wanted + c]);
 	UNROLL for (int m = 16; m; m /= 2) s += across(s, m);
 	if (lane == 0)
 		delta[i] = s;
 }
+
+KERNEL void attention_delta_f32(float *delta, const float *o, const float *dout, int n, int wanted) { delta_of(delta, o, dout, n, wanted); }
+KERNEL void attention_delta_bf16(float *delta, const bf16 *o, const bf16 *dout, int n, int wanted) { delta_of(delta, o, dout, n, wanted); }
 
 // attention_spans lists the ends of the spans, ascending: count, then ends. One
 // block of 256.
@@ -92,8 +95,8 @@ DEVICE float shared_float(unsigned at) {
 // keys_grad is dk and dv of a block of keys and one key/value head. Keys of one
 // segment are computed by themselves.
 template <int D>
-DEVICE void keys_grad(float *dk, float *dv, Rows q, Rows k, Rows v, Rows dout, const float *lse, const float *delta, Masks masks,
-                      const int *spans, int T, int H, int KV, int wanted, float scale) {
+DEVICE void keys_grad(void *dk, void *dv, Rows q, Rows k, Rows v, Rows dout, const float *lse, const float *delta, Masks masks,
+                      const int *spans, int T, int H, int KV, int wanted, float scale, int type) {
 	constexpr int TILE = BLOCK * D * 2, QTILE = QUERIES * D * 2, STAGE = 2 * QTILE + QUERIES * 8;
 	extern __shared__ __attribute__((aligned(128))) unsigned char memory[];
 	unsigned keys = shared_address(memory), values = keys + TILE, stages = values + TILE;
@@ -156,16 +159,16 @@ DEVICE void keys_grad(float *dk, float *dv, Rows q, Rows k, Rows v, Rows dout, c
 		copies_wait<0>();
 		__syncthreads();
 		if (dk)
-			put_rows<D>(dk + kv * wanted, (long)KV * wanted, sumK, row, from, to, wanted, lane, 1, 1);
+			put_head<D>(dk, type, kv, (long)KV * wanted, sumK, row, from, to, wanted, lane, 1, 1);
 		if (dv)
-			put_rows<D>(dv + kv * wanted, (long)KV * wanted, sumV, row, from, to, wanted, lane, 1, 1);
+			put_head<D>(dv, type, kv, (long)KV * wanted, sumV, row, from, to, wanted, lane, 1, 1);
 	}
 }
 
 // queries_grad is dq of a block of queries and one head.
 template <int D>
-DEVICE void queries_grad(float *dq, Rows q, Rows k, Rows v, Rows dout, const float *lse, const float *delta, Masks masks, int T, int H,
-                         int KV, int wanted, float scale) {
+DEVICE void queries_grad(void *dq, Rows q, Rows k, Rows v, Rows dout, const float *lse, const float *delta, Masks masks, int T, int H,
+                         int KV, int wanted, float scale, int type) {
 	constexpr int TILE = BLOCK * D * 2;
 	extern __shared__ __attribute__((aligned(128))) unsigned char memory[];
 	unsigned queries = shared_address(memory), grads = queries + TILE, stages = grads + TILE;
@@ -219,23 +222,23 @@ DEVICE void queries_grad(float *dq, Rows q, Rows k, Rows v, Rows dout, const flo
 		}
 		copies_wait<0>();
 		__syncthreads();
-		put_rows<D>(dq + head * wanted, (long)H * wanted, sum, row, from, to, wanted, lane, 1, 1);
+		put_head<D>(dq, type, head, (long)H * wanted, sum, row, from, to, wanted, lane, 1, 1);
 		from = to;
 	}
 }
 
 #define GRAD(D)                                                                                                         \
-	KERNEL __launch_bounds__(128) void attention_keys_grad_##D(float *dk, float *dv, Rows q, Rows k, Rows v, Rows dout, \
+	KERNEL __launch_bounds__(128) void attention_keys_grad_##D(void *dk, void *dv, Rows q, Rows k, Rows v, Rows dout,   \
 	    const float *lse, const float *delta, const int *prefixStart, const int *prefixEnd, const int *segmentStart,    \
-	    const int *spans, int T, int H, int KV, int wanted, float scale) {                                              \
+	    const int *spans, int T, int H, int KV, int wanted, float scale, int type) {                                    \
 		keys_grad<D>(dk, dv, q, k, v, dout, lse, delta, Masks{prefixStart, prefixEnd, segmentStart}, spans, T, H, KV,   \
-		             wanted, scale);                                                                                    \
+		             wanted, scale, type);                                                                              \
 	}                                                                                                                   \
-	KERNEL __launch_bounds__(128) void attention_queries_grad_##D(float *dq, Rows q, Rows k, Rows v, Rows dout,         \
+	KERNEL __launch_bounds__(128) void attention_queries_grad_##D(void *dq, Rows q, Rows k, Rows v, Rows dout,          \
 	    const float *lse, const float *delta, const int *prefixStart, const int *prefixEnd, const int *segmentStart,    \
-	    int T, int H, int KV, int wanted, float scale) {                                                                \
+	    int T, int H, int KV, int wanted, float scale, int type) {                                                      \
 		queries_grad<D>(dq, q, k, v, dout, lse, delta, Masks{prefixStart, prefixEnd, segmentStart}, T, H, KV, wanted,   \
-		                scale);                                                                                         \
+		                scale, type);                                                                                   \
 	}
 GRAD(16)
 GRAD(32)

@@ -1,43 +1,78 @@
 // Kernels that make an element of the output from the same elements of the
-// inputs. A block of 256 threads makes 1024 elements.
+// inputs, of float32 or bf16. A block of 256 threads makes 4096 bytes.
 #include "align.cuh"
 
-#define EACH(i, n)                                                            \
-	UNROLL for (int part = 0; part < 4; part++)                               \
-		if (long i = (long)BLOCK_X * 1024 + part * 256 + THREAD_X; i < (n))
+// NEIGHBOURS are the elements of a thread from i on.
+#define NEIGHBOURS(T, i, n) if (long i = ((long)BLOCK_X * 256 + THREAD_X) * WIDE<T>; i < (n))
+
+// BOTH makes the entries of a kernel for both types of activations.
+#define BOTH(name, PARAMETERS, ...)                                                           \
+	KERNEL __launch_bounds__(256) void name##_f32 PARAMETERS(float) { name<float>(__VA_ARGS__); } \
+	KERNEL __launch_bounds__(256) void name##_bf16 PARAMETERS(bf16) { name<bf16>(__VA_ARGS__); }
 
 // y = a + b; y may be a or b. accumulate is this with y as b.
-KERNEL __launch_bounds__(256) void add_f32(float *y, const float *a, const float *b, long n) {
-	EACH(i, n) y[i] = a[i] + b[i];
+template <class T> DEVICE void add(T *y, const T *a, const T *b, long n) {
+	NEIGHBOURS(T, i, n) {
+		float v[WIDE<T>], w[WIDE<T>];
+		get(v, a, i, n);
+		get(w, b, i, n);
+		UNROLL for (int j = 0; j < WIDE<T>; j++) v[j] += w[j];
+		put(y, i, n, v);
+	}
 }
+#define ADD(T) (T *y, const T *a, const T *b, long n)
+BOTH(add, ADD, y, a, b, n)
+
 KERNEL __launch_bounds__(256) void add_f64(double *y, const double *a, const double *b, long n) {
-	EACH(i, n) y[i] = a[i] + b[i];
+	long i = (long)BLOCK_X * 256 + THREAD_X;
+	if (i < n)
+		y[i] = a[i] + b[i];
 }
 
 // y = 0 for n bytes. Only the last of an odd number of 16-bit elements is no
 // whole word.
 KERNEL __launch_bounds__(256) void zero(unsigned *y, long n) {
-	EACH(i, n / 4) y[i] = 0;
+	UNROLL for (int part = 0; part < 4; part++)
+		if (long i = (long)BLOCK_X * 1024 + part * 256 + THREAD_X; i < n / 4)
+			y[i] = 0;
 	if (n % 4 != 0 && BLOCK_X == 0 && THREAD_X == 0)
 		((unsigned short *)y)[n / 2 - 1] = 0;
 }
 
 // y = g sigmoid(g) u (https://arxiv.org/abs/2002.05202, equation 6).
-KERNEL __launch_bounds__(256) void swiglu(float *y, const float *g, const float *u, long n) {
-	EACH(i, n) y[i] = g[i] * sigmoid(g[i]) * u[i];
+template <class T> DEVICE void swiglu(T *y, const T *g, const T *u, long n) {
+	NEIGHBOURS(T, i, n) {
+		float gate[WIDE<T>], up[WIDE<T>];
+		get(gate, g, i, n);
+		get(up, u, i, n);
+		UNROLL for (int j = 0; j < WIDE<T>; j++) up[j] = gate[j] * sigmoid(gate[j]) * up[j];
+		put(y, i, n, up);
+	}
 }
+#define SWIGLU(T) (T *y, const T *g, const T *u, long n)
+BOTH(swiglu, SWIGLU, y, g, u, n)
 
 // With a = sigmoid(g): dg = dy u a (1 + g (1-a)), du = dy g a. Either may be 0,
 // dg may overwrite g, du may overwrite u.
-KERNEL __launch_bounds__(256) void swiglu_grad(float *dg, float *du, const float *g, const float *u, const float *dy, long n) {
-	EACH(i, n) {
-		float gate = g[i], up = u[i], d = dy[i], a = sigmoid(gate);
+template <class T> DEVICE void swiglu_grad(T *dg, T *du, const T *g, const T *u, const T *dy, long n) {
+	NEIGHBOURS(T, i, n) {
+		float gate[WIDE<T>], up[WIDE<T>], d[WIDE<T>];
+		get(gate, g, i, n);
+		get(up, u, i, n);
+		get(d, dy, i, n);
+		UNROLL for (int j = 0; j < WIDE<T>; j++) {
+			float a = sigmoid(gate[j]), v = d[j], w = gate[j];
+			gate[j] = v * up[j] * a * (1 + w * (1 - a));
+			up[j] = v * w * a;
+		}
 		if (dg)
-			dg[i] = d * up * a * (1 + gate * (1 - a));
+			put(dg, i, n, gate);
 		if (du)
-			du[i] = d * gate * a;
+			put(du, i, n, up);
 	}
 }
+#define SWIGLU_GRAD(T) (T *dg, T *du, const T *g, const T *u, const T *dy, long n)
+BOTH(swiglu_grad, SWIGLU_GRAD, dg, du, g, u, dy, n)
 
 struct Words { unsigned w[4]; };
 
@@ -56,8 +91,8 @@ DEVICE Words philox(unsigned c0, unsigned c1, unsigned c2, unsigned c3, unsigned
 // y = x keep/(1-P): column j of row t draws word j%4 of Philox at the counter
 // (j/4, key[t], stream, 0) under the key seed, and is kept where word >= P 2^32:
 // the draws of device/cpu, bit for bit. A thread makes 4 columns.
-KERNEL __launch_bounds__(256) void dropout(float *y, const float *x, const unsigned *key, const unsigned *seed, unsigned stream, u64 limit,
-                                           float scale, int rows, int cols) {
+template <class T>
+DEVICE void dropout(T *y, const T *x, const unsigned *key, const unsigned *seed, unsigned stream, u64 limit, float scale, int rows, int cols) {
 	int fours = (cols + 3) / 4;
 	long i = (long)BLOCK_X * 256 + THREAD_X;
 	if (i >= (long)rows * fours)
@@ -67,6 +102,8 @@ KERNEL __launch_bounds__(256) void dropout(float *y, const float *x, const unsig
 	UNROLL for (int j = 0; j < 4; j++)
 		if (four * 4 + j < cols) {
 			long at = (long)t * cols + four * 4 + j;
-			y[at] = draw.w[j] >= limit ? x[at] * scale : 0;
+			narrow(y[at], draw.w[j] >= limit ? widen(x[at]) * scale : 0);
 		}
 }
+#define DROPOUT(T) (T *y, const T *x, const unsigned *key, const unsigned *seed, unsigned stream, u64 limit, float scale, int rows, int cols)
+BOTH(dropout, DROPOUT, y, x, key, seed, stream, limit, scale, rows, cols)

@@ -120,17 +120,28 @@ template <int D, int N> DEVICE void weigh(float (&o)[D / 8][4], const float (&p)
 
 // put_rows writes 16 rows of D columns, of which `wanted` are there, for rows
 // first <= i < end.
-template <int D> DEVICE void put_rows(float *y, long step, const float (&o)[D / 8][4], int row, int first, int end, int wanted, unsigned lane, float high, float low) {
+template <int D, class T> DEVICE void put_rows(T *y, long step, const float (&o)[D / 8][4], int row, int first, int end, int wanted, unsigned lane, float high, float low) {
 	UNROLL for (int half = 0; half < 2; half++) {
 		int i = row + half * 8 + lane / 4;
 		if (i < first || i >= end)
 			continue;
 		float scale = half ? low : high;
+		T *to = y + i * step + lane % 4 * 2;
+		if (wanted == D) {
+			UNROLL for (int n = 0; n < D / 8; n++) put2(to + n * 8, o[n][half * 2] * scale, o[n][half * 2 + 1] * scale);
+			continue;
+		}
 		UNROLL for (int n = 0; n < D / 8; n++)
-			UNROLL for (int e = 0; e < 2; e++) {
-				int c = n * 8 + lane % 4 * 2 + e;
-				if (c < wanted)
-					y[i * step + c] = o[n][half * 2 + e] * scale;
-			}
+			UNROLL for (int e = 0; e < 2; e++)
+				if (n * 8 + lane % 4 * 2 + e < wanted)
+					narrow(to[n * 8 + e], o[n][half * 2 + e] * scale);
 	}
+}
+
+// put_head is put_rows for one head of `wanted` columns of rows of `step`, in the type.
+template <int D> DEVICE void put_head(void *y, int type, int head, long step, const float (&o)[D / 8][4], int row, int first, int end, int wanted, unsigned lane, float high, float low) {
+	if (type == TYPE_F32)
+		put_rows<D>((float *)y + head * wanted, step, o, row, first, end, wanted, lane, high, low);
+	else
+		put_rows<D>((bf16 *)y + head * wanted, step, o, row, first, end, wanted, lane, high, low);
 }

@@ -1,5 +1,5 @@
 // y[M,N] = alpha (x w + u v) + bias (+ y): products of bf16 matrices with
-// float32 sums. Letters n and t say whether the sum runs along the rows of a
+// float32 sums, into float32 or bf16. Letters n and t say whether the sum runs along the rows of a
 // side or across them:
 //
 //	nt: x[M,K] w[N,K]'    nn: x[M,K] w[K,N]    tn: x[K,M]' w[K,N]
@@ -39,26 +39,26 @@ DEVICE void stage(unsigned tile, Side x, int row, int rows, int k, int terms) {
 // does without.
 enum Out { PAIRS, ONES };
 
-// write puts two neighbours, of which `left` columns are in the row.
-template <Out OUT> DEVICE void write(float *y, int left, float s0, float s1, bool accumulate) {
+// write puts two neighbours from element `at`, of which `left` columns are in
+// the row.
+template <Out OUT, class T> DEVICE void write(T *y, int left, float s0, float s1, bool accumulate) {
 	if (OUT == PAIRS) {
 		if (left > 0) {
-			float2 old = {0, 0};
 			if (accumulate)
-				old = *(float2 *)y;
-			*(float2 *)y = float2{old.x + s0, old.y + s1};
+				s0 += widen(y[0]), s1 += widen(y[1]);
+			put2(y, s0, s1);
 		}
 		return;
 	}
 	if (left > 0)
-		y[0] = accumulate ? y[0] + s0 : s0;
+		narrow(y[0], accumulate ? widen(y[0]) + s0 : s0);
 	if (left > 1)
-		y[1] = accumulate ? y[1] + s1 : s1;
+		narrow(y[1], accumulate ? widen(y[1]) + s1 : s1);
 }
 
 template <Out OUT, int BM, int BN, int WM, int WN, bool TX, bool TW>
-DEVICE void product(Side x, Side w, Side u, Side v, float *y, const float *bias, int M, int N, int K, int K2, int ldy,
-                    float alpha, int accumulate, int split) {
+DEVICE void product(Side x, Side w, Side u, Side v, void *y, const float *bias, int M, int N, int K, int K2, int ldy,
+                    float alpha, int accumulate, int split, int type) {
 	constexpr int WARPS_N = BN / WN, THREADS = BM / WM * WARPS_N * 32;
 	constexpr int LEFT = BM * STEP * 2, RIGHT = BN * STEP * 2;
 	constexpr int SX = TX ? BM / 8 : STEP / 8, SW = TW ? BN / 8 : STEP / 8;
@@ -112,26 +112,32 @@ DEVICE void product(Side x, Side w, Side u, Side v, float *y, const float *bias,
 	int c0 = col + wn + lane % 4 * 2;
 	UNROLL for (int j = 0; j < WN / 8; j++)
 		UNROLL for (int e = 0; e < 2; e++) add[j][e] = bias && c0 + j * 8 + e < N ? bias[c0 + j * 8 + e] : 0;
-	UNROLL for (int i = 0; i < WM / 16; i++)
-		UNROLL for (int half = 0; half < 2; half++) {
-			int r = row + wm + i * 16 + half * 8 + lane / 4;
-			if (r >= M)
-				continue;
-			long at = ((long)BLOCK_Z * M + r) * ldy + c0;
-			UNROLL for (int j = 0; j < WN / 8; j++) {
-				float s0 = __builtin_fmaf(sum[i][j][half * 2], alpha, add[j][0]), s1 = __builtin_fmaf(sum[i][j][half * 2 + 1], alpha, add[j][1]);
-				write<OUT>(y + at + j * 8, N - c0 - j * 8, s0, s1, accumulate);
+	auto put = [&](auto *y) __attribute__((always_inline)) {
+		UNROLL for (int i = 0; i < WM / 16; i++)
+			UNROLL for (int half = 0; half < 2; half++) {
+				int r = row + wm + i * 16 + half * 8 + lane / 4;
+				if (r >= M)
+					continue;
+				long at = ((long)BLOCK_Z * M + r) * ldy + c0;
+				UNROLL for (int j = 0; j < WN / 8; j++) {
+					float s0 = __builtin_fmaf(sum[i][j][half * 2], alpha, add[j][0]), s1 = __builtin_fmaf(sum[i][j][half * 2 + 1], alpha, add[j][1]);
+					write<OUT>(y + at + j * 8, N - c0 - j * 8, s0, s1, accumulate);
+				}
 			}
-		}
+	};
+	if (type == TYPE_F32)
+		put((float *)y);
+	else
+		put((bf16 *)y);
 }
 
 #define PRODUCT(name, OUT, BM, BN, WM, WN, TX, TW)                                                                       \
 	KERNEL __launch_bounds__(BM / WM * (BN / WN) * 32) void name(                                                      \
-	    const unsigned short *x, const unsigned short *w, const unsigned short *u, const unsigned short *v, float *y,  \
+	    const unsigned short *x, const unsigned short *w, const unsigned short *u, const unsigned short *v, void *y,   \
 	    const float *bias, int ldx, int ldw, int ldu, int ldv, int ldy, int M, int N, int K, int K2, float alpha,      \
-	    int accumulate, int split) {                                                                                        \
+	    int accumulate, int split, int type) {                                                                              \
 		product<OUT, BM, BN, WM, WN, TX, TW>(Side{x, ldx}, Side{w, ldw}, Side{u, ldu}, Side{v, ldv}, y, bias, M, N, K, K2,  \
-		                                ldy, alpha, accumulate, split);                                                     \
+		                                ldy, alpha, accumulate, split, type);                                               \
 	}
 
 #define PRODUCTS(kind, TX, TW)                                                                                         \
@@ -146,14 +152,20 @@ PRODUCTS(tn, true, true)
 
 // gemm_gather adds the parts of a product whose sum was split, in ascending
 // order: y = alpha (sum over parts) (+ y).
-KERNEL void gemm_gather(float *y, const float *parts, int n, int count, float alpha, int accumulate) {
+template <class T> DEVICE void gather(T *y, const float *parts, int n, int count, float alpha, int accumulate) {
 	int i = BLOCK_X * BLOCK_SIZE + THREAD_X;
 	if (i >= n)
 		return;
 	float s = 0;
 	for (int p = 0; p < count; p++) s += parts[(long)p * n + i];
 	s *= alpha;
-	y[i] = accumulate ? y[i] + s : s;
+	narrow(y[i], accumulate ? widen(y[i]) + s : s);
+}
+KERNEL void gemm_gather_f32(float *y, const float *parts, int n, int count, float alpha, int accumulate) {
+	gather(y, parts, n, count, alpha, accumulate);
+}
+KERNEL void gemm_gather_bf16(bf16 *y, const float *parts, int n, int count, float alpha, int accumulate) {
+	gather(y, parts, n, count, alpha, accumulate);
 }
 
 // gemm_gather_round is gemm_gather into bf16 rows of ld elements, 0 past column

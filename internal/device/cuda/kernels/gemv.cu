@@ -53,9 +53,11 @@ DEVICE void add32(float (&sum)[4], unsigned (&x)[4], unsigned (&w)[4], unsigned 
 	}
 }
 
+template <class T> DEVICE void add_to(T &y, float s, bool accumulate) { narrow(y, accumulate ? widen(y) + s : s); }
+
 template <Format F>
-DEVICE void few_rows(float *y, const unsigned short *x, const unsigned char *w, const unsigned short *u, const unsigned short *v,
-                     const float *bias, int ldx, long stride, int ldu, int ldy, int M, int N, int K, int K2, float alpha, int accumulate, int split) {
+DEVICE void few_rows(void *y, const unsigned short *x, const unsigned char *w, const unsigned short *u, const unsigned short *v,
+                     const float *bias, int ldx, long stride, int ldu, int ldy, int M, int N, int K, int K2, float alpha, int accumulate, int split, int type) {
 	unsigned lane = THREAD_X % 32, g = lane / 4, q = lane % 4;
 	int col = (BLOCK_X * (BLOCK_SIZE / 32) + THREAD_X / 32) * 8;
 	if (col >= N)
@@ -90,16 +92,19 @@ DEVICE void few_rows(float *y, const unsigned short *x, const unsigned char *w, 
 		if (c >= N)
 			break;
 		float s = __builtin_fmaf(sum[e], alpha, bias ? bias[c] : 0);
-		float *o = y + ((long)BLOCK_Y * M + g) * ldy + c;
-		*o = accumulate ? *o + s : s;
+		long at = ((long)BLOCK_Y * M + g) * ldy + c;
+		if (type == TYPE_F32)
+			add_to(((float *)y)[at], s, accumulate);
+		else
+			add_to(((bf16 *)y)[at], s, accumulate);
 	}
 }
 
 #define FEW(name, F)                                                                                                   \
 	KERNEL __launch_bounds__(128) void gemv_##name(                                                                    \
-	    float *y, const unsigned short *x, const unsigned char *w, const unsigned short *u, const unsigned short *v,   \
-	    const float *bias, int ldx, long stride, int ldu, int ldy, int M, int N, int K, int K2, float alpha, int accumulate, int split) { \
-		few_rows<F>(y, x, w, u, v, bias, ldx, stride, ldu, ldy, M, N, K, K2, alpha, accumulate, split);                       \
+	    void *y, const unsigned short *x, const unsigned char *w, const unsigned short *u, const unsigned short *v,   \
+	    const float *bias, int ldx, long stride, int ldu, int ldy, int M, int N, int K, int K2, float alpha, int accumulate, int split, int type) { \
+		few_rows<F>(y, x, w, u, v, bias, ldx, stride, ldu, ldy, M, N, K, K2, alpha, accumulate, split, type);                 \
 	}
 FEW(bf16, BF16)
 FEW(q8_0, Q8_0)

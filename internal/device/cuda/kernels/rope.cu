@@ -50,15 +50,33 @@ KERNEL __launch_bounds__(256) void rope_table(float *y, const int *pos, const do
 }
 
 // rope turns the pairs (j, j+half) of each head by sign times the table's
-// angles. y may be x. A thread turns one of n pairs.
-KERNEL __launch_bounds__(256) void rope(float *y, const float *x, const float *table, int cols, int half, float sign, long n) {
+// angles. y may be x. A thread turns WIDE neighbours of n pairs.
+template <class T> DEVICE void rope(T *y, const T *x, const float *table, int cols, int half, float sign, long n) {
+	constexpr int N = WIDE<T>;
+	int chunks = (half + N - 1) / N, heads = cols / (2 * half);
 	long i = (long)BLOCK_X * 256 + THREAD_X;
-	if (i >= n)
+	if (i >= n / half * chunks)
 		return;
-	int pairs = cols / 2, j = i % pairs % half, head = i % pairs / half;
-	long t = i / pairs, at = t * cols + head * 2 * half + j;
-	float c = table[t * 2 * half + j], s = sign * table[t * 2 * half + half + j];
-	float a = x[at], b = x[at + half];
-	y[at] = a * c - b * s;
-	y[at + half] = b * c + a * s;
+	int j = i % chunks * N, head = i / chunks % heads;
+	long t = i / chunks / heads;
+	x += t * cols + head * 2 * half, y += t * cols + head * 2 * half, table += t * 2 * half;
+	float a[N], b[N], c[N], s[N];
+	get(a, x, j, half);
+	get(b, x + half, j, half);
+	get(c, table, j, half);
+	get(s, table + half, j, half);
+	UNROLL for (int k = 0; k < N; k++) {
+		float first = a[k], second = b[k], sine = sign * s[k];
+		a[k] = first * c[k] - second * sine;
+		b[k] = second * c[k] + first * sine;
+	}
+	put(y, j, half, a);
+	put(y + half, j, half, b);
 }
+
+#define ROPE(name, T)                                                                                                         \
+	KERNEL __launch_bounds__(256) void rope_##name(T *y, const T *x, const float *table, int cols, int half, float sign, long n) { \
+		rope(y, x, table, cols, half, sign, n);                                                                               \
+	}
+ROPE(f32, float)
+ROPE(bf16, bf16)

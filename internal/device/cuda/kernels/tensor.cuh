@@ -59,13 +59,6 @@ DEVICE void multiply(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigne
 	             : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-// bf16_pair rounds two numbers to the nearest bf16, the first in the low half.
-DEVICE unsigned bf16_pair(float low, float high) {
-	unsigned r;
-	asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
-	return r;
-}
-
 // put8 rounds 8 neighbours to bf16 and stores them at a multiple of 8.
 DEVICE void put8(unsigned short *y, long at, const float (&w)[8]) {
 	*(uint4 *)(y + at) = uint4{bf16_pair(w[0], w[1]), bf16_pair(w[2], w[3]), bf16_pair(w[4], w[5]), bf16_pair(w[6], w[7])};

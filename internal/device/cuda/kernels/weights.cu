@@ -3,9 +3,6 @@
 #include "block.cuh"
 #include "tensor.cuh"
 
-DEVICE float widen(float x) { return x; }
-struct bf16 { unsigned short bits; };
-DEVICE float widen(bf16 x) { return from_bf16(x.bits); }
 
 // round_T: y = x rounded to the nearest bf16.
 template <class T> DEVICE void round_rows(unsigned short *y, const T *x, int rows, int cols, int ld) {
