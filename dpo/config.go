@@ -90,7 +90,11 @@ func (c Config) checkLoss() error {
 	if err != nil {
 		return err
 	}
-	errs := []error{loss.Validate(c.Params())}
+	p := c.Params()
+	if !(p.Beta > 0) || !(p.LabelSmoothing >= 0 && p.LabelSmoothing <= 0.5) {
+		p.Beta, p.LabelSmoothing = 1, 0.1 // told once, by Validate
+	}
+	errs := []error{loss.Validate(p)}
 	if loss.Unpaired() && c.NLL > 0 {
 		errs = append(errs, fmt.Errorf("nll is %v, but loss %s has no chosen answers: nll must be 0", c.NLL, c.Loss))
 	}

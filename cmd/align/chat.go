@@ -41,9 +41,7 @@ program; at the prompt the second one in a row ends it.`,
   echo "Hello" | align chat --model models/llama --quiet`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if o.Model == "" {
-				o.Model = builtinModel
-			}
+			o.Model = o.io.modelOr(o.Model, o.quiet)
 			return runChat(c.Context(), o)
 		},
 	}

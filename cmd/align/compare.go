@@ -63,9 +63,7 @@ Both draw with the same random numbers: A against A is 50 per cent.`,
 }
 
 func (o *compareOptions) check(args []string) error {
-	if o.Model == "" {
-		o.Model = builtinModel
-	}
+	o.Model = o.io.modelOr(o.Model, o.quiet)
 	var errs []error
 	check := func(ok bool, format string, a ...any) {
 		if !ok {

@@ -81,9 +81,7 @@ func (o *generateOptions) addFlags(c *cobra.Command) {
 
 func (o *generateOptions) check() error {
 	var errs []error
-	if o.Model == "" {
-		o.Model = builtinModel
-	}
+	o.Model = o.io.modelOr(o.Model, o.quiet)
 	if (o.prompt == "") == (o.prompts == "") {
 		errs = append(errs, errors.New("want either --prompt or --prompts"))
 	}

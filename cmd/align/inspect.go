@@ -33,7 +33,7 @@ func newInspectCommand(io *streams) *cobra.Command {
 		Short: "Look into a data file, a model, an adapter or a run",
 		Long: `inspect tells what a path is and what is in it.
 
-Of a data file, with --model for the tokenizer: its format, how many records are
+Of a data file, by the tokenizer of --model: its format, how many records are
 kept and which are dropped and why, lengths, and the first records as tokens
 with what is trained on. It is read as align sft or align dpo would read it.
 Several files are a mixture, with weights as in training (a.jsonl:0.7
@@ -116,6 +116,7 @@ func runInspect(ctx context.Context, o *inspectOptions) error {
 }
 
 func runInspectData(ctx context.Context, o *inspectOptions) error {
+	o.data.model = o.io.modelOr(o.data.model, false)
 	d, err := inspectData(ctx, o.path, o.data)
 	if err != nil {
 		return err

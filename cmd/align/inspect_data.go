@@ -37,9 +37,6 @@ type dataset struct {
 
 func (o *dataOptions) check() error {
 	var errs []error
-	if o.model == "" {
-		errs = append(errs, hint(errors.New("a data file needs --model: tokens are the tokenizer's"), "a folder with only a tokenizer file is enough"))
-	}
 	if o.show < 0 || o.maxLength < 0 {
 		errs = append(errs, fmt.Errorf("--show and --max-length must not be negative, got %d and %d", o.show, o.maxLength))
 	}

@@ -39,9 +39,7 @@ gives the same files, and an interrupted job goes on with --resume.`,
 			if _, err := mergeFile(c.Flags(), o.configFile, fields); err != nil {
 				return wrongUse(c, err)
 			}
-			if o.config.Model == "" {
-				o.config.Model = builtinModel
-			}
+			o.config.Model = o.io.modelOr(o.config.Model, o.quiet)
 			if err := o.config.Validate(); err != nil {
 				return wrongUse(c, err)
 			}

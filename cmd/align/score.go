@@ -59,8 +59,8 @@ document's first is a target.`,
 
 func (o *scoreOptions) check() error {
 	var errs []error
-	if o.Model == "" && o.reward == "" {
-		o.Model = builtinModel
+	if o.reward == "" {
+		o.Model = o.io.modelOr(o.Model, o.quiet)
 	}
 	if o.reward != "" && (o.Adapter != "" || o.Quantize != "") {
 		errs = append(errs, errors.New("--reward brings its own adapter and quantize: leave --adapter and --quantize out"))

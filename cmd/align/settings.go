@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -29,7 +30,7 @@ const (
 // settings are the keys of all methods, in the order of the help text. A
 // method shows those that its config has.
 var settings = []setting{
-	{"model", inOut, "base model: a folder, a .gguf file, ollama:NAME or OWNER/NAME in the Hugging Face cache (`name`)"},
+	{"model", inOut, "base model: a folder, a .gguf file, ollama:NAME or OWNER/NAME in the Hugging Face cache (`name`); none is builtin:tiny, the small one inside the program"},
 	{"pairs", inOut, "`file` of preference pairs, or with loss kto of labelled answers (also --data): JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst; several with weights as a.jsonl:0.7, the flag repeated or separated by commas"},
 	{"prompts", inOut, "`file` of prompts: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst"},
 	{"reward", inOut, "`folder` of the reward model: a run, a checkpoint or a Hugging Face classifier"},
@@ -242,3 +243,15 @@ func mergeFile(flags *pflag.FlagSet, path string, fields []config.Field) (explic
 
 // builtinModel is the model that commands take where none is named.
 const builtinModel = "builtin:tiny"
+
+// modelOr is the model that was named, or the one inside the program, which is
+// said unless quiet.
+func (s *streams) modelOr(name string, quiet bool) string {
+	if name != "" {
+		return name
+	}
+	if !quiet {
+		fmt.Fprintf(s.err, "model: %s, the one inside the program (none was named)\n", builtinModel)
+	}
+	return builtinModel
+}

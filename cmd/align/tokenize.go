@@ -26,7 +26,7 @@ type tokenizeOptions struct {
 func newTokenizeCommand(io *streams) *cobra.Command {
 	o := &tokenizeOptions{io: io}
 	c := &cobra.Command{
-		Use:   "tokenize --model DIR [TEXT...]",
+		Use:   "tokenize [TEXT...]",
 		Short: "Print the token ids of texts",
 		Long: `tokenize prints one JSON list of ids for each text. Texts are arguments, or
 stdin as one text.
@@ -67,9 +67,6 @@ A folder with only a tokenizer file is enough.`,
 
 func (o *tokenizeOptions) check() error {
 	var errs []error
-	if o.model == "" {
-		errs = append(errs, errors.New("--model is missing: the folder of a model or tokenizer"))
-	}
 	if o.jsonl && o.chat {
 		errs = append(errs, errors.New("--jsonl and --chat exclude each other"))
 	}
@@ -83,7 +80,7 @@ func (o *tokenizeOptions) check() error {
 }
 
 func runTokenize(o *tokenizeOptions) error {
-	t, err := align.OpenTokenizer(o.model)
+	t, err := align.OpenTokenizer(o.io.modelOr(o.model, false))
 	if err != nil {
 		return err
 	}
