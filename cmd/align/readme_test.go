@@ -44,11 +44,26 @@ func TestREADMESession(t *testing.T) {
 		if run == 0 && !accuracyAbove(s.stderr, 0.9) {
 			t.Errorf("the first command's held-out accuracy does not end above 0.9:\n%s", s.stderr)
 		}
+		if run == 0 && !answersDiffer(s.stderr) {
+			t.Errorf("the two prompts are answered alike before and after:\n%s", s.stderr)
+		}
 		run++
 	}
 	if run < 5 {
 		t.Errorf("the README shows %d commands, want at least 5", run)
 	}
+}
+
+// answersDiffer tells whether both answers shown after training differ from
+// those before.
+func answersDiffer(log string) bool {
+	shown := regexp.MustCompile(`(?m)^  before (.*)\n  after  (.*)$`).FindAllStringSubmatch(log, -1)
+	for _, s := range shown {
+		if s[1] == s[2] {
+			return false
+		}
+	}
+	return len(shown) == 2
 }
 
 // accuracyAbove reads the last held-out accuracy that was printed.

@@ -113,7 +113,7 @@ func newChart(title string, curves []curve, runs []*Run) Chart {
 	c := Chart{Title: title, XTicks: x.ticks(true), YTicks: y.ticks(false), Strips: hover(x, curves, runs)}
 	for _, k := range curves {
 		line := k.line(x, y)
-		if !k.eval && len(k.points) >= averaged {
+		if !k.eval && title != "learning_rate" && len(k.points) >= averaged {
 			line.Faint = true
 			c.Lines = append(c.Lines, line)
 			line = k.mean().line(x, y)
@@ -124,7 +124,8 @@ func newChart(title string, curves []curve, runs []*Run) Chart {
 }
 
 // Curves of training with averaged points or more get their running mean over
-// the last windowth of the run: batches differ more than the model does.
+// the last windowth of the run: batches differ more than the model does. The
+// learning rate is set and not measured, and stays as it is.
 const averaged, windowth = 40, 20
 
 // mean is the curve's running mean.
