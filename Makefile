@@ -24,6 +24,7 @@ bench: build
 	bin/align bench dpo --cfg small --batch 1 --precision bf16 --threads 1
 	bin/align bench decode --cfg small --batch 1 --prompt 512 --resp 16 --precision bf16 --threads 1
 	bin/align bench decode --cfg small --batch 16 --prompt 128 --resp 32 --precision bf16 --threads 1
+	bin/align bench rollout ppo --cfg small --batch 16 --prompt 256 --resp 128 --precision bf16 --steps 2
 	bin/align bench gemm attention --cfg small --seq 512 --precision bf16 --threads 1
 	bin/align bench sft --cfg 1b --batch 1 --seq 512 --precision bf16 --threads 1 --steps 1
 	bin/align bench decode --cfg 1b --batch 1 --prompt 64 --resp 32 --precision bf16 --steps 2

@@ -13,7 +13,7 @@ import (
 
 // Workloads lists what Bench measures: steps of the trainers, generation, the
 // largest kernels by themselves, and the machine's own rates.
-var Workloads = []string{"sft", "dpo", "decode", "gemm", "attention", "machine"}
+var Workloads = []string{"sft", "dpo", "ppo", "decode", "rollout", "gemm", "attention", "machine"}
 
 // BenchOptions say what to measure, on a model of random weights.
 type BenchOptions struct {
@@ -21,12 +21,14 @@ type BenchOptions struct {
 	// Shape is a name of model.ShapeNames, or a model folder whose shape is
 	// taken.
 	Shape string
-	// Batch is the sequences of a step (sft, decode, gemm, attention) or its
-	// pairs (dpo).
+	// Batch is the sequences of a step (sft, decode, gemm, attention), its
+	// pairs (dpo) or the answers of a rollout (rollout, ppo).
 	Batch int
+	// Micro is the answers of a micro-batch of ppo.
+	Micro int
 	// Length is the tokens of a sequence of sft, gemm and attention.
 	Length int
-	// Prompt and Response are the tokens of dpo's pairs and of decode.
+	// Prompt and Response are the tokens of dpo's pairs and of what is generated.
 	Prompt, Response int
 	// LossShare is the share of sft's tokens that carry loss, at the end.
 	LossShare float64
@@ -43,7 +45,7 @@ type BenchOptions struct {
 // DefaultBenchOptions are the sizes of a step that takes seconds on two cores.
 func DefaultBenchOptions() BenchOptions {
 	return BenchOptions{
-		Shape: "small", Batch: 1, Length: 512, Prompt: 256, Response: 256, LossShare: 1, Reference: "cached",
+		Shape: "small", Batch: 1, Micro: 2, Length: 512, Prompt: 256, Response: 256, LossShare: 1, Reference: "cached",
 		Rank: 16, Steps: 5, Warmup: 1, SavePolicy: "auto", Compute: Compute{Precision: "f32"},
 	}
 }
@@ -68,7 +70,7 @@ func (o BenchOptions) Validate() error {
 	for _, n := range []struct {
 		name  string
 		value int
-	}{{"batch", o.Batch}, {"prompt", o.Prompt}, {"resp", o.Response}, {"rank", o.Rank}, {"steps", o.Steps}} {
+	}{{"batch", o.Batch}, {"micro", o.Micro}, {"prompt", o.Prompt}, {"resp", o.Response}, {"rank", o.Rank}, {"steps", o.Steps}} {
 		if n.value < 1 {
 			errs = append(errs, fmt.Errorf("%s must be at least 1, got %d", n.name, n.value))
 		}
@@ -158,8 +160,12 @@ func benchOne(ctx context.Context, workload string, o BenchOptions, env Environm
 		return b.sft(ctx)
 	case "dpo":
 		return b.dpo(ctx)
+	case "ppo":
+		return b.ppo(ctx)
 	case "decode":
 		return b.decode(ctx)
+	case "rollout":
+		return b.rollout(ctx)
 	case "gemm":
 		return b.gemm(ctx)
 	case "attention":
@@ -197,7 +203,9 @@ func (b *bench) describe() string {
 	switch b.workload {
 	case "dpo":
 		sizes = fmt.Sprintf("%d pairs of a prompt of %d and answers of %d tokens, reference %s", o.Batch, o.Prompt, o.Response, o.Reference)
-	case "decode":
+	case "ppo":
+		sizes = fmt.Sprintf("%d answers of %d tokens to prompts of %d, %d to a micro-batch, %d epochs", o.Batch, o.Response, o.Prompt, min(o.Micro, o.Batch), ppoEpochs)
+	case "decode", "rollout":
 		sizes = fmt.Sprintf("batch %d, prompts of %d and answers of %d tokens", o.Batch, o.Prompt, o.Response)
 	}
 	if o.Compute.onCard() {

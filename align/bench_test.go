@@ -9,7 +9,7 @@ import (
 
 func TestBench(t *testing.T) {
 	o := align.DefaultBenchOptions()
-	o.Workloads = []string{"sft", "dpo", "decode", "attention"}
+	o.Workloads = []string{"sft", "dpo", "ppo", "decode", "rollout", "attention"}
 	o.Shape, o.Batch, o.Length, o.Prompt, o.Response, o.LossShare, o.Reference = "tiny", 2, 16, 6, 5, 0.5, "every"
 	o.Steps, o.Warmup, o.Threads = 2, 1, 1
 	last := map[string]align.Figure{}

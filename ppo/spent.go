@@ -26,3 +26,8 @@ func (s Spent) String() string {
 
 // add counts the time since start to a part.
 func (*Spent) add(part *time.Duration, start time.Time) { *part += time.Since(start) }
+
+// Since is what came after an earlier state.
+func (s Spent) Since(o Spent) Spent {
+	return Spent{s.Rollout - o.Rollout, s.Score - o.Score, s.Policy - o.Policy, s.Reference - o.Reference, s.Critic - o.Critic, s.Update - o.Update}
+}

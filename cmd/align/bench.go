@@ -20,7 +20,7 @@ type benchOptions struct {
 func newBenchCommand(io *streams) *cobra.Command {
 	o := &benchOptions{BenchOptions: align.DefaultBenchOptions(), io: io}
 	c := &cobra.Command{
-		Use:   "bench [sft|dpo|decode|gemm|attention|machine ...]",
+		Use:   "bench [sft|dpo|ppo|decode|rollout|gemm|attention|machine ...]",
 		Short: "Measure this machine on a model's shape",
 		Long: `bench runs the trainers' own steps, generation or single kernels on a model of
 random weights and prints how fast they are, with the floor beside each figure:
@@ -34,10 +34,16 @@ them predicted, a pairs in attention, N values in linear layers and P in the
 adapter. Recompute is not counted. Tokens of dpo are counted as if each answer
 had its prompt to itself; its operations are those of the pack, where it does not.
 
+rollout draws a batch of answers by the engine of align ppo: to as many prompts,
+to one prompt that they share, and one after the other. ppo is a rollout with
+all that follows: scores of a reward model, the passes of policy, reference and
+critic, and 4 epochs, with the time of each part.
+
 With --json each figure is one object with name, value, unit, floor and ratio;
 the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 		Example: `  align bench
   align bench sft dpo --cfg 1b --precision bf16 --threads 2
+  align bench rollout ppo --batch 16 --prompt 256 --resp 128 --precision bf16
   align bench decode --cfg models/llama --batch 16 --prompt 128 --resp 64 --json`,
 		DisableFlagsInUseLine: true,
 		Args:                  cobra.ArbitraryArgs,
@@ -54,10 +60,11 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 	c.AddCommand(newMakeModelCommand(io))
 	f := c.Flags()
 	f.StringVar(&o.Shape, "cfg", o.Shape, "`shape` of the model: "+strings.Join(model.ShapeNames, ", ")+", or a model folder's")
-	f.IntVar(&o.Batch, "batch", o.Batch, "sequences of a step, or pairs of dpo, 1 or more")
+	f.IntVar(&o.Batch, "batch", o.Batch, "sequences of a step, pairs of dpo, or answers of a rollout, 1 or more")
+	f.IntVar(&o.Micro, "micro", o.Micro, "answers of a micro-batch of ppo")
 	f.IntVar(&o.Length, "seq", o.Length, "tokens of a sequence of sft, gemm and attention")
-	f.IntVar(&o.Prompt, "prompt", o.Prompt, "tokens of a prompt of dpo and decode")
-	f.IntVar(&o.Response, "resp", o.Response, "tokens of an answer of dpo and decode")
+	f.IntVar(&o.Prompt, "prompt", o.Prompt, "tokens of a prompt of dpo, ppo, decode and rollout")
+	f.IntVar(&o.Response, "resp", o.Response, "tokens of an answer of dpo, ppo, decode and rollout")
 	f.Float64Var(&o.LossShare, "loss-share", o.LossShare, "share of sft's tokens that carry loss, above 0 to 1")
 	f.StringVar(&o.Reference, "reference", o.Reference, "what a step of dpo includes: `cached` log-probabilities or every pair's reference pass")
 	f.IntVar(&o.Rank, "rank", o.Rank, "rank of the adapter on all linear layers")

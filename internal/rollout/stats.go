@@ -34,3 +34,11 @@ func (s *Stats) step(sequences int, start time.Time) time.Time {
 
 // draw counts the time since start as drawing.
 func (s *Stats) draw(start time.Time) { s.Draw += time.Since(start) }
+
+// Since is what came after an earlier state.
+func (s Stats) Since(o Stats) Stats {
+	return Stats{
+		Prompts: s.Prompts - o.Prompts, PromptTokens: s.PromptTokens - o.PromptTokens, Steps: s.Steps - o.Steps, Tokens: s.Tokens - o.Tokens,
+		Prefill: s.Prefill - o.Prefill, Decode: s.Decode - o.Decode, Draw: s.Draw - o.Draw,
+	}
+}
