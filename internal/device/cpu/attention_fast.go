@@ -9,7 +9,7 @@ import (
 // fastAttention is the attention kernel on the tiles.
 type fastAttention struct {
 	attention[float32]
-	flash     flash
+	flash     *flash
 	positions int // in a task
 }
 
@@ -19,7 +19,6 @@ func (f *fast) bindAttention(kernel string, attr device.Attention) (device.Kerne
 		return nil, err
 	}
 	a := &fastAttention{attention: attention[float32]{attend: shared}, flash: newFlash(f, &shared)}
-	a.positions = max(1, flashRows/shared.group)
 	a.job = a
 	return a.run, nil
 }
@@ -27,6 +26,10 @@ func (f *fast) bindAttention(kernel string, attr device.Attention) (device.Kerne
 func (a *fastAttention) run(c *device.Call) error {
 	if err := a.prepare(c); err != nil {
 		return err
+	}
+	a.positions = max(1, a.flash.rows/a.group)
+	for a.positions > attentionBlock && panelsOf(a.tokens, a.positions)*a.attr.KVHeads < 2*a.b.pool.threads {
+		a.positions /= 2 // work for all
 	}
 	if err := a.flash.reserve(a.positions); err != nil {
 		return err
@@ -49,8 +52,8 @@ func (a *fastAttention) do(task, worker int) {
 
 // attend computes positions [from, to) of a span.
 func (a *fastAttention) attend(s *span, from, to, kv, worker int) {
-	t := flashTask{flash: &a.flash}
-	t.begin(worker, a.q, from, to-from, kv)
+	t := a.flash.of[worker]
+	t.begin(a.q, from, to-from, kv)
 	for key := s.prefixStart; key < s.prefixEnd; key += flashKeys {
 		n := min(flashKeys, s.prefixEnd-key)
 		t.pack(a.k, a.v, key, n, kv, 0)
@@ -67,7 +70,7 @@ func (a *fastAttention) attend(s *span, from, to, kv, worker int) {
 // fastCached is attention_cached on the tiles.
 type fastCached struct {
 	attentionCached[float32]
-	flash flash
+	flash *flash
 }
 
 func (f *fast) bindCached(kernel string, attr device.Attention) (device.Kernel, error) {
@@ -92,18 +95,18 @@ func (a *fastCached) run(c *device.Call) error {
 
 func (a *fastCached) do(task, worker int) {
 	r, kv := a.runs[task/a.attr.KVHeads], task%a.attr.KVHeads
-	t := flashTask{flash: &a.flash}
-	t.begin(worker, a.q, r.start, r.end-r.start, kv)
+	t := a.flash.of[worker]
+	t.begin(a.q, r.start, r.end-r.start, kv)
 	s := int(a.sequence[r.start])
 	pages, prefix := a.pages[s*a.table:], int(a.prefix[s])
-	a.paged(&t, pages, prefix, math.MaxInt32, kv)
-	a.paged(&t, pages[pagesOf(prefix):], int(a.own[r.end-1]), int(a.own[r.start]), kv)
+	a.paged(t, pages, prefix, math.MaxInt32, kv)
+	a.paged(t, pages[pagesOf(prefix):], int(a.own[r.end-1]), int(a.own[r.start]), kv)
 	t.finish(a.o, nil, r.start, kv)
 }
 
 // paged attends to the first n positions that the pages hold, of which the
 // first row sees seen.
-func (a *fastCached) paged(t *flashTask, pages []int32, n, seen, kv int) {
+func (a *fastCached) paged(t flashWorker, pages []int32, n, seen, kv int) {
 	for block := 0; block < n; block += flashKeys {
 		end := min(block+flashKeys, n)
 		for at := block; at < end; at += device.PageRows {

@@ -204,3 +204,32 @@ func (a longAttention) checkCache(x longInput, o []float32, n int) {
 		a.Error("rows over a cache have other bits than in the pack")
 	}
 }
+
+// TestAttentionKeepsNaN: a token that became NaN shows in every row that sees it,
+// and in no other.
+func TestAttentionKeepsNaN(t *testing.T) {
+	const bad, rows = 70, 140
+	attr := device.Attention{Heads: 2, KVHeads: 1, HeadDim: 8, Scale: 0.35}
+	forEachKind(t, func(t *testing.T, o Options) {
+		if o.Activations != device.F32 {
+			return
+		}
+		x := draw(attr, []int{rows, 40}, []bool{false, false})
+		nan := float32(math.NaN())
+		for j := range 16 {
+			x.q[bad*16+j] = nan
+		}
+		for j := range 8 {
+			x.k[bad*8+j], x.v[bad*8+j] = nan, nan
+		}
+		got := longAttention{t, start(t, o.with(2)), attr}.all(x)[0]
+		for i, y := range got {
+			row := i / 16
+			if seen := row >= bad && row < rows; seen && y == y {
+				t.Fatalf("row %d is %v", row, y)
+			} else if row >= rows && y != y {
+				t.Fatalf("row %d of another segment is NaN", row)
+			}
+		}
+	})
+}

@@ -29,11 +29,44 @@ type flash struct {
 	set   *kern.Set
 	attr  device.Attention
 	group int
-	own   []micro
+	rows  int // of all heads of a group that a packed block serves; no bit depends on it
+	of    []flashWorker
 }
 
-func newFlash(f *fast, a *attend[float32]) flash {
-	return flash{b: f.b, set: f.set, attr: a.attr, group: a.group, own: f.micros()}
+// flashWorker attends with rows of a key/value head, on one worker.
+type flashWorker interface {
+	// size is the bytes of workspace for a number of positions.
+	size(positions int) int
+	// begin takes the rows of q of a key/value head from position from on.
+	begin(q []float32, from, positions, kv int)
+	// pack brings n rows of keys and values, from row on, to place at of the
+	// block, a multiple of 64.
+	pack(k, v []float32, row, n, kv, at int)
+	// block attends to the n keys that are packed. The i-th position sees the first
+	// seen+i of them.
+	block(n, seen int)
+	// finish writes the rows' output and lse, where they are wanted. A row that
+	// sees no key gets 0, and -Inf for lse.
+	finish(o, lse []float32, from, kv int)
+}
+
+func newFlash(f *fast, a *attend[float32]) *flash {
+	t := &flash{b: f.b, set: f.set, attr: a.attr, group: a.group, rows: flashRows}
+	kernel, onTiles := f.set.Flash(a.attr.HeadDim)
+	for i, m := range f.micros() {
+		if onTiles && f.tiles() == &f.set.BF16 {
+			t.rows = tileRows
+			t.of = append(t.of, &tileTask{flash: t, micro: m, worker: i, kernel: kernel})
+		} else {
+			t.of = append(t.of, &flashTask{flash: t, micro: m, worker: i})
+		}
+	}
+	return t
+}
+
+// reserve makes room for tasks of a number of positions.
+func (f *flash) reserve(positions int) error {
+	return f.b.spaces.reserve(words8(int64(f.of[0].size(positions))), 0)
 }
 
 // micros is the tiles, for each worker.
@@ -49,7 +82,8 @@ func (f *fast) micros() []micro {
 // workspace of the worker that has them.
 type flashTask struct {
 	*flash
-	*micro
+	micro
+	worker           int
 	rows, panels     int // rows of all heads of the group
 	k, v, q, s, p, o unsafe.Pointer
 	width            int // columns of o, filled up to whole panels
@@ -76,17 +110,14 @@ func (t *flashTask) layout(w *parts, positions int) {
 	}
 }
 
-// reserve makes room for tasks of a number of positions.
-func (f *flash) reserve(positions int) error {
-	t, w := flashTask{flash: f, micro: &f.own[0]}, parts{}
+func (t *flashTask) size(positions int) int {
+	w := parts{}
 	t.layout(&w, positions)
-	return f.b.spaces.reserve(words8(int64(w.size)), 0)
+	return w.size
 }
 
-// begin packs the rows of q of a key/value head from position from on.
-func (t *flashTask) begin(worker int, q []float32, from, positions, kv int) {
-	t.micro = &t.own[worker]
-	w := parts{base: pointer(t.b.spaces.of[worker].Addr)}
+func (t *flashTask) begin(q []float32, from, positions, kv int) {
+	w := parts{base: pointer(t.b.spaces.of[t.worker].Addr)}
 	t.layout(&w, positions)
 	clear(floats(t.o, t.rows*t.width))
 	for i := range t.rows {
@@ -107,8 +138,6 @@ func (t *flashTask) queries(panel int) unsafe.Pointer {
 	return unsafe.Add(t.q, panel*t.rowsBytes(t.attr.HeadDim))
 }
 
-// pack brings n rows of keys and values, from row on, to place at of the block.
-// at is a multiple of 32.
 func (t *flashTask) pack(k, v []float32, row, n, kv, at int) {
 	d, cols := t.attr.HeadDim, t.attr.KVHeads*t.attr.HeadDim
 	k, v = k[row*cols+kv*d:], v[row*cols+kv*d:]
@@ -116,8 +145,6 @@ func (t *flashTask) pack(k, v []float32, row, n, kv, at int) {
 	t.packCols(unsafe.Add(t.v, t.colsBytes(at)), t.colsBytes(flashKeys), v, cols, d, n)
 }
 
-// block attends to the n keys that are packed. The i-th position sees the first
-// seen+i of them.
 func (t *flashTask) block(n, seen int) {
 	for i := range t.panels {
 		row, rows := evenly(t.rows, t.panels, i)
@@ -169,8 +196,6 @@ func (t *flashTask) softmax(s []float32, visible, row int) {
 	t.sums[row] += float64(t.set.ExpSum(s, s, scale, t.largest[row]))
 }
 
-// finish writes the rows' output and lse, where they are wanted. A row that
-// sees no key gets 0, and -Inf for lse.
 func (t *flashTask) finish(o, lse []float32, from, kv int) {
 	d := t.attr.HeadDim
 	for r, sum := range t.sums {

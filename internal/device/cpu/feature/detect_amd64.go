@@ -23,9 +23,10 @@ func detect() Level {
 }
 
 // hasTiles is true where the processor multiplies tiles of bfloat16, the system
-// saves them and this process may use them. It asks once.
+// saves them and this process may use them, and permutes bytes as all that have
+// tiles do. It asks once.
 var hasTiles = sync.OnceValue(func() bool {
-	return cpu.X86.HasAMXTile && cpu.X86.HasAMXBF16 && savesTiles() && permitTiles()
+	return cpu.X86.HasAMXTile && cpu.X86.HasAMXBF16 && cpu.X86.HasAVX512VBMI && savesTiles() && permitTiles()
 })
 
 // fastest differs from detect where VDPBF16PS is slower than widening the

@@ -24,7 +24,7 @@ const (
 	// AVX512BF16 is AVX512 with dot products of bfloat16 pairs.
 	AVX512BF16
 	// AMX is AVX512BF16 with products of tiles of bfloat16 (AMX-TILE and
-	// AMX-BF16), which the system must permit.
+	// AMX-BF16), which the system must permit, and AVX512_VBMI.
 	AMX
 )
 

@@ -588,3 +588,13 @@ func tilesOut(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows, panels int)
 //
 //go:noescape
 func tilesIn(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows, panels int)
+
+// flash64 goes over stages of attention with heads of 64 columns; scale is 512 log2(e) times that of the scores.
+//
+//go:noescape
+func flash64(config, items unsafe.Pointer, stages int, work unsafe.Pointer, scale float32)
+
+// flash128 goes over stages of attention with heads of 128 columns; scale is 512 log2(e) times that of the scores.
+//
+//go:noescape
+func flash128(config, items unsafe.Pointer, stages int, work unsafe.Pointer, scale float32)

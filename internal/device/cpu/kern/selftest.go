@@ -35,7 +35,39 @@ func (s *Set) SelfTest() error {
 	for i := range got {
 		fail(got[i].name, got[i].values, want[i].values)
 	}
+	for _, f := range s.flash {
+		got, want := s.trialFlash(f)
+		fail(fmt.Sprintf("attention of %d columns", f.D), got, want)
+	}
 	return errors.Join(errs...)
+}
+
+// trialFlash is attention with weights of 1, and the sums that it should give.
+func (s *Set) trialFlash(f Flash) (got, want []float32) {
+	zeros, work := make([]uint32, f.D/2*FlashKeys), make([]float32, f.WorkBytes()/4)
+	values, v := make([]uint32, f.D/2*FlashKeys), wave(f.D*FlashKeys, 1)
+	for col := 0; col < f.D; col += s.BF16.Lanes {
+		to := values[col/Cols*FlashKeys/2*Cols+col%Cols:]
+		s.BF16.PackColumns(unsafe.Pointer(&to[0]), unsafe.Pointer(&v[col]), FlashKeys, 4*f.D, s.BF16.Lanes, Stride)
+	}
+	width := f.D + FlashSums
+	out, largest := make([]float32, FlashRows*width), make([]float32, FlashRows)
+	item := FlashItem{
+		Q: unsafe.Pointer(&zeros[0]), K: unsafe.Pointer(&zeros[0]), V: unsafe.Pointer(&values[0]),
+		O: unsafe.Pointer(&out[0]), Largest: unsafe.Pointer(&largest[0]),
+	}
+	f.Run([]FlashItem{{}, {}, item, {}, {}}, unsafe.Pointer(&work[0]), 1)
+	want = make([]float32, len(out))
+	for i := range want {
+		if i%width >= f.D {
+			want[i] = FlashKeys
+			continue
+		}
+		for key := range FlashKeys {
+			want[i] += math.Float32frombits(uint32(round(v[key*f.D+i%width])) << 16)
+		}
+	}
+	return out, want
 }
 
 // differ names the first element that is not near its twin.

@@ -109,6 +109,7 @@ type Set struct {
 	Floats, Halves Decoders
 
 	vectors
+	flash []Flash // by D
 }
 
 // New is the functions of a level, which the machine must have.

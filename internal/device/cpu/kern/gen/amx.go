@@ -14,7 +14,7 @@ const (
 )
 
 // general is the general registers by the number of their encoding.
-var general = map[string]int{"AX": 0, "CX": 1, "DX": 2, "BX": 3, "SI": 6, "DI": 7, "R8": 8, "R9": 9, "R10": 10, "R11": 11, "R12": 12}
+var general = map[string]int{"AX": 0, "CX": 1, "DX": 2, "BX": 3, "SI": 6, "DI": 7, "R8": 8, "R9": 9, "R10": 10, "R11": 11, "R12": 12, "R13": 13, "R14": 14, "R15": 15}
 
 // vex writes an instruction on registers alone or, with a tail, on memory.
 func (f *file) vex(prefix, opcode, vvvv, base, index, modrm int, what string, tail ...int) {

@@ -35,6 +35,8 @@ func generate() map[string][]byte {
 	quantised := newFile(&decl)
 	emitBlocks(quantised)
 	emitAMX(amx)
+	attention := newFile(&decl)
+	emitAttention(attention)
 	return map[string][]byte{
 		"tile_amd64.s":          tiles.bytes(),
 		"pack_amd64.s":          packs.bytes(),
@@ -42,6 +44,7 @@ func generate() map[string][]byte {
 		"peak_amd64.s":          peaks.bytes(),
 		"blocks_amd64.s":        quantised.bytes(),
 		"amx_amd64.s":           amx.bytes(),
+		"attention_amd64.s":     attention.bytes(),
 		"declarations_amd64.go": decl.bytes(),
 	}
 }

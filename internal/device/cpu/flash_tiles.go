@@ -1,0 +1,195 @@
+package cpu
+
+import (
+	"math"
+	"unsafe"
+
+	"align/internal/device/cpu/kern"
+)
+
+const (
+	// tileRows is flashRows where the kernels take items of rows and keys.
+	tileRows = 2048
+	// tileItems is how many items a call of the kernel has at most: some 100 us,
+	// during which the system cannot stop it.
+	tileItems = 256
+	// tileValues is the bytes of 32 columns of the values of an item.
+	tileValues = kern.FlashKeys / 2 * kern.Stride
+)
+
+// tileTask is flashTask on kern.Flash: the weights are rounded as they come, and
+// relative to the largest score of the row's keys up to the item's.
+type tileTask struct {
+	*flash
+	micro
+	worker  int
+	kernel  kern.Flash
+	rows    int // rows of all heads of the group
+	k, v, q unsafe.Pointer
+	o, work unsafe.Pointer
+	largest []float32
+	seen    []int32 // of each row of each item
+	items   [tileItems + 4]kern.FlashItem
+	n       int // of items
+}
+
+func (t *tileTask) size(positions int) int {
+	w := parts{}
+	t.layout(&w, positions)
+	return w.size
+}
+
+func (t *tileTask) layout(w *parts, positions int) {
+	d := t.kernel.D
+	t.rows = positions * t.group
+	panels := panelsOf(t.rows, kern.FlashRows)
+	t.work = w.take(t.kernel.WorkBytes())
+	t.k, t.v = w.take(2*d*flashKeys), w.take(2*d*flashKeys)
+	t.q = w.take(panels * t.panelBytes())
+	t.o = w.take(panels * t.outBytes())
+	largest, seen := w.take(4*panels*kern.FlashRows), w.take(4*tileItems*kern.FlashRows)
+	if w.base != nil {
+		t.largest = floats(largest, panels*kern.FlashRows)
+		t.seen = unsafe.Slice((*int32)(seen), tileItems*kern.FlashRows)
+	}
+}
+
+// panelBytes is the size of a panel of q, outBytes of o.
+func (t *tileTask) panelBytes() int { return 2 * t.kernel.D * kern.FlashRows }
+func (t *tileTask) outBytes() int   { return 4 * (t.kernel.D + kern.FlashSums) * kern.FlashRows }
+
+func (t *tileTask) begin(q []float32, from, positions, kv int) {
+	w := parts{base: pointer(t.b.spaces.of[t.worker].Addr)}
+	t.layout(&w, positions)
+	d, cols := t.attr.HeadDim, t.attr.Heads*t.attr.HeadDim
+	panels := panelsOf(t.rows, kern.FlashRows)
+	clear(floats(t.o, panels*t.outBytes()/4))
+	if d < t.kernel.D { // zeros behind the columns
+		clear(floats(t.q, panels*t.panelBytes()/4))
+		clear(floats(t.k, t.kernel.D*flashKeys/2))
+		clear(floats(t.v, t.kernel.D*flashKeys/2))
+	}
+	for i := range t.largest {
+		t.largest[i] = float32(math.Inf(-1))
+	}
+	q = q[from*cols+kv*t.group*d:]
+	position, head := 0, 0
+	for i := range panels {
+		for j := range kern.FlashRows {
+			t.table[j] = unsafe.Pointer(&q[position*cols+head*d])
+			if head++; head == t.group { // the last row fills the last panel up
+				head, position = 0, position+1
+				if position == positions {
+					head, position = t.group-1, positions-1
+				}
+			}
+		}
+		t.packLeft(t.panel(i), kern.FlashRows, d)
+	}
+	if t.attr.Scale < 0 { // the largest score is that of -q
+		for i, x := range unsafe.Slice((*uint32)(t.q), panels*t.panelBytes()/4) {
+			*(*uint32)(unsafe.Add(t.q, 4*i)) = x ^ 0x80008000
+		}
+	}
+}
+
+func (t *tileTask) panel(i int) unsafe.Pointer { return unsafe.Add(t.q, i*t.panelBytes()) }
+
+func (t *tileTask) pack(k, v []float32, row, n, kv, at int) {
+	d, cols := t.attr.HeadDim, t.attr.KVHeads*t.attr.HeadDim
+	for ; n > 0; n, row, at = n-kern.FlashKeys, row+kern.FlashKeys, at+kern.FlashKeys {
+		some := min(n, kern.FlashKeys)
+		t.packKeys(unsafe.Add(t.k, 2*t.kernel.D*at), k[row*cols+kv*d:], cols, some)
+		t.packValues(unsafe.Add(t.v, 2*t.kernel.D*at), v[row*cols+kv*d:], cols, some)
+	}
+}
+
+// packKeys packs n keys of an item, the last one again for those that it lacks.
+func (t *tileTask) packKeys(dst unsafe.Pointer, k []float32, ld, n int) {
+	for key := 0; key < kern.FlashKeys; key += t.Lanes {
+		for i := range t.Lanes {
+			row := key&^(kern.FlashGroup-1) + kern.FlashKey(key%kern.FlashGroup+i)
+			t.table[i] = unsafe.Pointer(&k[min(row, n-1)*ld])
+		}
+		to := unsafe.Add(dst, key/kern.FlashGroup*(t.kernel.D/2*kern.Stride)+key%kern.FlashGroup*4)
+		t.PackRows(to, unsafe.Pointer(&t.table), t.attr.HeadDim, kern.Stride)
+	}
+}
+
+// packValues packs n values of an item, and zeros for those that it lacks.
+func (t *tileTask) packValues(dst unsafe.Pointer, v []float32, ld, n int) {
+	d := t.attr.HeadDim
+	for col := 0; col < d; col += t.Lanes {
+		to := unsafe.Add(dst, col/kern.Cols*tileValues+col%kern.Cols*4)
+		t.PackColumns(to, unsafe.Pointer(&v[col]), n, 4*ld, min(t.Lanes, d-col), kern.Stride)
+	}
+	if n < kern.FlashKeys {
+		for panel := range panelsOf(d, kern.Cols) {
+			last := unsafe.Add(dst, panel*tileValues)
+			clear(floats(last, tileValues/4)[t.words(n)*kern.Cols:])
+		}
+	}
+}
+
+func (t *tileTask) block(n, seen int) {
+	d := t.kernel.D
+	for i := range panelsOf(t.rows, kern.FlashRows) {
+		first := i * kern.FlashRows
+		last := min(first+kern.FlashRows, t.rows) - 1
+		visible := min(n, seen+last/t.group)
+		for key := 0; key < visible; key += kern.FlashKeys {
+			item := kern.FlashItem{
+				Q: t.panel(i), K: unsafe.Add(t.k, 2*d*key), V: unsafe.Add(t.v, 2*d*key),
+				O: unsafe.Add(t.o, i*t.outBytes()), Largest: unsafe.Pointer(&t.largest[first]),
+			}
+			if key+kern.FlashKeys > min(n, seen+first/t.group) {
+				item.Seen = t.hide(first, last, seen-key, n-key)
+			}
+			t.items[2+t.n] = item
+			if t.n++; t.n == tileItems {
+				t.flush()
+			}
+		}
+	}
+	t.flush()
+}
+
+// hide lists how many of an item's n keys each row from first to last sees.
+func (t *tileTask) hide(first, last, seen, n int) unsafe.Pointer {
+	s := t.seen[t.n*kern.FlashRows:][:kern.FlashRows]
+	for i := range s {
+		s[i] = int32(min(n, seen+min(first+i, last)/t.group))
+	}
+	return unsafe.Pointer(&s[0])
+}
+
+// flush works on the items so far.
+func (t *tileTask) flush() {
+	if t.n > 0 {
+		t.kernel.Run(t.items[:t.n+4], t.work, float32(math.Abs(t.attr.Scale)))
+		t.n = 0
+	}
+}
+
+func (t *tileTask) finish(o, lse []float32, from, kv int) {
+	d := t.attr.HeadDim
+	scale := math.Abs(t.attr.Scale)
+	for r := range t.rows {
+		row := floats(unsafe.Add(t.o, 4*r*(t.kernel.D+kern.FlashSums)), t.kernel.D+kern.FlashSums)
+		sum, top := row[t.kernel.D], t.largest[r]
+		at := (from+r/t.group)*t.attr.Heads + kv*t.group + r%t.group
+		logSum, inverse := scale*float64(top)+math.Log(float64(sum)), 1/sum
+		if math.IsInf(float64(top), -1) {
+			logSum, inverse = math.Inf(-1), 0
+		} else if top != top {
+			inverse = top // NaN stays
+		}
+		if lse != nil {
+			lse[at] = float32(logSum)
+		}
+		if o == nil {
+			continue
+		}
+		t.set.Scale(o[at*d:][:d], row[:d], inverse)
+	}
+}

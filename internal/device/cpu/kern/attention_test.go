@@ -1,0 +1,191 @@
+package kern
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+	"unsafe"
+
+	"align/internal/device/cpu/feature"
+)
+
+// flashCase is rows of queries against keys in items of up to 128, with their
+// packed forms.
+type flashCase struct {
+	d, keys    int
+	q, k, v    []float32
+	seen       []int
+	items      []FlashItem
+	o, largest guarded
+	work       []float32
+	keep       []any
+}
+
+// onLine is words at the start of a line of the caches.
+func onLine(words int) []float32 {
+	x := make([]float32, words+16)
+	skip := (64 - uintptr(unsafe.Pointer(&x[0]))%64) % 64 / 4
+	return x[skip:][:words]
+}
+
+func newFlashCase(p *Products, f Flash, d, keys int, seen func(row int) int) *flashCase {
+	c := &flashCase{d: d, keys: keys}
+	c.q, c.k, c.v = random(newRand(1), FlashRows*d), random(newRand(2), keys*d), random(newRand(3), keys*d)
+	var table [MaxRows]unsafe.Pointer
+	fill := func(x []float32) []float32 { // rows of f.D columns
+		out := make([]float32, len(x)/d*f.D)
+		for i := range len(x) / d {
+			copy(out[i*f.D:], x[i*d:][:d])
+		}
+		return out
+	}
+	q, k, v := fill(c.q), fill(c.k), fill(c.v)
+	panel := make([]uint32, f.D/2*FlashRows+Slack)
+	for i := range FlashRows {
+		table[i] = pointer(q[i*f.D:])
+		c.seen = append(c.seen, seen(i))
+	}
+	p.PackLeft(pointer(panel), &table, FlashRows, f.D)
+	c.o = newGuarded(make([]float32, FlashRows*(f.D+FlashSums)))
+	largest := make([]float32, FlashRows)
+	for i := range largest {
+		largest[i] = float32(math.Inf(-1))
+	}
+	c.largest = newGuarded(largest)
+	c.work = onLine(f.WorkBytes() / 4)
+	c.items = make([]FlashItem, 2)
+	for at := 0; at < keys; at += FlashKeys {
+		n := min(FlashKeys, keys-at)
+		const groups = FlashKeys / FlashGroup
+		kp, vp := make([]uint32, groups*f.D/2*Cols), make([]uint32, f.D/Cols*FlashKeys/2*Cols)
+		for g := range groups {
+			for lane := 0; lane < Cols; lane += 16 {
+				for i := range 16 {
+					row := min(at+g*FlashGroup+FlashKey(lane+i), keys-1)
+					table[i] = pointer(k[row*f.D:])
+				}
+				p.PackRows(pointer(kp[g*f.D/2*Cols+lane:]), unsafe.Pointer(&table), f.D, Stride)
+			}
+		}
+		for col := 0; col < f.D; col += 16 {
+			p.PackColumns(pointer(vp[col/Cols*FlashKeys/2*Cols+col%Cols:]), pointer(v[at*f.D+col:]), n, 4*f.D, 16, Stride)
+		}
+		visible := make([]int32, FlashRows)
+		for i := range visible {
+			visible[i] = int32(min(n, c.seen[i]-at))
+		}
+		c.keep = append(c.keep, panel, kp, vp, visible)
+		c.items = append(c.items, FlashItem{Q: pointer(panel), K: pointer(kp), V: pointer(vp), O: pointer(c.o.slice()),
+			Largest: pointer(c.largest.slice()), Seen: pointer(visible)})
+	}
+	c.items = append(c.items, FlashItem{}, FlashItem{})
+	return c
+}
+
+func forEachFlash(t *testing.T, run func(t *testing.T, p *Products, f Flash, d int)) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, d := range []int{8, 64, 72, 128} {
+			f, ok := s.Flash(d)
+			if !ok && s.Level < feature.AMX {
+				t.Skip("the level has no such kernel")
+			} else if !ok {
+				t.Fatalf("no kernel for heads of %d", d)
+			}
+			t.Run(fmt.Sprintf("d=%d", d), func(t *testing.T) { run(t, &s.BF16, f, d) })
+		}
+	})
+}
+
+func TestFlash(t *testing.T) {
+	forEachFlash(t, func(t *testing.T, p *Products, f Flash, d int) {
+		for _, keys := range []int{1, 5, 31, 32, 33, 100, 128, 129, 300, 512} {
+			for name, seen := range map[string]func(int) int{
+				"all":    func(int) int { return keys },
+				"causal": func(row int) int { return max(0, keys-31+row) },
+				"few":    func(row int) int { return min(keys, row/4*17) },
+			} {
+				c := newFlashCase(p, f, d, keys, seen)
+				c.check(t, f, fmt.Sprintf("%d keys, %s", keys, name))
+			}
+		}
+	})
+}
+
+func (c *flashCase) check(t *testing.T, f Flash, name string) {
+	t.Helper()
+	const scale = 0.2
+	f.Run(c.items, pointer(c.work), scale)
+	c.o.check(t, name)
+	c.largest.check(t, name)
+	half := func(x float32) float64 { return float64(math.Float32frombits(uint32(round(x)) << 16)) }
+	for i := range FlashRows {
+		var scores []float64
+		top := math.Inf(-1)
+		for j := range c.seen[i] {
+			var s float64
+			for e := range c.d {
+				s += half(c.q[i*c.d+e]) * half(c.k[j*c.d+e])
+			}
+			scores = append(scores, s)
+			top = max(top, s)
+		}
+		row := c.o.slice()[i*(f.D+FlashSums):][:f.D+FlashSums]
+		if got := float64(c.largest.slice()[i]); !near(got, top, 1e-5, 1) {
+			t.Fatalf("%s: row %d: largest %g, want %g", name, i, got, top)
+		}
+		var sum float64
+		out, size := make([]float64, c.d), make([]float64, c.d)
+		for j, s := range scores {
+			w := math.Exp(scale * (s - top))
+			sum += w
+			for e := range out {
+				out[e] += w * half(c.v[j*c.d+e])
+				size[e] += w * math.Abs(half(c.v[j*c.d+e]))
+			}
+		}
+		for e := range FlashSums {
+			if got := float64(row[f.D+e]); math.Abs(got-sum) > flashError*sum {
+				t.Fatalf("%s: row %d: sum %g, want %g", name, i, got, sum)
+			}
+		}
+		for e, want := range out {
+			if got := float64(row[e]); math.Abs(got-want) > flashError*size[e]+1e-6 {
+				t.Fatalf("%s: row %d column %d: %g, want %g", name, i, e, got, want)
+			}
+		}
+	}
+}
+
+// flashError is the relative error of a weight in bfloat16.
+const flashError = 0.0051
+
+func BenchmarkFlash(b *testing.B) {
+	if feature.Detect() < feature.AMX {
+		b.Skip("the machine has no tiles")
+	}
+	s := New(feature.AMX)
+	for _, d := range []int{64, 128} {
+		b.Run(fmt.Sprintf("d=%d", d), func(b *testing.B) {
+			f, _ := s.Flash(d)
+			c := newFlashCase(&s.BF16, f, d, 512, func(int) int { return 512 })
+			items := []FlashItem{{}, {}}
+			for range 10 {
+				items = append(items, c.items[2:6]...)
+			}
+			for i := range items {
+				items[i].Seen = nil
+			}
+			items = append(items, FlashItem{}, FlashItem{})
+			peak := peakRate(&s.BF16)
+			var best float64
+			for b.Loop() { // short runs: other work may share the machine
+				start := time.Now()
+				f.Run(items, pointer(c.work), 0.1)
+				best = max(best, 40*4*FlashRows*FlashKeys*float64(d)/time.Since(start).Seconds()/1e9)
+			}
+			b.ReportMetric(best, "GFLOP/s")
+			b.ReportMetric(best/peak, "of-peak")
+		})
+	}
+}
