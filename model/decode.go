@@ -186,30 +186,7 @@ type DecodeBatch struct {
 // Decode runs a batch and returns the logits of its Rows, [len(Rows), V], in
 // dst's memory where that is large enough.
 func (c *Decoding) Decode(dst []float32, b *DecodeBatch) ([]float32, error) {
-	if len(b.IDs) > c.options.Rows || len(b.Rows) == 0 {
-		return nil, fmt.Errorf("model: decoding %d rows with %d outputs: want 1 to %d rows and an output", len(b.IDs), len(b.Rows), c.options.Rows)
-	}
-	if err := c.settle(); err != nil {
-		return nil, err
-	}
-	c.program.Resize(graph.Tokens, len(b.IDs))
-	c.program.Resize(graph.Targets, len(b.Rows))
-	d := c.decoder
-	for _, in := range []struct {
-		node   *graph.Node
-		values []int32
-	}{
-		{d.IDs, b.IDs}, {d.Position, b.Position}, {c.slot, b.Slot}, {c.pages.Sequence, b.Sequence}, {c.pages.Own, b.Own},
-		{c.pages.Prefix, b.Prefix}, {d.Rows, b.Rows},
-	} {
-		if err := c.SetInt32s(in.node, in.values); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.setTable(b.Pages); err != nil {
-		return nil, err
-	}
-	if err := c.Run(); err != nil {
+	if err := c.run(b); err != nil {
 		return nil, err
 	}
 	v, _ := c.program.Value(c.logits)

@@ -50,6 +50,11 @@ package device
 //	cache_write       cache[slot[t]] = x[t], other rows stay          in: x[T,K*D], slot I32[T]
 //	attention_cached  o[T,H*D]                                        in: q[T,H*D], keys[S,K*D], values[S,K*D], sequence I32[T], own I32[T], pages I32[B,P], prefix I32[B]   attr Attention
 //
+// A backend may draw tokens itself, so that a decoding step reads ids instead of
+// logits; draws and log-probabilities are those of internal/rollout:
+//
+//	sample            id I32[N], lp F64[N]                            in: z F32[N,V], uniform F64[N]   attr Sampling
+//
 // Loss vectors are F64 in every program, so that sums over thousands of tokens
 // and the exactness of margins do not hang on the activation type:
 //
@@ -122,6 +127,15 @@ type Dropout struct {
 // Temperature (0 means 1) before the softmax. entropy is of the softmax in
 // nats; hit is 1 where the target has the largest logit (lowest id first).
 type LogProb struct{ Temperature float64 }
+
+// Sampling is the attribute of sample: temperature 0 takes the largest logit;
+// TopK 0, TopP 1 and MinP 0 cut nothing off. lp is the log-probability under the
+// softmax of z/Temperature before anything is cut off.
+type Sampling struct {
+	Temperature float64
+	TopK        int
+	TopP, MinP  float64
+}
 
 // Vec is the attribute of vec_unary and vec_binary.
 //

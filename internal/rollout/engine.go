@@ -75,6 +75,7 @@ type Engine struct {
 	batch    model.DecodeBatch
 	logits   []float32
 	sampler  sampler
+	drawing  *model.Drawing // of the device, where it has one for the sampling
 	stats    Stats
 }
 
@@ -159,6 +160,10 @@ func (e *Engine) Generate(ctx context.Context, prompts []Prompt, o Options, emit
 	}
 	defer e.reset()
 	e.sampler.Sampling = o.Sampling
+	if err := e.startDrawing(o.Sampling); err != nil {
+		return err
+	}
+	defer e.endDrawing()
 	var current *prefix
 	next := 0
 	for {
@@ -295,13 +300,18 @@ func (e *Engine) start(p *prefix, o Options, emit func(Sample) error) error {
 	return e.extend(s, e.logits, o, emit)
 }
 
-// extend draws a sample's next token and ends the sample where that is due.
+// extend draws a sample's next token.
 func (e *Engine) extend(s *sequence, logits []float32, o Options, emit func(Sample) error) error {
 	var seen []int32
 	if o.RepetitionPenalty != 1 {
 		seen = append(append(seen, s.prompt.ids...), s.sample.IDs...)
 	}
 	id, logProb := e.sampler.draw(logits, seen, uniform(s.key, len(s.sample.IDs)))
+	return e.add(s, id, logProb, o, emit)
+}
+
+// add gives a sample its next token and ends it where that is due.
+func (e *Engine) add(s *sequence, id int32, logProb float64, o Options, emit func(Sample) error) error {
 	s.sample.IDs = append(s.sample.IDs, id)
 	s.sample.LogProbs = append(s.sample.LogProbs, logProb)
 	ended := o.OnToken != nil && o.OnToken(s.sample.Prompt, s.sample.Index, s.sample.IDs)
@@ -336,6 +346,9 @@ func (e *Engine) step(o Options, emit func(Sample) error) error {
 		e.addRow(s.slot, s.sample.IDs[s.own], position, s.pages, s.own)
 		s.own++
 		b.Rows = append(b.Rows, int32(i))
+	}
+	if e.drawing != nil {
+		return e.stepDrawn(running, o, emit)
 	}
 	start := time.Now()
 	logits, err := e.decoding.Decode(e.logits, b)

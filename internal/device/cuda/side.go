@@ -31,6 +31,7 @@ const (
 	slotGrad
 	slotDelta
 	slotSpans
+	slotDraws  // weights of tokens
 	slotVendor // cuBLASLt's workspace
 	slots
 )

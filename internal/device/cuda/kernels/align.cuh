@@ -124,6 +124,10 @@ DEVICE double from_lane(double v, int lane) {
 	unsigned low = from_lane((unsigned)bits_of(v), lane), high = from_lane((unsigned)(bits_of(v) >> 32), lane);
 	return double_of((u64)high << 32 | low);
 }
+DEVICE u64 from_lane(u64 v, int lane) {
+	unsigned low = from_lane((unsigned)v, lane), high = from_lane((unsigned)(v >> 32), lane);
+	return (u64)high << 32 | low;
+}
 DEVICE float across(float v, int mask) {
 	float r;
 	asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 31, -1;" : "=f"(r) : "f"(v), "r"(mask));
@@ -137,6 +141,11 @@ DEVICE unsigned across(unsigned v, int mask) {
 DEVICE double across(double v, int mask) {
 	unsigned low = across((unsigned)bits_of(v), mask), high = across((unsigned)(bits_of(v) >> 32), mask);
 	return double_of((u64)high << 32 | low);
+}
+
+DEVICE u64 across(u64 v, int mask) {
+	unsigned low = across((unsigned)v, mask), high = across((unsigned)(v >> 32), mask);
+	return (u64)high << 32 | low;
 }
 
 // vote has the bit of each lane where p is true.
