@@ -27,7 +27,7 @@ func (a *fastAttention) run(c *device.Call) error {
 	if err := a.prepare(c); err != nil {
 		return err
 	}
-	a.positions = max(1, a.flash.rows/a.group)
+	a.positions = max(1, min(a.flash.rows/a.group, a.tokens))
 	for a.positions > attentionBlock && panelsOf(a.tokens, a.positions)*a.attr.KVHeads < 2*a.b.pool.threads {
 		a.positions /= 2 // work for all
 	}

@@ -114,26 +114,41 @@ const (
 // TestLongAttention holds attention across the borders of blocks to the
 // portable kernels, and to the same bits elsewhere in a pack and over a cache.
 func TestLongAttention(t *testing.T) {
-	attr := device.Attention{Heads: 3, KVHeads: 1, HeadDim: 8, Scale: 0.35}
-	lengths, prefixed := []int{600, 5, 520, 1}, []bool{false, true, true, false}
-	x := draw(attr, lengths, prefixed)
-	want := longAttention{t, start(t, Options{Activations: device.F32, Level: new(feature.Generic)}), attr}.all(x)
-	forEachKind(t, func(t *testing.T, o Options) {
-		if o.Activations != device.F32 {
-			return
-		}
-		tolerance := longTolerance
-		if o.Precision == device.BF16 {
-			tolerance = longToleranceBF16
-		}
-		a := longAttention{t, start(t, o.with(2)), attr}
-		got := a.all(x)
-		for i, name := range [...]string{"o", "lse", "dq", "dk", "dv"} {
-			near(t, name, got[i], want[i], tolerance)
-		}
-		a.checkPlace(x, got)
-		a.checkCache(x, got[0], lengths[0])
-	})
+	for _, c := range []struct {
+		name     string
+		attr     device.Attention
+		lengths  []int
+		prefixed []bool
+	}{
+		{"long", device.Attention{Heads: 3, KVHeads: 1, HeadDim: 8, Scale: 0.35}, []int{600, 5, 520, 1}, []bool{false, true, true, false}},
+		{"wide group", device.Attention{Heads: 24, KVHeads: 2, HeadDim: 40, Scale: 0.16}, []int{300, 5, 170, 1}, []bool{false, true, true, false}},
+		{"negative scale", device.Attention{Heads: 2, KVHeads: 1, HeadDim: 64, Scale: -0.1}, []int{100, 30}, []bool{false, true}},
+	} {
+		x := draw(c.attr, c.lengths, c.prefixed)
+		want := longAttention{t, start(t, Options{Activations: device.F32, Level: new(feature.Generic)}), c.attr}.all(x)
+		forEachKind(t, func(t *testing.T, o Options) {
+			if o.Activations != device.F32 {
+				return
+			}
+			tolerance := longTolerance
+			if o.Precision == device.BF16 {
+				tolerance = longToleranceBF16
+			}
+			a := longAttention{t, start(t, o.with(2)), c.attr}
+			got := a.all(x)
+			for i, name := range [...]string{"o", "lse", "dq", "dk", "dv"} {
+				near(t, c.name+": "+name, got[i], want[i], tolerance)
+			}
+			one := longAttention{t, start(t, o.with(1)), c.attr}.all(x)
+			for i := range got {
+				if !slices.Equal(got[i], one[i]) {
+					t.Errorf("%s: output %d has other bits on one thread", c.name, i)
+				}
+			}
+			a.checkPlace(x, got)
+			a.checkCache(x, got[0], c.lengths[0])
+		})
+	}
 }
 
 func near(t *testing.T, name string, got, want []float32, tolerance float64) {
@@ -176,7 +191,7 @@ func (a longAttention) checkPlace(x longInput, want [][]float32) {
 // checkCache attends with the last rows of the first segment over pages in
 // descending order.
 func (a longAttention) checkCache(x longInput, o []float32, n int) {
-	const rows = 70
+	rows := min(70, n)
 	q, kv := a.attr.Heads*a.attr.HeadDim, a.attr.KVHeads*a.attr.HeadDim
 	count := pagesOf(n)
 	cache := func(x []float32) device.View {

@@ -28,6 +28,7 @@ type flashGrad struct {
 	attentionGrad[float32]
 	set    *kern.Set
 	own    []micro
+	tiles  []*tileGrad // of each worker, where the level has their kernel
 	groups []spanGroup
 	reach  []int // the largest prefixEnd of the spans before each
 	work   work
@@ -42,6 +43,11 @@ func (f *fast) bindAttentionGrad(kernel string, attr device.Attention) (device.K
 		return nil, err
 	}
 	g := &flashGrad{attentionGrad: attentionGrad[float32]{attend: shared}, set: f.set, own: f.micros()}
+	if g.set.HasGradWeights() && f.tiles() == &g.set.BF16 {
+		for _, m := range g.own {
+			g.tiles = append(g.tiles, &tileGrad{flashGrad: g, micro: m})
+		}
+	}
 	g.deltas.kernel, g.deltas.job = phase(g.dotDelta), &g.deltas
 	g.work.job = g
 	return g.run, nil
@@ -55,8 +61,7 @@ func (g *flashGrad) run(c *device.Call) error {
 		return nil
 	}
 	g.divideGroups()
-	t, w := gradTask{flashGrad: g, micro: &g.own[0]}, parts{}
-	t.layout(&w)
+	w := g.workspace()
 	heads := g.tokens * g.attr.Heads
 	if err := g.b.spaces.reserve(words8(int64(w.size)), heads); err != nil {
 		return err
@@ -67,6 +72,17 @@ func (g *flashGrad) run(c *device.Call) error {
 		return err
 	}
 	return g.b.pool.run(&g.work, len(g.groups)*g.attr.KVHeads)
+}
+
+// workspace is what a worker needs.
+func (g *flashGrad) workspace() (w parts) {
+	if g.tiles != nil {
+		g.tiles[0].layout(&w)
+		return w
+	}
+	t := gradTask{flashGrad: g, micro: &g.own[0]}
+	t.layout(&w)
+	return w
 }
 
 func (g *flashGrad) dotDelta(lo, hi int) {
@@ -102,10 +118,14 @@ func (g *flashGrad) divideGroups() {
 
 func (g *flashGrad) do(task, worker int) {
 	group := g.groups[task/g.attr.KVHeads]
+	if g.tiles != nil {
+		g.tiles[worker].group(group, task%g.attr.KVHeads, parts{base: pointer(g.b.spaces.of[worker].Addr)})
+		return
+	}
 	t := gradTask{flashGrad: g, micro: &g.own[worker], kv: task % g.attr.KVHeads}
 	w := parts{base: pointer(g.b.spaces.of[worker].Addr)}
 	t.layout(&w)
-	t.clear(g.spans[group.from].start, g.spans[group.to-1].end)
+	g.clear(t.kv, g.spans[group.from].start, g.spans[group.to-1].end, true)
 	for i := group.from; i < group.to; i++ {
 		s := &g.spans[i]
 		for key := s.prefixStart; key < s.prefixEnd; key += gradKeys {
@@ -142,19 +162,20 @@ func (t *gradTask) layout(w *parts) {
 	t.a = w.take(t.rowsBytes(max(gradKeys, gradRows)))
 }
 
-// clear zeroes the task's part of the outputs, which serve as accumulators.
-func (t *gradTask) clear(from, to int) {
-	d := t.attr.HeadDim
+// clear zeroes a task's part of dk, dv and, if it is a sum as well, dq: the
+// outputs serve as accumulators.
+func (g *flashGrad) clear(kv, from, to int, dq bool) {
+	d := g.attr.HeadDim
 	for i := from; i < to; i++ {
-		at := i*t.kvCols + t.kv*d
-		if t.dq != nil {
-			clear(t.dq[i*t.qCols+t.kv*t.group*d:][:t.group*d])
+		at := i*g.kvCols + kv*d
+		if dq && g.dq != nil {
+			clear(g.dq[i*g.qCols+kv*g.group*d:][:g.group*d])
 		}
-		if t.dk != nil {
-			clear(t.dk[at:][:d])
+		if g.dk != nil {
+			clear(g.dk[at:][:d])
 		}
-		if t.dv != nil {
-			clear(t.dv[at:][:d])
+		if g.dv != nil {
+			clear(g.dv[at:][:d])
 		}
 	}
 }

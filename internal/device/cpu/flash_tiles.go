@@ -173,23 +173,29 @@ func (t *tileTask) flush() {
 
 func (t *tileTask) finish(o, lse []float32, from, kv int) {
 	d := t.attr.HeadDim
-	scale := math.Abs(t.attr.Scale)
-	for r := range t.rows {
-		row := floats(unsafe.Add(t.o, 4*r*(t.kernel.D+kern.FlashSums)), t.kernel.D+kern.FlashSums)
-		sum, top := row[t.kernel.D], t.largest[r]
-		at := (from+r/t.group)*t.attr.Heads + kv*t.group + r%t.group
-		logSum, inverse := scale*float64(top)+math.Log(float64(sum)), 1/sum
-		if math.IsInf(float64(top), -1) {
-			logSum, inverse = math.Inf(-1), 0
-		} else if top != top {
-			inverse = top // NaN stays
-		}
-		if lse != nil {
-			lse[at] = float32(logSum)
-		}
-		if o == nil {
-			continue
-		}
-		t.set.Scale(o[at*d:][:d], row[:d], inverse)
+	var logs [kern.FlashRows]float32
+	var out *[kern.MaxRows]unsafe.Pointer
+	if o != nil {
+		out = &t.table
 	}
+	for i := range panelsOf(t.rows, kern.FlashRows) {
+		first := i * kern.FlashRows
+		rows := min(kern.FlashRows, t.rows-first)
+		for j := range rows {
+			if o != nil {
+				t.table[j] = unsafe.Pointer(&o[t.place(from, kv, first+j)*d])
+			}
+		}
+		t.kernel.Finish(unsafe.Add(t.o, i*t.outBytes()), unsafe.Pointer(&t.largest[first]), rows, d, out, &logs, float32(math.Abs(t.attr.Scale)))
+		for j := range rows {
+			if lse != nil {
+				lse[t.place(from, kv, first+j)] = logs[j]
+			}
+		}
+	}
+}
+
+// place is where row r's head stands among all heads of all positions.
+func (t *tileTask) place(from, kv, r int) int {
+	return (from+r/t.group)*t.attr.Heads + kv*t.group + r%t.group
 }

@@ -1,6 +1,9 @@
 package kern
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 const (
 	// FlashRows is the rows of queries of an item of Flash, FlashKeys the keys that
@@ -35,6 +38,7 @@ type Flash struct {
 	D      int
 	stages func(config, items unsafe.Pointer, stages int, work unsafe.Pointer, scale float32)
 	config unsafe.Pointer
+	finish func(o, largest, out, lse unsafe.Pointer, rows, cols, stride, sum int, scale float32)
 }
 
 // flashHalf is what the kernels keep of an item, of which two are at work.
@@ -59,7 +63,6 @@ func (s *Set) Flash(d int) (Flash, bool) {
 // last two itself. Work is WorkBytes at the start of a line of the caches. Scale is
 // that of the scores and not negative.
 func (f *Flash) Run(items []FlashItem, work unsafe.Pointer, scale float32) {
-	const log2e = 1.4426950408889634
 	n := len(items) - 2
 	if n <= 2 {
 		return
@@ -69,5 +72,74 @@ func (f *Flash) Run(items []FlashItem, work unsafe.Pointer, scale float32) {
 	out := at(idle, 256*f.D)
 	nothing := FlashItem{Q: idle, K: idle, V: idle, O: out, Largest: at(out, 4*FlashRows*(f.D+FlashSums))}
 	items[0], items[1], items[n], items[n+1] = nothing, nothing, nothing, nothing
-	f.stages(f.config, unsafe.Pointer(&items[0]), n, work, float32(512*log2e*float64(scale)))
+	f.stages(f.config, unsafe.Pointer(&items[0]), n, work, float32(flashLog*float64(scale)))
+}
+
+// Finish divides the first rows of 32 rows of O by the sums of their weights and
+// writes their first cols columns to the addresses that out lists, if it is not
+// nil. lse becomes the logarithms of the sums of exp(scale q k'). A row that sees
+// no key gets 0, and -Inf for lse.
+func (f *Flash) Finish(o, largest unsafe.Pointer, rows, cols int, out *[MaxRows]unsafe.Pointer, lse *[FlashRows]float32, scale float32) {
+	const half = 16
+	stride := 4 * (f.D + FlashSums)
+	var results [2 * half]float32
+	for from := 0; from < rows; from += half {
+		var to unsafe.Pointer
+		if out != nil {
+			to = unsafe.Pointer(&out[from])
+		}
+		f.finish(at(o, from*stride), at(largest, 4*from), to, unsafe.Pointer(&results), min(half, rows-from), cols, stride, 4*f.D, scale)
+		copy(lse[from:], results[:half])
+	}
+}
+
+// GradQueries is how many queries GradWeights takes at most, and GradStride the
+// bytes from key to key of its scores.
+const (
+	GradQueries = 128
+	GradStride  = 4*GradQueries + 64
+)
+
+// GradPanel is what the weights of 32 queries need, in the order of FlashKey.
+type GradPanel struct {
+	shift [Cols]float32
+	// Delta is -scale times a query's sum of do*o, Seen the keys that it sees, of
+	// those that there are.
+	Delta [Cols]float32
+	Seen  [Cols]int32
+}
+
+// flashLog makes the words of weights, which count in 1/512 of a power of two.
+const flashLog = 512 * math.Log2E
+
+// Shift sets the logarithm of the sum of query i's weights; +Inf makes them 0.
+func (p *GradPanel) Shift(i int, lse float64) {
+	const one = 127*512 + 2.25 // the word of weight 1, and its rounding
+	p.shift[i] = float32(one - flashLog*lse)
+}
+
+// GradWeights is the operands of a call: keys down, queries across.
+type GradWeights struct {
+	// S is q k' and DP do v', a row of GradStride bytes for each key.
+	S, DP unsafe.Pointer
+	// P and DS are the weights and ds, a panel of A [queries/32][keys][32].
+	P, DS unsafe.Pointer
+	// Pairs is ds as panels of B whose columns are 32 queries, PairsStep bytes
+	// apart.
+	Pairs     unsafe.Pointer
+	Rows      *GradPanel // of each panel
+	Panels    int
+	Keys      int // at most 32; an odd one gets a neighbour of zeros
+	PairsStep int
+	Key       int // the first key, as Seen counts
+}
+
+// HasGradWeights says whether the level has GradWeights.
+func (s *Set) HasGradWeights() bool { return s.gradWeights != nil }
+
+// GradWeights is p = exp(scale s - lse) and ds = p (dp - delta) scale, in
+// bfloat16. It may write 64 bytes behind P and DS.
+func (s *Set) GradWeights(w *GradWeights, scale float32) {
+	s.gradWeights(w.S, w.DP, w.P, w.DS, w.Pairs, unsafe.Pointer(w.Rows), w.Panels, (w.Keys+1)/2, 64*w.Keys, w.PairsStep, w.Key,
+		float32(flashLog*float64(scale)), scale)
 }

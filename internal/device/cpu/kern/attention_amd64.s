@@ -326,6 +326,204 @@ DATA f32_3f800000<>+56(SB)/4, $0x3f800000
 DATA f32_3f800000<>+60(SB)/4, $0x3f800000
 GLOBL f32_3f800000<>(SB), RODATA|NOPTR, $64
 
+DATA counting<>+0(SB)/4, $0x00000000
+DATA counting<>+4(SB)/4, $0x00000001
+DATA counting<>+8(SB)/4, $0x00000002
+DATA counting<>+12(SB)/4, $0x00000003
+DATA counting<>+16(SB)/4, $0x00000004
+DATA counting<>+20(SB)/4, $0x00000005
+DATA counting<>+24(SB)/4, $0x00000006
+DATA counting<>+28(SB)/4, $0x00000007
+DATA counting<>+32(SB)/4, $0x00000008
+DATA counting<>+36(SB)/4, $0x00000009
+DATA counting<>+40(SB)/4, $0x0000000a
+DATA counting<>+44(SB)/4, $0x0000000b
+DATA counting<>+48(SB)/4, $0x0000000c
+DATA counting<>+52(SB)/4, $0x0000000d
+DATA counting<>+56(SB)/4, $0x0000000e
+DATA counting<>+60(SB)/4, $0x0000000f
+GLOBL counting<>(SB), RODATA|NOPTR, $64
+
+DATA f32_3e3a2e8c<>+0(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+4(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+8(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+12(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+16(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+20(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+24(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+28(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+32(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+36(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+40(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+44(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+48(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+52(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+56(SB)/4, $0x3e3a2e8c
+DATA f32_3e3a2e8c<>+60(SB)/4, $0x3e3a2e8c
+GLOBL f32_3e3a2e8c<>(SB), RODATA|NOPTR, $64
+
+DATA f32_3e638e39<>+0(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+4(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+8(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+12(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+16(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+20(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+24(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+28(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+32(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+36(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+40(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+44(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+48(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+52(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+56(SB)/4, $0x3e638e39
+DATA f32_3e638e39<>+60(SB)/4, $0x3e638e39
+GLOBL f32_3e638e39<>(SB), RODATA|NOPTR, $64
+
+DATA f32_3e924925<>+0(SB)/4, $0x3e924925
+DATA f32_3e924925<>+4(SB)/4, $0x3e924925
+DATA f32_3e924925<>+8(SB)/4, $0x3e924925
+DATA f32_3e924925<>+12(SB)/4, $0x3e924925
+DATA f32_3e924925<>+16(SB)/4, $0x3e924925
+DATA f32_3e924925<>+20(SB)/4, $0x3e924925
+DATA f32_3e924925<>+24(SB)/4, $0x3e924925
+DATA f32_3e924925<>+28(SB)/4, $0x3e924925
+DATA f32_3e924925<>+32(SB)/4, $0x3e924925
+DATA f32_3e924925<>+36(SB)/4, $0x3e924925
+DATA f32_3e924925<>+40(SB)/4, $0x3e924925
+DATA f32_3e924925<>+44(SB)/4, $0x3e924925
+DATA f32_3e924925<>+48(SB)/4, $0x3e924925
+DATA f32_3e924925<>+52(SB)/4, $0x3e924925
+DATA f32_3e924925<>+56(SB)/4, $0x3e924925
+DATA f32_3e924925<>+60(SB)/4, $0x3e924925
+GLOBL f32_3e924925<>(SB), RODATA|NOPTR, $64
+
+DATA f32_3ecccccd<>+0(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+4(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+8(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+12(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+16(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+20(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+24(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+28(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+32(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+36(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+40(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+44(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+48(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+52(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+56(SB)/4, $0x3ecccccd
+DATA f32_3ecccccd<>+60(SB)/4, $0x3ecccccd
+GLOBL f32_3ecccccd<>(SB), RODATA|NOPTR, $64
+
+DATA f32_3f2aaaab<>+0(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+4(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+8(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+12(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+16(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+20(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+24(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+28(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+32(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+36(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+40(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+44(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+48(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+52(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+56(SB)/4, $0x3f2aaaab
+DATA f32_3f2aaaab<>+60(SB)/4, $0x3f2aaaab
+GLOBL f32_3f2aaaab<>(SB), RODATA|NOPTR, $64
+
+DATA f32_40000000<>+0(SB)/4, $0x40000000
+DATA f32_40000000<>+4(SB)/4, $0x40000000
+DATA f32_40000000<>+8(SB)/4, $0x40000000
+DATA f32_40000000<>+12(SB)/4, $0x40000000
+DATA f32_40000000<>+16(SB)/4, $0x40000000
+DATA f32_40000000<>+20(SB)/4, $0x40000000
+DATA f32_40000000<>+24(SB)/4, $0x40000000
+DATA f32_40000000<>+28(SB)/4, $0x40000000
+DATA f32_40000000<>+32(SB)/4, $0x40000000
+DATA f32_40000000<>+36(SB)/4, $0x40000000
+DATA f32_40000000<>+40(SB)/4, $0x40000000
+DATA f32_40000000<>+44(SB)/4, $0x40000000
+DATA f32_40000000<>+48(SB)/4, $0x40000000
+DATA f32_40000000<>+52(SB)/4, $0x40000000
+DATA f32_40000000<>+56(SB)/4, $0x40000000
+DATA f32_40000000<>+60(SB)/4, $0x40000000
+GLOBL f32_40000000<>(SB), RODATA|NOPTR, $64
+
+DATA two_halves<>+0(SB)/4, $0x00010000
+DATA two_halves<>+4(SB)/4, $0x00030002
+DATA two_halves<>+8(SB)/4, $0x00110010
+DATA two_halves<>+12(SB)/4, $0x00130012
+DATA two_halves<>+16(SB)/4, $0x00050004
+DATA two_halves<>+20(SB)/4, $0x00070006
+DATA two_halves<>+24(SB)/4, $0x00150014
+DATA two_halves<>+28(SB)/4, $0x00170016
+DATA two_halves<>+32(SB)/4, $0x00090008
+DATA two_halves<>+36(SB)/4, $0x000b000a
+DATA two_halves<>+40(SB)/4, $0x00190018
+DATA two_halves<>+44(SB)/4, $0x001b001a
+DATA two_halves<>+48(SB)/4, $0x000d000c
+DATA two_halves<>+52(SB)/4, $0x000f000e
+DATA two_halves<>+56(SB)/4, $0x001d001c
+DATA two_halves<>+60(SB)/4, $0x001f001e
+GLOBL two_halves<>(SB), RODATA|NOPTR, $64
+
+DATA one<>+0(SB)/4, $0x00000001
+DATA one<>+4(SB)/4, $0x00000001
+DATA one<>+8(SB)/4, $0x00000001
+DATA one<>+12(SB)/4, $0x00000001
+DATA one<>+16(SB)/4, $0x00000001
+DATA one<>+20(SB)/4, $0x00000001
+DATA one<>+24(SB)/4, $0x00000001
+DATA one<>+28(SB)/4, $0x00000001
+DATA one<>+32(SB)/4, $0x00000001
+DATA one<>+36(SB)/4, $0x00000001
+DATA one<>+40(SB)/4, $0x00000001
+DATA one<>+44(SB)/4, $0x00000001
+DATA one<>+48(SB)/4, $0x00000001
+DATA one<>+52(SB)/4, $0x00000001
+DATA one<>+56(SB)/4, $0x00000001
+DATA one<>+60(SB)/4, $0x00000001
+GLOBL one<>(SB), RODATA|NOPTR, $64
+
+DATA first_pairs<>+0(SB)/4, $0x00000000
+DATA first_pairs<>+4(SB)/4, $0x00000001
+DATA first_pairs<>+8(SB)/4, $0x00000002
+DATA first_pairs<>+12(SB)/4, $0x00000003
+DATA first_pairs<>+16(SB)/4, $0x00000010
+DATA first_pairs<>+20(SB)/4, $0x00000011
+DATA first_pairs<>+24(SB)/4, $0x00000012
+DATA first_pairs<>+28(SB)/4, $0x00000013
+DATA first_pairs<>+32(SB)/4, $0x00000004
+DATA first_pairs<>+36(SB)/4, $0x00000005
+DATA first_pairs<>+40(SB)/4, $0x00000006
+DATA first_pairs<>+44(SB)/4, $0x00000007
+DATA first_pairs<>+48(SB)/4, $0x00000014
+DATA first_pairs<>+52(SB)/4, $0x00000015
+DATA first_pairs<>+56(SB)/4, $0x00000016
+DATA first_pairs<>+60(SB)/4, $0x00000017
+GLOBL first_pairs<>(SB), RODATA|NOPTR, $64
+
+DATA second_pairs<>+0(SB)/4, $0x00000008
+DATA second_pairs<>+4(SB)/4, $0x00000009
+DATA second_pairs<>+8(SB)/4, $0x0000000a
+DATA second_pairs<>+12(SB)/4, $0x0000000b
+DATA second_pairs<>+16(SB)/4, $0x00000018
+DATA second_pairs<>+20(SB)/4, $0x00000019
+DATA second_pairs<>+24(SB)/4, $0x0000001a
+DATA second_pairs<>+28(SB)/4, $0x0000001b
+DATA second_pairs<>+32(SB)/4, $0x0000000c
+DATA second_pairs<>+36(SB)/4, $0x0000000d
+DATA second_pairs<>+40(SB)/4, $0x0000000e
+DATA second_pairs<>+44(SB)/4, $0x0000000f
+DATA second_pairs<>+48(SB)/4, $0x0000001c
+DATA second_pairs<>+52(SB)/4, $0x0000001d
+DATA second_pairs<>+56(SB)/4, $0x0000001e
+DATA second_pairs<>+60(SB)/4, $0x0000001f
+GLOBL second_pairs<>(SB), RODATA|NOPTR, $64
+
 // func flash64(config, items unsafe.Pointer, stages int, work unsafe.Pointer, scale float32)
 TEXT ·flash64(SB), NOSPLIT, $0-36
 	MOVQ config+0(FP), AX
@@ -2995,5 +3193,193 @@ same14:
 	DECQ R9
 	JNZ stage8
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func flashFinish(o, largest, out, lse unsafe.Pointer, rows, cols, stride, sum int, scale float32)
+TEXT ·flashFinish(SB), NOSPLIT, $0-68
+	MOVQ o+0(FP), SI
+	MOVQ largest+8(FP), AX
+	MOVQ out+16(FP), DX
+	MOVQ lse+24(FP), DI
+	MOVQ rows+32(FP), R8
+	MOVQ cols+40(FP), R9
+	MOVQ stride+48(FP), R10
+	MOVQ sum+56(FP), R13
+	VPBROADCASTD R10, Z0
+	VPMULLD counting<>(SB), Z0, Z0
+	KXNORW K2, K2, K2
+	LEAQ (SI)(R13*1), BX
+	VGATHERDPS (BX)(Z0*1), K2, Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS f32_ff800000<>(SB), Z3
+	VMOVUPS f32_3f800000<>(SB), Z4
+	VCMPPS $0, Z3, Z2, K3
+	VCMPPS $3, Z2, Z2, K4
+	VDIVPS Z1, Z4, Z5
+	VPXORQ Z6, Z6, Z6
+	VMOVAPS Z6, K3, Z5
+	VMOVAPS Z2, K4, Z5
+	VMOVUPS Z5, 64(DI)
+	VGETMANTPS $3, Z1, Z6
+	VDIVPS Z6, Z1, Z7
+	VGETEXPPS Z7, Z7
+	VADDPS Z4, Z6, Z8
+	VSUBPS Z4, Z6, Z6
+	VDIVPS Z8, Z6, Z6
+	VMULPS Z6, Z6, Z8
+	VMOVUPS f32_3e3a2e8c<>(SB), Z9
+	VFMADD213PS f32_3e638e39<>(SB), Z8, Z9
+	VFMADD213PS f32_3e924925<>(SB), Z8, Z9
+	VFMADD213PS f32_3ecccccd<>(SB), Z8, Z9
+	VFMADD213PS f32_3f2aaaab<>(SB), Z8, Z9
+	VFMADD213PS f32_40000000<>(SB), Z8, Z9
+	VMULPS Z6, Z9, Z9
+	VFMADD231PS f32_3f317218<>(SB), Z7, Z9
+	VBROADCASTSS scale+64(FP), Z10
+	VFMADD231PS Z2, Z10, Z9
+	VMOVAPS Z3, K3, Z9
+	VMOVUPS Z9, (DI)
+	TESTQ DX, DX
+	JEQ done17
+row15:
+	VBROADCASTSS 64(DI), Z0
+	MOVQ (DX), BX
+	MOVQ R9, CX
+	XORQ AX, AX
+col16:
+	MOVQ $0xffff, R11
+	CMPQ CX, $16
+	JGE masked19
+	BZHIQ CX, R11, R11
+masked19:
+	KMOVQ R11, K2
+	VMULPS (SI)(AX*1), Z0, Z1
+	VMOVUPS Z1, K2, (BX)(AX*1)
+	ADDQ $64, AX
+	SUBQ $16, CX
+	JGT col16
+	ADDQ $4, DI
+	ADDQ $8, DX
+	ADDQ R10, SI
+	DECQ R8
+	JNZ row15
+done17:
+	VZEROUPPER
+	RET
+
+// func gradWeights(s, dp, p, ds, pairs, rows unsafe.Pointer, panels, keyPairs, blockBytes, pairsStep, key int, log, scale float32)
+TEXT ·gradWeights(SB), NOSPLIT, $0-96
+	MOVQ s+0(FP), SI
+	MOVQ dp+8(FP), DX
+	MOVQ p+16(FP), R8
+	MOVQ ds+24(FP), R9
+	MOVQ pairs+32(FP), R10
+	MOVQ rows+40(FP), R11
+	MOVQ panels+48(FP), R12
+	MOVQ blockBytes+64(FP), R13
+	VBROADCASTSS log+88(FP), Z9
+	VBROADCASTSS scale+92(FP), Z22
+	VMOVUPS corrections<>(SB), Z10
+	VMOVUPS f32_ff800000<>(SB), Z11
+	VMOVUPS keys<>(SB), Z12
+	VMOVUPS keys_high<>(SB), Z13
+	VPBROADCASTD group<>(SB), Z14
+	MOVQ $0x5555555555555555, AX
+	KMOVQ AX, K1
+	VMOVUPS two_halves<>(SB), Z23
+	VPBROADCASTD one<>(SB), Z25
+	VPXORQ Z26, Z26, Z26
+	VMOVUPS first_pairs<>(SB), Z27
+	VMOVUPS second_pairs<>(SB), Z28
+panel20:
+	VMOVUPS 0(R11), Z16
+	VMOVUPS 128(R11), Z18
+	VMOVUPS 256(R11), Z20
+	VMOVUPS 64(R11), Z17
+	VMOVUPS 192(R11), Z19
+	VMOVUPS 320(R11), Z21
+	VPBROADCASTD key+80(FP), Z24
+	MOVQ keyPairs+56(FP), CX
+	MOVQ SI, AX
+	MOVQ DX, BX
+	MOVQ R8, DI
+	MOVQ R9, R14
+	MOVQ R10, R15
+pair21:
+	VPCMPD $6, Z24, Z20, K2
+	VMOVUPS 0(AX), Z0
+	VFMADD213PS Z16, Z9, Z0
+	VCVTPS2DQ.Z Z0, K2, Z0
+	VPCMPD $6, Z24, Z21, K3
+	VMOVUPS 64(AX), Z1
+	VFMADD213PS Z17, Z9, Z1
+	VCVTPS2DQ.Z Z1, K3, Z1
+	VPADDD Z25, Z24, Z24
+	VPACKUSDW Z1, Z0, Z0
+	VPSRLW $3, Z0, Z1
+	VPERMB.Z Z10, Z1, K1, Z1
+	VPSUBUSW Z1, Z0, Z0
+	VPSRLW $2, Z0, Z0
+	VMOVUPS Z0, 0(DI)
+	VPUNPCKLWD Z0, Z26, Z1
+	VPUNPCKHWD Z0, Z26, Z2
+	VMOVUPS 0(BX), Z3
+	VFMADD213PS Z18, Z22, Z3
+	VMULPS.Z Z1, Z3, K2, Z3
+	VMOVUPS 64(BX), Z4
+	VFMADD213PS Z19, Z22, Z4
+	VMULPS.Z Z2, Z4, K3, Z4
+	LONG $0x485ff262; BYTE $0x72; BYTE $0xeb // VCVTNE2PS2BF16 Z3, Z4, Z5
+	VPERMW Z5, Z23, Z6
+	VMOVUPS Z6, 0(R14)
+	VPCMPD $6, Z24, Z20, K2
+	VMOVUPS 576(AX), Z0
+	VFMADD213PS Z16, Z9, Z0
+	VCVTPS2DQ.Z Z0, K2, Z0
+	VPCMPD $6, Z24, Z21, K3
+	VMOVUPS 640(AX), Z1
+	VFMADD213PS Z17, Z9, Z1
+	VCVTPS2DQ.Z Z1, K3, Z1
+	VPADDD Z25, Z24, Z24
+	VPACKUSDW Z1, Z0, Z0
+	VPSRLW $3, Z0, Z1
+	VPERMB.Z Z10, Z1, K1, Z1
+	VPSUBUSW Z1, Z0, Z0
+	VPSRLW $2, Z0, Z0
+	VMOVUPS Z0, 64(DI)
+	VPUNPCKLWD Z0, Z26, Z1
+	VPUNPCKHWD Z0, Z26, Z2
+	VMOVUPS 576(BX), Z3
+	VFMADD213PS Z18, Z22, Z3
+	VMULPS.Z Z1, Z3, K2, Z3
+	VMOVUPS 640(BX), Z4
+	VFMADD213PS Z19, Z22, Z4
+	VMULPS.Z Z2, Z4, K3, Z4
+	LONG $0x485ff262; BYTE $0x72; BYTE $0xeb // VCVTNE2PS2BF16 Z3, Z4, Z5
+	VPERMW Z5, Z23, Z7
+	VMOVUPS Z7, 64(R14)
+	VPUNPCKLWD Z7, Z6, Z0
+	VPUNPCKHWD Z7, Z6, Z2
+	VMOVAPS Z0, Z1
+	VPERMT2D Z2, Z27, Z0
+	VPERMT2D Z2, Z28, Z1
+	VMOVUPS Z0, (R15)
+	VMOVUPS Z1, 64(R15)
+	ADDQ $1152, AX
+	ADDQ $1152, BX
+	ADDQ $128, DI
+	ADDQ $128, R14
+	ADDQ $128, R15
+	DECQ CX
+	JNZ pair21
+	ADDQ $128, SI
+	ADDQ $128, DX
+	ADDQ R13, R8
+	ADDQ R13, R9
+	ADDQ pairsStep+72(FP), R10
+	ADDQ $384, R11
+	DECQ R12
+	JNZ panel20
 	VZEROUPPER
 	RET

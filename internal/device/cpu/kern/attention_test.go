@@ -22,13 +22,6 @@ type flashCase struct {
 	keep       []any
 }
 
-// onLine is words at the start of a line of the caches.
-func onLine(words int) []float32 {
-	x := make([]float32, words+16)
-	skip := (64 - uintptr(unsafe.Pointer(&x[0]))%64) % 64 / 4
-	return x[skip:][:words]
-}
-
 func newFlashCase(p *Products, f Flash, d, keys int, seen func(row int) int) *flashCase {
 	c := &flashCase{d: d, keys: keys}
 	c.q, c.k, c.v = random(newRand(1), FlashRows*d), random(newRand(2), keys*d), random(newRand(3), keys*d)
@@ -53,7 +46,7 @@ func newFlashCase(p *Products, f Flash, d, keys int, seen func(row int) int) *fl
 		largest[i] = float32(math.Inf(-1))
 	}
 	c.largest = newGuarded(largest)
-	c.work = onLine(f.WorkBytes() / 4)
+	c.work = aligned(f.WorkBytes() / 4)
 	c.items = make([]FlashItem, 2)
 	for at := 0; at < keys; at += FlashKeys {
 		n := min(FlashKeys, keys-at)
@@ -144,6 +137,7 @@ func (c *flashCase) check(t *testing.T, f Flash, name string) {
 				size[e] += w * math.Abs(half(c.v[j*c.d+e]))
 			}
 		}
+		c.checkFinish(t, f, name, i, scale, sum, top)
 		for e := range FlashSums {
 			if got := float64(row[f.D+e]); math.Abs(got-sum) > flashError*sum {
 				t.Fatalf("%s: row %d: sum %g, want %g", name, i, got, sum)
@@ -152,6 +146,108 @@ func (c *flashCase) check(t *testing.T, f Flash, name string) {
 		for e, want := range out {
 			if got := float64(row[e]); math.Abs(got-want) > flashError*size[e]+1e-6 {
 				t.Fatalf("%s: row %d column %d: %g, want %g", name, i, e, got, want)
+			}
+		}
+	}
+}
+
+// checkFinish finishes the rows up to one, which is the last.
+func (c *flashCase) checkFinish(t *testing.T, f Flash, name string, row int, scale, sum, top float64) {
+	t.Helper()
+	var table [MaxRows]unsafe.Pointer
+	var lse [FlashRows]float32
+	width := f.D + FlashSums
+	out := newGuarded(make([]float32, (row+1)*c.d))
+	for i := range row + 1 {
+		table[i] = pointer(out.slice()[i*c.d:])
+	}
+	o := c.o.slice()
+	f.Finish(pointer(o), pointer(c.largest.slice()), row+1, c.d, &table, &lse, float32(scale))
+	out.check(t, name)
+	if want := scale*top + math.Log(float64(o[row*width+f.D])); !near(float64(lse[row]), want, 1e-6, 1) {
+		t.Fatalf("%s: row %d: lse %g, want %g", name, row, lse[row], want)
+	}
+	for e := range c.d {
+		want := 0.0
+		if sum > 0 {
+			want = float64(o[row*width+e]) / float64(o[row*width+f.D])
+		}
+		if got := float64(out.slice()[row*c.d+e]); !near(got, want, 1e-6, 1e-30) {
+			t.Fatalf("%s: row %d column %d: %g, want %g", name, row, e, got, want)
+		}
+	}
+}
+
+func TestGradWeights(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		if !s.HasGradWeights() {
+			if s.Level >= feature.AMX {
+				t.Fatal("no kernel")
+			}
+			t.Skip("the level has no such kernel")
+		}
+		for panels := 1; panels <= GradQueries/Cols; panels++ {
+			for _, keys := range []int{1, 2, 7, 31, 32} {
+				checkGradWeights(t, s, panels, keys)
+			}
+		}
+	})
+}
+
+func checkGradWeights(t *testing.T, set *Set, panels, keys int) {
+	t.Helper()
+	const scale, key = 0.5, 5
+	name := fmt.Sprintf("panels=%d keys=%d", panels, keys)
+	stride := GradStride / 4
+	x, y := random(newRand(1), 32*stride), random(newRand(2), 32*stride)
+	rows := make([]GradPanel, panels)
+	lse := random(newRand(3), panels*Cols)
+	for i := range lse {
+		r := &rows[i/Cols]
+		lse[i] += 4
+		r.Shift(i%Cols, float64(lse[i]))
+		r.Delta[i%Cols] = float32(i%7) * 0.1
+		r.Seen[i%Cols] = int32(min(key+keys, i*41%40))
+	}
+	for i := keys * stride; i < len(x); i++ { // what is not there
+		x[i], y[i] = float32(math.NaN()), float32(math.NaN())
+	}
+	pairsStep := 16 * Stride
+	p, ds := newGuarded(make([]float32, panels*keys*16+16)), newGuarded(make([]float32, panels*keys*16+16))
+	pairs := newGuarded(make([]float32, panels*pairsStep/4))
+	w := GradWeights{S: pointer(x), DP: pointer(y), P: pointer(p.slice()), DS: pointer(ds.slice()), Pairs: pointer(pairs.slice()),
+		Rows: &rows[0], Panels: panels, Keys: keys, PairsStep: pairsStep, Key: key}
+	set.GradWeights(&w, scale)
+	for _, g := range []guarded{p, ds, pairs} {
+		g.check(t, name)
+	}
+	half := func(g guarded, i int) float64 { return element(bits(g.slice()), 2, 1, i, 0) }
+	for i := range panels * Cols {
+		panel, column := i/Cols, i%Cols
+		query := FlashKey(column)
+		for k := range keys + keys%2 {
+			pair := element(bits(pairs.slice()), 2, Cols, panel*pairsStep/Stride*2+k, query)
+			var want, grad float64
+			if k < keys && key+k < int(rows[panel].Seen[column]) {
+				want = math.Exp(scale*float64(x[k*stride+i]) - float64(lse[i]))
+				grad = want * (scale*float64(y[k*stride+i]) + float64(rows[panel].Delta[column]))
+			}
+			if k == keys {
+				if pair != 0 {
+					t.Fatalf("%s: query %d: the pair of the last key has %g", name, i, pair)
+				}
+				continue
+			}
+			at := (panel*keys+k)*Cols + query
+			if got := half(p, at); math.Abs(got-want) > flashError*want {
+				t.Fatalf("%s: key %d query %d: weight %g, want %g", name, k, i, got, want)
+			}
+			got := half(ds, at)
+			if math.Abs(got-grad) > (flashError+0.004)*math.Abs(grad)+1e-9 {
+				t.Fatalf("%s: key %d query %d: ds %g, want %g", name, k, i, got, grad)
+			}
+			if pair != got {
+				t.Fatalf("%s: key %d query %d: ds %g in its pair, else %g", name, k, i, pair, got)
 			}
 		}
 	}

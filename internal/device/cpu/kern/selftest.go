@@ -39,7 +39,35 @@ func (s *Set) SelfTest() error {
 		got, want := s.trialFlash(f)
 		fail(fmt.Sprintf("attention of %d columns", f.D), got, want)
 	}
+	if s.HasGradWeights() {
+		got, want := s.trialGradWeights()
+		fail("attention's gradient", got, want)
+	}
 	return errors.Join(errs...)
+}
+
+// trialGradWeights is ds with weights of 1, which is do v' rounded.
+func (s *Set) trialGradWeights() (got, want []float32) {
+	const keys = 5
+	scores, dp := make([]float32, 6*GradStride/4), wave(6*GradStride/4, 1)
+	var rows GradPanel
+	for i := range Cols {
+		rows.Shift(i, 0)
+		rows.Seen[i] = keys
+	}
+	p, ds, pairs := make([]uint32, (keys+1)*16), make([]uint32, (keys+1)*16), make([]uint32, 3*Cols)
+	s.GradWeights(&GradWeights{
+		S: unsafe.Pointer(&scores[0]), DP: unsafe.Pointer(&dp[0]), P: unsafe.Pointer(&p[0]), DS: unsafe.Pointer(&ds[0]),
+		Pairs: unsafe.Pointer(&pairs[0]), Rows: &rows, Panels: 1, Keys: keys, PairsStep: 3 * Stride,
+	}, 1)
+	for i := range keys * Cols {
+		key, column := i/Cols, i%Cols
+		query := FlashKey(column)
+		word := ds[(key*Cols+query)/2] >> (query % 2 * 16)
+		got = append(got, math.Float32frombits(word<<16))
+		want = append(want, math.Float32frombits(uint32(round(dp[key*GradStride/4+column]))<<16))
+	}
+	return got, want
 }
 
 // trialFlash is attention with weights of 1, and the sums that it should give.

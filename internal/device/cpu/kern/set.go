@@ -110,6 +110,8 @@ type Set struct {
 
 	vectors
 	flash []Flash // by D
+	// gradWeights is attention's backward pass between its products.
+	gradWeights func(s, dp, p, ds, pairs, rows unsafe.Pointer, panels, keyPairs, blockBytes, pairsStep, key int, log, scale float32)
 }
 
 // New is the functions of a level, which the machine must have.

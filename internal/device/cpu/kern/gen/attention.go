@@ -56,6 +56,7 @@ func emitAttention(f *file) {
 	for _, d := range []int{64, 128} {
 		flash{f, d}.stages()
 	}
+	emitFlashFinish(f)
 }
 
 type flash struct {

@@ -37,6 +37,7 @@ func generate() map[string][]byte {
 	emitAMX(amx)
 	attention := newFile(&decl)
 	emitAttention(attention)
+	emitGradWeights(attention)
 	return map[string][]byte{
 		"tile_amd64.s":          tiles.bytes(),
 		"pack_amd64.s":          packs.bytes(),
