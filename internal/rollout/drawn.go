@@ -35,7 +35,7 @@ func (e *Engine) stepDrawn(running []*sequence, o Options, emit func(Sample) err
 	start = e.stats.step(n, start)
 	defer e.stats.draw(start)
 	for i, s := range running {
-		if err := e.add(s, ids[i], logProbs[i], o, emit); err != nil {
+		if err := e.extend(s, drawn{ids[i], logProbs[i]}, o, emit); err != nil {
 			return err
 		}
 	}

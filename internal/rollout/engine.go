@@ -74,7 +74,8 @@ type Engine struct {
 	slots    []*sequence // by place in the page table
 	batch    model.DecodeBatch
 	logits   []float32
-	sampler  sampler
+	samplers []sampler      // one for each thread
+	drawn    []drawn        // of the step under way
 	drawing  *model.Drawing // of the device, where it has one for the sampling
 	stats    Stats
 }
@@ -126,6 +127,8 @@ func New(m *model.Model, adapter *model.Adapter, l Limits) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{model: m, decoding: d, limits: o, vocab: m.Config.VocabSize, context: m.Config.ContextLength, slots: make([]*sequence, o.Sequences)}
+	e.samplers = make([]sampler, threadsOf(m.Backend()))
+	e.drawn = make([]drawn, o.Sequences)
 	for i := range o.Pages {
 		e.free = append(e.free, int32(i))
 	}
@@ -159,7 +162,9 @@ func (e *Engine) Generate(ctx context.Context, prompts []Prompt, o Options, emit
 		return err
 	}
 	defer e.reset()
-	e.sampler.Sampling = o.Sampling
+	for i := range e.samplers {
+		e.samplers[i].Sampling = o.Sampling
+	}
 	if err := e.startDrawing(o.Sampling); err != nil {
 		return err
 	}
@@ -297,26 +302,16 @@ func (e *Engine) start(p *prefix, o Options, emit func(Sample) error) error {
 	e.active = append(e.active, s)
 	e.setTable(s.slot, p.pages, s.pages, len(p.ids))
 	e.logits = append(e.logits[:0], p.logits...)
-	return e.extend(s, e.logits, o, emit)
+	return e.extend(s, e.samplers[0].next(s, e.logits), o, emit)
 }
 
-// extend draws a sample's next token.
-func (e *Engine) extend(s *sequence, logits []float32, o Options, emit func(Sample) error) error {
-	var seen []int32
-	if o.RepetitionPenalty != 1 {
-		seen = append(append(seen, s.prompt.ids...), s.sample.IDs...)
-	}
-	id, logProb := e.sampler.draw(logits, seen, uniform(s.key, len(s.sample.IDs)))
-	return e.add(s, id, logProb, o, emit)
-}
-
-// add gives a sample its next token and ends it where that is due.
-func (e *Engine) add(s *sequence, id int32, logProb float64, o Options, emit func(Sample) error) error {
-	s.sample.IDs = append(s.sample.IDs, id)
-	s.sample.LogProbs = append(s.sample.LogProbs, logProb)
+// extend adds the token that was drawn to a sample and ends it where that is due.
+func (e *Engine) extend(s *sequence, d drawn, o Options, emit func(Sample) error) error {
+	s.sample.IDs = append(s.sample.IDs, d.id)
+	s.sample.LogProbs = append(s.sample.LogProbs, d.logProb)
 	ended := o.OnToken != nil && o.OnToken(s.sample.Prompt, s.sample.Index, s.sample.IDs)
 	switch {
-	case ended || slices.Contains(o.Stop, id):
+	case ended || slices.Contains(o.Stop, d.id):
 		s.sample.Finish = FinishStop
 	case len(s.sample.IDs) == o.MaxNew:
 		s.sample.Finish = FinishLength
@@ -357,9 +352,10 @@ func (e *Engine) step(o Options, emit func(Sample) error) error {
 	}
 	e.logits = logits
 	start = e.stats.step(len(running), start)
-	defer e.stats.draw(start)
+	e.drawAll(running, logits)
+	e.stats.draw(start)
 	for i, s := range running {
-		if err := e.extend(s, logits[i*e.vocab:(i+1)*e.vocab], o, emit); err != nil {
+		if err := e.extend(s, e.drawn[i], o, emit); err != nil {
 			return err
 		}
 	}

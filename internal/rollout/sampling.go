@@ -40,8 +40,12 @@ func (s Sampling) Validate() error {
 type sampler struct {
 	Sampling
 	weights    []float64
+	sums       []float64 // of block weights each
 	candidates []candidate
 }
+
+// block is how many weights stand behind one of sums.
+const block = 256
 
 type candidate struct {
 	id     int32
@@ -87,16 +91,20 @@ func penalise(logits []float32, seen []int32, penalty float64) {
 // soften fills weights with e^((z-max)/temperature) and returns the lowest id
 // of the largest logit, and the weights' sum.
 func (s *sampler) soften(logits []float32, temperature float64) (best int32, sum float64) {
+	top := logits[0]
 	for i, z := range logits {
-		if z > logits[best] {
-			best = int32(i)
+		if z > top {
+			best, top = int32(i), z
 		}
 	}
 	s.weights = slices.Grow(s.weights[:0], len(logits))[:len(logits)]
-	top := float64(logits[best])
-	for i, z := range logits {
-		s.weights[i] = math.Exp((float64(z) - top) / temperature)
-		sum += s.weights[i]
+	s.sums = s.sums[:0]
+	for from := 0; from < len(logits); from += block {
+		to := min(from+block, len(logits))
+		s.sums = append(s.sums, expSum(s.weights[from:to], logits[from:to], float64(top), 1/temperature))
+	}
+	for _, x := range s.sums {
+		sum += x
 	}
 	return best, sum
 }
@@ -105,32 +113,42 @@ func (s *sampler) soften(logits []float32, temperature float64) (best int32, sum
 // cutting off.
 func (s *sampler) pick(sum, uniform float64) int32 {
 	if s.TopK == 0 && s.TopP == 1 && s.MinP == 0 {
-		return invert(len(s.weights), func(i int) (int32, float64) { return int32(i), s.weights[i] }, uniform*sum)
+		return s.invert(uniform * sum)
 	}
 	list := s.cut(sum)
 	left := 0.0
 	for _, c := range list {
 		left += c.weight
 	}
-	return invert(len(list), func(i int) (int32, float64) { return list[i].id, list[i].weight }, uniform*left)
+	target := uniform * left
+	for _, c := range list {
+		if target < c.weight {
+			return c.id
+		}
+		target -= c.weight
+	}
+	return list[len(list)-1].id
 }
 
-// invert is the first id whose cumulative weight exceeds the target; rounding
-// at the very end falls on the last id with any weight.
-func invert(n int, at func(int) (int32, float64), target float64) int32 {
-	last := int32(0)
-	for i := range n {
-		id, w := at(i)
-		if w == 0 {
-			continue
-		}
-		last = id
+// invert is the first id whose cumulative weight exceeds the target: its block
+// by sums, then itself. Rounding at the very end falls on the last id with any
+// weight.
+func (s *sampler) invert(target float64) int32 {
+	at := 0
+	for ; at+1 < len(s.sums) && target >= s.sums[at]; at++ {
+		target -= s.sums[at]
+	}
+	for i, w := range s.weights[at*block:] {
 		if target < w {
-			return id
+			return int32(at*block + i)
 		}
 		target -= w
 	}
-	return last
+	last := len(s.weights) - 1
+	for last > 0 && s.weights[last] == 0 {
+		last--
+	}
+	return int32(last)
 }
 
 // cut are the candidates that TopK, TopP and MinP leave, largest first.

@@ -93,3 +93,53 @@ func TestDrawsAreEven(t *testing.T) {
 		t.Errorf("chi-square is %.1f over %v", chi, got)
 	}
 }
+
+// expTolerance is relative, a thousandth of a float32 logit's own error.
+const expTolerance = 1e-11
+
+func TestWeightsAreExponentials(t *testing.T) {
+	logits := []float32{3, 2.999, 0, -1e-6, -5, -80, -600, -800, -1e30, float32(math.Inf(-1))}
+	weights := make([]float64, len(logits))
+	for _, temperature := range []float64{1, 0.3, 2} {
+		sum := 0.0
+		got := expSum(weights, logits, 3, 1/temperature)
+		for i, z := range logits {
+			want := math.Exp((float64(z) - 3) / temperature)
+			if math.Abs(weights[i]-want) > expTolerance*want+1e-300 {
+				t.Errorf("temperature %v: weight of %v is %v, want %v", temperature, z, weights[i], want)
+			}
+			sum += weights[i]
+		}
+		if got != sum || weights[len(weights)-1] != 0 {
+			t.Errorf("temperature %v: the sum is %v, want %v", temperature, got, sum)
+		}
+	}
+}
+
+// Cumulative weights cross blocks without a gap, and rounding ends on the last
+// token that has any weight.
+func TestInversionCrossesBlocks(t *testing.T) {
+	s := sampler{Sampling: Sampling{Temperature: 1, TopP: 1, RepetitionPenalty: 1}}
+	logits := make([]float32, 3*block+7)
+	logits[len(logits)-1] = float32(math.Inf(-1))
+	n := len(logits) - 1
+	for i := range n {
+		if id, _ := s.draw(logits, nil, (float64(i)+0.5)/float64(n)); id != int32(i) {
+			t.Fatalf("share %d of %d drew %d", i, n, id)
+		}
+	}
+	if id := s.invert(float64(n) + 1); id != int32(n-1) {
+		t.Errorf("beyond the end: %d, want %d", id, n-1)
+	}
+}
+
+func BenchmarkDraw(b *testing.B) {
+	logits := make([]float32, 32000)
+	for i := range logits {
+		logits[i] = float32(math.Sin(float64(i)))
+	}
+	s := sampler{Sampling: Sampling{Temperature: 1, TopP: 1, RepetitionPenalty: 1}}
+	for i := 0; b.Loop(); i++ {
+		s.draw(logits, nil, uniform(1, i))
+	}
+}

@@ -93,6 +93,9 @@ func (o Options) level() (feature.Level, error) {
 // Name is "cpu".
 func (b *Backend) Name() string { return "cpu" }
 
+// Threads is the number of workers.
+func (b *Backend) Threads() int { return b.pool.threads }
+
 // Alloc reserves zeroed memory outside the Go heap where the system allows it.
 func (b *Backend) Alloc(bytes int64) (device.Memory, error) { return b.arena.alloc(bytes) }
 
