@@ -2,8 +2,11 @@ package align
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
+	"align/internal/device/cuda"
+	"align/internal/device/cuda/cublaslt"
 	"align/internal/device/cuda/driver"
 )
 
@@ -17,6 +20,31 @@ type CardFinding struct {
 	MemoryTotal uint64 `json:"memory_total"`
 	MemoryFree  uint64 `json:"memory_free"`
 	Fault       string `json:"fault"`
+	// Products are what multiplies at Llama 3 8B's shapes.
+	Products []ProductFinding `json:"products"`
+}
+
+// ProductFinding is what multiplies Rows tokens by a weight of Out x In, and why.
+type ProductFinding struct {
+	Rows   int    `json:"rows"`
+	Out    int    `json:"out"`
+	In     int    `json:"in"`
+	Kernel string `json:"kernel"`
+	Reason string `json:"reason"`
+}
+
+// productsOf are the choices for a pack of 4,096 tokens and for one decoded token.
+func productsOf(info driver.Info) (list []ProductFinding) {
+	asked := os.Getenv(cublaslt.Variable) != ""
+	add := func(rows, out, in int) {
+		c := cuda.Choose(info, asked, rows, out, in)
+		list = append(list, ProductFinding{rows, out, in, c.Kernel, c.Reason})
+	}
+	for _, weight := range [][2]int{{4096, 4096}, {1024, 4096}, {14336, 4096}, {4096, 14336}} { // q and o, k and v, gate and up, down
+		add(4096, weight[0], weight[1])
+	}
+	add(1, 4096, 4096)
+	return list
 }
 
 // readCards looks for NVIDIA's driver and its cards. What is wrong with them is
@@ -45,7 +73,7 @@ func (f *Findings) readCards(open func() (*driver.Library, error)) {
 func tryCard(library *driver.Library, info driver.Info) CardFinding {
 	c := CardFinding{
 		Ordinal: info.Ordinal, Name: info.Name, Capability: fmt.Sprintf("%d.%d", info.Major, info.Minor),
-		Units: info.Units, MemoryTotal: info.Memory,
+		Units: info.Units, MemoryTotal: info.Memory, Products: productsOf(info),
 	}
 	device, err := library.Device(info.Ordinal)
 	if err != nil {

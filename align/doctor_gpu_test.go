@@ -6,6 +6,7 @@ import (
 	"errors"
 	"testing"
 
+	"align/internal/device/cuda/cublaslt"
 	"align/internal/device/cuda/driver"
 	"align/internal/device/cuda/fakedriver"
 
@@ -18,8 +19,15 @@ func TestCardsAreFoundThroughTheDriver(t *testing.T) {
 		{Name: "Fake A", Major: 8, Minor: 9, Units: 128, Memory: 24 << 30},
 		{Name: "Fake B", Major: 9, Minor: 0, Units: 132, Memory: 80 << 30},
 	}})
+	t.Setenv(cublaslt.Variable, "")
 	var f Findings
 	f.readCards(func() (*driver.Library, error) { return driver.OpenWith("fake", fake.Resolve) })
+	for i, c := range f.Cards {
+		if len(c.Products) != 5 || c.Products[0].Kernel != "mma.sync 128x128" || c.Products[0].Reason == "" || c.Products[4].Kernel != "gemv" {
+			t.Errorf("products of card %d: %+v", i, c.Products)
+		}
+		f.Cards[i].Products = nil
+	}
 	want := Findings{
 		GPU:    "2 found by the NVIDIA driver for CUDA 12.4, used where --device names one",
 		Driver: "12.4",

@@ -135,3 +135,31 @@ func TestCardTrajectoryIsTheCPUs(t *testing.T) {
 		t.Errorf("losses differ by %.2g, limit %g; adapters are %.2g of their way apart, limit %g", worst, cardTrajectoryLoss, math.Sqrt(apart/way), cardTrajectoryWay)
 	}
 }
+
+// What bfloat16 moves in 8 steps on all weights: losses around 3, which rounding
+// the inputs of products shifts by some 2^-8 of themselves, and weights.
+const (
+	cardFullLoss    = 0.012
+	cardFullWeights = 0.01
+)
+
+// All weights, trained on the card: float32 masters, their products in bfloat16.
+// A tied head gets both gradients.
+func TestCardTrainsAllWeights(t *testing.T) {
+	for _, tied := range []bool{false, true} {
+		want, wantValues := fullRun{run: t.TempDir(), tied: tied}.train(t)
+		got, values := fullRun{run: t.TempDir(), tied: tied}.trainOn(t, openCard(t), device.BF16)
+		worst, apart, length := 0.0, 0.0, 0.0
+		for i := range want {
+			worst = max(worst, math.Abs(got[i]-want[i]))
+		}
+		for i := range wantValues {
+			apart += math.Pow(float64(values[i]-wantValues[i]), 2)
+			length += math.Pow(float64(wantValues[i]), 2)
+		}
+		t.Logf("tied %v: losses from %.4f to %.4f, largest difference %.2g; weights %.2g of their length apart", tied, want[0], want[len(want)-1], worst, math.Sqrt(apart/length))
+		if !(worst <= cardFullLoss) || !(math.Sqrt(apart/length) <= cardFullWeights) {
+			t.Errorf("tied %v: losses differ by %.2g, limit %g; weights by %.2g of their length, limit %g", tied, worst, cardFullLoss, math.Sqrt(apart/length), cardFullWeights)
+		}
+	}
+}

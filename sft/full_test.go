@@ -50,10 +50,15 @@ func (f fullRun) train(t *testing.T) (losses []float64, values []float32) {
 		t.Fatal(err)
 	}
 	defer b.Close()
+	return f.trainOn(t, b, device.F32)
+}
+
+func (f fullRun) trainOn(t *testing.T, b device.Backend, act device.Type) (losses []float64, values []float32) {
+	t.Helper()
 	m, full, err := model.NewRandom(model.Config{
 		HiddenSize: 16, IntermediateSize: 24, NumLayers: 2, NumHeads: 2, NumKVHeads: 1, HeadDim: 8,
 		VocabSize: 17, ContextLength: 32, RMSNormEps: 1e-5, RopeTheta: 10000, TieWordEmbeddings: f.tied, BOS: -1,
-	}, b, device.F32, 3, 0.1)
+	}, b, act, 3, 0.1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,6 +79,9 @@ func printFindings(w io.Writer, f *align.Findings) error {
 	line("gpu", "%s", f.GPU)
 	for _, c := range f.Cards {
 		line("card", "%s", describeCard(c))
+		for _, p := range c.Products {
+			line("product", "%d: %dx%dx%d by %s: %s", c.Ordinal, p.Rows, p.Out, p.In, p.Kernel, p.Reason)
+		}
 	}
 	line("disk", "%s free in this folder", size(f.DiskFree))
 	line("cache", "%s (%s), %s free", orUnknown(f.CacheDir), f.CacheState, size(f.CacheFree))

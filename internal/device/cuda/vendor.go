@@ -62,7 +62,12 @@ const vendorRows = 128
 
 // takes says whether a product is for the library; no receiver takes none.
 func (v *vendor) takes(p *product) bool {
-	return v != nil && p.m >= vendorRows && p.n >= vendorRows && p.k >= gemmStep && p.n%eight == 0
+	return v != nil && forVendor(p.m, p.n, p.k)
+}
+
+// forVendor says whether a shape is for the library.
+func forVendor(m, n, k int) bool {
+	return m >= vendorRows && n >= vendorRows && k >= gemmStep && n%eight == 0
 }
 
 // vendorProduct enqueues a product by the library; what it cannot do in one, the
