@@ -22,6 +22,7 @@ type fast struct {
 	source   viewSource // of the product
 	space    gemm.Space
 	kept     kept
+	narrow   narrow
 }
 
 // newFast is nil where the level is portable Go.
@@ -72,7 +73,13 @@ func (e *enginePool) do(task, worker int) { e.task.Do(task, worker) }
 
 func (f *fast) nt(q *product[float32]) error { return f.multiply(q, false, false) }
 func (f *fast) nn(q *product[float32]) error { return f.multiply(q, false, true) }
-func (f *fast) tn(q *product[float32]) error { return f.multiply(q, true, true) }
+
+func (f *fast) tn(q *product[float32]) error {
+	if f.isNarrow(q) {
+		return f.tnNarrow(q)
+	}
+	return f.multiply(q, true, true)
+}
 
 func (f *fast) multiply(q *product[float32], xAcross, wAcross bool) error {
 	if q.y.Len() == 0 {

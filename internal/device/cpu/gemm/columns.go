@@ -30,12 +30,31 @@ func (r *run) packB(worker, from, to, k, nk int) {
 		r.packSource(worker, from, from, to, k, nk)
 		return
 	}
+	if w.Data == nil && r.WAcross {
+		r.packAcross(worker, from, to, k, nk)
+		return
+	}
 	for j := from; j < to; j++ {
 		dst := r.bPanel(worker, j, from, k)
 		if w.Data != nil {
 			r.e.set.Widen(dst, w.panel(j, k/2), blocks(nk, 2))
 		} else {
 			r.packPlain(&r.e.own[worker], dst, r.W.Plain, r.N, j*kern.Cols, k, nk, r.K)
+		}
+	}
+}
+
+// acrossWords is how many words of K are packed over all columns of a task
+// before the next ones.
+const acrossWords = 16
+
+// packAcross packs rows of a plain w that are summed over: some of them over all
+// columns of the task, since memory is read best along its rows.
+func (r *run) packAcross(worker, from, to, k, nk int) {
+	for at := k; at < k+nk; at += acrossWords {
+		for j := from; j < to; j++ {
+			dst := unsafe.Add(r.bPanel(worker, j, from, k), (at-k)*kern.Stride)
+			r.packPlain(&r.e.own[worker], dst, r.W.Plain, r.N, j*kern.Cols, at, min(acrossWords, k+nk-at), r.K)
 		}
 	}
 }
