@@ -8,6 +8,13 @@ build:
 test:
 	go test ./...
 
+# test the kernels of 64-bit Arm under qemu (Debian: qemu-user-static)
+test-arm64:
+	mkdir -p bin/arm64
+	for p in feature kern gemm; do \
+		CGO_ENABLED=0 GOARCH=arm64 go test -c -o bin/arm64/$$p.test ./internal/device/cpu/$$p || exit 1; \
+		(cd internal/device/cpu/$$p && ALIGN_REQUIRE_KERNEL=neon qemu-aarch64-static ../../../../bin/arm64/$$p.test) || exit 1; done
+
 # format, vet, staticcheck
 lint:
 	gofmt -l . && go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
@@ -63,4 +70,4 @@ size: build
 check:
 	.ci/run
 
-.PHONY: build test lint bench bench-go generate ptx gpu-test-binary builtin size check
+.PHONY: build test test-arm64 lint bench bench-go generate ptx gpu-test-binary builtin size check

@@ -40,7 +40,7 @@ const bf16Parameters = 100_000_000
 func (c Compute) For(m model.Config) Compute {
 	if c.Precision == "" || c.Precision == "auto" {
 		c.Precision = "f32"
-		if c.onCard() || m.DType == "bfloat16" && m.Parameters() >= bf16Parameters && feature.Detect() >= feature.AVX512BF16 {
+		if c.onCard() || m.DType == "bfloat16" && m.Parameters() >= bf16Parameters && feature.Has(feature.AVX512BF16) {
 			c.Precision = "bf16"
 		}
 	}

@@ -100,6 +100,9 @@ func (f *Findings) testKernels() error {
 		f.Reason = ", since " + reason
 	}
 	for level := feature.Generic; level <= feature.Detect(); level++ {
+		if !feature.Has(level) {
+			continue
+		}
 		k := KernelFinding{Name: level.String(), Chosen: level == chosen}
 		fault := kern.New(level).SelfTest()
 		if fault != nil {

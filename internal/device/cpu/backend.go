@@ -84,7 +84,7 @@ func (o Options) level() (feature.Level, error) {
 		return 0, fmt.Errorf("cpu: precision bf16 is for f32 activations, got %s", o.Activations)
 	case o.Level == nil:
 		return feature.Select()
-	case *o.Level < feature.Generic || *o.Level > feature.Detect():
+	case !feature.Has(*o.Level):
 		return 0, fmt.Errorf("cpu: level %s: this machine has %s at most", *o.Level, feature.Detect())
 	}
 	return *o.Level, nil

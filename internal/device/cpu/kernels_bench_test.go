@@ -13,6 +13,9 @@ import (
 // forEachSpeed runs a benchmark for the levels and precisions of the machine.
 func forEachSpeed(b *testing.B, name string, threads int, run func(b bench)) {
 	for level := feature.Generic; level <= feature.Detect(); level++ {
+		if !feature.Has(level) {
+			continue
+		}
 		for _, precision := range []device.Type{device.F32, device.BF16} {
 			if precision == device.BF16 && level < feature.AVX512BF16 {
 				continue

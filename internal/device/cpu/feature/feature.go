@@ -1,8 +1,9 @@
 // Package feature says which of the processor's instruction sets the kernels
 // may use: one Level, found once and passed down.
 //
-// ALIGN_CPU=generic|avx2|avx512|avx512bf16|amx asks for a level up to the
-// machine's highest, so that every path can be tested on one machine.
+// ALIGN_CPU=generic|avx2|avx512|avx512bf16|amx, or generic|neon on Arm, asks for a
+// level up to the machine's highest, so that every path can be tested on one
+// machine.
 package feature
 
 import (
@@ -11,7 +12,8 @@ import (
 	"strings"
 )
 
-// Level is a set of instructions; each level includes those below it.
+// Level is a set of instructions; each includes those below it of the same
+// family of processors.
 type Level int
 
 const (
@@ -26,15 +28,17 @@ const (
 	// AMX is AVX512BF16 with products of tiles of bfloat16 (AMX-TILE and
 	// AMX-BF16), which the system must permit, and AVX512_VBMI.
 	AMX
+	// NEON is the vectors of four float32 of 64-bit Arm.
+	NEON
 )
 
 // Highest is the last of the levels.
-const Highest = AMX
+const Highest = NEON
 
 // Variable is the environment variable that chooses the level.
 const Variable = "ALIGN_CPU"
 
-var names = [...]string{Generic: "generic", AVX2: "avx2", AVX512: "avx512", AVX512BF16: "avx512bf16", AMX: "amx"}
+var names = [...]string{Generic: "generic", AVX2: "avx2", AVX512: "avx512", AVX512BF16: "avx512bf16", AMX: "amx", NEON: "neon"}
 
 // String is the level's name as ALIGN_CPU spells it.
 func (l Level) String() string {
@@ -52,6 +56,12 @@ func Parse(name string) (Level, error) {
 		}
 	}
 	return Generic, fmt.Errorf("feature: no level %q: want one of %s", name, strings.Join(names[:], ", "))
+}
+
+// Has says whether this machine has a level.
+func Has(l Level) bool {
+	have := detect()
+	return l == Generic || l > Generic && l <= have && (l == NEON) == (have == NEON)
 }
 
 // Detect is the highest level of this machine.
@@ -74,8 +84,8 @@ func Select() (Level, error) {
 	if err != nil {
 		return Generic, fmt.Errorf("%s: %w", Variable, err)
 	}
-	if have := Detect(); level > have {
-		return Generic, fmt.Errorf("feature: %s=%s: this machine has %s at most", Variable, level, have)
+	if !Has(level) {
+		return Generic, fmt.Errorf("feature: %s=%s: this machine has %s at most", Variable, level, Detect())
 	}
 	return level, nil
 }

@@ -31,6 +31,9 @@ func BenchmarkProduct(b *testing.B) {
 	forms := []kind{{name: "nt", packed: device.BF16}, {name: "nn", packed: device.BF16, across: true},
 		{name: "nt_plain"}, {name: "lora", packed: device.BF16, rank: 16, down: true}, {name: "lora_dx", packed: device.BF16, rank: 16, across: true}}
 	for level := feature.AVX2; level <= feature.Detect(); level++ {
+		if !feature.Has(level) {
+			continue
+		}
 		set := kern.New(level)
 		typ := device.F32
 		if level >= feature.AVX512BF16 {

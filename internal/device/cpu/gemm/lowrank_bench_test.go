@@ -15,6 +15,9 @@ import (
 // and rank 16: dA = du' x and dB = dy' u.
 func BenchmarkLowRank(b *testing.B) {
 	for level := feature.AVX2; level <= feature.Detect(); level++ {
+		if !feature.Has(level) {
+			continue
+		}
 		set := kern.New(level)
 		typ := device.F32
 		if level >= feature.AVX512BF16 {

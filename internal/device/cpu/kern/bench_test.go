@@ -24,6 +24,9 @@ func peakRate(p *Products) float64 {
 // BenchmarkTile is a tile whose panels stay in the first two caches.
 func BenchmarkTile(b *testing.B) {
 	for level := feature.AVX2; level <= feature.Detect(); level++ {
+		if !feature.Has(level) {
+			continue
+		}
 		s := New(level)
 		for name, p := range map[string]*Products{"f32": &s.F32, "bf16": &s.BF16} {
 			for _, k := range []int{128, 1024} {
@@ -61,6 +64,9 @@ func BenchmarkVector(b *testing.B) {
 	const n = 2048
 	for _, c := range vectorCases() {
 		for level := feature.Generic; level <= feature.Detect(); level++ {
+			if !feature.Has(level) {
+				continue
+			}
 			if level == feature.AVX512BF16 {
 				continue // the same functions
 			}

@@ -13,6 +13,9 @@ import (
 // BenchmarkPackRows packs 512 rows that lie in memory, 14 or 6 at a time.
 func BenchmarkPackRows(b *testing.B) {
 	for level := feature.AVX2; level <= feature.Detect(); level++ {
+		if !feature.Has(level) {
+			continue
+		}
 		s := New(level)
 		p := &s.F32
 		if s.BF16.Rows > 0 {

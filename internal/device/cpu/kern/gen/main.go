@@ -26,7 +26,7 @@ func main() {
 
 // generate is every file of the output by name.
 func generate() map[string][]byte {
-	var decl declarations
+	var decl, declNEON declarations
 	tiles, packs, vectors, peaks, amx := newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl)
 	emitTiles(tiles)
 	emitPacks(packs)
@@ -38,6 +38,8 @@ func generate() map[string][]byte {
 	attention := newFile(&decl)
 	emitAttention(attention)
 	emitGradWeights(attention)
+	neon := newFile(&declNEON)
+	emitNEON(neon)
 	return map[string][]byte{
 		"tile_amd64.s":          tiles.bytes(),
 		"pack_amd64.s":          packs.bytes(),
@@ -47,5 +49,7 @@ func generate() map[string][]byte {
 		"amx_amd64.s":           amx.bytes(),
 		"attention_amd64.s":     attention.bytes(),
 		"declarations_amd64.go": decl.bytes(),
+		"neon_arm64.s":          neon.bytes(),
+		"declarations_arm64.go": declNEON.bytes(),
 	}
 }
