@@ -89,5 +89,10 @@ func (e *Engine) Run(p *Product, space Space) error {
 			return err
 		}
 	}
+	if r.few {
+		if err := e.pool.Run((*packFew)(r), blocks(r.words, fewWords)); err != nil {
+			return err
+		}
+	}
 	return e.pool.Run((*multiply)(r), r.colTasks*r.rowTasks)
 }

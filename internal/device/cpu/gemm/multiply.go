@@ -21,6 +21,10 @@ func (j *multiply) Do(task, worker int) {
 		colFrom: col * r.taskPanels, colTo: min((col+1)*r.taskPanels, r.colPanels),
 	}
 	r.bias(s)
+	if r.few {
+		r.multiplyFew(worker, s)
+		return
+	}
 	r.packLow(worker, s.colFrom, s.colTo)
 	if s.rowTo-s.rowFrom == 1 && r.direct() {
 		r.stream(worker, s)

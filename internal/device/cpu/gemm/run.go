@@ -34,6 +34,8 @@ type run struct {
 	rowTasks  int
 
 	x, u, down        unsafe.Pointer // panels in the shared workspace
+	fewX              unsafe.Pointer // x as the right side of Few
+	few               bool           // the product goes by Few
 	xStride, uStride  int            // bytes from panel to panel
 	workers           []unsafe.Pointer
 	bStride           int // in a worker's workspace: from panel to panel
@@ -55,6 +57,7 @@ func (r *run) plan(e *Engine, p *Product) {
 	r.xStride = align(4*r.tall*e.tiles.LeftWords(r.words) + kern.Slack)
 	r.uStride = align(4*r.tall*r.lowWords + kern.Slack)
 	r.divide()
+	r.few = r.isFew()
 	r.bStride = align(kern.Stride*roundUp(min(r.words, blockWords), kern.Cols) + line)
 	r.needsB = r.taskPanels
 	if r.direct() {
@@ -100,6 +103,9 @@ func (r *run) reads() bool {
 
 func (r *run) sizes() Sizes {
 	shared := r.panels*(r.xStride+r.uStride) + r.downWidth*r.words*kern.Stride
+	if r.few {
+		shared += r.words * fewBytes
+	}
 	worker := r.tilesAt + r.tilesBytes()
 	return Sizes{Shared: int64(shared + line), Worker: int64(worker + line)}
 }
@@ -109,6 +115,7 @@ func (r *run) carve(space Space) {
 	r.x = space.Shared
 	r.u = unsafe.Add(r.x, r.panels*r.xStride)
 	r.down = unsafe.Add(r.u, r.panels*r.uStride)
+	r.fewX = unsafe.Add(r.down, r.downWidth*r.words*kern.Stride)
 	r.workers = space.Worker
 }
 

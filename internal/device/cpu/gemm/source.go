@@ -50,7 +50,7 @@ func (r *run) sourceBytes() int {
 		return 0
 	}
 	rows := sourceRows
-	if !r.WAcross {
+	if !r.WAcross && !r.few {
 		rows = r.e.tiles.Lanes
 	}
 	return rows * r.sourceStride() * 4 / r.e.tiles.PerWord

@@ -34,6 +34,9 @@ func (s *Set) amx() {
 	feature.Detect() // asks the system for the tiles, without which they are illegal
 	p := &s.BF16
 	p.Rows, p.Depth = 32, 16
+	p.Few = func(k int, a unsafe.Pointer, aStride int, b, c unsafe.Pointer, add int) {
+		amxFew(unsafe.Pointer(&tileConfigs[MaxRows]), k/p.Depth, a, aStride, b, c, add)
+	}
 	p.leftRows, p.leftColumns = leftRowsAMX, leftColumnsAMX
 	for rows := 1; rows <= p.Rows; rows++ {
 		p.strip[rows] = func(k int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int) {

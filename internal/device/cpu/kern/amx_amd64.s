@@ -738,6 +738,41 @@ loop40:
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	RET
 
+// func amxFew(config unsafe.Pointer, steps int, a unsafe.Pointer, aStride int, b, c unsafe.Pointer, add int)
+TEXT ·amxFew(SB), NOSPLIT, $0-56
+	MOVQ config+0(FP), AX
+	MOVQ steps+8(FP), CX
+	MOVQ a+16(FP), SI
+	MOVQ aStride+24(FP), R10
+	MOVQ b+32(FP), DI
+	MOVQ c+40(FP), DX
+	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
+	MOVQ $64, R8
+	MOVQ R10, R9
+	SHLQ $4, R9
+	ADDQ SI, R9
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
+	CMPQ add+48(FP), $0
+	JEQ step41
+	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x02; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R8*1), T0
+	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x02; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(DX)(R8*1), T2
+step41:
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x07; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(R8*1), T6
+	LONG $0x4b7ba2c4; BYTE $0xa4; BYTE $0x16; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R10*1), T4
+	LONG $0x4b7b82c4; BYTE $0xac; BYTE $0x11; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R9)(R10*1), T5
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	ADDQ $64, SI
+	ADDQ $64, R9
+	ADDQ $1024, DI
+	DECQ CX
+	JNZ step41
+	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x02; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(DX)(R8*1), T0
+	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x02; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILESTORED 1024(DX)(R8*1), T2
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	RET
+
 // func amxSpan(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int)
 TEXT ·amxSpan(SB), NOSPLIT, $0-136
 	MOVQ config+0(FP), AX
@@ -750,26 +785,26 @@ TEXT ·amxSpan(SB), NOSPLIT, $0-136
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $64, R8
 	MOVQ $128, R10
-panel41:
+panel42:
 	MOVQ R11, SI
 	MOVQ R12, DI
 	MOVQ steps+8(FP), CX
 	CMPQ add+96(FP), $0
-	JEQ fresh42
+	JEQ fresh43
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x12; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(R10*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x12; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(DX)(R10*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x12; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(DX)(R10*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x12; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(DX)(R10*1), T3
-	JMP begin43
-fresh42:
+	JMP begin44
+fresh43:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin43:
+begin44:
 	TESTQ CX, CX
-	JEQ low45
-step44:
+	JEQ low46
+step45:
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(R10*1), T6
 	LONG $0x4b7ba2c4; BYTE $0xa4; BYTE $0x06; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R8*1), T4
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x17; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(DI)(R10*1), T7
@@ -781,14 +816,14 @@ step44:
 	ADDQ R15, SI
 	ADDQ $2048, DI
 	DECQ CX
-	JNZ step44
-low45:
+	JNZ step45
+low46:
 	MOVQ lowSteps+48(FP), CX
 	TESTQ CX, CX
-	JEQ store47
+	JEQ store48
 	MOVQ lowA+56(FP), SI
 	MOVQ BX, DI
-lowStep46:
+lowStep47:
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(R10*1), T6
 	LONG $0x4b7ba2c4; BYTE $0xa4; BYTE $0x06; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R8*1), T4
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x17; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(DI)(R10*1), T7
@@ -800,9 +835,9 @@ lowStep46:
 	ADDQ R15, SI
 	ADDQ $2048, DI
 	DECQ CX
-	JNZ lowStep46
+	JNZ lowStep47
 	ADDQ lowStep+72(FP), BX
-store47:
+store48:
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x12; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(DX)(R10*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x12; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(DX)(R10*1), T1
 	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x12; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(DX)(R10*1), T2
@@ -811,13 +846,13 @@ store47:
 	ADDQ bStep+40(FP), R12
 	MOVQ outRows+120(FP), CX
 	TESTQ CX, CX
-	JEQ done49
+	JEQ done50
 	MOVQ tiles+112(FP), SI
 	MOVQ out+104(FP), DI
 	ADDQ $4096, tiles+112(FP)
 	ADDQ $128, out+104(FP)
 	MOVQ ldc+128(FP), AX
-row48:
+row49:
 	VMOVUPS (SI), Z0
 	VMOVUPS 64(SI), Z1
 	VMOVNTPS Z0, (DI)
@@ -825,10 +860,10 @@ row48:
 	ADDQ $128, SI
 	ADDQ AX, DI
 	DECQ CX
-	JNZ row48
-done49:
+	JNZ row49
+done50:
 	DECQ R13
-	JNZ panel41
+	JNZ panel42
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -840,11 +875,11 @@ TEXT ·tilesOut(SB), NOSPLIT, $0-40
 	MOVQ t+16(FP), SI
 	MOVQ rows+24(FP), CX
 	MOVQ panels+32(FP), R8
-row50:
+row51:
 	MOVQ R8, AX
 	MOVQ DX, DI
 	MOVQ SI, R9
-panel51:
+panel52:
 	VMOVUPS (R9), Z0
 	VMOVUPS 64(R9), Z1
 	VMOVUPS Z0, (DI)
@@ -852,11 +887,11 @@ panel51:
 	ADDQ $4096, R9
 	ADDQ $128, DI
 	DECQ AX
-	JNZ panel51
+	JNZ panel52
 	ADDQ $128, SI
 	ADDQ BX, DX
 	DECQ CX
-	JNZ row50
+	JNZ row51
 	SFENCE
 	VZEROUPPER
 	RET
@@ -868,11 +903,11 @@ TEXT ·tilesIn(SB), NOSPLIT, $0-40
 	MOVQ t+16(FP), SI
 	MOVQ rows+24(FP), CX
 	MOVQ panels+32(FP), R8
-row52:
+row53:
 	MOVQ R8, AX
 	MOVQ DX, DI
 	MOVQ SI, R9
-panel53:
+panel54:
 	VMOVUPS (DI), Z0
 	VMOVUPS 64(DI), Z1
 	VMOVUPS Z0, (R9)
@@ -880,11 +915,11 @@ panel53:
 	ADDQ $4096, R9
 	ADDQ $128, DI
 	DECQ AX
-	JNZ panel53
+	JNZ panel54
 	ADDQ $128, SI
 	ADDQ BX, DX
 	DECQ CX
-	JNZ row52
+	JNZ row53
 	SFENCE
 	VZEROUPPER
 	RET

@@ -574,6 +574,11 @@ func leftColumnsAMX(dst, src unsafe.Pointer, n, srcStride, cols, dstStride int)
 //go:noescape
 func peakAMX(config unsafe.Pointer, n int)
 
+// amxFew is c = a b, or c += a b: a is 32 rows of bfloat16, aStride bytes apart, b a panel [k][16] of pairs, c 32 rows of 16 float32.
+//
+//go:noescape
+func amxFew(config unsafe.Pointer, steps int, a unsafe.Pointer, aStride int, b, c unsafe.Pointer, add int)
+
 // amxSpan is c = a b + lowA lowB, or c += that, on AMX tiles of 17 to 32 rows, for panels of b and tiles of c of 32 rows of 32.
 //
 //go:noescape

@@ -11,6 +11,8 @@ const (
 	Cols = 32
 	// MaxRows is the number of rows of the tallest tile.
 	MaxRows = 32
+	// FewRows is the columns of Products.Few.
+	FewRows = 16
 	// MaxLanes is the number of rows that PackRows takes at most at a time.
 	MaxLanes = 16
 	// MaxDepth is the largest Depth.
@@ -80,6 +82,11 @@ type Products struct {
 	// TilesOut copies tiles of a Span's c to rows that are ldc bytes apart, and
 	// TilesIn the other way.
 	TilesOut, TilesIn func(c unsafe.Pointer, ldc int, tiles unsafe.Pointer, rows, panels int)
+	// Few, where the level has one, is c = a b, or c += a b if add is not 0, for
+	// up to FewRows columns: a is Cols rows of elements aStride bytes apart, k
+	// words long, a multiple of Depth; b is [k][FewRows] words and c Cols rows of
+	// FewRows float32. A sum has the bits of Tile's.
+	Few func(k int, a unsafe.Pointer, aStride int, b, c unsafe.Pointer, add int)
 	// Flip takes panels of this type.
 	Flip Flip
 	// Peak runs n rounds of multiplications in registers alone and PeakFlops

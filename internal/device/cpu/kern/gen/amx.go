@@ -75,6 +75,7 @@ func emitAMX(f *file) {
 	amxRowsOf(f)
 	amxColumnsOf(f)
 	amxPeak(f)
+	amxFew(f)
 	emitSpan(f)
 }
 

@@ -58,6 +58,11 @@ var decodeArgs = []arg{{"dst", "unsafe.Pointer"}, {"src", "unsafe.Pointer"}, {"n
 // rows is a function of n blocks of each of some rows, of which body decodes
 // one at SI to DI; row runs at a row's beginning.
 func (b blocks) rows(name, doc string, before, row func(fr frame), srcBytes, dstBytes int, body func()) {
+	b.rowsByFour(name, doc, before, row, srcBytes, dstBytes, body, nil)
+}
+
+// rowsByFour is rows with a body for four blocks at a time, if there is one.
+func (b blocks) rowsByFour(name, doc string, before, row func(fr frame), srcBytes, dstBytes int, body, four func()) {
 	f := b.f
 	fr := f.function(name, doc, decodeArgs, nil)
 	for _, m := range [][2]string{{"dst", "R11"}, {"src", "R12"}, {"rows", "R13"}, {"srcStep", "R14"}, {"ahead", "R15"}} {
@@ -70,15 +75,32 @@ func (b blocks) rows(name, doc string, before, row func(fr frame), srcBytes, dst
 	f.op("MOVQ R12, SI")
 	f.op("MOVQ %s, CX", fr.slot("n"))
 	row(fr)
-	f.mark(loop)
-	for at := 0; at < srcBytes; at += 64 {
-		f.op("PREFETCHT0 %d(SI)(R15*1)", at)
+	step := func(blocks int, body func()) {
+		for at := 0; at < blocks*srcBytes; at += 64 {
+			f.op("PREFETCHT0 %d(SI)(R15*1)", at)
+		}
+		body()
+		f.op("ADDQ $%d, SI", blocks*srcBytes)
+		f.op("ADDQ $%d, DI", blocks*dstBytes)
 	}
-	body()
-	f.op("ADDQ $%d, SI", srcBytes)
-	f.op("ADDQ $%d, DI", dstBytes)
+	done := f.label("rowdone")
+	if four != nil {
+		fours, rest := f.label("four"), f.label("rest")
+		f.op("SUBQ $4, CX")
+		f.op("JLT %s", rest)
+		f.mark(fours)
+		step(4, four)
+		f.op("SUBQ $4, CX")
+		f.op("JGE %s", fours)
+		f.mark(rest)
+		f.op("ADDQ $4, CX")
+		f.op("JEQ %s", done)
+	}
+	f.mark(loop)
+	step(1, body)
 	f.op("DECQ CX")
 	f.op("JNZ %s", loop)
+	f.mark(done)
 	f.op("ADDQ %s, R11", fr.slot("dstStep"))
 	f.op("ADDQ R14, R12")
 	f.op("DECQ R13")

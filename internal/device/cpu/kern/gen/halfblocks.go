@@ -42,10 +42,44 @@ func (h halfBlocks) bytes32(at, i int) {
 }
 
 func (h halfBlocks) q8() {
-	h.loop("q8x0", "decodes blocks of Q8_0 to bfloat16.", func() {}, 34, 32, func() {
+	one := func() {
 		h.halfScale()
 		h.bytes32(2, 0)
+	}
+	h.byFour("q8x0", "decodes blocks of Q8_0 to bfloat16.", func() {}, 34, one, func() {
+		h.fourScales(34)
+		for block := range 4 {
+			for k, reg := range []int{1, 2} {
+				h.op("VPMOVSXBD", fmt.Sprintf("%d(SI)", 34*block+2+16*k), reg)
+				h.op("VCVTDQ2PS", reg, reg)
+				h.f.op("VMULPS.BCST %d(DI), Z%d, Z%d", scalesAt+4*block, reg, reg)
+			}
+			h.store32(1, 2, 32*block)
+		}
 	})
+}
+
+// byFour is loop for blocks of 32 elements, one and four at a time.
+func (h halfBlocks) byFour(name, doc string, before func(), srcBytes int, one, four func()) {
+	h.rowsByFour(name+"Half", doc, func(frame) { before() }, func(frame) {}, srcBytes, 2*32, one, four)
+}
+
+// scalesAt is where fourScales writes, behind DI: the end of what the last of
+// four blocks becomes, which is written after they are read.
+const scalesAt = 2*4*32 - 16
+
+// fourScales writes the binary16 that each of four blocks begins with as
+// float32: one conversion, and memory gives each to all lanes.
+func (h halfBlocks) fourScales(blockBytes int) {
+	h.f.op("MOVWLZX %d(SI), AX", 3*blockBytes)
+	for block := 2; block >= 0; block-- {
+		h.f.op("MOVWLZX %d(SI), BX", block*blockBytes)
+		h.f.op("SHLQ $16, AX")
+		h.f.op("ORQ BX, AX")
+	}
+	h.f.op("VMOVQ AX, X0")
+	h.f.op("VCVTPH2PS X0, X0")
+	h.f.op("VMOVUPS X0, %d(DI)", scalesAt)
 }
 
 func (h halfBlocks) int8() {
@@ -70,8 +104,41 @@ func smallFloats(n int) func(i int) uint32 {
 }
 
 func (h halfBlocks) q4() {
-	constants := func() { h.float32s("minus8_to_7", smallFloats(-8)) }
-	h.loop("q4x0", "decodes blocks of Q4_0 to bfloat16.", constants, 18, 32, func() {
+	constants := func() {
+		h.float32s("minus8_to_7", smallFloats(-8))
+		h.load32(h.f.dwords("nibble_words", func(int) uint32 { return 0x000f000f }), 9)
+		h.load32(h.f.dwords("second_words", func(int) uint32 { return 0x00100010 }), 10)
+		h.load32(h.f.dwords("spread_bytes", func(i int) uint32 {
+			at := uint32(i/4%2*8 + i%4*2)
+			return 0x80008000 | (at+1)<<16 | at
+		}), 12)
+		h.load32(h.f.dwords("upper_nibbles", func(i int) uint32 { return uint32(i/8) * 0x00040004 }), 13)
+	}
+	// Two blocks share a table of 32 values, of which bit 4 chooses a half.
+	four := func() {
+		const orAnd = 0xea // (a and b) or c
+		h.fourScales(18)
+		for pair := range 2 {
+			for k, reg := range []int{1, 2} {
+				h.f.op("VMULPS.BCST %d(DI), Z8, Z%d", scalesAt+4*(2*pair+k), reg)
+			}
+			h.f.convertTwo(1, 2, groupValues)
+			for k, reg := range []int{3, 4} {
+				block := 2*pair + k
+				h.f.op("VBROADCASTI32X4 %d(SI), Z%d", 18*block+2, reg)
+				h.f.op("VPSHUFB Z12, Z%d, Z%d", reg, reg)
+				h.f.op("VPSRLVW Z13, Z%d, Z%d", reg, reg)
+				if k == 0 {
+					h.and(9, reg, reg)
+				} else {
+					h.f.op("VPTERNLOGD $0x%x, Z10, Z9, Z%d", orAnd, reg)
+				}
+				h.f.op("VPERMW Z%d, Z%d, Z%d", groupValues, reg, reg)
+				h.op("VMOVDQU32", reg, fmt.Sprintf("%d(DI)", 2*32*block))
+			}
+		}
+	}
+	one := func() {
 		h.halfScale()
 		h.group()
 		h.f.op("VPMOVZXBW 2(SI), Y2")
@@ -79,7 +146,8 @@ func (h halfBlocks) q4() {
 		h.f.op("VINSERTI64X4 $1, Y3, Z2, Z2")
 		h.f.op("VPERMW Z%d, Z2, Z2", groupValues)
 		h.op("VMOVDQU32", 2, "(DI)")
-	})
+	}
+	h.byFour("q4x0", "decodes blocks of Q4_0 to bfloat16.", constants, 18, one, four)
 }
 
 func (h halfBlocks) nf4() {
