@@ -14,7 +14,7 @@ import (
 // preempt it, a garbage collection that stops it, goroutines that change threads
 // and stacks that move.
 func TestTilesUnderPreemption(t *testing.T) {
-	if feature.Detect() < feature.AMX {
+	if !feature.Has(feature.AMX) {
 		t.Skip("the machine has no tiles")
 	}
 	const rows, k, panels, rounds = 32, 133, 4, 3000

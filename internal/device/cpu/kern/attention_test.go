@@ -257,7 +257,7 @@ func checkGradWeights(t *testing.T, set *Set, panels, keys int) {
 const flashError = 0.0051
 
 func BenchmarkFlash(b *testing.B) {
-	if feature.Detect() < feature.AMX {
+	if !feature.Has(feature.AMX) {
 		b.Skip("the machine has no tiles")
 	}
 	s := New(feature.AMX)
