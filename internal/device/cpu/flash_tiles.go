@@ -31,6 +31,7 @@ type tileTask struct {
 	seen    []int32 // of each row of each item
 	items   [tileItems + 4]kern.FlashItem
 	n       int // of items
+	logs    [kern.FlashLogs]float32
 }
 
 func (t *tileTask) size(positions int) int {
@@ -173,7 +174,6 @@ func (t *tileTask) flush() {
 
 func (t *tileTask) finish(o, lse []float32, from, kv int) {
 	d := t.attr.HeadDim
-	var logs [kern.FlashRows]float32
 	var out *[kern.MaxRows]unsafe.Pointer
 	if o != nil {
 		out = &t.table
@@ -186,10 +186,10 @@ func (t *tileTask) finish(o, lse []float32, from, kv int) {
 				t.table[j] = unsafe.Pointer(&o[t.place(from, kv, first+j)*d])
 			}
 		}
-		t.kernel.Finish(unsafe.Add(t.o, i*t.outBytes()), unsafe.Pointer(&t.largest[first]), rows, d, out, &logs, float32(math.Abs(t.attr.Scale)))
+		t.kernel.Finish(unsafe.Add(t.o, i*t.outBytes()), unsafe.Pointer(&t.largest[first]), rows, d, out, &t.logs, float32(math.Abs(t.attr.Scale)))
 		for j := range rows {
 			if lse != nil {
-				lse[t.place(from, kv, first+j)] = logs[j]
+				lse[t.place(from, kv, first+j)] = t.logs[j]
 			}
 		}
 	}

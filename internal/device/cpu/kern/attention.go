@@ -75,21 +75,22 @@ func (f *Flash) Run(items []FlashItem, work unsafe.Pointer, scale float32) {
 	f.stages(f.config, unsafe.Pointer(&items[0]), n, work, float32(flashLog*float64(scale)))
 }
 
+// FlashLogs is the length of Finish's lse: those of its rows and room behind them.
+const FlashLogs = FlashRows + 16
+
 // Finish divides the first rows of 32 rows of O by the sums of their weights and
 // writes their first cols columns to the addresses that out lists, if it is not
 // nil. lse becomes the logarithms of the sums of exp(scale q k'). A row that sees
 // no key gets 0, and -Inf for lse.
-func (f *Flash) Finish(o, largest unsafe.Pointer, rows, cols int, out *[MaxRows]unsafe.Pointer, lse *[FlashRows]float32, scale float32) {
+func (f *Flash) Finish(o, largest unsafe.Pointer, rows, cols int, out *[MaxRows]unsafe.Pointer, lse *[FlashLogs]float32, scale float32) {
 	const half = 16
 	stride := 4 * (f.D + FlashSums)
-	var results [2 * half]float32
 	for from := 0; from < rows; from += half {
 		var to unsafe.Pointer
 		if out != nil {
 			to = unsafe.Pointer(&out[from])
 		}
-		f.finish(at(o, from*stride), at(largest, 4*from), to, unsafe.Pointer(&results), min(half, rows-from), cols, stride, 4*f.D, scale)
-		copy(lse[from:], results[:half])
+		f.finish(at(o, from*stride), at(largest, 4*from), to, unsafe.Pointer(&lse[from]), min(half, rows-from), cols, stride, 4*f.D, scale)
 	}
 }
 

@@ -155,7 +155,7 @@ func (c *flashCase) check(t *testing.T, f Flash, name string) {
 func (c *flashCase) checkFinish(t *testing.T, f Flash, name string, row int, scale, sum, top float64) {
 	t.Helper()
 	var table [MaxRows]unsafe.Pointer
-	var lse [FlashRows]float32
+	var lse [FlashLogs]float32
 	width := f.D + FlashSums
 	out := newGuarded(make([]float32, (row+1)*c.d))
 	for i := range row + 1 {
