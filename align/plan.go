@@ -196,22 +196,22 @@ func (p *Plan) count(s *stage, t trained, w *workload) {
 
 func (p *Plan) memory(s *stage, t trained, f *footprint, w *workload, policy exec.SavePolicy) error {
 	p.Weights, p.Adapter, p.Optimizer = f.weights, f.adapter, f.optimizer
-	p.Evaluation, p.Workspace, p.Process = f.evaluation, f.workspace, f.process
+	p.Evaluation, p.Process = f.evaluation, f.process
 	p.Cache = s.config.CacheBytes(s.act) * int64((s.settings.MaxLength+device.PageRows-1)/device.PageRows)
 	if m, err := host.ReadMemory(); err == nil {
 		p.Available = m.Available
 	}
 	p.Policy = string(policy)
 	for _, save := range exec.SavePolicies {
-		n, err := s.activations(f, t, w.largest, save)
+		n, err := s.session(f, t, w.largest, save)
 		if err != nil {
 			return err
 		}
-		x := PolicyPlan{Policy: string(save), Activations: n, Total: f.process + f.fixed() + n}
-		x.Fits = p.Available == 0 || float64(f.fixed()+n) <= headroom*float64(p.Available)
+		x := PolicyPlan{Policy: string(save), Activations: n.activations, Total: f.process + f.fixed() + n.total()}
+		x.Fits = p.Available == 0 || float64(f.fixed()+n.total()) <= headroom*float64(p.Available)
 		p.Policies = append(p.Policies, x)
 		if save == policy {
-			p.Total = x.Total
+			p.Workspace, p.Total = n.workspace, x.Total
 		}
 	}
 	return nil

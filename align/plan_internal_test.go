@@ -121,20 +121,19 @@ func TestTooLarge(t *testing.T) {
 	s := newTestStage(c)
 	s.settings.Batch, s.settings.Accumulate = 8, 2
 	list := answerExtents(8, 100, 100)
-	need, err := s.sessionBytes(trained{adapter: a}, answerExtents(1, 200, 200)[0].Capacity, exec.SaveTiled, true)
+	need, err := s.sessionSize(trained{adapter: a}, answerExtents(1, 200, 200)[0].Capacity, exec.SaveTiled, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &footprint{activations: map[exec.SavePolicy]int64{exec.SaveTiled: 1 << 40}}
+	f := &footprint{sessions: map[exec.SavePolicy]sessionBytes{exec.SaveTiled: {activations: 1 << 40}}}
 	w := &workload{longest: 200}
 	for _, tc := range []struct {
 		available float64
 		want      string
 	}{
-		{2 * float64(need), "--batch 2 --accumulate 8 fits"}, {0.7 * float64(need), "--max-length "}, {1, "use a smaller model"},
+		{2 * float64(need.Bytes), "--batch 2 --accumulate 8 fits"}, {0.7 * float64(need.Bytes), "--max-length "}, {1, "use a smaller model"},
 	} {
-		f.workspace = 0
-		err := s.tooLarge(trained{adapter: a}, f, w, list, int64(tc.available/headroom)+kernelTiles)
+		err := s.tooLarge(trained{adapter: a}, f, w, list, int64(tc.available/headroom))
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%.0f bytes: %v lacks %q", tc.available, err, tc.want)
 		}
@@ -167,7 +166,7 @@ func TestFitPolicy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s.fitPolicy(trained{adapter: a}, &footprint{activations: map[exec.SavePolicy]int64{}}, w, list)
+		return s.fitPolicy(trained{adapter: a}, &footprint{sessions: map[exec.SavePolicy]sessionBytes{}}, w, list)
 	}
 	if got, err := fit(100); got != exec.SaveAll || err != nil {
 		t.Errorf("a small pack: %s, %v", got, err)
@@ -177,11 +176,11 @@ func TestFitPolicy(t *testing.T) {
 		t.Errorf("a huge pack: %v", err)
 	}
 	// Of a size between what the first and the last policy take, the last fits.
-	perToken, err := s.sessionBytes(trained{adapter: a}, model.Capacity{Tokens: 1000, Targets: 1000, Sequences: 1}, exec.SaveAll, true)
+	perToken, err := s.sessionSize(trained{adapter: a}, model.Capacity{Tokens: 1000, Targets: 1000, Sequences: 1}, exec.SaveAll, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens := int(memory.Available / perToken * 1000 * 6 / 10)
+	tokens := int(memory.Available / perToken.Bytes * 1000 * 6 / 10)
 	if got, err := fit(tokens); err != nil || got == exec.SaveAll {
 		t.Errorf("%d tokens: %s, %v, want a policy that keeps less", tokens, got, err)
 	}

@@ -3,6 +3,7 @@ package align
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"align/internal/device"
@@ -17,17 +18,24 @@ import (
 // footprint is the memory of a run in bytes, by what takes it.
 type footprint struct {
 	weights, adapter, optimizer int64
-	// evaluation is the session of held-out data, workspace what kernels keep
-	// beside the sessions and the copies of what is trained that starting and
-	// saving make, process what is resident already: program and data.
-	evaluation, workspace, process int64
-	// activations is the training session by save policy, as far as computed.
-	activations map[exec.SavePolicy]int64
+	// evaluation is the session of held-out data, process what is resident
+	// already: program and data.
+	evaluation, process int64
+	// kernels are those of the evaluation.
+	kernels []device.Step
+	// sessions are the training session's by save policy, as far as computed.
+	sessions map[exec.SavePolicy]sessionBytes
 }
+
+// sessionBytes is the memory of the training session: the activations, and what
+// the kernels of all sessions take besides.
+type sessionBytes struct{ activations, workspace int64 }
+
+func (b sessionBytes) total() int64 { return b.activations + b.workspace }
 
 // fixed is what every save policy takes besides.
 func (f *footprint) fixed() int64 {
-	return f.weights + f.adapter + f.optimizer + f.evaluation + f.workspace
+	return f.weights + f.adapter + f.optimizer + f.evaluation
 }
 
 // headroom is the share of the available memory that a run may plan with: the
@@ -105,13 +113,14 @@ func (s *stage) footprint(t trained, w *workload) (*footprint, error) {
 	flat := int64(t.elements()) * int64(s.act.Wide().Size())
 	f := &footprint{
 		weights: weights, adapter: 2 * flat, optimizer: 2 * flat, // value and gradient; two moments
-		workspace: s.workspaceBytes(w.largest) + 2*flat, process: host.ResidentMemory(), activations: map[exec.SavePolicy]int64{},
+		process: residentMemory(), sessions: map[exec.SavePolicy]sessionBytes{},
 	}
 	if w.held > 0 {
-		var err error
-		if f.evaluation, err = s.sessionBytes(t, w.heldLargest, exec.SaveAll, false); err != nil {
+		size, err := s.sessionSize(t, w.heldLargest, exec.SaveAll, false)
+		if err != nil {
 			return nil, err
 		}
+		f.evaluation, f.kernels = size.Bytes, size.Kernels
 	}
 	return f, nil
 }
@@ -138,44 +147,48 @@ func (s *stage) matrixType(stored device.Type) device.Type {
 	return device.F32
 }
 
-// workspaceBytes is about what the CPU's kernels keep beside the arena: rows of
-// the widest product, packed for products of both kinds, a tile of logits, and
-// some tiles for each thread. The factor is measured.
-func (s *stage) workspaceBytes(c model.Capacity) int64 {
-	widest := max(s.config.IntermediateSize, s.config.HiddenSize, s.config.NumHeads*s.config.HeadDim)
-	return 3*int64(c.Tokens)*int64(widest)*int64(s.act.Size()) + kernelTiles
+// residentMemory is what the program and its data take, without what is left of
+// reading them.
+func residentMemory() int64 {
+	debug.FreeOSMemory()
+	return host.ResidentMemory()
 }
 
-// kernelTiles is the CPU kernels' tiles, and what building the graphs leaves on
-// the heap, together and about.
-const kernelTiles = 12 << 20
+// scratch is what the kernels take beside their sessions, where the device tells.
+func (s *stage) scratch(kernels ...[]device.Step) int64 {
+	if sizer, is := s.backend.(device.Sizer); is {
+		return sizer.ScratchBytes(slices.Concat(kernels...))
+	}
+	return 0
+}
 
-// sessionBytes is the memory of a session with a loss on its sequences.
-func (s *stage) sessionBytes(t trained, c model.Capacity, save exec.SavePolicy, training bool) (int64, error) {
+// sessionSize is that of a session with a loss on its sequences.
+func (s *stage) sessionSize(t trained, c model.Capacity, save exec.SavePolicy, training bool) (model.SessionSize, error) {
 	o := model.DecoderOptions{Capacity: c, Adapter: t.adapter, Full: t.full, Train: training, Save: save}
 	if s.head != "" {
 		d, err := model.NewScorer(s.config, s.act, o)
 		if err != nil {
-			return 0, err
+			return model.SessionSize{}, err
 		}
-		return d.SessionBytes(d.Dot(d.Scores, d.Vector("weights", device.F64, graph.Targets)))
+		return d.SessionSize(d.Dot(d.Scores, d.Vector("weights", device.F64, graph.Targets)))
 	}
 	d, err := model.NewDecoder(s.config, s.act, o)
 	if err != nil {
-		return 0, err
+		return model.SessionSize{}, err
 	}
 	loss := d.Dot(d.SequenceLogProbs, d.Vector("weights", device.F64, graph.Sequences))
-	return d.SessionBytes(loss, d.SequenceLogProbs, d.Prediction.Entropy, d.Prediction.Hit)
+	return d.SessionSize(loss, d.SequenceLogProbs, d.Prediction.Entropy, d.Prediction.Hit)
 }
 
-// activations is sessionBytes of training, computed once.
-func (s *stage) activations(f *footprint, t trained, c model.Capacity, save exec.SavePolicy) (int64, error) {
-	if n, ok := f.activations[save]; ok {
-		return n, nil
+// session is the memory of the training session, computed once.
+func (s *stage) session(f *footprint, t trained, c model.Capacity, save exec.SavePolicy) (sessionBytes, error) {
+	if b, ok := f.sessions[save]; ok {
+		return b, nil
 	}
-	n, err := s.sessionBytes(t, c, save, true)
-	f.activations[save] = n
-	return n, err
+	size, err := s.sessionSize(t, c, save, true)
+	b := sessionBytes{size.Bytes, s.scratch(size.Kernels, f.kernels)}
+	f.sessions[save] = b
+	return b, err
 }
 
 // savePolicy sizes the run before its weights are read, and tells the policy
@@ -197,8 +210,8 @@ func (s *stage) savePolicy(train, held []extent, steps int) (exec.SavePolicy, er
 	if err != nil {
 		return "", err
 	}
-	need, err := s.activations(f, t, w.largest, policy)
-	s.env.note(fmt.Sprintf("memory: about %s, %s of them activations (save_policy %s)", gib(f.process+f.fixed()+need), gib(need), policy))
+	need, err := s.session(f, t, w.largest, policy)
+	s.env.note(fmt.Sprintf("memory: about %s, %s of them activations (save_policy %s)", gib(f.process+f.fixed()+need.total()), gib(need.activations), policy))
 	return policy, err
 }
 
@@ -221,16 +234,19 @@ func (s *stage) fitPolicy(t trained, f *footprint, w *workload, train []extent) 
 		return "", err
 	}
 	left := int64(headroom*float64(memory)) - f.fixed()
-	policy, err := choosePolicy(left, func(p exec.SavePolicy) (int64, error) { return s.activations(f, t, w.largest, p) })
+	policy, err := choosePolicy(left, func(p exec.SavePolicy) (int64, error) {
+		b, err := s.session(f, t, w.largest, p)
+		return b.total(), err
+	})
 	switch {
 	case errors.Is(err, errNoRoom):
 		return "", s.tooLarge(t, f, w, train, memory)
 	case err != nil || s.settings.SavePolicy == "auto":
 		return policy, err
 	}
-	need, err := s.activations(f, t, w.largest, asked)
-	if err == nil && need > left {
-		err = fmt.Errorf("memory: save_policy %s needs %s, %s are available: use %s or auto", asked, gib(f.fixed()+need), gib(memory), policy)
+	need, err := s.session(f, t, w.largest, asked)
+	if err == nil && need.total() > left {
+		err = fmt.Errorf("memory: save_policy %s needs %s, %s are available: use %s or auto", asked, gib(f.fixed()+need.total()), gib(memory), policy)
 	}
 	return asked, err
 }
@@ -238,7 +254,7 @@ func (s *stage) fitPolicy(t trained, f *footprint, w *workload, train []extent) 
 // tooLarge says what would fit: a smaller batch, then a shorter length, each
 // with the policy that keeps least.
 func (s *stage) tooLarge(t trained, f *footprint, w *workload, train []extent, available int64) error {
-	need := f.fixed() + f.activations[exec.SaveTiled]
+	need := f.fixed() + f.sessions[exec.SaveTiled].total()
 	say := func(advice string) error {
 		return fmt.Errorf("memory: %s needed with batch %d and save_policy tiled, %s available: %s", gib(need), s.settings.Batch, gib(available), advice)
 	}
@@ -270,12 +286,12 @@ func (s *stage) fits(t trained, train []extent, batch, length int, left int64) b
 	for _, e := range list[:min(batch, len(list))] {
 		pack = pack.join(e)
 	}
-	step, err := s.sessionBytes(t, pack.Capacity, exec.SaveTiled, true)
+	step, err := s.sessionSize(t, pack.Capacity, exec.SaveTiled, true)
 	if err != nil {
 		return false
 	}
-	evaluation, err := s.sessionBytes(t, pack.Capacity, exec.SaveTiled, false)
-	return err == nil && step+evaluation+s.workspaceBytes(pack.Capacity) <= left
+	evaluation, err := s.sessionSize(t, pack.Capacity, exec.SaveTiled, false)
+	return err == nil && step.Bytes+evaluation.Bytes+s.scratch(step.Kernels, evaluation.Kernels) <= left
 }
 
 // gib is a size for eyes.

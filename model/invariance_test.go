@@ -117,7 +117,14 @@ var shapes = map[string]shape{
 // subject is a loaded random model with a random adapter on every module.
 func (s shape) open(t testing.TB, act device.Type, threads int, dropout float64) *golden {
 	t.Helper()
-	b, err := cpu.New(cpu.Options{Threads: threads, Activations: act})
+	return s.openOn(t, cpu.Options{Threads: threads, Activations: act}, dropout)
+}
+
+// openOn is open on a backend of the options.
+func (s shape) openOn(t testing.TB, o cpu.Options, dropout float64) *golden {
+	t.Helper()
+	act := o.Activations
+	b, err := cpu.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

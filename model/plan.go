@@ -34,15 +34,24 @@ func (d *Decoder) plan(loss *graph.Node, outputs graph.Nodes) (plan, error) {
 	return p, err
 }
 
-// SessionBytes is the device memory that a session of Compile would hold. It
-// reserves none, and neither a device nor weights are needed; the graph cannot
-// be compiled again afterwards.
-func (d *Decoder) SessionBytes(loss *graph.Node, outputs ...*graph.Node) (int64, error) {
+// SessionSize is what a session takes of its device.
+type SessionSize struct {
+	// Bytes is the memory that it holds.
+	Bytes int64
+	// Kernels are those of its program, for a device.Sizer to say what they take
+	// besides.
+	Kernels []device.Step
+}
+
+// SessionSize is that of the session that Compile would make. It reserves
+// nothing, and neither a device nor weights are needed; the graph cannot be
+// compiled again afterwards.
+func (d *Decoder) SessionSize(loss *graph.Node, outputs ...*graph.Node) (SessionSize, error) {
 	p, err := d.plan(loss, outputs)
 	if err != nil {
-		return 0, err
+		return SessionSize{}, err
 	}
-	return d.sessionBytes(p.exec, d.inputNodes(p.seeds)), nil
+	return SessionSize{d.sessionBytes(p.exec, d.inputNodes(p.seeds)), p.exec.Kernels()}, nil
 }
 
 // sessionBytes is the arena, the inputs and the layers' seeds.

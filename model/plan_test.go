@@ -14,7 +14,7 @@ import (
 
 // What is planned without memory is what a session then holds, and the save
 // policies keep more from the first to the last.
-func TestSessionBytes(t *testing.T) {
+func TestSessionSize(t *testing.T) {
 	b, err := cpu.New(cpu.Options{Threads: 1, Activations: device.F32})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestSessionBytes(t *testing.T) {
 	var last int64
 	for _, save := range exec.SavePolicies {
 		d, loss := decoder(save)
-		planned, err := d.SessionBytes(loss, d.Prediction.Entropy)
+		planned, err := d.SessionSize(loss, d.Prediction.Entropy)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,10 +56,10 @@ func TestSessionBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Bytes() != planned || planned < last || planned == last && save != exec.SaveNone { // a small pack has no tiles
-			t.Errorf("%s: planned %d, held %d, %d under the policy before", save, planned, s.Bytes(), last)
+		if s.Bytes() != planned.Bytes || planned.Bytes < last || planned.Bytes == last && save != exec.SaveNone { // a small pack has no tiles
+			t.Errorf("%s: planned %d, held %d, %d under the policy before", save, planned.Bytes, s.Bytes(), last)
 		}
-		last = planned
+		last = planned.Bytes
 		s.Close()
 	}
 }

@@ -28,7 +28,7 @@ func OnDevice(b device.Backend, v device.View) Values {
 }
 
 // valuesChunk is how many values are asked for at a time.
-const valuesChunk = 1 << 20
+const valuesChunk = 1 << 18
 
 // tensor is n of the values, from an offset on, as a tensor of the type.
 func (v Values) tensor(name string, t safetensors.DType, shape []int, offset, n int) safetensors.Tensor {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"align/internal/device"
 	"align/internal/graph"
 
 	"gorgonia.org/gorgonia"
@@ -68,10 +69,40 @@ type Plan struct {
 }
 
 // ArenaBytes is the memory that Bind needs, workspace of inner programs included.
-func (p *Plan) ArenaBytes() int64 { return p.arena + p.workspace }
+func (p *Plan) ArenaBytes() int64 { return p.arena }
 
 // Steps is the number of kernels of one run.
 func (p *Plan) Steps() int { return len(p.steps) }
+
+// Kernels are the kernels of the plan and of its inner programs, each program
+// once, at the largest sizes.
+func (p *Plan) Kernels() []device.Step {
+	var list []device.Step
+	for _, s := range p.steps {
+		if s.runner == nil {
+			list = append(list, device.Step{Kernel: s.kernel, Attr: s.attr, Call: device.Call{Accumulate: s.accumulate, In: p.shapes(s.in), Out: p.shapes(s.out)}})
+		}
+	}
+	for _, r := range p.runners {
+		if r, is := r.(*runner); is {
+			list = append(list, r.full.Kernels()...)
+		}
+	}
+	return list
+}
+
+// shapes are views of the slots' sizes; that of a value which nobody wants is
+// empty.
+func (p *Plan) shapes(slots []int) []device.View {
+	views := make([]device.View, len(slots))
+	for i, id := range slots {
+		if id >= 0 {
+			info := p.slots[id].info
+			views[i] = device.View{Addr: 1, Rows: info.Rows.Max, Cols: info.Width(), Type: info.Type}
+		}
+	}
+	return views
+}
 
 // Compile orders what the spec reaches, drops the rest, and plans the memory.
 // It reads the graph and must not run at the same time as another reader of it.

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -105,89 +106,81 @@ func (p *Plan) rootLastUse(last []int) []int {
 	return roots
 }
 
-// gap is a free stretch of the arena.
-type gap struct{ offset, size int64 }
+// life is a root's size and the steps from the one that makes it to the one that
+// reads it last.
+type life struct {
+	root     int
+	size     int64
+	from, to int
+	offset   int64
+}
 
-// place walks the steps, gives each new root the tightest gap that holds it and
-// returns the memory of roots after their last use.
+func (l *life) meets(o *life) bool { return l.from <= o.to && o.from <= l.to }
+
+// place gives every root its offset, the large ones first, each the lowest that
+// is free as long as it lives (greedy by size, https://arxiv.org/abs/2001.03288,
+// section 5). The workspace of inner programs begins the arena: a value that
+// lives while none of them runs may lie over it.
 func (p *Plan) place(last []int) {
-	dying := make([][]int, len(p.steps))
-	for id, s := range p.slots {
-		if s.root == id && !s.external && last[id] < len(p.steps) {
-			dying[last[id]] = append(dying[last[id]], id)
-		}
-	}
-	var free []gap
-	placed := make([]bool, len(p.slots))
-	for i, s := range p.steps {
-		for _, id := range s.out {
-			if id < 0 || p.slots[id].external || p.slots[id].root != id || placed[id] {
-				continue
-			}
-			placed[id] = true
-			p.slots[id].offset = p.take(&free, align(p.slots[id].info.Bytes()))
-		}
-		for _, id := range dying[i] {
-			if placed[id] {
-				free = release(free, gap{p.slots[id].offset, align(p.slots[id].info.Bytes())})
-			}
-		}
+	lives := p.lives(last)
+	slices.SortFunc(lives, func(a, b *life) int {
+		return cmp.Or(cmp.Compare(b.size, a.size), cmp.Compare(a.from, b.from), cmp.Compare(a.root, b.root))
+	})
+	var placed []*life // by offset
+	p.arena = p.workspace
+	for _, l := range lives {
+		l.offset = p.lowest(l, placed)
+		i, _ := slices.BinarySearchFunc(placed, l.offset, func(o *life, offset int64) int { return cmp.Compare(o.offset, offset) })
+		placed = slices.Insert(placed, i, l)
+		p.arena = max(p.arena, l.offset+l.size)
+		p.slots[l.root].offset = l.offset
 	}
 	for id := range p.slots {
 		p.slots[id].offset = p.slots[p.slots[id].root].offset
 	}
 }
 
-// take returns the offset of the smallest gap that is large enough, or grows
-// the arena, from its last gap where that is free.
-func (p *Plan) take(free *[]gap, size int64) int64 {
-	best := -1
-	for i, g := range *free {
-		if g.size >= size && (best < 0 || g.size < (*free)[best].size) {
-			best = i
+// lowest is the lowest offset at which nothing that is placed, in order of its
+// offset, lies as long as l lives.
+func (p *Plan) lowest(l *life, placed []*life) (offset int64) {
+	if p.runsInside(l) {
+		offset = p.workspace
+	}
+	for _, o := range placed {
+		if !l.meets(o) {
+			continue
 		}
-	}
-	if best < 0 {
-		return p.grow(free, size)
-	}
-	g := &(*free)[best]
-	offset := g.offset
-	g.offset, g.size = g.offset+size, g.size-size
-	if g.size == 0 {
-		*free = slices.Delete(*free, best, best+1)
+		if o.offset >= offset+l.size {
+			return offset
+		}
+		offset = max(offset, o.offset+o.size)
 	}
 	return offset
 }
 
-func (p *Plan) grow(free *[]gap, size int64) int64 {
-	offset := p.arena
-	if n := len(*free); n > 0 && (*free)[n-1].offset+(*free)[n-1].size == p.arena {
-		offset = (*free)[n-1].offset
-		*free = (*free)[:n-1]
+// lives are those of the roots that lie in the arena.
+func (p *Plan) lives(last []int) (lives []*life) {
+	born := make([]bool, len(p.slots))
+	for i, s := range p.steps {
+		for _, id := range s.out {
+			if id < 0 || p.slots[id].external {
+				continue
+			}
+			if root := p.slots[id].root; !born[root] && !p.slots[root].external {
+				born[root] = true
+				lives = append(lives, &life{root: root, size: align(p.slots[root].info.Bytes()), from: i, to: max(last[root], i)})
+			}
+		}
 	}
-	p.arena = offset + size
-	return offset
+	return lives
 }
 
-// release puts a stretch back, in order, joined with its neighbours.
-func release(free []gap, g gap) []gap {
-	i, _ := slices.BinarySearchFunc(free, g, func(a, b gap) int {
-		switch {
-		case a.offset < b.offset:
-			return -1
-		case a.offset > b.offset:
-			return 1
+// runsInside says whether an inner program runs while the value lives.
+func (p *Plan) runsInside(l *life) bool {
+	for i := l.from; i <= min(l.to, len(p.steps)-1); i++ {
+		if p.steps[i].runner != nil {
+			return true
 		}
-		return 0
-	})
-	free = slices.Insert(free, i, g)
-	if i+1 < len(free) && free[i].offset+free[i].size == free[i+1].offset {
-		free[i].size += free[i+1].size
-		free = slices.Delete(free, i+1, i+2)
 	}
-	if i > 0 && free[i-1].offset+free[i-1].size == free[i].offset {
-		free[i-1].size += free[i].size
-		free = slices.Delete(free, i, i+1)
-	}
-	return free
+	return false
 }

@@ -59,7 +59,7 @@ func (p *Plan) Bind(b device.Backend, mem device.Memory) (*Program, error) {
 
 // bindRunners binds each inner program once, all in the same workspace.
 func (pr *Program) bindRunners(mem device.Memory) (map[graph.Runner]graph.Bound, error) {
-	workspace := device.Memory{Addr: mem.Addr + uintptr(pr.plan.arena), Bytes: pr.plan.workspace}
+	workspace := device.Memory{Addr: mem.Addr, Bytes: pr.plan.workspace}
 	runners := map[graph.Runner]graph.Bound{}
 	for _, r := range pr.plan.runners {
 		b, err := r.Bind(pr.backend, workspace)

@@ -102,10 +102,10 @@ func (b *Builder) LoRALinear(x, w, bias *Node, l LoRA) *Node {
 	op.Pull = func(in Nodes, _, dy *Node) Nodes {
 		grads := Nodes{nil, nil, nil, nil, nil}[:len(in)]
 		du := b.MatMulNN(dy, in[3], l.Scale)
+		grads[2], grads[3] = b.loraFactors(op.Diff[2], op.Diff[3], in[0], dy, du, in[2], l.Scale)
 		if op.Diff[0] {
 			grads[0] = b.loraDX(dy, in[1], du, in[2], b.Info(in[0]))
 		}
-		grads[2], grads[3] = b.loraFactors(op.Diff[2], op.Diff[3], in[0], dy, du, in[2], l.Scale)
 		return grads
 	}
 	return b.Apply(op, withBias(bias, x, w, l.A, l.B)...)
@@ -121,13 +121,13 @@ func (b *Builder) loraDropped(x, xd, w, bias *Node, l LoRA) *Node {
 	op.Pull = func(in Nodes, _, dy *Node) Nodes {
 		grads := Nodes{nil, nil, nil, nil, nil, nil}[:len(in)]
 		du := b.MatMulNN(dy, in[4], l.Scale)
+		grads[3], grads[4] = b.loraFactors(op.Diff[3], op.Diff[4], in[1], dy, du, in[3], l.Scale)
 		if op.Diff[0] {
 			grads[0] = b.linearDX(dy, in[2], b.Info(in[0]))
 		}
 		if op.Diff[1] {
 			grads[1] = b.MatMulNN(du, in[3], 1)
 		}
-		grads[3], grads[4] = b.loraFactors(op.Diff[3], op.Diff[4], in[1], dy, du, in[3], l.Scale)
 		return grads
 	}
 	return b.Apply(op, withBias(bias, x, xd, w, l.A, l.B)...)
@@ -187,9 +187,9 @@ func (b *Builder) Dropout(x, key, seed *Node, attr device.Dropout) *Node {
 	if attr.P < 0 || attr.P >= 1 {
 		return b.fail("dropout: p must lie in [0, 1), got %v", attr.P)
 	}
-	op := &Op{Kernel: "dropout", Attr: attr, Outs: []Info{untrained(b.Info(x))}, Diff: []bool{true}}
+	op := &Op{Kernel: "dropout", Attr: attr, Outs: []Info{untrained(b.Info(x))}, Diff: []bool{true}, InPlace: []int{0}}
 	op.Pull = func(in Nodes, _, dy *Node) Nodes {
-		dx := &Op{Kernel: "dropout", Attr: attr, Outs: []Info{untrained(b.Info(in[0]))}}
+		dx := &Op{Kernel: "dropout", Attr: attr, Outs: []Info{untrained(b.Info(in[0]))}, InPlace: []int{0}}
 		return Nodes{b.Apply(dx, dy, in[1], in[2]), nil, nil}
 	}
 	return b.Apply(op, x, key, seed)

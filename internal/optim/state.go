@@ -17,7 +17,7 @@ const (
 )
 
 // chunkElements is how much of a moment is on the host at a time.
-const chunkElements = 1 << 20
+const chunkElements = 1 << 18
 
 // WriteMoments writes the moments as a safetensors file. Updates is not in it.
 func (o *AdamW) WriteMoments(w io.Writer) error {

@@ -1,0 +1,121 @@
+package cpu
+
+import (
+	"align/internal/device"
+	"align/internal/device/cpu/gemm"
+)
+
+var _ device.Sizer = (*Backend)(nil)
+
+// scratch is what kernels take beside the values of their programs, in bytes.
+// Each part is the largest that any of them needs: they run one at a time.
+type scratch struct {
+	b      *Backend
+	worker int64 // of each worker
+	common int64
+	kept   int64 // panels of a left side that stays packed
+	passed int64 // and of one that does not
+}
+
+// ScratchBytes is what the kernels of the steps keep: the workspaces, and the
+// packed left sides of products (kept), of which each place comes to hold the
+// largest one. Kernels of portable Go take some tiles, which are not counted.
+func (b *Backend) ScratchBytes(steps []device.Step) int64 {
+	if b.fast == nil {
+		return 0
+	}
+	s := scratch{b: b}
+	for i := range steps {
+		s.step(&steps[i])
+	}
+	return int64(b.pool.threads)*s.worker + s.common + numKept*s.kept + s.passed
+}
+
+func (s *scratch) step(p *device.Step) {
+	in := p.Call.In
+	switch p.Kernel {
+	case "linear":
+		s.product(in[0], in[1], false, false, 0)
+	case "linear_dx":
+		s.product(in[0], in[1], false, true, 0)
+	case "lora_linear":
+		x, a := in[0], in[3]
+		s.shared(8 * int64(x.Rows) * int64(a.Rows))
+		s.product(in[1], a, false, false, 0)
+		s.product(x, in[2], false, false, a.Rows)
+	case "lora_dx":
+		s.product(in[0], in[1], false, true, in[2].Cols)
+	case "matmul_nt", "matmul_nn", "matmul_tn":
+		s.product(in[0], in[1], p.Kernel == "matmul_tn", p.Kernel != "matmul_nt", 0)
+	case "logprob", "logprob_dx", "logprob_dw":
+		s.head(in[0], in[1], p.Kernel == "logprob_dw")
+	case "attention", "attention_grad", "attention_cached":
+		s.attention(p)
+	}
+}
+
+func (s *scratch) shared(bytes int64) { s.common = max(s.common, bytes) }
+
+// product is y = x w, or the like, with a low-rank part of rank r.
+func (s *scratch) product(x, w device.View, xAcross, wAcross bool, r int) {
+	m, k := dims(x, xAcross)
+	n, _ := dims(w, wAcross)
+	if m == 0 || n == 0 || k == 0 {
+		return
+	}
+	p := gemm.Product{M: m, N: n, K: k, XAcross: xAcross, WAcross: wAcross, LowRank: gemm.LowRank{R: r}}
+	if w.Type.IsBlock() {
+		p.W.Source = &viewSource{}
+	}
+	if r > 0 && !wAcross { // u from x, as bindLoRA does where nothing is dropped
+		p.LowRank.Down.Data = make([]float32, 1)
+	}
+	sizes := s.b.fast.engine.Sizes(&p)
+	s.worker = max(s.worker, sizes.Worker)
+	if xAcross {
+		s.passed = max(s.passed, sizes.Shared)
+	} else {
+		s.kept = max(s.kept, sizes.Shared)
+	}
+}
+
+// head is a tile of logits and the products that make it and read it.
+func (s *scratch) head(h, w device.View, weights bool) {
+	s.shared(8 * headRows * headCols)
+	h.Rows, w.Rows = min(h.Rows, headRows), min(w.Rows, headCols)
+	s.product(h, w, false, false, 0)
+	logits := device.View{Rows: h.Rows, Cols: w.Rows, Type: device.F32}
+	if weights {
+		s.product(logits, h, true, true, 0)
+		return
+	}
+	// The tile lies in the workspace, so that its panels are not kept.
+	m, k := dims(logits, false)
+	p := gemm.Product{M: m, N: w.Cols, K: k, WAcross: true}
+	s.passed = max(s.passed, s.b.fast.engine.Sizes(&p).Shared)
+}
+
+// attention is a worker's blocks of keys and rows.
+func (s *scratch) attention(p *device.Step) {
+	attr, ok := p.Attr.(device.Attention)
+	if !ok {
+		return
+	}
+	f := s.b.fast
+	shared, err := newAttend[float32](s.b, p.Kernel, attr)
+	if err != nil {
+		return
+	}
+	w := parts{}
+	if p.Kernel == "attention_grad" {
+		own := f.micros()
+		t := gradTask{flashGrad: &flashGrad{attentionGrad: attentionGrad[float32]{attend: shared}, set: f.set, own: own}, micro: &own[0]}
+		t.layout(&w)
+		s.shared(8 * int64(p.Call.In[0].Rows) * int64(attr.Heads))
+	} else {
+		flash := newFlash(f, &shared)
+		t := flashTask{flash: &flash, micro: &flash.own[0]}
+		t.layout(&w, max(1, flashRows/shared.group))
+	}
+	s.worker = max(s.worker, int64(w.size))
+}

@@ -1,0 +1,88 @@
+package cpu
+
+import (
+	"fmt"
+	"testing"
+
+	"align/internal/device"
+	"align/internal/device/cpu/feature"
+)
+
+// heldBytes is what the kernels that have run keep.
+func (b *Backend) heldBytes() int64 {
+	n := b.spaces.common.Bytes + b.fast.kept.scratch.Bytes
+	for _, m := range b.spaces.of {
+		n += m.Bytes
+	}
+	for _, s := range b.fast.kept.slots {
+		n += s.memory.Bytes
+	}
+	return n
+}
+
+// What is said of kernels without running them is what they keep once they have
+// run on several inputs, which take every place.
+func TestScratchBytes(t *testing.T) {
+	const tokens, width, wide, rank, vocab = 300, 192, 448, 16, 1100
+	attr := device.Attention{Heads: 6, KVHeads: 2, HeadDim: 32, Scale: 0.2}
+	for _, precision := range []device.Type{device.F32, device.BF16} {
+		for level := feature.AVX2; level <= feature.Detect(); level++ {
+			t.Run(fmt.Sprintf("%s %s", level, precision), func(t *testing.T) {
+				b, err := New(Options{Threads: 2, Activations: device.F32, Level: &level, Precision: precision})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer b.Close()
+				matrix := func(rows, cols int) device.View { return zeros(t, b, device.F32, rows, cols) }
+				vector := func(typ device.Type, rows int) device.View { return zeros(t, b, typ, rows, 1) }
+				x, dy, a, up := matrix(tokens, width), matrix(tokens, wide), matrix(rank, width), matrix(wide, rank)
+				w, head, ids := matrix(wide, width), matrix(vocab, width), vector(device.I32, tokens)
+				u := matrix(tokens, rank)
+				heads, keys := matrix(tokens, 192), matrix(tokens, 64)
+				var steps []device.Step
+				add := func(kernel string, attr any, out, in []device.View) {
+					steps = append(steps, device.Step{Kernel: kernel, Attr: attr, Call: device.Call{Out: out, In: in}})
+				}
+				views := func(v ...device.View) []device.View { return v }
+				add("lora_linear", device.LoRA{Scale: 2}, views(dy), views(x, x, w, a, up))
+				for range numKept {
+					other := matrix(tokens, wide)
+					add("linear_dx", nil, views(x), views(other, w))
+					add("lora_dx", nil, views(x), views(other, w, u, a))
+				}
+				add("matmul_tn", device.MatMul{Alpha: 1}, views(up), views(dy, u))
+				vectors := views(vector(device.F32, tokens), vector(device.F32, tokens), vector(device.F32, tokens), vector(device.F32, tokens))
+				add("logprob", device.LogProb{}, vectors, views(x, head, ids))
+				add("logprob_dx", device.LogProb{}, views(x), views(x, head, ids, vectors[0], vectors[1]))
+				masks := views(vector(device.I32, tokens), vector(device.I32, tokens), vector(device.I32, tokens))
+				lse := matrix(tokens, attr.Heads)
+				add("attention", attr, views(heads, lse), append(views(heads, keys, keys), masks...))
+				dq, dk := matrix(tokens, 192), matrix(tokens, 64)
+				add("attention_grad", attr, views(dq, dk, matrix(tokens, 64)), append(views(heads, keys, keys, heads, lse, heads), masks...))
+				for i := range steps {
+					k, err := b.Bind(steps[i].Kernel, steps[i].Attr)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := k(&steps[i].Call); err != nil {
+						t.Fatal(err)
+					}
+				}
+				said, held := b.ScratchBytes(steps), b.heldBytes()
+				if said < held || said > held+held/20 {
+					t.Errorf("said %d bytes, the kernels keep %d", said, held)
+				}
+			})
+		}
+	}
+}
+
+// zeros reserves a view that the backend frees with itself.
+func zeros(t *testing.T, b *Backend, typ device.Type, rows, cols int) device.View {
+	t.Helper()
+	m, err := b.Alloc(int64(rows*cols) * int64(typ.Size()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.At(0, typ, rows, cols)
+}
