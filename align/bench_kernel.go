@@ -91,6 +91,21 @@ func (b *bench) product(name string, rows, out, in int) (*timing, error) {
 
 // kernel measures one kernel and emits its rate.
 func (b *bench) kernel(label, name string, attr any, flops float64, call device.Call) (*timing, error) {
+	t, err := b.timed(name, attr, call)
+	if err != nil {
+		return nil, err
+	}
+	return t, b.rated(label, flops, t)
+}
+
+// rated emits a kernel's rate.
+func (b *bench) rated(label string, flops float64, t *timing) error {
+	b.rates.measureArithmetic()
+	return b.figure(label, "TFLOP/s", flops/t.bestWall()/1e12, b.rates.flops/1e12)
+}
+
+// timed measures one kernel.
+func (b *bench) timed(name string, attr any, call device.Call) (*timing, error) {
 	run, err := b.backend.Bind(name, attr)
 	if err != nil {
 		return nil, err
@@ -104,13 +119,31 @@ func (b *bench) kernel(label, name string, attr any, flops float64, call device.
 			return nil, err
 		}
 	}
-	b.rates.measureArithmetic()
-	return t, b.figure(label, "TFLOP/s", flops/t.bestWall()/1e12, b.rates.flops/1e12)
+	return t, nil
 }
 
 // attention measures causal attention of a batch of sequences, forward and
 // backward, by the useful operations: the square's lower half.
 func (b *bench) attention(ctx context.Context) error {
+	c, o := b.config, b.options
+	forward, backward, flops, err := b.attend(ctx)
+	if err != nil {
+		return err
+	}
+	label := fmt.Sprintf("T=%d H=%d KV=%d D=%d", o.Length, c.NumHeads, c.NumKVHeads, c.HeadDim)
+	if err := b.rated(label, flops, forward); err != nil {
+		return err
+	}
+	if err := b.rated(label+" gradient", 2*flops, backward); err != nil {
+		return err
+	}
+	total := &timing{wall: []float64{forward.bestWall(), backward.bestWall()}, core: []float64{forward.bestCore(), backward.bestCore()}}
+	return b.reportKernels("both", o.Batch*o.Length, 3*flops, total)
+}
+
+// attend times attention of a batch of sequences; flops are the forward pass's,
+// of which the backward pass has twice as many.
+func (b *bench) attend(ctx context.Context) (forward, backward *timing, flops float64, err error) {
 	c, o := b.config, b.options
 	rows, heads, keys := o.Batch*o.Length, c.NumHeads*c.HeadDim, c.NumKVHeads*c.HeadDim
 	widths := map[string]int{"q": heads, "o": heads, "do": heads, "dq": heads, "k": keys, "v": keys, "dk": keys, "dv": keys, "lse": c.NumHeads}
@@ -122,34 +155,29 @@ func (b *bench) attention(ctx context.Context) error {
 		}
 		view, err := b.random(act, rows, width)
 		if err != nil {
-			return err
+			return nil, nil, 0, err
 		}
 		defer b.free(view)
 		v[name] = view
 	}
 	start, err := b.segments()
 	if err != nil {
-		return err
+		return nil, nil, 0, err
 	}
 	defer b.free(start)
 	attr := device.Attention{Heads: c.NumHeads, KVHeads: c.NumKVHeads, HeadDim: c.HeadDim, Scale: 1 / math.Sqrt(float64(c.HeadDim))}
 	pairs := float64(o.Batch) * float64(o.Length) * float64(o.Length+1) / 2
-	flops := 4 * pairs * float64(heads)
-	label := fmt.Sprintf("T=%d H=%d KV=%d D=%d", o.Length, c.NumHeads, c.NumKVHeads, c.HeadDim)
-	forward, err := b.kernel(label, "attention", attr, flops, device.Call{
+	flops = 4 * pairs * float64(heads)
+	forward, err = b.timed("attention", attr, device.Call{
 		Out: []device.View{v["o"], v["lse"]}, In: []device.View{v["q"], v["k"], v["v"], start, start, start},
 	})
 	if err != nil || ctx.Err() != nil {
-		return errors.Join(err, ctx.Err())
+		return nil, nil, 0, errors.Join(err, ctx.Err())
 	}
-	backward, err := b.kernel(label+" gradient", "attention_grad", attr, 2*flops, device.Call{
+	backward, err = b.timed("attention_grad", attr, device.Call{
 		Out: []device.View{v["dq"], v["dk"], v["dv"]}, In: []device.View{v["q"], v["k"], v["v"], v["o"], v["lse"], v["do"], start, start, start},
 	})
-	if err != nil {
-		return err
-	}
-	total := &timing{wall: []float64{forward.bestWall(), backward.bestWall()}, core: []float64{forward.bestCore(), backward.bestCore()}}
-	return b.reportKernels("both", rows, 3*flops, total)
+	return forward, backward, flops, err
 }
 
 // segments is each row's first row of its sequence: with an empty prefix there,

@@ -63,6 +63,9 @@ func (w *work) add(o work) {
 	w.tokens, w.targets, w.pairs = w.tokens+o.tokens, w.targets+o.targets, w.pairs+o.pairs
 }
 
+// times is n such sizes.
+func (w work) times(n float64) work { return work{n * w.tokens, n * w.targets, n * w.pairs} }
+
 // workOf is the size of a pack.
 func workOf(p *datasets.Pack) work {
 	w := work{tokens: float64(len(p.IDs)), targets: float64(len(p.Rows))}

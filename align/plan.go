@@ -42,8 +42,15 @@ type Plan struct {
 	Evaluation int64 `json:"evaluation_bytes"`
 	Workspace  int64 `json:"workspace_bytes"`
 	Process    int64 `json:"process_bytes"`
-	// Cache is the keys and values of one conversation of the run's greatest
-	// length, as align generate holds them.
+	// Of a run that samples: the session that draws answers, the reward model and
+	// the reference, and the sessions of passes without gradients. In ppo sessions
+	// take turns in the space of the largest, which Activations then is.
+	Rollout int64 `json:"rollout_bytes,omitzero"`
+	Scorer  int64 `json:"scorer_bytes,omitzero"`
+	Passes  int64 `json:"passes_bytes,omitzero"`
+	// Cache is the keys and values of all answers that are drawn at once; of a
+	// run that draws none, of one conversation of its greatest length, as align
+	// generate holds them, and then no part of the total.
 	Cache    int64        `json:"kv_cache_bytes"`
 	Policies []PolicyPlan `json:"save_policies"`
 	// Available is what the machine and its control group leave; 0: unknown.
@@ -54,11 +61,16 @@ type Plan struct {
 
 	// Seconds is the run's time without reading model and data, Reference the
 	// part of the reference's pass and Evaluating of evaluations.
-	Seconds         float64  `json:"seconds"`
-	Reference       float64  `json:"reference_seconds"`
-	Evaluating      float64  `json:"evaluation_seconds"`
-	TokensPerSecond float64  `json:"tokens_per_second"`
-	Warnings        []string `json:"warnings"`
+	Seconds         float64 `json:"seconds"`
+	Reference       float64 `json:"reference_seconds"`
+	Evaluating      float64 `json:"evaluation_seconds"`
+	TokensPerSecond float64 `json:"tokens_per_second"`
+	// Of a run that samples: the answers that it draws, taken to be as long as
+	// they may be, and the time of drawing and scoring them. Reference is then
+	// the time of all passes over them without gradients.
+	Samples  int      `json:"samples,omitzero"`
+	Sampling float64  `json:"sampling_seconds,omitzero"`
+	Warnings []string `json:"warnings"`
 }
 
 // PolicyPlan is the memory of one save policy.
@@ -139,6 +151,24 @@ func PlanReward(ctx context.Context, c reward.Config, explicit []string, env Env
 	return p, s.plan(ctx, p, groupExtents(d.train), groupExtents(d.held), "prompts", false)
 }
 
+// PlanPretrain plans what Pretrain would run, as PlanSFT does.
+func PlanPretrain(ctx context.Context, c PretrainConfig, explicit []string, env Environment) (*Plan, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	p := newPlan("pretrain", &env)
+	s := &stage{method: "pretrain", settings: &c.Settings, env: env, explicit: explicit}
+	defer s.close()
+	if err := s.openUntrained(c.Tokenizer, c.Shape); err != nil {
+		return nil, err
+	}
+	d, err := s.pieces(ctx, c.Data)
+	if err != nil {
+		return nil, err
+	}
+	return p, s.plan(ctx, p, exampleExtents(d.train), exampleExtents(d.held), "pieces of text", false)
+}
+
 // dpoSequences is the number of sequences of a pair in a pack.
 func dpoSequences(c dpo.Config) int {
 	if c.MaskFormat {
@@ -197,11 +227,19 @@ func (p *Plan) count(s *stage, t trained, w *workload) {
 func (p *Plan) memory(s *stage, t trained, f *footprint, w *workload, policy exec.SavePolicy) error {
 	p.Weights, p.Adapter, p.Optimizer = f.weights, f.adapter, f.optimizer
 	p.Evaluation, p.Process = f.evaluation, f.process
-	p.Cache = s.config.CacheBytes(s.act) * int64((s.settings.MaxLength+device.PageRows-1)/device.PageRows)
+	p.Rollout, p.Cache, p.Scorer, p.Passes = f.rollout, f.cache, f.scorer+f.reference, f.pass()
+	if f.rollout == 0 {
+		p.Cache = s.config.CacheBytes(s.act) * int64((s.settings.MaxLength+device.PageRows-1)/device.PageRows)
+	}
 	if m, err := host.ReadMemory(); err == nil {
 		p.Available = m.Available
 	}
 	p.Policy = string(policy)
+	if policy == "" { // nothing is trained
+		p.Workspace = s.scratch(f.kernels)
+		p.Total = f.process + f.fixed() + p.Workspace
+		return nil
+	}
 	for _, save := range exec.SavePolicies {
 		n, err := s.session(f, t, w.largest, save)
 		if err != nil {
@@ -239,6 +277,13 @@ func (p *Plan) time(s *stage, t trained, w *workload, v speed, referenced bool) 
 	if p.Seconds > longRun.Seconds() {
 		p.shorten(s, w, x, v)
 	}
+}
+
+// shortenSampling says which settings shorten a long run that samples.
+func (p *Plan) shortenSampling(settings string) {
+	p.Warnings = append(p.Warnings,
+		"the run takes more than an hour",
+		fmt.Sprintf("less of %s shortens it; drawing and scoring answers takes %.0f%% of it where all are as long as they may be", settings, 100*p.Sampling/p.Seconds))
 }
 
 // shorten says what would bring a long run down.

@@ -21,7 +21,15 @@ type footprint struct {
 	// evaluation is the session of held-out data, process what is resident
 	// already: program and data.
 	evaluation, process int64
-	// kernels are those of the evaluation.
+	// Of a run that samples: the session that does, its keys and values, the
+	// reward model and a reference, and their sessions.
+	rollout, cache, scorer, reference int64
+	passes                            []int64
+	// turns says that all sessions share one space, which they use in turns.
+	turns bool
+	// critic is trained beside the policy; nil for none.
+	critic *model.Adapter
+	// kernels are those of all sessions but the training one.
 	kernels []device.Step
 	// sessions are the training session's by save policy, as far as computed.
 	sessions map[exec.SavePolicy]sessionBytes
@@ -35,7 +43,7 @@ func (b sessionBytes) total() int64 { return b.activations + b.workspace }
 
 // fixed is what every save policy takes besides.
 func (f *footprint) fixed() int64 {
-	return f.weights + f.adapter + f.optimizer + f.evaluation
+	return f.weights + f.adapter + f.optimizer + f.evaluation + f.sampled()
 }
 
 // headroom is the share of the available memory that a run may plan with: the
@@ -147,11 +155,20 @@ func (s *stage) matrixType(stored device.Type) device.Type {
 	return device.F32
 }
 
+// runningBytes is about what a run adds to the program: pages of its code that
+// were not used yet, graphs, log and report. It was the same in all of
+// scripts/plan-accuracy.sh.
+const runningBytes = 9 << 20
+
 // residentMemory is what the program and its data take, without what is left of
-// reading them.
+// reading them, and what running adds.
 func residentMemory() int64 {
 	debug.FreeOSMemory()
-	return host.ResidentMemory()
+	n := host.ResidentMemory()
+	if n > 0 {
+		n += runningBytes
+	}
+	return n
 }
 
 // scratch is what the kernels take beside their sessions, where the device tells.
@@ -186,9 +203,21 @@ func (s *stage) session(f *footprint, t trained, c model.Capacity, save exec.Sav
 		return b, nil
 	}
 	size, err := s.sessionSize(t, c, save, true)
-	b := sessionBytes{size.Bytes, s.scratch(size.Kernels, f.kernels)}
+	if err != nil {
+		return sessionBytes{}, err
+	}
+	var critic model.SessionSize
+	if f.critic != nil {
+		if critic, err = s.scoring().sessionSize(trained{adapter: f.critic}, c, save, true); err != nil {
+			return sessionBytes{}, err
+		}
+	}
+	b := sessionBytes{size.Bytes + critic.Bytes, s.scratch(size.Kernels, critic.Kernels, f.kernels)}
+	if f.turns {
+		b.activations = max(size.Bytes, critic.Bytes, f.rollout+f.cache, slices.Max(append(f.passes, 0)))
+	}
 	f.sessions[save] = b
-	return b, err
+	return b, nil
 }
 
 // savePolicy sizes the run before its weights are read, and tells the policy
@@ -258,7 +287,7 @@ func (s *stage) tooLarge(t trained, f *footprint, w *workload, train []extent, a
 	say := func(advice string) error {
 		return fmt.Errorf("memory: %s needed with batch %d and save_policy tiled, %s available: %s", gib(need), s.settings.Batch, gib(available), advice)
 	}
-	left := int64(headroom*float64(available)) - f.weights - f.adapter - f.optimizer
+	left := int64(headroom*float64(available)) - f.weights - f.adapter - f.optimizer - f.sampled()
 	if left <= 0 {
 		return say(fmt.Sprintf("the weights alone take %s: use a smaller model or --quantize nf4", gib(f.weights)))
 	}

@@ -3,6 +3,7 @@ package align
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"time"
 
@@ -16,7 +17,14 @@ import (
 
 // speed is operations per second, by the rule of cost: of the decoder layers,
 // and of the head with everything else.
-type speed struct{ layers, rest float64 }
+type speed struct {
+	layers, rest float64
+	// mix is the pairs of attention for each token that layers was measured at.
+	// What a run has beyond it, longer sequences, counts by attention's own speeds:
+	// attend forward, attendBack backward. again is how often the forward pass of
+	// attention is computed once more.
+	mix, attend, attendBack, again float64
+}
 
 // Calibration takes about calibrationTime, of which one step about
 // calibrationStep; every model makes at least calibrationSteps.
@@ -47,15 +55,51 @@ func (s *stage) calibrate(ctx context.Context, save exec.SavePolicy, w *workload
 			return speed{}, err
 		}
 	}
-	// The first step reserves memory and is not counted.
-	for start := time.Now(); len(samples[0].times.wall) <= calibrationSteps || time.Since(start) < calibrationTime; {
+	for i := range samples {
+		if err := samples[i].warm(); err != nil {
+			return speed{}, err
+		}
+	}
+	for start := time.Now(); len(samples[0].times.wall) < calibrationSteps || time.Since(start) < calibrationTime; {
 		for i := range samples {
 			if err := errors.Join(ctx.Err(), samples[i].step()); err != nil {
 				return speed{}, err
 			}
 		}
 	}
-	return speedOf(&samples[0], &samples[1], r.flops), nil
+	v := speedOf(&samples[0], &samples[1], r.flops)
+	return v, s.attention(ctx, &v, samples[1].size, save, w)
+}
+
+// maxAttended bounds the sequence that attention alone is measured on: its rate
+// hardly grows beyond.
+const maxAttended = 2048
+
+// attention measures attention by itself where the run's sequences are longer
+// than the calibrating ones.
+func (s *stage) attention(ctx context.Context, v *speed, measured work, save exec.SavePolicy, w *workload) error {
+	v.mix = measured.pairs / measured.tokens
+	mean := w.meanPack()
+	if mean.pairs <= 1.05*v.mix*mean.tokens {
+		return nil
+	}
+	r, err := newRates(s.compute())
+	if err != nil {
+		return err
+	}
+	o := DefaultBenchOptions()
+	o.Batch, o.Length = 1, min(int(2*mean.pairs/mean.tokens), maxAttended)
+	b := bench{options: o, config: s.config, env: s.env, backend: s.backend, act: s.act, rates: r}
+	forward, backward, flops, err := b.attend(ctx)
+	if err != nil {
+		return err
+	}
+	v.attend = flops / quietSeconds(forward.wall, forward.core, r.threads)
+	v.attendBack = 2 * flops / quietSeconds(backward.wall, backward.core, r.threads)
+	if save == exec.SaveNone || save == exec.SaveTiled {
+		v.again = 1
+	}
+	return nil
 }
 
 // speedOf are the speeds behind the steps of one and of two layers. Where other
@@ -67,7 +111,7 @@ func speedOf(one, two *sample, peak float64) speed {
 	v := speed{layers: (two.layers - one.layers) / layer, rest: one.rest / rest}
 	if layer <= 0 || rest <= 0 || v.layers > peak || v.rest > peak {
 		whole := (two.layers + two.rest) / two.seconds()
-		return speed{whole, whole}
+		return speed{layers: whole, rest: whole}
 	}
 	return v
 }
@@ -80,7 +124,10 @@ type sample struct {
 	adam         *optim.AdamW
 	one          training
 	layers, rest float64
-	times        timing
+	size         work
+	// repeat is how many steps a time is of.
+	repeat int
+	times  timing
 }
 
 // open makes the model, an adapter like the run's and a pack like its packs.
@@ -121,6 +168,7 @@ func (c *sample) open(s *stage, depth int, save exec.SavePolicy, w *workload, pe
 	for _, e := range exampleExtents(examples) {
 		size.add(e.work())
 	}
+	c.size = size
 	all, headless := costOf(config, a), costOf(config, a)
 	headless.head = 0
 	c.layers = headless.forward(size) + headless.backward(size)
@@ -128,14 +176,48 @@ func (c *sample) open(s *stage, depth int, save exec.SavePolicy, w *workload, pe
 	return nil
 }
 
+// step times as many steps as a time is of.
 func (c *sample) step() error {
-	return c.times.add(func() error { return c.one.step(c.adam, len(c.times.wall)+1) })
+	return c.times.add(func() error {
+		for range c.repeat {
+			if err := c.one.step(c.adam, len(c.times.wall)+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-// seconds is a step's on a machine without other work, the first step left
-// out: see quietSeconds.
+// maxRepeat bounds the steps that a time is of.
+const maxRepeat = 100
+
+// warm makes the first step, which reserves memory, and from the second one says
+// how many it takes for the processor's clock to tell their time.
+func (c *sample) warm() error {
+	c.repeat = 1
+	if err := errors.Join(c.step(), c.step()); err != nil {
+		return err
+	}
+	took := c.times.wall[1]
+	if core := c.times.core[1] / float64(c.threads); core > 0 {
+		took = min(took, core)
+	}
+	c.repeat = min(max(int(1.5*coreResolution/max(took, 1e-6)), 1), maxRepeat)
+	c.times = timing{}
+	return nil
+}
+
+// threads is the number of the device's.
+func (s *stage) threads() int {
+	if n := s.compute().Threads; n > 0 {
+		return n
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// seconds is a step's on a machine without other work: see quietSeconds.
 func (c *sample) seconds() float64 {
-	return quietSeconds(c.times.wall[1:], c.times.core[1:], c.threads)
+	return quietSeconds(c.times.wall, c.times.core, c.threads) / float64(max(c.repeat, 1))
 }
 
 // coreResolution is the seconds from which a step's processor time is good to
@@ -155,6 +237,9 @@ func quietSeconds(wall, core []float64, threads int) float64 {
 		return best // the system does not tell, or too coarsely
 	}
 	busy := 0.0
+	if threads == 1 { // which waits for no other
+		busy = 1
+	}
 	for i := range wall {
 		busy = max(busy, core[i]/(wall[i]*float64(threads)))
 	}
@@ -172,6 +257,9 @@ func (c *sample) close() {
 
 // commonType is the type that random weights have in the place of the model's.
 func (s *stage) commonType() (device.Type, error) {
+	if s.base == "" { // a model from nothing
+		return device.F32, nil
+	}
 	bytes, err := model.WeightBytes(s.base, "", s.act, s.matrixType)
 	if err != nil || float64(bytes) > 3*float64(s.config.Parameters()) {
 		return device.F32, err
@@ -186,6 +274,10 @@ func calibrationPack(w *workload, vocab int, x cost, flops float64) []datasets.E
 	length := max(int(mean.tokens)/w.perPack(), 2)
 	most := int(flops / (3 * x.forward(work{tokens: 1, targets: 1})))
 	length = min(length, max(most, 32))
+	// Attention runs at a tenth of the products' rate or less.
+	for length > 64 && 3*x.forward(work{tokens: float64(length), targets: float64(length), pairs: 10 * causal(length, 0)}) > flops {
+		length /= 2
+	}
 	count := max(min(w.perPack(), most/length), 1)
 	// A reward model predicts less than one token of a short text; one is the least.
 	share := max(mean.targets/max(mean.tokens, 1), 1.5/float64(length))
@@ -203,13 +295,34 @@ func (v speed) seconds(all, headless float64) float64 {
 // trainSeconds is the time of all steps, forwardSeconds of a pass without a
 // gradient.
 func (v speed) trainSeconds(x cost, w work) float64 {
+	w, beyond := v.within(w)
 	y := x
 	y.head = 0
-	return v.seconds(x.forward(w)+x.backward(w), y.forward(w)+y.backward(w))
+	seconds := v.seconds(x.forward(w)+x.backward(w), y.forward(w)+y.backward(w))
+	if beyond > 0 {
+		seconds += beyond * (4*x.attention*(1+v.again)/v.attend + 8*x.backwards/v.attendBack)
+	}
+	return seconds
 }
 
 func (v speed) forwardSeconds(x cost, w work) float64 {
+	w, beyond := v.within(w)
 	y := x
 	y.head = 0
-	return v.seconds(x.forward(w), y.forward(w))
+	seconds := v.seconds(x.forward(w), y.forward(w))
+	if beyond > 0 {
+		seconds += beyond * 4 * x.attention / v.attend
+	}
+	return seconds
+}
+
+// within is the work with no more pairs than the measured mix, and the pairs
+// beyond it.
+func (v speed) within(w work) (work, float64) {
+	beyond := w.pairs - v.mix*w.tokens
+	if v.attend == 0 || beyond <= 0 {
+		return w, 0
+	}
+	w.pairs -= beyond
+	return w, beyond
 }

@@ -8,6 +8,7 @@ import (
 
 	"align/datasets"
 	"align/internal/checkpoint"
+	"align/internal/exec"
 	"align/internal/rollout"
 	"align/internal/score"
 	"align/internal/train"
@@ -31,11 +32,15 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	if err != nil {
 		return Result{}, err
 	}
+	policy, err := s.ppoPolicy(c, p)
+	if err != nil {
+		return Result{}, err
+	}
 	subject, err := s.policyAndCritic(c)
 	if err != nil {
 		return Result{}, err
 	}
-	t, judged, err := s.ppoTrainer(ctx, c, p, subject.Critic)
+	t, judged, err := s.ppoTrainer(ctx, c, p, policy, subject.Critic)
 	if err != nil {
 		return Result{}, err
 	}
@@ -183,11 +188,7 @@ func (s *stage) newCritic() (*model.Adapter, error) {
 
 // ppoTrainer is the run's trainer without its generator, and what tells its
 // scorer from others. The reference is the policy as the run began.
-func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, critic *model.Adapter) (*ppo.Trainer, string, error) {
-	policy, err := s.savePolicy(answerExtents(c.Batch, p.longest, c.MaxNew), nil, 1)
-	if err != nil {
-		return nil, "", err
-	}
+func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, policy exec.SavePolicy, critic *model.Adapter) (*ppo.Trainer, string, error) {
 	reference, _, err := s.reference("init")
 	if err != nil {
 		return nil, "", err

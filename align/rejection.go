@@ -44,11 +44,20 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 		return rejection.Summary{}, err
 	}
 	defer b.Close()
-	m, a, err := openModel(base, c.Quantize, c.Adapter, b, act, env)
+	config, err := model.ReadConfig(base)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
-	if c.MaxNew, err = roomFor(c.MaxNew, longest, m.Config.ContextLength, env); err != nil {
+	if c.MaxNew, err = roomFor(c.MaxNew, longest, config.ContextLength, env); err != nil {
+		return rejection.Summary{}, err
+	}
+	s := rejectionStage(c, env)
+	s.base, s.config, s.backend, s.act = base, config, b, act
+	if err := s.checkRejection(rejectionDrawing(c, prompts, longest)); err != nil {
+		return rejection.Summary{}, err
+	}
+	m, a, err := openModel(base, c.Quantize, c.Adapter, b, act, env)
+	if err != nil {
 		return rejection.Summary{}, err
 	}
 	scorer, hash, err := judge{c.Reward, c.Scorer}.open(opened{base, c.Quantize, m, b, act, tok, template, stopIDs(m.Config, template)}, env)

@@ -41,9 +41,6 @@ func (c Config) CacheBytes(act device.Type) int64 {
 
 // NewDecoding builds, compiles and binds a decoding session.
 func NewDecoding(m *Model, o CacheOptions) (*Decoding, error) {
-	if err := m.Config.predicts(); err != nil {
-		return nil, err
-	}
 	c := &Decoding{options: o}
 	if o.Shared == nil {
 		var err error
@@ -80,11 +77,42 @@ func (c *Decoding) cacheBytes(m *Model) int64 {
 	return int64(c.options.Pages) * m.Config.CacheBytes(m.act)
 }
 
+// DecodingSize is what the session of NewDecoding takes, its cache included. It
+// reserves nothing, and the adapter needs no buffers.
+func DecodingSize(config Config, act device.Type, o CacheOptions) (SessionSize, error) {
+	c := &Decoding{options: o}
+	d, err := c.graph(config, act)
+	if err != nil {
+		return SessionSize{}, err
+	}
+	plan, err := exec.Compile(c.spec(d))
+	if err != nil {
+		return SessionSize{}, err
+	}
+	cache := int64(o.Pages) * config.CacheBytes(act)
+	return SessionSize{d.sessionBytes(plan, d.inputNodes(nil)) + cache, plan.Kernels()}, nil
+}
+
 // build compiles and binds the graph.
 func (c *Decoding) build(m *Model) error {
+	d, err := c.graph(m.Config, m.act)
+	if err != nil {
+		return err
+	}
+	return c.compile(m, d)
+}
+
+// graph is the session's graph.
+func (c *Decoding) graph(config Config, act device.Type) (*Decoder, error) {
 	o := c.options
+	if err := config.predicts(); err != nil {
+		return nil, err
+	}
+	if o.Rows < 1 || o.Sequences < 1 || o.PagesPerSequence < 1 || o.Pages < 1 {
+		return nil, fmt.Errorf("model: decoding wants positive sizes, got %d rows, %d sequences, %d pages of %d", o.Rows, o.Sequences, o.PagesPerSequence, o.Pages)
+	}
 	d := &Decoder{
-		Builder: graph.New(graph.Options{Activations: m.act}), config: m.Config, act: m.act, weights: map[string]*graph.Node{},
+		Builder: graph.New(graph.Options{Activations: act}), config: config, act: act, weights: map[string]*graph.Node{},
 		options: DecoderOptions{Capacity: Capacity{Tokens: o.Rows, Targets: o.Rows, Sequences: o.Sequences}, Adapter: o.Adapter, Shared: o.Shared},
 	}
 	c.inputs(d)
@@ -96,10 +124,7 @@ func (c *Decoding) build(m *Model) error {
 	d.Hidden = d.RMSNorm(d.Gather(x, d.Rows), d.weights[normName], d.config.RMSNormEps)
 	d.Head = d.headNode()
 	c.logits = d.Wide(d.Hidden, d.Head)
-	if err := d.Err(); err != nil {
-		return err
-	}
-	return c.compile(m, d)
+	return d, d.Err()
 }
 
 func (c *Decoding) inputs(d *Decoder) {
@@ -132,11 +157,7 @@ func (c *Decoding) layer(d *Decoder, layer int, x, table *graph.Node) *graph.Nod
 }
 
 func (c *Decoding) compile(m *Model, d *Decoder) error {
-	spec := exec.Spec{Builder: d.Builder, Outputs: graph.Nodes{c.logits}, External: map[*graph.Node]exec.Access{}}
-	for i := range c.keys {
-		spec.External[c.keys[i]], spec.External[c.values[i]] = exec.Overwrite, exec.Overwrite
-	}
-	plan, err := exec.Compile(spec)
+	plan, err := exec.Compile(c.spec(d))
 	if err != nil {
 		return err
 	}
@@ -145,6 +166,15 @@ func (c *Decoding) compile(m *Model, d *Decoder) error {
 		c.extra = padded(plan.ArenaBytes()) - plan.ArenaBytes() + c.cacheBytes(m)
 	}
 	return c.Session.bind(m, plan, nil)
+}
+
+// spec says that the caches are external.
+func (c *Decoding) spec(d *Decoder) exec.Spec {
+	spec := exec.Spec{Builder: d.Builder, Outputs: graph.Nodes{c.logits}, External: map[*graph.Node]exec.Access{}}
+	for i := range c.keys {
+		spec.External[c.keys[i]], spec.External[c.values[i]] = exec.Overwrite, exec.Overwrite
+	}
+	return spec
 }
 
 // bindCache gives the program its cache: memory of its own, or what follows the

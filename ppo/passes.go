@@ -54,8 +54,8 @@ func (t *Trainer) passes() error {
 	return nil
 }
 
-// passTokens is about how many tokens a pack of a pass without gradients holds.
-const passTokens = 2048
+// PassTokens is about how many tokens a pack of a pass without gradients holds.
+const PassTokens = 2048
 
 // part are the episodes of one pass, from the given one on.
 func (t *Trainer) part(from int) []int {
@@ -65,7 +65,7 @@ func (t *Trainer) part(from int) []int {
 		if from == 0 || len(part) == 0 || t.episodes[from].Prompt != t.episodes[from-1].Prompt {
 			n += len(t.Prompts[t.episodes[from].Prompt].IDs)
 		}
-		if len(part) > 0 && n > passTokens {
+		if len(part) > 0 && n > PassTokens {
 			break
 		}
 		part = append(part, from)

@@ -32,6 +32,20 @@ func Load(path string, base *model.Model) (*score.Model, error) {
 	return &score.Model{Base: base, Adapter: a}, nil
 }
 
+// Layout is the adapter of a reward model on a base, with its head and without
+// buffers.
+func Layout(path string, base model.Config) (*model.Adapter, error) {
+	dir, err := folder(path, nil)
+	if err != nil {
+		return nil, err
+	}
+	a, _, err := model.ReadScored(dir, model.ScoreHead, base)
+	if err != nil {
+		return nil, fmt.Errorf("reward: %w", err)
+	}
+	return a, nil
+}
+
 // Base is the folder of the base model that a reward model names: the folder
 // itself for a Hugging Face model.
 func Base(path string) (string, error) {

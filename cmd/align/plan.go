@@ -11,6 +11,8 @@ import (
 	"align/dpo"
 	"align/internal/config"
 	"align/internal/nearest"
+	"align/ppo"
+	"align/rejection"
 	"align/reward"
 	"align/sft"
 
@@ -19,10 +21,10 @@ import (
 
 func newPlanCommand(io *streams) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "plan sft|dpo|reward FLAGS",
+		Use:   "plan sft|dpo|reward|ppo|rejection|pretrain FLAGS",
 		Short: "Say what a run would take, and run nothing",
-		Long: `plan takes the flags of align sft, dpo or reward and tells what that run would do
-and take: parameters, what of the data is used, tokens, packs and steps; memory
+		Long: `plan takes the flags of one of these commands and tells what that run would do and
+take: parameters, what of the data is used, tokens, packs and steps; memory
 by its use and by save policy, with the policy that fits; and a time, from two
 seconds of steps on random models of the same widths.
 
@@ -43,12 +45,13 @@ A run that does not fit is an error that names the largest setting that does.`,
 			return wrongUse(c, err)
 		},
 	}
-	c.AddCommand(newPlanSFTCommand(io), newPlanDPOCommand(io), newPlanRewardCommand(io))
+	c.AddCommand(newPlanSFTCommand(io), newPlanDPOCommand(io), newPlanRewardCommand(io),
+		newPlanPPOCommand(io), newPlanRejectionCommand(io), newPlanPretrainCommand(io))
 	return c
 }
 
 // planned are the methods whose runs can be planned.
-var planned = []string{"sft", "dpo", "reward"}
+var planned = []string{"sft", "dpo", "reward", "ppo", "rejection", "pretrain"}
 
 func newPlanSFTCommand(io *streams) *cobra.Command {
 	o := &sftOptions{config: sft.DefaultConfig()}
@@ -97,6 +100,68 @@ func newPlanRewardCommand(io *streams) *cobra.Command {
 	return c
 }
 
+func newPlanPPOCommand(io *streams) *cobra.Command {
+	o := &ppoOptions{config: ppo.DefaultConfig()}
+	o.io = io
+	fields := config.Fields(&o.config)
+	c := planOf("ppo", "--prompts FILE --reward RUN", "Plan learning from sampled and scored answers")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return runPlan(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(ctx context.Context, explicit []string, e align.Environment) (*align.Plan, error) {
+			return align.PlanPPO(ctx, o.config, explicit, e)
+		})
+	}
+	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
+	c.Flags().Lookup("json").Usage = "print one JSON object"
+	return c
+}
+
+func newPlanRejectionCommand(io *streams) *cobra.Command {
+	o := &trainOptions{io: io}
+	conf := rejection.DefaultConfig()
+	fields := config.Fields(&conf)
+	c := planOf("rejection", "--prompts FILE --reward RUN", "Plan sampling many answers")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return runPlan(c, o, fields, &rejectionSettings{&conf}, false, func(ctx context.Context, _ []string, e align.Environment) (*align.Plan, error) {
+			return align.PlanRejection(ctx, conf, e)
+		})
+	}
+	addSettings(c, fields)
+	c.Flags().StringVar(&o.configFile, "config", "", "YAML `file` of settings; flags override it")
+	addOutputFlags(c, &o.output, "print one JSON object")
+	return c
+}
+
+// rejectionSettings are those of align rejection, which takes the model inside
+// the program where none is named.
+type rejectionSettings struct{ *rejection.Config }
+
+// Validate sets the model and returns all faults.
+func (s *rejectionSettings) Validate() error {
+	if s.Model == "" {
+		s.Model = builtinModel
+	}
+	return s.Config.Validate()
+}
+
+func newPlanPretrainCommand(io *streams) *cobra.Command {
+	o := &pretrainOptions{config: align.DefaultPretrainConfig()}
+	o.io = io
+	fields := o.config.Fields()
+	c := &cobra.Command{
+		Use: "pretrain --tokenizer DIR --data FILE", Short: "Plan training a model from random weights", Args: noArguments,
+		Long:    "Plan training a model from random weights: the flags are those of align pretrain, and nothing is run.",
+		Example: "  align plan pretrain --tokenizer tokenizer --data texts.jsonl --config tiny.yaml",
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return runPlan(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(ctx context.Context, explicit []string, e align.Environment) (*align.Plan, error) {
+			return align.PlanPretrain(ctx, o.config, explicit, e)
+		})
+	}
+	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
+	c.Flags().Lookup("json").Usage = "print one JSON object"
+	return c
+}
+
 func planOf(method, data, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: method + " --model DIR " + data, Short: short, Args: noArguments,
@@ -133,10 +198,22 @@ func printPlan(w io.Writer, p *align.Plan) error {
 		fmt.Fprintln(&b, note)
 	}
 	line("model", "%d parameters, %d trained", p.Parameters, p.Trained)
-	line("data", "%d trained on, %d held out", p.Examples, p.Held)
-	line("work", "%d steps, %d packs, %d tokens, %d of them predicted; the largest pack has %d", p.Steps, p.Packs, p.Tokens, p.TargetTokens, p.LargestPack)
+	if p.Samples > 0 {
+		line("data", "%d prompts, %d answers drawn", p.Examples, p.Samples)
+	} else {
+		line("data", "%d trained on, %d held out", p.Examples, p.Held)
+	}
+	if p.Steps > 0 {
+		line("work", "%d steps, %d packs, %d tokens, %d of them predicted; the largest pack has %d", p.Steps, p.Packs, p.Tokens, p.TargetTokens, p.LargestPack)
+	}
 	line("memory", "%s for the weights, %s for what is trained and its gradient, %s for the optimizer", size(p.Weights), size(p.Adapter), size(p.Optimizer))
 	line("", "%s for evaluation, %s for the kernels, %s for program and data", size(p.Evaluation), size(p.Workspace), size(p.Process))
+	if p.Rollout > 0 {
+		line("", "%s to draw answers and %s for their keys and values, %s for reward model and reference, %s for passes without gradients", size(p.Rollout), size(p.Cache), size(p.Scorer), size(p.Passes))
+	}
+	if len(p.Policies) == 0 {
+		line("", "%s in all", size(p.Total))
+	}
 	for _, x := range p.Policies {
 		mark := ""
 		if x.Policy == p.Policy {
@@ -149,8 +226,14 @@ func printPlan(w io.Writer, p *align.Plan) error {
 	if p.Available > 0 {
 		line("", "%s are available", size(p.Available))
 	}
-	line("cache", "%s of keys and values for one conversation of full length, to generate", size(p.Cache))
-	line("time", "about %s at %s tokens/s; %s of it for the reference, %s for evaluation", duration(p.Seconds), short(p.TokensPerSecond), duration(p.Reference), duration(p.Evaluating))
+	if p.Rollout == 0 {
+		line("cache", "%s of keys and values for one conversation of full length, to generate", size(p.Cache))
+	}
+	if p.Samples > 0 {
+		line("time", "about %s where all answers are as long as they may be; %s of it to draw and score them, %s for passes without gradients", duration(p.Seconds), duration(p.Sampling), duration(p.Reference))
+	} else {
+		line("time", "about %s at %s tokens/s; %s of it for the reference, %s for evaluation", duration(p.Seconds), short(p.TokensPerSecond), duration(p.Reference), duration(p.Evaluating))
+	}
 	for _, warning := range p.Warnings {
 		line("warning", "%s", warning)
 	}

@@ -111,17 +111,22 @@ type Limits struct {
 	Shared *model.Shared
 }
 
-// New builds an engine for a model. adapter may be nil.
-func New(m *model.Model, adapter *model.Adapter, l Limits) (*Engine, error) {
-	if l.Prompt < 1 || l.Answer < 1 || l.Sequences < 1 {
-		return nil, fmt.Errorf("rollout: limits %+v: want positive numbers", l)
-	}
-	o := model.CacheOptions{
+// Cache are the sizes of an engine's decoding session.
+func (l Limits) Cache(adapter *model.Adapter) model.CacheOptions {
+	return model.CacheOptions{
 		Rows: max(l.Sequences, min(l.Prompt, prefillRows)), Sequences: l.Sequences, Adapter: adapter, Shared: l.Shared,
 		PagesPerSequence: pagesOf(l.Prompt) + pagesOf(l.Answer),
 		// A prompt of its own for every sequence is the worst case.
 		Pages: l.Sequences * (pagesOf(l.Prompt) + pagesOf(l.Answer)),
 	}
+}
+
+// New builds an engine for a model. adapter may be nil.
+func New(m *model.Model, adapter *model.Adapter, l Limits) (*Engine, error) {
+	if l.Prompt < 1 || l.Answer < 1 || l.Sequences < 1 {
+		return nil, fmt.Errorf("rollout: limits %+v: want positive numbers", l)
+	}
+	o := l.Cache(adapter)
 	d, err := model.NewDecoding(m, o)
 	if err != nil {
 		return nil, err

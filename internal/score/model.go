@@ -25,8 +25,8 @@ type Model struct {
 	scores  []float64
 }
 
-// packTokens is about how many tokens a pack holds.
-const packTokens = 2048
+// PackTokens is about how many tokens a pack holds.
+const PackTokens = 2048
 
 // Score runs the items in packs; neighbours with the same prompt share it.
 func (m *Model) Score(ctx context.Context, items []Item) ([]float64, error) {
@@ -94,12 +94,12 @@ func (m *Model) encode(items []Item) ([]answered, error) {
 // is left.
 func (m *Model) fill(items []answered, from int) int {
 	m.pack.Reset()
-	for from < len(items) && (len(m.pack.IDs) == 0 || len(m.pack.IDs)+len(items[from].prompt)+len(items[from].response) <= packTokens) {
+	for from < len(items) && (len(m.pack.IDs) == 0 || len(m.pack.IDs)+len(items[from].prompt)+len(items[from].response) <= PackTokens) {
 		prompt, tokens := items[from].prompt, len(m.pack.IDs)+len(items[from].prompt)
 		var answers [][]int32
 		for from < len(items) && slices.Equal(items[from].prompt, prompt) {
 			tokens += len(items[from].response)
-			if len(answers) > 0 && tokens > packTokens {
+			if len(answers) > 0 && tokens > PackTokens {
 				break
 			}
 			answers = append(answers, items[from].response)

@@ -1,0 +1,229 @@
+package align
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"align/datasets"
+	"align/internal/exec"
+	"align/model"
+	"align/ppo"
+)
+
+// PlanPPO plans what PPO would run, as PlanSFT does. Answers are taken to be as
+// long as they may be.
+func PlanPPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) (*Plan, error) {
+	if err := errors.Join(c.Validate(), withoutEffect(c)); err != nil {
+		return nil, err
+	}
+	p := newPlan("ppo", &env)
+	s := &stage{method: "ppo", settings: &c.Settings, env: env, explicit: explicit}
+	defer s.close()
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	prompts, err := s.prompts(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return p, s.planPPO(ctx, p, c, ppoDrawing(c, prompts))
+}
+
+func (s *stage) planPPO(ctx context.Context, p *Plan, c ppo.Config, d *drawing) error {
+	r, err := s.sizePPO(c, d)
+	if err != nil {
+		return err
+	}
+	p.count(s, r.trained, r.work)
+	p.Samples = int(r.rollouts * float64(c.Rollout*c.K))
+	policy, err := s.fitPPO(r, c, d)
+	if err != nil {
+		return err
+	}
+	if err := p.memory(s, r.trained, r.size, r.work, policy); err != nil {
+		return err
+	}
+	v, err := s.calibrate(ctx, policy, r.work)
+	if err != nil {
+		return err
+	}
+	step, err := s.measureDecode(ctx, d)
+	if err != nil {
+		return err
+	}
+	x := costOf(s.config, r.trained.adapter)
+	passes := 2.0 // policy and reference
+	trained := 1.0
+	if c.Algorithm == ppo.PPO {
+		passes, trained = 3, 2
+	}
+	share := r.rollouts / max(float64(len(d.prompts))/float64(c.Rollout), 1e-9)
+	all := d.work().times(share)
+	p.Sampling = share*s.sampleSeconds(v, d, step) + v.forwardSeconds(x, all)*scored(d)
+	p.Reference = passes * v.forwardSeconds(x, all)
+	training := trained * v.trainSeconds(x, r.work.train)
+	p.Seconds = training + p.Sampling + p.Reference
+	p.TokensPerSecond = r.work.train.tokens / training
+	if p.Seconds > longRun.Seconds() {
+		p.shortenSampling("--rollout, --max-new or --steps")
+	}
+	return nil
+}
+
+// scored is how many passes a reward model makes over the answers.
+func scored(d *drawing) float64 {
+	if d.judge.Reward == "" {
+		return 0
+	}
+	return 1
+}
+
+// ppoDrawing is what a run with the prompts samples.
+func ppoDrawing(c ppo.Config, p *promptData) *drawing {
+	d := &drawing{longest: p.longest, k: c.K, maxNew: c.MaxNew, sequences: c.Sequences, judge: judge{c.Reward, c.Scorer}}
+	if c.Generator != "" {
+		d.sequences = 0
+	}
+	for _, prompt := range p.list {
+		d.prompts = append(d.prompts, len(prompt.IDs))
+	}
+	return d
+}
+
+// ppoSize is a run of ppo, sized.
+type ppoSize struct {
+	trained  trained
+	size     *footprint
+	work     *workload
+	micro    []extent // a micro-batch
+	rollouts float64
+	sizes    func(sequences int) (*footprint, error)
+}
+
+// sizePPO sizes a run of ppo: policy and critic with their moments, the
+// reference, the engine and what scores.
+func (s *stage) sizePPO(c ppo.Config, d *drawing) (*ppoSize, error) {
+	t, err := s.trained()
+	if err != nil {
+		return nil, err
+	}
+	r := &ppoSize{trained: t, micro: microBatch(c, d)}
+	if r.work, err = ppoWork(c, d, r); err != nil {
+		return nil, err
+	}
+	r.sizes = func(sequences int) (*footprint, error) {
+		f, err := s.footprint(t, r.work)
+		if err != nil {
+			return nil, err
+		}
+		with := *d
+		with.sequences = sequences
+		return f, errors.Join(s.engine(f, t.adapter, &with), s.addPPO(f, c, &with, t))
+	}
+	r.size, err = r.sizes(d.sequences)
+	return r, err
+}
+
+// addPPO adds what ppo has besides a policy: the critic, the reference, a
+// scorer, and their programs.
+func (s *stage) addPPO(f *footprint, c ppo.Config, d *drawing, t trained) error {
+	f.turns = true
+	pack := d.pack(ppo.PassTokens).Rounded()
+	errs := []error{s.forward(f, t, pack), s.forward(f, t, pack), s.scorer(f, d)}
+	if s.settings.Adapter != "" { // the reference is a copy of it
+		f.reference = 2 * int64(t.elements()) * int64(s.act.Size())
+	}
+	if c.Algorithm != ppo.PPO {
+		return errors.Join(errs...)
+	}
+	var err error
+	if f.critic, err = s.newCritic(); err != nil {
+		return err
+	}
+	flat := int64(f.critic.Len) * int64(s.act.Size())
+	f.adapter, f.optimizer = f.adapter+2*flat, f.optimizer+2*flat
+	return errors.Join(append(errs, s.scoring().forward(f, trained{adapter: f.critic}, pack))...)
+}
+
+// scoring is the stage for programs that end in a head, as the critic's do.
+func (s *stage) scoring() *stage {
+	scoring := *s
+	scoring.head = model.ScoreHead
+	return &scoring
+}
+
+// microBatch are the answers of the largest micro-batch; those to one prompt
+// share it where the rollout is not shuffled into mini-batches.
+func microBatch(c ppo.Config, d *drawing) []extent {
+	list := answerExtents(min(c.Batch, max(c.Rollout*c.K, 1)), d.longest, d.maxNew)
+	for i := range list {
+		if c.MiniBatches == 1 && i%c.K != 0 {
+			list[i].Tokens -= d.longest
+			list[i].attended -= causal(d.longest, 0)
+		}
+	}
+	return list
+}
+
+// ppoWork is the work of all steps of a run.
+func ppoWork(c ppo.Config, d *drawing, r *ppoSize) (*workload, error) {
+	order, err := datasets.NewOrder(len(d.prompts), c.Rollout, false, c.Seed)
+	if err != nil {
+		return nil, fmt.Errorf("ppo: %d prompts: %w", len(d.prompts), err)
+	}
+	perRollout := c.PPOEpochs * min(c.MiniBatches, c.Rollout*c.K)
+	w := &workload{examples: len(d.prompts), steps: c.Steps, longest: d.longest + d.maxNew}
+	if w.steps == 0 {
+		w.steps = order.Steps(c.Epochs) * perRollout
+	}
+	r.rollouts = float64(w.steps) / float64(perRollout)
+	var pack extent
+	for _, e := range r.micro {
+		pack = pack.join(e)
+	}
+	w.largest = pack.Capacity.Rounded()
+	perStep := float64(c.Rollout*c.K) / float64(min(c.MiniBatches, c.Rollout*c.K))
+	w.packs = int(float64(w.steps)*perStep/float64(len(r.micro)) + 0.5)
+	w.sequences = w.packs * len(r.micro)
+	w.train = pack.work().times(float64(w.packs))
+	w.all = d.work()
+	return w, nil
+}
+
+// ppoPolicy sizes the run before its weights are read, refuses what does not fit
+// and tells the save policy, as savePolicy does.
+func (s *stage) ppoPolicy(c ppo.Config, p *promptData) (exec.SavePolicy, error) {
+	d := ppoDrawing(c, p)
+	r, err := s.sizePPO(c, d)
+	if err != nil {
+		return "", err
+	}
+	policy, err := s.fitPPO(r, c, d)
+	if err != nil {
+		return "", err
+	}
+	need, err := s.session(r.size, r.trained, r.work.largest, policy)
+	s.env.note(fmt.Sprintf("memory: about %s, %s of them activations (save_policy %s); answers are drawn in %s of them",
+		gib(r.size.process+r.size.fixed()+need.total()), gib(need.activations), policy, gib(r.size.rollout+r.size.cache)))
+	return policy, err
+}
+
+// fitPPO is fitPolicy that names fewer sequences at once where those alone are
+// too many.
+func (s *stage) fitPPO(r *ppoSize, c ppo.Config, d *drawing) (exec.SavePolicy, error) {
+	if d.sequences > 0 {
+		err := s.fitSequences(d, func(sequences int) (int64, error) {
+			f, err := r.sizes(sequences)
+			if err != nil {
+				return 0, err
+			}
+			least, err := s.session(f, r.trained, r.work.largest, exec.SaveTiled)
+			return f.fixed() + least.total(), err
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return s.fitPolicy(r.trained, r.size, r.work, r.micro)
+}

@@ -1,0 +1,174 @@
+package align
+
+import (
+	"errors"
+	"fmt"
+
+	"align/internal/exec"
+	"align/internal/host"
+	"align/internal/rollout"
+	"align/internal/score"
+	"align/model"
+	"align/reward"
+)
+
+// drawing is what a run samples: answers to prompts, each as long as it may be.
+type drawing struct {
+	prompts []int // tokens of each
+	longest int
+	k       int // answers to each
+	maxNew  int
+	// sequences are drawn at once; 0: by a server.
+	sequences int
+	judge     judge
+}
+
+// answers is how many are drawn in all.
+func (d *drawing) answers() int { return len(d.prompts) * d.k }
+
+// engine adds what sampling takes: the session, and the keys and values.
+func (s *stage) engine(f *footprint, a *model.Adapter, d *drawing) error {
+	if d.sequences == 0 {
+		return nil
+	}
+	o := rollout.Limits{Prompt: d.longest, Answer: d.maxNew, Sequences: d.sequences}.Cache(a)
+	size, err := model.DecodingSize(s.config, s.act, o)
+	if err != nil {
+		return err
+	}
+	f.cache = int64(o.Pages) * s.config.CacheBytes(s.act)
+	f.rollout = size.Bytes - f.cache
+	f.kernels = append(f.kernels, size.Kernels...)
+	// The logits of a step's rows are read back and kept for the next draw.
+	f.rollout += 2 * 4 * int64(o.Rows) * int64(s.config.VocabSize)
+	return nil
+}
+
+// scorer adds what a reward model takes: a base of its own unless it shares the
+// run's, its adapter and its session.
+func (s *stage) scorer(f *footprint, d *drawing) error {
+	if d.judge.Reward == "" {
+		return nil
+	}
+	base, err := reward.Base(d.judge.Reward)
+	if err != nil {
+		return err
+	}
+	quantize, err := reward.Quantize(d.judge.Reward)
+	if err != nil {
+		return err
+	}
+	config := s.config
+	if !sameFolder(base, s.base) || quantize != s.settings.Quantize {
+		if config, err = model.ReadConfig(base); err != nil {
+			return err
+		}
+		if f.scorer, err = model.WeightBytes(base, quantize, s.act, s.matrixType); err != nil {
+			return err
+		}
+	}
+	a, err := reward.Layout(d.judge.Reward, config)
+	if err != nil {
+		return err
+	}
+	return s.addScorer(f, config, a, d)
+}
+
+// addScorer adds a scorer's adapter and session on a base.
+func (s *stage) addScorer(f *footprint, config model.Config, a *model.Adapter, d *drawing) error {
+	pack := d.pack(score.PackTokens)
+	pack.Targets = pack.Sequences
+	scorer, err := model.NewScorer(config, s.act, model.DecoderOptions{Capacity: pack.Rounded(), Adapter: a})
+	if err != nil {
+		return err
+	}
+	size, err := scorer.SessionSize(nil, scorer.Scores)
+	if err != nil {
+		return err
+	}
+	f.scorer += 2 * int64(a.Len) * int64(s.act.Size())
+	f.passes = append(f.passes, size.Bytes)
+	f.kernels = append(f.kernels, size.Kernels...)
+	return nil
+}
+
+// pack is the largest pack of answers, those to one prompt sharing it, of about
+// so many tokens.
+func (d *drawing) pack(tokens int) (e extent) {
+	for i := range d.answers() {
+		one := answersExtent(d.longest, d.maxNew)
+		if i%d.k != 0 { // the prompt is there
+			one.Tokens -= d.longest
+		}
+		if i > 0 && e.Tokens+one.Tokens > tokens {
+			break
+		}
+		e = e.join(one)
+	}
+	return e
+}
+
+// work is that of one pass over all answers, prompts that are shared once.
+func (d *drawing) work() (w work) {
+	for _, n := range d.prompts {
+		answers := make([]int, d.k)
+		for i := range answers {
+			answers[i] = d.maxNew
+		}
+		w.add(answersExtent(n, answers...).work())
+	}
+	return w
+}
+
+// decodeSteps is the number of times that every sequence under way is extended
+// by a token.
+func (d *drawing) decodeSteps() float64 {
+	rounds := (d.answers() + d.sequences - 1) / d.sequences
+	return float64(rounds * d.maxNew)
+}
+
+// fitSequences refuses what does not fit the memory, naming the largest number
+// of sequences that does. need is everything for so many.
+func (s *stage) fitSequences(d *drawing, need func(sequences int) (int64, error)) error {
+	memory, err := available(s.backend)
+	if errors.Is(err, host.ErrUnknown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	asked, err := need(d.sequences)
+	if err != nil || float64(asked) <= headroom*float64(memory) {
+		return err
+	}
+	for n := d.sequences / 2; n >= 1; n /= 2 {
+		if less, err := need(n); err == nil && float64(less) <= headroom*float64(memory) {
+			return fmt.Errorf("memory: %s needed with sequences %d, %s available: --sequences %d fits", gib(asked), d.sequences, gib(memory), n)
+		}
+	}
+	return fmt.Errorf("memory: %s needed, %s available: use shorter answers (--max-new), a smaller model or --quantize nf4", gib(asked), gib(memory))
+}
+
+// forward adds a program without gradients over the largest pack.
+func (s *stage) forward(f *footprint, t trained, c model.Capacity) error {
+	size, err := s.sessionSize(t, c, exec.SaveNone, false)
+	f.passes = append(f.passes, size.Bytes)
+	f.kernels = append(f.kernels, size.Kernels...)
+	return err
+}
+
+// sampled is what samples and scores takes beside the training session.
+func (f *footprint) sampled() int64 {
+	if f.turns {
+		return f.scorer + f.reference
+	}
+	return f.scorer + f.reference + f.rollout + f.cache + f.pass()
+}
+
+// pass is what sessions without gradients take.
+func (f *footprint) pass() (n int64) {
+	for _, p := range f.passes {
+		n += p
+	}
+	return n
+}
