@@ -7,6 +7,7 @@ import (
 
 	"align/datasets"
 	"align/internal/exec"
+	"align/internal/train"
 	"align/model"
 	"align/ppo"
 )
@@ -14,6 +15,12 @@ import (
 // PlanPPO plans what PPO would run, as PlanSFT does. Answers are taken to be as
 // long as they may be.
 func PlanPPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) (*Plan, error) {
+	return planPPO(ctx, c, explicit, env, nil)
+}
+
+// planPPO is PlanPPO that scores by a reward model which is to be trained first
+// by the settings fresh, unless they are nil.
+func planPPO(ctx context.Context, c ppo.Config, explicit []string, env Environment, fresh *train.Settings) (*Plan, error) {
 	if err := errors.Join(c.Validate(), withoutEffect(c)); err != nil {
 		return nil, err
 	}
@@ -27,7 +34,9 @@ func PlanPPO(ctx context.Context, c ppo.Config, explicit []string, env Environme
 	if err != nil {
 		return nil, err
 	}
-	return p, s.planPPO(ctx, p, c, ppoDrawing(c, prompts))
+	d := ppoDrawing(c, prompts)
+	d.fresh = fresh
+	return p, s.planPPO(ctx, p, c, d)
 }
 
 func (s *stage) planPPO(ctx context.Context, p *Plan, c ppo.Config, d *drawing) error {
@@ -73,7 +82,7 @@ func (s *stage) planPPO(ctx context.Context, p *Plan, c ppo.Config, d *drawing) 
 
 // scored is how many passes a reward model makes over the answers.
 func scored(d *drawing) float64 {
-	if d.judge.Reward == "" {
+	if d.judge.Reward == "" && d.fresh == nil {
 		return 0
 	}
 	return 1

@@ -13,23 +13,32 @@ import (
 
 // PlanRejection plans what Rejection would run, as PlanPPO does.
 func PlanRejection(ctx context.Context, c rejection.Config, env Environment) (*Plan, error) {
+	p, _, err := planRejection(ctx, c, env, nil)
+	return p, err
+}
+
+// planRejection is PlanRejection as planPPO is PlanPPO. It returns what would be
+// drawn, too.
+func planRejection(ctx context.Context, c rejection.Config, env Environment, fresh *train.Settings) (*Plan, *drawing, error) {
 	if err := c.Validate(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p := newPlan("rejection", &env)
 	s := rejectionStage(c, env)
 	defer s.close()
 	if err := s.open(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	prompts, longest, err := readPrompts(ctx, c.Prompts, c.Map, datasets.Options{Template: s.template}, env)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if c.MaxNew, err = roomFor(c.MaxNew, longest, s.config.ContextLength, env); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return p, s.planRejection(ctx, p, rejectionDrawing(c, prompts, longest))
+	d := rejectionDrawing(c, prompts, longest)
+	d.fresh = fresh
+	return p, d, s.planRejection(ctx, p, d)
 }
 
 func (s *stage) planRejection(ctx context.Context, p *Plan, d *drawing) error {

@@ -8,6 +8,7 @@ import (
 	"align/internal/host"
 	"align/internal/rollout"
 	"align/internal/score"
+	"align/internal/train"
 	"align/model"
 	"align/reward"
 )
@@ -21,6 +22,9 @@ type drawing struct {
 	// sequences are drawn at once; 0: by a server.
 	sequences int
 	judge     judge
+	// fresh are the settings of a reward model that is to be trained first, on
+	// the run's base; nil for none.
+	fresh *train.Settings
 }
 
 // answers is how many are drawn in all.
@@ -47,6 +51,16 @@ func (s *stage) engine(f *footprint, a *model.Adapter, d *drawing) error {
 // scorer adds what a reward model takes: a base of its own unless it shares the
 // run's, its adapter and its session.
 func (s *stage) scorer(f *footprint, d *drawing) error {
+	if d.fresh != nil {
+		of := *s
+		of.settings = d.fresh
+		a, err := of.newAdapter()
+		if err != nil {
+			return err
+		}
+		a.AddHead(s.config)
+		return s.addScorer(f, s.config, a, d)
+	}
 	if d.judge.Reward == "" {
 		return nil
 	}

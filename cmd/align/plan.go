@@ -21,7 +21,7 @@ import (
 
 func newPlanCommand(io *streams) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "plan sft|dpo|reward|ppo|rejection|pretrain FLAGS",
+		Use:   "plan sft|dpo|reward|ppo|rejection|pretrain|rounds FLAGS",
 		Short: "Say what a run would take, and run nothing",
 		Long: `plan takes the flags of one of these commands and tells what that run would do and
 take: parameters, what of the data is used, tokens, packs and steps; memory
@@ -46,12 +46,12 @@ A run that does not fit is an error that names the largest setting that does.`,
 		},
 	}
 	c.AddCommand(newPlanSFTCommand(io), newPlanDPOCommand(io), newPlanRewardCommand(io),
-		newPlanPPOCommand(io), newPlanRejectionCommand(io), newPlanPretrainCommand(io))
+		newPlanPPOCommand(io), newPlanRejectionCommand(io), newPlanPretrainCommand(io), newPlanRoundsCommand(io))
 	return c
 }
 
 // planned are the methods whose runs can be planned.
-var planned = []string{"sft", "dpo", "reward", "ppo", "rejection", "pretrain"}
+var planned = []string{"sft", "dpo", "reward", "ppo", "rejection", "pretrain", "rounds"}
 
 func newPlanSFTCommand(io *streams) *cobra.Command {
 	o := &sftOptions{config: sft.DefaultConfig()}
@@ -160,6 +160,56 @@ func newPlanPretrainCommand(io *streams) *cobra.Command {
 	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
 	c.Flags().Lookup("json").Usage = "print one JSON object"
 	return c
+}
+
+func newPlanRoundsCommand(io *streams) *cobra.Command {
+	o := &roundsOptions{config: align.DefaultRoundsConfig(), io: io}
+	fields := config.Fields(&o.config)
+	c := &cobra.Command{
+		Use: "rounds --config FILE", Short: "Plan aligning in several rounds of stages", Args: noArguments,
+		Long: `Plan aligning in several rounds: every stage of the first round by itself, then
+the time of all rounds. Best answers and pairs, which are not there yet, are taken
+to be one for each prompt and as long as they may be.`,
+		Example: "  align plan rounds --config rounds.yaml",
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := o.settle(c, fields); err != nil {
+			return wrongUse(c, err)
+		}
+		r := newReporter(io, output{quiet: o.quiet})
+		p, err := align.PlanRounds(c.Context(), o.config, align.Environment{Progress: r.progress})
+		r.close()
+		if err != nil {
+			return err
+		}
+		if o.json {
+			return printJSON(io.out, p)
+		}
+		return printRoundsPlan(io.out, p)
+	}
+	addSettings(c, fields)
+	c.Flags().StringVar(&o.configFile, "config", "", "YAML `file` of settings, as align init rounds prints it; flags override it")
+	addOutputFlags(c, &o.output, "print one JSON object")
+	return c
+}
+
+// printRoundsPlan prints the plans of the stages, then what they come to.
+func printRoundsPlan(w io.Writer, p *align.RoundsPlan) error {
+	for _, stage := range p.Stages {
+		if _, err := fmt.Fprintf(w, "round 1, %s\n", stage.Method); err != nil {
+			return err
+		}
+		if err := printPlan(w, stage); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, "all          about %s for %d rounds, %s at most\n", duration(p.Seconds), p.Rounds, size(p.Total))
+	for _, warning := range p.Warnings {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "%-12s %s\n", "warning", warning)
+		}
+	}
+	return err
 }
 
 func planOf(method, data, short string) *cobra.Command {
