@@ -17,7 +17,7 @@ const maxCalibrationPrompt = 64
 
 // measureDecode is the time of a step that draws a token of every sequence: of
 // models of one and two layers, from which the run's follows as training's does.
-func (s *stage) measureDecode(ctx context.Context, d *drawing) (seconds float64, err error) {
+func (s *stage) measureDecode(ctx context.Context, d *draws) (seconds float64, err error) {
 	if d.sequences == 0 { // a server draws
 		return 0, nil
 	}
@@ -34,7 +34,7 @@ func (s *stage) measureDecode(ctx context.Context, d *drawing) (seconds float64,
 }
 
 // decodeOf is that time for a model of some layers.
-func (s *stage) decodeOf(ctx context.Context, depth int, d *drawing) (float64, error) {
+func (s *stage) decodeOf(ctx context.Context, depth int, d *draws) (float64, error) {
 	config := s.config
 	config.NumLayers, config.VocabSize = depth, min(config.VocabSize, calibrationVocab)
 	stored, err := s.commonType()
@@ -66,7 +66,7 @@ func (s *stage) decodeOf(ctx context.Context, depth int, d *drawing) (float64, e
 }
 
 // sampleSeconds is the time of drawing all answers once; 0 where a server does.
-func (s *stage) sampleSeconds(v speed, d *drawing, step float64) float64 {
+func (s *stage) sampleSeconds(v speed, d *draws, step float64) float64 {
 	if d.sequences == 0 {
 		return 0
 	}

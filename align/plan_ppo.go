@@ -34,12 +34,12 @@ func planPPO(ctx context.Context, c ppo.Config, explicit []string, env Environme
 	if err != nil {
 		return nil, err
 	}
-	d := ppoDrawing(c, prompts)
+	d := ppoDraws(c, prompts)
 	d.fresh = fresh
 	return p, s.planPPO(ctx, p, c, d)
 }
 
-func (s *stage) planPPO(ctx context.Context, p *Plan, c ppo.Config, d *drawing) error {
+func (s *stage) planPPO(ctx context.Context, p *Plan, c ppo.Config, d *draws) error {
 	r, err := s.sizePPO(c, d)
 	if err != nil {
 		return err
@@ -81,16 +81,16 @@ func (s *stage) planPPO(ctx context.Context, p *Plan, c ppo.Config, d *drawing) 
 }
 
 // scored is how many passes a reward model makes over the answers.
-func scored(d *drawing) float64 {
+func scored(d *draws) float64 {
 	if d.judge.Reward == "" && d.fresh == nil {
 		return 0
 	}
 	return 1
 }
 
-// ppoDrawing is what a run with the prompts samples.
-func ppoDrawing(c ppo.Config, p *promptData) *drawing {
-	d := &drawing{longest: p.longest, k: c.K, maxNew: c.MaxNew, sequences: c.Sequences, judge: judge{c.Reward, c.Scorer}}
+// ppoDraws is what a run with the prompts samples.
+func ppoDraws(c ppo.Config, p *promptData) *draws {
+	d := &draws{longest: p.longest, k: c.K, maxNew: c.MaxNew, sequences: c.Sequences, judge: judge{c.Reward, c.Scorer}}
 	if c.Generator != "" {
 		d.sequences = 0
 	}
@@ -112,7 +112,7 @@ type ppoSize struct {
 
 // sizePPO sizes a run of ppo: policy and critic with their moments, the
 // reference, the engine and what scores.
-func (s *stage) sizePPO(c ppo.Config, d *drawing) (*ppoSize, error) {
+func (s *stage) sizePPO(c ppo.Config, d *draws) (*ppoSize, error) {
 	t, err := s.trained()
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func (s *stage) sizePPO(c ppo.Config, d *drawing) (*ppoSize, error) {
 
 // addPPO adds what ppo has besides a policy: the critic, the reference, a
 // scorer, and their programs.
-func (s *stage) addPPO(f *footprint, c ppo.Config, d *drawing, t trained) error {
+func (s *stage) addPPO(f *footprint, c ppo.Config, d *draws, t trained) error {
 	f.turns = true
 	pack := d.pack(ppo.PassTokens).Rounded()
 	errs := []error{s.forward(f, t, pack), s.forward(f, t, pack), s.scorer(f, d)}
@@ -164,7 +164,7 @@ func (s *stage) scoring() *stage {
 
 // microBatch are the answers of the largest micro-batch; those to one prompt
 // share it where the rollout is not shuffled into mini-batches.
-func microBatch(c ppo.Config, d *drawing) []extent {
+func microBatch(c ppo.Config, d *draws) []extent {
 	list := answerExtents(min(c.Batch, max(c.Rollout*c.K, 1)), d.longest, d.maxNew)
 	for i := range list {
 		if c.MiniBatches == 1 && i%c.K != 0 {
@@ -176,7 +176,7 @@ func microBatch(c ppo.Config, d *drawing) []extent {
 }
 
 // ppoWork is the work of all steps of a run.
-func ppoWork(c ppo.Config, d *drawing, r *ppoSize) (*workload, error) {
+func ppoWork(c ppo.Config, d *draws, r *ppoSize) (*workload, error) {
 	order, err := datasets.NewOrder(len(d.prompts), c.Rollout, false, c.Seed)
 	if err != nil {
 		return nil, fmt.Errorf("ppo: %d prompts: %w", len(d.prompts), err)
@@ -203,7 +203,7 @@ func ppoWork(c ppo.Config, d *drawing, r *ppoSize) (*workload, error) {
 // ppoPolicy sizes the run before its weights are read, refuses what does not fit
 // and tells the save policy, as savePolicy does.
 func (s *stage) ppoPolicy(c ppo.Config, p *promptData) (exec.SavePolicy, error) {
-	d := ppoDrawing(c, p)
+	d := ppoDraws(c, p)
 	r, err := s.sizePPO(c, d)
 	if err != nil {
 		return "", err
@@ -220,7 +220,7 @@ func (s *stage) ppoPolicy(c ppo.Config, p *promptData) (exec.SavePolicy, error) 
 
 // fitPPO is fitPolicy that names fewer sequences at once where those alone are
 // too many.
-func (s *stage) fitPPO(r *ppoSize, c ppo.Config, d *drawing) (exec.SavePolicy, error) {
+func (s *stage) fitPPO(r *ppoSize, c ppo.Config, d *draws) (exec.SavePolicy, error) {
 	if d.sequences > 0 {
 		err := s.fitSequences(d, func(sequences int) (int64, error) {
 			f, err := r.sizes(sequences)

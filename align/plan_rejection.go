@@ -19,7 +19,7 @@ func PlanRejection(ctx context.Context, c rejection.Config, env Environment) (*P
 
 // planRejection is PlanRejection as planPPO is PlanPPO. It returns what would be
 // drawn, too.
-func planRejection(ctx context.Context, c rejection.Config, env Environment, fresh *train.Settings) (*Plan, *drawing, error) {
+func planRejection(ctx context.Context, c rejection.Config, env Environment, fresh *train.Settings) (*Plan, *draws, error) {
 	if err := c.Validate(); err != nil {
 		return nil, nil, err
 	}
@@ -36,12 +36,12 @@ func planRejection(ctx context.Context, c rejection.Config, env Environment, fre
 	if c.MaxNew, err = roomFor(c.MaxNew, longest, s.config.ContextLength, env); err != nil {
 		return nil, nil, err
 	}
-	d := rejectionDrawing(c, prompts, longest)
+	d := rejectionDraws(c, prompts, longest)
 	d.fresh = fresh
 	return p, d, s.planRejection(ctx, p, d)
 }
 
-func (s *stage) planRejection(ctx context.Context, p *Plan, d *drawing) error {
+func (s *stage) planRejection(ctx context.Context, p *Plan, d *draws) error {
 	f, err := s.sizeRejection(d)
 	if err != nil {
 		return err
@@ -79,9 +79,9 @@ func rejectionStage(c rejection.Config, env Environment) *stage {
 	return &stage{method: "rejection", settings: &settings, env: env, explicit: []string{"learning_rate", "eval_every"}}
 }
 
-// rejectionDrawing is what a job with the prompts samples; of a shard its share.
-func rejectionDrawing(c rejection.Config, prompts []rejection.Prompt, longest int) *drawing {
-	d := &drawing{longest: longest, k: c.K, maxNew: c.MaxNew, sequences: c.Sequences, judge: judge{c.Reward, c.Scorer}}
+// rejectionDraws is what a job with the prompts samples; of a shard its share.
+func rejectionDraws(c rejection.Config, prompts []rejection.Prompt, longest int) *draws {
+	d := &draws{longest: longest, k: c.K, maxNew: c.MaxNew, sequences: c.Sequences, judge: judge{c.Reward, c.Scorer}}
 	if c.Generator != "" {
 		d.sequences = 0
 	}
@@ -97,7 +97,7 @@ func rejectionDrawing(c rejection.Config, prompts []rejection.Prompt, longest in
 }
 
 // sizeRejection sizes a job: weights, adapter, engine and scorer.
-func (s *stage) sizeRejection(d *drawing) (*footprint, error) {
+func (s *stage) sizeRejection(d *draws) (*footprint, error) {
 	t := trained{}
 	f := &footprint{process: residentMemory(), sessions: map[exec.SavePolicy]sessionBytes{}}
 	if s.settings.Adapter != "" {
@@ -121,7 +121,7 @@ func (s *stage) sizeRejection(d *drawing) (*footprint, error) {
 
 // checkRejection sizes a job before its weights are read, refuses what does not
 // fit and tells the memory.
-func (s *stage) checkRejection(d *drawing) error {
+func (s *stage) checkRejection(d *draws) error {
 	if err := s.fitRejection(d); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (s *stage) checkRejection(d *drawing) error {
 }
 
 // fitRejection refuses a job that does not fit.
-func (s *stage) fitRejection(d *drawing) error {
+func (s *stage) fitRejection(d *draws) error {
 	if d.sequences == 0 {
 		return nil
 	}

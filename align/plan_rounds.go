@@ -60,7 +60,7 @@ type roundsPlanner struct {
 	// fresh are the settings of a reward model that the job is to train.
 	fresh *train.Settings
 	// drawn is what rejection samples, once it has been planned.
-	drawn *drawing
+	drawn *draws
 }
 
 func (j *roundsPlanner) plan(ctx context.Context, name string) (*Plan, error) {

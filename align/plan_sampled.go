@@ -13,8 +13,8 @@ import (
 	"align/reward"
 )
 
-// drawing is what a run samples: answers to prompts, each as long as it may be.
-type drawing struct {
+// draws are what a run samples: answers to prompts, each as long as it may be.
+type draws struct {
 	prompts []int // tokens of each
 	longest int
 	k       int // answers to each
@@ -28,10 +28,10 @@ type drawing struct {
 }
 
 // answers is how many are drawn in all.
-func (d *drawing) answers() int { return len(d.prompts) * d.k }
+func (d *draws) answers() int { return len(d.prompts) * d.k }
 
 // engine adds what sampling takes: the session, and the keys and values.
-func (s *stage) engine(f *footprint, a *model.Adapter, d *drawing) error {
+func (s *stage) engine(f *footprint, a *model.Adapter, d *draws) error {
 	if d.sequences == 0 {
 		return nil
 	}
@@ -50,7 +50,7 @@ func (s *stage) engine(f *footprint, a *model.Adapter, d *drawing) error {
 
 // scorer adds what a reward model takes: a base of its own unless it shares the
 // run's, its adapter and its session.
-func (s *stage) scorer(f *footprint, d *drawing) error {
+func (s *stage) scorer(f *footprint, d *draws) error {
 	if d.fresh != nil {
 		of := *s
 		of.settings = d.fresh
@@ -89,7 +89,7 @@ func (s *stage) scorer(f *footprint, d *drawing) error {
 }
 
 // addScorer adds a scorer's adapter and session on a base.
-func (s *stage) addScorer(f *footprint, config model.Config, a *model.Adapter, d *drawing) error {
+func (s *stage) addScorer(f *footprint, config model.Config, a *model.Adapter, d *draws) error {
 	pack := d.pack(score.PackTokens)
 	pack.Targets = pack.Sequences
 	scorer, err := model.NewScorer(config, s.act, model.DecoderOptions{Capacity: pack.Rounded(), Adapter: a})
@@ -108,7 +108,7 @@ func (s *stage) addScorer(f *footprint, config model.Config, a *model.Adapter, d
 
 // pack is the largest pack of answers, those to one prompt sharing it, of about
 // so many tokens.
-func (d *drawing) pack(tokens int) (e extent) {
+func (d *draws) pack(tokens int) (e extent) {
 	for i := range d.answers() {
 		one := answersExtent(d.longest, d.maxNew)
 		if i%d.k != 0 { // the prompt is there
@@ -123,7 +123,7 @@ func (d *drawing) pack(tokens int) (e extent) {
 }
 
 // work is that of one pass over all answers, prompts that are shared once.
-func (d *drawing) work() (w work) {
+func (d *draws) work() (w work) {
 	for _, n := range d.prompts {
 		answers := make([]int, d.k)
 		for i := range answers {
@@ -136,14 +136,14 @@ func (d *drawing) work() (w work) {
 
 // decodeSteps is the number of times that every sequence under way is extended
 // by a token.
-func (d *drawing) decodeSteps() float64 {
+func (d *draws) decodeSteps() float64 {
 	rounds := (d.answers() + d.sequences - 1) / d.sequences
 	return float64(rounds * d.maxNew)
 }
 
 // fitSequences refuses what does not fit the memory, naming the largest number
 // of sequences that does. need is everything for so many.
-func (s *stage) fitSequences(d *drawing, need func(sequences int) (int64, error)) error {
+func (s *stage) fitSequences(d *draws, need func(sequences int) (int64, error)) error {
 	memory, err := available(s.backend)
 	if errors.Is(err, host.ErrUnknown) {
 		return nil

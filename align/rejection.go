@@ -53,7 +53,7 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 	}
 	s := rejectionStage(c, env)
 	s.base, s.config, s.backend, s.act = base, config, b, act
-	if err := s.checkRejection(rejectionDrawing(c, prompts, longest)); err != nil {
+	if err := s.checkRejection(rejectionDraws(c, prompts, longest)); err != nil {
 		return rejection.Summary{}, err
 	}
 	m, a, err := openModel(base, c.Quantize, c.Adapter, b, act, env)

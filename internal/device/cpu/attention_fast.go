@@ -27,14 +27,20 @@ func (a *fastAttention) run(c *device.Call) error {
 	if err := a.prepare(c); err != nil {
 		return err
 	}
-	a.positions = max(1, min(a.flash.rows/a.group, a.tokens))
-	for a.positions > attentionBlock && panelsOf(a.tokens, a.positions)*a.attr.KVHeads < 2*a.b.pool.threads {
-		a.positions /= 2 // work for all
-	}
+	a.positions = a.flash.positions(a.tokens)
 	if err := a.flash.reserve(a.positions); err != nil {
 		return err
 	}
 	return a.b.pool.run(&a.work, panelsOf(a.tokens, a.positions)*a.attr.KVHeads)
+}
+
+// positions is how many of them make a task.
+func (f *flash) positions(tokens int) int {
+	n := max(1, min(f.rows/f.group, tokens))
+	for n > attentionBlock && panelsOf(tokens, n)*f.attr.KVHeads < 2*f.b.pool.threads {
+		n /= 2 // work for all
+	}
+	return n
 }
 
 // do takes the blocks of rows from the last on: those see the most keys.

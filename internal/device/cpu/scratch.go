@@ -106,16 +106,18 @@ func (s *scratch) attention(p *device.Step) {
 	if err != nil {
 		return
 	}
-	w := parts{}
-	if p.Kernel == "attention_grad" {
-		own := f.micros()
-		t := gradTask{flashGrad: &flashGrad{attentionGrad: attentionGrad[float32]{attend: shared}, set: f.set, own: own}, micro: &own[0]}
-		t.layout(&w)
-		s.shared(8 * int64(p.Call.In[0].Rows) * int64(attr.Heads))
-	} else {
+	if p.Kernel != "attention_grad" {
 		flash := newFlash(f, &shared)
-		t := flashTask{flash: &flash, micro: &flash.own[0]}
-		t.layout(&w, max(1, flashRows/shared.group))
+		positions := attentionBlock // of a cache
+		if p.Kernel == "attention" {
+			positions = flash.positions(p.Call.In[0].Rows)
+		}
+		s.worker = max(s.worker, int64(flash.of[0].size(positions)))
+		return
 	}
+	w, own := parts{}, f.micros()
+	t := gradTask{flashGrad: &flashGrad{attentionGrad: attentionGrad[float32]{attend: shared}, set: f.set, own: own}, micro: &own[0]}
+	t.layout(&w)
+	s.shared(8 * int64(p.Call.In[0].Rows) * int64(attr.Heads))
 	s.worker = max(s.worker, int64(w.size))
 }
