@@ -83,7 +83,19 @@ func (x *export) baseName() string {
 	if named == "" {
 		named = runModel(x.folder)
 	}
-	if m := hubSnapshot.FindStringSubmatch(x.base); m != nil {
+	if name := publicName(named, x.base); name != "" {
+		return name
+	}
+	if x.full && named != "" {
+		return filepath.Base(filepath.Clean(named))
+	}
+	return filepath.Base(filepath.Clean(x.base))
+}
+
+// publicName is the name in a store of a base that was named so, or lies there;
+// "" for a folder of one's own.
+func publicName(named, base string) string {
+	if m := hubSnapshot.FindStringSubmatch(base); m != nil {
 		return m[1] + "/" + m[2]
 	}
 	if name, ok := strings.CutPrefix(named, ollamaPrefix); ok {
@@ -92,16 +104,15 @@ func (x *export) baseName() string {
 	if named == builtin.Name || named != "" && hubName.MatchString(named) && !has(named, "") {
 		return named
 	}
-	if x.full && named != "" {
-		return filepath.Base(filepath.Clean(named))
-	}
-	return filepath.Base(filepath.Clean(x.base))
+	return ""
 }
 
-// license is the name of the base's licence, as its card or its GGUF states it.
-func (x *export) license() string {
-	if model.IsGGUF(x.base) {
-		f, err := gguf.Open(x.base)
+func (x *export) license() string { return licenseOf(x.base) }
+
+// licenseOf is the name of a base's licence, as its card or its GGUF states it.
+func licenseOf(base string) string {
+	if model.IsGGUF(base) {
+		f, err := gguf.Open(base)
 		if err != nil {
 			return ""
 		}
@@ -112,7 +123,7 @@ func (x *export) license() string {
 		}
 		return oneLine(name)
 	}
-	head, ok := strings.CutPrefix(readText(x.base, cardFile), "---\n")
+	head, ok := strings.CutPrefix(readText(base, cardFile), "---\n")
 	head, _, closed := strings.Cut(head, "\n---")
 	if !ok || !closed {
 		return ""

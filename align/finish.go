@@ -1,6 +1,7 @@
 package align
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -26,8 +27,12 @@ func (s *stage) exportAdapter() error {
 	}
 	values := model.OnDevice(s.backend, s.adapter.Value)
 	path := filepath.Join(s.run, AdapterFile)
+	names := model.GGUFNames{
+		Name: filepath.Base(s.run), License: licenseOf(s.base),
+		BaseModel: cmp.Or(publicName(s.settings.Model, s.base), filepath.Base(filepath.Clean(s.base))),
+	}
 	err := atomicfile.WriteFile(path, func(w io.Writer) error {
-		return s.adapter.WriteAdapterGGUF(w, s.config, model.GGUFNames{Name: filepath.Base(s.run)}, values)
+		return s.adapter.WriteAdapterGGUF(w, s.config, names, values)
 	})
 	if err != nil {
 		s.env.note(fmt.Sprintf("no %s: %v", AdapterFile, err))

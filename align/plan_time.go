@@ -138,6 +138,15 @@ func (c *sample) open(s *stage, depth int, save exec.SavePolicy, w *workload, pe
 	if err != nil {
 		return err
 	}
+	deep := config
+	deep.NumLayers = 2
+	examples := calibrationPack(w, config.VocabSize, costOf(deep, nil), peak*calibrationStep.Seconds())
+	for _, e := range exampleExtents(examples) {
+		c.size.add(e.work())
+	}
+	if s.settings.Full {
+		return c.openFull(s, config, save, examples)
+	}
 	if c.model, err = model.Random(config, s.backend, s.act, stored, benchSeed); err != nil {
 		return err
 	}
@@ -155,25 +164,41 @@ func (c *sample) open(s *stage, depth int, save exec.SavePolicy, w *workload, pe
 	if c.adam, err = optim.New(s.backend, optim.DefaultConfig(), optim.Flat{Value: a.Value, Grad: a.Grad}); err != nil {
 		return err
 	}
-	deep := config
-	deep.NumLayers = 2
-	examples := calibrationPack(w, config.VocabSize, costOf(deep, nil), peak*calibrationStep.Seconds())
 	settings := sft.DefaultConfig()
 	settings.Dropout = s.settings.Dropout
 	c.one = training{
 		method:  &sft.Trainer{Config: settings, Model: c.model, Adapter: a, Save: save, Examples: examples},
 		indices: upTo(len(examples)), weight: 1,
 	}
-	size := work{}
-	for _, e := range exampleExtents(examples) {
-		size.add(e.work())
-	}
-	c.size = size
-	all, headless := costOf(config, a), costOf(config, a)
-	headless.head = 0
-	c.layers = headless.forward(size) + headless.backward(size)
-	c.rest = all.forward(size) + all.backward(size) - c.layers
+	c.count(costOf(config, a))
 	return nil
+}
+
+// openFull makes the model with all its weights to train.
+func (c *sample) openFull(s *stage, config model.Config, save exec.SavePolicy, examples []datasets.Example) (err error) {
+	var full *model.Full
+	if c.model, full, err = model.NewRandom(config, s.backend, s.act, benchSeed, 0.02); err != nil {
+		return err
+	}
+	if c.adam, err = optim.New(s.backend, optim.DefaultConfig(), optim.Flat{Value: full.Value, Grad: full.Grad}); err != nil {
+		return err
+	}
+	settings := sft.DefaultConfig()
+	settings.Full, settings.Dropout = true, 0
+	c.one = training{
+		method:  &sft.Trainer{Config: settings, Model: c.model, Full: full, Save: save, Examples: examples},
+		indices: upTo(len(examples)), weight: 1,
+	}
+	c.count(costOf(config, nil).full())
+	return nil
+}
+
+// count takes a step's operations apart.
+func (c *sample) count(x cost) {
+	headless := x
+	headless.head = 0
+	c.layers = headless.forward(c.size) + headless.backward(c.size)
+	c.rest = x.forward(c.size) + x.backward(c.size) - c.layers
 }
 
 // step times as many steps as a time is of.
