@@ -121,7 +121,7 @@ func (s *stage) footprint(t trained, w *workload) (*footprint, error) {
 	flat := int64(t.elements()) * int64(s.act.Wide().Size())
 	f := &footprint{
 		weights: weights, adapter: 2 * flat, optimizer: 2 * flat, // value and gradient; two moments
-		process: residentMemory(), sessions: map[exec.SavePolicy]sessionBytes{},
+		process: residentMemory(trainingBytes), sessions: map[exec.SavePolicy]sessionBytes{},
 	}
 	if w.held > 0 {
 		size, err := s.sessionSize(t, w.heldLargest, exec.SaveAll, false)
@@ -155,18 +155,20 @@ func (s *stage) matrixType(stored device.Type) device.Type {
 	return device.F32
 }
 
-// runningBytes is about what a run adds to the program: pages of its code that
-// were not used yet, graphs, log and report. It was the same in all of
-// scripts/plan-accuracy.sh.
-const runningBytes = 9 << 20
+// What a run adds to the program, about: pages of its code that were not used
+// yet, graphs, log and report. It was the same in all of scripts/plan-accuracy.sh.
+const (
+	trainingBytes = 9 << 20
+	samplingBytes = 3 << 20
+)
 
 // residentMemory is what the program and its data take, without what is left of
 // reading them, and what running adds.
-func residentMemory() int64 {
+func residentMemory(adds int64) int64 {
 	debug.FreeOSMemory()
 	n := host.ResidentMemory()
 	if n > 0 {
-		n += runningBytes
+		n += adds
 	}
 	return n
 }
