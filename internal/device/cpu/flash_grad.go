@@ -42,15 +42,20 @@ func (f *fast) bindAttentionGrad(kernel string, attr device.Attention) (device.K
 	if err != nil {
 		return nil, err
 	}
+	g := f.newFlashGrad(shared)
+	g.deltas.kernel, g.deltas.job = phase(g.dotDelta), &g.deltas
+	g.work.job = g
+	return g.run, nil
+}
+
+func (f *fast) newFlashGrad(shared attend[float32]) *flashGrad {
 	g := &flashGrad{attentionGrad: attentionGrad[float32]{attend: shared}, set: f.set, own: f.micros()}
 	if g.set.HasGradWeights() && f.tiles() == &g.set.BF16 {
 		for _, m := range g.own {
 			g.tiles = append(g.tiles, &tileGrad{flashGrad: g, micro: m})
 		}
 	}
-	g.deltas.kernel, g.deltas.job = phase(g.dotDelta), &g.deltas
-	g.work.job = g
-	return g.run, nil
+	return g
 }
 
 func (g *flashGrad) run(c *device.Call) error {

@@ -15,6 +15,7 @@ type scratch struct {
 	common int64
 	kept   int64 // panels of a left side that stays packed
 	passed int64 // and of one that does not
+	narrow int64 // results of products with few columns
 }
 
 // ScratchBytes is what the kernels of the steps keep: the workspaces, and the
@@ -28,7 +29,7 @@ func (b *Backend) ScratchBytes(steps []device.Step) int64 {
 	for i := range steps {
 		s.step(&steps[i])
 	}
-	return int64(b.pool.threads)*s.worker + s.common + numKept*s.kept + s.passed
+	return int64(b.pool.threads)*s.worker + s.common + numKept*s.kept + s.passed + s.narrow
 }
 
 func (s *scratch) step(p *device.Step) {
@@ -45,8 +46,15 @@ func (s *scratch) step(p *device.Step) {
 		s.product(x, in[2], false, false, a.Rows)
 	case "lora_dx":
 		s.product(in[0], in[1], false, true, in[2].Cols)
-	case "matmul_nt", "matmul_nn", "matmul_tn":
-		s.product(in[0], in[1], p.Kernel == "matmul_tn", p.Kernel != "matmul_nt", 0)
+	case "matmul_tn":
+		if y := p.Call.Out[0]; s.b.fast.isNarrow(&product[float32]{y: y, x: in[0], w: in[1]}) {
+			s.narrow = max(s.narrow, 8*int64(y.Len())) // as rows, and upright
+			s.product(in[1], in[0], true, true, 0)
+			return
+		}
+		s.product(in[0], in[1], true, true, 0)
+	case "matmul_nt", "matmul_nn":
+		s.product(in[0], in[1], false, p.Kernel != "matmul_nt", 0)
 	case "logprob", "logprob_dx", "logprob_dw":
 		s.head(in[0], in[1], p.Kernel == "logprob_dw")
 	case "attention", "attention_grad", "attention_cached":
@@ -115,9 +123,8 @@ func (s *scratch) attention(p *device.Step) {
 		s.worker = max(s.worker, int64(flash.of[0].size(positions)))
 		return
 	}
-	w, own := parts{}, f.micros()
-	t := gradTask{flashGrad: &flashGrad{attentionGrad: attentionGrad[float32]{attend: shared}, set: f.set, own: own}, micro: &own[0]}
-	t.layout(&w)
+	shared.tokens = p.Call.In[0].Rows
+	w := f.newFlashGrad(shared).workspace()
 	s.shared(8 * int64(p.Call.In[0].Rows) * int64(attr.Heads))
 	s.worker = max(s.worker, int64(w.size))
 }

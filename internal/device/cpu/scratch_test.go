@@ -10,7 +10,7 @@ import (
 
 // heldBytes is what the kernels that have run keep.
 func (b *Backend) heldBytes() int64 {
-	n := b.spaces.common.Bytes + b.fast.kept.scratch.Bytes
+	n := b.spaces.common.Bytes + b.fast.kept.scratch.Bytes + b.fast.narrow.across.Bytes + b.fast.narrow.upright.Bytes
 	for _, m := range b.spaces.of {
 		n += m.Bytes
 	}
