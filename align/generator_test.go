@@ -180,6 +180,34 @@ func TestPPOByAServerThatIsGivenThePolicy(t *testing.T) {
 	}
 }
 
+// A server that dies in the second rollout loses no more than that rollout: the
+// run goes on from its checkpoint, to the bytes of one that was not interrupted.
+func TestPPOByAServerThatDies(t *testing.T) {
+	explicit := []string{"learning_rate"} // not derived for the model inside the program
+	whole := serverPPO(t, host(t, &policyHost{}))
+	if _, err := align.PPO(context.Background(), whole, explicit, (&recorder{}).environment(t)); err != nil {
+		t.Fatal(err)
+	}
+	h := &policyHost{dies: 60}
+	c := serverPPO(t, host(t, h))
+	c.SaveEvery = 2
+	if _, err := align.PPO(context.Background(), c, explicit, (&recorder{}).environment(t)); err == nil || !strings.Contains(err.Error(), "501 Not Implemented: gone") {
+		t.Fatalf("a dead server: %v", err)
+	}
+	h.dies = 0
+	c.Resume = true
+	if _, err := align.PPO(context.Background(), c, explicit, (&recorder{}).environment(t)); err != nil {
+		t.Fatal(err)
+	}
+	if h.drawn != 60+48 {
+		t.Errorf("%d answers were drawn in all, want the second rollout's 48 after the 60", h.drawn)
+	}
+	const last = "checkpoints/step-000004/adapter_model.safetensors"
+	if !bytes.Equal(readFile(t, c.Out, last), readFile(t, whole.Out, last)) {
+		t.Error("the adapter differs from an uninterrupted run's")
+	}
+}
+
 func TestPPOWantsThePolicysOwnAnswers(t *testing.T) {
 	stale := serverPPO(t, host(t, &policyHost{stale: true}))
 	stale.Steps, stale.PPOEpochs, stale.LearningRate, stale.KLCoef = 24, 4, 3e-2, 0
