@@ -106,18 +106,28 @@ func TestCtrlCOnATerminal(t *testing.T) {
 	// A high temperature rambles, so that the answer is long.
 	p, c := openTerminal(t, "chat", "--temperature", "30", "--max-new", "400")
 	p.waitFor(0, func(s string) bool { return strings.HasSuffix(s, "> ") }, "prompt")
+	stoppedShort := false
 	ask := func() int { return p.typed(question) + len(question) }
 	from := ask()
-	p.waitFor(from, func(s string) bool { return len(s) > 30 }, "answer")
-	p.typed("\x03")
-	stopped := strings.TrimSuffix(p.waitFor(from, prompted, "prompt after Ctrl-C"), "\n> ")
-	stopped, _, _ = strings.Cut(stopped, "^C") // the terminal's echo
-	from = p.typed("/reset\n")
-	p.waitFor(from, prompted, "prompt after /reset")
-	from = ask()
 	whole := strings.TrimSuffix(p.waitFor(from, prompted, "whole answer"), "\n> ")
-	if !strings.HasPrefix(whole, stopped) || len(whole) < len(stopped)+100 {
-		t.Errorf("the answer that was stopped is %q, the whole one %q", stopped, whole)
+	// On a busy machine an answer may end before the key arrives.
+	for range 10 {
+		from = p.typed("/reset\n")
+		p.waitFor(from, prompted, "prompt after /reset")
+		from = ask()
+		p.waitFor(from, func(s string) bool { return len(s) > 30 }, "answer")
+		p.typed("\x03")
+		stopped, _, _ := strings.Cut(p.waitFor(from, prompted, "prompt after Ctrl-C"), "^C") // the terminal's echo
+		stopped = strings.TrimSuffix(stopped, "\n> ")
+		if !strings.HasPrefix(whole, stopped) {
+			t.Errorf("the answer that was stopped is %q, the whole one %q", stopped, whole)
+		}
+		if stoppedShort = len(stopped) < len(whole); stoppedShort {
+			break
+		}
+	}
+	if !stoppedShort {
+		t.Error("Ctrl-C stopped no answer")
 	}
 	p.waitFor(p.typed("\x03"), func(s string) bool { return strings.Contains(s, "/quit ends the conversation\n> ") }, "hint")
 	p.typed("/quit\n")
