@@ -1,7 +1,6 @@
 package gemm
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"unsafe"
@@ -48,7 +47,7 @@ func spanTrial(t *testing.T, set *kern.Set, typ device.Type, form kind, s [3]int
 	e := engine(t, set, typ, threads)
 	var r run
 	if r.plan(e, p); r.spans() != (e.tiles.Span != nil) {
-		t.Fatal(fmt.Sprintf("%s %v: spans is %v", form.name, s, r.spans()))
+		t.Fatalf("%s %v: spans is %v", form.name, s, r.spans())
 	}
 	run1(t, e, p)
 	return y.Data
