@@ -54,64 +54,32 @@ A run that does not fit is an error that names the largest setting that does.`,
 var planned = []string{"sft", "dpo", "reward", "ppo", "rejection", "pretrain", "rounds"}
 
 func newPlanSFTCommand(io *streams) *cobra.Command {
-	o := &sftOptions{config: sft.DefaultConfig()}
-	o.io = io
-	fields := config.Fields(&o.config)
+	conf := sft.DefaultConfig()
 	c := planOf("sft", "--data FILE", "Plan fine-tuning on examples")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		return runPlan(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(ctx context.Context, explicit []string, e align.Environment) (*align.Plan, error) {
-			return align.PlanSFT(ctx, o.config, explicit, e)
-		})
-	}
-	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
+	planTraining(io, c, &conf, &conf.Resume, config.Fields(&conf), align.PlanSFT)
 	addPreset(c, "sft")
-	c.Flags().Lookup("json").Usage = "print one JSON object"
 	return c
 }
 
 func newPlanDPOCommand(io *streams) *cobra.Command {
-	o := &dpoOptions{config: dpo.DefaultConfig()}
-	o.io = io
-	fields := config.Fields(&o.config)
+	conf := dpo.DefaultConfig()
 	c := planOf("dpo", "--pairs FILE", "Plan alignment on preference pairs")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		return runPlan(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(ctx context.Context, explicit []string, e align.Environment) (*align.Plan, error) {
-			return align.PlanDPO(ctx, o.config, explicit, e)
-		})
-	}
-	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
+	planTraining(io, c, &conf, &conf.Resume, config.Fields(&conf), align.PlanDPO)
 	addPreset(c, "dpo")
-	c.Flags().Lookup("json").Usage = "print one JSON object"
 	return c
 }
 
 func newPlanRewardCommand(io *streams) *cobra.Command {
-	o := &rewardOptions{config: reward.DefaultConfig()}
-	o.io = io
-	fields := config.Fields(&o.config)
+	conf := reward.DefaultConfig()
 	c := planOf("reward", "--pairs FILE", "Plan a reward model")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		return runPlan(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(ctx context.Context, explicit []string, e align.Environment) (*align.Plan, error) {
-			return align.PlanReward(ctx, o.config, explicit, e)
-		})
-	}
-	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
-	c.Flags().Lookup("json").Usage = "print one JSON object"
+	planTraining(io, c, &conf, &conf.Resume, config.Fields(&conf), align.PlanReward)
 	return c
 }
 
 func newPlanPPOCommand(io *streams) *cobra.Command {
-	o := &ppoOptions{config: ppo.DefaultConfig()}
-	o.io = io
-	fields := config.Fields(&o.config)
+	conf := ppo.DefaultConfig()
 	c := planOf("ppo", "--prompts FILE --reward RUN", "Plan learning from sampled and scored answers")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		return runPlan(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(ctx context.Context, explicit []string, e align.Environment) (*align.Plan, error) {
-			return align.PlanPPO(ctx, o.config, explicit, e)
-		})
-	}
-	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
-	c.Flags().Lookup("json").Usage = "print one JSON object"
+	planTraining(io, c, &conf, &conf.Resume, config.Fields(&conf), align.PlanPPO)
 	return c
 }
 
@@ -144,21 +112,13 @@ func (s *rejectionSettings) Validate() error {
 }
 
 func newPlanPretrainCommand(io *streams) *cobra.Command {
-	o := &pretrainOptions{config: align.DefaultPretrainConfig()}
-	o.io = io
-	fields := o.config.Fields()
+	conf := align.DefaultPretrainConfig()
 	c := &cobra.Command{
 		Use: "pretrain --tokenizer DIR --data FILE", Short: "Plan training a model from random weights", Args: noArguments,
 		Long:    "Plan training a model from random weights: the flags are those of align pretrain, and nothing is run.",
 		Example: "  align plan pretrain --tokenizer tokenizer --data texts.jsonl --config tiny.yaml",
 	}
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		return runPlan(c, &o.trainOptions, fields, &o.config, o.config.Resume, func(ctx context.Context, explicit []string, e align.Environment) (*align.Plan, error) {
-			return align.PlanPretrain(ctx, o.config, explicit, e)
-		})
-	}
-	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
-	c.Flags().Lookup("json").Usage = "print one JSON object"
+	planTraining(io, c, &conf, &conf.Resume, conf.Fields(), align.PlanPretrain)
 	return c
 }
 
@@ -218,6 +178,22 @@ func planOf(method, data, short string) *cobra.Command {
 		Long:    short + ": the flags are those of align " + method + ", and nothing is run.",
 		Example: fmt.Sprintf("  align plan %s --model models/llama %s", method, data),
 	}
+}
+
+// planTraining gives c the flags of a trainer's command, and plan in place of
+// the run.
+func planTraining[C any, P interface {
+	*C
+	validator
+}](io *streams, c *cobra.Command, conf P, resume *bool, fields []config.Field, plan func(context.Context, C, []string, align.Environment) (*align.Plan, error)) {
+	o := &trainOptions{io: io}
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return runPlan(c, o, fields, conf, *resume, func(ctx context.Context, explicit []string, e align.Environment) (*align.Plan, error) {
+			return plan(ctx, *conf, explicit, e)
+		})
+	}
+	addTrainFlags(c, o, resume, fields)
+	c.Flags().Lookup("json").Usage = "print one JSON object"
 }
 
 func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked validator, resume bool, plan func(context.Context, []string, align.Environment) (*align.Plan, error)) error {
