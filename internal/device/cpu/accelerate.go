@@ -10,6 +10,7 @@ func (f *fast) accelerate(kernels map[string]binder) {
 	kernels["rmsnorm"] = instead(b, newNormForward[float32], func(n *normForward[float32]) rowKernel { return &fastNorm{n, set} })
 	kernels["rmsnorm_dx"] = instead(b, newNormDX[float32], func(n *normDX[float32]) rowKernel { return &fastNormDX{n, set} })
 	kernels["rope"] = instead(b, newRope[float32], func(r *rope[float32]) rowKernel { return &fastRope{r, set} })
+	kernels["dropout"] = instead(b, newDropout[float32], func(d *dropout[float32]) rowKernel { return &fastDropout{d, set} })
 	kernels["adamw"] = instead(b, newAdamW[float32], func(a *adamW[float32]) rowKernel { return &fastAdamW{a, set} })
 	kernels["lora_linear"] = withAttribute(f.bindLoRA)
 	kernels["attention"] = withAttribute(f.bindAttention)

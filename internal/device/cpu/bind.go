@@ -118,7 +118,7 @@ func kernelTable[E float](b *Backend, p products[E]) map[string]binder {
 		"swiglu_grad":      plain(func(k string) device.Kernel { return b.overRows(&swiGLUGrad[E]{kernel: k}) }),
 		"add":              plain(func(k string) device.Kernel { return newAdd(b, k) }),
 		"accumulate":       plain(func(k string) device.Kernel { return newAccumulate(b, k) }),
-		"dropout":          withAttribute(bindDropout[E](b)),
+		"dropout":          overRowsWith(b, newDropout[E]),
 		"logprob":          withAttribute(bindLogProb(b, p, addChunk[E])),
 		"logprob_dx":       withAttribute(bindLogProbDX(b, p, weighLogits[E])),
 		"logprob_dw":       withAttribute(bindLogProbDW(b, p, weighLogits[E])),

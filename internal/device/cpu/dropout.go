@@ -2,10 +2,10 @@ package cpu
 
 import (
 	"fmt"
-	"math/bits"
 
 	"align/internal/device"
 	"align/internal/device/contract"
+	"align/internal/device/cpu/kern"
 )
 
 // dropout is y = x*keep/(1-P). Element (t, column) draws word column%4 of
@@ -17,24 +17,20 @@ import (
 // place nor the thread.
 type dropout[E float] struct {
 	kernel string
-	limit  uint64 // P*2^32
-	scale  E      // 1/(1-P)
+	draw   kern.Draw
+	scale  E // 1/(1-P)
 	stream uint32
 	y, x   []E
 	key    []int32
-	seed   []int32
 	cols   int
 }
 
-func bindDropout[E float](b *Backend) func(string, device.Dropout) (device.Kernel, error) {
-	return func(kernel string, attr device.Dropout) (device.Kernel, error) {
-		if !(attr.P >= 0 && attr.P < 1) {
-			return nil, fmt.Errorf("cpu: %s: probability %g: want 0 or more and less than 1", kernel, attr.P)
-		}
-		return b.overRows(&dropout[E]{
-			kernel: kernel, limit: uint64(attr.P * (1 << 32)), scale: E(1 / (1 - attr.P)), stream: attr.Stream,
-		}), nil
+func newDropout[E float](kernel string, attr device.Dropout) (*dropout[E], error) {
+	if !(attr.P >= 0 && attr.P < 1) {
+		return nil, fmt.Errorf("cpu: %s: probability %g: want 0 or more and less than 1", kernel, attr.P)
 	}
+	draw := kern.Draw{Limit: uint32(attr.P * (1 << 32)), Scale: float32(1 / (1 - attr.P))}
+	return &dropout[E]{kernel: kernel, draw: draw, scale: E(1 / (1 - attr.P)), stream: attr.Stream}, nil
 }
 
 func (d *dropout[E]) prepare(c *device.Call) (rows, grain int, err error) {
@@ -47,40 +43,45 @@ func (d *dropout[E]) prepare(c *device.Call) (rows, grain int, err error) {
 		k.Vector("seed", seed, device.I32, 2)
 		k.Output("y", y, typeOf[E](), x.Rows, x.Cols)
 		d.y, d.x, d.cols = device.Slice[E](y), device.Slice[E](x), x.Cols
-		d.key, d.seed = device.Slice[int32](key), device.Slice[int32](seed)
+		d.key = device.Slice[int32](key)
 	}
 	if k.Err != nil || c.Out[0].Addr == 0 {
 		return 0, 0, k.Err
 	}
+	seed := device.Slice[int32](c.In[2])
+	d.draw.SetKey([2]uint32{uint32(seed[0]), uint32(seed[1])})
 	return len(d.key), rowGrain(expensive * d.cols), nil
 }
 
+// counter is that of row t's first draw.
+func (d *dropout[E]) counter(t int) [4]uint32 { return [4]uint32{0, uint32(d.key[t]), d.stream, 0} }
+
 func (d *dropout[E]) compute(lo, hi int) {
-	seed := [2]uint32{uint32(d.seed[0]), uint32(d.seed[1])}
 	for t := lo; t < hi; t++ {
 		x, y := d.x[t*d.cols:][:d.cols], d.y[t*d.cols:][:d.cols]
+		counter := d.counter(t)
 		for j := 0; j < d.cols; j += 4 {
-			words := philox([4]uint32{uint32(j / 4), uint32(d.key[t]), d.stream, 0}, seed)
+			words := d.draw.Words(counter)
+			counter[0]++
 			for i := j; i < min(j+4, d.cols); i++ {
-				if uint64(words[i-j]) >= d.limit {
+				y[i] = 0
+				if words[i-j] >= d.draw.Limit {
 					y[i] = x[i] * d.scale
-				} else {
-					y[i] = 0
 				}
 			}
 		}
 	}
 }
 
-// philox is Philox4x32-10 of https://doi.org/10.1145/2063384.2063405, with the
-// multipliers and key increments of its reference code (Random123).
-func philox(counter [4]uint32, key [2]uint32) [4]uint32 {
-	for range 10 {
-		h0, l0 := bits.Mul32(0xD2511F53, counter[0])
-		h1, l1 := bits.Mul32(0xCD9E8D57, counter[2])
-		counter = [4]uint32{h1 ^ counter[1] ^ key[0], l1, h0 ^ counter[3] ^ key[1], l0}
-		key[0] += 0x9E3779B9
-		key[1] += 0xBB67AE85
+// fastDropout is dropout in vector instructions.
+type fastDropout struct {
+	*dropout[float32]
+	set *kern.Set
+}
+
+func (d *fastDropout) compute(lo, hi int) {
+	for t := lo; t < hi; t++ {
+		x, y := d.x[t*d.cols:][:d.cols], d.y[t*d.cols:][:d.cols]
+		d.set.Dropout(y, x, &d.draw, d.counter(t))
 	}
-	return counter
 }

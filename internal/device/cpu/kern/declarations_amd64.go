@@ -429,6 +429,16 @@ func unroundAVX512(y, x unsafe.Pointer, n int)
 //go:noescape
 func unroundAVX2(y, x unsafe.Pointer, n int)
 
+// dropoutAVX512 is y = x*scale where a draw is kept, else 0; n is a multiple of 16.
+//
+//go:noescape
+func dropoutAVX512(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
+
+// dropoutAVX2 is y = x*scale where a draw is kept, else 0; n is a multiple of 8.
+//
+//go:noescape
+func dropoutAVX2(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
+
 // roundAVX512BF16 rounds n float32, a multiple of 16, to bfloat16; subnormals become 0.
 //
 //go:noescape

@@ -50,6 +50,7 @@ func (s *Set) avx2() {
 		adamW:       adamWAVX2,
 		round:       roundAVX2,
 		unround:     unroundAVX2,
+		dropout:     dropoutAVX2,
 		whole:       8,
 	}
 }
@@ -88,6 +89,7 @@ func (s *Set) avx512() {
 		adamW:       adamWAVX512,
 		round:       roundAVX512,
 		unround:     unroundAVX512,
+		dropout:     dropoutAVX512,
 		whole:       16,
 	}
 }

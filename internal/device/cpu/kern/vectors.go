@@ -27,7 +27,9 @@ type vectors struct {
 	adamW       func(p, m, v, grad unsafe.Pointer, n int, clip, b1, c1, b2, c2, keep, step, inverse, eps float32)
 	round       func(y, x unsafe.Pointer, n int) // n is a multiple of whole
 	unround     func(y, x unsafe.Pointer, n int) // n is a multiple of whole
-	whole       int
+	// dropout takes n of whole as well.
+	dropout func(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
+	whole   int
 }
 
 // first is the address of x, of which n elements are used.

@@ -14,7 +14,7 @@ func genericVectors() vectors {
 		scale: scaleGeneric, add: addGeneric, axpy: axpyGeneric, mulAdd: mulAddGeneric,
 		normApply: normApplyGeneric, normGrad: normGradGeneric,
 		swiGLU: swiGLUGeneric, swiGLUGrad: swiGLUGradGeneric, rope: ropeGeneric, adamW: adamWGeneric,
-		round: roundGeneric, unround: unroundGeneric, whole: 1,
+		round: roundGeneric, unround: unroundGeneric, dropout: dropoutGeneric, whole: 1,
 	}
 }
 

@@ -30,6 +30,8 @@ type vectorCase struct {
 
 func vectorCases() []vectorCase {
 	adam := &AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.1, LearningRate: 1e-2, Clip: 0.5, Bias1: 0.1, Bias2: 0.001}
+	draw := &Draw{Limit: 1 << 30, Scale: 4. / 3}
+	draw.SetKey([2]uint32{7, 11})
 	one := func(f func(s *Set, x [][]float32) float64) apply {
 		return func(s *Set, x [][]float32) []float64 { return []float64{f(s, x)} }
 	}
@@ -53,6 +55,7 @@ func vectorCases() []vectorCase {
 		{"MulAdd", 1, 2, none(func(s *Set, x [][]float32) { s.MulAdd(x[0], x[1], x[2], 0.7) }), false},
 		{"RMSNorm", 1, 2, one(func(s *Set, x [][]float32) float64 { return s.RMSNorm(x[0], x[1], x[2], 1e-5) }), false},
 		{"RMSNormGrad", 1, 3, one(func(s *Set, x [][]float32) float64 { return s.RMSNormGrad(x[0], x[1], x[2], x[3], 1e-5) }), false},
+		{"Dropout", 1, 1, none(func(s *Set, x [][]float32) { s.Dropout(x[0], x[1], draw, [4]uint32{1<<32 - 3, 5, 6, 7}) }), true},
 		{"SwiGLU", 1, 2, none(func(s *Set, x [][]float32) { s.SwiGLU(x[0], x[1], x[2]) }), false},
 		{"SwiGLUGrad", 2, 3, none(func(s *Set, x [][]float32) { s.SwiGLUGrad(x[0], x[1], x[2], x[3], x[4]) }), false},
 		{"AdamW", 3, 1, none(func(s *Set, x [][]float32) {

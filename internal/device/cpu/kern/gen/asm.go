@@ -50,7 +50,7 @@ type arg struct{ name, typ string }
 
 func (a arg) size() int {
 	switch a.typ {
-	case "float32", "int32":
+	case "float32", "int32", "uint32":
 		return 4
 	}
 	return 8

@@ -8,6 +8,8 @@ func emitVectors(f *file) {
 		emitVector(f, v, avx512)
 		emitVector(f, v, avx2)
 	}
+	emitDropout(f, avx512)
+	emitDropout(f, avx2)
 	emitVector(f, roundBF16(), isa{"AVX512BF16", "Z", 16})
 }
 

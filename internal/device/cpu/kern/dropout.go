@@ -1,0 +1,60 @@
+package kern
+
+import "unsafe"
+
+// Draw is what the draws of a dropout have in common. Its layout is known to the
+// assembly.
+type Draw struct {
+	// keys is (k0, 0, k1, 0) of each round.
+	keys [philoxRounds][4]uint32
+	// Limit is P*2^32: smaller words drop their element. Scale is 1/(1-P).
+	Limit uint32
+	Scale float32
+}
+
+const philoxRounds = 10
+
+// SetKey makes the rounds' keys, with the increments of Philox's reference code
+// (Random123).
+func (d *Draw) SetKey(key [2]uint32) {
+	for i := range d.keys {
+		d.keys[i] = [4]uint32{key[0], 0, key[1], 0}
+		key[0] += 0x9E3779B9
+		key[1] += 0xBB67AE85
+	}
+}
+
+// Words is Philox4x32-10 (https://doi.org/10.1145/2063384.2063405) of a counter.
+func (d *Draw) Words(counter [4]uint32) [4]uint32 {
+	for i := range d.keys {
+		a, b := 0xD2511F53*uint64(counter[0]), 0xCD9E8D57*uint64(counter[2])
+		counter = [4]uint32{uint32(b>>32) ^ counter[1] ^ d.keys[i][0], uint32(b), uint32(a>>32) ^ counter[3] ^ d.keys[i][2], uint32(a)}
+	}
+	return counter
+}
+
+// Dropout is y = x*Scale where the element's word is Limit or more, else 0.
+// Element j has word j%4 of the counter with j/4 added to its first word. y may
+// be x.
+func (s *Set) Dropout(y, x []float32, d *Draw, counter [4]uint32) {
+	n := len(y)
+	whole := n / s.whole * s.whole
+	s.dropout(first(y, n), first(x, n), whole, unsafe.Pointer(d), counter[0], counter[1], counter[2], counter[3])
+	dropoutGeneric(first(y[whole:], n-whole), first(x[whole:], n-whole), n-whole, unsafe.Pointer(d),
+		counter[0]+uint32(whole/4), counter[1], counter[2], counter[3])
+}
+
+func dropoutGeneric(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32) {
+	d := (*Draw)(draw)
+	to, from := floats(y, n), floats(x, n)
+	var words [4]uint32
+	for j, v := range from {
+		if j%4 == 0 {
+			words = d.Words([4]uint32{c0 + uint32(j/4), c1, c2, c3})
+		}
+		to[j] = 0
+		if words[j%4] >= d.Limit {
+			to[j] = v * d.Scale
+		}
+	}
+}
