@@ -101,6 +101,10 @@ func TestRate(t *testing.T) {
 	if r.tokensPerSecond() != 50 || r.remaining(10) != 20*time.Second {
 		t.Errorf("got %v tokens/s, %v left", r.tokensPerSecond(), r.remaining(10))
 	}
+	r.add(time.Second, 100)
+	if r.tokensPerSecond() != 100 || r.remaining(10) != 10*time.Second {
+		t.Errorf("got %v tokens/s, %v left: the first step still counts", r.tokensPerSecond(), r.remaining(10))
+	}
 	for range 200 {
 		r.add(time.Second, 300)
 	}

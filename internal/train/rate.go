@@ -2,19 +2,27 @@ package train
 
 import "time"
 
-// rate is a moving average of the time of a step and of its tokens.
-type rate struct{ seconds, tokens float64 }
+// rate is a moving average of the time of a step and of its tokens: weighted
+// sums, and the sum of the weights.
+type rate struct {
+	steps                   int
+	seconds, tokens, weight float64
+}
 
 // keepRate weighs the past: about the last ten steps count.
 const keepRate = 0.9
 
+// add counts a step. The first one reserves memory, which may take as long as
+// itself: it is forgotten with the second.
 func (r *rate) add(elapsed time.Duration, tokens int64) {
-	if r.seconds == 0 {
-		r.seconds, r.tokens = elapsed.Seconds(), float64(tokens)
-		return
+	keep := keepRate
+	if r.steps == 1 {
+		keep = 0
 	}
-	r.seconds = keepRate*r.seconds + (1-keepRate)*elapsed.Seconds()
-	r.tokens = keepRate*r.tokens + (1-keepRate)*float64(tokens)
+	r.steps++
+	r.seconds = keep*r.seconds + elapsed.Seconds()
+	r.tokens = keep*r.tokens + float64(tokens)
+	r.weight = keep*r.weight + 1
 }
 
 func (r *rate) tokensPerSecond() float64 {
@@ -25,5 +33,5 @@ func (r *rate) tokensPerSecond() float64 {
 }
 
 func (r *rate) remaining(steps int) time.Duration {
-	return time.Duration(r.seconds * float64(steps) * float64(time.Second))
+	return time.Duration(r.seconds / max(r.weight, 1) * float64(steps) * float64(time.Second))
 }
