@@ -59,7 +59,10 @@ func onCard() bool { return os.Getenv("ALIGN_TEST_GPU") == "1" }
 // Library is the driver of what Open would open, for a test that takes the card
 // in another way: what the simulator finds wrong fails the test. Races are
 // looked for unless the test is long.
-func Library(t testing.TB, races bool) *driver.Library {
+func Library(t testing.TB, races bool) *driver.Library { return LibraryTarget(t, Ampere, races) }
+
+// LibraryTarget is Library for a generation; a real card is what it is.
+func LibraryTarget(t testing.TB, target Target, races bool) *driver.Library {
 	t.Helper()
 	if onCard() {
 		l, err := driver.Open()
@@ -68,7 +71,7 @@ func Library(t testing.TB, races bool) *driver.Library {
 		}
 		return l
 	}
-	l, sim := simulated(t, Ampere)
+	l, sim := simulated(t, target)
 	sim.Races = races
 	return l
 }
@@ -77,9 +80,13 @@ func simulated(t testing.TB, target Target) (*driver.Library, *ptxsim.Sim) {
 	t.Helper()
 	seed, _ := strconv.ParseUint(os.Getenv("ALIGN_TEST_SEED"), 10, 64)
 	sim := &ptxsim.Sim{Races: true, Seed: seed}
+	units := int32(4)
+	if target == Hopper {
+		units = 1 // small products, too, get the kernels of large ones
+	}
 	fake().Reset(fakedriver.Script{
 		Version: 12040, Sim: sim,
-		Cards: []fakedriver.Card{{Name: "ptxsim", Major: int32(target.Major), Minor: int32(target.Minor), Units: 4, Memory: memory}},
+		Cards: []fakedriver.Card{{Name: "ptxsim", Major: int32(target.Major), Minor: int32(target.Minor), Units: units, Memory: memory}},
 	})
 	l, err := driver.OpenWith("ptxsim", fake().Resolve)
 	if err != nil {

@@ -17,6 +17,7 @@ const (
 	OutOfMemory    = 2
 	NoDevice       = 100
 	badDevice      = 101
+	noBinary       = 209
 	badImage       = 218
 	invalidContext = 201
 	invalidHandle  = 400
@@ -190,6 +191,7 @@ func texts() map[int][2][]byte {
 		OutOfMemory:    {"CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
 		NoDevice:       {"CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
 		badDevice:      {"CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
+		noBinary:       {"CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
 		badImage:       {"CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
 		invalidContext: {"CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
 		invalidHandle:  {"CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},

@@ -9,12 +9,12 @@ import (
 
 func (d *Driver) addMemory() {
 	d.addHere("cuMemGetInfo_v2", func(s *state, free, total, _, _, _ word) int {
-		all := d.memoryOf(s)
+		all := d.cardOf(s).Memory
 		*at[uint64](free), *at[uint64](total) = all-s.used, all
 		return success
 	})
 	d.addHere("cuMemAlloc_v2", func(s *state, to, size, _, _, _ word) int {
-		if s.used+uint64(size) > d.memoryOf(s) {
+		if s.used+uint64(size) > d.cardOf(s).Memory {
 			return OutOfMemory
 		}
 		d.last = (d.last>>32 + 1) << 32 // aligned to 256, as the driver's
@@ -89,13 +89,14 @@ func move(to, from []byte) int {
 	return success
 }
 
-func (d *Driver) memoryOf(s *state) uint64 {
+// cardOf is what the fake shows of a card.
+func (d *Driver) cardOf(s *state) (c Card) {
 	for i := range d.cards {
 		if s == &d.cards[i] {
-			return d.script.Cards[i].Memory
+			c = d.script.Cards[i]
 		}
 	}
-	return 0
+	return c
 }
 
 // drop gives a thing back.

@@ -4,6 +4,7 @@ package fakedriver
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -24,13 +25,16 @@ type function struct {
 }
 
 func (d *Driver) addModules() {
-	d.addHere("cuModuleLoadDataEx", func(_ *state, to, image, n, options, values word) int {
+	d.addHere("cuModuleLoadDataEx", func(s *state, to, image, n, options, values word) int {
 		m := &module{ptx: text(image)}
 		log := d.script.BadPTX
 		if d.script.Sim != nil {
 			parsed, err := ptxsim.Parse(m.ptx)
 			if err != nil {
 				log = err.Error()
+			}
+			if err == nil && !d.cardOf(s).runs(parsed.Target) {
+				return noBinary
 			}
 			m.parsed = parsed
 		}
@@ -72,6 +76,15 @@ func (d *Driver) addModules() {
 		return success
 	})
 	d.addresses["cuLaunchKernel"] = purego.NewCallback(d.launch)
+}
+
+// runs says whether a card takes PTX for a target: that of its own or an older
+// capability, sm_90a on 9.0 alone.
+func (c Card) runs(target string) bool {
+	digits, exact := strings.CutSuffix(strings.TrimPrefix(target, "sm_"), "a")
+	wanted, err := strconv.Atoi(digits)
+	has := int(10*c.Major + c.Minor)
+	return err == nil && (wanted == has || wanted < has && !exact)
 }
 
 // launch has cuLaunchKernel's arguments. They are copied before it returns, as

@@ -161,17 +161,13 @@ func (w *warp) land(lanes, n uint32) {
 		}
 		copy(w.block.shared[f.to:], f.data[:f.bytes])
 		w.block.filled.set(f.to, f.bytes)
+		if w.block.kernel.proxies {
+			w.wrotePlain(f.to, f.bytes, f.lane)
+		}
 		w.setFlying(&access{bytes: f.bytes}, f.to, f.lane, w.known[w.id])
 	}
 	w.async.flying = kept
 }
 
-// products are a warp's wgmma instructions under way.
-type products struct{}
-
-func (p *products) reset() {}
-
 // phaser is an mbarrier.
 type phaser struct{}
-
-func (w *warp) proxyFence() {}

@@ -33,6 +33,13 @@ type block struct {
 	slices    [width][]byte
 	banks     banks
 	objects   map[int]*phaser // mbarriers by address
+
+	// Of kernels with wgmma: what threads wrote with no fence of the proxies
+	// since, the warps whose products read each 16 bytes, and the products that
+	// the warps of each warpgroup have started.
+	plain  bitset
+	lent   []uint32
+	issues [8][]issue
 }
 
 // rendezvous is a barrier with the warps that are there.
@@ -53,6 +60,9 @@ func newBlock(g *grid) *block {
 	if g.sim.Races {
 		b.cells = make([]cell, size>>k.cell[shared]+16)
 	}
+	if k.proxies {
+		b.plain, b.lent = makeBitset(size), make([]uint32, size/16+1)
+	}
 	b.local, b.localFilled = make([]byte, k.LocalBytes*(b.threads+width)), makeBitset(k.LocalBytes*(b.threads+width))
 	for i := range (b.threads + width - 1) / width {
 		b.warps = append(b.warps, newWarp(b, i, k))
@@ -71,6 +81,11 @@ func (b *block) run(i int) (err error) {
 	clear(b.acquired)
 	b.barriers, b.ran, b.fenced, b.collision = [16]rendezvous{}, 0, false, false
 	b.objects = nil
+	clear(b.plain)
+	clear(b.lent)
+	for i := range b.issues {
+		b.issues[i] = b.issues[i][:0]
+	}
 	if seed := b.grid.sim.Seed; seed != 0 {
 		b.random = rand.New(rand.NewPCG(seed, uint64(b.number)))
 	}
@@ -87,6 +102,11 @@ func (b *block) run(i int) (err error) {
 		w.start()
 	}
 	for b.turn() {
+	}
+	for _, w := range b.warps {
+		if w.wgmma.issued != len(b.issues[w.id/4]) {
+			w.fault(Deadlock, -1, "the warp has ended with %d products of the %d that others of its warpgroup started", w.wgmma.issued, len(b.issues[w.id/4]))
+		}
 	}
 	return nil
 }

@@ -31,6 +31,9 @@ type instruction struct {
 	arrive func(w *warp) arrival              // of a barrier
 	soft   bool                               // takes unwritten registers and passes them on
 
+	accumulates bool  // a wgmma
+	held        []int // registers of wgmma instructions that this other one touches
+
 	sources, results [classes][]int
 	text             string
 	line             int
@@ -68,7 +71,7 @@ var builders map[string]func(c *compiler)
 
 func init() {
 	builders = map[string]func(c *compiler){}
-	for _, group := range []map[string]func(c *compiler){flowOps(), integerOps(), floatOps(), moveOps(), memoryOps(), warpOps(), matrixOps(), asyncOps()} {
+	for _, group := range []map[string]func(c *compiler){flowOps(), integerOps(), floatOps(), moveOps(), memoryOps(), warpOps(), matrixOps(), asyncOps(), wgmmaOps()} {
 		for name, build := range group {
 			builders[name] = build
 		}
@@ -133,6 +136,7 @@ func (c *compiler) compile(raws []*raw) error {
 	}
 	k.code[len(raws)] = instruction{guard: -1, kind: exit, text: "end of the kernel"}
 	k.files = files{c.size, c.constants, c.specials}
+	k.hold()
 	return nil
 }
 

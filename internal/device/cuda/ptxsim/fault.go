@@ -12,7 +12,8 @@ const (
 	Misaligned   = "misaligned address"
 	Unwritten    = "unwritten value"
 	Race         = "data race"
-	InFlight     = "copy not waited for"
+	InFlight     = "not waited for"
+	Unfenced     = "missing fence"
 	BarrierFault = "divergent barrier"
 	Deadlock     = "deadlock"
 	Trap         = "trap"
@@ -44,12 +45,21 @@ func (f *Fault) Error() string {
 func (w *warp) fault(kind string, lane int, format string, args ...any) {
 	in := &w.block.kernel.code[w.pc]
 	panic(&Fault{
-		Kind: kind, Kernel: w.block.kernel.Name, Instruction: in.text, Line: in.line,
+		Kind: kind, Kernel: w.block.kernel.Name, Instruction: in.short(), Line: in.line,
 		Block: w.block.at, Warp: w.id, Lane: lane, Detail: fmt.Sprintf(format, args...),
 	})
 }
 
-func (in *instruction) where() string { return fmt.Sprintf("line %d %q", in.line, in.text) }
+func (in *instruction) where() string { return fmt.Sprintf("line %d %q", in.line, in.short()) }
+
+// short is an instruction without the middle of a long list of registers.
+func (in *instruction) short() string {
+	open, end := strings.IndexByte(in.text, '{'), strings.LastIndexByte(in.text, '}')
+	if open < 0 || end-open < 80 {
+		return in.text
+	}
+	return in.text[:open+20] + "..." + in.text[end-10:]
+}
 
 func firstLane(lanes uint32) int { return bits.TrailingZeros32(lanes) & (width - 1) }
 

@@ -32,12 +32,16 @@ func buildTrap(c *compiler) {
 // buildFence makes membar and fence: memory is in order here, so only the race
 // checker and the proxies take note.
 func buildFence(c *compiler) {
-	async := c.has("proxy")
-	c.in.run = func(w *warp, _ uint32) {
-		if async {
-			w.proxyFence()
-			return
+	if c.has("proxy") {
+		c.only("proxy", "async", "async::generic", "shared::cta", "shared", "global", "cta", "gpu")
+		c.in.run = func(w *warp, lanes uint32) {
+			if w.block.kernel.proxies {
+				w.proxyFence(lanes)
+			}
 		}
+		return
+	}
+	c.in.run = func(w *warp, _ uint32) {
 		w.block.fenced = true
 	}
 }

@@ -118,18 +118,27 @@ func buildMma(c *compiler) {
 		var right [16][8]float32
 		gatherLeft(&left, w, a, t, decode)
 		gatherRight(&right, w, b, t, decode)
-		for row := range 16 {
-			// Rows of the accumulator: lane 4*(row%8)+j has columns 2j, 2j+1 in
-			// registers 0 and 1, for the lower 8 rows in 2 and 3.
-			base, half := row%8*4, row/8*2
+		w.multiplyTile(d, e, &left, s.k, &right)
+	}
+}
+
+// multiplyTile puts a product of 16 x k by k x 8 into registers d, added to
+// those of e or, without e, to nothing.
+func (w *warp) multiplyTile(d, e []int, left *[16][16]float32, k int, right *[16][8]float32) {
+	for row := range 16 {
+		// Rows of the accumulator: lane 4*(row%8)+j has columns 2j, 2j+1 in
+		// registers 0 and 1, for the lower 8 rows in 2 and 3.
+		base, half := row%8*4, row/8*2
+		var sum [8]float32
+		if e != nil {
 			low, high := &w.r32[e[half]], &w.r32[e[half+1]]
-			sum := [8]float32{f32(low[base]), f32(high[base]), f32(low[base+1]), f32(high[base+1]),
+			sum = [8]float32{f32(low[base]), f32(high[base]), f32(low[base+1]), f32(high[base+1]),
 				f32(low[base+2]), f32(high[base+2]), f32(low[base+3]), f32(high[base+3])}
-			accumulate(&sum, left[row][:s.k], &right)
-			low, high = &w.r32[d[half]], &w.r32[d[half+1]]
-			for j := range 4 {
-				low[base+j], high[base+j] = bits32(sum[2*j]), bits32(sum[2*j+1])
-			}
+		}
+		accumulate(&sum, left[row][:k], right)
+		low, high := &w.r32[d[half]], &w.r32[d[half+1]]
+		for j := range 4 {
+			low[base+j], high[base+j] = bits32(sum[2*j]), bits32(sum[2*j+1])
 		}
 	}
 }

@@ -186,6 +186,9 @@ func (w *warp) shared(a *access, lane int) []byte {
 		w.checkShared(a, offset, lane)
 	}
 	if a.write {
+		if b.kernel.proxies {
+			w.overwrite(offset, a.bytes, lane)
+		}
 		b.filled.set(offset, a.bytes)
 	} else if missing := b.filled.missing(offset, a.bytes); missing >= 0 {
 		w.fault(Unwritten, lane, "shared memory at %#x is read before it is written", missing)
@@ -228,6 +231,13 @@ func (b bitset) unset(at, n int) {
 	i, s := at>>6, at&63
 	b[i] &^= mask << s
 	b[i+1] &^= mask >> 1 >> (63 - s)
+}
+
+// any tells whether one of n bytes is marked.
+func (b bitset) any(at, n int) bool {
+	mask := uint64(1)<<n - 1
+	i, s := at>>6, at&63
+	return (b[i]>>s|b[i+1]<<1<<(63-s))&mask != 0
 }
 
 // missing returns the first byte without a mark, -1 for none.

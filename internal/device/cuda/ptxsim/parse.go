@@ -37,6 +37,9 @@ type Kernel struct {
 	files    files
 	dynamic  int // where dynamic shared memory starts
 	cell     [spaces]uint
+
+	proxies      bool  // wgmma reads shared memory beside the threads
+	accumulators []int // registers of wgmma
 }
 
 // variable is a named piece of memory at an offset in its space.

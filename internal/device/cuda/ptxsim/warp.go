@@ -92,7 +92,9 @@ func (w *warp) start() {
 	clear(w.known)
 	w.known[w.id] = 1
 	w.async.reset()
-	w.wgmma.reset()
+	if b.kernel.proxies {
+		w.wgmma.reset(len(w.r32))
+	}
 	for name, at := range b.kernel.files.specials {
 		w.setSpecial(name, at)
 	}
@@ -221,6 +223,9 @@ func (w *warp) do(in *instruction, lanes uint32) {
 		for _, r := range results {
 			written[r] = written[r]&^lanes | good
 		}
+	}
+	if in.held != nil {
+		w.touchHeld(in)
 	}
 	if in.run != nil {
 		in.run(w, lanes)
