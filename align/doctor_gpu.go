@@ -34,10 +34,9 @@ type ProductFinding struct {
 }
 
 // productsOf are the choices for a pack of 4,096 tokens and for one decoded token.
-func productsOf(info driver.Info) (list []ProductFinding) {
-	asked := os.Getenv(cublaslt.Variable) != ""
+func productsOf(info driver.Info, means cuda.Means) (list []ProductFinding) {
 	add := func(rows, out, in int) {
-		c := cuda.Choose(info, asked, rows, out, in)
+		c := cuda.Choose(info, means, rows, out, in)
 		list = append(list, ProductFinding{rows, out, in, c.Kernel, c.Reason})
 	}
 	for _, weight := range [][2]int{{4096, 4096}, {1024, 4096}, {14336, 4096}, {4096, 14336}} { // q and o, k and v, gate and up, down
@@ -73,8 +72,15 @@ func (f *Findings) readCards(open func() (*driver.Library, error)) {
 func tryCard(library *driver.Library, info driver.Info) CardFinding {
 	c := CardFinding{
 		Ordinal: info.Ordinal, Name: info.Name, Capability: fmt.Sprintf("%d.%d", info.Major, info.Minor),
-		Units: info.Units, MemoryTotal: info.Memory, Products: productsOf(info),
+		Units: info.Units, MemoryTotal: info.Memory,
 	}
+	means, err := cuda.MeansOf(info, library.Version())
+	if err != nil {
+		c.Fault = err.Error()
+		return c
+	}
+	means.Vendor = os.Getenv(cublaslt.Variable) != ""
+	c.Products = productsOf(info, means)
 	device, err := library.Device(info.Ordinal)
 	if err != nil {
 		c.Fault = err.Error()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"testing"
 
+	"align/internal/device/cuda"
 	"align/internal/device/cuda/cublaslt"
 	"align/internal/device/cuda/driver"
 	"align/internal/device/cuda/fakedriver"
@@ -23,7 +24,8 @@ func TestCardsAreFoundThroughTheDriver(t *testing.T) {
 	var f Findings
 	f.readCards(func() (*driver.Library, error) { return driver.OpenWith("fake", fake.Resolve) })
 	for i, c := range f.Cards {
-		if len(c.Products) != 5 || c.Products[0].Kernel != "mma.sync 128x128" || c.Products[0].Reason == "" || c.Products[4].Kernel != "gemv" {
+		kernel := []string{"mma.sync 128x128", "wgmma 128x256"}[i]
+		if len(c.Products) != 5 || c.Products[0].Kernel != kernel || c.Products[0].Reason == "" || c.Products[4].Kernel != "gemv" {
 			t.Errorf("products of card %d: %+v", i, c.Products)
 		}
 		f.Cards[i].Products = nil
@@ -41,6 +43,23 @@ func TestCardsAreFoundThroughTheDriver(t *testing.T) {
 	}
 	if n := fake.Live(); n != 0 {
 		t.Errorf("%d contexts are left", n)
+	}
+}
+
+// A variable that says nonsense, or what the card lacks, is its fault.
+func TestInstructionsThatACardLacks(t *testing.T) {
+	fake := fakedriver.New()
+	for asked, want := range map[string]string{
+		"wgmma": `cuda: ALIGN_CUDA=wgmma: Fake A: made for capability 8.9`,
+		"fast":  `cuda: ALIGN_CUDA is "fast": want mma or wgmma`,
+	} {
+		fake.Reset(fakedriver.Script{Version: 12040, Cards: []fakedriver.Card{{Name: "Fake A", Major: 8, Minor: 9, Units: 128, Memory: 24 << 30}}})
+		t.Setenv(cuda.Variable, asked)
+		var f Findings
+		f.readCards(func() (*driver.Library, error) { return driver.OpenWith("fake", fake.Resolve) })
+		if len(f.Cards) != 1 || f.Cards[0].Fault != want {
+			t.Errorf("%s: %+v: want the fault %q", asked, f.Cards, want)
+		}
 	}
 }
 

@@ -34,9 +34,9 @@ var (
 
 // openCard opens a real card where ALIGN_TEST_GPU is 1, else the simulator. It
 // looks for races in the conformance suite.
-func openCard(t *testing.T) *cuda.Backend {
+func openCard(t *testing.T, target cudatest.Target) *cuda.Backend {
 	t.Helper()
-	b, err := cuda.OpenOn(cudatest.Library(t, false), 0, 0)
+	b, err := cuda.OpenOn(cudatest.LibraryTarget(t, target, false), 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,16 +44,34 @@ func openCard(t *testing.T) *cuda.Backend {
 	return b
 }
 
-func openCardGolden(t *testing.T, name string) *golden {
+func openCardGolden(t *testing.T, target cudatest.Target, name string) *golden {
 	t.Helper()
 	dir := shared(t)
-	g := openGoldenOn(t, dir, name, device.BF16, openCard(t))
+	g := openGoldenOn(t, dir, name, device.BF16, openCard(t, target))
 	g.grads = cardGrads
 	return g
 }
 
+// onCards runs a test of the tiny model with packs of more than 64 tokens on each
+// generation of cards.
+func onCards(t *testing.T, test func(t *testing.T, g *golden)) {
+	for _, target := range cudatest.Targets() {
+		t.Run(target.String(), func(t *testing.T) {
+			test(t, openCardGolden(t, target, "tiny"))
+			sum := int64(0)
+			for _, kernel := range []string{"wgmma_nt_wide", "wgmma_nt_square"} {
+				n, _ := cudatest.Launches(kernel)
+				sum += n
+			}
+			if t.Logf("%d products x W' on wgmma", sum); target == cudatest.Hopper && sum == 0 {
+				t.Error("no product ran on wgmma")
+			}
+		})
+	}
+}
+
 func TestCardLogitsEqualTheReference(t *testing.T) {
-	g := openCardGolden(t, "tiny")
+	g := openCardGolden(t, cudatest.Ampere, "tiny")
 	for _, c := range []struct {
 		file    string
 		pack    *datasets.Pack
@@ -71,8 +89,9 @@ func TestCardLogitsEqualTheReference(t *testing.T) {
 	within(t, "log-probabilities", difference(t, g.logProbs(t, p, g.adapter), want)/scale, cardLogProbs)
 }
 
-func TestCardSFTEqualsTheReference(t *testing.T) {
-	g := openCardGolden(t, "tiny")
+func TestCardSFTEqualsTheReference(t *testing.T) { onCards(t, cardSFTEqualsTheReference) }
+
+func cardSFTEqualsTheReference(t *testing.T, g *golden) {
 	var batch struct {
 		Examples []goldenExample `json:"examples"`
 	}
@@ -98,8 +117,9 @@ func TestCardSFTEqualsTheReference(t *testing.T) {
 	}
 }
 
-func TestCardDPOEqualsTheReference(t *testing.T) {
-	g := openCardGolden(t, "tiny")
+func TestCardDPOEqualsTheReference(t *testing.T) { onCards(t, cardDPOEqualsTheReference) }
+
+func cardDPOEqualsTheReference(t *testing.T, g *golden) {
 	var batch struct{ Pairs []goldenPair }
 	readJSON(t, filepath.Join(g.dir, "dpo_pairs.json"), &batch)
 	n := len(batch.Pairs)
@@ -116,8 +136,9 @@ func TestCardDPOEqualsTheReference(t *testing.T) {
 
 // A token decoded over a paged cache has the bits of the same token in a pack,
 // also where its kernels are replayed as a graph.
-func TestCardDecodingHasTheBitsOfThePack(t *testing.T) {
-	g := openCardGolden(t, "tiny")
+func TestCardDecodingHasTheBitsOfThePack(t *testing.T) { onCards(t, cardDecodingHasTheBitsOfThePack) }
+
+func cardDecodingHasTheBitsOfThePack(t *testing.T, g *golden) {
 	ids := g.long()[:80]
 	p := &datasets.Pack{}
 	document(p, ids)
@@ -182,7 +203,7 @@ func TestCardDropoutIsTheCPUs(t *testing.T) {
 		}
 		return got
 	}
-	if !slices.Equal(draw(host), draw(openCard(t))) {
+	if !slices.Equal(draw(host), draw(openCard(t, cudatest.Ampere))) {
 		t.Error("the draws differ")
 	}
 }

@@ -38,9 +38,14 @@ check 'modules' cuda.test '^TestModulesTranslate$'
 check 'instructions' cudatest.test 'Forms|Shuffles|Votes|Ldmatrix|Mma'
 check 'kernels' cuda.test '^TestConformance$'
 check 'kernels, twice the same bits' cuda.test '^TestSameBits$'
-check 'single entries' cuda.test '^Test(Attention|Gemm|Gemv|Softmax|Widened)'
+check 'single entries' cuda.test '^Test(Attention|Gemm|Gemv|Softmax|Widened|WgmmaAgainst)'
+check 'wgmma, the bits of mma.sync' cuda.test '^TestWgmmaHasTheBitsOfMma$'
 check 'tiny model: logits, losses, gradients, decoding' model.test '^TestCard'
 check '30 steps beside the CPU' sft.test '^TestCard'
 printf '\nSpeed, by align bench on the shapes of Llama 3 8B:\n\n'
 ./align bench gemm attention machine --cfg 8b --device cuda --precision bf16 --quiet 2>&1 | sed 's/^/    /'
+if ./align doctor 2>/dev/null | grep -q wgmma; then
+	printf '\nThe same products on mma.sync (ALIGN_CUDA=mma):\n\n'
+	ALIGN_CUDA=mma ./align bench gemm --cfg 8b --device cuda --precision bf16 --quiet 2>&1 | sed 's/^/    /'
+fi
 exit $status

@@ -19,6 +19,7 @@ type Backend struct {
 	scratch scratch
 	work    [slots]scratch // of products, attention and the head
 	kept    kept
+	means   Means
 	vendor  *vendor // nil: all products are our own
 	graphs  []*driver.Graph
 	inside  bool // the caller runs on the device's thread
@@ -58,7 +59,12 @@ func OpenOn(l *driver.Library, ordinal int, limit int64) (*Backend, error) {
 		d.Close()
 		return nil, fmt.Errorf("cuda: %s has compute capability %d.%d: 8.0 or later is needed", d.Name, d.Major, d.Minor)
 	}
-	b := &Backend{device: d, modules: map[string]*driver.Module{}, entries: map[string]*driver.Kernel{}}
+	means, err := MeansOf(d.Info, l.Version())
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	b := &Backend{device: d, means: means, modules: map[string]*driver.Module{}, entries: map[string]*driver.Kernel{}}
 	err = d.Do(func() (err error) {
 		b.stream, err = d.Stream()
 		return err
@@ -80,7 +86,7 @@ func (b *Backend) Name() string { return fmt.Sprintf("cuda:%d", b.device.Ordinal
 // can be compared bit by bit.
 func (b *Backend) Numerics() string {
 	name := fmt.Sprintf("cuda%d.%d-%s", b.device.Major, b.device.Minor, device.BF16)
-	if b.vendor != nil {
+	if b.vendor != nil || b.means.Wgmma {
 		name += "-" + b.Products()
 	}
 	return name

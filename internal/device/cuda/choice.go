@@ -12,22 +12,30 @@ type Choice struct {
 	Kernel, Reason string
 }
 
-// Choose picks for a product with a frozen weight as a run does. asked says that
-// cuBLASLt is to be used where it is quicker; it may still refuse a shape.
-func Choose(card driver.Info, asked bool, m, n, k int) Choice {
+// Choose picks for a product with a frozen weight as a run does: few rows by
+// gemv, then the first of cuBLASLt, which may still refuse a shape, our own wgmma
+// and our own mma.sync that takes the shape on the card.
+func Choose(card driver.Info, means Means, m, n, k int) Choice {
 	c := Choice{M: m, N: n, K: k}
-	switch s := shapeOf(m, n, n, card.Units); {
+	s := shapeOf(means.Wgmma, m, n, n, card.Units)
+	c.Kernel = s.name()
+	switch {
 	case m <= gemvRows:
 		c.Kernel, c.Reason = "gemv", fmt.Sprintf("up to %d rows: the weight is read once, in the type that it is stored in", gemvRows)
-	case asked && pick(card.Major) && forVendor(m, n, k):
-		c.Kernel, c.Reason = "cublaslt", fmt.Sprintf("capability %d.%d is quicker with instructions that our kernels have not", card.Major, card.Minor)
-	case pick(card.Major):
-		c.Kernel, c.Reason = s.name(), "our own, without wgmma: ALIGN_CUBLASLT=auto takes NVIDIA's library where it is found"
+	case means.Vendor && pick(card.Major) && forVendor(m, n, k):
+		c.Kernel, c.Reason = "cublaslt", "NVIDIA's library is asked for and goes before our own kernels"
+	case means.Wgmma && s == &shapeLarge:
+		c.Reason = fmt.Sprintf("our own; wgmma's kernel wants a multiple of %d columns of the result", eight)
+	case means.Wgmma && s.file != hopperFile:
+		c.Reason = "our own; the result is too small for wgmma's tiles to keep the card busy"
 	default:
-		c.Kernel, c.Reason = s.name(), fmt.Sprintf("our own, made for capability %d.%d", card.Major, card.Minor)
+		c.Reason = "our own; " + means.Reason
+	}
+	if pick(card.Major) && !means.Vendor && m >= vendorRows {
+		c.Reason += "; ALIGN_CUBLASLT=auto takes NVIDIA's library where it is found"
 	}
 	return c
 }
 
 // name is the instruction and the tile.
-func (s *shape) name() string { return fmt.Sprintf("mma.sync %dx%d", s.m, s.n) }
+func (s *shape) name() string { return fmt.Sprintf("%s %dx%d", s.instruction, s.m, s.n) }

@@ -8,27 +8,58 @@ import (
 )
 
 func TestChoices(t *testing.T) {
+	t.Setenv(Variable, "")
 	ada, hopper := driver.Info{Major: 8, Minor: 9, Units: 128}, driver.Info{Major: 9, Units: 132}
 	for _, c := range []struct {
-		card   driver.Info
-		asked  bool
-		m      int
-		kernel string
-		reason string
+		card    driver.Info
+		version driver.Version
+		env     string
+		asked   bool
+		m, n    int
+		kernel  string
+		reason  string
 	}{
-		{ada, false, 4096, "mma.sync 128x128", "made for capability 8.9"},
-		{ada, true, 4096, "mma.sync 128x128", "made for capability 8.9"},
-		{ada, true, 8, "gemv", "up to 8 rows"},
-		{ada, false, 40, "mma.sync 64x64", "made for capability 8.9"},
-		{hopper, false, 4096, "mma.sync 128x128", "without wgmma"},
-		{hopper, true, 4096, "cublaslt", "capability 9.0"},
-		{hopper, true, 100, "mma.sync 64x64", "without wgmma"},
-		{hopper, true, 1, "gemv", "up to 8 rows"},
+		{ada, 12040, "", false, 4096, 4096, "mma.sync 128x128", "made for capability 8.9"},
+		{ada, 12040, "", true, 4096, 4096, "mma.sync 128x128", "made for capability 8.9"},
+		{ada, 12040, "mma", false, 4096, 4096, "mma.sync 128x128", "made for capability 8.9"},
+		{ada, 12040, "", true, 8, 4096, "gemv", "up to 8 rows"},
+		{ada, 12040, "", false, 40, 4096, "mma.sync 64x64", "made for capability 8.9"},
+		{hopper, 12040, "", false, 4096, 4096, "wgmma 128x256", "capability 9.0 has wgmma"},
+		{hopper, 12040, "", false, 4096, 1024, "wgmma 128x256", "capability 9.0 has wgmma"},
+		{hopper, 12040, "", false, 2048, 1024, "wgmma 128x128", "capability 9.0 has wgmma"},
+		{hopper, 12040, "wgmma", false, 4096, 14336, "wgmma 128x256", "ALIGN_CUBLASLT=auto"},
+		{hopper, 12040, "mma", false, 4096, 4096, "mma.sync 128x128", "asked for by ALIGN_CUDA"},
+		{hopper, 11080, "", false, 4096, 4096, "mma.sync 128x128", "wgmma needs a driver for CUDA 12.0"},
+		{hopper, 12040, "", false, 4096, 4100, "mma.sync 128x128", "columns of the result"},
+		{hopper, 12040, "", true, 4096, 4096, "cublaslt", "NVIDIA's library is asked for"},
+		{hopper, 12040, "", true, 100, 4096, "mma.sync 64x64", "too small"},
+		{hopper, 12040, "", true, 100, 14336, "wgmma 128x128", "capability 9.0 has wgmma"},
+		{hopper, 12040, "", true, 1, 4096, "gemv", "up to 8 rows"},
 	} {
-		got := Choose(c.card, c.asked, c.m, 4096, 4096)
+		t.Setenv(Variable, c.env)
+		means, err := MeansOf(c.card, c.version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		means.Vendor = c.asked
+		got := Choose(c.card, means, c.m, c.n, 4096)
 		if got.Kernel != c.kernel || !strings.Contains(got.Reason, c.reason) {
-			t.Errorf("capability %d.%d, cuBLASLt %v, %d rows: %q since %q, want %q since %q",
-				c.card.Major, c.card.Minor, c.asked, c.m, got.Kernel, got.Reason, c.kernel, c.reason)
+			t.Errorf("%+v: %q since %q", c, got.Kernel, got.Reason)
+		}
+	}
+}
+
+func TestInstructionsAskedFor(t *testing.T) {
+	for _, c := range []struct{ env, card, says string }{
+		{"wgmma", "9.0", ""},
+		{"mma", "8.0", ""},
+		{"wgmma", "8.0", "made for capability 8.0"},
+		{"tcgen05", "9.0", "want mma or wgmma"},
+	} {
+		t.Setenv(Variable, c.env)
+		_, err := MeansOf(driver.Info{Name: "A", Major: int(c.card[0] - '0')}, 12040)
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s on %s: error %v: want %q", c.env, c.card, err, c.says)
 		}
 	}
 }

@@ -19,6 +19,8 @@ type gemmCase struct {
 	x, w, u, v     matrix
 	before, bias   []float32
 	rows, cols, by int // tile and threads
+	prefix         string
+	shared         int // bytes
 }
 
 func newGemmCase(kind, shape string, m, n, k, r int) *gemmCase {
@@ -38,19 +40,31 @@ func newGemmCase(kind, shape string, m, n, k, r int) *gemmCase {
 	for range n {
 		g.bias = append(g.bias, float32(rng.NormFloat64()))
 	}
-	g.rows, g.cols, g.by = 64, 64, 128
+	g.rows, g.cols, g.by, g.prefix = 64, 64, 128, "gemm"
 	switch shape {
 	case "large":
 		g.rows, g.cols, g.by = 128, 128, 256
 	case "narrow":
 		g.cols = 16
 	}
+	g.shared = 3 * 64 * (g.rows + g.cols)
+	return g
+}
+
+// newWgmmaCase is a product by gemm_sm90.cu.
+func newWgmmaCase(kind, shape string, m, n, k, r int) *gemmCase {
+	g := newGemmCase(kind, shape, m, n, k, r)
+	g.rows, g.cols, g.by, g.prefix = 128, 128, 256, "wgmma"
+	if shape == "wide" {
+		g.cols = 256
+	}
+	g.shared = 4*128*(g.rows+g.cols) + 1024
 	return g
 }
 
 const gemmAlpha = 0.5
 
-func (g *gemmCase) entry() string { return "gemm_" + g.kind + "_" + g.shape }
+func (g *gemmCase) entry() string { return g.prefix + "_" + g.kind + "_" + g.shape }
 
 // want is the product in float64.
 func (g *gemmCase) want() []float64 {
@@ -75,7 +89,7 @@ func (g *gemmCase) run(t *testing.T, c *cudatest.Card, ptx string) ([]float32, e
 	t.Helper()
 	y := cudatest.Upload(t, c, g.before)
 	side := func(m matrix) driver.Arg { return driver.Ptr(cudatest.Upload(t, c, m.raw)) }
-	err := c.TryRun(ptx, g.entry(), line(ceil(g.m, g.rows)*ceil(g.n, g.cols)), line(g.by), 3*64*(g.rows+g.cols),
+	err := c.TryRun(ptx, g.entry(), line(ceil(g.m, g.rows)*ceil(g.n, g.cols)), line(g.by), g.shared,
 		side(g.x), side(g.w), side(g.u), side(g.v), driver.Ptr(y), driver.Ptr(cudatest.Upload(t, c, g.bias)),
 		integer(g.x.ld), integer(g.w.ld), integer(g.u.ld), integer(g.v.ld), integer(g.n), integer(g.m), integer(g.n),
 		integer(g.k), integer(g.r), driver.F32(gemmAlpha), integer(1), integer(max(1, g.k)), integer(int(device.F32)))
@@ -116,6 +130,62 @@ func TestGemmCounters(t *testing.T) {
 		c := cudatest.Open(t)
 		g := newGemmCase(kind, "large", 128, 128, 512, 16)
 		if _, err := g.run(t, c, ptxOf(t, "gemm")); err != nil {
+			t.Fatal(err)
+		}
+		l.holds(t, c, g.entry())
+	}
+}
+
+// So are those of Hopper's own instruction.
+func TestWgmmaAgainstFloat64(t *testing.T) {
+	ptx := ptxOf(t, "gemm_sm90")
+	const tolerance = 1e-4
+	for _, kind := range []string{"nt", "nn", "tn"} {
+		for _, shape := range []string{"wide", "square"} {
+			for _, s := range [][4]int{{1, 8, 5, 3}, {130, 264, 200, 16}, {200, 136, 33, 0}, {63, 16, 0, 72}, {64, 128, 520, 8}} {
+				g := newWgmmaCase(kind, shape, s[0], s[1], s[2], s[3])
+				got, err := g.run(t, cudatest.OpenTarget(t, cudatest.Hopper), ptx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := distance(widened(got), g.want()); d > tolerance {
+					t.Errorf("%s %v: off by %g", g.entry(), s, d)
+				}
+			}
+		}
+	}
+}
+
+// The simulator adds the terms of both instructions one after the other, so that
+// here the bits show the order of the steps. On a card they show whether the two
+// instructions add alike within a step, which no manual says.
+func TestWgmmaHasTheBitsOfMma(t *testing.T) {
+	for _, kind := range []string{"nt", "nn", "tn"} {
+		c := cudatest.OpenTarget(t, cudatest.Hopper)
+		want, err := newGemmCase(kind, "large", 140, 264, 200, 8).run(t, c, ptxOf(t, "gemm"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, shape := range []string{"wide", "square"} {
+			g := newWgmmaCase(kind, shape, 140, 264, 200, 8)
+			got, err := g.run(t, c, ptxOf(t, "gemm_sm90"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(want, got) {
+				t.Errorf("%s: the bits differ from gemm_%s_large's by up to %g", g.entry(), kind, distance(widened(got), widened(want)))
+			}
+		}
+	}
+}
+
+// A step of 64 terms, which keeps the matrix units busy for 1024 cycles, takes
+// the threads few instructions and no bank conflicts.
+func TestWgmmaCounters(t *testing.T) {
+	for kind, l := range map[string]limits{"nt": {1, 31}, "nn": {1, 34}, "tn": {1, 33}} {
+		c := cudatest.OpenTarget(t, cudatest.Hopper)
+		g := newWgmmaCase(kind, "wide", 128, 256, 4096, 16)
+		if _, err := g.run(t, c, ptxOf(t, "gemm_sm90")); err != nil {
 			t.Fatal(err)
 		}
 		l.holds(t, c, g.entry())

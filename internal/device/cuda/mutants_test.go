@@ -11,17 +11,25 @@ import (
 	"align/internal/device/cuda/driver"
 )
 
-// guards are the instructions that keep threads out of each other's way.
-var guards = regexp.MustCompile(`bar\.sync[^;]*;|cp\.async\.wait_group[^;]*;`)
+// guards are the instructions that keep threads, and copies and products beside
+// them, out of each other's way.
+var guards = regexp.MustCompile(`bar\.sync[^;]*;|cp\.async\.wait_group[^;]*;|wgmma\.(fence|commit_group|wait_group)[^;]*;|fence\.proxy[^;]*;`)
+
+// entryIn is where an entry begins and ends.
+func entryIn(t *testing.T, text, entry string) []int {
+	t.Helper()
+	at := regexp.MustCompile(`\.entry ` + entry + `\b(?s:.*?)\n}`).FindStringIndex(text)
+	if at == nil {
+		t.Fatalf("no entry %s", entry)
+	}
+	return at
+}
 
 // mutants are the texts of a file in which one guard of an entry is missing.
 func mutants(t *testing.T, file, entry string) map[string]string {
 	t.Helper()
 	text := ptxOf(t, file)
-	at := regexp.MustCompile(`\.entry ` + entry + `\b(?s:.*?)\n}`).FindStringIndex(text)
-	if at == nil {
-		t.Fatalf("no entry %s", entry)
-	}
+	at := entryIn(t, text, entry)
 	all := map[string]string{}
 	for i, guard := range guards.FindAllStringIndex(text[at[0]:at[1]], -1) {
 		from, to := at[0]+guard[0], at[0]+guard[1]
@@ -50,6 +58,62 @@ func TestMutantsAreFound(t *testing.T) {
 		args := append([]driver.Arg{driver.Ptr(o), driver.Ptr(lse), a.aq, a.ak, a.av, a.maskStart, a.maskEnd, a.seg}, a.sizes()...)
 		if err := a.c.TryRun(text, "attention_16", line(4), line(128), 4*128*16, args...); err == nil || a.c.Fault() == nil {
 			t.Errorf("%s was not found", name)
+		}
+	}
+}
+
+// So is a missing guard of the products beside the threads.
+func TestWgmmaMutantsAreFound(t *testing.T) {
+	if c := cudatest.Open(t); c.Sim == nil {
+		t.Skip("a real card does not look for races")
+	}
+	for name, text := range mutants(t, "gemm_sm90", "wgmma_nt_square") {
+		c := cudatest.OpenTarget(t, cudatest.Hopper)
+		_, err := newWgmmaCase("nt", "square", 128, 128, 512, 0).run(t, c, text)
+		fault := c.Fault()
+		if err == nil || fault == nil {
+			t.Errorf("%s was not found", name)
+		}
+		t.Logf("%s: %v", name, fault)
+	}
+}
+
+// Slips in gemm_sm90.cu, as they look in its PTX, change the numbers or stop the
+// simulator.
+func TestWgmmaSlipsAreFound(t *testing.T) {
+	if c := cudatest.Open(t); c.Sim == nil {
+		t.Skip("a slip may hang a real card")
+	}
+	for _, slip := range []struct{ name, entry, from, to string }{
+		{"another swizzle of what is copied", "nt", `xor\.b32( +\t*%r\d+, %r\d+, %r\d+;)`, "or.b32$1"},
+		{"lines of 8 half as far apart", "nt", `4611686293305360384;`, "4611686155866406912;"},
+		{"lines of 8 half as far apart across", "nn", `4611686293338849280;`, "4611686155899895808;"},
+		{"groups of 64 rows half as far apart", "tn", `4611686293338849280;`, "4611686293322072064;"},
+		{"a step of 16 terms too far", "nt", `4611686293305360386;`, "4611686293305360388;"},
+		{"a step of 16 terms too far across", "nn", `4611686293338849408;`, "4611686293338849536;"},
+		{"the right side's tile 1024 bytes on", "nt", `, 16384;(\s+shr)`, ", 17408;$1"},
+		{"a ring of three stages", "nt", `(setp\.eq\.s32 +\t*%p\d+, %r\d+, )4;`, "${1}3;"},
+		{"a copy too few waited for", "nt", `cp\.async\.wait_group 1;`, "cp.async.wait_group 2;"},
+		{"a product too few waited for", "nt", `wgmma\.wait_group\.sync\.aligned 1;`, "wgmma.wait_group.sync.aligned 2;"},
+		{"sums along where they are across", "nn", `, p, 1, 1, 0, 1;`, ", p, 1, 1, 0, 0;"},
+		{"what was there is not added to", "nt", `setp\.ne\.b32 p, (%r\d+), 0;`, "setp.eq.b32 p, $1, 0;"},
+	} {
+		text := ptxOf(t, "gemm_sm90")
+		entry := "wgmma_" + slip.entry + "_square"
+		at := entryIn(t, text, entry)
+		body := text[at[0]:at[1]]
+		changed := regexp.MustCompile(slip.from).ReplaceAllString(body, slip.to)
+		if changed == body {
+			t.Errorf("%s: nothing to change in %s", slip.name, entry)
+			continue
+		}
+		c := cudatest.OpenTarget(t, cudatest.Hopper)
+		g := newWgmmaCase(slip.entry, "square", 128, 128, 512, 0)
+		got, err := g.run(t, c, text[:at[0]]+changed+text[at[1]:])
+		if fault := c.Fault(); err == nil && fault == nil && distance(widened(got), g.want()) < 1e-2 {
+			t.Errorf("%s was not found", slip.name)
+		} else {
+			t.Logf("%s: %v", slip.name, fault)
 		}
 	}
 }

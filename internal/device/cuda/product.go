@@ -36,21 +36,34 @@ const (
 	kindTN
 )
 
-// shape is the tile of gemm's entries, whose shared memory holds three stages.
+// shape is a tile of the entries of gemm.cu or gemm_sm90.cu.
 type shape struct {
-	entries    [3]string // by kind
-	m, n, size int       // rows and columns of the tile, threads
+	file, instruction string
+	entries           [3]string // by kind
+	m, n, size        int       // rows and columns of the tile, threads
+	shared            int       // bytes
 }
 
+// Terms of a stage and stages of each file, and what gemm_sm90.cu may lose where
+// its tiles begin at a multiple of 1024 bytes.
 const (
-	gemmStep   = 32 // terms of the sum in one stage
-	gemmStages = 3
+	gemmStep, gemmStages     = 32, 3
+	hopperStep, hopperStages = 64, 4
+	hopperLost               = 1024
+	hopperFile               = "gemm_sm90"
 )
 
-func (s *shape) shared() int { return gemmStages * gemmStep * 2 * (s.m + s.n) }
+func entriesNamed(prefix, name string) [3]string {
+	return [3]string{prefix + "_nt_" + name, prefix + "_nn_" + name, prefix + "_tn_" + name}
+}
 
 func shapeNamed(name string, m, n, size int) shape {
-	return shape{[3]string{"gemm_nt_" + name, "gemm_nn_" + name, "gemm_tn_" + name}, m, n, size}
+	return shape{"gemm", "mma.sync", entriesNamed("gemm", name), m, n, size, gemmStages * gemmStep * 2 * (m + n)}
+}
+
+func hopperShape(name string, n int) shape {
+	const m = 128
+	return shape{hopperFile, "wgmma", entriesNamed("wgmma", name), m, n, 256, hopperStages*hopperStep*2*(m+n) + hopperLost}
 }
 
 var (
@@ -58,19 +71,31 @@ var (
 	shapeSmall  = shapeNamed("small", 64, 64, 128)
 	shapeNarrow = shapeNamed("narrow", 64, 16, 128)
 	shapeOdd    = shapeNamed("odd", 64, 64, 128) // writes columns one by one
+	shapeWide   = hopperShape("wide", 256)
+	shapeSquare = hopperShape("square", 128)
 )
 
-// shapeOf chooses by the size of the result. The bits do not depend on it.
-func shapeOf(m, n, ldy, units int) *shape {
+// shapeOf chooses by the size of the result; wgmma says that gemm_sm90.cu runs
+// on the card and y begins at a multiple of 16 bytes. In the simulator the bits
+// do not depend on it; whether a card's do not is to be seen on one.
+func shapeOf(wgmma bool, m, n, ldy, units int) *shape {
 	switch {
 	case ldy%2 != 0 || n%2 != 0: // pairs of columns would not be aligned
 		return &shapeOdd
 	case n <= shapeNarrow.n:
 		return &shapeNarrow
-	case m > 64 && n > 64 && 2*over(m, shapeLarge.m)*over(n, shapeLarge.n) > units:
+	case m <= 64 || n <= 64 || 2*over(m, shapeLarge.m)*over(n, shapeLarge.n) <= units:
+		return &shapeSmall
+	case !wgmma || n%eight != 0 || ldy%eight != 0:
 		return &shapeLarge
 	}
-	return &shapeSmall
+	// A block has a multiprocessor to itself: the time is that of its rounds, and
+	// the wide tile reads less for its work.
+	rounds := func(s *shape) int { return over(over(m, s.m)*over(n, s.n), units) * s.n }
+	if rounds(&shapeWide) <= rounds(&shapeSquare) {
+		return &shapeWide
+	}
+	return &shapeSquare
 }
 
 // splitTerms is how many terms a part of a split sum has at least, maxParts how
@@ -112,9 +137,9 @@ func (l *launcher) gemmParts(of kind, p *product, terms int) error {
 			return err
 		}
 	}
-	s := shapeOf(p.m, p.n, p.ldy, l.b.device.Units)
+	s := shapeOf(l.b.means.Wgmma && p.y%16 == 0, p.m, p.n, p.ldy, l.b.device.Units)
 	grid := driver.Dim{X: over(p.m, s.m) * over(p.n, s.n), Y: 1, Z: max(1, over(p.k, terms))}
-	return l.run("gemm", s.entries[of], s.shared(), grid, driver.Dim{X: s.size, Y: 1, Z: 1},
+	return l.run(s.file, s.entries[of], s.shared, grid, driver.Dim{X: s.size, Y: 1, Z: 1},
 		driver.U64(p.x.at), driver.U64(p.w.at), driver.U64(p.u.at), driver.U64(p.v.at), driver.U64(p.y), driver.U64(p.bias),
 		num(p.x.ld), num(p.w.ld), num(p.u.ld), num(p.v.ld), num(p.ldy), num(p.m), num(p.n), num(p.k), num(p.r),
 		driver.F32(p.alpha), driver.I32(count(p.accumulate)), num(terms), code(p.typ))

@@ -45,6 +45,26 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// The products of the suite on Hopper, where the larger ones run on wgmma.
+func TestConformanceOfHopper(t *testing.T) {
+	if os.Getenv("ALIGN_TEST_GPU") == "1" {
+		t.Skip("a card runs TestConformance on what it has")
+	}
+	b, err := cuda.OpenOn(cudatest.LibraryTarget(t, cudatest.Hopper, true), 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	devicetest.CheckProducts(t, b, device.BF16, roundedBF16)
+	for _, kind := range []string{"nt", "nn", "tn"} {
+		wide, _ := cudatest.Launches("wgmma_" + kind + "_wide")
+		square, _ := cudatest.Launches("wgmma_" + kind + "_square")
+		if t.Logf("%s: %d products on wgmma", kind, wide+square); wide+square == 0 {
+			t.Errorf("no product %s ran on wgmma", kind)
+		}
+	}
+}
+
 // Work has the same bits every time. The simulator has no other order than one:
 // this is for a card.
 func TestSameBits(t *testing.T) {

@@ -43,10 +43,14 @@ func (b *Backend) askVendor(l *driver.Library) error {
 	return b.UseCUBLASLt(library)
 }
 
-// Products names what multiplies matrices of many rows: "own" or "cublaslt".
+// Products names what multiplies matrices of many rows: "own", "wgmma" or
+// "cublaslt".
 func (b *Backend) Products() string {
-	if b.vendor != nil && pick(b.device.Major) {
+	switch {
+	case b.vendor != nil && pick(b.device.Major):
 		return "cublaslt"
+	case b.means.Wgmma:
+		return "wgmma"
 	}
 	return "own"
 }

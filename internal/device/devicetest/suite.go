@@ -2,6 +2,7 @@ package devicetest
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"align/internal/device"
@@ -28,6 +29,23 @@ func Check(t *testing.T, b device.Backend, act device.Type) { checkAll(t, b, act
 // BF16. Activations of BF16 are rounded already, but weights beside them are not.
 func CheckRounded(t *testing.T, b device.Backend, act device.Type, rounding float64) {
 	checkAll(t, b, act, rounding)
+}
+
+// CheckProducts is CheckRounded of the products alone whose results have more than
+// 64 rows and columns: for a backend that has another way to make those.
+func CheckProducts(t *testing.T, b device.Backend, act device.Type, rounding float64) {
+	trials := trialsOf(act)
+	for i := range trials {
+		r := &trials[i]
+		r.rounding = rounding * roundedInputs(r.kernel)
+		if isProduct(r.kernel) && r.out[0].rows > 64 && r.out[0].cols > 64 {
+			t.Run(r.name, func(t *testing.T) { r.check(t, b, act) })
+		}
+	}
+}
+
+func isProduct(kernel string) bool {
+	return roundedInputs(kernel) > 1 && !strings.HasPrefix(kernel, "attention")
 }
 
 // roundedInputs is the number of inputs of products in a row that lead to a

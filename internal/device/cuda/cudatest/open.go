@@ -3,6 +3,7 @@
 package cudatest
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"sync"
@@ -28,6 +29,18 @@ var (
 	Ampere = Target{8, 0}
 	Hopper = Target{9, 0}
 )
+
+// String names the generation by its capability.
+func (t Target) String() string { return fmt.Sprintf("%d.%d", t.Major, t.Minor) }
+
+// Targets are the generations that a test of everything runs on: both of the
+// simulator's, or the one that a real card has.
+func Targets() []Target {
+	if onCard() {
+		return []Target{Ampere}
+	}
+	return []Target{Ampere, Hopper}
+}
 
 // fake is made once: its functions are never freed.
 var fake = sync.OnceValue(fakedriver.New)
@@ -76,10 +89,23 @@ func LibraryTarget(t testing.TB, target Target, races bool) *driver.Library {
 	return l
 }
 
+// last is the simulator of what was opened last.
+var last *ptxsim.Sim
+
+// Launches returns how often a kernel was launched on what was opened last; ok is
+// false on a real card.
+func Launches(kernel string) (n int64, ok bool) {
+	if onCard() {
+		return 0, false
+	}
+	return last.Stats(kernel).Launches, true
+}
+
 func simulated(t testing.TB, target Target) (*driver.Library, *ptxsim.Sim) {
 	t.Helper()
 	seed, _ := strconv.ParseUint(os.Getenv("ALIGN_TEST_SEED"), 10, 64)
 	sim := &ptxsim.Sim{Races: true, Seed: seed}
+	last = sim
 	units := int32(4)
 	if target == Hopper {
 		units = 1 // small products, too, get the kernels of large ones

@@ -23,6 +23,7 @@ typedef unsigned long long u64;
 
 struct __attribute__((aligned(8))) float2 { float x, y; };
 struct __attribute__((aligned(16))) float4 { float x, y, z, w; };
+struct __attribute__((aligned(8))) uint2 { unsigned x, y; };
 struct __attribute__((aligned(16))) uint4 { unsigned x, y, z, w; };
 
 DEVICE int min(int a, int b) { return a < b ? a : b; }

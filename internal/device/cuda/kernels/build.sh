@@ -1,13 +1,14 @@
 #!/bin/sh
 # Makes the PTX of every .cu file, and manifest.json, with Debian's clang-19:
 # no CUDA toolkit, no CUDA headers. The result is the same bytes everywhere.
+# NAME_sm90.cu is for compute capability 9.0 alone, the others for 8.0 and later.
 # ./build.sh OUT writes to another folder.
 set -eu
 cd "$(dirname "$0")"
 out=${1:-.}
 clang=${CLANG:-clang-19}
-mkdir -p "$out/ptx/sm80"
-rm -f "$out"/ptx/sm80/*.ptx
+mkdir -p "$out/ptx/sm80" "$out/ptx/sm90a"
+rm -f "$out"/ptx/*/*.ptx
 
 hash() { sha256sum | cut -d' ' -f1; }
 
@@ -16,9 +17,12 @@ comma=
 	printf '{\n "compiler": "%s",\n "kernels": {' "$($clang --version | head -n 1)"
 	for source in *.cu; do
 		name=${source%.cu}
-		ptx=ptx/sm80/$name.ptx
+		case $name in
+		*_sm90) target=sm_90a version=80 ptx=ptx/sm90a/$name.ptx ;;
+		*) target=sm_80 version=70 ptx=ptx/sm80/$name.ptx ;;
+		esac
 		# Contraction to fused multiply-add is the one liberty taken.
-		$clang -x cuda --cuda-device-only -nocudainc -nocudalib --cuda-gpu-arch=sm_80 --cuda-feature=+ptx70 \
+		$clang -x cuda --cuda-device-only -nocudainc -nocudalib --cuda-gpu-arch=$target --cuda-feature=+ptx$version \
 			-O3 -ffp-contract=fast -std=c++17 -Wall -Werror -S "$source" -o "$out/$ptx"
 		printf '%s\n  "%s": {"source": "%s", "ptx": "%s"}' "$comma" "$name" \
 			"$(cat ./*.cuh "$source" | hash)" "$(hash <"$out/$ptx")"

@@ -9,15 +9,10 @@
 // order whatever the tile is, so that a row has the same bits in every call.
 // Rows of x, w, u, v begin at multiples of 16 bytes; what lies between a row's
 // end and the next multiple of 8 elements along the sum is 0.
-#include "tensor.cuh"
+#include "product.cuh"
 
 #define STEP 32 // terms of the sum in one stage
 #define STAGES 3
-
-struct Side {
-	const unsigned short *at;
-	int ld;
-};
 
 // stage starts the copies of ROWS vectors by STEP terms.
 template <int ROWS, bool ACROSS, int THREADS>
@@ -64,11 +59,8 @@ DEVICE void product(Side x, Side w, Side u, Side v, void *y, const float *bias, 
 	constexpr int SX = TX ? BM / 8 : STEP / 8, SW = TW ? BN / 8 : STEP / 8;
 	extern __shared__ __attribute__((aligned(128))) unsigned char memory[];
 	unsigned base = shared_address(memory);
-	// Blocks of 8 tiles in M share their tiles of w in the cache.
-	int tilesM = (M + BM - 1) / BM, tilesN = (N + BN - 1) / BN;
-	int group = (int)BLOCK_X / (8 * tilesN), inside = (int)BLOCK_X % (8 * tilesN);
-	int high = min(8, tilesM - group * 8);
-	int row = (group * 8 + inside % high) * BM, col = inside / high * BN;
+	int row, col;
+	tile_of_block<BM, BN>(row, col, M, N);
 	int from = (int)BLOCK_Z * split, to = min(K, from + split);
 	int first = to > from ? (to - from + STEP - 1) / STEP : 0, tiles = first + (K2 + STEP - 1) / STEP;
 

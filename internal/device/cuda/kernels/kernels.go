@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -16,21 +17,33 @@ import (
 //go:embed ptx
 var texts embed.FS
 
-// PTX is the text of NAME.cu for compute capability 8.0 and later.
+// PTX is the text of NAME.cu: for compute capability 8.0 and later, or, where
+// the name ends in _sm90, for 9.0 alone.
 func PTX(name string) (string, error) {
-	text, err := texts.ReadFile("ptx/sm80/" + name + ".ptx")
+	text, err := texts.ReadFile(folder(name) + "/" + name + ".ptx")
 	if err != nil {
 		return "", fmt.Errorf("cuda: no kernels %q in this build", name)
 	}
 	return string(text), nil
 }
 
+func folder(name string) string {
+	if Hopper(name) {
+		return "ptx/sm90a"
+	}
+	return "ptx/sm80"
+}
+
+// Hopper says whether a file's PTX is for compute capability 9.0 alone.
+func Hopper(name string) bool { return strings.HasSuffix(name, "_sm90") }
+
 // Names lists the files that have PTX, in alphabetical order.
 func Names() []string {
 	// The pattern is a constant and the folder is embedded: no error is possible.
-	found, _ := fs.Glob(texts, "ptx/sm80/*.ptx")
+	found, _ := fs.Glob(texts, "ptx/*/*.ptx")
 	for i, name := range found {
 		found[i] = strings.TrimSuffix(path.Base(name), ".ptx")
 	}
+	slices.Sort(found)
 	return found
 }

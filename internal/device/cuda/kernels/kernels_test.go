@@ -61,7 +61,7 @@ func TestPTXIsFresh(t *testing.T) {
 		headers = append(headers, read(t, name)...)
 	}
 	files := sources(t, "*.cu")
-	if texts := sources(t, "ptx/sm80/*.ptx"); len(texts) != len(files) || len(m.Kernels) != len(files) {
+	if texts := kernels.Names(); len(texts) != len(files) || len(m.Kernels) != len(files) {
 		t.Errorf("%d sources, %d texts, %d in manifest.json: run build.sh", len(files), len(texts), len(m.Kernels))
 	}
 	for _, file := range files {
@@ -74,7 +74,7 @@ func TestPTXIsFresh(t *testing.T) {
 			t.Fatal(err)
 		}
 		if m.Kernels[name].PTX != hash([]byte(text)) {
-			t.Errorf("ptx/sm80/%s.ptx is not what build.sh made", name)
+			t.Errorf("the PTX of %s is not what build.sh made", file)
 		}
 	}
 	if _, err := kernels.PTX("none"); err == nil {
@@ -96,7 +96,7 @@ func TestPTXIsReproducible(t *testing.T) {
 	if said, err := exec.Command("./build.sh", out).CombinedOutput(); err != nil {
 		t.Fatalf("build.sh: %v: %s", err, said)
 	}
-	for _, name := range append(sources(t, "ptx/sm80/*.ptx"), "manifest.json") {
+	for _, name := range append(sources(t, "ptx/*/*.ptx"), "manifest.json") {
 		if !bytes.Equal(read(t, name), read(t, filepath.Join(out, name))) {
 			t.Errorf("%s: the compiler gives other bytes", name)
 		}
@@ -116,8 +116,12 @@ func TestPTXIsAsWanted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(text, ".version 7.0\n.target sm_80\n") {
-			t.Errorf("%s is not for PTX 7.0 and compute capability 8.0: older drivers would refuse it", name)
+		header := ".version 7.0\n.target sm_80\n"
+		if kernels.Hopper(name) {
+			header = ".version 8.0\n.target sm_90a\n"
+		}
+		if !strings.Contains(text, header) {
+			t.Errorf("%s has not the header %q: drivers would refuse it", name, header)
 		}
 		if strings.Contains(text, ".local") || call.MatchString(text) {
 			t.Errorf("%s uses local memory or calls", name)
