@@ -142,13 +142,14 @@ func (b *Builder) loraDX(dy, w, du, a *Node, x Info) *Node {
 	return b.Apply(&Op{Kernel: "lora_dx", Accumulates: true, Outs: []Info{Matrix(b.activations, x.Rows, x.Cols)}}, dy, w, du, a)
 }
 
-// loraFactors are the gradients of A and B; u is recomputed rather than kept.
+// loraFactors are the gradients of A and B; u is recomputed rather than kept. It
+// comes first: a backend that packs xd for it has it packed for dA.
 func (b *Builder) loraFactors(wantA, wantB bool, xd, dy, du, a *Node, scale float64) (dA, dB *Node) {
-	if wantA {
-		dA = b.MatMulTN(du, xd, 1)
-	}
 	if wantB {
 		dB = b.MatMulTN(dy, b.MatMulNT(xd, a, 1), scale)
+	}
+	if wantA {
+		dA = b.MatMulTN(du, xd, 1)
 	}
 	return dA, dB
 }

@@ -91,7 +91,18 @@ func (f *fast) multiply(q *product[float32], xAcross, wAcross bool) error {
 	if err := f.describe(q, xAcross, wAcross); err != nil {
 		return err
 	}
+	if xAcross && q.w.Layout == device.Plain && q.w.Type == device.F32 {
+		f.product.W.Left = f.left(q.rows())
+	}
 	return f.run(q.x)
+}
+
+// left is w as it is packed, nil where it is not or the level cannot turn it.
+func (f *fast) left(w device.View) unsafe.Pointer {
+	if !f.engine.TurnsLeft() {
+		return nil
+	}
+	return pointer(f.kept.panels(w).Addr)
 }
 
 // describe fills f.product in.

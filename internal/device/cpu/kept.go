@@ -43,6 +43,18 @@ func (k *kept) find(x device.View) (slot *keptX, holds bool) {
 	return slot, holds
 }
 
+// panels is the memory of the panels that hold x, Addr 0 where none do.
+func (k *kept) panels(x device.View) device.Memory {
+	for i := range k.slots {
+		if s := &k.slots[i]; s.addr == x.Addr && s.rows == x.Rows && s.cols == x.Cols {
+			k.clock++
+			s.used = k.clock
+			return s.memory
+		}
+	}
+	return device.Memory{}
+}
+
 // written forgets what was packed from memory that has changed.
 func (k *kept) written(v device.View) {
 	for i := range k.slots {

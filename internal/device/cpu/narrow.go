@@ -39,7 +39,7 @@ func (f *fast) tnNarrow(q *product[float32]) error {
 	across := device.View{Addr: f.narrow.across.Addr, Rows: n, Cols: m, Type: device.F32}
 	f.product = gemm.Product{
 		M: n, N: m, K: q.x.Rows, Y: matrixOf(across), X: matrixOf(q.w), XAcross: true, WAcross: true,
-		W: gemm.Weight{Plain: matrixOf(q.x)}, Alpha: q.alpha,
+		W: gemm.Weight{Plain: matrixOf(q.x), Left: f.left(q.x)}, Alpha: q.alpha,
 	}
 	if err := f.run(q.w); err != nil {
 		return err

@@ -12,6 +12,9 @@ func (r *run) bPanel(worker, j, from, k int) unsafe.Pointer {
 	if r.direct() {
 		return r.W.Packed.panel(j, k)
 	}
+	if r.thin {
+		return r.downPanel(j, k)
+	}
 	return unsafe.Add(r.workers[worker], (j-from)*r.bStride)
 }
 
@@ -28,6 +31,10 @@ func (r *run) packB(worker, from, to, k, nk int) {
 	}
 	if w.Data == nil && r.W.Source != nil {
 		r.packSource(worker, from, from, to, k, nk)
+		return
+	}
+	if r.W.Left != nil {
+		r.turnLeft(worker, from, to, k, nk)
 		return
 	}
 	if w.Data == nil && r.WAcross {

@@ -79,10 +79,13 @@ func (e *Engine) Run(p *Product, space Space) error {
 	r := &e.run
 	r.plan(e, p)
 	r.carve(space)
-	if r.LowRank.computesU() {
+	if r.packsDown() {
 		if err := e.pool.Run((*packDown)(r), r.downTasks()); err != nil {
 			return err
 		}
+	}
+	if r.thin {
+		return e.pool.Run((*multiplyThin)(r), r.panels)
 	}
 	if !r.XPacked || r.LowRank.R > 0 {
 		if err := e.pool.Run((*packX)(r), r.panels); err != nil {

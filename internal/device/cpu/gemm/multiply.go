@@ -34,6 +34,10 @@ func (j *multiply) Do(task, worker int) {
 		r.decode(worker, s)
 		return
 	}
+	if r.panels == 1 && r.W.Left != nil {
+		r.turn(worker, s)
+		return
+	}
 	for k := 0; k < r.words; k += blockWords {
 		nk := min(blockWords, r.words-k)
 		r.packB(worker, s.colFrom, s.colTo, k, nk)

@@ -3,6 +3,7 @@ package gemm
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"align/internal/device"
 )
@@ -15,11 +16,15 @@ type Matrix struct {
 }
 
 // Weight is the right side of a product: Packed if its Data is set, else
-// Source if there is one, else the plain matrix.
+// Source if there is one, else the plain matrix. Left, if not nil, is the plain
+// matrix as the packed x of an earlier run of the engine: the front of that
+// run's shared workspace. Such a matrix is summed over its rows (WAcross), and
+// the engine says whether it TurnsLeft.
 type Weight struct {
 	Packed Packed
 	Source Source
 	Plain  Matrix
+	Left   unsafe.Pointer
 }
 
 // Product is one matrix product with what may join it:
@@ -91,6 +96,9 @@ func (p *Product) checkWeight(c *checker, t device.Type) {
 	}
 	if w.Data == nil {
 		c.matrix("w", p.W.Plain, p.N, p.K, p.WAcross)
+		if p.W.Left != nil && (!p.WAcross || p.LowRank.R > 0) {
+			c.failf("w is the panels of a left side: want a product that sums over its rows, without a low-rank part")
+		}
 		return
 	}
 	n, k := p.N, p.K

@@ -80,7 +80,7 @@ func (j *packDown) Do(task, worker int) {
 	panel, block := task%r.downWidth, task/r.downWidth
 	k := block * blockWords
 	nk := min(blockWords, r.words-k)
-	r.packPlain(&r.e.own[worker], r.downPanel(panel, k), r.LowRank.Down, r.LowRank.R, panel*kern.Cols, k, nk, r.K)
+	r.packPlain(&r.e.own[worker], r.downPanel(panel, k), r.downMatrix(), r.downRows(), panel*kern.Cols, k, nk, r.K)
 }
 
 // packPlain packs 32 vectors of m from v on, as far as there are total of them,

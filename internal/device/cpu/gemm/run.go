@@ -36,6 +36,7 @@ type run struct {
 	x, u, down        unsafe.Pointer // panels in the shared workspace
 	fewX              unsafe.Pointer // x as the right side of Few
 	few               bool           // the product goes by Few
+	thin              bool           // it goes by thin
 	xStride, uStride  int            // bytes from panel to panel
 	workers           []unsafe.Pointer
 	bStride           int // in a worker's workspace: from panel to panel
@@ -52,12 +53,12 @@ func (r *run) plan(e *Engine, p *Product) {
 	per := e.tiles.PerWord
 	r.words, r.lowWords = blocks(p.K, per), e.tiles.LeftWords(blocks(p.LowRank.R, per))
 	r.panels = blocks(p.M, e.tiles.Rows)
-	r.tall = blocks(p.M, max(1, r.panels))
+	r.tall = e.tall(p.M)
 	r.colPanels = blocks(p.N, kern.Cols)
-	r.xStride = align(4*r.tall*e.tiles.LeftWords(r.words) + kern.Slack)
+	r.xStride = e.leftStride(p.M, p.K)
 	r.uStride = align(4*r.tall*r.lowWords + kern.Slack)
 	r.divide()
-	r.few = r.isFew()
+	r.few, r.thin = r.isFew(), r.isThin()
 	r.bStride = align(kern.Stride*roundUp(min(r.words, blockWords), kern.Cols) + line)
 	r.needsB = r.taskPanels
 	if r.direct() {
@@ -66,9 +67,22 @@ func (r *run) plan(e *Engine, p *Product) {
 	r.lowAt = r.needsB * r.bStride
 	r.sourceAt = r.lowAt + r.taskPanels*r.lowWords*kern.Stride
 	r.tilesAt = align(r.sourceAt + r.sourceBytes())
-	if p.LowRank.computesU() {
-		r.downWidth = blocks(p.LowRank.R, kern.Cols)
+	if r.packsDown() {
+		r.downWidth = blocks(r.downRows(), kern.Cols)
 	}
+}
+
+// tall is the rows of the tallest of the panels that M rows make.
+func (e *Engine) tall(m int) int {
+	if e.TurnsLeft() {
+		return min(m, e.tiles.Rows)
+	}
+	return blocks(m, max(1, blocks(m, e.tiles.Rows)))
+}
+
+// leftStride is the bytes from panel to panel of a left side of m rows.
+func (e *Engine) leftStride(m, k int) int {
+	return align(4*e.tall(m)*e.tiles.LeftWords(blocks(k, e.tiles.PerWord)) + kern.Slack)
 }
 
 func roundUp(n, size int) int { return blocks(n, size) * size }
@@ -120,8 +134,12 @@ func (r *run) carve(space Space) {
 }
 
 // rowsOf is the first row and the number of rows of panel i of x: the rows are
-// spread evenly, so that no small panel is left at the end.
+// spread evenly, so that no small panel is left at the end. Where panels are
+// turned into right sides, whose K is cut at fixed places, each is full instead.
 func (r *run) rowsOf(i int) (row, n int) {
+	if r.e.TurnsLeft() {
+		return i * r.tall, min(r.tall, r.M-i*r.tall)
+	}
 	base, extra := r.M/r.panels, r.M%r.panels
 	if i < extra {
 		return i * (base + 1), base + 1

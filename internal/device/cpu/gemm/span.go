@@ -15,7 +15,7 @@ const spanWords = 128
 // the second cache otherwise.
 func (r *run) spans() bool {
 	t := r.e.tiles
-	return t.Span != nil && r.Alpha == 1 && r.words%t.Depth == 0 && r.N%kern.Cols == 0 && r.M/max(1, r.panels) >= t.SpanRows
+	return t.Span != nil && r.Alpha == 1 && r.words%t.Depth == 0 && r.N%kern.Cols == 0 && r.tall >= t.SpanRows
 }
 
 // tilesBytes is the size of the tiles of y that a worker keeps, of two panels of
@@ -51,6 +51,10 @@ func (r *run) spanRows(worker int, s span, k, nk int) {
 	var last finished
 	for i := s.rowFrom; i < s.rowTo; i++ {
 		row, n := r.rowsOf(i)
+		if n < t.SpanRows {
+			r.lastRows(worker, i, s, k, nk)
+			continue
+		}
 		y := r.Y.address(row, s.colFrom*kern.Cols)
 		p.Rows, p.Add = n, add
 		p.C = unsafe.Add(r.workers[worker], r.tilesAt+i%2*r.taskPanels*kern.TileBytes)
@@ -64,8 +68,16 @@ func (r *run) spanRows(worker int, s span, k, nk int) {
 			t.TilesOut(y, p.LDC, p.C, n, p.Panels)
 		}
 	}
-	if streams {
+	if streams && last.rows > 0 {
 		t.TilesOut(last.y, p.LDC, last.tiles, last.rows, p.Panels)
+	}
+}
+
+// lastRows is a last panel of x of so few rows that its tiles take the place of
+// a span.
+func (r *run) lastRows(worker, i int, s span, k, nk int) {
+	for j := s.colFrom; j < s.colTo; j++ {
+		r.tile(worker, i, j, s.colFrom, k, nk, r.x)
 	}
 }
 

@@ -1,0 +1,150 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"align/internal/device"
+	"align/internal/device/cpu/feature"
+	"align/internal/host"
+)
+
+// group is linear layers that read one x of k columns: the columns of each y.
+type group struct {
+	k int
+	n []int
+}
+
+// BenchmarkLoRA is what an adapter of rank 16 adds to linear layers, forward and
+// backward: in turns with the layers alone, one thread, the best of each by
+// processor time. share is the adapter's part of the whole.
+func BenchmarkLoRA(b *testing.B) {
+	small := []group{{768, []int{768, 256, 256}}, {768, []int{768}}, {768, []int{2048, 2048}}, {2048, []int{768}}}
+	for _, level := range []feature.Level{feature.AMX, feature.AVX512BF16, feature.AVX512, feature.AVX2} {
+		if !feature.Has(level) {
+			continue
+		}
+		for _, s := range []struct {
+			name   string
+			tokens int
+			groups []group
+		}{
+			{"layer=110m", 1024, small}, {"n=2048/k=2048", 512, []group{{2048, []int{2048}}}}, {"n=8192/k=2048", 512, []group{{2048, []int{8192}}}},
+		} {
+			for _, dropped := range []bool{false, true} {
+				b.Run(fmt.Sprintf("impl=%s/%s/t=%d/dropped=%v", level, s.name, s.tokens, dropped), func(b *testing.B) {
+					benchmarkLoRA(b, level, s.tokens, s.groups, dropped)
+				})
+			}
+		}
+	}
+}
+
+func benchmarkLoRA(b *testing.B, level feature.Level, tokens int, groups []group, dropped bool) {
+	x := bench{b, start(b, Options{Threads: 1, Activations: device.F32, Level: &level, Precision: device.BF16})}
+	var layers []*adapted
+	for _, g := range groups {
+		layers = append(layers, x.adapt(tokens, g, dropped)...)
+	}
+	best := [2]float64{math.Inf(1), math.Inf(1)}
+	for b.Loop() {
+		for i := range best {
+			for range 3 {
+				before := host.ProcessorTime()
+				x.pass(layers, i == 1)
+				best[i] = min(best[i], (host.ProcessorTime() - before).Seconds())
+			}
+		}
+	}
+	b.ReportMetric(100*(best[1]-best[0])/best[1], "share-%")
+	b.ReportMetric(best[0]*1e3, "ms-alone")
+	b.ReportMetric(best[1]*1e3, "ms-adapted")
+}
+
+// adapted is one linear layer: the calls without an adapter and with it.
+type adapted struct {
+	first                     bool // of those that read its x
+	forward, backward         []loraCall
+	forwardLoRA, backwardLoRA []loraCall
+}
+
+type loraCall struct {
+	run device.Kernel
+	c   device.Call
+}
+
+// adapt makes the layers of a group; their calls are those of
+// graph.LoRALinear.
+func (b bench) adapt(tokens int, g group, dropped bool) (layers []*adapted) {
+	const rank, scale = 16, 2
+	matrix := func(rows, cols int) device.View { return b.view(device.F32, rows, cols) }
+	x, dx := matrix(tokens, g.k), matrix(tokens, g.k)
+	u, du := matrix(tokens, rank), matrix(tokens, rank)
+	for i, n := range g.n {
+		xd, dxd := x, dx
+		if dropped {
+			xd, dxd = matrix(tokens, g.k), matrix(tokens, g.k)
+		}
+		w, a, up := b.randomWeight(device.BF16, n, g.k), matrix(rank, g.k), matrix(n, rank)
+		y, dy, da, dup := matrix(tokens, n), matrix(tokens, n), matrix(rank, g.k), matrix(n, rank)
+		l := &adapted{first: i == 0}
+		l.forward = []loraCall{b.call("linear", nil, false, y, x, w)}
+		l.forwardLoRA = []loraCall{b.call("lora_linear", device.LoRA{Scale: scale}, false, y, x, xd, w, a, up)}
+		l.backward = []loraCall{b.call("linear_dx", nil, i > 0, dx, dy, w)}
+		l.backwardLoRA = []loraCall{
+			b.call("matmul_nn", device.MatMul{Alpha: scale}, false, du, dy, up),
+			b.call("matmul_nt", device.MatMul{Alpha: 1}, false, u, xd, a),
+			b.call("matmul_tn", device.MatMul{Alpha: scale}, true, dup, dy, u),
+			b.call("matmul_tn", device.MatMul{Alpha: 1}, true, da, du, xd),
+		}
+		if dropped {
+			l.backwardLoRA = append(l.backwardLoRA, l.backward[0], b.call("matmul_nn", device.MatMul{Alpha: 1}, false, dxd, du, a))
+		} else {
+			l.backwardLoRA = append(l.backwardLoRA, b.call("lora_dx", nil, i > 0, dx, dy, w, du, a))
+		}
+		layers = append(layers, l)
+	}
+	return layers
+}
+
+func (b bench) call(kernel string, attr any, accumulate bool, out device.View, in ...device.View) loraCall {
+	run, err := b.backend.Bind(kernel, attr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return loraCall{run, device.Call{Out: []device.View{out}, In: in, Accumulate: accumulate}}
+}
+
+// pass runs the layers forward and backward, with their adapters or without.
+// Each group's x and each dy is new when its calls begin.
+func (b bench) pass(layers []*adapted, with bool) {
+	for _, l := range layers {
+		if l.first {
+			b.backend.fast.kept.forget()
+		}
+		if with {
+			b.runAll(l.forwardLoRA)
+		} else {
+			b.runAll(l.forward)
+		}
+	}
+	for _, l := range layers {
+		if l.first {
+			b.backend.fast.kept.forget()
+		}
+		if with {
+			b.runAll(l.backwardLoRA)
+		} else {
+			b.runAll(l.backward)
+		}
+	}
+}
+
+func (b bench) runAll(calls []loraCall) {
+	for i := range calls {
+		if err := calls[i].run(&calls[i].c); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
