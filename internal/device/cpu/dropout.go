@@ -64,10 +64,11 @@ func (d *dropout[E]) compute(lo, hi int) {
 			words := d.draw.Words(counter)
 			counter[0]++
 			for i := j; i < min(j+4, d.cols); i++ {
-				y[i] = 0
+				var kept E // y may be x
 				if words[i-j] >= d.draw.Limit {
-					y[i] = x[i] * d.scale
+					kept = x[i] * d.scale
 				}
+				y[i] = kept
 			}
 		}
 	}
