@@ -85,10 +85,10 @@ func (e *Engine) Run(p *Product, space Space) error {
 		}
 	}
 	if r.thin {
-		return e.pool.Run((*multiplyThin)(r), r.panels)
+		return e.pool.Run((*multiplyThin)(r), blocks(r.panels, thinPanels))
 	}
 	if !r.XPacked || r.LowRank.R > 0 {
-		if err := e.pool.Run((*packX)(r), r.panels); err != nil {
+		if err := e.pool.Run((*packX)(r), blocks(r.panels, thinPanels)); err != nil {
 			return err
 		}
 	}

@@ -6,25 +6,25 @@ import (
 	"align/internal/device/cpu/kern"
 )
 
-// packX packs a panel of x; where u is computed from x, it does so while the
-// panel is hot and packs u as well.
+// packX packs some panels of x; where u is computed from x, it does so while
+// they are hot and packs u as well.
 type packX run
 
-// Do packs panel i.
-func (j *packX) Do(i, worker int) {
+// Do packs the panels of a task.
+func (j *packX) Do(task, worker int) {
 	r := (*run)(j)
-	own := &r.e.own[worker]
-	row, n := r.rowsOf(i)
-	if !r.XPacked {
-		r.packLeft(own, r.xPanel(i, n, 0), r.X, r.XAcross, row, n, r.K)
-	}
+	from, to := task*thinPanels, min((task+1)*thinPanels, r.panels)
+	r.packPanels(worker, from, to)
 	if r.LowRank.R == 0 {
 		return
 	}
 	if r.LowRank.computesU() {
-		r.computeU(own, i, row, n)
+		r.computeU(worker, from, to)
 	}
-	r.packLeft(own, r.uPanel(i), r.LowRank.U, false, row, n, r.LowRank.R)
+	for i := from; i < to; i++ {
+		row, n := r.rowsOf(i)
+		r.packLeft(&r.e.own[worker], r.uPanel(i), r.LowRank.U, false, row, n, r.LowRank.R)
+	}
 }
 
 // packLeft packs n vectors of m from v on, of nk elements, as a panel of A.
@@ -53,8 +53,21 @@ func (r *run) packLanes(own *scratch, dst unsafe.Pointer, stride int, m Matrix, 
 	r.e.tiles.PackRows(dst, unsafe.Pointer(&own.table), nk, stride)
 }
 
-// computeU is u = Scale x down for the rows of panel i.
-func (r *run) computeU(own *scratch, i, row, n int) {
+// computeU is u = Scale x down for the rows of panels [from, to).
+func (r *run) computeU(worker, from, to int) {
+	l := &r.LowRank
+	if r.isThin16(from, to, l.R) {
+		r.multiplyThin16(worker, from, l.U, l.R, l.Scale, false)
+		return
+	}
+	for i := from; i < to; i++ {
+		row, n := r.rowsOf(i)
+		r.panelU(&r.e.own[worker], i, row, n)
+	}
+}
+
+// panelU is computeU for panel i.
+func (r *run) panelU(own *scratch, i, row, n int) {
 	l := &r.LowRank
 	for j := range r.downWidth {
 		for k := 0; k < r.words; k += blockWords {

@@ -1,5 +1,11 @@
 package gemm
 
+import (
+	"unsafe"
+
+	"align/internal/device/cpu/kern"
+)
+
 // A product with at most a panel of columns, as a LoRA's products down to its
 // rank are, waits for its x: each panel is multiplied while it is hot from
 // packing.
@@ -28,17 +34,62 @@ func (r *run) downRows() int {
 	return r.LowRank.R
 }
 
-// multiplyThin packs a panel of x and computes its rows of y.
+// thinPanels is how many panels of x a task of a thin product takes.
+const thinPanels = 2
+
+// multiplyThin packs some panels of x and computes their rows of y.
 type multiplyThin run
 
-// Do does panel i.
-func (j *multiplyThin) Do(i, worker int) {
+// Do does the panels of a task.
+func (j *multiplyThin) Do(task, worker int) {
 	r := (*run)(j)
-	if row, n := r.rowsOf(i); !r.XPacked {
+	from, to := task*thinPanels, min((task+1)*thinPanels, r.panels)
+	r.packPanels(worker, from, to)
+	r.bias(span{rowFrom: from, rowTo: to, colFrom: 0, colTo: 1})
+	if r.isThin16(from, to, r.N) {
+		r.multiplyThin16(worker, from, r.Y, r.N, r.Alpha, r.Accumulate || len(r.Bias) > 0)
+		return
+	}
+	for i := from; i < to; i++ {
+		for k := 0; k < r.words; k += blockWords {
+			r.tile(worker, i, 0, 0, k, min(blockWords, r.words-k), r.x)
+		}
+	}
+}
+
+// packPanels packs panels [from, to) of x, where that is not done.
+func (r *run) packPanels(worker, from, to int) {
+	for i := from; i < to && !r.XPacked; i++ {
+		row, n := r.rowsOf(i)
 		r.packLeft(&r.e.own[worker], r.xPanel(i, n, 0), r.X, r.XAcross, row, n, r.K)
 	}
-	r.bias(span{rowFrom: i, rowTo: i + 1, colFrom: 0, colTo: 1})
+}
+
+// isThin16 says whether the level's Thin serves for panels [from, to) and so many
+// columns of down.
+func (r *run) isThin16(from, to, columns int) bool {
+	t := r.e.tiles
+	return t.Thin != nil && columns <= kern.ThinCols && to-from == thinPanels && to*t.Rows <= r.M && r.words%t.Depth == 0
+}
+
+// multiplyThin16 is y = alpha x down, or y += that, for two panels of x from
+// panel i on.
+func (r *run) multiplyThin16(worker, i int, y Matrix, columns int, alpha float32, adds bool) {
+	own := &r.e.own[worker]
+	row, n := r.rowsOf(i)
+	add := 0
+	if adds {
+		add = 1
+		for j := range thinPanels * n {
+			copy(own.tile[j*kern.ThinCols:], y.Data[(row+j)*y.Stride:][:columns])
+		}
+	}
 	for k := 0; k < r.words; k += blockWords {
-		r.tile(worker, i, 0, 0, k, min(blockWords, r.words-k), r.x)
+		nk := min(blockWords, r.words-k)
+		r.e.tiles.Thin(nk, r.xPanel(i, n, k), r.xStride, r.downPanel(0, k), unsafe.Pointer(&own.tile), alpha, add)
+		add = 1
+	}
+	for j := range thinPanels * n {
+		copy(y.Data[(row+j)*y.Stride:][:columns], own.tile[j*kern.ThinCols:])
 	}
 }

@@ -37,6 +37,7 @@ func (s *Set) amx() {
 	p.Few = func(k int, a unsafe.Pointer, aStride int, b, c unsafe.Pointer, add int) {
 		amxFew(unsafe.Pointer(&tileConfigs[MaxRows]), k/p.Depth, a, aStride, b, c, add)
 	}
+	p.Thin = thinAMX
 	p.leftRows, p.leftColumns = leftRowsAMX, leftColumnsAMX
 	for rows := 1; rows <= p.Rows; rows++ {
 		p.strip[rows] = func(k int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int) {
@@ -60,6 +61,17 @@ func (s *Set) amx() {
 func spanAMX(s *Span) {
 	const depth = 16
 	amxSpan(unsafe.Pointer(&tileConfigs[s.Rows]), s.K/depth, s.A, 64*s.Rows, s.B, s.BStep, s.LowK/depth, s.LowA, s.LowB, s.LowStep, s.C, s.Panels, s.Add, s.Out, s.Tiles, s.OutRows, s.LDC)
+}
+
+func thinAMX(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int) {
+	config, steps := unsafe.Pointer(&tileConfigs[MaxRows]), k/MaxDepth
+	if alpha == 1 {
+		amxThin(config, steps, a, aNext, b, c, add)
+		return
+	}
+	var tile [2 * MaxRows * ThinCols]float32
+	amxThin(config, steps, a, aNext, b, unsafe.Pointer(&tile), 0)
+	scaleTile(c, unsafe.Pointer(&tile), len(tile)/Cols, Stride, alpha, add)
 }
 
 // amxStrip takes whole tiles of K, then what is left.

@@ -589,6 +589,11 @@ func peakAMX(config unsafe.Pointer, n int)
 //go:noescape
 func amxFew(config unsafe.Pointer, steps int, a unsafe.Pointer, aStride int, b, c unsafe.Pointer, add int)
 
+// amxThin is c = a b, or c += a b, for two panels of a of 32 rows, aNext bytes apart, and the first 16 columns of a panel of b; c is 64 rows of 16 float32.
+//
+//go:noescape
+func amxThin(config unsafe.Pointer, steps int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, add int)
+
 // amxSpan is c = a b + lowA lowB, or c += that, on AMX tiles of 17 to 32 rows, for panels of b and tiles of c of 32 rows of 32.
 //
 //go:noescape

@@ -13,6 +13,8 @@ const (
 	MaxRows = 32
 	// FewRows is the columns of Products.Few.
 	FewRows = 16
+	// ThinCols is the columns of Products.Thin.
+	ThinCols = 16
 	// MaxLanes is the number of rows that PackRows takes at most at a time.
 	MaxLanes = 16
 	// MaxDepth is the largest Depth.
@@ -87,6 +89,11 @@ type Products struct {
 	// words long, a multiple of Depth; b is [k][FewRows] words and c Cols rows of
 	// FewRows float32. A sum has the bits of Tile's.
 	Few func(k int, a unsafe.Pointer, aStride int, b, c unsafe.Pointer, add int)
+	// Thin, where the level has one, is Tile for two panels of A of Rows rows,
+	// aNext bytes apart, and the first ThinCols columns of a panel of B; k is a
+	// multiple of Depth. c is 2*Rows rows of ThinCols float32. A sum has the bits of
+	// Tile's.
+	Thin func(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int)
 	// Flip takes panels of this type.
 	Flip Flip
 	// Peak runs n rounds of multiplications in registers alone and PeakFlops

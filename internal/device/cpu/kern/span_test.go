@@ -76,3 +76,38 @@ func aligned(n int) []float32 {
 	}
 	return x[:n]
 }
+
+// A thin product gives the bits of its tiles.
+func TestThin(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		p := &s.BF16
+		if p.Thin == nil {
+			t.Skip("the level has none")
+		}
+		const gap = 48 // words between the panels of a
+		for _, k := range []int{16, 64} {
+			for add := range 2 {
+				for _, alpha := range []float32{1, 0.75} {
+					a, b := randomPanel(1, 2*k*p.Rows+gap, p.PerWord), randomPanel(2, k*Cols, p.PerWord)
+					before := random(newRand(3), 2*p.Rows*ThinCols)
+					c, next := newGuarded(before), 4*(k*p.Rows+gap)
+					p.Thin(k, pointer(a), next, pointer(b), pointer(c.slice()), alpha, add)
+					name := fmt.Sprintf("k=%d add=%d alpha=%v", k, add, alpha)
+					c.check(t, name)
+					for half := range 2 {
+						want := make([]float32, p.Rows*Cols)
+						for i := range p.Rows {
+							copy(want[i*Cols:], before[(half*p.Rows+i)*ThinCols:][:ThinCols])
+						}
+						p.Tile[p.Rows](k, pointer(a[half*next/4:]), pointer(b), pointer(want), Stride, alpha, add, nil)
+						for i := range p.Rows {
+							if got := c.slice()[(half*p.Rows+i)*ThinCols:][:ThinCols]; !slices.Equal(got, want[i*Cols:][:ThinCols]) {
+								t.Fatalf("%s: row %d of panel %d differs from a tile", name, i, half)
+							}
+						}
+					}
+				}
+			}
+		}
+	})
+}

@@ -76,6 +76,7 @@ func emitAMX(f *file) {
 	amxColumnsOf(f)
 	amxPeak(f)
 	amxFew(f)
+	amxThin(f)
 	emitSpan(f)
 }
 
