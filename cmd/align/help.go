@@ -102,8 +102,8 @@ where caches lie, and which instructions are used:
   ALIGN_CUBLASLT  auto, or the path of cuBLASLt: products on a Hopper or
                 Blackwell card by NVIDIA's library instead of our own kernels
   ALIGN_CUDA    mma or, on compute capability 9.0, wgmma: the instruction that our
-                own products on a card run on, to compare or to find a fault;
-                else the fastest
+                own products and attention on a card run on, to compare or to
+                find a fault; else the fastest
   ALIGN_CPU     generic, avx2, avx512, avx512bf16, amx or (on Arm) neon: a level
                 that the processor has, to compare or to find a fault; else the
                 fastest`,

@@ -106,9 +106,19 @@ func (a *attend) forward(c *device.Call) error {
 		return err
 	}
 	rows := c.In[0].Rows
-	return a.blocks("attention", a.entry, over(rows, attendRows), a.attr.Heads, 4*a.tile(attendRows), at(c.Out[0]), at(c.Out[1]),
+	file, entry, shared := a.packed()
+	return a.blocks(file, entry, over(rows, attendRows), a.attr.Heads, shared, at(c.Out[0]), at(c.Out[1]),
 		q, key, value, at(c.In[3]), at(c.In[4]), at(c.In[5]), num(rows), num(a.attr.Heads), num(a.attr.KVHeads),
 		num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)), code(c.In[0].Type))
+}
+
+// packed is the entry for a pack: two tiles of keys and values in shared memory,
+// or three and what is lost where the first begins at a multiple of 1024 bytes.
+func (a *attend) packed() (file, entry string, shared int) {
+	if a.b.means.Wgmma && a.width%64 == 0 {
+		return "attention_sm90", "attention_wgmma_" + strconv.Itoa(a.width), 6*a.tile(attendRows) + hopperLost
+	}
+	return "attention", a.entry, 4 * a.tile(attendRows)
 }
 
 // keys is the call's keys and values in bf16.

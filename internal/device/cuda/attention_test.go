@@ -5,6 +5,7 @@ package cuda_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"align/internal/device"
@@ -28,6 +29,11 @@ type attentionCase struct {
 // newAttentionCase cuts the rows at the given places into documents; with a
 // prompt, all documents but the first see the first as well.
 func newAttentionCase(t *testing.T, rows, heads, kv, d, width int, cuts []int, prompt bool) *attentionCase {
+	t.Helper()
+	return newAttentionCaseOn(t, cudatest.Ampere, rows, heads, kv, d, width, cuts, prompt)
+}
+
+func newAttentionCaseOn(t *testing.T, target cudatest.Target, rows, heads, kv, d, width int, cuts []int, prompt bool) *attentionCase {
 	t.Helper()
 	a := &attentionCase{name: fmt.Sprintf("T%d,H%d,K%d,D%d", rows, heads, kv, d), rows: rows, heads: heads, kv: kv, d: d, width: width}
 	begin := 0
@@ -55,7 +61,7 @@ func newAttentionCase(t *testing.T, rows, heads, kv, d, width int, cuts []int, p
 	}
 	a.q, a.k, a.v, a.do = side(heads), side(kv), side(kv), side(heads)
 	a.oracle()
-	a.c = cudatest.Open(t)
+	a.c = cudatest.OpenTarget(t, target)
 	up := func(x []uint16) driver.Arg { return driver.Ptr(cudatest.Upload(t, a.c, x)) }
 	a.aq, a.ak, a.av, a.ado = up(a.q.raw), up(a.k.raw), up(a.v.raw), up(a.do.raw)
 	mask := func(x []int32) driver.Arg { return driver.Ptr(cudatest.Upload(t, a.c, x)) }
@@ -182,4 +188,47 @@ func TestAttentionCounters(t *testing.T) {
 	newAttentionCase(t, 192, 1, 1, 128, 128, nil, false).check(t, map[string]limits{
 		"attention_128": {1, 9.3}, "attention_keys_grad_128": {1, 7.2}, "attention_queries_grad_128": {1, 6.8},
 	})
+}
+
+// On wgmma, attention has the values and, in the simulator, the bits that it has
+// on mma.sync.
+func TestWgmmaAttention(t *testing.T) {
+	for _, c := range []struct {
+		rows, heads, kv, d, width int
+		cuts                      []int
+		prompt                    bool
+	}{
+		{1, 1, 1, 128, 128, nil, false},
+		{65, 2, 1, 64, 64, []int{20, 21}, false},
+		{200, 1, 1, 50, 64, []int{70, 90, 160}, true},
+		{130, 2, 1, 128, 128, []int{3, 70}, true},
+		{260, 1, 1, 128, 128, nil, false},
+	} {
+		a := newAttentionCaseOn(t, cudatest.Hopper, c.rows, c.heads, c.kv, c.d, c.width, c.cuts, c.prompt)
+		alloc := func(n int) *driver.Buffer { return cudatest.Alloc[float32](t, a.c, n) }
+		run := func(file, entry string, tiles, lost int) (o, lse *driver.Buffer) {
+			o, lse = alloc(len(a.o)), alloc(len(a.lse))
+			a.run(t, file, entry, a.heads, tiles, lost, driver.Ptr(o), driver.Ptr(lse), a.aq, a.ak, a.av, a.maskStart, a.maskEnd, a.seg)
+			return o, lse
+		}
+		o, lse := run("attention_sm90", "attention_wgmma", 6, 1024)
+		a.compare(t, "o", o, a.o)
+		a.compare(t, "lse", lse, a.lse)
+		same, _ := run("attention", "attention", 4, 0)
+		got, want := cudatest.Download[float32](t, a.c, o, len(a.o)), cudatest.Download[float32](t, a.c, same, len(a.o))
+		if d := distance(widened(got), widened(want)); a.c.Sim == nil {
+			t.Logf("%s: differs from mma.sync's by up to %g", a.name, d)
+		} else if !slices.Equal(got, want) {
+			t.Errorf("%s: the bits differ from mma.sync's by up to %g", a.name, d)
+		}
+	}
+}
+
+// A tile of 64 keys, 12 products, takes the threads few instructions beside the
+// softmax, and no bank conflicts.
+func TestWgmmaAttentionCounters(t *testing.T) {
+	a := newAttentionCaseOn(t, cudatest.Hopper, 192, 1, 1, 128, 128, nil, false)
+	o, lse := cudatest.Alloc[float32](t, a.c, len(a.o)), cudatest.Alloc[float32](t, a.c, len(a.lse))
+	entry := a.run(t, "attention_sm90", "attention_wgmma", 1, 6, 1024, driver.Ptr(o), driver.Ptr(lse), a.aq, a.ak, a.av, a.maskStart, a.maskEnd, a.seg)
+	limits{1, 73}.holds(t, a.c, entry)
 }

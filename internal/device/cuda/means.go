@@ -8,7 +8,7 @@ import (
 )
 
 // Variable names the environment's variable with the instruction that our own
-// products run on, to compare or to find a fault: mma, which every card has, or
+// products and attention run on, to compare or to find a fault: mma, which every card has, or
 // wgmma, which capability 9.0 alone has. Without it a card gets the faster one.
 const Variable = "ALIGN_CUDA"
 
@@ -19,7 +19,7 @@ const wgmmaVersion driver.Version = 12000
 // Means are what a run may multiply with on a card.
 type Means struct {
 	Vendor bool   // cuBLASLt is asked for
-	Wgmma  bool   // gemm_sm90.cu
+	Wgmma  bool   // gemm_sm90.cu and attention_sm90.cu
 	Reason string // for or against Wgmma
 }
 

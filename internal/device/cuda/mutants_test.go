@@ -78,6 +78,24 @@ func TestWgmmaMutantsAreFound(t *testing.T) {
 	}
 }
 
+// So is one of attention.
+func TestWgmmaAttentionMutantsAreFound(t *testing.T) {
+	if c := cudatest.Open(t); c.Sim == nil {
+		t.Skip("a real card does not look for races")
+	}
+	for name, text := range mutants(t, "attention_sm90", "attention_wgmma_64") {
+		a := newAttentionCaseOn(t, cudatest.Hopper, 260, 1, 1, 64, 64, []int{250}, true)
+		o, lse := cudatest.Alloc[float32](t, a.c, 260*64), cudatest.Alloc[float32](t, a.c, 260)
+		args := append([]driver.Arg{driver.Ptr(o), driver.Ptr(lse), a.aq, a.ak, a.av, a.maskStart, a.maskEnd, a.seg}, a.sizes()...)
+		err := a.c.TryRun(text, "attention_wgmma_64", line(5), line(128), 6*128*64+1024, args...)
+		if fault := a.c.Fault(); err == nil || fault == nil {
+			t.Errorf("%s was not found", name)
+		} else {
+			t.Logf("%s: %v", name, fault)
+		}
+	}
+}
+
 // Slips in gemm_sm90.cu, as they look in its PTX, change the numbers or stop the
 // simulator.
 func TestWgmmaSlipsAreFound(t *testing.T) {

@@ -45,7 +45,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// The products of the suite on Hopper, where the larger ones run on wgmma.
+// The large products and heads of the suite on Hopper, where they run on wgmma.
 func TestConformanceOfHopper(t *testing.T) {
 	if os.Getenv("ALIGN_TEST_GPU") == "1" {
 		t.Skip("a card runs TestConformance on what it has")
@@ -55,13 +55,16 @@ func TestConformanceOfHopper(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	devicetest.CheckProducts(t, b, device.BF16, roundedBF16)
+	devicetest.CheckLarge(t, b, device.BF16, roundedBF16)
 	for _, kind := range []string{"nt", "nn", "tn"} {
 		wide, _ := cudatest.Launches("wgmma_" + kind + "_wide")
 		square, _ := cudatest.Launches("wgmma_" + kind + "_square")
 		if t.Logf("%s: %d products on wgmma", kind, wide+square); wide+square == 0 {
 			t.Errorf("no product %s ran on wgmma", kind)
 		}
+	}
+	if n, _ := cudatest.Launches("attention_wgmma_64"); n == 0 {
+		t.Error("no attention ran on wgmma")
 	}
 }
 

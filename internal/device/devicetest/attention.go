@@ -64,6 +64,7 @@ func attentionTrials(g *gen) []trial {
 	h := device.Attention{Heads: 4, KVHeads: 2, HeadDim: 12}
 	list = append(list, attentionTrial(g, "documents", h, docs)...)
 	list = append(list, attentionTrial(g, "shared prompt", h, shared)...)
+	list = append(list, attentionTrial(g, "documents", device.Attention{Heads: 2, KVHeads: 1, HeadDim: 40}, docs)...)
 	return append(list, attentionTrial(g, "mixed", h, mixed)...)
 }
 

@@ -18,8 +18,9 @@ type scene struct {
 
 // checkPacks is place-invariance: a document, and a prompt with two answers,
 // have the same bits in o, lse, dq, dk and dv alone and anywhere in a pack,
-// and whatever the other documents hold, NaN included.
-func checkPacks(t *testing.T, b device.Backend, act device.Type) {
+// and whatever the other documents hold, NaN included. Places are the lengths of
+// what stands before them.
+func checkPacks(t *testing.T, b device.Backend, act device.Type, headDim int, places ...int) {
 	subjects := map[string]func(p *pack){
 		"document":       func(p *pack) { p.document(150) },
 		"short document": func(p *pack) { p.document(7) },
@@ -30,7 +31,7 @@ func checkPacks(t *testing.T, b device.Backend, act device.Type) {
 		var alone pack
 		subject(&alone)
 		scenes := []scene{{name: "alone", pack: alone}}
-		for _, before := range []int{1, 13, 64, 129} {
+		for _, before := range places {
 			var p pack
 			p.document(before)
 			p.answers(5, 4, 6)
@@ -43,7 +44,7 @@ func checkPacks(t *testing.T, b device.Backend, act device.Type) {
 		var want [][]byte
 		for _, s := range scenes {
 			for _, poison := range []bool{false, true} {
-				got := s.run(t, b, act, alone.len(), poison)
+				got := s.run(t, b, act, headDim, alone.len(), poison)
 				if want == nil {
 					want = got
 				}
@@ -58,9 +59,9 @@ func checkPacks(t *testing.T, b device.Backend, act device.Type) {
 }
 
 // run is o, lse, dq, dk and dv of the n rows from s.from.
-func (s *scene) run(t *testing.T, b device.Backend, act device.Type, n int, poison bool) [][]byte {
+func (s *scene) run(t *testing.T, b device.Backend, act device.Type, headDim, n int, poison bool) [][]byte {
 	t.Helper()
-	attr := device.Attention{Heads: 4, KVHeads: 2, HeadDim: 8, Scale: 0.4}
+	attr := device.Attention{Heads: 4, KVHeads: 2, HeadDim: headDim, Scale: 0.4}
 	qCols, kvCols := attr.Heads*attr.HeadDim, attr.KVHeads*attr.HeadDim
 	rows := s.pack.len()
 	subject := newGen(act) // the same draws in every scene

@@ -2,7 +2,6 @@ package devicetest
 
 import (
 	"bytes"
-	"strings"
 	"testing"
 
 	"align/internal/device"
@@ -31,21 +30,26 @@ func CheckRounded(t *testing.T, b device.Backend, act device.Type, rounding floa
 	checkAll(t, b, act, rounding)
 }
 
-// CheckProducts is CheckRounded of the products alone whose results have more than
-// 64 rows and columns: for a backend that has another way to make those.
-func CheckProducts(t *testing.T, b device.Backend, act device.Type, rounding float64) {
+// CheckLarge is CheckRounded of products alone whose results have more than 64
+// rows and columns, and of attention with heads wider than 32: for a backend that
+// has another way to make those.
+func CheckLarge(t *testing.T, b device.Backend, act device.Type, rounding float64) {
 	trials := trialsOf(act)
 	for i := range trials {
 		r := &trials[i]
 		r.rounding = rounding * roundedInputs(r.kernel)
-		if isProduct(r.kernel) && r.out[0].rows > 64 && r.out[0].cols > 64 {
+		if r.large() {
 			t.Run(r.name, func(t *testing.T) { r.check(t, b, act) })
 		}
 	}
+	t.Run("packs", func(t *testing.T) { checkPacks(t, b, act, 40, 77) })
 }
 
-func isProduct(kernel string) bool {
-	return roundedInputs(kernel) > 1 && !strings.HasPrefix(kernel, "attention")
+func (r *trial) large() bool {
+	if attr, is := r.attr.(device.Attention); is {
+		return attr.HeadDim > 32
+	}
+	return roundedInputs(r.kernel) > 1 && r.out[0].rows > 64 && r.out[0].cols > 64
 }
 
 // roundedInputs is the number of inputs of products in a row that lead to a
@@ -80,7 +84,7 @@ func checkAll(t *testing.T, b device.Backend, act device.Type, rounding float64)
 	t.Run("refusals", func(t *testing.T) { checkRefusals(t, b) })
 	t.Run("dropout/draws", func(t *testing.T) { checkDropout(t, b, act) })
 	t.Run("cache", func(t *testing.T) { checkCache(t, b, act) })
-	t.Run("packs", func(t *testing.T) { checkPacks(t, b, act) })
+	t.Run("packs", func(t *testing.T) { checkPacks(t, b, act, 8, 1, 13, 64, 129) })
 }
 
 // Same runs every kernel on two backends of one kind and demands equal bits:

@@ -3,39 +3,6 @@
 // head per block of threads, as in https://arxiv.org/abs/2307.08691).
 #include "flash.cuh"
 
-// softmax turns scores into weights relative to the largest of each row so far.
-struct Softmax {
-	float top[2] = {NONE, NONE}, sum[2] = {0, 0};
-
-	template <int N, int M> DEVICE void add(float (&s)[N][4], float (&o)[M][4]) {
-		UNROLL for (int half = 0; half < 2; half++) {
-			float most = top[half];
-			UNROLL for (int n = 0; n < N; n++) most = larger(most, larger(s[n][half * 2], s[n][half * 2 + 1]));
-			most = larger(most, across(most, 1));
-			most = larger(most, across(most, 2));
-			float base = most == NONE ? 0 : most, shrink = exp2_fast(top[half] - base), added = 0;
-			top[half] = most;
-			UNROLL for (int n = 0; n < N; n++)
-				UNROLL for (int e = 0; e < 2; e++) {
-					float p = exp2_fast(s[n][half * 2 + e] - base);
-					s[n][half * 2 + e] = p;
-					added += p;
-				}
-			sum[half] = __builtin_fmaf(sum[half], shrink, added);
-			UNROLL for (int n = 0; n < M; n++)
-				UNROLL for (int e = 0; e < 2; e++) o[n][half * 2 + e] *= shrink;
-		}
-	}
-	// finish adds up the lanes of a row; they hold the same then.
-	DEVICE void finish() {
-		UNROLL for (int half = 0; half < 2; half++) {
-			sum[half] += across(sum[half], 1);
-			sum[half] += across(sum[half], 2);
-		}
-	}
-	DEVICE float inverse(int half) const { return sum[half] == 0 ? 0 : 1 / sum[half]; }
-};
-
 // Packed are keys and values as bf16 rows of padded heads, in a pack.
 struct Packed {
 	Rows k, v;
@@ -119,46 +86,15 @@ DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16]
 	m.finish();
 }
 
-// queries reads 16 rows of the block's queries; the tile is free afterwards.
-template <int D> DEVICE void queries(unsigned (&q)[D / 16][4], Rows x, long step, int lo, int hi, unsigned warp, unsigned memory) {
-	fetch_rows<BLOCK, D, 128>(memory, x, step, lo, hi);
-	copies_commit();
-	copies_wait<0>();
-	__syncthreads();
-	UNROLL for (int d = 0; d < D; d += 16) left_fragment<D / 8, false>(q[d / 16], memory, warp * 16, d, THREAD_X % 32);
-	__syncthreads();
-}
-
 template <int D>
 DEVICE void attention(void *o, float *lse, Rows q, Rows k, Rows v, Masks masks, int T, int H, int KV, int wanted, float scale, int type) {
 	extern __shared__ __attribute__((aligned(128))) unsigned char memory[];
-	unsigned base = shared_address(memory), lane = THREAD_X % 32, warp = THREAD_X / 32;
-	// The last rows see the most keys: they begin first.
-	int lo = ((T + BLOCK - 1) / BLOCK - 1 - (int)BLOCK_X) * BLOCK, hi = min(T, lo + BLOCK);
-	int head = BLOCK_Y, kv = head / (H / KV), row = lo + (int)warp * 16;
-	unsigned fragments[D / 16][4];
-	queries<D>(fragments, q + head * D, (long)H * D, lo, hi, warp, base);
-	unsigned long ends = ends_of([&](int i) { return masks.same(i); }, lo, hi, lane);
-	for (int from = lo; from < hi;) {
-		Mask mask = masks.at(from);
-		int to = lo + first_end(ends, from - lo);
-		Span s{from, to, mask.prefixEnd - mask.prefixStart, to - mask.segmentStart, -mask.segmentStart};
-		s.count();
+	unsigned base = shared_address(memory);
+	int kv = (int)BLOCK_Y / (H / KV);
+	each_span<D>(o, lse, q, masks, T, H, wanted, type, base, [&](Softmax &m, float(&sum)[D / 8][4], const unsigned(&fragments)[D / 16][4], Span s, Mask mask, int row) __attribute__((always_inline)) {
 		auto place = [&](int c) { return s.place(mask, c); };
-		Softmax m;
-		float sum[D / 8][4];
-		clear(sum);
 		attend<D>(m, sum, fragments, s, place, Packed{k + kv * D, v + kv * D, (long)KV * D}, row, scale * LOG2E, base);
-		if (o)
-			put_head<D>(o, type, head, (long)H * wanted, sum, row, from, to, wanted, lane, m.inverse(0), m.inverse(1));
-		if (lse && lane % 4 == 0)
-			UNROLL for (int half = 0; half < 2; half++) {
-				int i = row + half * 8 + lane / 4;
-				if (from <= i && i < to)
-					lse[(long)i * H + head] = (m.top[half] + log2_fast(m.sum[half])) * LN2;
-			}
-		from = to;
-	}
+	});
 }
 
 // attention_cached reads keys and values from pages of BLOCK rows. A block of

@@ -10,7 +10,8 @@ import (
 // Instructions") run beside the threads. Each warp makes its 16 rows of the 64.
 // From a wgmma.mma_async until a wait_group that covers its group
 //
-//   - its registers hold nothing, and no other instruction may touch them;
+//   - its registers, a left side among them, are its own: no other instruction may
+//     touch them;
 //   - its operands are being read: nobody may write there.
 //
 // The product is made at the wait, out of what shared memory holds then. What
@@ -31,7 +32,7 @@ type products struct {
 	flying []wgmma
 	issued int // since the start
 	fenced bool
-	// By register: how many products under way write it, and whether another
+	// By register: how many products under way have it, and whether another
 	// instruction has touched it since the last wgmma.fence.
 	busy    []int
 	touched []bool
@@ -56,6 +57,7 @@ type wgmma struct {
 type wgmmaForm struct {
 	columns          int
 	d                []int
+	left             []int // registers of A, as mma.m16n8k16 has them; nil for a descriptor
 	acrossA, acrossB bool
 }
 
@@ -102,7 +104,8 @@ func buildWgmma(c *compiler) {
 }
 
 // buildMmaAsync makes wgmma.mma_async.sync.aligned.m64nNk16.f32.bf16.bf16 {d},
-// a-descriptor, b-descriptor, scale-d, 1, 1, trans-a, trans-b.
+// a-descriptor, b-descriptor, scale-d, 1, 1, trans-a, trans-b, or, with registers
+// {a} in place of the first descriptor, without trans-a.
 func buildMmaAsync(c *compiler) {
 	shape := ""
 	for _, m := range c.raw.mods {
@@ -118,32 +121,48 @@ func buildMmaAsync(c *compiler) {
 		c.fail("this form is not simulated")
 		return
 	}
-	if !c.count(8, 8) {
+	inRegisters := strings.HasPrefix(c.operand(1), "{")
+	operands := 8
+	if inRegisters {
+		operands = 7
+	}
+	if !c.count(operands, operands) {
 		return
 	}
-	if c.operand(4) != "1" || c.operand(5) != "1" || strings.HasPrefix(c.operand(1), "{") {
-		c.fail("scales other than 1 and sides in registers are not simulated")
+	if c.operand(4) != "1" || c.operand(5) != "1" {
+		c.fail("scales other than 1 are not simulated")
 		return
 	}
-	for i := 6; i < 8; i++ {
-		if o := c.operand(i); o != "0" && o != "1" {
+	for _, o := range c.raw.operands[6:] {
+		if o != "0" && o != "1" {
 			c.fail("%q: want 0 or 1 for a side's direction", o)
+			return
 		}
 	}
-	f := &wgmmaForm{columns: n, acrossA: c.operand(6) == "1", acrossB: c.operand(7) == "1"}
+	f := &wgmmaForm{columns: n, acrossA: c.operand(6) == "1", acrossB: c.operand(operands-1) == "1"}
 	f.d, _ = c.registersOf(0, typ{'f', 32, false}, true)
 	c.in.results = [classes][]int{} // not before the wait
-	if len(f.d) != n/2 {
-		c.fail("%d registers: want %d", len(f.d), n/2)
+	b64 := typ{'b', 64, false}
+	a := -1
+	if inRegisters {
+		f.left, _ = c.registersOf(1, typ{'b', 32, false}, false)
+	} else {
+		a = c.source(1, b64)
+	}
+	if len(f.d) != n/2 || inRegisters && len(f.left) != 4 {
+		c.fail("%d registers of the result and %d of a side: want %d and 4", len(f.d), len(f.left), n/2)
 		return
 	}
-	b64 := typ{'b', 64, false}
-	a, b, add := c.source(1, b64), c.source(2, b64), c.truth(3)
-	c.kernel.accumulators = append(c.kernel.accumulators, f.d...)
+	b, add := c.source(2, b64), c.truth(3)
+	c.kernel.accumulators = append(append(c.kernel.accumulators, f.d...), f.left...)
 	c.in.accumulates = true
 	c.in.run = func(w *warp, _ uint32) {
 		w.block.stats.Products++
-		w.start64(f, w.uniform(a), w.uniform(b), add(w)&1 != 0)
+		left := uint64(0)
+		if a >= 0 {
+			left = w.uniform(a)
+		}
+		w.start64(f, left, w.uniform(b), add(w)&1 != 0)
 	}
 }
 
@@ -156,6 +175,9 @@ func (w *warp) uniform(r int) uint64 {
 	}
 	return w.r64[r][0]
 }
+
+// registers are all that a product has.
+func (f *wgmmaForm) registers() []int { return slices.Concat(f.d, f.left) }
 
 // hold finds the instructions that touch registers of products, so that each
 // can be held to the order that those ask for.
@@ -190,10 +212,10 @@ func (w *warp) touchHeld(in *instruction) {
 	}
 }
 
-// latest is the place of the product under way that writes a register.
+// latest is the place of the first product under way that has a register.
 func (w *warp) latest(r int) int {
 	for _, p := range w.wgmma.flying {
-		if slices.Contains(p.d, r) {
+		if slices.Contains(p.registers(), r) {
 			return p.pc
 		}
 	}
@@ -206,16 +228,21 @@ func (w *warp) start64(f *wgmmaForm, a, b uint64, add bool) {
 	if !w.wgmma.fenced {
 		w.fault(Unfenced, -1, "the first wgmma without a wgmma.fence before it")
 	}
-	for _, r := range f.d {
+	for _, r := range f.registers() {
 		if w.wgmma.touched[r] {
 			w.fault(Unfenced, -1, "a register was touched after the last wgmma.fence")
 		}
-		if add && w.wgmma.busy[r] == 0 && w.written[word32][r] != everyLane {
-			w.unwritten(everyLane &^ w.written[word32][r])
-		}
 		w.wgmma.busy[r]++
 	}
-	p := wgmma{f, w.operandOf(a, f.acrossA), w.operandOf(b, f.acrossB), add, w.wgmma.open, w.pc}
+	for _, r := range f.d {
+		if add && w.wgmma.busy[r] == 1 && w.written[word32][r] != everyLane {
+			w.unwritten(everyLane &^ w.written[word32][r])
+		}
+	}
+	p := wgmma{wgmmaForm: f, b: w.operandOf(b, f.acrossB), add: add, group: w.wgmma.open, pc: w.pc}
+	if f.left == nil {
+		p.a = w.operandOf(a, f.acrossA)
+	}
 	p.chunks(w, func(at int) { w.lend(at) })
 	w.wgmma.flying = append(w.wgmma.flying, p)
 }
@@ -238,7 +265,9 @@ func (w *warp) agreeOn(i issue) {
 
 // chunks visits the shared memory that a warp's rows of a product take.
 func (p *wgmma) chunks(w *warp, visit func(at int)) {
-	p.a.chunks(w.id%4*16, 16, func(at, _, _ int) { visit(at) })
+	if p.left == nil {
+		p.a.chunks(w.id%4*16, 16, func(at, _, _ int) { visit(at) })
+	}
 	p.b.chunks(0, p.columns, func(at, _, _ int) { visit(at) })
 }
 
@@ -311,8 +340,10 @@ func (w *warp) finish(n uint32) {
 			}
 		})
 		for _, r := range p.d {
-			w.wgmma.busy[r]--
 			w.written[word32][r] = everyLane
+		}
+		for _, r := range p.registers() {
+			w.wgmma.busy[r]--
 		}
 	}
 	w.wgmma.flying = kept
@@ -326,7 +357,11 @@ func (w *warp) finish(n uint32) {
 // columns 8j to 8j+7 as the accumulators of mma.m16n8k16 have them.
 func (w *warp) multiply64(p *wgmma) {
 	var left [16][16]float32
-	p.a.numbers(w.block.shared, w.id%4*16, 16, func(v, k int, x float32) { left[v&15][k&15] = x })
+	if p.left != nil {
+		gatherLeft(&left, w, p.left, typ{'h', 16, false}, nil)
+	} else {
+		p.a.numbers(w.block.shared, w.id%4*16, 16, func(v, k int, x float32) { left[v&15][k&15] = x })
+	}
 	for j := 0; j < p.columns; j += 8 {
 		var right [16][8]float32
 		p.b.numbers(w.block.shared, j, 8, func(v, k int, x float32) { right[k&15][v&7] = x })

@@ -75,6 +75,9 @@ func TestProductsOfFourWarps(t *testing.T) {
 		{"no barrier behind the product", "end", "st.shared.u32 [%r3], %r5;", ptxsim.Race, "with no barrier between"},
 		{"an unwritten register added to", "zero", "", ptxsim.Unwritten, "before it is written"},
 		{"an unwritten register set", "zero", "setp.eq.u32 %p1, %r1, -1;", "", ""},
+		{"a left side in registers", "fence", "mov.b32 %r6, %r5; wgmma.fence.sync.aligned; wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, {%r6, %r6, %r6, %r6}, %rd6, %p1, 1, 1, 0;", "", ""},
+		{"a left side set after the fence", "product", "mov.b32 %r6, %r5; wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, {%r6, %r6, %r6, %r6}, %rd6, %p1, 1, 1, 0;", ptxsim.Unfenced, "touched after the last wgmma.fence"},
+		{"a left side set too early", "fence", "mov.b32 %r6, %r5; wgmma.fence.sync.aligned; wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, {%r6, %r6, %r6, %r6}, %rd6, %p1, 1, 1, 0; mov.b32 %r6, 0;", ptxsim.InFlight, "a register of a wgmma"},
 		{"unwritten shared memory", "product", "add.s64 %rd6, %rd6, 128;" + product, ptxsim.OutOfBounds, "the block has 10240"},
 		{"a tile that begins anywhere", "product", "add.s64 %rd6, %rd6, 8;" + product, ptxsim.Misaligned, "multiple of 1024"},
 		{"another swizzle", "product", "add.s64 %rd6, %rd6, 0x4000000000000000;" + product, ptxsim.Misaligned, "only a swizzle of 128 bytes"},
@@ -92,7 +95,7 @@ func TestProductsOfFourWarps(t *testing.T) {
 				case c.kind == "" && err != nil:
 					t.Errorf("seed %d: %v", seed, err)
 				case c.kind == "":
-					want := map[string]float32{"two groups, the last waited for": 33, "an unwritten register set": 16}[c.name]
+					want := map[string]float32{"two groups, the last waited for": 33, "a left side in registers": 33, "an unwritten register set": 16}[c.name]
 					if want == 0 {
 						want = 17
 					}
@@ -122,13 +125,14 @@ func TestProductsOfFourWarpsAreRefused(t *testing.T) {
 		t.Errorf("two warps: error %v", err)
 	}
 	for form, says := range map[string]string{
-		"wgmma.mma_async.sync.aligned.m64n12k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, %rd5, %rd6, %p1, 1, 1, 0, 0;":      "this form",
-		"wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f1, %f2, %f3, %f4}, %rd5, %rd6, %p1, 1, 1, 0, 0;":         "this form",
-		"wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, %rd5, %rd6, %p1, 1, 1, 0, 0;":      "4 registers: want 8",
-		"wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, %rd5, %rd6, %p1, -1, 1, 0, 0;":      "scales other than 1",
-		"wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, {%r5}, %rd6, %p1, 1, 1, 0, 0;":      "sides in registers",
-		"wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, %rd5, %rd6, %p1, 1, 1, 0, -1;":      "want 0 or 1",
-		"wgmma.mma_async.sp.sync.aligned.m64n8k32.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, %rd5, %rd6, 0, 0, %p1, 1, 1, 0;": "not simulated",
+		"wgmma.mma_async.sync.aligned.m64n12k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, %rd5, %rd6, %p1, 1, 1, 0, 0;":                "this form",
+		"wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f1, %f2, %f3, %f4}, %rd5, %rd6, %p1, 1, 1, 0, 0;":                   "this form",
+		"wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, %rd5, %rd6, %p1, 1, 1, 0, 0;":                "4 registers of the result and 0 of a side: want 8",
+		"wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, %rd5, %rd6, %p1, -1, 1, 0, 0;":                "scales other than 1",
+		"wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, {%r5}, %rd6, %p1, 1, 1, 0;":                   "1 of a side",
+		"wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, {%r5, %r5, %r5, %r5}, %rd6, %p1, 1, 1, 0, 0;": "8 operands",
+		"wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, %rd5, %rd6, %p1, 1, 1, 0, -1;":                "want 0 or 1",
+		"wgmma.mma_async.sp.sync.aligned.m64n8k32.f32.bf16.bf16 {%f1, %f2, %f3, %f4}, %rd5, %rd6, 0, 0, %p1, 1, 1, 0;":           "not simulated",
 	} {
 		if _, err := ptxsim.Parse(productOf("product", form)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: error %v: want %q", form, err, says)
