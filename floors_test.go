@@ -47,6 +47,10 @@ var rooms = map[string][]string{
 // stands on its own package.
 var benches = []string{"internal/atomicfile/crashfs", "internal/device/devicetest", "internal/exec/exectest"}
 
+// forTests are packages that no program is built with; of one another they may
+// know.
+var forTests = []string{"internal/device/cuda/cudatest", "internal/device/cuda/fakecublaslt", "internal/device/cuda/fakedriver", "internal/device/cuda/ptxsim"}
+
 // module is the prefix of our own import paths.
 const module = "align/"
 
@@ -84,6 +88,16 @@ func TestThirdPartiesStayInTheirRooms(t *testing.T) {
 			if inside && !slices.Contains(packages, i.from) {
 				t.Errorf("%s imports %s, which only %s may", i.file, i.path, strings.Join(packages, ", "))
 			}
+		}
+	}
+}
+
+// A program has no simulated card.
+func TestTheSimulatorStaysInTests(t *testing.T) {
+	for _, i := range imports(t) {
+		target := strings.TrimPrefix(i.path, module)
+		if slices.Contains(forTests, target) && !slices.Contains(forTests, i.from) && !strings.HasSuffix(i.file, "_test.go") {
+			t.Errorf("%s imports %s, which only tests may", i.file, target)
 		}
 	}
 }

@@ -121,7 +121,7 @@ func (s *stage) footprint(t trained, w *workload) (*footprint, error) {
 	flat := int64(t.elements()) * int64(s.act.Wide().Size())
 	f := &footprint{
 		weights: weights, adapter: 2 * flat, optimizer: 2 * flat, // value and gradient; two moments
-		process: residentMemory(trainingBytes), sessions: map[exec.SavePolicy]sessionBytes{},
+		process: s.process(trainingBytes), sessions: map[exec.SavePolicy]sessionBytes{},
 	}
 	if w.held > 0 {
 		size, err := s.sessionSize(t, w.heldLargest, exec.SaveAll, false)
@@ -161,6 +161,14 @@ const (
 	trainingBytes = 9 << 20
 	samplingBytes = 3 << 20
 )
+
+// process is what the program takes of the device's memory: nothing of a card's.
+func (s *stage) process(adds int64) int64 {
+	if s.compute().onCard() {
+		return 0
+	}
+	return residentMemory(adds)
+}
 
 // residentMemory is what the program and its data take, without what is left of
 // reading them, and what running adds.

@@ -99,7 +99,7 @@ func rejectionDraws(c rejection.Config, prompts []rejection.Prompt, longest int)
 // sizeRejection sizes a job: weights, adapter, engine and scorer.
 func (s *stage) sizeRejection(d *draws) (*footprint, error) {
 	t := trained{}
-	f := &footprint{process: residentMemory(samplingBytes), sessions: map[exec.SavePolicy]sessionBytes{}}
+	f := &footprint{process: s.process(samplingBytes), sessions: map[exec.SavePolicy]sessionBytes{}}
 	if s.settings.Adapter != "" {
 		var err error
 		if t, err = s.trained(); err != nil {

@@ -310,7 +310,7 @@ func (s *stage) startRun(c any) (err error) {
 // lineage is what a resumed run must find again: the hashes of what goes in,
 // and every setting that moves a number.
 func (s *stage) lineage(c any, data string) map[string]string {
-	l := map[string]string{"model": s.model.Hash, "tokenizer": s.tokenizer.Hash(), "data": data, "activations": s.act.String()}
+	l := map[string]string{"model": s.model.Hash, "tokenizer": s.tokenizer.Hash(), "data": data, train.Activations: s.act.String()}
 	l["records"] = strings.Join(s.records, ", ")
 	if s.special != "" {
 		l["special"] = s.special

@@ -42,6 +42,7 @@ check 'single entries' cuda.test '^Test(Attention|Gemm|Gemv|Softmax|Widened|Wgmm
 check 'wgmma, the bits of mma.sync' cuda.test '^TestWgmmaHasTheBitsOfMma$'
 check 'tiny model: logits, losses, gradients, decoding' model.test '^TestCard'
 check '30 steps beside the CPU' sft.test '^TestCard'
+check 'whole commands' commands.test '^TestCardScripts$'
 printf '\nSpeed, by align bench on the shapes of Llama 3 8B:\n\n'
 ./align bench gemm attention machine --cfg 8b --device cuda --precision bf16 --quiet 2>&1 | sed 's/^/    /'
 if ./align doctor 2>/dev/null | grep -q wgmma; then

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,11 +17,33 @@ import (
 // mainSwitch makes the test binary be the program: scripts run it as align.
 const mainSwitch = "ALIGN_TEST_MAIN"
 
+// cardSwitch gives that program a simulated card, where there is a simulator.
+const cardSwitch = "ALIGN_TEST_CARD"
+
+// simulate makes the card; card_test.go sets it.
+var simulate func() (fault func() error)
+
 func TestMain(m *testing.M) {
-	if os.Getenv(mainSwitch) == "1" {
-		main()
+	switch {
+	case os.Getenv(mainSwitch) != "1":
+		os.Exit(m.Run())
+	case os.Getenv(cardSwitch) == "1" && simulate != nil:
+		os.Exit(runSimulated())
 	}
-	os.Exit(m.Run())
+	main()
+}
+
+// exitFault is the exit code where the simulator found a kernel wrong.
+const exitFault = 99
+
+func runSimulated() int {
+	fault := simulate()
+	code := run(os.Args[1:], systemStreams())
+	if err := fault(); err != nil {
+		fmt.Fprintln(os.Stderr, "simulator:", err)
+		return exitFault
+	}
+	return code
 }
 
 // TestScripts runs the program in testdata/script, one archive per command, in
@@ -38,16 +61,19 @@ func TestScripts(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
 			s := &script{t: t, file: file, dir: t.TempDir(), env: map[string]string{"SHARED": shared}}
-			s.env["WORK"] = s.dir
-			s.run()
+			s.run(string(data))
 		})
 	}
 }
 
 // script runs one archive: commands, then files that lie in the work folder.
-// It knows exec, exitcode, stdin, stdout, stderr, cmp, exists, env and skip, a
-// leading "!" and the condition [shared].
+// It knows exec, exitcode, stdin, stdout, stderr, cmp, near, exists, env and skip,
+// a leading "!" and the condition [shared].
 type script struct {
 	t              *testing.T
 	file, dir      string
@@ -56,12 +82,9 @@ type script struct {
 	stdout, stderr string
 }
 
-func (s *script) run() {
-	data, err := os.ReadFile(s.file)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	commands := s.unpack(string(data))
+func (s *script) run(text string) {
+	s.env["WORK"] = s.dir
+	commands := s.unpack(text)
 	for i, line := range strings.Split(commands, "\n") {
 		if err := s.line(line); err != nil {
 			s.t.Fatalf("%s:%d: %s: %v\nstdout:\n%s\nstderr:\n%s", s.file, i+1, line, err, s.stdout, s.stderr)
@@ -141,6 +164,8 @@ func (s *script) command(name string, args []string, want bool) error {
 			return fmt.Errorf("%s differs:\n%s\nwant:\n%s", args[0], got, wanted)
 		}
 		return nil
+	case "near":
+		return s.near(args)
 	case "exists":
 		if _, err := os.Stat(s.path(args[0])); (err == nil) != want {
 			return fmt.Errorf("exists is %v, want %v", err == nil, want)
@@ -154,6 +179,33 @@ func (s *script) command(name string, args []string, want bool) error {
 		s.t.Skip(strings.Join(args, " "))
 	}
 	return errors.New("unknown script command")
+}
+
+// near holds the numbers that two files of JSON lines have under a key to one
+// another: "near loss 0.02 A B". A line without the key in both is passed over.
+func (s *script) near(args []string) error {
+	limit, err := strconv.ParseFloat(args[1], 64)
+	if err != nil {
+		return err
+	}
+	number := regexp.MustCompile(`"` + regexp.QuoteMeta(args[0]) + `":(-?[0-9.e+-]+)`)
+	a, b := number.FindAllStringSubmatch(s.text(args[2]), -1), number.FindAllStringSubmatch(s.text(args[3]), -1)
+	if len(a) == 0 || len(a) != len(b) {
+		return fmt.Errorf("%d and %d numbers under %q", len(a), len(b), args[0])
+	}
+	worst := 0.0
+	for i := range a {
+		x, errX := strconv.ParseFloat(a[i][1], 64)
+		y, errY := strconv.ParseFloat(b[i][1], 64)
+		if err := errors.Join(errX, errY); err != nil {
+			return err
+		}
+		if worst = max(worst, math.Abs(x-y)); !(worst <= limit) {
+			return fmt.Errorf("number %d under %q is %g and %g: want them within %g", i+1, args[0], x, y, limit)
+		}
+	}
+	s.t.Logf("%s: %s of %s and %s differ by %.2g at most, limit %g", s.file, args[0], args[2], args[3], worst, limit)
+	return nil
 }
 
 func (s *script) path(name string) string {

@@ -101,8 +101,21 @@ func Launches(kernel string) (n int64, ok bool) {
 	return last.Stats(kernel).Launches, true
 }
 
-func simulated(t testing.TB, target Target) (*driver.Library, *ptxsim.Sim) {
-	t.Helper()
+// StandIn makes the simulated card, of the Ampere generation, what [driver.Open]
+// opens, for commands that open the card by themselves; where ALIGN_TEST_GPU is 1
+// they get the real one. Races are not looked for. Fault tells what the simulator
+// found wrong.
+func StandIn() (fault func() error) {
+	if onCard() {
+		return func() error { return nil }
+	}
+	play(Ampere).Races = false
+	driver.StandIn(func() (*driver.Library, error) { return driver.OpenWith("ptxsim", fake().Resolve) })
+	return fake().Fault
+}
+
+// play resets the fake to a simulated card.
+func play(target Target) *ptxsim.Sim {
 	seed, _ := strconv.ParseUint(os.Getenv("ALIGN_TEST_SEED"), 10, 64)
 	sim := &ptxsim.Sim{Races: true, Seed: seed}
 	last = sim
@@ -114,6 +127,12 @@ func simulated(t testing.TB, target Target) (*driver.Library, *ptxsim.Sim) {
 		Version: 12040, Sim: sim,
 		Cards: []fakedriver.Card{{Name: "ptxsim", Major: int32(target.Major), Minor: int32(target.Minor), Units: units, Memory: memory}},
 	})
+	return sim
+}
+
+func simulated(t testing.TB, target Target) (*driver.Library, *ptxsim.Sim) {
+	t.Helper()
+	sim := play(target)
 	l, err := driver.OpenWith("ptxsim", fake().Resolve)
 	if err != nil {
 		t.Fatal(err)
