@@ -99,6 +99,9 @@ func (r *run) divide() {
 	if r.WAcross && r.W.Packed.Data == nil && r.W.Source != nil {
 		r.taskPanels = roundUp(r.taskPanels, blocks(r.W.Source.Block(), kern.Cols))
 	}
+	if r.turns() {
+		r.taskPanels = roundUp(r.taskPanels, turnPanels)
+	}
 	r.colTasks = blocks(r.colPanels, r.taskPanels)
 	r.rowTasks = max(1, min(r.panels, want/(2*r.colTasks)))
 	r.taskRows = blocks(r.panels, r.rowTasks)

@@ -31,9 +31,10 @@ func (r *run) tilesBytes() int {
 // until it is read.
 const streamBytes = 1 << 20
 
-// streamsOut says whether y is written past the caches, which takes whole lines.
+// streamsOut says whether y is written past the caches, which takes whole lines. A
+// y that is added to is in them, and most often added to again.
 func (r *run) streamsOut() bool {
-	return 4*r.M*r.N >= streamBytes && uintptr(r.Y.address(0, 0))%line == 0 && 4*r.Y.Stride%line == 0
+	return !r.Accumulate && 4*r.M*r.N >= streamBytes && uintptr(r.Y.address(0, 0))%line == 0 && 4*r.Y.Stride%line == 0
 }
 
 // spanRows adds words [k, k+nk) of a task: panel by panel of x, a piece of K at

@@ -35,18 +35,84 @@ func (r *run) turnLeft(worker, from, to, k, nk int) {
 	}
 }
 
-// turn is the order where x is one panel: each panel of w is multiplied while
-// it is hot.
+// turn is the order where x is one panel: two panels of w at a time where the
+// level has a Turn for them, else each is multiplied while it is hot.
 func (r *run) turn(worker int, s span) {
+	for j := s.colFrom; j < s.colTo; j++ {
+		if r.turns() && j+turnPanels <= min(s.colTo, r.N/kern.Cols) {
+			r.turnPair(worker, j)
+			j++
+			continue
+		}
+		r.turnPanel(worker, j)
+	}
+}
+
+func (r *run) turnPanel(worker, j int) {
 	step := turnWords
 	if r.Alpha != 1 { // a sum is scaled at the end of each step
 		step = blockWords
 	}
-	for j := s.colFrom; j < s.colTo; j++ {
-		for k := 0; k < r.words; k += step {
-			nk := min(step, r.words-k)
-			r.turnLeft(worker, j, j+1, k, nk)
-			r.tile(worker, 0, j, j, k, nk, r.x)
-		}
+	for k := 0; k < r.words; k += step {
+		nk := min(step, r.words-k)
+		r.turnLeft(worker, j, j+1, k, nk)
+		r.tile(worker, 0, j, j, k, nk, r.x)
 	}
+}
+
+// turnPanels is the panels of w of a Turn.
+const turnPanels = kern.TurnCols / kern.Cols
+
+// turns says whether the level's Turn serves.
+func (r *run) turns() bool {
+	return r.W.Left != nil && r.panels == 1 && r.M <= kern.TurnRows && r.e.tiles.Turn != nil
+}
+
+// turnPair computes the columns of panels j and j+1 of w.
+func (r *run) turnPair(worker, j int) {
+	t, rows := r.e.tiles, r.e.tiles.Rows
+	y, ldc, add := r.Y.address(0, j*kern.Cols), 4*r.Y.Stride, 0
+	if r.Accumulate || len(r.Bias) > 0 {
+		add = 1
+	}
+	p := kern.Turn{Rows: r.M, BNext: r.e.leftStride(r.K, r.N), C: unsafe.Pointer(&r.e.own[worker].tile), Work: r.workers[worker]}
+	for k := 0; k < r.K; k += blockWords * t.PerWord {
+		p.Add = 0
+		if r.Alpha == 1 && add == 1 {
+			t.TurnedIn(y, ldc, p.C, r.M)
+			p.Add, add = 1, 0
+		}
+		n := min(blockWords*t.PerWord, r.K-k)
+		if p.Panels = n / rows; p.Panels > 0 {
+			p.A, p.B = r.xPanel(0, r.M, k/t.PerWord), r.leftStep(k/rows, j, rows)
+			t.Turn(&p)
+			p.Add = 1
+		}
+		if rest := n % rows; rest > 0 {
+			r.turnRest(worker, p, j, k+n-rest, rest)
+		}
+		t.TurnedOut(y, ldc, p.C, r.M, r.Alpha, add)
+		add = 1
+	}
+}
+
+// turnRest takes the last rows, which zeros fill up to a panel.
+func (r *run) turnRest(worker int, p kern.Turn, j, k, rest int) {
+	own, rows := &r.e.own[worker], r.e.tiles.Rows
+	clear(own.flip[:])
+	for i := range turnPanels {
+		src := r.leftStep(k/rows, j+i, rest)
+		copy(own.flip[i*rows*leftStepWords:], unsafe.Slice((*uint32)(src), rest*leftStepWords))
+	}
+	p.Panels, p.BNext = 1, 0
+	p.A, p.B = r.xPanel(0, r.M, k/r.e.tiles.PerWord), unsafe.Pointer(&own.flip)
+	r.e.tiles.Turn(&p)
+}
+
+// leftStepWords is the words of a row in a step of a left side.
+const leftStepWords = kern.Cols / 2
+
+// leftStep is step j of a panel of n rows of w as a left side.
+func (r *run) leftStep(panel, j, n int) unsafe.Pointer {
+	return unsafe.Add(r.W.Left, panel*r.e.leftStride(r.K, r.N)+j*n*4*leftStepWords)
 }

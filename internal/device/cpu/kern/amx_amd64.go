@@ -38,6 +38,7 @@ func (s *Set) amx() {
 		amxFew(unsafe.Pointer(&tileConfigs[MaxRows]), k/p.Depth, a, aStride, b, c, add)
 	}
 	p.Thin = thinAMX
+	p.Turn, p.TurnedOut, p.TurnedIn = turnAMX, turnedOut, turnedIn
 	p.leftRows, p.leftColumns = leftRowsAMX, leftColumnsAMX
 	for rows := 1; rows <= p.Rows; rows++ {
 		p.strip[rows] = func(k int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int) {
@@ -61,6 +62,23 @@ func (s *Set) amx() {
 func spanAMX(s *Span) {
 	const depth = 16
 	amxSpan(unsafe.Pointer(&tileConfigs[s.Rows]), s.K/depth, s.A, 64*s.Rows, s.B, s.BStep, s.LowK/depth, s.LowA, s.LowB, s.LowStep, s.C, s.Panels, s.Add, s.Out, s.Tiles, s.OutRows, s.LDC)
+}
+
+// turnConfigs is the configurations of amxTurn by the rows of c: tiles 0 to 3
+// are its, 4 is a's and 5 to 7 are b's.
+var turnConfigs = func() (all [TurnRows + 1]tileConfig) {
+	for rows := 1; rows <= TurnRows; rows++ {
+		c := byte(rows)
+		all[rows] = tileConfig{palette: 1, rows: [16]byte{c, c, c, c, c, 16, 16, 16}}
+		for t := range 8 {
+			all[rows].rowBytes[t] = 64
+		}
+	}
+	return all
+}()
+
+func turnAMX(t *Turn) {
+	amxTurn(unsafe.Pointer(&turnConfigs[t.Rows]), t.Panels, t.A, 64*t.Rows, t.B, t.BNext, t.C, t.Add, t.Work)
 }
 
 func thinAMX(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int) {

@@ -594,6 +594,21 @@ func amxFew(config unsafe.Pointer, steps int, a unsafe.Pointer, aStride int, b, 
 //go:noescape
 func amxThin(config unsafe.Pointer, steps int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, add int)
 
+// amxTurn is c = a b, or c += a b, for the pairs of rows of panels of a left side, bNext bytes apart, of which b is two steps of 32 rows; c is four tiles of 16 rows of 64 bytes, their columns as amxTurn leaves them; work is 8 KiB.
+//
+//go:noescape
+func amxTurn(config unsafe.Pointer, panels int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bNext int, c unsafe.Pointer, add int, work unsafe.Pointer)
+
+// turnedOut is c = alpha t, or c += alpha t, for rows of 64 float32 and tiles t as amxTurn leaves them.
+//
+//go:noescape
+func turnedOut(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows int, alpha float32, add int)
+
+// turnedIn brings rows of 64 float32 into the tiles t.
+//
+//go:noescape
+func turnedIn(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows int)
+
 // amxSpan is c = a b + lowA lowB, or c += that, on AMX tiles of 17 to 32 rows, for panels of b and tiles of c of 32 rows of 32.
 //
 //go:noescape

@@ -77,6 +77,8 @@ func emitAMX(f *file) {
 	amxPeak(f)
 	amxFew(f)
 	amxThin(f)
+	amxTurn(f)
+	amxTurned(f)
 	emitSpan(f)
 }
 
