@@ -24,6 +24,8 @@ type scratch struct {
 	table [kern.MaxRows]unsafe.Pointer
 	tile  [kern.MaxRows * kern.Cols]float32
 	flip  [kern.Cols * kern.Cols]uint32
+	turn  kern.Turn
+	span  kern.Span
 }
 
 // Space is the workspace of one run, aligned to 64 bytes: Shared of

@@ -147,10 +147,13 @@ func TestRunAllocatesNothing(t *testing.T) {
 			if k.packed == device.F32 && typ != device.F32 {
 				continue
 			}
-			tr := newTrial(t, set, k, 20, 70, 40)
-			s := space(e, &tr.p)
-			if got := testing.AllocsPerRun(3, func() { _ = e.Run(&tr.p, s) }); got != 0 {
-				t.Errorf("%s: %v allocations", k.name, got)
+			for _, shape := range [][3]int{{20, 70, 40}, {40, 64, 64}} {
+				tr := newTrial(t, set, k, shape[0], shape[1], shape[2])
+				tr.p.Alpha = 1
+				s := space(e, &tr.p)
+				if got := testing.AllocsPerRun(3, func() { _ = e.Run(&tr.p, s) }); got != 0 {
+					t.Errorf("%s %v: %v allocations", k.name, shape, got)
+				}
 			}
 		}
 	})

@@ -15,7 +15,17 @@ const spanWords = 128
 // the second cache otherwise.
 func (r *run) spans() bool {
 	t := r.e.tiles
-	return t.Span != nil && r.Alpha == 1 && r.words%t.Depth == 0 && r.N%kern.Cols == 0 && r.tall >= t.SpanRows
+	return t.Span != nil && r.Alpha == 1 && (r.words%t.Depth == 0 || !r.direct()) && r.N%kern.Cols == 0 && r.tall >= t.SpanRows
+}
+
+// fillSpans fills the panels of w that a worker has packed up with zeros to
+// whole tiles, as those of x are.
+func (r *run) fillSpans(worker int, s span, nk int) {
+	rest := r.e.tiles.LeftWords(nk) - nk
+	for j := s.colFrom; j < s.colTo && rest > 0; j++ {
+		from := unsafe.Add(r.bPanel(worker, j, s.colFrom, 0), nk*kern.Stride)
+		clear(unsafe.Slice((*uint32)(from), rest*kern.Cols))
+	}
 }
 
 // tilesBytes is the size of the tiles of y that a worker keeps, of two panels of
@@ -41,11 +51,13 @@ func (r *run) streamsOut() bool {
 // a time, which stays in the first cache while the panels of w pass by. Where y
 // goes to memory, the tiles of a panel go there while the next is under way.
 func (r *run) spanRows(worker int, s span, k, nk int) {
+	r.fillSpans(worker, s, nk)
 	t, streams, add := r.e.tiles, r.streamsOut(), k
 	if r.Accumulate || len(r.Bias) > 0 {
 		add = 1
 	}
-	p := kern.Span{
+	p := &r.e.own[worker].span
+	*p = kern.Span{
 		BStep: r.panelStep(), LDC: 4 * r.Y.Stride, Panels: s.colTo - s.colFrom,
 		LowB: r.lowPanel(worker, s.colFrom, s.colFrom), LowStep: r.lowWords * kern.Stride,
 	}
@@ -62,7 +74,7 @@ func (r *run) spanRows(worker int, s span, k, nk int) {
 		if add != 0 {
 			t.TilesIn(y, p.LDC, p.C, n, p.Panels)
 		}
-		r.spanPanel(worker, s, &p, i, k, nk, &last)
+		r.spanPanel(worker, s, p, i, k, nk, &last)
 		last = finished{y: y, tiles: p.C, rows: n}
 		if !streams {
 			last.rows = 0
@@ -87,9 +99,9 @@ func (r *run) spanPanel(worker int, s span, p *kern.Span, i, k, nk int, last *fi
 	w := r.bPanel(worker, s.colFrom, s.colFrom, k)
 	p.LowK = 0
 	for at := k; at < k+nk; at += spanWords {
-		p.K = min(spanWords, k+nk-at)
+		p.K = r.e.tiles.LeftWords(min(spanWords, k+nk-at))
 		p.A, p.B = r.xPanel(i, p.Rows, at), unsafe.Add(w, (at-k)*kern.Stride)
-		if at+p.K == r.words && r.LowRank.R > 0 {
+		if at+p.K >= r.words && r.LowRank.R > 0 {
 			p.LowK, p.LowA = r.lowWords, r.uPanel(i)
 		}
 		last.take(p, blocks(k+nk-at, spanWords))

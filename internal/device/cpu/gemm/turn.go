@@ -75,7 +75,8 @@ func (r *run) turnPair(worker, j int) {
 	if r.Accumulate || len(r.Bias) > 0 {
 		add = 1
 	}
-	p := kern.Turn{Rows: r.M, BNext: r.e.leftStride(r.K, r.N), C: unsafe.Pointer(&r.e.own[worker].tile), Work: r.workers[worker]}
+	p := &r.e.own[worker].turn
+	*p = kern.Turn{Rows: r.M, BNext: r.e.leftStride(r.K, r.N), C: unsafe.Pointer(&r.e.own[worker].tile), Work: r.workers[worker]}
 	for k := 0; k < r.K; k += blockWords * t.PerWord {
 		p.Add = 0
 		if r.Alpha == 1 && add == 1 {
@@ -85,7 +86,7 @@ func (r *run) turnPair(worker, j int) {
 		n := min(blockWords*t.PerWord, r.K-k)
 		if p.Panels = n / rows; p.Panels > 0 {
 			p.A, p.B = r.xPanel(0, r.M, k/t.PerWord), r.leftStep(k/rows, j, rows)
-			t.Turn(&p)
+			t.Turn(p)
 			p.Add = 1
 		}
 		if rest := n % rows; rest > 0 {
@@ -97,16 +98,16 @@ func (r *run) turnPair(worker, j int) {
 }
 
 // turnRest takes the last rows, which zeros fill up to a panel.
-func (r *run) turnRest(worker int, p kern.Turn, j, k, rest int) {
+func (r *run) turnRest(worker int, p *kern.Turn, j, k, rest int) {
 	own, rows := &r.e.own[worker], r.e.tiles.Rows
 	clear(own.flip[:])
 	for i := range turnPanels {
 		src := r.leftStep(k/rows, j+i, rest)
 		copy(own.flip[i*rows*leftStepWords:], unsafe.Slice((*uint32)(src), rest*leftStepWords))
 	}
-	p.Panels, p.BNext = 1, 0
+	p.Panels = 1
 	p.A, p.B = r.xPanel(0, r.M, k/r.e.tiles.PerWord), unsafe.Pointer(&own.flip)
-	r.e.tiles.Turn(&p)
+	r.e.tiles.Turn(p)
 }
 
 // leftStepWords is the words of a row in a step of a left side.

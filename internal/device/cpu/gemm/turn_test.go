@@ -43,6 +43,13 @@ func checkTurned(t *testing.T, set *kern.Set, typ device.Type, s [3]int, alpha f
 	p.W.Left = where.Shared
 	p.W.Plain.Data = make([]float32, len(p.W.Plain.Data))
 	run1(t, e, p)
+	if where := space(e, p); threads == 1 && depth < 100 {
+		copied := *p
+		copied.Y.Data = slices.Clone(p.Y.Data)
+		if got := testing.AllocsPerRun(3, func() { _ = e.Run(&copied, where) }); got != 0 {
+			t.Errorf("%v: %v allocations", s, got)
+		}
+	}
 	for i := range m {
 		row := i * p.Y.Stride
 		if !slices.Equal(p.Y.Data[row:row+n], want[row:row+n]) {
