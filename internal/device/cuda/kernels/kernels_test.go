@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -129,5 +130,66 @@ func TestPTXIsAsWanted(t *testing.T) {
 		if strings.Contains(text, ".f64") && !slices.Contains(double, name) {
 			t.Errorf("%s computes in float64", name)
 		}
+	}
+}
+
+// mostSpilled is what one kernel on one generation keeps of a thread's registers
+// in memory at most, in bytes: sampling on 12.0, whose 1024 threads have 64 each.
+const mostSpilled = 24
+
+// NVIDIA's own translator takes every text for the cards that it is for, keeps
+// registers in registers, and lets asynchronous products run beside each other.
+func TestTranslatorTakesThePTX(t *testing.T) {
+	ptxas, err := exec.LookPath("ptxas")
+	if err != nil {
+		t.Skip("ptxas is not installed; a card's driver translates in TestModulesTranslate")
+	}
+	for _, name := range kernels.Names() {
+		targets := []string{"sm_80", "sm_89", "sm_90", "sm_120"}
+		if kernels.Hopper(name) {
+			targets = []string{"sm_90a"}
+		}
+		for _, target := range targets {
+			t.Run(name+"/"+target, func(t *testing.T) {
+				t.Parallel()
+				translate(t, ptxas, name, target)
+			})
+		}
+	}
+}
+
+// translated is what ptxas tells of an entry behind its name.
+var translated = regexp.MustCompile(`^'(\w+)'[^,]*,\s+(\d+) bytes spill stores(?s:.*?)Used (\d+) registers`)
+
+func translate(t *testing.T, ptxas, name, target string) {
+	text, err := kernels.PTX(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := exec.Command(ptxas, "-v", "-arch="+target, "-o", filepath.Join(t.TempDir(), "cubin"), "-")
+	run.Stdin = strings.NewReader(text)
+	said, err := run.CombinedOutput()
+	// It puts waits of its own between products whose registers it cannot follow.
+	if err != nil || bytes.Contains(said, []byte("Performance Loss")) || bytes.Contains(said, []byte("injected")) {
+		t.Fatalf("%v: %s", err, said)
+	}
+	most, entries := 0, strings.Split(string(said), "entry function ")[1:]
+	for _, e := range entries {
+		m := translated.FindStringSubmatch(e)
+		if m == nil {
+			t.Fatalf("ptxas says %q", e)
+		}
+		spilled, _ := strconv.Atoi(m[2])
+		registers, _ := strconv.Atoi(m[3])
+		most = max(most, registers)
+		if spilled > 0 {
+			t.Logf("%s spills %d bytes", m[1], spilled)
+		}
+		if spilled > mostSpilled {
+			t.Errorf("%s spills %d bytes: want at most %d", m[1], spilled, mostSpilled)
+		}
+	}
+	if t.Logf("%d kernels of at most %d registers", len(entries), most); len(entries) == 0 {
+		t.Errorf("ptxas tells of no kernel: %s", said)
 	}
 }
