@@ -8,8 +8,11 @@
 #
 # ALIGN is the program (default: align); only configurations whose name matches
 # the PATTERN are run. Runs use one thread. A time is that of the steps after the
-# first, from two runs of different lengths; it is processor time, which other
-# work on the machine moves least, and the plan's of the same steps on one thread.
+# first, from two runs of different lengths; it is processor time in the program,
+# which other work on the machine moves least, and the plan's of the same steps on
+# one thread. Time in the system is left out: steps have next to none, but what the
+# first one takes to get its memory is another each time. Reference
+# log-probabilities are computed before both runs, and left out of the plan.
 # Both columns of percentages are (measured - planned) / measured; a line whose
 # memory is off by more than 5 % or whose time by more than 15 % is marked.
 set -eu
@@ -17,6 +20,7 @@ align=$(command -v "${1:-align}")
 case $align in /*) ;; *) align=$PWD/$align ;; esac
 pattern=${2:-.}
 work=$(mktemp -d)
+export XDG_CACHE_HOME="$work/cache"
 trap 'rm -rf "$work"' EXIT INT TERM
 cd "$work"
 
@@ -45,18 +49,19 @@ sed -e 's/"hidden_size": *[0-9]*/"hidden_size": 2048/' -e 's/"intermediate_size"
 	-e 's/"vocab_size": *[0-9]*/"vocab_size": 128256/' -e 's/"tie_word_embeddings": *false/"tie_word_embeddings": true/' tiny/config.json >shape/config.json
 "$align" bench make-model --cfg shape --out two-layers >/dev/null
 
-# planned KEY FLAGS: the last value of a key of the plan.
+# planned FLAGS: the plan's bytes, its seconds and those of the reference in them.
 planned() {
-	key=$1
-	shift
-	"$align" plan "$@" --quiet --json | sed -n "s/.*\"$key\":\([0-9.e+-]*\).*/\1/p"
+	"$align" plan "$@" --quiet --json >plan
+	for key in total_bytes seconds reference_seconds; do
+		sed -n "s/.*\"$key\":\([0-9.e+-]*\).*/\1/p" plan
+	done | tr '\n' ' '
 }
 
-# run FLAGS: the run's peak in KiB and its processor seconds.
+# run FLAGS: the run's peak in KiB and its processor seconds in the program.
 run() {
 	rm -rf out
-	/usr/bin/time -o time -f '%M %U %S' "$align" "$@" --quiet --out out >log 2>&1 || { cat log >&2; exit 1; }
-	awk '{print $1, $2 + $3}' time
+	/usr/bin/time -o time -f '%M %U' "$align" "$@" --quiet --out out >log 2>&1 || { cat log >&2; exit 1; }
+	cat time
 }
 
 # check NAME STEPS METHOD FLAGS: one line of the table.
@@ -65,15 +70,14 @@ check() {
 	shift 2
 	printf '%s\n' "$name" | grep -q -e "$pattern" || return 0
 	set -- "$@" --threads 1 --eval-fraction 0
-	memory=$(planned total_bytes "$@" --steps "$steps")
-	time=$(planned seconds "$@" --steps $((10 * steps)))
+	plan=$(planned "$@" --steps "$steps")
+	[ "$1" != dpo ] || run "$@" --steps 1 >/dev/null
 	short=$(run "$@" --steps 1)
 	long=$(run "$@" --steps "$steps")
-	echo "$name|$memory|$time|$short|$long" | awk -F '|' -v n="$steps" '{
-		split($4, short, " "); split($5, long, " ")
-		planned = $2 / 1048576; peak = long[1] / 1024; off = 100 * (peak - planned) / peak
-		# The plan of ten times the steps, for the digits of a short one.
-		time = $3 * (n - 1) / (10 * n); took = long[2] - short[2]; late = 100 * (took - time) / took
+	echo "$name|$plan|$short|$long" | awk -F '|' -v n="$steps" '{
+		split($2, plan, " "); split($3, short, " "); split($4, long, " ")
+		planned = plan[1] / 1048576; peak = long[1] / 1024; off = 100 * (peak - planned) / peak
+		time = (plan[2] - plan[3]) * (n - 1) / n; took = long[2] - short[2]; late = 100 * (took - time) / took
 		mark = (off > 5 || off < -5 || late > 15 || late < -15) ? " *" : ""
 		printf "| %s | %.1f | %.1f | %+.1f | %.2f | %.2f | %+.1f |%s\n", $1, planned, peak, off, time, took, late, mark
 	}'
