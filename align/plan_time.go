@@ -26,12 +26,14 @@ type speed struct {
 	mix, attend, attendBack, again float64
 }
 
-// Calibration takes about calibrationTime, of which one step about
-// calibrationStep; every model makes at least calibrationSteps.
+// Calibration takes about calibrationTime, and more where one step does: at least
+// calibrationSteps of every model, each of what the peak rate does in
+// calibrationStep. A pack is cut to that, though short packs run slower: what a
+// step does once for a weight has fewer tokens to share it.
 const (
 	calibrationTime  = 2 * time.Second
-	calibrationStep  = calibrationTime / 10
-	calibrationSteps = 3
+	calibrationStep  = calibrationTime / 5
+	calibrationSteps = 2
 )
 
 // calibrationVocab bounds the vocabulary of the calibrating models: the head's
@@ -216,11 +218,16 @@ func (c *sample) step() error {
 // maxRepeat bounds the steps that a time is of.
 const maxRepeat = 100
 
-// warm makes the first step, which reserves memory, and from the second one says
-// how many it takes for the processor's clock to tell their time.
+// warm makes the first step, which reserves memory, and says how many it takes for
+// the processor's clock to tell their time: from a second one, where that is not
+// plain already.
 func (c *sample) warm() error {
 	c.repeat = 1
-	if err := errors.Join(c.step(), c.step()); err != nil {
+	if err := c.step(); err != nil || c.times.wall[0] > 10*coreResolution {
+		c.times = timing{}
+		return err
+	}
+	if err := c.step(); err != nil {
 		return err
 	}
 	took := c.times.wall[1]
@@ -301,7 +308,7 @@ func calibrationPack(w *workload, vocab int, x cost, flops float64) []datasets.E
 	length = min(length, max(most, 32))
 	// Attention runs at a tenth of the products' rate or less.
 	for length > 64 && 3*x.forward(work{tokens: float64(length), targets: float64(length), pairs: 10 * causal(length, 0)}) > flops {
-		length /= 2
+		length -= length / 8
 	}
 	count := max(min(w.perPack(), most/length), 1)
 	// A reward model predicts less than one token of a short text; one is the least.
