@@ -35,8 +35,10 @@ func TestCost(t *testing.T) {
 		var pack datasets.Pack
 		pack.AddPair(datasets.Pair{Prompt: make([]int32, 256), Chosen: make([]int32, 128), Rejected: make([]int32, 128)}, 0)
 		w = workOf(&pack)
-		// That program charges the first layer's q, k and v of a pair.
-		near(t, tc.shape+" dpo", x.forward(w)+x.backward(w)+2*w.tokens*(x.linear-x.back)+costOf(c, nil).forward(w), tc.dpo)
+		// That program charges the first layer's q, k and v of a pair, and the last
+		// layer at every token: 2 and 1 times its weights, 3 times its adapter.
+		more := 2*w.tokens*(x.linear-x.back) + 2*(w.tokens-w.targets)*(3*x.last+3*x.lastAdapter)
+		near(t, tc.shape+" dpo", x.forward(w)+x.backward(w)+more+costOf(c, nil).forward(w), tc.dpo)
 	}
 }
 

@@ -134,6 +134,8 @@ func (s *stage) walk(train, held []extent, steps int) (*workload, error) {
 		w.all.add(e.work())
 		w.longest = max(w.longest, e.length)
 	}
+	predicts := model.Capacity{Tokens: int(w.all.tokens), Targets: int(w.all.targets)}
+	s.allRows = (s.method == "sft" || s.method == "pretrain") && predicts.AllRows()
 	for _, e := range held {
 		w.all.add(e.work())
 	}

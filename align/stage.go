@@ -48,6 +48,8 @@ type stage struct {
 	special string
 	// records says of every file of data how many records of it are used.
 	records []string
+	// allRows says that sft and pretrain compute the last layer at every row.
+	allRows bool
 }
 
 // open picks the device and reads what is small: the model's config, its

@@ -121,7 +121,7 @@ func (c *Decoding) graph(config Config, act device.Type) (*Decoder, error) {
 	for layer := range d.config.NumLayers {
 		x = c.layer(d, layer, x, table)
 	}
-	d.Hidden = d.RMSNorm(d.Gather(x, d.Rows), d.weights[normName], d.config.RMSNormEps)
+	d.Hidden = d.RMSNorm(x, d.weights[normName], d.config.RMSNormEps)
 	d.Head = d.headNode()
 	c.logits = d.Wide(d.Hidden, d.Head)
 	return d, d.Err()
@@ -147,6 +147,7 @@ func (c *Decoding) inputs(d *Decoder) {
 func (c *Decoding) layer(d *Decoder, layer int, x, table *graph.Node) *graph.Node {
 	k := kindOf(c.options.Adapter, layer, false)
 	k.cached = true
+	d.trim(&k, layer)
 	in := d.layerInputs(layer, d.config.layerParams(k, d.dim(graph.Tokens), d.act, false), table)
 	return d.config.layerWith(d.Builder, k, x, in, func(q, k, v *graph.Node) *graph.Node {
 		rows := c.options.Pages * device.PageRows

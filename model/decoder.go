@@ -30,6 +30,11 @@ func (c Capacity) Rounded() Capacity {
 	return Capacity{up(c.Tokens, 256), up(c.Targets, 64), up(c.Sequences, 16), up(c.Pairs, 16)}
 }
 
+// AllRows says whether so many of the tokens predict something that it does not
+// pay to compute the last layer at the others only for their keys and values:
+// what that saves of a small model's step is then less than the copies take.
+func (c Capacity) AllRows() bool { return 16*c.Targets >= 15*c.Tokens }
+
 // DecoderOptions say which graph to build.
 type DecoderOptions struct {
 	Capacity Capacity
@@ -41,6 +46,9 @@ type DecoderOptions struct {
 	// Train wants gradients of the adapter, and its dropout, or of all weights.
 	Train bool
 	Save  exec.SavePolicy
+	// AllRows computes the last layer at every row, where nearly all of them
+	// predict something; else what follows its attention is computed at Rows alone.
+	AllRows bool
 	// Flat puts every layer's ops into the one graph, without recompute: the
 	// form that Gorgonia's own machine can run.
 	Flat bool
@@ -79,6 +87,8 @@ type Decoder struct {
 	seeds   []*graph.Node // one per layer, where dropout acts
 	// scoreHead[1,C] is the trained head of NewScorer.
 	scoreHead *graph.Node
+	// rowKey[N] is DropoutKey at the rows, where the last layer wants it.
+	rowKey *graph.Node
 }
 
 // NewDecoder builds the graph for a model of the config; act is the activation
@@ -96,7 +106,7 @@ func NewDecoder(c Config, act device.Type, o DecoderOptions) (*Decoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.Hidden = d.RMSNorm(d.Gather(x, d.Rows), d.weights[normName], c.RMSNormEps)
+	d.Hidden = d.RMSNorm(x, d.weights[normName], c.RMSNormEps)
 	d.Head = d.headNode()
 	d.Prediction = d.LogProb(d.Hidden, d.Head, d.Targets, o.Temperature)
 	d.SequenceLogProbs = d.SegmentSum(d.Prediction.LogProb, d.Sequence, d.dim(graph.Sequences))
@@ -136,7 +146,7 @@ func (d *Decoder) inputs() {
 	d.savedInputs()
 }
 
-// layers lays the decoder layers over the embedding.
+// layers lays the decoder layers over the embedding: x[N,C] at the rows.
 func (d *Decoder) layers() (*graph.Node, error) {
 	x := d.Embed(d.embedNode(), d.IDs)
 	table := d.RopeTable(d.Position, d.config.InvFreq())
@@ -146,6 +156,7 @@ func (d *Decoder) layers() (*graph.Node, error) {
 		if d.trainsWeights() {
 			k.full, k.fromBelow = true, true
 		}
+		d.trim(&k, layer)
 		params := d.config.layerParams(k, d.dim(graph.Tokens), d.act, d.options.Train)
 		in := d.layerInputs(layer, params, table)
 		if d.options.Flat {
@@ -169,7 +180,21 @@ func (d *Decoder) layers() (*graph.Node, error) {
 			return nil, fmt.Errorf("model: layer %d: %w", layer, err)
 		}
 	}
+	if d.options.AllRows {
+		x = d.Gather(x, d.Rows)
+	}
 	return x, d.Err()
+}
+
+// trim makes the last layer's output one of the target rows.
+func (d *Decoder) trim(k *layerKind, layer int) {
+	if layer < d.config.NumLayers-1 || d.options.AllRows {
+		return
+	}
+	k.rows = d.dim(graph.Targets)
+	if k.dropout > 0 {
+		d.rowKey = d.Vector(inRowKey, device.I32, graph.Targets)
+	}
 }
 
 // layerInputs are the nodes of one layer's inputs: shared ones, the layer's
@@ -177,7 +202,7 @@ func (d *Decoder) layers() (*graph.Node, error) {
 func (d *Decoder) layerInputs(layer int, params []param, table *graph.Node) layerNodes {
 	shared := layerNodes{
 		inTable: table, inPrefixStart: d.PrefixStart, inPrefixEnd: d.PrefixEnd,
-		inSegmentStart: d.SegmentStart, inDropoutKey: d.DropoutKey,
+		inSegmentStart: d.SegmentStart, inDropoutKey: d.DropoutKey, inRows: d.Rows, inRowKey: d.rowKey,
 	}
 	in := layerNodes{}
 	for _, p := range params {

@@ -82,7 +82,7 @@ func NewScorer(c Config, act device.Type, o DecoderOptions) (*Decoder, error) {
 	info := graph.Matrix(act.Wide(), graph.Size(1), c.HiddenSize)
 	info.Trained = o.Train
 	d.scoreHead = d.Input("score head", info)
-	d.Hidden = d.RMSNorm(d.Gather(x, d.Rows), d.weights[normName], c.RMSNormEps)
+	d.Hidden = d.RMSNorm(x, d.weights[normName], c.RMSNormEps)
 	d.Scores = d.column(d.Wide(d.Hidden, d.scoreHead))
 	return d, d.Err()
 }

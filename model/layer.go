@@ -3,6 +3,7 @@ package model
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -21,7 +22,10 @@ type layerKind struct {
 	// full: the weights themselves are trained.
 	full bool
 	// cached: attention reads a key/value cache, not the pack's masks.
-	cached  bool
+	cached bool
+	// rows, if not zero, are those of the layer's output: the last layer's, of
+	// which nothing reads the others. Of them only keys and values are needed.
+	rows    graph.Dim
 	dropout float64
 	factors []kindFactor
 }
@@ -35,11 +39,19 @@ type kindFactor struct {
 
 func (k layerKind) String() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%v %v %v", k.fromBelow, k.full, k.dropout)
+	fmt.Fprintf(&s, "%v %v %v %v", k.fromBelow, k.full, k.rows, k.dropout)
 	for _, f := range k.factors {
 		fmt.Fprintf(&s, " %s/%d/%v/%v", f.module, f.rank, f.scale, f.dora)
 	}
 	return s.String()
+}
+
+// rowsOf are the rows of the layer's output.
+func (k layerKind) rowsOf(tokens graph.Dim) graph.Dim {
+	if k.rows.Max > 0 {
+		return k.rows
+	}
+	return tokens
 }
 
 // kindOf is the kind of a layer under an adapter (nil: none). Dropout acts in
@@ -78,6 +90,8 @@ const (
 	inPrefixStart  = "prefix start"
 	inPrefixEnd    = "prefix end"
 	inSegmentStart = "segment start"
+	inRows         = "rows"
+	inRowKey       = "row dropout key"
 	inDropoutKey   = "dropout key"
 	inSeed         = "seed"
 )
@@ -94,6 +108,12 @@ func (c Config) layerParams(k layerKind, tokens graph.Dim, act device.Type, trai
 		for _, name := range []string{inPrefixStart, inPrefixEnd, inSegmentStart} {
 			list = append(list, param{name, graph.Vector(device.I32, tokens)})
 		}
+	}
+	if k.rows.Max > 0 {
+		list = append(list, param{inRows, graph.Vector(device.I32, k.rows)})
+	}
+	if k.rows.Max > 0 && k.dropout > 0 {
+		list = append(list, param{inRowKey, graph.Vector(device.I32, k.rows)})
 	}
 	if k.dropout > 0 {
 		list = append(list, param{inDropoutKey, graph.Vector(device.I32, tokens)}, param{inSeed, graph.Vector(device.I32, graph.Size(2))})
@@ -147,13 +167,29 @@ func (c Config) overPack(b *graph.Builder, in layerNodes) func(q, k, v *graph.No
 // pack itself, or over a cache.
 func (c Config) layerWith(b *graph.Builder, k layerKind, x *graph.Node, in layerNodes, attend func(q, k, v *graph.Node) *graph.Node) *graph.Node {
 	l := layerBuilder{Builder: b, config: c, kind: k, in: in, attend: attend}
-	return l.build(x, l.mlp)
+	return l.build(x, layerBuilder.mlp)
 }
 
-// build lays the two halves over x.
-func (l layerBuilder) build(x *graph.Node, mlp func(h *graph.Node) *graph.Node) *graph.Node {
-	x = l.Residual(x, l.attention(l.RMSNorm(x, l.in["input_layernorm.weight"], l.config.RMSNormEps)))
-	return l.Residual(x, mlp(l.RMSNorm(x, l.in["post_attention_layernorm.weight"], l.config.RMSNormEps)))
+// build lays the two halves over x. What follows attention is a matter of each
+// row by itself, and is computed at the kind's rows alone where it has some.
+func (l layerBuilder) build(x *graph.Node, mlp func(l layerBuilder, h *graph.Node) *graph.Node) *graph.Node {
+	mixed := l.attention(l.RMSNorm(x, l.in["input_layernorm.weight"], l.config.RMSNormEps))
+	if l.kind.rows.Max > 0 {
+		x, mixed = l.Gather(x, l.in[inRows]), l.Gather(mixed, l.in[inRows])
+		l = l.atRows()
+	}
+	x = l.Residual(x, l.linear(mixed, "o_proj"))
+	return l.Residual(x, mlp(l, l.RMSNorm(x, l.in["post_attention_layernorm.weight"], l.config.RMSNormEps)))
+}
+
+// atRows is the builder for what is computed at the kind's rows: an element is
+// dropped by its row's key, whatever its place.
+func (l layerBuilder) atRows() layerBuilder {
+	if l.kind.dropout > 0 {
+		l.in = maps.Clone(l.in)
+		l.in[inDropoutKey] = l.in[inRowKey]
+	}
+	return l
 }
 
 type layerBuilder struct {
@@ -164,6 +200,7 @@ type layerBuilder struct {
 	attend func(q, k, v *graph.Node) *graph.Node
 }
 
+// attention is what o_proj takes in.
 func (l layerBuilder) attention(h *graph.Node) *graph.Node {
 	c := l.config
 	q, k, v := l.linear(h, "q_proj"), l.linear(h, "k_proj"), l.linear(h, "v_proj")
@@ -171,7 +208,7 @@ func (l layerBuilder) attention(h *graph.Node) *graph.Node {
 		q = l.RMSNorm(q, l.in["self_attn.q_norm.weight"], c.RMSNormEps)
 		k = l.RMSNorm(k, l.in["self_attn.k_norm.weight"], c.RMSNormEps)
 	}
-	return l.linear(l.attend(l.Rope(q, l.in[inTable]), l.Rope(k, l.in[inTable]), v), "o_proj")
+	return l.attend(l.Rope(q, l.in[inTable]), l.Rope(k, l.in[inTable]), v)
 }
 
 func (l layerBuilder) mlp(h *graph.Node) *graph.Node {
@@ -203,7 +240,7 @@ func (l layerBuilder) linear(x *graph.Node, module string) *graph.Node {
 
 // newSub compiles the shared graph of the layers of a kind.
 func (c Config) newSub(k layerKind, tokens graph.Dim, act device.Type, train bool, save exec.SavePolicy) (*exec.Sub, error) {
-	tiled := c.tilesMLP(k, tokens.Max, train, save)
+	tiled := c.tilesMLP(k, k.rowsOf(tokens).Max, train, save)
 	var nested error
 	sub, err := exec.NewSub(graph.Options{Activations: act}, save, func(b *graph.Builder) exec.Body {
 		x := graph.Matrix(act, tokens, c.HiddenSize)

@@ -8,7 +8,7 @@ import (
 	"align/internal/graph"
 )
 
-// mlpTile is the tokens for which values as wide as F exist at a time: a
+// mlpTile is the rows for which values as wide as F exist at a time: a
 // multiple of the 2,048 elements at which the CPU's machine code cuts a sum
 // over tokens (gemm, blockWords words of two), so that tiles move no bit.
 const mlpTile = 2048
@@ -20,22 +20,22 @@ var mlpModules = []string{"gate_proj", "up_proj", "down_proj"}
 // tile: under the policy that keeps least, and where nothing is trained, as it
 // then costs nothing. DoRA's row lengths would be computed once for each tile
 // and a bias's gradient be summed in another order: there it is not done.
-func (c Config) tilesMLP(k layerKind, tokens int, train bool, save exec.SavePolicy) bool {
+func (c Config) tilesMLP(k layerKind, rows int, train bool, save exec.SavePolicy) bool {
 	dora := slices.ContainsFunc(k.factors, func(f kindFactor) bool { return f.dora && slices.Contains(mlpModules, f.module) })
-	return tokens > mlpTile && (save == exec.SaveTiled || !train) && !dora && !(k.full && c.MLPBias)
+	return rows > mlpTile && (save == exec.SaveTiled || !train) && !dora && !(k.full && c.MLPBias)
 }
 
 // tiledLayer is layer with the feed-forward part as a program of its own.
 func (c Config) tiledLayer(b *graph.Builder, k layerKind, x *graph.Node, in layerNodes) (y *graph.Node, err error) {
 	l := layerBuilder{Builder: b, config: c, kind: k, in: in, attend: c.overPack(b, in)}
-	y = l.build(x, func(h *graph.Node) (y *graph.Node) {
+	y = l.build(x, func(l layerBuilder, h *graph.Node) (y *graph.Node) {
 		y, err = l.tiledMLP(h)
 		return y
 	})
 	return y, err
 }
 
-// tiledMLP is mlp over tiles of mlpTile tokens.
+// tiledMLP is mlp over tiles of mlpTile rows.
 func (l layerBuilder) tiledMLP(h *graph.Node) (*graph.Node, error) {
 	if err := l.Err(); err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ type Session struct {
 	memory  device.Memory
 	inputs  map[*graph.Node]device.View
 	seeds   device.View
+	rowKeys []int32 // of a pack's rows
 	grads   graph.Nodes
 
 	model  *Model
@@ -191,7 +192,19 @@ func (s *Session) Load(p *datasets.Pack, pairs int) error {
 			return err
 		}
 	}
-	return nil
+	return s.loadRowKeys(p)
+}
+
+// loadRowKeys uploads the dropout keys of the pack's rows.
+func (s *Session) loadRowKeys(p *datasets.Pack) error {
+	if s.decoder.rowKey == nil {
+		return nil
+	}
+	s.rowKeys = s.rowKeys[:0]
+	for _, row := range p.Rows {
+		s.rowKeys = append(s.rowKeys, p.DropoutKey[row])
+	}
+	return s.SetInt32s(s.decoder.rowKey, s.rowKeys)
 }
 
 // SetInt32s uploads an int32 input.

@@ -138,9 +138,18 @@ func (t *Trainer) run(p **program, training bool, step int, examples []datasets.
 	return t.values[0], train.AddTokenMetrics(g.session, g.decoder, t.pack.Sequence, func(int32) bool { return true }, m, prefix)
 }
 
+// allRows is settled by the data, so that no pack's size moves a bit.
+func (t *Trainer) allRows() bool {
+	var all model.Capacity
+	for _, e := range t.Examples {
+		all.Tokens, all.Targets = all.Tokens+len(e.IDs), all.Targets+e.Targets()
+	}
+	return all.AllRows()
+}
+
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save,
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, AllRows: t.allRows(),
 	})
 	if err != nil {
 		return nil, err

@@ -28,9 +28,10 @@ type Spec struct {
 	External map[*graph.Node]Access
 	// Cut nodes are taken as inputs instead of being computed: saved values.
 	Cut graph.Nodes
-	// Tokens, if not 0, is the most tokens of a run, where that is less than
-	// the graph allows.
-	Tokens int
+	// Tile, if not 0, is the most rows of a run, of those that TileOf counts,
+	// where that is less than the graph allows.
+	Tile   int
+	TileOf graph.Symbol
 }
 
 // slot is one value of a program: where its memory comes from and how it is
@@ -198,8 +199,8 @@ func (c *compiler) wanted(order graph.Nodes) {
 
 func (c *compiler) newSlot(info graph.Info, external bool) int {
 	id := len(c.plan.slots)
-	if c.spec.Tokens > 0 && info.Rows.Symbol == graph.Tokens {
-		info.Rows.Max = min(info.Rows.Max, c.spec.Tokens)
+	if c.spec.Tile > 0 && info.Rows.Symbol == c.spec.TileOf {
+		info.Rows.Max = min(info.Rows.Max, c.spec.Tile)
 	}
 	c.plan.slots = append(c.plan.slots, slot{info: info, root: id, external: external})
 	return id
@@ -299,7 +300,7 @@ func (c *compiler) share(s *step, op *graph.Op, i, id int) {
 func (c *compiler) lowerAdd(n *graph.Node) error {
 	children := c.builder.Children(n)
 	access, external := c.spec.External[n]
-	if external && access == Overwrite && c.spec.Tokens > 0 {
+	if external && access == Overwrite && c.spec.Tile > 0 {
 		return c.addThenCopy(n, children)
 	}
 	id := c.newSlot(c.builder.Info(n), external && access == Overwrite)

@@ -24,8 +24,8 @@ type Sub struct {
 	saved   graph.Nodes
 	forward runner
 	back    runner
-	// tokens are run at a time; 0: all.
-	tokens int
+	// tile is the rows that are run at a time; 0: all.
+	tile int
 }
 
 // NewSub builds, differentiates and compiles the inner graph. Inputs that are
@@ -75,8 +75,8 @@ func (s *Sub) trained() graph.Nodes {
 // runner compiles the program from the inputs to the outputs. Backward, the
 // gradients of parameters add to their buffers; everything else overwrites.
 func (s *Sub) runner(in, out, cut graph.Nodes) (runner, error) {
-	r := runner{in: in, out: out, tokens: s.tokens}
-	full := Spec{Builder: s.builder, Cut: cut, Tokens: s.tokens, External: map[*graph.Node]Access{}}
+	r := runner{in: in, out: out, tile: s.tile, tileOf: s.builder.Info(s.body.X).Rows.Symbol}
+	full := Spec{Builder: s.builder, Cut: cut, Tile: r.tile, TileOf: r.tileOf, External: map[*graph.Node]Access{}}
 	for i, n := range out {
 		full.External[n] = Overwrite
 		if s.adds(out, i) {
@@ -87,7 +87,7 @@ func (s *Sub) runner(in, out, cut graph.Nodes) (runner, error) {
 	if r.full, err = Compile(full); err != nil {
 		return r, err
 	}
-	lean := Spec{Builder: s.builder, Cut: cut, Tokens: s.tokens, External: map[*graph.Node]Access{out[0]: full.External[out[0]]}}
+	lean := Spec{Builder: s.builder, Cut: cut, Tile: r.tile, TileOf: r.tileOf, External: map[*graph.Node]Access{out[0]: full.External[out[0]]}}
 	r.lean, err = Compile(lean)
 	return r, err
 }
@@ -174,7 +174,8 @@ func (s *Sub) check(b *graph.Builder, in graph.Nodes) error {
 type runner struct {
 	in, out    graph.Nodes
 	full, lean *Plan
-	tokens     int // at a time; 0: all
+	tile       int // rows at a time; 0: all
+	tileOf     graph.Symbol
 }
 
 var _ graph.Runner = (*runner)(nil)
@@ -193,8 +194,8 @@ func (r *runner) Bind(b device.Backend, workspace device.Memory) (graph.Bound, e
 		return nil, err
 	}
 	sub := &boundSub{full: r.ports(full), lean: r.ports(lean)}
-	if r.tokens > 0 {
-		return &boundTiles{boundSub: sub, tokens: r.tokens}, nil
+	if r.tile > 0 {
+		return &boundTiles{boundSub: sub, rows: r.tile, of: r.tileOf}, nil
 	}
 	return sub, nil
 }
