@@ -216,3 +216,8 @@ func littleEndian(t *testing.T, words []int32) []byte {
 	}
 	return raw
 }
+
+// The same errors, and the card is there after them.
+func TestCardIndicesOutsideTheirTables(t *testing.T) {
+	testIndices(t, openCard(t, cudatest.Ampere), device.BF16)
+}

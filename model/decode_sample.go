@@ -87,6 +87,9 @@ func (c *Decoding) run(b *DecodeBatch) error {
 	if err := c.settle(); err != nil {
 		return err
 	}
+	if err := c.checkPages(b); err != nil {
+		return err
+	}
 	c.program.Resize(graph.Tokens, len(b.IDs))
 	c.program.Resize(graph.Targets, len(b.Rows))
 	d := c.decoder

@@ -192,6 +192,7 @@ func (d *Decoder) trim(k *layerKind, layer int) {
 		return
 	}
 	k.rows = d.dim(graph.Targets)
+	d.Points(d.Rows, 0, d.dim(graph.Tokens))
 	if k.dropout > 0 {
 		d.rowKey = d.Vector(inRowKey, device.I32, graph.Targets)
 	}

@@ -179,6 +179,9 @@ func (s *Session) Load(p *datasets.Pack, pairs int) error {
 	s.program.Resize(graph.Targets, size.Targets)
 	s.program.Resize(graph.Sequences, size.Sequences)
 	s.program.Resize(graph.Pairs, pairs)
+	if err := checkMask(p); err != nil {
+		return err
+	}
 	d := s.decoder
 	for _, in := range []struct {
 		node   *graph.Node
@@ -207,8 +210,12 @@ func (s *Session) loadRowKeys(p *datasets.Pack) error {
 	return s.SetInt32s(s.decoder.rowKey, s.rowKeys)
 }
 
-// SetInt32s uploads an int32 input.
+// SetInt32s uploads an int32 input. Where it points into a table, an index that
+// lies outside is an error on every device. The sizes of the run are set before.
 func (s *Session) SetInt32s(n *graph.Node, values []int32) error {
+	if err := s.checkIndex(n, values); err != nil {
+		return err
+	}
 	return s.upload(n, int32Bytes(values), len(values))
 }
 

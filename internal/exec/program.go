@@ -128,6 +128,14 @@ func (pr *Program) Resize(s graph.Symbol, rows int) {
 	}
 }
 
+// Rows is the number of rows that the next run has of a dimension.
+func (pr *Program) Rows(d graph.Dim) int {
+	if d.Symbol == graph.Fixed {
+		return d.Max
+	}
+	return pr.rows[d.Symbol]
+}
+
 // Value is the view of a node's value after a run.
 func (pr *Program) Value(n *graph.Node) (device.View, bool) {
 	id, ok := pr.plan.slotOf[n]

@@ -26,6 +26,7 @@ type Builder struct {
 	needs       map[*Node]bool
 	names       map[string]bool
 	parts       map[partKey]*Node
+	ranges      map[*Node]Range
 	inputs      Nodes
 	nextID      uint64
 	err         error
@@ -49,7 +50,7 @@ type Options struct {
 func New(o Options) *Builder {
 	return &Builder{
 		activations: o.Activations, oracle: o.Oracle, graph: gorgonia.NewGraph(),
-		info: map[*Node]Info{}, needs: map[*Node]bool{}, names: map[string]bool{}, parts: map[partKey]*Node{},
+		info: map[*Node]Info{}, needs: map[*Node]bool{}, names: map[string]bool{}, parts: map[partKey]*Node{}, ranges: map[*Node]Range{},
 	}
 }
 

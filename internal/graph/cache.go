@@ -13,6 +13,7 @@ func (b *Builder) CacheWrite(x, slot *Node, rows int) *Node {
 	if !b.require("cache_write", x, slot) {
 		return nil
 	}
+	b.Points(slot, 0, Size(rows))
 	out := Matrix(b.activations, Size(rows), b.Info(x).Cols)
 	return b.Apply(&Op{Kernel: "cache_write", Outs: []Info{out}}, x, slot)
 }
@@ -22,6 +23,7 @@ func (b *Builder) AttentionCached(q, keys, values *Node, p Pages, attr device.At
 	if !b.require("attention_cached", q, keys, values, p.Sequence, p.Own, p.Table, p.Prefix) {
 		return nil
 	}
+	b.Points(p.Sequence, 0, b.Info(p.Table).Rows)
 	out := Matrix(b.activations, b.Info(q).Rows, attr.Heads*attr.HeadDim)
 	return b.Apply(&Op{Kernel: "attention_cached", Attr: attr, Outs: []Info{out}}, q, keys, values, p.Sequence, p.Own, p.Table, p.Prefix)
 }

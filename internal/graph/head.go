@@ -7,6 +7,7 @@ func (b *Builder) Gather(x, rows *Node) *Node {
 	if !b.require("gather", x, rows) {
 		return nil
 	}
+	b.Points(rows, 0, b.Info(x).Rows)
 	out := Matrix(b.activations, b.Info(rows).Rows, b.Info(x).Cols)
 	op := &Op{Kernel: "gather", Outs: []Info{out}, Diff: []bool{true, false}}
 	op.Pull = func(in Nodes, _, dy *Node) Nodes {
@@ -27,6 +28,7 @@ func (b *Builder) LogProb(h, w, targets *Node, temperature float64) Prediction {
 	if !b.matches("logprob", h, w) || !b.require("logprob", targets) {
 		return Prediction{}
 	}
+	b.Points(targets, anyBelow, b.Info(w).Rows)
 	attr := device.LogProb{Temperature: temperature}
 	n := Vector(b.wide(), b.Info(targets).Rows)
 	op := &Op{Kernel: "logprob", Attr: attr, Outs: []Info{n, n, n, n}, Diff: []bool{true, true, false}}
@@ -52,6 +54,7 @@ func (b *Builder) SegmentSum(x, sequence *Node, sequences Dim) *Node {
 	if !b.require("segment_sum", x, sequence) {
 		return nil
 	}
+	b.Points(sequence, 0, sequences)
 	op := &Op{Kernel: "segment_sum", Outs: []Info{Vector(device.F64, sequences)}, Diff: []bool{true, false}}
 	op.Pull = func(in Nodes, _, ds *Node) Nodes {
 		dx := &Op{Kernel: "segment_sum_grad", Outs: []Info{untrained(b.Info(in[0]))}}

@@ -7,6 +7,7 @@ func (b *Builder) Embed(w, ids *Node) *Node {
 	if !b.require("embed", w, ids) {
 		return nil
 	}
+	b.Points(ids, 0, b.Info(w).Rows)
 	out := Matrix(b.activations, b.Info(ids).Rows, b.Info(w).Cols)
 	op := &Op{Kernel: "embed", Outs: []Info{out}, Diff: []bool{true, false}}
 	op.Pull = func(in Nodes, _, dy *Node) Nodes {

@@ -10,6 +10,7 @@ func (b *Builder) Pick(x, index *Node) *Node {
 	if !b.require("vec_gather", x, index) {
 		return nil
 	}
+	b.Points(index, 0, b.Info(x).Rows)
 	op := &Op{Kernel: "vec_gather", Outs: []Info{Vector(device.F64, b.Info(index).Rows)}, Diff: []bool{true, false}}
 	op.Pull = func(in Nodes, _, dy *Node) Nodes {
 		scatter := &Op{Kernel: "vec_scatter", Outs: []Info{untrained(b.Info(in[0]))}}
