@@ -9,6 +9,16 @@ func (f *fast) accelerate(kernels map[string]binder) {
 	kernels["embed"] = plain(func(k string) device.Kernel { return b.overRows(&fastEmbed{embed[float32]{kernel: k}}) })
 	kernels["rmsnorm"] = instead(b, newNormForward[float32], func(n *normForward[float32]) rowKernel { return &fastNorm{n, set} })
 	kernels["rmsnorm_dx"] = instead(b, newNormDX[float32], func(n *normDX[float32]) rowKernel { return &fastNormDX{n, set} })
+	kernels["rmsnorm_dw"] = withAttribute(f.bindFastNormDW)
+	kernels["bias_grad"] = plain(func(k string) device.Kernel {
+		return b.overRows(&fastBiasGrad{biasGrad: biasGrad[float32]{kernel: k}, b: b})
+	})
+	kernels["embed_dw"] = plain(func(k string) device.Kernel {
+		return b.overRows(&fastEmbedDW{embedDW: embedDW[float32]{kernel: k}, set: set})
+	})
+	kernels["scatter"] = plain(func(k string) device.Kernel {
+		return b.overRows(&fastScatter{scatter: scatter[float32]{kernel: k}, set: set})
+	})
 	kernels["rope"] = instead(b, newRope[float32], func(r *rope[float32]) rowKernel { return &fastRope{r, set} })
 	kernels["dropout"] = instead(b, newDropout[float32], func(d *dropout[float32]) rowKernel { return &fastDropout{d, set} })
 	kernels["adamw"] = instead(b, newAdamW[float32], func(a *adamW[float32]) rowKernel { return &fastAdamW{a, set} })

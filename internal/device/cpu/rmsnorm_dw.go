@@ -12,22 +12,29 @@ type normDW[E float] struct {
 	b          *Backend
 	scaling    rowJob
 	summing    rowJob
+	grain      int // columns of a task
 	dw, dy     []E
-	scales     []float64
+	scales     []float64 // of groups
+	sums       []float64 // of columns
 	accumulate bool
 }
 
 func bindNormDW[E float](b *Backend) func(string, device.Norm) (device.Kernel, error) {
 	return func(kernel string, attr device.Norm) (device.Kernel, error) {
-		shared, err := newNorm[E](kernel, attr)
+		n, err := newNormDW[E](b, kernel, attr)
 		if err != nil {
 			return nil, err
 		}
-		n := &normDW[E]{norm: shared, b: b}
-		n.scaling.job, n.scaling.kernel = &n.scaling, phase(n.scaleGroups)
-		n.summing.job, n.summing.kernel = &n.summing, phase(n.sumColumns)
 		return n.run, nil
 	}
+}
+
+func newNormDW[E float](b *Backend, kernel string, attr device.Norm) (*normDW[E], error) {
+	shared, err := newNorm[E](kernel, attr)
+	n := &normDW[E]{norm: shared, b: b, grain: columnGrain}
+	n.scaling.job, n.scaling.kernel = &n.scaling, phase(n.scaleGroups)
+	n.summing.job, n.summing.kernel = &n.summing, phase(n.sumColumns)
+	return n, err
 }
 
 // phase is one pass of a kernel that has several; its kernel checks the call.
@@ -50,15 +57,15 @@ func (n *normDW[E]) run(c *device.Call) error {
 		return k.Err
 	}
 	groups := len(n.x) / n.width
-	if err := n.b.spaces.reserve(0, groups); err != nil {
+	if err := n.b.spaces.reserve(0, groups+n.width); err != nil {
 		return err
 	}
 	space := n.b.spaces.carveShared()
-	n.scales = take[float64](&space, groups)
+	n.scales, n.sums = take[float64](&space, groups), take[float64](&space, n.width)
 	if err := n.b.runRows(&n.scaling, groups, rowGrain(n.width)); err != nil {
 		return err
 	}
-	return n.b.runRows(&n.summing, n.width, columnGrain)
+	return n.b.runRows(&n.summing, n.width, n.grain)
 }
 
 func (n *normDW[E]) scaleGroups(lo, hi int) {
@@ -68,12 +75,13 @@ func (n *normDW[E]) scaleGroups(lo, hi int) {
 }
 
 func (n *normDW[E]) sumColumns(lo, hi int) {
-	var sums [columnGrain]float64
+	sums := n.sums[lo:hi]
+	clear(sums)
 	for i, s := range n.scales {
 		x, dy := n.group(n.x, i)[lo:hi], n.group(n.dy, i)[lo:hi]
 		for j := range x {
 			sums[j] += float64(dy[j]) * float64(x[j]) * s
 		}
 	}
-	storeSums(n.dw[lo:hi], sums[:hi-lo], n.accumulate)
+	storeSums(n.dw[lo:hi], sums, n.accumulate)
 }

@@ -439,6 +439,26 @@ func dropoutAVX512(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, 
 //go:noescape
 func dropoutAVX2(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
 
+// columnSumsAVX512 is sums += the sum of rows rows of x, stride bytes apart, of 64 columns in float64.
+//
+//go:noescape
+func columnSumsAVX512(sums, x unsafe.Pointer, rows, stride int)
+
+// normColumnsAVX512 is sums += the sum of dy*x*scale over rows rows, stride bytes apart, each with a scale, of 64 columns in float64.
+//
+//go:noescape
+func normColumnsAVX512(sums, x, dy, scales unsafe.Pointer, rows, stride int)
+
+// columnSumsAVX2 is sums += the sum of rows rows of x, stride bytes apart, of 32 columns in float64.
+//
+//go:noescape
+func columnSumsAVX2(sums, x unsafe.Pointer, rows, stride int)
+
+// normColumnsAVX2 is sums += the sum of dy*x*scale over rows rows, stride bytes apart, each with a scale, of 32 columns in float64.
+//
+//go:noescape
+func normColumnsAVX2(sums, x, dy, scales unsafe.Pointer, rows, stride int)
+
 // roundAVX512BF16 rounds n float32, a multiple of 16, to bfloat16; subnormals become 0.
 //
 //go:noescape

@@ -51,6 +51,9 @@ func (s *Set) avx2() {
 		round:       roundAVX2,
 		unround:     unroundAVX2,
 		dropout:     dropoutAVX2,
+		columnSums:  columnSumsAVX2,
+		normColumns: normColumnsAVX2,
+		columns:     32,
 		whole:       8,
 	}
 }
@@ -90,6 +93,9 @@ func (s *Set) avx512() {
 		round:       roundAVX512,
 		unround:     unroundAVX512,
 		dropout:     dropoutAVX512,
+		columnSums:  columnSumsAVX512,
+		normColumns: normColumnsAVX512,
+		columns:     64,
 		whole:       16,
 	}
 }

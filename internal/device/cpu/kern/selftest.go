@@ -168,6 +168,15 @@ func (s *Set) trialVectors() []trialResult {
 	try("MulAdd", func(out []float32) []float32 { s.MulAdd(out, x, y, 3); return nil })
 	try("RMSNorm", func(out []float32) []float32 { return []float32{float32(s.RMSNorm(out, x, y, 1e-5))} })
 	try("RMSNormGrad", func(out []float32) []float32 { return []float32{float32(s.RMSNormGrad(out, x, y, z, 1e-5))} })
+	try("ColumnSums", func(out []float32) []float32 {
+		sums := make([]float64, 100)
+		s.ColumnSums(sums, wave(300, 5), 2, 150)
+		s.NormColumns(sums, wave(300, 5), wave(300, 6), []float64{2, 3}, 150)
+		for _, x := range sums {
+			out = append(out, float32(x))
+		}
+		return out[n:]
+	})
 	try("SwiGLU", func(out []float32) []float32 { s.SwiGLU(out, x, y); return nil })
 	try("SwiGLUGrad", func(out []float32) []float32 { du := make([]float32, n); s.SwiGLUGrad(out, du, x, y, z); return du })
 	try("Rope", func(out []float32) []float32 { s.Rope(out[:n-1], x[:n-1], y[:n/2], z[:n/2], 1); return nil })

@@ -30,6 +30,10 @@ type vectors struct {
 	// dropout takes n of whole as well.
 	dropout func(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
 	whole   int
+	// columnSums and normColumns take columns columns.
+	columnSums  func(sums, x unsafe.Pointer, rows, stride int)
+	normColumns func(sums, x, dy, scales unsafe.Pointer, rows, stride int)
+	columns     int
 }
 
 // first is the address of x, of which n elements are used.
@@ -96,8 +100,8 @@ func (s *Set) MulAdd(y, x, z []float32, a float32) {
 	s.mulAdd(first(y, n), first(x, n), first(z, n), n, a)
 }
 
-// normScale is 1/sqrt(mean(x^2)+eps).
-func (s *Set) normScale(x []float32, eps float64) float64 {
+// NormScale is 1/sqrt(mean(x^2)+eps).
+func (s *Set) NormScale(x []float32, eps float64) float64 {
 	return 1 / math.Sqrt(s.SumSquares(x)/float64(len(x))+eps)
 }
 
@@ -105,7 +109,7 @@ func (s *Set) normScale(x []float32, eps float64) float64 {
 // (https://arxiv.org/abs/1910.07467, equation 4). y may be x.
 func (s *Set) RMSNorm(y, x, w []float32, eps float64) float64 {
 	n := len(y)
-	r := s.normScale(x[:n], eps)
+	r := s.NormScale(x[:n], eps)
 	s.normApply(first(y, n), first(x, n), first(w, n), n, float32(r))
 	return r
 }
@@ -114,7 +118,7 @@ func (s *Set) RMSNorm(y, x, w []float32, eps float64) float64 {
 // does. dx may be x or dy.
 func (s *Set) RMSNormGrad(dx, x, w, dy []float32, eps float64) float64 {
 	n := len(dx)
-	r := s.normScale(x[:n], eps)
+	r := s.NormScale(x[:n], eps)
 	along := r * r * r * float64(s.Dot3(x[:n], w, dy)) / float64(n)
 	s.normGrad(first(dx, n), first(x, n), first(w, n), first(dy, n), n, float32(r), float32(along))
 	return r

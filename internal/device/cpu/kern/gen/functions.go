@@ -10,6 +10,8 @@ func emitVectors(f *file) {
 	}
 	emitDropout(f, avx512)
 	emitDropout(f, avx2)
+	emitColumnSums(f, avx512)
+	emitColumnSums(f, avx2)
 	emitVector(f, roundBF16(), isa{"AVX512BF16", "Z", 16})
 }
 
