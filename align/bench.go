@@ -36,6 +36,9 @@ type BenchOptions struct {
 	// "every", the reference's pass over its pairs as well.
 	Reference string
 	Rank      int
+	// Quantize is how the model's linear layers are held: "" as Precision says,
+	// or one of model.Quantizations.
+	Quantize string
 	// Steps are measured, Warmup steps before them are not.
 	Steps, Warmup int
 	SavePolicy    string
@@ -67,6 +70,7 @@ func (o BenchOptions) Validate() error {
 		}
 		errs = append(errs, err)
 	}
+	errs = append(errs, o.checkQuantize())
 	for _, n := range []struct {
 		name  string
 		value int
@@ -91,6 +95,17 @@ func (o BenchOptions) Validate() error {
 		errs = append(errs, fmt.Errorf("precision must be f32 or bf16, got %q", o.Precision))
 	}
 	return errors.Join(errs...)
+}
+
+// checkQuantize also refuses the workloads that hold no model.
+func (o BenchOptions) checkQuantize() error {
+	err := model.CheckQuantize(o.Quantize)
+	for _, w := range o.Workloads {
+		if o.Quantize != "" && (w == "gemm" || w == "attention" || w == "machine") {
+			err = errors.Join(err, fmt.Errorf("quantize is for workloads that hold a model, which %s does not", w))
+		}
+	}
+	return err
 }
 
 // Figure is one measured number. Floor is the best that the machine allows in
@@ -199,7 +214,10 @@ type bench struct {
 
 func (b *bench) describe() string {
 	o := b.options
-	sizes := fmt.Sprintf("batch %d of %d tokens", o.Batch, o.Length)
+	sizes, form := fmt.Sprintf("batch %d of %d tokens", o.Batch, o.Length), o.Precision
+	if o.Quantize != "" {
+		form += " on " + o.Quantize
+	}
 	switch b.workload {
 	case "dpo":
 		sizes = fmt.Sprintf("%d pairs of a prompt of %d and answers of %d tokens, reference %s", o.Batch, o.Prompt, o.Response, o.Reference)
@@ -210,9 +228,9 @@ func (b *bench) describe() string {
 	}
 	if o.Compute.onCard() {
 		return fmt.Sprintf("%s: %s (%d parameters), %s, %s, %s; floors are what its own kernels reach on a product of %d and a sum of %d elements",
-			b.workload, o.Shape, b.config.Parameters(), o.Precision, sizes, b.backend.Name(), cardSide, cardElements)
+			b.workload, o.Shape, b.config.Parameters(), form, sizes, b.backend.Name(), cardSide, cardElements)
 	}
-	return fmt.Sprintf("%s: %s (%d parameters), %s, %s, %d threads, level %s", b.workload, o.Shape, b.config.Parameters(), o.Precision, sizes, b.rates.threads, b.rates.set.Level)
+	return fmt.Sprintf("%s: %s (%d parameters), %s, %s, %d threads, level %s", b.workload, o.Shape, b.config.Parameters(), form, sizes, b.rates.threads, b.rates.set.Level)
 }
 
 // stored is the type that weights have in memory.
@@ -228,7 +246,7 @@ const benchSeed = 1
 
 // model makes the model of random weights.
 func (b *bench) model() (*model.Model, error) {
-	return model.Random(b.config, b.backend, b.act, b.stored(), benchSeed)
+	return model.RandomQuantised(b.config, b.backend, b.act, b.stored(), b.options.Quantize, benchSeed)
 }
 
 // adapter makes an adapter on all linear layers, as most users train.

@@ -21,6 +21,13 @@ const initializerRange = 0.02
 // serves measurements, for which no file is needed; the same seed gives the
 // same weights. No more than the weights and some rows exist at any time.
 func Random(c Config, b device.Backend, act, stored device.Type, seed uint64) (*Model, error) {
+	return RandomQuantised(c, b, act, stored, "", seed)
+}
+
+// RandomQuantised is Random with the linear layers held as quantize says, one of
+// Quantizations or "" for the stored type. A layer whose rows are not whole
+// blocks stays as it is and is listed in Kept.
+func RandomQuantised(c Config, b device.Backend, act, stored device.Type, quantize string, seed uint64) (*Model, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
@@ -28,11 +35,18 @@ func Random(c Config, b device.Backend, act, stored device.Type, seed uint64) (*
 		return nil, fmt.Errorf("model: random weights are stored as f32 or bf16, not %s", stored)
 	}
 	m := &Model{Config: c, backend: b, act: act, weights: map[string]device.View{}}
-	sum := sha256.Sum256(fmt.Appendf(nil, "random %+v %s %d", c, stored, seed))
+	l := loader{model: m, options: LoadOptions{Quantize: quantize}}
+	if quantize != "" {
+		var err error
+		if l.quantize, err = parseQuantize(quantize); err != nil {
+			return nil, err
+		}
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "random%s %+v %s %d", quantize, c, stored, seed))
 	m.Hash = hex.EncodeToString(sum[:])
 	bits := normalBits(stored)
 	for _, w := range c.weights() {
-		if err := m.randomWeight(w, bits, stored, seed); err != nil {
+		if err := l.randomWeight(w, bits, stored, seed); err != nil {
 			m.Close()
 			return nil, err
 		}
@@ -40,23 +54,25 @@ func Random(c Config, b device.Backend, act, stored device.Type, seed uint64) (*
 	return m, nil
 }
 
-func (m *Model) randomWeight(w weightInfo, bits []uint32, stored device.Type, seed uint64) error {
+func (l *loader) randomWeight(w weightInfo, bits []uint32, typ device.Type, seed uint64) error {
+	m := l.model
 	if w.cols == 0 {
 		return m.constantVector(w)
 	}
 	name := fnv.New64a()
 	name.Write([]byte(w.name))
-	width := int(stored.RowBytes(w.cols))
-	view, err := m.backend.Place(device.Weight{
-		Name: w.name, Type: stored, Rows: w.rows, Cols: w.cols,
-		Read: func(dst []byte, row, n int) error {
-			for i := range n {
-				source := rand.NewPCG(seed^name.Sum64(), uint64(row+i))
-				fillBits(dst[i*width:][:width], bits, stored.Size(), source)
-			}
-			return nil
-		},
-	})
+	width := int(typ.RowBytes(w.cols))
+	t, err := l.convert(w, stored{typ: typ, rows: w.rows, cols: w.cols, read: func(dst []byte, row, n int) error {
+		for i := range n {
+			source := rand.NewPCG(seed^name.Sum64(), uint64(row+i))
+			fillBits(dst[i*width:][:width], bits, typ.Size(), source)
+		}
+		return nil
+	}})
+	if err != nil {
+		return err
+	}
+	view, err := m.backend.Place(device.Weight{Name: w.name, Type: t.typ, Rows: w.rows, Cols: w.cols, Read: t.read})
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,36 @@ func TestRandom(t *testing.T) {
 	}
 }
 
+// Ensure that random weights are held in blocks as those of a file are.
+func TestRandomQuantised(t *testing.T) {
+	b, err := cpu.New(cpu.Options{Threads: 2, Activations: device.F32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	c, err := model.Shape("tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sizes := map[string]int64{}
+	for _, name := range append([]string{""}, model.Quantizations...) {
+		m, err := model.RandomQuantised(c, b, device.F32, device.BF16, name, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes[name] = m.Bytes()
+		m.Close()
+	}
+	for _, pair := range [][2]string{{"nf4", "int8"}, {"q4_0", "q8_0"}, {"int8", "q8_0"}, {"q8_0", ""}} {
+		if sizes[pair[0]] >= sizes[pair[1]] {
+			t.Errorf("%q takes %d bytes and %q %d", pair[0], sizes[pair[0]], pair[1], sizes[pair[1]])
+		}
+	}
+	if _, err := model.RandomQuantised(c, b, device.F32, device.BF16, "q5", 1); err == nil {
+		t.Error("blocks of q5 are no error")
+	}
+}
+
 func firstEntropy(t *testing.T, b device.Backend, c model.Config, stored device.Type, seed uint64) float64 {
 	t.Helper()
 	m, err := model.Random(c, b, device.F32, stored, seed)

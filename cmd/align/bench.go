@@ -44,6 +44,7 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 		Example: `  align bench
   align bench sft dpo --cfg 1b --precision bf16 --threads 2
   align bench rollout ppo --batch 16 --prompt 256 --resp 128 --precision bf16
+  align bench decode --cfg 1b --precision bf16 --quantize nf4
   align bench decode --cfg models/llama --batch 16 --prompt 128 --resp 64 --json`,
 		DisableFlagsInUseLine: true,
 		Args:                  cobra.ArbitraryArgs,
@@ -71,6 +72,7 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 	f.IntVar(&o.Steps, "steps", o.Steps, "steps that are measured, 1 or more")
 	f.IntVar(&o.Warmup, "warmup", o.Warmup, "steps before them")
 	f.StringVar(&o.SavePolicy, "save-policy", o.SavePolicy, plainHelp("save_policy"))
+	addQuantizeFlag(c, &o.Quantize)
 	addComputeFlags(c, &o.Compute)
 	// Both sides of a comparison name their numbers, so there is no auto.
 	precision := c.Flags().Lookup("precision")
