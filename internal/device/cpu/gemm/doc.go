@@ -7,7 +7,9 @@
 // the look-up of rows.
 //
 // A low-rank product (LoRA) joins as one more segment of K: x is packed once
-// for both, and each tile of y is finished while it is hot.
+// for both, and each tile of y is finished while it is hot. On AMX the panels of
+// a left side serve again where its rows are summed over, in the gradients of
+// a weight (Weight.Left).
 //
 // A sum over K is never split over tasks and its blocks begin at 0, so a row
 // of y has the same bits whatever the number of rows, its place among them

@@ -39,6 +39,14 @@ func (s *Set) SelfTest() error {
 		got, want := s.trialFlash(f)
 		fail(fmt.Sprintf("attention of %d columns", f.D), got, want)
 	}
+	if s.BF16.Thin != nil {
+		got, want := s.BF16.trialThin()
+		fail("thin product", got, want)
+	}
+	if s.BF16.Turn != nil {
+		got, want := s.BF16.trialTurn()
+		fail("turned product", got, want)
+	}
 	if s.HasGradWeights() {
 		got, want := s.trialGradWeights()
 		fail("attention's gradient", got, want)

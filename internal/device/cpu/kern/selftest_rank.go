@@ -1,0 +1,56 @@
+package kern
+
+import (
+	"math"
+	"unsafe"
+)
+
+// trialThin is a thin product and the tiles that it stands for.
+func (p *Products) trialThin() (got, want []float32) {
+	const k = MaxDepth
+	words := k * p.Rows
+	a, b := pairWave(2*words, 1), pairWave(k*Cols, 2)
+	got = make([]float32, 2*p.Rows*ThinCols)
+	p.Thin(k, first(a, 1), 4*words, first(b, 1), first(got, 1), 1, 0)
+	for half := range 2 {
+		tile := make([]float32, p.Rows*Cols)
+		p.Tile[p.Rows](k, first(a[half*words:], 1), first(b, 1), first(tile, 1), Stride, 1, 0, nil)
+		for i := range p.Rows {
+			want = append(want, tile[i*Cols:][:ThinCols]...)
+		}
+	}
+	return got, want
+}
+
+// pairWave is n words of two bfloat16 between -1 and 1.
+func pairWave(n int, phase float64) []float32 {
+	x := wave(n, phase)
+	for i, v := range x {
+		x[i] = math.Float32frombits(uint32(round(v)) * 0x10001)
+	}
+	return x
+}
+
+// trialTurn is a turn over one panel and the tiles that it stands for.
+func (p *Products) trialTurn() (got, want []float32) {
+	words := p.Rows / p.PerWord
+	x, a := wave(p.Rows*TurnCols, 1), pairWave(words*TurnRows, 2)
+	left, right := make([]float32, p.Rows*TurnCols/p.PerWord), make([]float32, words*TurnCols)
+	var table [MaxRows]unsafe.Pointer
+	for i := range p.Rows {
+		table[i] = unsafe.Pointer(&x[i*TurnCols])
+	}
+	p.PackLeft(first(left, 1), &table, p.Rows, TurnCols)
+	for col := 0; col < TurnCols; col += p.Lanes {
+		to := right[col/Cols*words*Cols+col%Cols:]
+		p.PackColumns(first(to, 1), first(x[col:], 1), p.Rows, 4*TurnCols, p.Lanes, Stride)
+	}
+	sums, work := make([]float32, TurnRows*TurnCols), make([]float32, TurnWork/4)
+	p.Turn(&Turn{Rows: TurnRows, Panels: 1, A: first(a, 1), B: first(left, 1), C: first(sums, 1), Work: first(work, 1)})
+	got, want = make([]float32, TurnRows*TurnCols), make([]float32, TurnRows*TurnCols)
+	p.TurnedOut(first(got, 1), 4*TurnCols, first(sums, 1), TurnRows, 1, 0)
+	for j := range TurnCols / Cols {
+		p.Tile[TurnRows](words, first(a, 1), first(right[j*words*Cols:], 1), first(want[j*Cols:], 1), 4*TurnCols, 1, 0, nil)
+	}
+	return got, want
+}
