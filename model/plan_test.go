@@ -13,7 +13,8 @@ import (
 )
 
 // What is planned without memory is what a session then holds, and the save
-// policies keep more from the first to the last.
+// policies keep more from the first to the last. (In a model of few layers attention
+// can take less than none, whose pass over one layer holds more at once.)
 func TestSessionSize(t *testing.T) {
 	b, err := cpu.New(cpu.Options{Threads: 1, Activations: device.F32})
 	if err != nil {
@@ -24,6 +25,7 @@ func TestSessionSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.NumLayers = 12
 	m, err := model.Random(c, b, device.F32, device.F32, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -80,5 +82,40 @@ func TestWeightBytes(t *testing.T) {
 	}
 	if _, err := model.WeightBytes(dir, "q3", device.F32, nil); err == nil {
 		t.Error("an unknown quantisation is no error")
+	}
+}
+
+// What SaveProducts and the passes over it take is at most half of what SaveAll
+// does, whatever the model and the share of tokens in the loss.
+func TestProductsTakeHalfOfAll(t *testing.T) {
+	for _, shape := range []string{"small", "1b", "8b"} {
+		c, err := model.Shape(shape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := model.NewAdapter(c, model.LoRAConfig{Rank: 16, Alpha: 32, Targets: model.Modules})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, targets := range []int{255, 1022} {
+			bytes := func(save exec.SavePolicy) int64 {
+				d, err := model.NewDecoder(c, device.F32, model.DecoderOptions{
+					Capacity: model.Capacity{Tokens: 1024, Targets: targets, Sequences: 2}, Adapter: a, Train: true, Save: save,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				n, err := d.SessionSize(d.Dot(d.SequenceLogProbs, d.Vector("weights", device.F64, graph.Sequences)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return n.Bytes
+			}
+			some, all := bytes(exec.SaveProducts), bytes(exec.SaveAll)
+			t.Logf("%s, %d targets: %.1f of %.1f MiB, %.3f", shape, targets, float64(some)/(1<<20), float64(all)/(1<<20), float64(some)/float64(all))
+			if 2*some > all {
+				t.Errorf("%s, %d targets: products take %d bytes, all %d", shape, targets, some, all)
+			}
+		}
 	}
 }

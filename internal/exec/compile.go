@@ -32,6 +32,9 @@ type Spec struct {
 	// where that is less than the graph allows.
 	Tile   int
 	TileOf graph.Symbol
+	// Late runs steps as late as they can be, where that takes less memory: for
+	// programs that compute forward values again.
+	Late bool
 }
 
 // slot is one value of a program: where its memory comes from and how it is
@@ -124,6 +127,9 @@ func Compile(spec Spec) (*Plan, error) {
 		if err := c.lower(n); err != nil {
 			return nil, err
 		}
+	}
+	if spec.Late {
+		return c.plan, c.plan.layoutLate(c.keep())
 	}
 	return c.plan, c.plan.layout(c.keep())
 }

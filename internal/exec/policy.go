@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"slices"
 
 	"align/internal/graph"
 )
@@ -20,8 +21,9 @@ const (
 	SaveNone SavePolicy = "none"
 	// SaveAttention keeps attention's output and its log-sum-exp.
 	SaveAttention SavePolicy = "attention"
-	// SaveProducts keeps the results of matrix products and attention, and
-	// computes norms, rotations and activations again.
+	// SaveProducts keeps attention's output and its rotated queries, the state
+	// between the two halves and the gate's product: less than half of SaveAll. It
+	// computes norms, activations and the products of keys, values and up again.
 	SaveProducts SavePolicy = "products"
 	// SaveAll keeps everything that the backward pass reads.
 	SaveAll SavePolicy = "all"
@@ -40,8 +42,13 @@ func ParseSavePolicy(s string) (SavePolicy, error) {
 	return "", fmt.Errorf("exec: save policy %q: want one of %v", s, SavePolicies)
 }
 
-// keeps says whether the policy saves a value that the named kernel made.
-func (p SavePolicy) keeps(kernel string) bool {
+// keptFirst are the gradients whose first operand SaveProducts keeps: the queries,
+// the state, the gate, and, of DoRA, what the magnitudes scale.
+var keptFirst = []string{"attention_grad", "rmsnorm_dx", "swiglu_grad", "dora_dm"}
+
+// keeps says whether the policy saves a value that the named kernel made, which
+// the reader takes as the given operand.
+func (p SavePolicy) keeps(kernel, reader string, operand int) bool {
 	if kernel == "dora_norm" { // a vector that costs a product over the weight
 		return true
 	}
@@ -49,7 +56,7 @@ func (p SavePolicy) keeps(kernel string) bool {
 	case SaveAll:
 		return true
 	case SaveProducts:
-		return kernel == "attention" || kernel == "linear" || kernel == "lora_linear"
+		return kernel == "attention" || operand == 0 && slices.Contains(keptFirst, reader) && kernel != "dora_scale"
 	case SaveAttention:
 		return kernel == "attention"
 	}
@@ -66,9 +73,9 @@ func saved(b *graph.Builder, policy SavePolicy, y *graph.Node, grads graph.Nodes
 		if forward[n] || computedForward(b, forward, n) || !backward[n] {
 			continue
 		}
-		for _, child := range b.Children(n) {
+		for i, child := range b.Children(n) {
 			kernel := kernelOf(b, child)
-			if kernel == "" || seen[child] || !computedForward(b, forward, child) || !policy.keeps(kernel) {
+			if kernel == "" || seen[child] || !computedForward(b, forward, child) || !policy.keeps(kernel, readerOf(n), i) {
 				continue
 			}
 			seen[child] = true
@@ -85,6 +92,14 @@ func computedForward(b *graph.Builder, forward map[*graph.Node]bool, n *graph.No
 		n = b.Children(n)[0]
 	}
 	return forward[n]
+}
+
+// readerOf is the kernel of a node of the backward pass, "" for a part or a sum.
+func readerOf(n *graph.Node) string {
+	if op, ok := n.Op().(*graph.Op); ok {
+		return op.Kernel
+	}
+	return ""
 }
 
 // kernelOf is the kernel behind a value: of its tuple for a part; "" for an
