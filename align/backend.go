@@ -40,15 +40,15 @@ const bf16Parameters = 100_000_000
 func (c Compute) For(m model.Config) Compute {
 	if c.Precision == "" || c.Precision == "auto" {
 		c.Precision = "f32"
-		if c.onCard() || m.DType == "bfloat16" && m.Parameters() >= bf16Parameters && feature.Has(feature.AVX512BF16) {
+		if c.OnCard() || m.DType == "bfloat16" && m.Parameters() >= bf16Parameters && feature.Has(feature.AVX512BF16) {
 			c.Precision = "bf16"
 		}
 	}
 	return c
 }
 
-// onCard says whether the device is an NVIDIA card.
-func (c Compute) onCard() bool {
+// OnCard says whether the device is an NVIDIA card.
+func (c Compute) OnCard() bool {
 	name, _, _ := strings.Cut(c.Device, ":")
 	return name == cardDevice
 }
@@ -67,7 +67,7 @@ func (c Compute) open(env Environment) (backend, device.Type, error) {
 		return nil, 0, err
 	}
 	env.note(fmt.Sprintf("device: %s, %s kernels", b.Name(), b.Numerics()))
-	if c.onCard() {
+	if c.OnCard() {
 		return b, device.BF16, nil
 	}
 	return b, device.F32, nil
@@ -78,7 +78,7 @@ func (c Compute) start(env Environment) (backend, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case c.onCard():
+	case c.OnCard():
 		return c.startCard(limit, env)
 	case c.Device != "" && c.Device != "auto" && c.Device != "cpu":
 		return nil, fmt.Errorf("device %q: want auto, cpu, cuda or cuda:N", c.Device)

@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"align/internal/device"
+	"align/internal/device/cuda"
 	"align/internal/nearest"
 	"align/model"
 )
 
 // Workloads lists what Bench measures: steps of the trainers, generation, the
 // largest kernels by themselves, and the machine's own rates.
-var Workloads = []string{"sft", "dpo", "ppo", "decode", "rollout", "gemm", "attention", "machine"}
+var Workloads = []string{"sft", "dpo", "ppo", "decode", "rollout", "gemm", "attention", "elementwise", "machine"}
 
 // BenchOptions say what to measure, on a model of random weights.
 type BenchOptions struct {
@@ -21,12 +22,12 @@ type BenchOptions struct {
 	// Shape is a name of model.ShapeNames, or a model folder whose shape is
 	// taken.
 	Shape string
-	// Batch is the sequences of a step (sft, decode, gemm, attention), its
+	// Batch is the sequences of a step (sft, decode and the kernels), its
 	// pairs (dpo) or the answers of a rollout (rollout, ppo).
 	Batch int
 	// Micro is the answers of a micro-batch of ppo.
 	Micro int
-	// Length is the tokens of a sequence of sft, gemm and attention.
+	// Length is the tokens of a sequence of sft, gemm, attention and elementwise.
 	Length int
 	// Prompt and Response are the tokens of dpo's pairs and of what is generated.
 	Prompt, Response int
@@ -159,12 +160,13 @@ func benchOne(ctx context.Context, workload string, o BenchOptions, env Environm
 	if b.backend, b.act, err = o.Compute.open(env); err != nil {
 		return err
 	}
-	defer b.backend.Close()
+	defer func() { b.backend.Close() }()
 	if b.rates, err = newRates(o.Compute); err != nil {
 		return err
 	}
-	if o.Compute.onCard() {
-		if err := b.rates.measureCard(b.backend, cardSide, cardElements); err != nil {
+	if card, is := b.backend.(*cuda.Backend); is {
+		b.backend = profileOf(card)
+		if err := b.rates.measureCard(b.backend, b.act, cardProbe); err != nil {
 			return err
 		}
 	}
@@ -185,6 +187,8 @@ func benchOne(ctx context.Context, workload string, o BenchOptions, env Environm
 		return b.gemm(ctx)
 	case "attention":
 		return b.attention(ctx)
+	case "elementwise":
+		return b.elementwise(ctx)
 	}
 	return b.machine()
 }
@@ -226,9 +230,9 @@ func (b *bench) describe() string {
 	case "decode", "rollout":
 		sizes = fmt.Sprintf("batch %d, prompts of %d and answers of %d tokens", o.Batch, o.Prompt, o.Response)
 	}
-	if o.Compute.onCard() {
+	if o.Compute.OnCard() {
 		return fmt.Sprintf("%s: %s (%d parameters), %s, %s, %s; floors are what its own kernels reach on a product of %d and a sum of %d elements",
-			b.workload, o.Shape, b.config.Parameters(), form, sizes, b.backend.Name(), cardSide, cardElements)
+			b.workload, o.Shape, b.config.Parameters(), form, sizes, b.backend.Name(), cardProbe.side, cardProbe.elements)
 	}
 	return fmt.Sprintf("%s: %s (%d parameters), %s, %s, %d threads, level %s", b.workload, o.Shape, b.config.Parameters(), form, sizes, b.rates.threads, b.rates.set.Level)
 }

@@ -3,24 +3,29 @@ package align
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"align/internal/device"
 )
 
-// What a card's rates are measured on: a product of square matrices, and a sum
-// of two vectors that no cache holds.
-const (
-	cardSide     = 4096
-	cardElements = 64 << 20
-	cardRuns     = 10
-)
+// probe is what a card's rates are measured on: a product of square matrices of
+// side, and a sum of two vectors of elements that no cache holds.
+type probe struct{ side, elements int }
+
+// cardProbe is that of a card; tests in the simulator take a smaller one.
+var cardProbe = probe{4096, 64 << 20}
+
+const cardRuns = 10
 
 // measureCard takes the rates from a card's own kernels: its floors are what
-// they reach at their best shape, not what the card's sheet promises.
-func (r *rates) measureCard(b device.Backend, side, elements int) error {
+// they reach at their best shape, not what the card's sheet promises. Matrices
+// are of the activation type.
+func (r *rates) measureCard(b device.Backend, act device.Type, p probe) error {
 	r.fixed = true
-	matrices, err := b.Alloc(2 * 4 * int64(side) * int64(side))
+	side, elements := p.side, p.elements
+	bytes := int64(act.Size()) * int64(side) * int64(side)
+	matrices, err := b.Alloc(2 * bytes)
 	if err != nil {
 		return err
 	}
@@ -34,7 +39,7 @@ func (r *rates) measureCard(b device.Backend, side, elements int) error {
 	}
 	defer b.Free(device.Memory{Addr: w.Addr, Bytes: w.Bytes()})
 	seconds, err := bestRun(b, "linear", &device.Call{
-		Out: []device.View{matrices.At(0, device.F32, side, side)}, In: []device.View{matrices.At(4*int64(side)*int64(side), device.F32, side, side), w},
+		Out: []device.View{matrices.At(0, act, side, side)}, In: []device.View{matrices.At(bytes, act, side, side), w},
 	})
 	if err != nil {
 		return err
@@ -53,11 +58,19 @@ func (r *rates) measureCard(b device.Backend, side, elements int) error {
 	return nil
 }
 
-// bestRun is the shortest time of a kernel in seconds, waiting included.
+// bestRun is the shortest time of a kernel in seconds: by the card's clock, or
+// with the wait for its end.
 func bestRun(b device.Backend, kernel string, c *device.Call) (float64, error) {
 	run, err := b.Bind(kernel, nil)
 	if err != nil {
 		return 0, err
+	}
+	if p, is := b.(*profiled); is {
+		times, err := p.runs(cardRuns, run, c)
+		if err != nil {
+			return 0, fmt.Errorf("measure %s: %w", b.Name(), err)
+		}
+		return slices.Min(times), nil
 	}
 	best := 0.0
 	for range cardRuns {

@@ -40,6 +40,9 @@ func (b *bench) decode(ctx context.Context) error {
 	peak := host.PeakMemory() // before the reading loop takes memory of its own
 	b.rates.measureArithmetic()
 	b.rates.measureRead()
+	if err := b.kernels(kernelContext{positions: float64(o.Prompt) + float64(o.Response+1)/2}, func() error { return g.answers(ctx) }); err != nil {
+		return err
+	}
 	return b.reportDecode(m, &prefill, &steps, peak)
 }
 

@@ -26,6 +26,7 @@ type training struct {
 	// tokens are counted as laid out one sequence beside the other, whatever
 	// the pack shares; flops by the rule of cost, as packed.
 	tokens, flops float64
+	pairs         float64 // in attention
 	// extra is what every step costs besides: the reference's pass.
 	extraWall, extraCore float64
 	loss                 float64
@@ -55,7 +56,7 @@ func (b *bench) sft(ctx context.Context) error {
 		pack.AddExample(e, 0)
 	}
 	w, x := workOf(&pack), costOf(b.config, a)
-	s := &training{method: t, indices: upTo(o.Batch), adapter: a, tokens: float64(o.Batch * o.Length), flops: x.forward(w) + x.backward(w)}
+	s := &training{method: t, indices: upTo(o.Batch), adapter: a, tokens: float64(o.Batch * o.Length), flops: x.forward(w) + x.backward(w), pairs: w.pairs}
 	s.weight, _ = t.Weigh(s.indices)
 	return b.train(ctx, s)
 }
@@ -89,7 +90,7 @@ func (b *bench) dpo(ctx context.Context) error {
 	}
 	w, x := workOf(&pack), costOf(b.config, a)
 	s := &training{method: t, indices: upTo(o.Batch), weight: float64(o.Batch), adapter: a,
-		tokens: float64(2 * o.Batch * (o.Prompt + o.Response)), flops: x.forward(w) + x.backward(w)}
+		tokens: float64(2 * o.Batch * (o.Prompt + o.Response)), flops: x.forward(w) + x.backward(w), pairs: w.pairs}
 	if err := b.references(ctx, t, s); err != nil {
 		return err
 	}
@@ -144,6 +145,9 @@ func (b *bench) train(ctx context.Context, s *training) error {
 		b.env.progress("measuring "+b.workload)(int64(i+1), int64(b.options.Warmup+b.options.Steps))
 	}
 	b.rates.measureArithmetic()
+	if err := b.kernels(kernelContext{pairs: s.pairs}, func() error { return s.step(adam, 1) }); err != nil {
+		return err
+	}
 	return b.reportTraining(s, &times)
 }
 

@@ -141,7 +141,7 @@ func (s *stage) compute() Compute {
 // matrixType is the type that the device holds a matrix in which is stored in
 // the given one.
 func (s *stage) matrixType(stored device.Type) device.Type {
-	if s.compute().onCard() {
+	if s.compute().OnCard() {
 		return cuda.HeldType(stored)
 	}
 	level, err := feature.Select()
@@ -164,7 +164,7 @@ const (
 
 // process is what the program takes of the device's memory: nothing of a card's.
 func (s *stage) process(adds int64) int64 {
-	if s.compute().onCard() {
+	if s.compute().OnCard() {
 		return 0
 	}
 	return residentMemory(adds)

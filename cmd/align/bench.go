@@ -20,7 +20,7 @@ type benchOptions struct {
 func newBenchCommand(io *streams) *cobra.Command {
 	o := &benchOptions{BenchOptions: align.DefaultBenchOptions(), io: io}
 	c := &cobra.Command{
-		Use:   "bench [sft|dpo|ppo|decode|rollout|gemm|attention|machine ...]",
+		Use:   "bench [sft|dpo|ppo|decode|rollout|gemm|attention|elementwise|machine ...]",
 		Short: "Measure this machine on a model's shape",
 		Long: `bench runs the trainers' own steps, generation or single kernels on a model of
 random weights and prints how fast they are, with the floor beside each figure:
@@ -39,6 +39,12 @@ to one prompt that they share, and one after the other. ppo is a rollout with
 all that follows: scores of a reward model, the passes of policy, reference and
 critic, and 4 epochs, with the time of each part.
 
+On a card (--device cuda) sft, dpo and decode also give the time of every kernel
+of one step, or of one batch of answers, by the card's own clock, beside its floor:
+the longer of its bytes at the rate of a sum of long vectors and its operations at
+the rate of a large product, both measured before. Such a ratio is 1 or more. The
+precision is bf16 there.
+
 With --json each figure is one object with name, value, unit, floor and ratio;
 the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 		Example: `  align bench
@@ -52,6 +58,9 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 			if o.Workloads = args; len(args) == 0 {
 				o.Workloads = []string{"sft"}
 			}
+			if o.OnCard() && !c.Flags().Changed("precision") {
+				o.Precision = "bf16"
+			}
 			if err := o.Validate(); err != nil {
 				return wrongUse(c, err)
 			}
@@ -63,7 +72,7 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 	f.StringVar(&o.Shape, "cfg", o.Shape, "`shape` of the model: "+strings.Join(model.ShapeNames, ", ")+", or a model folder's")
 	f.IntVar(&o.Batch, "batch", o.Batch, "sequences of a step, pairs of dpo, or answers of a rollout, 1 or more")
 	f.IntVar(&o.Micro, "micro", o.Micro, "answers of a micro-batch of ppo")
-	f.IntVar(&o.Length, "seq", o.Length, "tokens of a sequence of sft, gemm and attention")
+	f.IntVar(&o.Length, "seq", o.Length, "tokens of a sequence of sft, gemm, attention and elementwise")
 	f.IntVar(&o.Prompt, "prompt", o.Prompt, "tokens of a prompt of dpo, ppo, decode and rollout")
 	f.IntVar(&o.Response, "resp", o.Response, "tokens of an answer of dpo, ppo, decode and rollout")
 	f.Float64Var(&o.LossShare, "loss-share", o.LossShare, "share of sft's tokens that carry loss, above 0 to 1")
@@ -76,7 +85,7 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 	addComputeFlags(c, &o.Compute)
 	// Both sides of a comparison name their numbers, so there is no auto.
 	precision := c.Flags().Lookup("precision")
-	precision.Usage, precision.DefValue, o.Precision = "`form` of numbers in the model: f32 or bf16", "f32", "f32"
+	precision.Usage, precision.DefValue, o.Precision = "`form` of numbers in the model: f32 or bf16, which a card always has", "f32", "f32"
 	addOutputFlags(c, &o.output, "print one JSON object per figure")
 	return c
 }

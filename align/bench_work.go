@@ -1,0 +1,118 @@
+package align
+
+import (
+	"fmt"
+
+	"align/internal/device"
+)
+
+// kernelWork is what a call of a kernel must do at least: bytes that it reads or
+// writes once, and operations on matrices. They are those of [Bench]'s rule:
+// what a kernel computes again is not counted.
+type kernelWork struct{ bytes, flops float64 }
+
+// seconds is the least time of the work at rates of a device.
+func (w kernelWork) seconds(r *rates) float64 { return max(w.bytes/r.read, w.flops/r.flops) }
+
+// kernelContext is what the views of a call do not tell: how many pairs of
+// positions attention has over a pack, and how many positions of a cache a row
+// sees.
+type kernelContext struct{ pairs, positions float64 }
+
+// workOfCall is the work of a call.
+func (x kernelContext) workOfCall(kernel string, attr any, c *device.Call) kernelWork {
+	return kernelWork{x.bytes(kernel, c), x.flops(kernel, attr, c)}
+}
+
+// bytes are those of the views; where a kernel goes through some rows of one, of
+// these rows.
+func (x kernelContext) bytes(kernel string, c *device.Call) float64 {
+	var sum float64
+	switch kernel {
+	case "embed", "gather":
+		return float64(2*c.Out[0].Bytes() + c.In[1].Bytes())
+	case "cache_write":
+		return float64(2*c.In[0].Bytes() + c.In[1].Bytes())
+	case "attention_cached":
+		q, keys := c.In[0], c.In[1]
+		return float64(2*q.Bytes()) + 2*float64(q.Rows)*x.positions*float64(keys.Type.RowBytes(keys.Cols))
+	}
+	for _, views := range [][]device.View{c.In, c.Out} {
+		for i, v := range views {
+			if v.Addr != 0 && !holds(views[:i], v) {
+				sum += float64(v.Bytes())
+			}
+		}
+	}
+	if c.Accumulate {
+		sum += float64(c.Out[0].Bytes())
+	}
+	return sum
+}
+
+// holds says whether a view is among others.
+func holds(views []device.View, v device.View) bool {
+	for _, other := range views {
+		if other == v {
+			return true
+		}
+	}
+	return false
+}
+
+// product is the operations of y[rows,out] from sums of in terms.
+func product(rows, out, in int) float64 { return 2 * float64(rows) * float64(out) * float64(in) }
+
+// flops are 0 for kernels without matrices.
+func (x kernelContext) flops(kernel string, attr any, c *device.Call) float64 {
+	in := c.In
+	switch kernel {
+	case "linear":
+		return product(in[0].Rows, in[1].Rows, in[1].Cols)
+	case "linear_dx":
+		return product(in[0].Rows, in[1].Rows, in[1].Cols)
+	case "lora_linear":
+		w, a := in[2], in[3]
+		return product(in[0].Rows, w.Rows, w.Cols) + product(in[0].Rows, a.Rows, w.Rows+w.Cols)
+	case "lora_dx":
+		w, a := in[1], in[3]
+		return product(in[0].Rows, w.Rows, w.Cols) + product(in[0].Rows, a.Rows, a.Cols)
+	case "matmul_nt", "matmul_nn":
+		return product(in[0].Rows, c.Out[0].Cols, in[0].Cols)
+	case "matmul_tn":
+		return product(in[0].Rows, c.Out[0].Rows, c.Out[0].Cols)
+	case "logprob", "logprob_dx", "logprob_dw":
+		return product(in[0].Rows, in[1].Rows, in[1].Cols)
+	case "attention", "attention_grad":
+		a, is := attr.(device.Attention)
+		if !is {
+			return 0
+		}
+		forward := 4 * x.pairs * float64(a.Heads*a.HeadDim)
+		if kernel == "attention_grad" {
+			return 2 * forward
+		}
+		return forward
+	case "attention_cached":
+		if a, is := attr.(device.Attention); is {
+			return 4 * float64(in[0].Rows) * x.positions * float64(a.Heads*a.HeadDim)
+		}
+	}
+	return 0
+}
+
+// labelOf tells calls apart whose work differs: products by their sizes.
+func labelOf(kernel string, c *device.Call) string {
+	size := func(rows int, w device.View) string {
+		return fmt.Sprintf("%s %dx%dx%d", kernel, rows, w.Rows, w.Cols)
+	}
+	switch kernel {
+	case "linear", "linear_dx", "lora_dx":
+		return size(c.In[0].Rows, c.In[1])
+	case "lora_linear":
+		return size(c.In[0].Rows, c.In[2])
+	case "matmul_nt", "matmul_nn", "matmul_tn":
+		return size(c.In[0].Rows, c.Out[0])
+	}
+	return kernel
+}
