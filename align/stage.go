@@ -151,9 +151,6 @@ func (s *stage) read() (values []float32, err error) {
 	if s.adapter, err = s.newAdapter(); err != nil {
 		return nil, err
 	}
-	if err := checkDoRA(s.backend.Name(), s.adapter.Config.DoRA); err != nil {
-		return nil, err
-	}
 	s.env.note("adapter: new, " + describe(s.adapter))
 	s.noteSaved()
 	if s.head != "" {
@@ -164,14 +161,6 @@ func (s *stage) read() (values []float32, err error) {
 		return nil, err
 	}
 	return values, s.initSpecial(values)
-}
-
-// checkDoRA refuses a DoRA on a device that lacks its kernels.
-func checkDoRA(device string, dora bool) error {
-	if dora && device != "cpu" {
-		return fmt.Errorf("dora: %s has no kernels for it yet: use --device cpu", device)
-	}
-	return nil
 }
 
 // describe is an adapter in words.
@@ -223,7 +212,7 @@ func (s *stage) loadAdapter() ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.agrees(a.Config), checkDoRA(s.backend.Name(), a.Config.DoRA)); err != nil {
+	if err := s.agrees(a.Config); err != nil {
 		return nil, err
 	}
 	a.Config.Dropout = s.settings.Dropout

@@ -68,6 +68,13 @@ func TestConformanceOfHopper(t *testing.T) {
 	}
 }
 
+// Weight-decomposed adaptation, by the suite's trials of it.
+func TestDoRA(t *testing.T) {
+	for _, act := range []device.Type{device.BF16, device.F32} {
+		t.Run(act.String(), func(t *testing.T) { devicetest.CheckDoRA(t, openCard(t), act) })
+	}
+}
+
 // Work has the same bits every time. The simulator has no other order than one:
 // this is for a card.
 func TestSameBits(t *testing.T) {

@@ -24,7 +24,7 @@ func doraTrials(g *gen) []trial {
 	for i, t := range sizes {
 		n, rank := size(i*3+2)+1, [...]int{1, 4, 8, 16, 5}[i%5]
 		list = append(list, doraNormTrial(g, n, rank, size(i+5)+1))
-		z, m, bias, dy := g.a(t, n), g.a(n, 1), g.a(n, 1), g.a(t, n)
+		z, m, bias, dy := g.a(t, n), g.w(n, 1), g.w(n, 1), g.a(t, n)
 		length := positive(g, n)
 		for _, shift := range []float64{0, 1} {
 			name := fmt.Sprintf("T%d,N%d,%v", t, n, shift)
@@ -38,7 +38,7 @@ func doraTrials(g *gen) []trial {
 			plain.byRows, biased.byRows = []int{0}, []int{0}
 			list = append(list, plain, biased)
 		}
-		dm := makeTrial("dora_dm", fmt.Sprintf("T%d,N%d", t, n), nil, []tensor{z, length, dy}, []tensor{empty(g.act, n, 1)}, func() [][]float64 {
+		dm := makeTrial("dora_dm", fmt.Sprintf("T%d,N%d", t, n), nil, []tensor{z, length, dy}, []tensor{empty(g.wide(), n, 1)}, func() [][]float64 {
 			return one(fill(n, 1, func(j, _ int) float64 {
 				sum := 0.0
 				for i := range t {
@@ -55,7 +55,7 @@ func doraTrials(g *gen) []trial {
 
 // positive draws lengths that nothing is divided by too small a number with.
 func positive(g *gen, n int) tensor {
-	x := g.a(n, 1)
+	x := g.w(n, 1)
 	for i, v := range x.f {
 		x.set(i, 0.5+math.Abs(v))
 	}
@@ -65,7 +65,7 @@ func positive(g *gen, n int) tensor {
 // doraNormTrial compares with the lengths of the rows of W + scale B A itself.
 func doraNormTrial(g *gen, n, rank, cols int) trial {
 	const scale = 0.75
-	w, a, b := g.a(n, cols), g.a(rank, cols), g.a(n, rank)
+	w, a, b := g.w(n, cols), g.w(rank, cols), g.w(n, rank)
 	squares, products, own := zeros(n, 1), zeros(rank, n), zeros(rank, rank)
 	for i := range n {
 		for j := range cols {
@@ -83,9 +83,9 @@ func doraNormTrial(g *gen, n, rank, cols int) trial {
 		}
 	}
 	in := []tensor{
-		newTensor(device.F64, n, 1, squares.f), b, newTensor(g.act, rank, n, products.f), newTensor(g.act, rank, rank, own.f),
+		newTensor(device.F64, n, 1, squares.f), b, newTensor(g.wide(), rank, n, products.f), newTensor(g.wide(), rank, rank, own.f),
 	}
-	return makeTrial("dora_norm", fmt.Sprintf("N%d,R%d", n, rank), device.LoRA{Scale: scale}, in, []tensor{empty(g.act, n, 1)}, func() [][]float64 {
+	return makeTrial("dora_norm", fmt.Sprintf("N%d,R%d", n, rank), device.LoRA{Scale: scale}, in, []tensor{empty(g.wide(), n, 1)}, func() [][]float64 {
 		return one(fill(n, 1, func(i, _ int) float64 {
 			sum := 0.0
 			for j := range cols {

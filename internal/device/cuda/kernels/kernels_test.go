@@ -106,8 +106,9 @@ func TestPTXIsReproducible(t *testing.T) {
 }
 
 // double are the files whose kernels may compute in float64, of which most
-// cards do one for 32 or 64 of float32: loss vectors, angles, the norm's sum, draws.
-var double = []string{"elements", "logprob", "optimiser", "rope", "sampling", "vectors"}
+// cards do one for 32 or 64 of float32: loss vectors, angles, the norm's sum, draws,
+// lengths of rows.
+var double = []string{"dora", "elements", "logprob", "optimiser", "rope", "sampling", "vectors"}
 
 // Local memory is where a register array goes whose index is not known; a call
 // is a function that was not inlined.
