@@ -23,7 +23,7 @@ func BenchmarkQuantised(b *testing.B) {
 			continue
 		}
 		for _, kernel := range []string{"linear", "linear_dx"} {
-			for _, s := range [][3]int{{512, 2048, 2048}, {512, 8192, 2048}, {512, 2048, 8192}, {16, 8192, 2048}, {1, 8192, 2048}} {
+			for _, s := range [][3]int{{512, 2048, 2048}, {512, 8192, 2048}, {512, 2048, 8192}, {16, 8192, 2048}, {8, 8192, 2048}, {4, 8192, 2048}, {1, 8192, 2048}} {
 				for _, t := range quantised {
 					if kernel == "linear_dx" && s[0] < 512 {
 						continue
@@ -82,15 +82,20 @@ func benchmarkQuantised(b *testing.B, level feature.Level, kernel string, s [3]i
 
 // randomWeight is a placed weight of random numbers and scales that are finite.
 func (b bench) randomWeight(t device.Type, rows, cols int) device.View {
+	return placeRandom(b, b.backend, t, rows, cols)
+}
+
+func placeRandom(tb testing.TB, b *Backend, t device.Type, rows, cols int) device.View {
+	tb.Helper()
 	r := rand.New(rand.NewPCG(3, 4))
-	v, err := b.backend.Place(device.Weight{Type: t, Rows: rows, Cols: cols, Read: func(dst []byte, _, _ int) error {
+	v, err := b.Place(device.Weight{Type: t, Rows: rows, Cols: cols, Read: func(dst []byte, _, _ int) error {
 		for i := range dst {
 			dst[i] = byte(r.Uint32())&^0x40 | 0x30 // of no float32 that is subnormal
 		}
 		return nil
 	}})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	return v
 }

@@ -59,6 +59,60 @@ func (s *viewSource) decode(dst unsafe.Pointer, size int, d *kern.Decoders, p *g
 	return true
 }
 
+// Packs and Multiplies say what the level does with blocks of the type in
+// registers.
+func (s *viewSource) Packs() bool { return s.inBlocks().Pack != nil }
+
+// Multiplies says whether there is a direct product.
+func (s *viewSource) Multiplies(half bool) bool { return s.direct(half) != nil }
+
+func (s *viewSource) direct(half bool) kern.Direct {
+	if half {
+		return s.inBlocks().Direct
+	}
+	return s.inBlocks().DirectFloat
+}
+
+// Multiply adds the products of DirectRows rows and a panel of m rows to c.
+func (s *viewSource) Multiply(half bool, c, x unsafe.Pointer, m int, p gemm.Piece, scales *[kern.DirectRows]float32) {
+	src, n, step := s.blocks(p, scales)
+	s.direct(half)(c, x, src, n, step, m, unsafe.Pointer(scales))
+}
+
+// Pack writes a panel of DirectRows rows.
+func (s *viewSource) Pack(dst unsafe.Pointer, p gemm.Piece, scales *[kern.DirectRows]float32) {
+	src, n, step := s.blocks(p, scales)
+	s.inBlocks().Pack(dst, src, n, step, unsafe.Pointer(scales))
+}
+
+// blocks is where a piece begins, the blocks of a row of it and the distance of
+// rows. Of Int8 it fills in the scales.
+func (s *viewSource) blocks(p gemm.Piece, scales *[kern.DirectRows]float32) (src unsafe.Pointer, n, step int) {
+	row, step := pointer(s.w.Row(p.Row, 1).Addr), int(s.w.Type.RowBytes(s.w.Cols))
+	if s.w.Type != device.Int8 {
+		return unsafe.Add(row, s.w.Type.RowBytes(p.Col)), p.Cols / s.w.Type.BlockSize(), step
+	}
+	for i := range scales {
+		scales[i] = *(*float32)(unsafe.Add(row, i*step)) / 127
+	}
+	return unsafe.Add(row, int8Header+p.Col), p.Cols / 32, step
+}
+
+// inBlocks is empty for a type that has no such functions.
+func (s *viewSource) inBlocks() kern.InBlocks {
+	switch s.w.Type {
+	case device.Int8:
+		return s.set.Int8
+	case device.Q8_0:
+		return s.set.Q8_0
+	case device.Q4_0:
+		return s.set.Q4_0
+	case device.NF4:
+		return s.set.NF4
+	}
+	return kern.InBlocks{}
+}
+
 // int8Header is the bytes of a row of Int8 before its numbers.
 const int8Header = 4
 

@@ -26,6 +26,8 @@ type scratch struct {
 	flip  [kern.Cols * kern.Cols]uint32
 	turn  kern.Turn
 	span  kern.Span
+	// scales is what a BlockSource keeps.
+	scales [kern.DirectRows]float32
 }
 
 // Space is the workspace of one run, aligned to 64 bytes: Shared of

@@ -26,6 +26,10 @@ func (j *multiply) Do(task, worker int) {
 		return
 	}
 	r.packLow(worker, s.colFrom, s.colTo)
+	if r.inBlocks {
+		r.multiplyBlocks(worker, s)
+		return
+	}
 	if s.rowTo-s.rowFrom == 1 && r.direct() {
 		r.stream(worker, s)
 		return

@@ -37,6 +37,7 @@ type run struct {
 	fewX              unsafe.Pointer // x as the right side of Few
 	few               bool           // the product goes by Few
 	thin              bool           // it goes by thin
+	inBlocks          bool           // it goes by the source's Multiply
 	xStride, uStride  int            // bytes from panel to panel
 	workers           []unsafe.Pointer
 	bStride           int // in a worker's workspace: from panel to panel
@@ -59,6 +60,7 @@ func (r *run) plan(e *Engine, p *Product) {
 	r.uStride = align(4*r.tall*r.lowWords + kern.Slack)
 	r.divide()
 	r.few, r.thin = r.isFew(), r.isThin()
+	r.inBlocks = r.isInBlocks()
 	r.bStride = align(kern.Stride*roundUp(min(r.words, blockWords), kern.Cols) + line)
 	r.needsB = r.taskPanels
 	if r.direct() {

@@ -80,7 +80,14 @@ func (r *run) packSource(worker, base, from, to, k, nk int) {
 		r.packSourceAcross(worker, from, to, k, nk)
 		return
 	}
-	lanes := r.e.tiles.Lanes
+	lanes, per := r.e.tiles.Lanes, r.e.tiles.PerWord
+	if b := r.blockSource(); b != nil && r.half() && b.Packs() {
+		for j := from; j < to; j++ {
+			p := Piece{Row: j * kern.Cols, Rows: kern.Cols, Col: k * per, Cols: nk * per}
+			b.Pack(r.bPanel(worker, j, base, k), p, &r.e.own[worker].scales)
+		}
+		return
+	}
 	for j := from; j < to; j++ {
 		n := min(kern.Cols, r.N-j*kern.Cols)
 		for lane := 0; lane < n; lane += lanes {

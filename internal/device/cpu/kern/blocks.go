@@ -20,6 +20,27 @@ type Decode func(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back
 // device), to float32 or bfloat16.
 type Decoders struct{ Q8_0, Q4_0, NF4, Q4_K, Q6_K, Int8 Decode }
 
+// Direct is c += x w for DirectRows rows of w, n blocks (Int8: groups of 32
+// elements) of each, srcStep bytes apart, decoded in registers, and m rows of x in
+// a panel of A [words][m]; c is m rows of Cols float32. The bits are
+// those of a Tile on the decoded rows. scales is memory for as many float32:
+// Int8 finds the distances of the rows' numbers there, the others write to it.
+type Direct func(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+
+// DirectRows is the rows of w that a Direct takes.
+const DirectRows = Cols
+
+// PackBlocks writes a panel of B of the rows that a Direct multiplies by.
+type PackBlocks func(dst, src unsafe.Pointer, n, srcStep int, scales unsafe.Pointer)
+
+// InBlocks is what decodes blocks of a type and transposes them in registers:
+// Direct and Pack round to bfloat16, DirectFloat does not. Each may be nil.
+type InBlocks struct {
+	Direct      Direct
+	Pack        PackBlocks
+	DirectFloat Direct
+}
+
 // Sizes of the blocks in bytes; their elements are 32, 64 (NF4) or 256 (K).
 const (
 	q8Bytes  = 34

@@ -569,6 +569,86 @@ func nf4Half(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int
 //go:noescape
 func int8Half(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
+// int8Direct is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and m rows of x in a panel [words][m]; c is m rows of 32.
+//
+//go:noescape
+func int8Direct(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+
+// int8Pack writes a panel of B, of bfloat16, of 32 rows of n blocks of 32 elements of Int8, srcStep bytes apart.
+//
+//go:noescape
+func int8Pack(dst, src unsafe.Pointer, n, srcStep int, scales unsafe.Pointer)
+
+// q8x0Direct is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and m rows of x in a panel [words][m]; c is m rows of 32.
+//
+//go:noescape
+func q8x0Direct(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+
+// q8x0Pack writes a panel of B, of bfloat16, of 32 rows of n blocks of Q8_0, srcStep bytes apart.
+//
+//go:noescape
+func q8x0Pack(dst, src unsafe.Pointer, n, srcStep int, scales unsafe.Pointer)
+
+// q4x0Direct is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and m rows of x in a panel [words][m]; c is m rows of 32.
+//
+//go:noescape
+func q4x0Direct(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+
+// q4x0Pack writes a panel of B, of bfloat16, of 32 rows of n blocks of Q4_0, srcStep bytes apart.
+//
+//go:noescape
+func q4x0Pack(dst, src unsafe.Pointer, n, srcStep int, scales unsafe.Pointer)
+
+// nf4Direct is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and m rows of x in a panel [words][m]; c is m rows of 32.
+//
+//go:noescape
+func nf4Direct(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+
+// nf4Pack writes a panel of B, of bfloat16, of 32 rows of n blocks of NF4, srcStep bytes apart.
+//
+//go:noescape
+func nf4Pack(dst, src unsafe.Pointer, n, srcStep int, scales unsafe.Pointer)
+
+// int8DirectAVX512 is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
+//
+//go:noescape
+func int8DirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+
+// q8x0DirectAVX512 is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
+//
+//go:noescape
+func q8x0DirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+
+// q4x0DirectAVX512 is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
+//
+//go:noescape
+func q4x0DirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+
+// nf4DirectAVX512 is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
+//
+//go:noescape
+func nf4DirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+
+// int8DirectAVX2 is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
+//
+//go:noescape
+func int8DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+
+// q8x0DirectAVX2 is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
+//
+//go:noescape
+func q8x0DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+
+// q4x0DirectAVX2 is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
+//
+//go:noescape
+func q4x0DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+
+// nf4DirectAVX2 is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
+//
+//go:noescape
+func nf4DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+
 // joinHalf writes 32 bfloat16 of rows 2k and 2k+1, of n rows, as pairs at dst+k*dstStride; a missing last row is 0.
 //
 //go:noescape

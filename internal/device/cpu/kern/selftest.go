@@ -47,6 +47,15 @@ func (s *Set) SelfTest() error {
 		got, want := s.BF16.trialTurn()
 		fail("turned product", got, want)
 	}
+	for _, d := range s.directTrials() {
+		for _, half := range []bool{false, true} {
+			if half && d.Pack == nil {
+				continue
+			}
+			got, want := d.run(twin, half)
+			fail("direct product of "+d.name, got, want)
+		}
+	}
 	if s.HasGradWeights() {
 		got, want := s.trialGradWeights()
 		fail("attention's gradient", got, want)

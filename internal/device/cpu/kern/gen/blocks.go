@@ -31,6 +31,9 @@ func emitBlocks(f *file) {
 		b.int8()
 	}
 	emitHalfBlocks(f)
+	emitDirect(f)
+	emitDirectFloat(f, avx512)
+	emitDirectFloat(f, avx2)
 	joinRows(f)
 }
 

@@ -151,20 +151,33 @@ func (h halfBlocks) q4() {
 }
 
 func (h halfBlocks) nf4() {
-	constants := func() { h.float32s("nf4", func(i int) uint32 { return normalFloat[i] }) }
+	constants := func() {
+		h.float32s("nf4", func(i int) uint32 { return normalFloat[i] })
+		h.load32(h.f.twiceBytes(), 9)
+		h.load32(h.f.firstNibbles(), 10)
+	}
 	h.loop("nf4", "decodes blocks of NF4 to bfloat16.", constants, 36, 64, func() {
 		h.op("VBROADCASTSS", "(SI)", 0)
 		h.group()
-		for i := 0; i < 32; i += 16 {
-			h.op("VPMOVZXBD", fmt.Sprintf("%d(SI)", 4+i), 2)
-			h.op("VPSRLD", "$4", 2, 3) // the high half of a byte comes first
-			h.op("VPSLLD", "$16", 2, 2)
-			h.or(2, 3, 2)
-			h.f.op("VPERMW Z%d, Z2, Z2", groupValues)
-			h.op("VMOVDQU32", 2, fmt.Sprintf("%d(DI)", 4*i))
+		for k, reg := range []int{2, 3} {
+			h.f.op("VBROADCASTI32X4 %d(SI), Z%d", 4+16*k, reg)
+			h.f.op("VPSHUFB Z9, Z%d, Z%d", reg, reg)
+			h.f.op("VPSRLVW Z10, Z%d, Z%d", reg, reg)
+			h.f.op("VPERMW Z%d, Z%d, Z%d", groupValues, reg, reg)
+			h.op("VMOVDQU32", reg, fmt.Sprintf("%d(DI)", 64*k))
 		}
 	})
 }
+
+// twiceBytes spreads 16 bytes, which stand in each lane of 128 bits, to words of
+// their own, each twice.
+func (f *file) twiceBytes() string {
+	return f.dwords("twice_bytes", func(i int) uint32 { return 0x80008000 | uint32(i)<<16 | uint32(i) })
+}
+
+// firstNibbles moves the high half of a byte down in the first of its words:
+// it comes first.
+func (f *file) firstNibbles() string { return f.dwords("first_nibbles", func(int) uint32 { return 4 }) }
 
 func (h halfBlocks) q4K() {
 	const factors = 2 * 224

@@ -1,0 +1,72 @@
+package kern
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"unsafe"
+)
+
+// Ensure that direct products, and panels that are made in registers, have the
+// bits of decoded rows that are packed and multiplied by a tile.
+func TestDirect(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, d := range s.directTrials() {
+			for _, n := range []int{1, 3} {
+				for _, m := range []int{1, 3, 4, 5, 9, 14} {
+					checkDirect(t, s, &s.F32, d, n, m)
+					if d.Pack != nil {
+						checkDirect(t, s, &s.BF16, d, n, m)
+					}
+				}
+			}
+		}
+	})
+}
+
+func checkDirect(t *testing.T, s *Set, p *Products, d directTrial, n, m int) {
+	t.Helper()
+	k, step := n*d.elements, blockBack+n*d.bytes+3
+	words, size := k/p.PerWord, 4/p.PerWord
+	src := randomBlocks(DirectRows * step)
+	first := unsafe.Pointer(&src[blockBack])
+	rows, b := make([]uint32, DirectRows*words), make([]uint32, words*Cols)
+	decoders, direct := &s.Floats, d.DirectFloat
+	if p == &s.BF16 {
+		decoders, direct = &s.Halves, d.Direct
+	}
+	d.decoder(decoders)(pointer(rows), first, n, DirectRows, size*k, step, 0, blockBack)
+	var table [MaxRows]unsafe.Pointer
+	for lane := 0; lane < Cols; lane += p.Lanes {
+		for i := range p.Lanes {
+			table[i] = pointer(rows[(lane+i)*words:])
+		}
+		s.Words(pointer(b[lane:]), unsafe.Pointer(&table), words, Stride)
+	}
+	var scales [DirectRows]float32
+	for i := range scales {
+		scales[i] = *(*float32)(unsafe.Pointer(&src[i*step])) / 127
+	}
+	what := fmt.Sprintf("%s, %d blocks, %d rows, %d elements to a word", d.name, n, m, p.PerWord)
+	if p == &s.BF16 {
+		panel := make([]uint32, len(b)+Cols)
+		d.Pack(pointer(panel), first, n, step, unsafe.Pointer(&scales))
+		if !slices.Equal(panel[:len(b)], b) || panel[len(b)] != 0 {
+			t.Fatalf("%s: the panel differs from decoded rows, packed", what)
+		}
+	}
+	if direct == nil || m > p.Rows {
+		return
+	}
+	x := random(newRand(m), m*k)
+	for i := range m {
+		table[i] = pointer(x[i*k:])
+	}
+	a := make([]uint32, m*words+Slack)
+	p.PackLeft(pointer(a), &table, m, k)
+	want, got := make([]float32, m*Cols), newGuarded(make([]float32, m*Cols))
+	p.Tile[m](words, pointer(a), pointer(b), pointer(want), Stride, 1, 0, pointer(b))
+	direct(pointer(got.slice()), pointer(a), first, n, step, m, unsafe.Pointer(&scales))
+	got.check(t, what)
+	sameBits(t, what, got.slice(), want)
+}

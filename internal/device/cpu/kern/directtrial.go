@@ -1,0 +1,87 @@
+package kern
+
+import (
+	"math"
+	"unsafe"
+)
+
+// directTrial is a direct product on small operands.
+type directTrial struct {
+	name            string
+	elements, bytes int // of a block
+	InBlocks
+	decoder func(d *Decoders) Decode
+}
+
+// directTrials is those of the level's functions.
+func (s *Set) directTrials() []directTrial {
+	if s.NF4.Pack == nil && s.NF4.DirectFloat == nil {
+		return nil
+	}
+	return []directTrial{
+		{"Q8_0", 32, q8Bytes, s.Q8_0, func(d *Decoders) Decode { return d.Q8_0 }},
+		{"Q4_0", 32, q4Bytes, s.Q4_0, func(d *Decoders) Decode { return d.Q4_0 }},
+		{"NF4", 64, nf4Bytes, s.NF4, func(d *Decoders) Decode { return d.NF4 }},
+		{"Int8", int8Group, int8Group, s.Int8, func(d *Decoders) Decode { return d.Int8 }},
+	}
+}
+
+// run is the level's sums, in bfloat16 or float32, and those of twin's decoder in
+// float64.
+func (d *directTrial) run(twin *Set, half bool) (got, want []float32) {
+	const rows, header, n = 5, 4, 2
+	k, step := n*d.elements, header+n*d.bytes
+	src := make([]byte, DirectRows*step)
+	for i := range src {
+		src[i] = byte(i*37)&^0x40 | 0x20 // scales are finite and of no more than a few units
+	}
+	first := unsafe.Pointer(&src[header])
+	w, x := make([]float32, DirectRows*k), wave(k*rows, 1) // x is [k][rows]
+	d.decoder(&twin.Floats)(unsafe.Pointer(&w[0]), first, n, DirectRows, 4*k, step, 0, header)
+	panel := unsafe.Pointer(&x[0])
+	if half {
+		for _, s := range [][]float32{w, x} {
+			for i, v := range s {
+				s[i] = math.Float32frombits(uint32(round(v)) << 16)
+			}
+		}
+		words := make([]uint32, k/2*rows)
+		for i := range words {
+			word, row := i/rows, i%rows
+			words[i] = pair([]float32{x[2*word*rows+row], x[(2*word+1)*rows+row]})
+		}
+		panel = unsafe.Pointer(&words[0])
+	}
+	var scales [DirectRows]float32
+	for i := range scales {
+		scales[i] = *(*float32)(at(unsafe.Pointer(&src[0]), i*step)) / 127
+	}
+	got, want = make([]float32, rows*Cols), make([]float32, rows*Cols)
+	d.multiply(twin, half, unsafe.Pointer(&got[0]), panel, first, n, step, rows, unsafe.Pointer(&scales))
+	for i := range want {
+		row, col := i/Cols, i%Cols
+		var sum, size float64
+		for j := range k {
+			term := float64(w[col*k+j]) * float64(x[j*rows+row])
+			sum, size = sum+term, size+math.Abs(term)
+		}
+		got[i], want[i] = float32(float64(got[i])/size), float32(sum/size) // the tolerance is of terms of size 1
+	}
+	return got, want
+}
+
+// multiply is the level's direct product, or its panel times x by twin's tile.
+func (d *directTrial) multiply(twin *Set, half bool, c, x, src unsafe.Pointer, n, step, m int, scales unsafe.Pointer) {
+	switch {
+	case !half:
+		d.DirectFloat(c, x, src, n, step, m, scales)
+		return
+	case d.Direct != nil:
+		d.Direct(c, x, src, n, step, m, scales)
+		return
+	}
+	words := n * d.elements / 2
+	panel := make([]uint32, words*Cols)
+	d.Pack(unsafe.Pointer(&panel[0]), src, n, step, scales)
+	twin.BF16.Tile[m](words, x, unsafe.Pointer(&panel[0]), c, Stride, 1, 0, x)
+}

@@ -1,0 +1,54 @@
+package cpu
+
+import (
+	"math"
+	"testing"
+
+	"align/internal/device"
+	"align/internal/device/cpu/feature"
+)
+
+// Ensure that a row of a product with a weight in blocks has the same bits
+// beside any number of others, with an adapter and without: few rows go another
+// way than many.
+func TestRowsOfQuantisedProducts(t *testing.T) {
+	const n, k, most, rank = 96, 2560, 40, 8
+	for level := feature.AVX2; level <= feature.Highest; level++ {
+		if !feature.Has(level) {
+			continue
+		}
+		for _, typ := range quantised {
+			b := start(t, Options{Threads: 2, Activations: device.F32, Level: &level, Precision: device.BF16})
+			x := bench{backend: b}
+			w := placeRandom(t, b, typ, n, k)
+			in, bias, down, up := x.view(device.F32, most, k), x.view(device.F32, n, 1), x.view(device.F32, rank, k), x.view(device.F32, n, rank)
+			run := func(rows int, kernel string) []float32 {
+				y := x.view(device.F32, rows, n)
+				left := in.Row(0, rows)
+				call := device.Call{Out: []device.View{y}, In: []device.View{left, w, bias}}
+				var attr any
+				if kernel == "lora_linear" {
+					attr, call.In = device.LoRA{Scale: 2}, []device.View{left, left, w, down, up, bias}
+				}
+				k, err := b.Bind(kernel, attr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := k(&call); err != nil {
+					t.Fatal(err)
+				}
+				return device.Slice[float32](y)
+			}
+			for _, kernel := range []string{"linear", "lora_linear"} {
+				all := run(most, kernel)
+				for _, rows := range []int{1, 3, 8, 14, 16, 17} {
+					for i, v := range run(rows, kernel) {
+						if math.Float32bits(v) != math.Float32bits(all[i]) {
+							t.Fatalf("%s, %s of %s: element %d of %d rows is %g, of %d rows %g", level, kernel, typ, i, rows, v, most, all[i])
+						}
+					}
+				}
+			}
+		}
+	}
+}
