@@ -76,7 +76,7 @@ func (p *terminal) text() string {
 // waitFor returns what was shown after from as soon as it holds what is wanted.
 func (p *terminal) waitFor(from int, want func(string) bool, what string) string {
 	p.t.Helper()
-	for range 2000 {
+	for range 12000 { // a minute: a machine may have other work
 		if text := p.text(); len(text) >= from && want(text[from:]) {
 			return text[from:]
 		}
