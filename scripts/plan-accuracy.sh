@@ -93,9 +93,9 @@ check 'reward, tiny, f32' 12 reward --model tiny --pairs pairs.jsonl --max-lengt
 check 'sft, small, bf16, 2 x 512' 4 sft --model small --data examples.jsonl --overlong truncate --max-length 512 --batch 2 --precision bf16
 check 'sft, small, bf16, products' 4 sft --model small --data examples.jsonl --overlong truncate --max-length 512 --batch 2 --precision bf16 --save-policy products
 check 'sft, small, f32, none' 3 sft --model small --data examples.jsonl --overlong truncate --max-length 512 --batch 2 --precision f32 --save-policy none
-check 'sft, small, nf4, bf16' 4 sft --model small --data examples.jsonl --overlong truncate --max-length 512 --batch 2 --precision bf16 --quantize nf4
+check 'sft, small, nf4, bf16' 12 sft --model small --data examples.jsonl --overlong truncate --max-length 512 --batch 2 --precision bf16 --quantize nf4
 check 'sft, small, q8_0, f32, attention' 3 sft --model small --data examples.jsonl --overlong truncate --max-length 512 --batch 1 --precision f32 --quantize q8_0 --save-policy attention
 check 'sft, small, bf16, 1 x 4096, tiled' 2 sft --model small --data examples.jsonl --overlong truncate --max-length 4096 --batch 1 --precision bf16 --save-policy tiled
 check 'dpo, small, bf16' 4 dpo --model small --pairs pairs.jsonl --max-length 1024 --batch 1 --precision bf16
 check 'sft, two layers of 1B, bf16, 1 x 1024' 4 sft --model two-layers --data examples.jsonl --overlong truncate --max-length 1024 --batch 1 --precision bf16
-check 'dpo, two layers of 1B, nf4, none' 4 dpo --model two-layers --pairs pairs.jsonl --max-length 1024 --batch 1 --precision bf16 --quantize nf4 --save-policy none
+check 'dpo, two layers of 1B, nf4, none' 12 dpo --model two-layers --pairs pairs.jsonl --max-length 1024 --batch 1 --precision bf16 --quantize nf4 --save-policy none
