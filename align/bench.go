@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"align/internal/device"
@@ -102,7 +103,7 @@ func (o BenchOptions) Validate() error {
 func (o BenchOptions) checkQuantize() error {
 	err := model.CheckQuantize(o.Quantize)
 	for _, w := range o.Workloads {
-		if o.Quantize != "" && (w == "gemm" || w == "attention" || w == "machine") {
+		if o.Quantize != "" && slices.Contains([]string{"gemm", "attention", "elementwise", "machine"}, w) {
 			err = errors.Join(err, fmt.Errorf("quantize is for workloads that hold a model, which %s does not", w))
 		}
 	}
