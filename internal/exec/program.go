@@ -46,6 +46,8 @@ func (p *Plan) Bind(b device.Backend, mem device.Memory) (*Program, error) {
 	prog := &Program{plan: p, backend: b, views: make([]device.View, len(p.slots))}
 	prog.run = prog.runSteps
 	for i, s := range p.slots {
+		rows := &prog.rows[s.info.Rows.Symbol]
+		*rows = max(*rows, s.info.Rows.Max)
 		if !s.external {
 			prog.views[i] = mem.At(s.offset, s.info.Type, s.info.Rows.Max, s.info.Width())
 		}
@@ -112,7 +114,7 @@ func (pr *Program) SetNode(n *graph.Node, v device.View) {
 }
 
 // Resize sets how many rows of a kind the next runs have, for every value
-// whose rows are counted by the symbol.
+// whose rows are counted by the symbol; before the first time it is the most.
 func (pr *Program) Resize(s graph.Symbol, rows int) {
 	if s == graph.Fixed || pr.rows[s] == rows {
 		return

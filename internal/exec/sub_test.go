@@ -194,6 +194,15 @@ func TestFewerRowsEqualASmallerGraph(t *testing.T) {
 	equalBits(t, "first rows", exectest.Read(t, b, v), want)
 }
 
+func TestNoRowsInTheFirstRun(t *testing.T) {
+	s := stack(t, device.F32, nil, 2, exec.SaveNone)
+	p, nodes := bound(t, backend(t, device.F32), s, s.normal(layerT*layerC))
+	p.Resize(graph.Tokens, 0)
+	if v, _ := p.Value(nodes[len(nodes)-1]); v.Rows != 0 {
+		t.Errorf("output has %d rows, want 0", v.Rows)
+	}
+}
+
 func TestCompilingIsLinearInLayers(t *testing.T) {
 	compile := func(layers int) time.Duration {
 		s := stack(t, device.F32, nil, layers, exec.SaveNone)
