@@ -27,7 +27,7 @@ func newChatCommand(io *streams) *cobra.Command {
 	o := &chatOptions{io: io, ChatOptions: align.ChatOptions{Sampling: d.Sampling, MaxNew: d.MaxNew, Seed: d.Seed}}
 	o.Temperature = 0.7
 	c := &cobra.Command{
-		Use:   "chat --model DIR",
+		Use:   "chat [--model DIR]",
 		Short: "Talk with a model",
 		Long: `chat is a conversation with a model, and an adapter on it, in the terminal.
 

@@ -18,7 +18,7 @@ func newDPOCommand(io *streams, run engine[dpo.Config]) *cobra.Command {
 	o.io = io
 	fields := config.Fields(&o.config)
 	c := &cobra.Command{
-		Use:   "dpo --model DIR --pairs FILE",
+		Use:   "dpo [--model DIR] --pairs FILE",
 		Short: "Align on preference pairs",
 		Long: `dpo trains an adapter to prefer the chosen answer of each pair to the rejected
 one, by direct preference optimisation (https://arxiv.org/abs/2305.18290).

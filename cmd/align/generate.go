@@ -29,7 +29,7 @@ type generateOptions struct {
 func newGenerateCommand(io *streams) *cobra.Command {
 	o := &generateOptions{GenerateOptions: align.DefaultGenerateOptions(), io: io}
 	c := &cobra.Command{
-		Use:   "generate --model DIR --prompt TEXT",
+		Use:   "generate [--model DIR] --prompt TEXT",
 		Short: "Answer prompts with a model",
 		Long: `generate answers prompts with a model, and an adapter on it.
 

@@ -174,7 +174,7 @@ func printRoundsPlan(w io.Writer, p *align.RoundsPlan) error {
 
 func planOf(method, data, short string) *cobra.Command {
 	return &cobra.Command{
-		Use: method + " --model DIR " + data, Short: short, Args: noArguments,
+		Use: method + " [--model DIR] " + data, Short: short, Args: noArguments,
 		Long:    short + ": the flags are those of align " + method + ", and nothing is run.",
 		Example: fmt.Sprintf("  align plan %s --model models/llama %s", method, data),
 	}

@@ -18,7 +18,7 @@ func newPPOCommand(io *streams, run engine[ppo.Config]) *cobra.Command {
 	o.io = io
 	fields := config.Fields(&o.config)
 	c := &cobra.Command{
-		Use:   "ppo --model DIR --prompts FILE --reward RUN",
+		Use:   "ppo [--model DIR] --prompts FILE --reward RUN|--scorer RULE",
 		Short: "Learn from the scores of own answers",
 		Long: `ppo samples answers to the prompts, scores them with a reward model or a rule,
 and moves the policy towards the better ones: with a critic

@@ -22,7 +22,7 @@ func newRejectionCommand(io *streams) *cobra.Command {
 	o := &rejectionOptions{config: rejection.DefaultConfig(), io: io}
 	fields := config.Fields(&o.config)
 	c := &cobra.Command{
-		Use:   "rejection --model DIR --prompts FILE --reward RUN",
+		Use:   "rejection [--model DIR] --prompts FILE --reward RUN|--scorer RULE",
 		Short: "Sample many answers, keep the best",
 		Long: `rejection samples K answers to every prompt, scores them with a reward model or
 a rule, and writes samples.jsonl (all), sft.jsonl (the best, for align sft) and

@@ -18,7 +18,7 @@ func newRewardCommand(io *streams, run engine[reward.Config]) *cobra.Command {
 	o.io = io
 	fields := config.Fields(&o.config)
 	c := &cobra.Command{
-		Use:   "reward --model DIR --pairs FILE",
+		Use:   "reward [--model DIR] --pairs FILE",
 		Short: "Train a reward model on preferences",
 		Long: `reward trains an adapter and a head that give the chosen answer of each pair a
 higher score than the rejected one (Bradley-Terry,

@@ -22,7 +22,7 @@ type scoreOptions struct {
 func newScoreCommand(io *streams) *cobra.Command {
 	o := &scoreOptions{io: io}
 	c := &cobra.Command{
-		Use:   "score --model DIR --data FILE",
+		Use:   "score [--model DIR] --data FILE",
 		Short: "Print log-probabilities or rewards of examples",
 		Long: `score prints the log-probability of every target token of every example, in
 nats, with their sum and number, one line per example in the file's order.

@@ -18,7 +18,7 @@ func newSFTCommand(io *streams, run engine[sft.Config]) *cobra.Command {
 	o.io = io
 	fields := config.Fields(&o.config)
 	c := &cobra.Command{
-		Use:   "sft --model DIR --data FILE",
+		Use:   "sft [--model DIR] --data FILE",
 		Short: "Fine-tune on examples",
 		Long: `sft trains an adapter to give the answers of a file of examples.
 
