@@ -12,29 +12,10 @@ import (
 
 	"align/align"
 	"align/dpo"
+	"align/internal/fixture"
 	"align/internal/train"
 	"align/sft"
 )
-
-// shared is the folder of golden values and data, or skips the test.
-func shared(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("ALIGN_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "golden")); err != nil {
-		if os.Getenv("ALIGN_REQUIRE_SHARED") == "1" {
-			t.Fatalf("golden values are required and not at %s", dir)
-		}
-		t.Skipf("golden values are not at %s", dir)
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
 
 func readJSON(t testing.TB, path string, v any) {
 	t.Helper()
@@ -108,7 +89,7 @@ type goldenExample struct {
 const lossTolerance = 1e-4
 
 func TestSFTRepeatsTheReferenceTrajectory(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	var golden struct {
 		Batches []struct {
 			Examples []goldenExample `json:"examples"`
@@ -139,7 +120,7 @@ func TestSFTRepeatsTheReferenceTrajectory(t *testing.T) {
 }
 
 func TestScoresEqualTheReference(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	for _, name := range []string{"tiny", "tied", "tiny-bf16-sharded", "stories260K"} {
 		var golden struct {
 			Base, LoRA string
@@ -210,7 +191,7 @@ func dpoConfig(t *testing.T, dir string) dpo.Config {
 }
 
 func TestDPOBeginsAtLogTwo(t *testing.T) {
-	c := dpoConfig(t, shared(t))
+	c := dpoConfig(t, fixture.Path(t))
 	r := &recorder{}
 	if _, err := align.DPO(context.Background(), c, nil, r.environment(t)); err != nil {
 		t.Fatal(err)
@@ -246,7 +227,7 @@ func readFile(t *testing.T, path ...string) []byte {
 }
 
 func TestAResumedRunHasTheBytesOfAnUninterruptedOne(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	whole := dpoConfig(t, dir)
 	if _, err := align.DPO(context.Background(), whole, nil, (&recorder{}).environment(t)); err != nil {
 		t.Fatal(err)
@@ -276,7 +257,7 @@ func TestAResumedRunHasTheBytesOfAnUninterruptedOne(t *testing.T) {
 }
 
 func TestReferenceLogProbabilitiesAreFoundAgain(t *testing.T) {
-	c := dpoConfig(t, shared(t))
+	c := dpoConfig(t, fixture.Path(t))
 	r := &recorder{}
 	env := r.environment(t)
 	if _, err := align.DPO(context.Background(), c, nil, env); err != nil {
@@ -295,7 +276,7 @@ func TestReferenceLogProbabilitiesAreFoundAgain(t *testing.T) {
 }
 
 func TestExportsGiveTheAdaptersLogits(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	c := dpoConfig(t, dir)
 	if _, err := align.DPO(context.Background(), c, nil, (&recorder{}).environment(t)); err != nil {
 		t.Fatal(err)
@@ -310,7 +291,7 @@ func TestExportsGiveTheAdaptersLogits(t *testing.T) {
 }
 
 func TestAnAdapterKeepsItsShape(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	c := dpoConfig(t, dir)
 	c.Adapter, c.Rank = filepath.Join(dir, "golden", "trajectory", "init"), 99
 	_, err := align.DPO(context.Background(), c, []string{"rank"}, (&recorder{}).environment(t))

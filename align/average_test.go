@@ -7,11 +7,12 @@ import (
 
 	"align/align"
 	"align/dpo"
+	"align/internal/fixture"
 	"align/model"
 )
 
 func TestAnAverageIsTheMeanOfEveryValue(t *testing.T) {
-	first, second := dpoConfig(t, shared(t)), dpoConfig(t, shared(t))
+	first, second := dpoConfig(t, fixture.Path(t)), dpoConfig(t, fixture.Path(t))
 	second.LearningRate *= 2
 	second.Out = t.TempDir()
 	conf, err := model.ReadConfig(first.Model)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"align/align"
+	"align/internal/fixture"
 	"align/internal/train"
 	"align/reward"
 	"align/sft"
@@ -48,7 +49,7 @@ func checkVerdict(t *testing.T, what string, r *recorder, result align.Result, e
 }
 
 func TestVerdictIsOfTheEvaluationsLoss(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	base := dpoConfig(t, dir)
 	base.EvalFraction, base.Steps = 0.5, 3
 	for _, nll := range []float64{0, 0.2} {

@@ -1,7 +1,6 @@
 package align_test
 
 import (
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -9,6 +8,7 @@ import (
 	"align/datasets"
 	"align/internal/device"
 	"align/internal/device/cpu"
+	"align/internal/fixture"
 	"align/internal/rollout"
 	"align/model"
 )
@@ -16,7 +16,7 @@ import (
 // A greedy rollout, several samples to a prompt and few at once, is what align
 // generate answers, token for token, with an adapter and without.
 func TestAGreedyRolloutIsWhatGenerateAnswers(t *testing.T) {
-	base := filepath.Join(shared(t), "data", "stories260K-chat")
+	base := fixture.Path(t, "data", "stories260K-chat")
 	run := trainOn(t, base, writeLines(t, "data.jsonl", chats("Tell me a story.", "Once upon a time there was a girl named Lily.", "Who is Tom?", "Tom is a boy."))).Out
 	b, err := cpu.New(cpu.Options{Threads: 1, Activations: device.F32})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"align/align"
 	"align/datasets"
+	"align/internal/fixture"
 	"align/model"
 	"align/reward"
 	"align/sft"
@@ -79,7 +80,7 @@ func answers(t *testing.T, path, adapter string) [][]int32 {
 
 // Written in float32 a merged model is the trained one token for token.
 func TestAMergedModelAnswersAsTheRunDoes(t *testing.T) {
-	base := filepath.Join(shared(t), "data", "stories260K-chat")
+	base := fixture.Path(t, "data", "stories260K-chat")
 	data := writeLines(t, "data.jsonl", chats("Tell me a story.", "Once upon a time there was a girl named Lily.",
 		"Tell me of a dog.", "A dog ran to the park and was happy.", "Who is Tom?", "Tom is a boy who likes to play with his ball."))
 	c := trainOn(t, base, data)
@@ -105,7 +106,7 @@ func TestAMergedModelAnswersAsTheRunDoes(t *testing.T) {
 }
 
 func TestAMergedGGUFHasAModelfile(t *testing.T) {
-	base := filepath.Join(shared(t), "data", "stories260K-chat")
+	base := fixture.Path(t, "data", "stories260K-chat")
 	c := trainOn(t, base, writeLines(t, "data.jsonl", chats("Hello", "Hi.")))
 	e := export(t, c.Out, align.FormatMergedGGUF, "q8_0")
 	text := string(readFile(t, e.Modelfile))
@@ -119,7 +120,7 @@ func TestAMergedGGUFHasAModelfile(t *testing.T) {
 }
 
 func TestAMergedFolderHasACard(t *testing.T) {
-	source, base := filepath.Join(shared(t), "data", "stories260K"), filepath.Join(t.TempDir(), "stories")
+	source, base := fixture.Path(t, "data", "stories260K"), filepath.Join(t.TempDir(), "stories")
 	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} {
 		write(t, string(readFile(t, source, name)), base, name)
 	}
@@ -209,7 +210,7 @@ func TestAnAdapterOnAQuantisedGGUFRoundTrips(t *testing.T) {
 }
 
 func TestARunOfAllWeightsIsAModel(t *testing.T) {
-	base := filepath.Join(shared(t), "data", "stories260K-chat")
+	base := fixture.Path(t, "data", "stories260K-chat")
 	c := sft.DefaultConfig()
 	c.Model, c.Data, c.Out = base, writeLines(t, "data.jsonl", chats("Who is Tom?", "Tom is a boy.")), filepath.Join(t.TempDir(), "run")
 	c.Full, c.Steps, c.Batch, c.EvalFraction, c.LearningRate = true, 3, 1, 0, 1e-3
@@ -232,7 +233,7 @@ func TestARunOfAllWeightsIsAModel(t *testing.T) {
 }
 
 func TestARunIsNoBaseAndARewardModelIsNotMerged(t *testing.T) {
-	base := filepath.Join(shared(t), "data", "stories260K")
+	base := fixture.Path(t, "data", "stories260K")
 	c := reward.DefaultConfig()
 	c.Model, c.Pairs, c.Out = base, writeLines(t, "pairs.jsonl", pairLines(4)), filepath.Join(t.TempDir(), "reward")
 	c.Steps, c.Batch, c.EvalFraction, c.Rank, c.Quantize = 2, 2, 0, 4, "q8_0"

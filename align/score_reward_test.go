@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"align/align"
+	"align/internal/fixture"
 	"align/ppo"
 	"align/rejection"
 	"align/reward"
@@ -35,7 +36,7 @@ func TestARewardModelWithTokensOfItsOwn(t *testing.T) {
 	for name, judge := range map[string]func(*testing.T) string{
 		"template": func(t *testing.T) string { return judgeOn(t, "", "plain") },
 		"tokenizer": func(t *testing.T) string {
-			return judgeOn(t, filepath.Join(shared(t), "data", "stories260K-chat"), "auto")
+			return judgeOn(t, fixture.Path(t, "data", "stories260K-chat"), "auto")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

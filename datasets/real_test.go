@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"align/internal/fixture"
 )
 
 func chatOptions(t testing.TB) Options {
@@ -31,7 +33,7 @@ func dropped(s Summary, reason Reason) []int {
 // differ, and seven chosen conversations out of turn, of which three are among
 // those whose prompts differ.
 func TestReadHH(t *testing.T) {
-	path := sharedFile(t, "data", "datasets", "hh-rlhf-harmless-2000.jsonl.gz")
+	path := fixture.Path(t, "data", "datasets", "hh-rlhf-harmless-2000.jsonl.gz")
 	pairs, s, err := ReadPairs(context.Background(), path, chatOptions(t))
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +58,7 @@ func TestReadHH(t *testing.T) {
 
 // At 512 tokens of this small vocabulary about 1,400 pairs fit.
 func TestReadHHOverlong(t *testing.T) {
-	path := sharedFile(t, "data", "datasets", "hh-rlhf-harmless-2000.jsonl.gz")
+	path := fixture.Path(t, "data", "datasets", "hh-rlhf-harmless-2000.jsonl.gz")
 	o := chatOptions(t)
 	o.MaxLength = 512
 	for overlong, kept := range map[string][2]int{OverlongDrop: {1350, 1450}, OverlongTruncatePrompt: {1900, 1980}, OverlongTruncate: {1600, 1700}} {
@@ -90,7 +92,7 @@ func TestReadHHOverlong(t *testing.T) {
 }
 
 func TestReadAlpaca(t *testing.T) {
-	path := sharedFile(t, "data", "datasets", "alpaca-1500.json")
+	path := fixture.Path(t, "data", "datasets", "alpaca-1500.json")
 	o := chatOptions(t)
 	examples, s, err := ReadExamples(context.Background(), path, o)
 	if err != nil {
@@ -108,7 +110,7 @@ func TestReadAlpaca(t *testing.T) {
 }
 
 func TestReadGSM8K(t *testing.T) {
-	path := sharedFile(t, "data", "datasets", "gsm8k-train-2000.jsonl")
+	path := fixture.Path(t, "data", "datasets", "gsm8k-train-2000.jsonl")
 	o := chatOptions(t)
 	_, _, err := ReadExamples(context.Background(), path, o)
 	if err == nil || !strings.Contains(err.Error(), ":1: the columns question, answer are no fine-tuning format") {
@@ -133,10 +135,10 @@ func BenchmarkReadLlama3(b *testing.B) {
 	}
 	o := Options{Template: template}
 	b.Run("data=hh", func(b *testing.B) {
-		benchmarkRead(b, sharedFile(b, "data", "datasets", "hh-rlhf-harmless-2000.jsonl.gz"), o, ReadPairs)
+		benchmarkRead(b, fixture.Path(b, "data", "datasets", "hh-rlhf-harmless-2000.jsonl.gz"), o, ReadPairs)
 	})
 	b.Run("data=alpaca", func(b *testing.B) {
-		benchmarkRead(b, sharedFile(b, "data", "datasets", "alpaca-1500.json"), o, ReadExamples)
+		benchmarkRead(b, fixture.Path(b, "data", "datasets", "alpaca-1500.json"), o, ReadExamples)
 	})
 }
 

@@ -3,35 +3,16 @@ package datasets
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
+	"align/internal/fixture"
 	"align/internal/tokenizer"
 )
 
-// sharedFile is the path of a file of the shared folder: ALIGN_SHARED, or
-// ../shared beside the module root. Without the folder the test is skipped,
-// or fails where ALIGN_REQUIRE_SHARED says that it must be there.
-func sharedFile(t testing.TB, parts ...string) string {
-	t.Helper()
-	root := os.Getenv("ALIGN_SHARED")
-	if root == "" {
-		root = filepath.Join("..", "..", "shared")
-	}
-	path := filepath.Join(append([]string{root}, parts...)...)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("ALIGN_REQUIRE_SHARED") == "1" {
-			t.Fatalf("%v, and ALIGN_REQUIRE_SHARED is set", err)
-		}
-		t.Skipf("no shared folder: %v", err)
-	}
-	return path
-}
-
 func loadTokenizer(t testing.TB, parts ...string) *tokenizer.Tokenizer {
 	t.Helper()
-	tok, err := tokenizer.Load(sharedFile(t, parts...))
+	tok, err := tokenizer.Load(fixture.Path(t, parts...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +20,7 @@ func loadTokenizer(t testing.TB, parts ...string) *tokenizer.Tokenizer {
 }
 
 func TestGoldenChat(t *testing.T) {
-	data, err := os.ReadFile(sharedFile(t, "golden", "tokenizer.json"))
+	data, err := os.ReadFile(fixture.Path(t, "golden", "tokenizer.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +62,7 @@ func TestGoldenChat(t *testing.T) {
 // that the 256 special strings stay text in every place of a conversation.
 func TestOfficialTemplates(t *testing.T) {
 	for folder, name := range map[string]string{"hf-3.1-instruct": "llama3.1", "hf-3.2-instruct": "llama3.2"} {
-		data, err := os.ReadFile(sharedFile(t, "data", "llama3-tokenizer", folder, "tokenizer_config.json"))
+		data, err := os.ReadFile(fixture.Path(t, "data", "llama3-tokenizer", folder, "tokenizer_config.json"))
 		if err != nil {
 			t.Fatal(err)
 		}

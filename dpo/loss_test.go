@@ -7,6 +7,7 @@ import (
 	"align/internal/device"
 	"align/internal/device/cpu"
 	"align/internal/exec/exectest"
+	"align/internal/fixture"
 	"align/internal/graph"
 	"align/internal/train"
 
@@ -122,7 +123,7 @@ func TestLossesEqualTheReferenceValues(t *testing.T) {
 			GradientRejected exectest.Value `json:"dloss_dpolicy_rejected"`
 		} `json:"dpo"`
 	}
-	exectest.Golden(t, &golden, "losses.json")
+	fixture.Golden(t, &golden, "losses.json")
 	b := backend(t)
 	for name, want := range golden.DPO {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +150,7 @@ func TestMetricsEqualTheReferenceValues(t *testing.T) {
 		Inputs  batch              `json:"inputs"`
 		Metrics map[string]float64 `json:"dpo_metrics"`
 	}
-	exectest.Golden(t, &golden, "losses.json")
+	fixture.Golden(t, &golden, "losses.json")
 	var m train.Metrics
 	in := golden.Inputs
 	LogProbs{in.PolicyChosen, in.PolicyRejected, in.ReferenceChosen, in.ReferenceRejected}.AddMetrics(&m, "eval_", 0.1)

@@ -15,6 +15,7 @@ import (
 	"align/internal/device/cuda"
 	"align/internal/device/cuda/cudatest"
 	"align/internal/exec"
+	"align/internal/fixture"
 	"align/model"
 )
 
@@ -46,7 +47,7 @@ func openCard(t *testing.T, target cudatest.Target) *cuda.Backend {
 
 func openCardGolden(t *testing.T, target cudatest.Target, name string) *golden {
 	t.Helper()
-	dir := shared(t)
+	dir := fixture.Path(t)
 	g := openGoldenOn(t, dir, name, device.BF16, openCard(t, target))
 	g.grads = cardGrads
 	return g

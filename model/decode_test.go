@@ -6,6 +6,7 @@ import (
 
 	"align/datasets"
 	"align/internal/device"
+	"align/internal/fixture"
 	"align/model"
 )
 
@@ -71,7 +72,7 @@ func (g *golden) long() []int32 {
 }
 
 func forEachFloat32Golden(t *testing.T, f func(*testing.T, *golden)) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	for _, name := range goldenNames {
 		t.Run(name, func(t *testing.T) { f(t, openGolden(t, dir, name, device.F32)) })
 	}

@@ -2,17 +2,17 @@ package model_test
 
 import (
 	"math"
-	"path/filepath"
 	"testing"
 
 	"align/internal/device"
+	"align/internal/fixture"
 	"align/model"
 )
 
 // TestLoadFullWidensQuantisedFiles: all weights of a GGUF can be trained, from
 // the values that its blocks stand for.
 func TestLoadFullWidensQuantisedFiles(t *testing.T) {
-	base := filepath.Join(shared(t), "golden/models/tied")
+	base := fixture.Path(t, "golden/models/tied")
 	for _, typ := range []string{"f32", "bf16", "q8_0", "q4_0"} {
 		t.Run(typ, func(t *testing.T) {
 			b := openCPU(t, device.F32)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"align/internal/device"
+	"align/internal/fixture"
 	"align/internal/gguf"
 	"align/model"
 )
@@ -34,7 +35,7 @@ func exportAndRead(t *testing.T, a *model.Adapter, base model.Config, flat []flo
 }
 
 func TestAnExportedAdapterGivesTheSameLogits(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	for _, name := range goldenNames {
 		t.Run(name, func(t *testing.T) {
 			g := openGolden(t, dir, name, device.F32)

@@ -3,10 +3,10 @@ package model_test
 import (
 	"encoding/binary"
 	"math"
-	"path/filepath"
 	"testing"
 
 	"align/internal/device"
+	"align/internal/fixture"
 	"align/internal/gguf"
 	"align/internal/safetensors"
 	"align/model"
@@ -33,7 +33,7 @@ func ggufValues(t testing.TB, f *gguf.File, name string) []float32 {
 // Ensure that a file's layout is llama.cpp's, not only what the loader undoes:
 // row 2i+s of a head of queries and keys is Hugging Face's row s*D/2+i.
 func TestRowsOfQueriesAndKeysAreInterleaved(t *testing.T) {
-	base := filepath.Join(shared(t), "golden/models/tiny")
+	base := fixture.Path(t, "golden/models/tiny")
 	f, err := gguf.Open(asGGUF(t, base, "f32"))
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestFrequenciesOfLlama31(t *testing.T) {
 }
 
 func TestTheKeysOfAMergedGGUF(t *testing.T) {
-	f, err := gguf.Open(asGGUF(t, filepath.Join(shared(t), "golden/models/tiny"), "q4_0"))
+	f, err := gguf.Open(asGGUF(t, fixture.Path(t, "golden/models/tiny"), "q4_0"))
 	if err != nil {
 		t.Fatal(err)
 	}

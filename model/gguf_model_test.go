@@ -8,6 +8,7 @@ import (
 
 	"align/internal/device"
 	"align/internal/device/cpu"
+	"align/internal/fixture"
 	"align/internal/gguf"
 	"align/internal/safetensors"
 	"align/model"
@@ -80,7 +81,7 @@ func asGGUF(t testing.TB, base, typ string) string {
 var ggufFolders = []string{"golden/models/tiny", "golden/models/tied", "golden/models/tiny-bf16-sharded", "data/stories260K", "data/stories260K-chat"}
 
 func TestAGGUFHasTheBitsOfItsFolder(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	for _, name := range ggufFolders {
 		for _, act := range []device.Type{device.F32, device.F64} {
 			t.Run(fmt.Sprintf("%s/%v", name, act), func(t *testing.T) {
@@ -120,8 +121,8 @@ func TestAQuantisedGGUFEqualsItsDequantisedWeights(t *testing.T) {
 		base  string
 		types []string
 	}{
-		{filepath.Join(shared(t), "golden/models/tiny"), []string{"f16", "bf16", "q8_0", "q4_0"}},
-		{filepath.Join(shared(t), "data/stories260K"), []string{"q8_0", "q4_0"}}, // 172 columns: some weights stay f16
+		{fixture.Path(t, "golden/models/tiny"), []string{"f16", "bf16", "q8_0", "q4_0"}},
+		{fixture.Path(t, "data/stories260K"), []string{"q8_0", "q4_0"}}, // 172 columns: some weights stay f16
 		{wideModel(t), []string{"q8_0", "q4_0", "q4_k", "q6_k"}},
 	} {
 		for _, typ := range c.types {
@@ -301,7 +302,7 @@ func TestFrequenciesOfNoRuleAreTakenAsTheyAre(t *testing.T) {
 }
 
 func TestLlama3FrequenciesAreRecognised(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	c, err := model.ReadConfig(asGGUF(t, filepath.Join(dir, "golden/models/tiny"), "f32"))
 	if err != nil {
 		t.Fatal(err)

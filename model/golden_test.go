@@ -12,26 +12,11 @@ import (
 	"align/datasets"
 	"align/internal/device"
 	"align/internal/device/cpu"
+	"align/internal/fixture"
 	"align/internal/graph"
 	"align/internal/safetensors"
 	"align/model"
 )
-
-// shared is the folder of golden values, or skips the test.
-func shared(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("ALIGN_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "golden")); err != nil {
-		if os.Getenv("ALIGN_REQUIRE_SHARED") == "1" {
-			t.Fatalf("golden values are required and not at %s", dir)
-		}
-		t.Skipf("golden values are not at %s", dir)
-	}
-	return dir
-}
 
 // golden is one model with its reference values.
 type golden struct {
@@ -82,7 +67,7 @@ var tolerances = map[device.Type]tolerance{
 }
 
 func forEachGolden(t *testing.T, f func(*testing.T, *golden)) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	for _, name := range goldenNames {
 		for _, act := range []device.Type{device.F32, device.F64} {
 			t.Run(fmt.Sprintf("%s/%v", name, act), func(t *testing.T) { f(t, openGolden(t, dir, name, act)) })

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"align/internal/device"
+	"align/internal/fixture"
 	"align/internal/safetensors"
 	"align/internal/tokenizer"
 	"align/model"
@@ -31,7 +32,7 @@ func withAdapter(t testing.TB, m *model.Model, a *model.Adapter, values []float3
 }
 
 func TestAMergedModelHasTheAdaptersLogits(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	for _, c := range []struct{ base, lora string }{
 		{"golden/models/tiny", "golden/models/tiny-lora"}, {"golden/models/tied", "golden/models/tied-lora"}, {"data/stories260K", "golden/models/stories260K-lora"},
 	} {
@@ -130,7 +131,7 @@ func tokenizerOf(t testing.TB, path string) string {
 }
 
 func TestAMergedFolderKeepsTypesAndIsCutIntoShards(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	base := filepath.Join(dir, "golden/models/tiny-bf16-sharded")
 	out := filepath.Join(t.TempDir(), "merged")
 	if err := model.MergeFolder(out, model.Merge{Base: base}, model.FolderOptions{ShardBytes: 100_000}); err != nil {
@@ -185,7 +186,7 @@ func TestAMergeOfABitsandbytesFolderIsPlain(t *testing.T) {
 }
 
 func TestATokenizerComesBackFromGGUF(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	for _, name := range ggufFolders {
 		want, err := model.FolderTokenizer(filepath.Join(dir, name))
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"align/internal/device"
 	"align/internal/device/cpu"
 	"align/internal/exec"
+	"align/internal/fixture"
 	"align/internal/graph"
 	"align/model"
 )
@@ -67,7 +68,7 @@ func TestSessionSize(t *testing.T) {
 }
 
 func TestWeightBytes(t *testing.T) {
-	dir := filepath.Join(shared(t), "data", "stories260K-chat")
+	dir := fixture.Path(t, "data", "stories260K-chat")
 	stat, err := os.Stat(filepath.Join(dir, "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)

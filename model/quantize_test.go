@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"align/internal/device"
+	"align/internal/fixture"
 	"align/internal/gguf"
 	"align/internal/safetensors"
 	"align/model"
@@ -89,7 +90,7 @@ func plain(name string, shape []int, x []float32) []safetensors.Tensor {
 
 func TestQuantisingWhileLoading(t *testing.T) {
 	bits := map[string]float64{"nf4": 4.5, "q8_0": 8.5, "q4_0": 4.5}
-	for _, base := range []string{wideModel(t), filepath.Join(shared(t), "golden/models/tiny"), filepath.Join(shared(t), "golden/models/tiny-bf16-sharded")} {
+	for _, base := range []string{wideModel(t), fixture.Path(t, "golden/models/tiny"), fixture.Path(t, "golden/models/tiny-bf16-sharded")} {
 		for _, to := range model.Quantizations {
 			t.Run(filepath.Base(base)+"/"+to, func(t *testing.T) {
 				b := &counted{Backend: openCPU(t, device.F32)}
@@ -118,7 +119,7 @@ func TestQuantisingWhileLoading(t *testing.T) {
 }
 
 func TestRowsThatAreNotWholeBlocksAreKept(t *testing.T) {
-	m := load(t, filepath.Join(shared(t), "data/stories260K"), openCPU(t, device.F32), device.F32, model.LoadOptions{Quantize: "nf4"})
+	m := load(t, fixture.Path(t, "data/stories260K"), openCPU(t, device.F32), device.F32, model.LoadOptions{Quantize: "nf4"})
 	if len(m.Kept) != 5 || m.Kept[0] != "model.layers.0.mlp.down_proj.weight" {
 		t.Errorf("kept %v", m.Kept) // 172 columns in each of five layers
 	}
@@ -156,7 +157,7 @@ func bitsandbytes(t testing.TB, name string, q safetensors.NF4, double bool) []s
 }
 
 func TestAQuantisedFolderHasTheBytesOfQuantisingIt(t *testing.T) {
-	for _, base := range []string{wideModel(t), filepath.Join(shared(t), "golden/models/tiny")} {
+	for _, base := range []string{wideModel(t), fixture.Path(t, "golden/models/tiny")} {
 		for _, double := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/double=%v", filepath.Base(base), double), func(t *testing.T) {
 				dir := rewritten(t, base, func(name string, shape []int, x []float32) []safetensors.Tensor {
@@ -177,7 +178,7 @@ func TestAQuantisedFolderHasTheBytesOfQuantisingIt(t *testing.T) {
 }
 
 func TestAQuantisedFolderWhoseBlocksCrossRows(t *testing.T) {
-	base := filepath.Join(shared(t), "data/stories260K")
+	base := fixture.Path(t, "data/stories260K")
 	stored := rewritten(t, base, func(name string, shape []int, x []float32) []safetensors.Tensor {
 		if !isLinear(name) {
 			return plain(name, shape, x)

@@ -8,6 +8,7 @@ import (
 	"align/internal/device"
 	"align/internal/device/cpu"
 	"align/internal/exec/exectest"
+	"align/internal/fixture"
 	"align/internal/graph"
 
 	"pgregory.net/rapid"
@@ -91,7 +92,7 @@ func (g *golden) flat(x [][]float64) []float64 { return slices.Concat(g.rows(x).
 
 func readGolden(t *testing.T) *golden {
 	var g golden
-	exectest.Golden(t, &g, "losses.json")
+	fixture.Golden(t, &g, "losses.json")
 	return &g
 }
 

@@ -5,7 +5,7 @@ import (
 	"math"
 	"testing"
 
-	"align/internal/exec/exectest"
+	"align/internal/fixture"
 	"align/internal/rollout"
 	"align/internal/score"
 	"align/model"
@@ -13,7 +13,7 @@ import (
 
 // Every option's path learns with a finite loss from a first ratio of 1.
 func TestOptionsRun(t *testing.T) {
-	w := newWorld(t, exectest.Shared(t, "data", "stories260K"), 4, true, rollout.Limits{Prompt: 8, Answer: 8, Sequences: 8})
+	w := newWorld(t, fixture.Path(t, "data", "stories260K"), 4, true, rollout.Limits{Prompt: 8, Answer: 8, Sequences: 8})
 	for name, change := range map[string]func(*Config){
 		"divergence in the loss, entropy, dual clip": func(c *Config) { c.Algorithm, c.KLIn, c.EntropyCoef, c.DualClip = GRPO, "loss", 0.01, 3 },
 		"whitened rewards, k3":                       func(c *Config) { c.WhitenRewards, c.KLEstimator = true, "k3" },
@@ -54,7 +54,7 @@ func TestOptionsRun(t *testing.T) {
 const microTolerance = 1e-5
 
 func TestMicroBatchesDoNotShow(t *testing.T) {
-	w := newWorld(t, exectest.Shared(t, "data", "stories260K"), 4, true, rollout.Limits{Prompt: 8, Answer: 8, Sequences: 8})
+	w := newWorld(t, fixture.Path(t, "data", "stories260K"), 4, true, rollout.Limits{Prompt: 8, Answer: 8, Sequences: 8})
 	var losses []float64
 	var grads [][]float64
 	for _, batch := range []int{16, 3, 1} {
@@ -113,7 +113,7 @@ func TestAStrayedPolicyEndsTheRollout(t *testing.T) {
 
 // Policy, reference, critic and reward model stand on one base.
 func TestARewardModelOnTheSameBase(t *testing.T) {
-	w := newWorld(t, exectest.Shared(t, "data", "stories260K"), 4, true, rollout.Limits{Prompt: 8, Answer: 8, Sequences: 8})
+	w := newWorld(t, fixture.Path(t, "data", "stories260K"), 4, true, rollout.Limits{Prompt: 8, Answer: 8, Sequences: 8})
 	judge := &score.Model{Base: w.model, Adapter: newJudge(t, w.model)}
 	defer judge.Close()
 	c := storyConfig(PPO)

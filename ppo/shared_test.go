@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"align/internal/exec/exectest"
+	"align/internal/fixture"
 	"align/internal/rollout"
 	"align/internal/score"
 	"align/model"
@@ -13,7 +13,7 @@ import (
 // Drawing, scoring, passes and learning in one space give the bits of spaces of
 // their own, and take the largest of them.
 func TestOneSpaceServesAllPasses(t *testing.T) {
-	dir := exectest.Shared(t, "data", "stories260K")
+	dir := fixture.Path(t, "data", "stories260K")
 	var want []float32
 	for _, share := range []bool{false, true} {
 		limits := rollout.Limits{Prompt: 8, Answer: 16, Sequences: 8}

@@ -12,7 +12,7 @@ import (
 	"align/internal/device"
 	"align/internal/device/cpu"
 	"align/internal/exec"
-	"align/internal/exec/exectest"
+	"align/internal/fixture"
 	"align/internal/optim"
 	"align/internal/rollout"
 	"align/internal/score"
@@ -161,7 +161,7 @@ func storyConfig(algorithm string) Config {
 }
 
 func TestARuleRaisesTheScore(t *testing.T) {
-	dir := exectest.Shared(t, "data", "stories260K")
+	dir := fixture.Path(t, "data", "stories260K")
 	for _, algorithm := range []string{PPO, RLOO, GRPO} {
 		t.Run(algorithm, func(t *testing.T) {
 			w := newWorld(t, dir, 8, algorithm == PPO, rollout.Limits{Prompt: 8, Answer: 8, Sequences: 32})
@@ -194,7 +194,7 @@ func TestARuleRaisesTheScore(t *testing.T) {
 
 // A run that is stopped within a rollout, or after one, goes on to the bit.
 func TestResumeIsExact(t *testing.T) {
-	dir := exectest.Shared(t, "data", "stories260K")
+	dir := fixture.Path(t, "data", "stories260K")
 	for _, algorithm := range []string{PPO, GRPO} {
 		c := storyConfig(algorithm)
 		c.KLTarget, c.KLHorizon, c.NormaliseScores = 0.5, 100, true
@@ -228,7 +228,7 @@ func TestResumeIsExact(t *testing.T) {
 }
 
 func TestAFirstRatioOtherThanOneStops(t *testing.T) {
-	w := newWorld(t, exectest.Shared(t, "data", "stories260K"), 4, false, rollout.Limits{Prompt: 8, Answer: 16, Sequences: 8})
+	w := newWorld(t, fixture.Path(t, "data", "stories260K"), 4, false, rollout.Limits{Prompt: 8, Answer: 16, Sequences: 8})
 	x := w.trainer(t, storyConfig(RLOO), storyPrompts(12), even{}, 2)
 	work, err := x.Next()
 	if err != nil {
@@ -257,7 +257,7 @@ func (lost) Score(_ context.Context, items []score.Item) ([]float64, error) {
 }
 
 func TestBadInputIsOneClearError(t *testing.T) {
-	w := newWorld(t, exectest.Shared(t, "data", "stories260K"), 4, false, rollout.Limits{Prompt: 8, Answer: 16, Sequences: 8})
+	w := newWorld(t, fixture.Path(t, "data", "stories260K"), 4, false, rollout.Limits{Prompt: 8, Answer: 16, Sequences: 8})
 	if _, err := w.trainer(t, storyConfig(RLOO), storyPrompts(4), lost{}, 2).Next(); err == nil || !strings.Contains(err.Error(), "has the score NaN") {
 		t.Errorf("a score of NaN: %v", err)
 	}

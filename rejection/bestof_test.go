@@ -10,7 +10,7 @@ import (
 	"align/datasets"
 	"align/internal/device"
 	"align/internal/device/cpu"
-	"align/internal/exec/exectest"
+	"align/internal/fixture"
 	"align/internal/rollout"
 	"align/model"
 )
@@ -76,7 +76,7 @@ func storyModel(t *testing.T) *model.Model {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	m, err := model.Load(exectest.Shared(t, "data", "stories260K"), b, device.F32, nil)
+	m, err := model.Load(fixture.Path(t, "data", "stories260K"), b, device.F32, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

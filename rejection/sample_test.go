@@ -12,7 +12,7 @@ import (
 
 	"align/internal/device"
 	"align/internal/device/cpu"
-	"align/internal/exec/exectest"
+	"align/internal/fixture"
 	"align/internal/rollout"
 	"align/internal/score"
 	"align/internal/tokenizer"
@@ -51,7 +51,7 @@ func (c *counted) Generate(ctx context.Context, p []rollout.Prompt, o rollout.Op
 // newJob samples from the small trained model.
 func newJob(t *testing.T, k int) *Job {
 	t.Helper()
-	dir := exectest.Shared(t, "data", "stories260K")
+	dir := fixture.Path(t, "data", "stories260K")
 	b, err := cpu.New(cpu.Options{Threads: 2, Activations: device.F32})
 	if err != nil {
 		t.Fatal(err)

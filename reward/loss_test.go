@@ -8,6 +8,7 @@ import (
 	"align/internal/device"
 	"align/internal/device/cpu"
 	"align/internal/exec/exectest"
+	"align/internal/fixture"
 	"align/internal/graph"
 
 	"pgregory.net/rapid"
@@ -75,7 +76,7 @@ func TestLossesEqualTheReferenceValues(t *testing.T) {
 			} `json:"plackett_luce_3way"`
 		} `json:"reward_model"`
 	}
-	exectest.Golden(t, &golden, "losses.json")
+	fixture.Golden(t, &golden, "losses.json")
 	b, want := backend(t), golden.RewardModel
 	plain, _ := exectest.Evaluate(t, b, bt(0), want.Chosen, want.Rejected)
 	near(t, "bt", mean(plain), want.BT)

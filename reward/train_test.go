@@ -15,7 +15,7 @@ import (
 	"align/internal/device"
 	"align/internal/device/cpu"
 	"align/internal/exec"
-	"align/internal/exec/exectest"
+	"align/internal/fixture"
 	"align/internal/optim"
 	"align/internal/score"
 	"align/internal/train"
@@ -30,7 +30,7 @@ func loaded(t testing.TB, act device.Type) *model.Model {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	m, err := model.Load(exectest.Shared(t, "data", "stories260K"), b, act, nil)
+	m, err := model.Load(fixture.Path(t, "data", "stories260K"), b, act, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,10 +342,10 @@ func TestResumeIsExact(t *testing.T) {
 
 func TestLoadWantsAHead(t *testing.T) {
 	m := loaded(t, device.F32)
-	if _, err := Load(exectest.Shared(t, "golden", "models", "stories260K-lora"), m); !errors.Is(err, model.ErrNoHead) {
+	if _, err := Load(fixture.Path(t, "golden", "models", "stories260K-lora"), m); !errors.Is(err, model.ErrNoHead) {
 		t.Errorf("an adapter without a head: %v", err)
 	}
-	if _, err := Load(exectest.Shared(t, "data", "stories260K"), m); !errors.Is(err, model.ErrNoHead) {
+	if _, err := Load(fixture.Path(t, "data", "stories260K"), m); !errors.Is(err, model.ErrNoHead) {
 		t.Errorf("a language model: %v", err)
 	}
 	if _, err := Load(filepath.Join(t.TempDir(), "absent"), m); err == nil {
@@ -367,7 +367,7 @@ func TestLoadWantsAHead(t *testing.T) {
 
 // A sequence classifier's folder is the base and the head in one.
 func TestHuggingFaceClassifier(t *testing.T) {
-	source := exectest.Shared(t, "data", "stories260K")
+	source := fixture.Path(t, "data", "stories260K")
 	m := loaded(t, device.F32)
 	a := &model.Adapter{}
 	a.AddHead(m.Config)

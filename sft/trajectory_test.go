@@ -12,27 +12,12 @@ import (
 	"align/internal/device"
 	"align/internal/device/cpu"
 	"align/internal/exec"
+	"align/internal/fixture"
 	"align/internal/optim"
 	"align/internal/train"
 	"align/model"
 	"align/sft"
 )
-
-// shared is the folder of golden values, or skips the test.
-func shared(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("ALIGN_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "golden")); err != nil {
-		if os.Getenv("ALIGN_REQUIRE_SHARED") == "1" {
-			t.Fatalf("golden values are required and not at %s", dir)
-		}
-		t.Skipf("golden values are not at %s", dir)
-	}
-	return dir
-}
 
 // trajectory is a reference run: 30 AdamW steps of LoRA, one batch per step.
 type trajectory struct {
@@ -127,7 +112,7 @@ func runTrajectory(t *testing.T, dir string, threads, steps int, change func(*sf
 const lossTolerance = 1e-4
 
 func TestTheTrajectoryEqualsTheReference(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	tr, _, _ := readTrajectory(t, dir)
 	losses, _ := runTrajectory(t, dir, 2, len(tr.Losses), nil)
 	worst := 0.0
@@ -153,7 +138,7 @@ func equalRuns(t *testing.T, what string, a, b []float32) {
 }
 
 func TestThreadsAndSavePoliciesMoveNoBit(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	_, want := runTrajectory(t, dir, 1, shortRun, nil)
 	_, again := runTrajectory(t, dir, 1, shortRun, nil)
 	equalRuns(t, "the same run twice", again, want)
@@ -170,7 +155,7 @@ func TestThreadsAndSavePoliciesMoveNoBit(t *testing.T) {
 const accumulationTolerance = 1e-6
 
 func TestAccumulationAndPackingDoNotShow(t *testing.T) {
-	dir := shared(t)
+	dir := fixture.Path(t)
 	want, _ := runTrajectory(t, dir, 2, shortRun, nil)
 	for name, change := range map[string]func(*sft.Config, *sft.Trainer){
 		"one by one": func(c *sft.Config, _ *sft.Trainer) { c.Batch = 1 },

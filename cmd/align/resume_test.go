@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"align/internal/fixture"
 )
 
 // stopSteps is far more than a run makes between its seventh line and the
@@ -23,7 +25,7 @@ const stopSteps = "150"
 // A run that a signal stops says where it saved and how to go on; resumed to
 // the end it leaves the bytes of a run that was never stopped.
 func TestStopAndResume(t *testing.T) {
-	shared := sharedFolder(t)
+	shared := fixture.Find(t)
 	if shared == "" {
 		t.Skip("the model is in the shared folder, which is not there")
 	}

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"align/internal/fixture"
 )
 
 // mainSwitch makes the test binary be the program: scripts run it as align.
@@ -57,7 +59,7 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d scripts, %v", len(files), err)
 	}
-	shared := sharedFolder(t)
+	shared := fixture.Find(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
@@ -283,25 +285,4 @@ func (s *script) start(args []string) error {
 	err := c.Run()
 	s.stdin, s.stdout, s.stderr = "", stdout.String(), stderr.String()
 	return err
-}
-
-// sharedFolder finds the folder of data and golden values beside the module,
-// or where ALIGN_SHARED says; "" if there is none.
-func sharedFolder(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("ALIGN_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared")
-	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "golden")); err == nil {
-		return dir
-	}
-	if os.Getenv("ALIGN_REQUIRE_SHARED") == "1" {
-		t.Fatalf("%s is required and not there", dir)
-	}
-	return ""
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"align/internal/fixture"
 )
 
 // goldenCases reads a list of ../shared/golden/tokenizer.json as lines of input
@@ -18,7 +20,7 @@ func goldenCases(t *testing.T, list string) (model, input string, want [][]int32
 	if testing.Short() {
 		t.Skip("loads a tokenizer of 128,000 tokens")
 	}
-	shared := sharedFolder(t)
+	shared := fixture.Find(t)
 	if shared == "" {
 		t.Skip("the reference ids are in the shared folder, which is not there")
 	}

@@ -4,14 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"align/datasets"
 	"align/internal/device"
 	"align/internal/device/cpu"
+	"align/internal/fixture"
 	"align/internal/rollout"
 	"align/model"
 )
@@ -19,17 +18,7 @@ import (
 // stories opens the small trained model of the shared data, or skips.
 func stories(t testing.TB) *model.Model {
 	t.Helper()
-	dir := os.Getenv("ALIGN_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared")
-	}
-	dir = filepath.Join(dir, "data", "stories260K")
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("ALIGN_REQUIRE_SHARED") == "1" {
-			t.Fatalf("the model is required and not at %s", dir)
-		}
-		t.Skipf("the model is not at %s", dir)
-	}
+	dir := fixture.Path(t, "data", "stories260K")
 	b, err := cpu.New(cpu.Options{Threads: 2, Activations: device.F32})
 	if err != nil {
 		t.Fatal(err)

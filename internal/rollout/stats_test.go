@@ -9,7 +9,7 @@ import (
 
 	"align/internal/device"
 	"align/internal/device/cpu"
-	"align/internal/exec/exectest"
+	"align/internal/fixture"
 	"align/internal/rollout"
 	"align/model"
 )
@@ -34,7 +34,7 @@ func openStories(t testing.TB, o cpu.Options) (*model.Model, *placed) {
 	}
 	t.Cleanup(func() { b.Close() })
 	p := &placed{Backend: b}
-	m, err := model.Load(exectest.Shared(t, "data", "stories260K"), p, device.F32, nil)
+	m, err := model.Load(fixture.Path(t, "data", "stories260K"), p, device.F32, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

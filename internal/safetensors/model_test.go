@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"align/internal/fixture"
 )
 
 // folder writes the given files into a fresh folder.
@@ -84,27 +86,11 @@ func TestOpenModelRefuses(t *testing.T) {
 	}
 }
 
-// shared finds the folder of real models beside the module.
-func shared(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("ALIGN_SHARED")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("ALIGN_REQUIRE_SHARED") == "1" {
-			t.Fatalf("shared folder is required: %v", err)
-		}
-		t.Skip("no shared folder with real models")
-	}
-	return dir
-}
-
 // Real files keep their header and content on the way through Write.
 func TestRewriteRealFiles(t *testing.T) {
 	var paths []string
 	for _, pattern := range []string{"data/*/*.safetensors", "golden/models/*/*.safetensors"} {
-		found, err := filepath.Glob(filepath.Join(shared(t), pattern))
+		found, err := filepath.Glob(fixture.Path(t, pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +142,7 @@ func contentOf(t *testing.T, f *File) map[string][32]byte {
 }
 
 func TestRealShards(t *testing.T) {
-	m, err := OpenModel(filepath.Join(shared(t), "golden", "models", "tiny-bf16-sharded"))
+	m, err := OpenModel(fixture.Path(t, "golden", "models", "tiny-bf16-sharded"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,31 +8,13 @@ import (
 	"slices"
 	"testing"
 
+	"align/internal/fixture"
 	"align/internal/tokenizer"
 )
 
-// shared is the path of a file of the shared folder: ALIGN_SHARED, or
-// ../shared beside the module root. Without the folder the test is skipped,
-// or fails where ALIGN_REQUIRE_SHARED says that it must be there.
-func shared(t testing.TB, parts ...string) string {
-	t.Helper()
-	root := os.Getenv("ALIGN_SHARED")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared")
-	}
-	path := filepath.Join(append([]string{root}, parts...)...)
-	if _, err := os.Stat(path); err != nil {
-		if os.Getenv("ALIGN_REQUIRE_SHARED") == "1" {
-			t.Fatalf("%v, and ALIGN_REQUIRE_SHARED is set", err)
-		}
-		t.Skipf("no shared folder: %v", err)
-	}
-	return path
-}
-
 func load(t testing.TB, parts ...string) *tokenizer.Tokenizer {
 	t.Helper()
-	tok, err := tokenizer.Load(shared(t, parts...))
+	tok, err := tokenizer.Load(fixture.Path(t, parts...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +27,7 @@ func loadLlama3(t testing.TB) *tokenizer.Tokenizer {
 }
 
 func TestGoldenTokenize(t *testing.T) {
-	data, err := os.ReadFile(shared(t, "golden", "tokenizer.json"))
+	data, err := os.ReadFile(fixture.Path(t, "golden", "tokenizer.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +132,7 @@ func TestSpecRoundTrip(t *testing.T) {
 }
 
 func BenchmarkLoad(b *testing.B) {
-	folder := shared(b, "data", "llama3-tokenizer", "hf-3.1-instruct")
+	folder := fixture.Path(b, "data", "llama3-tokenizer", "hf-3.1-instruct")
 	for _, name := range []string{"tokenizer.json", "../tokenizer.model"} {
 		b.Run("file="+filepath.Base(name), func(b *testing.B) {
 			for b.Loop() {
@@ -164,7 +146,7 @@ func BenchmarkLoad(b *testing.B) {
 
 func BenchmarkEncode(b *testing.B) {
 	tok := loadLlama3(b)
-	text, err := os.ReadFile(shared(b, "data", "datasets", "alpaca-1500.json"))
+	text, err := os.ReadFile(fixture.Path(b, "data", "datasets", "alpaca-1500.json"))
 	if err != nil {
 		b.Fatal(err)
 	}
