@@ -90,7 +90,7 @@ func TestOpenModelRefuses(t *testing.T) {
 func TestRewriteRealFiles(t *testing.T) {
 	var paths []string
 	for _, pattern := range []string{"data/*/*.safetensors", "golden/models/*/*.safetensors"} {
-		found, err := filepath.Glob(fixture.Path(t, pattern))
+		found, err := filepath.Glob(filepath.Join(fixture.Path(t), pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
