@@ -151,7 +151,8 @@ func (c *Decoding) layer(d *Decoder, layer int, x, table *graph.Node) *graph.Nod
 	in := d.layerInputs(layer, d.config.layerParams(k, d.dim(graph.Tokens), d.act, false), table)
 	return d.config.layerWith(d.Builder, k, x, in, func(q, k, v *graph.Node) *graph.Node {
 		rows := c.options.Pages * device.PageRows
-		keys, values := d.CacheWrite(k, c.slot, rows), d.CacheWrite(v, c.slot, rows)
+		keys := d.CacheWrite(k, c.slot, rows, device.Cache{HeadDim: d.config.HeadDim})
+		values := d.CacheWrite(v, c.slot, rows, device.Cache{HeadDim: d.config.HeadDim, Values: true})
 		c.keys, c.values = append(c.keys, keys), append(c.values, values)
 		return d.AttentionCached(q, keys, values, c.pages, d.config.attentionAttr())
 	})

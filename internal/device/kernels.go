@@ -45,9 +45,12 @@ package device
 // sequence's pages are listed in order: first those of its prefix (a prompt that
 // several samples share), then its own. A row sees the whole prefix and its own
 // first own[t] positions, in the order of sums of the attention kernel, so that
-// a decoded token has the bits of the same token in a pack:
+// a decoded token has the bits of the same token in a pack. How a page holds its
+// positions is the backend's own affair: attention_cached alone reads what
+// cache_write wrote, of heads of the same size. A page's positions are written in
+// ascending order; the first one begins the page anew, whatever it held:
 //
-//	cache_write       cache[slot[t]] = x[t], other rows stay          in: x[T,K*D], slot I32[T]
+//	cache_write       the keys or values x[t] come to slot[t]         in: x[T,K*D], slot I32[T]   attr Cache; Out: cache[S,K*D]
 //	attention_cached  o[T,H*D]                                        in: q[T,H*D], keys[S,K*D], values[S,K*D], sequence I32[T], own I32[T], pages I32[B,P], prefix I32[B]   attr Attention
 //
 // A backend may draw tokens itself, so that a decoding step reads ids instead of
@@ -114,6 +117,13 @@ type Attention struct {
 // PageRows is the number of positions in one page of a key/value cache: the
 // tile of the attention kernels, so that sums are cut at the same places.
 const PageRows = 64
+
+// Cache is the attribute of cache_write: x holds values, or else keys, of heads of
+// HeadDim columns.
+type Cache struct {
+	HeadDim int
+	Values  bool
+}
 
 // Dropout is the attribute of dropout. The draw of an element is a counter
 // based function of (seed, key of its row, Stream, column); Stream tells the

@@ -7,15 +7,15 @@ import "align/internal/device"
 // it sees, and per sequence its page table [B,P] and the length of its prefix.
 type Pages struct{ Sequence, Own, Table, Prefix *Node }
 
-// CacheWrite is the cache[S,K*D] after rows x[T,K*D] are written to its slots.
-// The result must be bound to the cache itself, as an external output.
-func (b *Builder) CacheWrite(x, slot *Node, rows int) *Node {
+// CacheWrite is the cache[S,K*D] after rows x[T,K*D] of keys or values are written
+// to its slots. The result must be bound to the cache itself, as an external output.
+func (b *Builder) CacheWrite(x, slot *Node, rows int, attr device.Cache) *Node {
 	if !b.require("cache_write", x, slot) {
 		return nil
 	}
 	b.Points(slot, 0, Size(rows))
 	out := Matrix(b.activations, Size(rows), b.Info(x).Cols)
-	return b.Apply(&Op{Kernel: "cache_write", Outs: []Info{out}}, x, slot)
+	return b.Apply(&Op{Kernel: "cache_write", Attr: attr, Outs: []Info{out}}, x, slot)
 }
 
 // AttentionCached is Attention over the keys and values of a paged cache.

@@ -25,6 +25,7 @@ func (f *fast) accelerate(kernels map[string]binder) {
 	kernels["lora_linear"] = withAttribute(f.bindLoRA)
 	kernels["attention"] = withAttribute(f.bindAttention)
 	kernels["attention_grad"] = withAttribute(f.bindAttentionGrad)
+	kernels["cache_write"] = withAttribute(f.bindCacheWrite)
 	kernels["attention_cached"] = withAttribute(f.bindCached)
 	kernels["swiglu"] = plain(func(k string) device.Kernel {
 		return b.overRows(&fastSwiGLU{swiGLU: swiGLU[float32]{kernel: k}, set: set})

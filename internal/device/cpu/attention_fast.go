@@ -84,9 +84,16 @@ func (f *fast) bindCached(kernel string, attr device.Attention) (device.Kernel, 
 	if err != nil {
 		return nil, err
 	}
-	a := &fastCached{attentionCached: attentionCached[float32]{attention: attention[float32]{attend: shared}}, flash: newFlash(f, &shared)}
+	a := &fastCached{attentionCached: attentionCached[float32]{attention: attention[float32]{attend: shared}}, flash: f.newCachedFlash(&shared)}
 	a.job = a
 	return a.run, nil
+}
+
+// newCachedFlash is a flash that reads pages in place where they are laid out so.
+func (f *fast) newCachedFlash(a *attend[float32]) *flash {
+	t := newFlash(f, a)
+	t.pages = f.pageOf(a.attr.HeadDim)
+	return t
 }
 
 func (a *fastCached) run(c *device.Call) error {
@@ -116,8 +123,12 @@ func (a *fastCached) paged(t flashWorker, pages []int32, n, seen, kv int) {
 	for block := 0; block < n; block += flashKeys {
 		end := min(block+flashKeys, n)
 		for at := block; at < end; at += device.PageRows {
-			row := int(pages[at/device.PageRows]) * device.PageRows
-			t.pack(a.k, a.v, row, min(device.PageRows, end-at), kv, at-block)
+			page := int(pages[at/device.PageRows])
+			if p := a.flash.pages; p != nil {
+				t.inPage(p.at(a.k, a.kvCols, page, kv), p.at(a.v, a.kvCols, page, kv), at-block)
+				continue
+			}
+			t.pack(a.k, a.v, page*device.PageRows, min(device.PageRows, end-at), kv, at-block)
 		}
 		t.block(end-block, seen-block)
 	}

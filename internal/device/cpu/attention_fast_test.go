@@ -38,8 +38,10 @@ func (a longAttention) upload(t device.Type, rows, cols int) device.View {
 	return mem.At(0, t, rows, cols)
 }
 
-func (a longAttention) run(kernel string, out, in []device.View) {
-	k, err := a.backend.Bind(kernel, a.attr)
+func (a longAttention) run(kernel string, out, in []device.View) { a.runWith(kernel, a.attr, out, in) }
+
+func (a longAttention) runWith(kernel string, attr any, out, in []device.View) {
+	k, err := a.backend.Bind(kernel, attr)
 	if err != nil {
 		a.Fatal(err)
 	}
@@ -194,13 +196,14 @@ func (a longAttention) checkCache(x longInput, o []float32, n int) {
 	rows := min(70, n)
 	q, kv := a.attr.Heads*a.attr.HeadDim, a.attr.KVHeads*a.attr.HeadDim
 	count := pagesOf(n)
-	cache := func(x []float32) device.View {
-		pages := make([]float32, count*device.PageRows*kv)
-		for t := range n {
-			row := (count-1-t/device.PageRows)*device.PageRows + t%device.PageRows
-			copy(pages[row*kv:], x[t*kv:(t+1)*kv])
-		}
-		return a.view(pages, kv)
+	slots := make([]int32, n)
+	for t := range slots {
+		slots[t] = int32((count-1-t/device.PageRows)*device.PageRows + t%device.PageRows)
+	}
+	cache := func(x []float32, values bool) device.View {
+		cache := a.upload(device.F32, count*device.PageRows, kv)
+		a.runWith("cache_write", device.Cache{HeadDim: a.attr.HeadDim, Values: values}, []device.View{cache}, []device.View{a.view(x[:n*kv], kv), a.ints(slots)})
+		return cache
 	}
 	var own, pages []int32
 	for t := n - rows; t < n; t++ {
@@ -213,7 +216,7 @@ func (a longAttention) checkCache(x longInput, o []float32, n int) {
 	table.Rows, table.Cols = 1, count
 	out := a.upload(device.F32, rows, q)
 	a.run("attention_cached", []device.View{out}, []device.View{
-		a.view(x.q[(n-rows)*q:n*q], q), cache(x.k), cache(x.v), a.ints(make([]int32, rows)), a.ints(own), table, a.ints([]int32{0}),
+		a.view(x.q[(n-rows)*q:n*q], q), cache(x.k, false), cache(x.v, true), a.ints(make([]int32, rows)), a.ints(own), table, a.ints([]int32{0}),
 	})
 	if !slices.Equal(device.Slice[float32](out), o[(n-rows)*q:n*q]) {
 		a.Error("rows over a cache have other bits than in the pack")

@@ -112,7 +112,7 @@ func kernelTable[E float](b *Backend, p products[E]) map[string]binder {
 		"rope":             overRowsWith(b, newRope[E]),
 		"attention":        withAttribute(bindAttention[E](b)),
 		"attention_grad":   withAttribute(bindAttentionGrad[E](b)),
-		"cache_write":      plain(func(k string) device.Kernel { return b.overRows(&cacheWrite[E]{kernel: k}) }),
+		"cache_write":      overRowsWith(b, newCacheWrite[E]),
 		"attention_cached": withAttribute(bindAttentionCached[E](b)),
 		"swiglu":           plain(func(k string) device.Kernel { return b.overRows(&swiGLU[E]{kernel: k}) }),
 		"swiglu_grad":      plain(func(k string) device.Kernel { return b.overRows(&swiGLUGrad[E]{kernel: k}) }),

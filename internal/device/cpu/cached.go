@@ -1,18 +1,27 @@
 package cpu
 
 import (
+	"fmt"
 	"math"
 
 	"align/internal/device"
 	"align/internal/device/contract"
 )
 
-// cacheWrite is cache[slot[t]] = x[t]; the other rows of the cache stay.
+// cacheWrite is cache[slot[t]] = x[t]: a page holds rows.
 type cacheWrite[E float] struct {
 	kernel   string
+	attr     device.Cache
 	cache, x []E
 	slot     []int32
 	cols     int
+}
+
+func newCacheWrite[E float](kernel string, attr device.Cache) (*cacheWrite[E], error) {
+	if attr.HeadDim <= 0 {
+		return nil, fmt.Errorf("cpu: %s: heads of %d columns: want a positive size", kernel, attr.HeadDim)
+	}
+	return &cacheWrite[E]{kernel: kernel, attr: attr}, nil
 }
 
 func (w *cacheWrite[E]) prepare(c *device.Call) (rows, grain int, err error) {
@@ -25,6 +34,10 @@ func (w *cacheWrite[E]) prepare(c *device.Call) (rows, grain int, err error) {
 		k.Matrix("cache", cache, typeOf[E](), cache.Rows, x.Cols)
 		w.cache, w.x, w.slot, w.cols = device.Slice[E](cache), device.Slice[E](x), device.Slice[int32](slot), x.Cols
 		checkIndices(&k, "slot", w.slot, 0, cache.Rows)
+		checkPages(&k, cache.Rows)
+		if k.Err == nil && w.cols%w.attr.HeadDim != 0 {
+			k.Failf("%d columns: want whole heads of %d", w.cols, w.attr.HeadDim)
+		}
 	}
 	return len(w.slot), rowGrain(w.cols), k.Err
 }
@@ -95,6 +108,7 @@ func (f *attentionCached[E]) checkCached(k *contract.Check, c *device.Call) {
 	f.sequence, f.own = device.Slice[int32](c.In[3]), device.Slice[int32](c.In[4])
 	f.pages, f.prefix, f.table = device.Slice[int32](pages), device.Slice[int32](c.In[6]), pages.Cols
 	checkIndices(k, "sequence", f.sequence, 0, pages.Rows)
+	checkPages(k, keys.Rows)
 	f.divideCached(k, keys.Rows/device.PageRows)
 }
 
@@ -117,6 +131,13 @@ func (f *attentionCached[E]) divideCached(k *contract.Check, numPages int) {
 			}
 		}
 		f.runs = append(f.runs, span{start: t, end: t + 1})
+	}
+}
+
+// checkPages demands a cache of whole pages.
+func checkPages(k *contract.Check, rows int) {
+	if k.Err == nil && rows%device.PageRows != 0 {
+		k.Failf("a cache of %d rows: want whole pages of %d", rows, device.PageRows)
 	}
 }
 

@@ -13,6 +13,8 @@ const (
 	// begin at the start of a row's prefix and of its segment, and between them
 	// the softmax is rescaled; so they decide the bits of a row.
 	flashKeys = 512
+	// flashPages is those pages.
+	flashPages = flashKeys / device.PageRows
 	// flashRows is about how many query rows, of all heads that share a
 	// key/value head, use a packed block. No bit depends on it.
 	flashRows = 448
@@ -29,7 +31,8 @@ type flash struct {
 	set   *kern.Set
 	attr  device.Attention
 	group int
-	rows  int // of all heads of a group that a packed block serves; no bit depends on it
+	rows  int   // of all heads of a group that a packed block serves; no bit depends on it
+	pages *page // how the pages of a cache hold their panels; nil: nothing is read in place
 	of    []flashWorker
 }
 
@@ -42,6 +45,9 @@ type flashWorker interface {
 	// pack brings n rows of keys and values, from row on, to place at of the
 	// block, a multiple of 64.
 	pack(k, v []float32, row, n, kv, at int)
+	// inPage says that the keys and values of 64 positions at a place of the block
+	// lie packed in a page of a cache.
+	inPage(k, v unsafe.Pointer, at int)
 	// block attends to the n keys that are packed. The i-th position sees the first
 	// seen+i of them.
 	block(n, seen int)
@@ -86,6 +92,9 @@ type flashTask struct {
 	worker           int
 	rows, panels     int // rows of all heads of the group
 	k, v, q, s, p, o unsafe.Pointer
+	x                unsafe.Pointer             // what a block adds to o, where it lies in pages
+	in               [flashPages]unsafe.Pointer // pages of keys
+	values           [flashPages]unsafe.Pointer
 	width            int // columns of o, filled up to whole panels
 	largest          []float32
 	sums             []float64
@@ -97,8 +106,12 @@ func (t *flashTask) layout(w *parts, positions int) {
 	t.rows = positions * t.group
 	t.panels = panelsOf(t.rows, t.Rows)
 	t.width = panelsOf(d, kern.Cols) * kern.Cols
-	t.k = w.take(flashKeys / kern.Cols * t.colsBytes(d))
-	t.v = w.take(t.width / kern.Cols * t.colsBytes(flashKeys))
+	if t.pages == nil {
+		t.k = w.take(flashKeys / kern.Cols * t.colsBytes(d))
+		t.v = w.take(t.width / kern.Cols * t.colsBytes(flashKeys))
+	} else {
+		t.x = w.take(t.Rows * kern.Stride)
+	}
 	t.q = w.take(t.panels * t.rowsBytes(d))
 	t.s = w.take(4 * t.Rows * flashStride)
 	t.p = w.take(t.rowsBytes(flashKeys))
@@ -159,6 +172,10 @@ func (t *flashTask) block(n, seen int) {
 			t.softmax(s, min(n, max(0, seen+(row+j)/t.group)), row+j)
 		}
 		t.packLeft(t.p, rows, visible)
+		if t.pages != nil {
+			t.addPages(row, rows, visible)
+			continue
+		}
 		o := floats(unsafe.Add(t.o, 4*row*t.width), rows*t.width)
 		t.add(o, t.width, rows, t.width, t.words(visible), t.p, t.v, t.colsBytes(flashKeys))
 	}
@@ -167,7 +184,37 @@ func (t *flashTask) block(n, seen int) {
 // scores is s = q k' of a panel and the first visible keys.
 func (t *flashTask) scores(panel, rows, visible int) {
 	d := t.attr.HeadDim
+	if t.pages != nil {
+		for at := 0; at < visible; at += device.PageRows {
+			panels := panelsOf(min(visible-at, device.PageRows), kern.Cols)
+			t.Strip(rows, t.words(d), t.queries(panel), t.in[at/device.PageRows], t.colsBytes(d), unsafe.Add(t.s, 4*at), 4*flashStride, 0, panels)
+		}
+		return
+	}
 	t.Strip(rows, t.words(d), t.queries(panel), t.k, t.colsBytes(d), t.s, 4*flashStride, 0, panelsOf(visible, kern.Cols))
+}
+
+func (t *flashTask) inPage(k, v unsafe.Pointer, at int) {
+	t.in[at/device.PageRows], t.values[at/device.PageRows] = k, v
+}
+
+// addPages adds a panel's weights times values. One sum goes over all pages of a
+// block, as it does where they are packed.
+func (t *flashTask) addPages(row, rows, visible int) {
+	step := t.colsBytes(device.PageRows)
+	for panel := range t.width / kern.Cols {
+		add := 0
+		for at := 0; at < visible; at += device.PageRows {
+			i, words := at/device.PageRows, t.words(min(visible-at, device.PageRows))
+			weights := unsafe.Add(t.p, 4*rows*t.words(at))
+			next := t.values[min(i+1, flashPages-1)]
+			t.Tile[rows](words, weights, unsafe.Add(t.values[i], panel*step), t.x, kern.Stride, 1, add, unsafe.Add(next, panel*step))
+			add = kern.Onward
+		}
+		for j := range rows {
+			addTo(floats(unsafe.Add(t.o, 4*((row+j)*t.width+panel*kern.Cols)), kern.Cols), floats(unsafe.Add(t.x, j*kern.Stride), kern.Cols))
+		}
+	}
 }
 
 // softmax turns the scores, times scale, of the keys that a row sees into weights

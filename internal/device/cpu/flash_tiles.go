@@ -26,6 +26,8 @@ type tileTask struct {
 	kernel  kern.Flash
 	rows    int // rows of all heads of the group
 	k, v, q unsafe.Pointer
+	in      [flashPages]unsafe.Pointer // keys of 64 positions each
+	values  [flashPages]unsafe.Pointer
 	o, work unsafe.Pointer
 	largest []float32
 	seen    []int32 // of each row of each item
@@ -45,7 +47,9 @@ func (t *tileTask) layout(w *parts, positions int) {
 	t.rows = positions * t.group
 	panels := panelsOf(t.rows, kern.FlashRows)
 	t.work = w.take(t.kernel.WorkBytes())
-	t.k, t.v = w.take(2*d*flashKeys), w.take(2*d*flashKeys)
+	if t.pages == nil {
+		t.k, t.v = w.take(2*d*flashKeys), w.take(2*d*flashKeys)
+	}
 	t.q = w.take(panels * t.panelBytes())
 	t.o = w.take(panels * t.outBytes())
 	largest, seen := w.take(4*panels*kern.FlashRows), w.take(4*tileItems*kern.FlashRows)
@@ -100,9 +104,15 @@ func (t *tileTask) pack(k, v []float32, row, n, kv, at int) {
 	d, cols := t.attr.HeadDim, t.attr.KVHeads*t.attr.HeadDim
 	for ; n > 0; n, row, at = n-kern.FlashKeys, row+kern.FlashKeys, at+kern.FlashKeys {
 		some := min(n, kern.FlashKeys)
-		t.packKeys(unsafe.Add(t.k, 2*t.kernel.D*at), k[row*cols+kv*d:], cols, some)
-		t.packValues(unsafe.Add(t.v, 2*t.kernel.D*at), v[row*cols+kv*d:], cols, some)
+		toK, toV := unsafe.Add(t.k, 2*t.kernel.D*at), unsafe.Add(t.v, 2*t.kernel.D*at)
+		t.packKeys(toK, k[row*cols+kv*d:], cols, some)
+		t.packValues(toV, v[row*cols+kv*d:], cols, some)
+		t.inPage(toK, toV, at)
 	}
+}
+
+func (t *tileTask) inPage(k, v unsafe.Pointer, at int) {
+	t.in[at/kern.FlashKeys], t.values[at/kern.FlashKeys] = k, v
 }
 
 // packKeys packs n keys of an item, the last one again for those that it lacks.
@@ -133,14 +143,13 @@ func (t *tileTask) packValues(dst unsafe.Pointer, v []float32, ld, n int) {
 }
 
 func (t *tileTask) block(n, seen int) {
-	d := t.kernel.D
 	for i := range panelsOf(t.rows, kern.FlashRows) {
 		first := i * kern.FlashRows
 		last := min(first+kern.FlashRows, t.rows) - 1
 		visible := min(n, seen+last/t.group)
 		for key := 0; key < visible; key += kern.FlashKeys {
 			item := kern.FlashItem{
-				Q: t.panel(i), K: unsafe.Add(t.k, 2*d*key), V: unsafe.Add(t.v, 2*d*key),
+				Q: t.panel(i), K: t.in[key/kern.FlashKeys], V: t.values[key/kern.FlashKeys],
 				O: unsafe.Add(t.o, i*t.outBytes()), Largest: unsafe.Pointer(&t.largest[first]),
 			}
 			if key+kern.FlashKeys > min(n, seen+first/t.group) {

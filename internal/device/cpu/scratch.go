@@ -115,9 +115,9 @@ func (s *scratch) attention(p *device.Step) {
 		return
 	}
 	if p.Kernel != "attention_grad" {
-		flash := newFlash(f, &shared)
-		positions := attentionBlock // of a cache
+		flash, positions := f.newCachedFlash(&shared), attentionBlock
 		if p.Kernel == "attention" {
+			flash = newFlash(f, &shared)
 			positions = flash.positions(p.Call.In[0].Rows)
 		}
 		s.worker = max(s.worker, int64(flash.of[0].size(positions)))

@@ -16,7 +16,7 @@ var rowTable = map[string]binder{
 	"embed_dw":    plain(newEmbedDW),
 	"gather":      plain(newGather),
 	"scatter":     plain(newScatter),
-	"cache_write": plain(newCacheWrite),
+	"cache_write": withAttribute(newCacheWrite),
 	"rope_table":  withAttribute(newRopeTable),
 	"rope":        withAttribute(newRope),
 }
@@ -136,7 +136,8 @@ func newScatter(b *Backend, kernel string) (enqueue, error) {
 	}, err
 }
 
-func newCacheWrite(b *Backend, kernel string) (enqueue, error) {
+// newCacheWrite takes any heads: a page holds rows.
+func newCacheWrite(b *Backend, kernel string, _ device.Cache) (enqueue, error) {
 	l, err := b.typed("rows", "put_rows")
 	return func(c *device.Call) error {
 		k := contract.Of("cuda", kernel)

@@ -3,29 +3,27 @@ package devicetest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"align/internal/device"
 )
 
-// cacheTrials: cache_write. attention_cached is held to attention's bits by
-// checkCache.
+// cacheTrials call cache_write and attention_cached, whose values checkCache holds
+// to attention's bits: how a page holds them is the backend's own choice.
 func cacheTrials(g *gen) []trial {
 	var list []trial
 	for i, n := range sizes {
-		rows, cols := n+size(i+3)+1, size(i*5+1)+1
-		x, cache := g.a(n, cols), g.a(rows, cols)
-		slots := g.rng.Perm(rows)[:n]
-		r := makeTrial("cache_write", fmt.Sprintf("T%d,S%d,C%d", n, rows, cols), nil, []tensor{x, ints(slots...)},
-			[]tensor{empty(g.act, rows, cols)}, func() [][]float64 {
-				want := append([]float64(nil), cache.f...)
-				for t, s := range slots {
-					copy(want[s*cols:(s+1)*cols], x.f[t*cols:(t+1)*cols])
-				}
-				return one(want)
-			})
-		r.before = []tensor{cache}
-		list = append(list, r)
+		attr := device.Attention{Heads: 3, KVHeads: 1, HeadDim: []int{8, 32, 64}[i%3], Scale: 0.3}
+		cache := pagesFor(g, 0, []int{n + 1})
+		q, x, pages := g.a(1, 3*attr.HeadDim), g.a(n+1, attr.HeadDim), empty(g.act, cache.rows, attr.HeadDim)
+		zero := newTensor(g.act, pages.rows, pages.cols, make([]float64, pages.rows*pages.cols))
+		write := makeTrial("cache_write", fmt.Sprintf("T%d,D%d", n+1, attr.HeadDim), device.Cache{HeadDim: attr.HeadDim, Values: i%2 > 0},
+			[]tensor{x, ints(cache.slots...)}, []tensor{pages}, func() [][]float64 { return nil })
+		read := makeTrial("attention_cached", fmt.Sprintf("P%d,D%d", n+1, attr.HeadDim), attr,
+			append([]tensor{q, zero, zero}, cache.tables([]int{n})...), []tensor{empty(g.act, 1, q.cols)}, func() [][]float64 { return nil })
+		write.unchecked, read.unchecked, write.before = true, true, []tensor{zero}
+		list = append(list, write, read)
 	}
 	return list
 }
@@ -98,51 +96,101 @@ func (p *paged) tables(rows []int) []tensor {
 // checkCache: rows that attend over a cache, all at once or one row of each
 // sequence at a time, have the bits of the same rows in a pack.
 func checkCache(t *testing.T, b device.Backend, act device.Type) {
-	attr := device.Attention{Heads: 4, KVHeads: 2, HeadDim: 8, Scale: 0.4}
-	for _, s := range []struct {
-		prompt  int
-		answers []int
-	}{{0, []int{1}}, {0, []int{64, 65, 3}}, {0, []int{130}}, {7, []int{2, 9}}, {64, []int{1, 70}}, {70, []int{67, 5, 64}}} {
-		g := newGen(act)
-		var p pack
-		if s.prompt > 0 {
-			p.answers(s.prompt, s.answers...)
-		} else {
-			for _, n := range s.answers {
-				p.document(n)
-			}
-		}
-		n := p.len()
-		q, k, v := g.a(n, 32), g.a(n, 16), g.a(n, 16)
-		forward := makeTrial("attention", "cache", attr, append([]tensor{q, k, v}, p.vectors()...),
-			[]tensor{empty(act, n, 32), empty(act.Wide(), n, 4)}, nil)
-		want := forward.run(t, b, options{skip: -1})[0]
-		cache := pagesFor(g, s.prompt, s.answers)
-		keys, values := cache.spread(k), cache.spread(v)
-		width := q.cols * act.Size()
-		for _, rows := range cache.batches() {
-			var some tensor
-			some.typ, some.rows, some.cols = act, len(rows), q.cols
-			var expect []byte
-			for _, i := range rows {
-				some.raw = append(some.raw, q.raw[i*width:(i+1)*width]...)
-				expect = append(expect, want[i*width:(i+1)*width]...)
-			}
-			r := makeTrial("attention_cached", fmt.Sprintf("prompt %d, answers %v, rows %v", s.prompt, s.answers, rows), attr,
-				append([]tensor{some, keys, values}, cache.tables(rows)...), []tensor{empty(act, len(rows), q.cols)}, nil)
-			if got := r.run(t, b, options{skip: -1}); !bytes.Equal(got[0], expect) {
-				t.Errorf("%s: the bits differ from the pack's", r.name)
-			}
+	for _, attr := range []device.Attention{
+		{Heads: 4, KVHeads: 2, HeadDim: 8, Scale: 0.4}, {Heads: 3, KVHeads: 1, HeadDim: 32, Scale: 0.2},
+	} {
+		for _, s := range []struct {
+			prompt  int
+			answers []int
+		}{{0, []int{1}}, {0, []int{64, 65, 3}}, {0, []int{130}}, {7, []int{2, 9}}, {64, []int{1, 70}}, {70, []int{67, 5, 64}}} {
+			checkPaged(t, b, act, attr, s.prompt, s.answers)
 		}
 	}
 }
 
-// spread lays a pack's rows into the cache; what no page holds reads as NaN.
-func (p *paged) spread(x tensor) tensor {
+// CheckCacheOf is the part of Check about a paged cache, for other heads.
+func CheckCacheOf(t *testing.T, b device.Backend, act device.Type, attr device.Attention) {
+	checkPaged(t, b, act, attr, 0, []int{1, 64, 65})
+	checkPaged(t, b, act, attr, 0, []int{577, 3})
+	checkPaged(t, b, act, attr, 67, []int{5, 97})
+}
+
+func checkPaged(t *testing.T, b device.Backend, act device.Type, attr device.Attention, prompt int, answers []int) {
+	t.Helper()
+	g := newGen(act)
+	var p pack
+	if prompt > 0 {
+		p.answers(prompt, answers...)
+	} else {
+		for _, n := range answers {
+			p.document(n)
+		}
+	}
+	n, heads, kv := p.len(), attr.Heads*attr.HeadDim, attr.KVHeads*attr.HeadDim
+	q, k, v := g.a(n, heads), g.a(n, kv), g.a(n, kv)
+	forward := makeTrial("attention", "cache", attr, append([]tensor{q, k, v}, p.vectors()...),
+		[]tensor{empty(act, n, heads), empty(act.Wide(), n, attr.Heads)}, nil)
+	want := forward.run(t, b, options{skip: -1})[0]
+	cache := pagesFor(g, prompt, answers)
+	keys := cache.write(t, b, k, device.Cache{HeadDim: attr.HeadDim})
+	values := cache.write(t, b, v, device.Cache{HeadDim: attr.HeadDim, Values: true})
+	width := q.cols * act.Size()
+	for _, rows := range cache.batches() {
+		some := q.pick(rows)
+		var expect []byte
+		for _, i := range rows {
+			expect = append(expect, want[i*width:(i+1)*width]...)
+		}
+		r := makeTrial("attention_cached", fmt.Sprintf("%+v, prompt %d, answers %v, rows %v", attr, prompt, answers, rows), attr,
+			append([]tensor{some, keys, values}, cache.tables(rows)...), []tensor{empty(act, len(rows), q.cols)}, nil)
+		if got := r.run(t, b, options{skip: -1}); !bytes.Equal(got[0], expect) {
+			t.Errorf("%s: the bits differ from the pack's", r.name)
+		}
+	}
+}
+
+// pick is some rows of x.
+func (x tensor) pick(rows []int) tensor {
 	width := x.cols * x.typ.Size()
-	cache := tensor{typ: x.typ, rows: p.rows, cols: x.cols, raw: bytes.Repeat([]byte{0xff}, p.rows*width)}
-	for t, slot := range p.slots {
-		copy(cache.raw[slot*width:], x.raw[t*width:(t+1)*width])
+	some := tensor{typ: x.typ, rows: len(rows), cols: x.cols}
+	for _, i := range rows {
+		some.raw = append(some.raw, x.raw[i*width:(i+1)*width]...)
+	}
+	return some
+}
+
+// write brings a pack's rows into a cache in two calls, sequence by sequence and
+// then a position of each sequence by turns. The cache read as NaN before; pages
+// that the pack has not stay so.
+func (p *paged) write(t *testing.T, b device.Backend, x tensor, attr device.Cache) tensor {
+	t.Helper()
+	half := len(p.slots) / 2
+	cache := tensor{typ: x.typ, rows: p.rows, cols: x.cols, raw: bytes.Repeat([]byte{0xff}, p.rows*x.cols*x.typ.Size())}
+	rest := make([]int, 0, len(p.slots))
+	for i := half; i < len(p.slots); i++ {
+		rest = append(rest, i)
+	}
+	slices.SortStableFunc(rest, func(a, b int) int { return p.own[a] - p.own[b] })
+	first := make([]int, half)
+	for i := range first {
+		first[i] = i
+	}
+	for _, rows := range [][]int{first, rest} {
+		slots := make([]int, len(rows))
+		for i, row := range rows {
+			slots[i] = p.slots[row]
+		}
+		r := makeTrial("cache_write", fmt.Sprintf("%+v, rows %v", attr, rows), attr, []tensor{x.pick(rows), ints(slots...)},
+			[]tensor{empty(x.typ, p.rows, x.cols)}, nil)
+		r.before = []tensor{cache}
+		cache.raw = r.run(t, b, options{skip: -1})[0]
+	}
+	page := device.PageRows * x.cols * x.typ.Size()
+	for i := range p.rows / device.PageRows {
+		unused := !slices.ContainsFunc(p.slots, func(slot int) bool { return slot/device.PageRows == i })
+		if unused && !bytes.Equal(cache.raw[i*page:(i+1)*page], bytes.Repeat([]byte{0xff}, page)) {
+			t.Errorf("cache_write changed page %d, which is not its", i)
+		}
 	}
 	return cache
 }

@@ -50,6 +50,9 @@ func tilesOf(multiply func(a, b uint32) float32) (tiles [MaxRows + 1]Tile) {
 		tiles[rows] = func(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, _ unsafe.Pointer) {
 			for i := range rows {
 				var sums [Cols]float32
+				if add == Onward {
+					copy(sums[:], floats(at(c, i*ldc), Cols))
+				}
 				for k := range k {
 					x := words(at(a, 4*(k*rows+i)), 1)[0]
 					for j, y := range words(at(b, k*Stride), Cols) {
@@ -65,7 +68,7 @@ func tilesOf(multiply func(a, b uint32) float32) (tiles [MaxRows + 1]Tile) {
 
 func store(c []float32, sums *[Cols]float32, alpha float32, add int) {
 	for j, s := range sums {
-		if add != 0 {
+		if add == 1 {
 			c[j] += alpha * s
 		} else {
 			c[j] = alpha * s

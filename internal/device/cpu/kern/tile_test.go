@@ -3,6 +3,7 @@ package kern
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -126,6 +127,32 @@ func TestTileKeepsNaN(t *testing.T) {
 			for j, x := range c {
 				if (x != x) != (j < Cols) {
 					t.Fatalf("c[%d] = %g", j, x)
+				}
+			}
+		}
+	})
+}
+
+// A sum that is cut and goes on has the bits of the whole.
+func TestTilesGoOn(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, p := range []*Products{&s.F32, &s.BF16} {
+			if p.Depth != 1 {
+				continue
+			}
+			for rows := 1; rows <= p.Rows; rows++ {
+				const k = 37
+				a, b := randomPanel(1, k*rows, p.PerWord), randomPanel(2, k*Cols, p.PerWord)
+				want := make([]float32, rows*Cols)
+				p.Tile[rows](k, pointer(a), pointer(b), pointer(want), Stride, 1, 0, nil)
+				for _, cut := range []int{1, 4, 32, k - 1} {
+					g := newGuarded(make([]float32, rows*Cols))
+					p.Tile[rows](cut, pointer(a), pointer(b), pointer(g.slice()), Stride, 1, 0, nil)
+					p.Tile[rows](k-cut, pointer(a[cut*rows:]), pointer(b[cut*Cols:]), pointer(g.slice()), Stride, 1, Onward, nil)
+					g.check(t, "onward")
+					if !slices.Equal(g.slice(), want) {
+						t.Fatalf("rows=%d: cut at %d the sums have other bits", rows, cut)
+					}
 				}
 			}
 		}

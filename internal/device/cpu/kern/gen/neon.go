@@ -49,10 +49,7 @@ func tileNEON(f *file, mr int) {
 		f.op("MOVD %s, R1", fr.slot("a"))
 		f.op("MOVD %s, R2", fr.slot("b"))
 		f.op("ADD $%d, R2", 4*s.col)
-		for i := range mr * s.vectors {
-			v := accNEON + i
-			f.op("VEOR V%d.B16, V%d.B16, V%d.B16", v, v, v)
-		}
+		f.beginNEON(fr, mr, s.col, s.vectors)
 		loop, sums := f.label("word"), f.label("sums")
 		f.op("CBZ R0, %s", sums)
 		f.mark(loop)
@@ -77,13 +74,36 @@ func tileNEON(f *file, mr int) {
 	f.op("RET")
 }
 
+// beginNEON sets a strip's accumulators to 0, or to c where add is onward.
+func (f *file) beginNEON(fr frame, mr, col, vectors int) {
+	fresh, begun := f.label("zeros"), f.label("begun")
+	f.op("CMP $%d, R6", onward)
+	f.op("BNE %s", fresh)
+	f.op("MOVD %s, R7", fr.slot("c"))
+	f.op("ADD $%d, R7", 4*col)
+	for i := range mr {
+		for j := range vectors {
+			f.op("FMOVQ %d(R7), F%d", bytesNEON*j, accNEON+i*vectors+j)
+		}
+		f.op("ADD R4, R7")
+	}
+	f.op("B %s", begun)
+	f.mark(fresh)
+	for i := range mr * vectors {
+		v := accNEON + i
+		f.op("VEOR V%d.B16, V%d.B16, V%d.B16", v, v, v)
+	}
+	f.mark(begun)
+}
+
 // storeNEON writes a strip of c.
 func (f *file) storeNEON(fr frame, mr, col, vectors int) {
 	fresh, done := f.label("fresh"), f.label("done")
 	f.op("FMOVS %s, F0", fr.slot("alpha"))
 	f.op("MOVD %s, R7", fr.slot("c"))
 	f.op("ADD $%d, R7", 4*col)
-	f.op("CBZ R6, %s", fresh)
+	f.op("CMP $1, R6")
+	f.op("BNE %s", fresh)
 	rows := func(one func(acc, at int)) {
 		for i := range mr {
 			for j := range vectors {
