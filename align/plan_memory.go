@@ -191,7 +191,7 @@ func (s *stage) scratch(kernels ...[]device.Step) int64 {
 
 // sessionSize is that of a session with a loss on its sequences.
 func (s *stage) sessionSize(t trained, c model.Capacity, save exec.SavePolicy, training bool) (model.SessionSize, error) {
-	o := model.DecoderOptions{Capacity: c, Adapter: t.adapter, Full: t.full, Train: training, Save: save, AllRows: s.allRows}
+	o := model.DecoderOptions{Capacity: c, Adapter: t.adapter, Full: t.full, Train: training, Save: save, Rounded: model.RoundedOn(s.backend), AllRows: s.allRows}
 	if s.head != "" {
 		d, err := model.NewScorer(s.config, s.act, o)
 		if err != nil {

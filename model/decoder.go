@@ -46,6 +46,9 @@ type DecoderOptions struct {
 	// Train wants gradients of the adapter, and its dropout, or of all weights.
 	Train bool
 	Save  exec.SavePolicy
+	// Rounded is the model's (Model.Rounded): layers hold what products alone read
+	// in that type, with the same results; 0: in that of activations.
+	Rounded device.Type
 	// AllRows computes the last layer at every row, where nearly all of them
 	// predict something; else what follows its attention is computed at Rows alone.
 	AllRows bool
@@ -166,7 +169,7 @@ func (d *Decoder) layers() (*graph.Node, error) {
 		sub := subs[k.String()]
 		if sub == nil {
 			var err error
-			if sub, err = d.config.newSub(k, d.dim(graph.Tokens), d.act, d.options.Train, d.options.Save); err != nil {
+			if sub, err = d.config.newSub(k, d.dim(graph.Tokens), graph.Options{Activations: d.act, Rounded: d.options.Rounded}, d.options.Train, d.options.Save); err != nil {
 				return nil, fmt.Errorf("model: layer %d: %w", layer, err)
 			}
 			subs[k.String()] = sub

@@ -239,10 +239,11 @@ func (l layerBuilder) linear(x *graph.Node, module string) *graph.Node {
 }
 
 // newSub compiles the shared graph of the layers of a kind.
-func (c Config) newSub(k layerKind, tokens graph.Dim, act device.Type, train bool, save exec.SavePolicy) (*exec.Sub, error) {
+func (c Config) newSub(k layerKind, tokens graph.Dim, o graph.Options, train bool, save exec.SavePolicy) (*exec.Sub, error) {
+	act := o.Activations
 	tiled := c.tilesMLP(k, k.rowsOf(tokens).Max, train, save)
 	var nested error
-	sub, err := exec.NewSub(graph.Options{Activations: act}, save, func(b *graph.Builder) exec.Body {
+	sub, err := exec.NewSub(o, save, func(b *graph.Builder) exec.Body {
 		x := graph.Matrix(act, tokens, c.HiddenSize)
 		x.Trained = k.fromBelow
 		body := exec.Body{X: b.Input("x", x)}

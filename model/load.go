@@ -30,6 +30,18 @@ func (m *Model) Backend() device.Backend { return m.backend }
 // Activations is the type of the activations that the weights were loaded for.
 func (m *Model) Activations() device.Type { return m.act }
 
+// Rounded is the type that the device's products round their sides to, 0 where
+// it does not tell.
+func (m *Model) Rounded() device.Type { return RoundedOn(m.backend) }
+
+// RoundedOn is Rounded of a model on the device.
+func RoundedOn(b device.Backend) device.Type {
+	if r, is := b.(device.Rounder); is {
+		return r.Rounded()
+	}
+	return 0
+}
+
 // LoadOptions say how to load a base model.
 type LoadOptions struct {
 	// Quantize is the type that the decoder layers' linear weights are held

@@ -39,9 +39,14 @@ func sharedPack() *datasets.Pack {
 // loss, the log-probabilities and the gradients.
 func (g *golden) trimmed(t *testing.T, p *datasets.Pack, save exec.SavePolicy, allRows bool) (loss, logProbs, grads []float64) {
 	t.Helper()
-	d, err := model.NewDecoder(g.model.Config, g.act, model.DecoderOptions{
-		Capacity: model.SizeOf(p, 0), Adapter: g.adapter, Train: true, Save: save, AllRows: allRows,
-	})
+	return g.stepWith(t, p, model.DecoderOptions{Save: save, AllRows: allRows})
+}
+
+// stepWith is a step under the options.
+func (g *golden) stepWith(t *testing.T, p *datasets.Pack, o model.DecoderOptions) (loss, logProbs, grads []float64) {
+	t.Helper()
+	o.Capacity, o.Adapter, o.Train = model.SizeOf(p, 0), g.adapter, true
+	d, err := model.NewDecoder(g.model.Config, g.act, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ type criticProgram struct {
 
 func (t *Trainer) newCritic(size model.Capacity, training bool) (*criticProgram, error) {
 	d, err := model.NewScorer(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: t.Critic, Train: training, Save: t.Save, Shared: t.Shared,
+		Capacity: size, Adapter: t.Critic, Train: training, Save: t.Save, Rounded: t.Model.Rounded(), Shared: t.Shared,
 	})
 	if err != nil {
 		return nil, err

@@ -149,7 +149,7 @@ func (t *Trainer) allRows() bool {
 
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, AllRows: t.allRows(),
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, Rounded: t.Model.Rounded(), AllRows: t.allRows(),
 	})
 	if err != nil {
 		return nil, err

@@ -32,6 +32,15 @@ type Backend interface {
 	Sync() error
 }
 
+// Rounder is a Backend whose products round both sides to a type that may be
+// narrower than the activations'. Then rmsnorm, swiglu and dropout write their y
+// in it too, and linear, lora_linear, matmul_nt (x) and matmul_tn (w) read such
+// sides, with the same bits, where rows are a multiple of 32 elements.
+type Rounder interface {
+	// Rounded is that type.
+	Rounded() Type
+}
+
 // Kernel runs one operation on the views of the call.
 type Kernel func(*Call) error
 

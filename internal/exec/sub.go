@@ -44,9 +44,12 @@ func (s *Sub) compile(policy SavePolicy) (err error) {
 	var grads, seeds graph.Nodes
 	if len(wrt) > 0 {
 		grads, seeds = s.builder.Gradients(graph.Nodes{s.body.Y}, wrt)
-		if err := s.builder.Err(); err != nil {
-			return err
-		}
+	}
+	s.builder.HoldRounded(s.body.Y)
+	if err := s.builder.Err(); err != nil {
+		return err
+	}
+	if len(wrt) > 0 {
 		s.saved = saved(s.builder, policy, s.body.Y, grads)
 	}
 	in := append(graph.Nodes{s.body.X}, s.body.Params...)

@@ -20,6 +20,7 @@ func init() {
 // method returns nil; Err tells it. A Builder serves one goroutine.
 type Builder struct {
 	activations device.Type
+	rounded     device.Type
 	oracle      device.Backend
 	graph       *gorgonia.ExprGraph
 	info        map[*Node]Info
@@ -43,13 +44,16 @@ type partKey struct {
 // only for runs under Gorgonia's own machine, a host backend.
 type Options struct {
 	Activations device.Type
-	Oracle      device.Backend
+	// Rounded is the type that the device's products round to, where what they
+	// alone read may be held in it (device.Rounder); 0: none.
+	Rounded device.Type
+	Oracle  device.Backend
 }
 
 // New starts an empty graph.
 func New(o Options) *Builder {
 	return &Builder{
-		activations: o.Activations, oracle: o.Oracle, graph: gorgonia.NewGraph(),
+		activations: o.Activations, rounded: o.Rounded, oracle: o.Oracle, graph: gorgonia.NewGraph(),
 		info: map[*Node]Info{}, needs: map[*Node]bool{}, names: map[string]bool{}, parts: map[partKey]*Node{}, ranges: map[*Node]Range{},
 	}
 }
@@ -59,6 +63,9 @@ func (b *Builder) Graph() *gorgonia.ExprGraph { return b.graph }
 
 // Activations is the type of the activations.
 func (b *Builder) Activations() device.Type { return b.activations }
+
+// Rounded is the type of values that products alone read: see Options.
+func (b *Builder) Rounded() device.Type { return b.rounded }
 
 // wide is the type of statistics, angles, trained values and their gradients.
 func (b *Builder) wide() device.Type { return b.activations.Wide() }

@@ -33,13 +33,17 @@ func (j *rowJob) do(task, _ int) {
 func (b *Backend) overRows(k rowKernel) device.Kernel {
 	j := &rowJob{kernel: k}
 	j.job = j
-	return func(c *device.Call) error {
+	kernel := func(c *device.Call) error {
 		rows, grain, err := k.prepare(c)
 		if err != nil {
 			return err
 		}
 		return b.runRows(j, rows, grain)
 	}
+	if m, is := k.(rowMaker); is {
+		return b.roundedToo(m, kernel)
+	}
+	return kernel
 }
 
 func (b *Backend) runRows(j *rowJob, rows, grain int) error {

@@ -86,3 +86,7 @@ func (d *fastDropout) compute(lo, hi int) {
 		d.set.Dropout(y, x, &d.draw, d.counter(t))
 	}
 }
+
+func (d *fastDropout) row(y []float32, t int) {
+	d.set.Dropout(y, d.x[t*d.cols:][:d.cols], &d.draw, d.counter(t))
+}

@@ -71,6 +71,8 @@ func (e *enginePool) Threads() int { return e.pool.threads }
 
 func (e *enginePool) do(task, worker int) { e.task.Do(task, worker) }
 
+func (f *fast) rounded() device.Type { return f.engine.Type() }
+
 func (f *fast) nt(q *product[float32]) error { return f.multiply(q, false, false) }
 func (f *fast) nn(q *product[float32]) error { return f.multiply(q, false, true) }
 
@@ -91,7 +93,7 @@ func (f *fast) multiply(q *product[float32], xAcross, wAcross bool) error {
 	if err := f.describe(q, xAcross, wAcross); err != nil {
 		return err
 	}
-	if xAcross && q.w.Layout == device.Plain && q.w.Type == device.F32 {
+	if xAcross && q.w.Layout == device.Plain {
 		f.product.W.Left = f.left(q.rows())
 	}
 	return f.run(q.x)
@@ -117,7 +119,7 @@ func (f *fast) describe(q *product[float32], xAcross, wAcross bool) error {
 		p.LowRank = gemm.LowRank{R: q.u.Cols, U: matrixOf(q.u), V: matrixOf(q.v)}
 	}
 	var err error
-	p.W, err = f.weightOf(q)
+	p.W, err = f.weightOf(q, xAcross)
 	return err
 }
 
@@ -153,9 +155,10 @@ func (f *fast) tiles() *kern.Products {
 // words8 is how many elements of 8 bytes hold n bytes.
 func words8(n int64) int { return int((n + 7) / 8) }
 
-// weightOf is the part of q's weight that takes part.
-func (f *fast) weightOf(q *product[float32]) (gemm.Weight, error) {
-	if q.w.Layout == device.Plain && q.w.Type == device.F32 {
+// weightOf is the part of q's weight that takes part: an activation where x is
+// summed over its rows.
+func (f *fast) weightOf(q *product[float32], xAcross bool) (gemm.Weight, error) {
+	if q.w.Layout == device.Plain && (q.w.Type == device.F32 || xAcross) {
 		return gemm.Weight{Plain: matrixOf(q.rows())}, nil
 	}
 	if q.w.Layout == device.Plain {
@@ -170,8 +173,11 @@ func (f *fast) weightOf(q *product[float32]) (gemm.Weight, error) {
 	return gemm.Weight{Packed: w}, err
 }
 
-// matrixOf is a plain view of float32.
+// matrixOf is a plain view of float32, or of a side in bfloat16.
 func matrixOf(v device.View) gemm.Matrix {
+	if v.Type == device.BF16 {
+		return gemm.Matrix{Half: device.Slice[uint16](v), Stride: v.Cols}
+	}
 	return gemm.Matrix{Data: device.Slice[float32](v), Stride: v.Cols}
 }
 

@@ -21,8 +21,13 @@ type kept struct {
 type keptX struct {
 	addr       uintptr
 	rows, cols int
+	bytes      uintptr
 	memory     device.Memory
 	used       uint64 // when it was last asked for
+}
+
+func (s *keptX) isOf(x device.View) bool {
+	return s.addr == x.Addr && s.rows == x.Rows && s.cols == x.Cols && s.bytes == uintptr(x.Bytes())
 }
 
 // find is the slot that holds x, or the one that was used longest ago.
@@ -31,7 +36,7 @@ func (k *kept) find(x device.View) (slot *keptX, holds bool) {
 	slot = &k.slots[0]
 	for i := range k.slots {
 		s := &k.slots[i]
-		if s.addr == x.Addr && s.rows == x.Rows && s.cols == x.Cols {
+		if s.isOf(x) {
 			slot, holds = s, true
 			break
 		}
@@ -46,7 +51,7 @@ func (k *kept) find(x device.View) (slot *keptX, holds bool) {
 // panels is the memory of the panels that hold x, Addr 0 where none do.
 func (k *kept) panels(x device.View) device.Memory {
 	for i := range k.slots {
-		if s := &k.slots[i]; s.addr == x.Addr && s.rows == x.Rows && s.cols == x.Cols {
+		if s := &k.slots[i]; s.isOf(x) {
 			k.clock++
 			s.used = k.clock
 			return s.memory
@@ -59,7 +64,7 @@ func (k *kept) panels(x device.View) device.Memory {
 func (k *kept) written(v device.View) {
 	for i := range k.slots {
 		s := &k.slots[i]
-		end := s.addr + uintptr(4*s.rows*s.cols)
+		end := s.addr + s.bytes
 		if s.addr < v.Addr+uintptr(v.Bytes()) && v.Addr < end {
 			s.addr = 0
 		}
@@ -104,6 +109,6 @@ func (f *fast) panelsFor(x device.View, xAcross bool, bytes int64) (memory devic
 	if err := spaces.grow(&slot.memory, n); err != nil {
 		return device.Memory{}, false, err
 	}
-	slot.addr, slot.rows, slot.cols = x.Addr, x.Rows, x.Cols
+	slot.addr, slot.rows, slot.cols, slot.bytes = x.Addr, x.Rows, x.Cols, uintptr(x.Bytes())
 	return slot.memory, holds, nil
 }

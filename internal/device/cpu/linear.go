@@ -14,7 +14,7 @@ func newLinear[E float](p products[E], kernel string) device.Kernel {
 		if k.Arity(c, 1, 2+count(biased)) {
 			y, x, w := c.Out[0], c.In[0], c.In[1]
 			k.Overwrites(c)
-			k.Matrix("x", x, typeOf[E](), x.Rows, w.Cols)
+			k.Matrix("x", x, sideType(p, x), x.Rows, w.Cols)
 			checkWeight(&k, "W", w, w.Rows, x.Cols)
 			k.Output("y", y, typeOf[E](), x.Rows, w.Rows)
 			if biased {
@@ -72,8 +72,14 @@ func bindMatMul[E float](p products[E], xAcross, wAcross bool) func(string, devi
 				y, x, w := c.Out[0], c.In[0], c.In[1]
 				m, kx := dims(x, xAcross)
 				n, kw := dims(w, wAcross)
-				k.Matrix("x", x, typeOf[E](), x.Rows, x.Cols)
-				k.Matrix("w", w, typeOf[E](), w.Rows, w.Cols)
+				xType, wType := typeOf[E](), typeOf[E]()
+				if xAcross {
+					wType = sideType(p, w)
+				} else {
+					xType = sideType(p, x)
+				}
+				k.Matrix("x", x, xType, x.Rows, x.Cols)
+				k.Matrix("w", w, wType, w.Rows, w.Cols)
 				k.Output("y", y, typeOf[E](), m, n)
 				if kx != kw {
 					k.Failf("x is %dx%d and w is %dx%d: the summed sides differ", x.Rows, x.Cols, w.Rows, w.Cols)

@@ -13,7 +13,7 @@ func bindLoRALinear[E float](b *Backend, p products[E]) func(string, device.LoRA
 		down := &product[E]{alpha: E(attr.Scale)}
 		up := &product[E]{alpha: 1}
 		return func(c *device.Call) error {
-			if err := checkLoRALinear(kernel, c, typeOf[E]()); err != nil || c.Out[0].Addr == 0 {
+			if err := checkLoRALinear(kernel, c, p); err != nil || c.Out[0].Addr == 0 {
 				return err
 			}
 			t, rank := c.In[0].Rows, c.In[3].Rows
@@ -35,14 +35,14 @@ func bindLoRALinear[E float](b *Backend, p products[E]) func(string, device.LoRA
 	}
 }
 
-func checkLoRALinear(kernel string, c *device.Call, t device.Type) error {
-	k := contract.Of("cpu", kernel)
+func checkLoRALinear[E float](kernel string, c *device.Call, p products[E]) error {
+	k, t := contract.Of("cpu", kernel), typeOf[E]()
 	biased := len(c.In) == 6
 	if k.Arity(c, 1, 5+count(biased)) {
 		y, x, xd, w, a, up := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3], c.In[4]
 		k.Overwrites(c)
-		k.Matrix("x", x, t, x.Rows, w.Cols)
-		k.Matrix("xd", xd, t, x.Rows, x.Cols)
+		k.Matrix("x", x, sideType(p, x), x.Rows, w.Cols)
+		k.Matrix("xd", xd, sideType(p, xd), x.Rows, x.Cols)
 		checkWeight(&k, "W", w, w.Rows, x.Cols)
 		k.Matrix("A", a, t, a.Rows, x.Cols)
 		k.Matrix("B", up, t, w.Rows, a.Rows)

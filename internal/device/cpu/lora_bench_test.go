@@ -11,16 +11,19 @@ import (
 )
 
 // group is linear layers that read one x of k columns: the columns of each y.
+// Where x is shared, attention's gradient reads it as well, so that it stays in
+// float32; else layers hold it as products round it.
 type group struct {
-	k int
-	n []int
+	k      int
+	n      []int
+	shared bool
 }
 
 // BenchmarkLoRA is what an adapter of rank 16 adds to linear layers, forward and
 // backward: in turns with the layers alone, one thread, the best of each by
 // processor time. share is the adapter's part of the whole.
 func BenchmarkLoRA(b *testing.B) {
-	small := []group{{768, []int{768, 256, 256}}, {768, []int{768}}, {768, []int{2048, 2048}}, {2048, []int{768}}}
+	small := []group{{768, []int{768, 256, 256}, false}, {768, []int{768}, true}, {768, []int{2048, 2048}, false}, {2048, []int{768}, false}}
 	for _, level := range []feature.Level{feature.AMX, feature.AVX512BF16, feature.AVX512, feature.AVX2} {
 		if !feature.Has(level) {
 			continue
@@ -30,7 +33,7 @@ func BenchmarkLoRA(b *testing.B) {
 			tokens int
 			groups []group
 		}{
-			{"layer=110m", 1024, small}, {"n=2048/k=2048", 512, []group{{2048, []int{2048}}}}, {"n=8192/k=2048", 512, []group{{2048, []int{8192}}}},
+			{"layer=110m", 1024, small}, {"n=2048/k=2048", 512, []group{{2048, []int{2048}, false}}}, {"n=8192/k=2048", 512, []group{{2048, []int{8192}, false}}},
 		} {
 			for _, dropped := range []bool{false, true} {
 				b.Run(fmt.Sprintf("impl=%s/%s/t=%d/dropped=%v", level, s.name, s.tokens, dropped), func(b *testing.B) {
@@ -80,11 +83,14 @@ func (b bench) adapt(tokens int, g group, dropped bool) (layers []*adapted) {
 	const rank, scale = 16, 2
 	matrix := func(rows, cols int) device.View { return b.view(device.F32, rows, cols) }
 	x, dx := matrix(tokens, g.k), matrix(tokens, g.k)
+	if !g.shared && !dropped {
+		x = b.side(tokens, g.k)
+	}
 	u, du := matrix(tokens, rank), matrix(tokens, rank)
 	for i, n := range g.n {
 		xd, dxd := x, dx
 		if dropped {
-			xd, dxd = matrix(tokens, g.k), matrix(tokens, g.k)
+			xd, dxd = b.side(tokens, g.k), matrix(tokens, g.k)
 		}
 		w, a, up := b.randomWeight(device.BF16, n, g.k), matrix(rank, g.k), matrix(n, rank)
 		y, dy, da, dup := matrix(tokens, n), matrix(tokens, n), matrix(rank, g.k), matrix(n, rank)
@@ -106,6 +112,17 @@ func (b bench) adapt(tokens int, g group, dropped bool) (layers []*adapted) {
 		layers = append(layers, l)
 	}
 	return layers
+}
+
+// side is an x as products alone read it.
+func (b bench) side(rows, cols int) device.View {
+	x := b.view(device.F32, rows, cols)
+	if b.backend.Rounded() != device.BF16 {
+		return x
+	}
+	half := b.view(device.BF16, rows, cols)
+	b.backend.fast.set.ToBF16(device.Slice[uint16](half), device.Slice[float32](x))
+	return half
 }
 
 func (b bench) call(kernel string, attr any, accumulate bool, out device.View, in ...device.View) loraCall {

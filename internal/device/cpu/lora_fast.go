@@ -12,7 +12,7 @@ func (f *fast) bindLoRA(kernel string, attr device.LoRA) (device.Kernel, error) 
 	}
 	q := &product[float32]{alpha: 1}
 	return func(c *device.Call) error {
-		if err := checkLoRALinear(kernel, c, device.F32); err != nil || c.Out[0].Addr == 0 {
+		if err := checkLoRALinear(kernel, c, products[float32](f)); err != nil || c.Out[0].Addr == 0 {
 			return err
 		}
 		x, xd, w, a := c.In[0], c.In[1], c.In[2], c.In[3]

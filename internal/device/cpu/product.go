@@ -1,6 +1,9 @@
 package cpu
 
-import "align/internal/device"
+import (
+	"align/internal/device"
+	"align/internal/device/cpu/kern"
+)
 
 // products is what the kernels need of a level of machine code: portable here;
 // a level with packed weights and assembly puts its own in this place. The
@@ -10,6 +13,17 @@ type products[E float] interface {
 	nt(p *product[E]) error
 	nn(p *product[E]) error
 	tn(p *product[E]) error
+	// rounded is the type that both sides are rounded to.
+	rounded() device.Type
+}
+
+// sideType is the type that a side x of a product is checked for: E or, in rows
+// of whole panels, what it is rounded to.
+func sideType[E float](p products[E], x device.View) device.Type {
+	if x.Type == p.rounded() && x.Cols%kern.Cols == 0 {
+		return x.Type
+	}
+	return typeOf[E]()
 }
 
 // product is one matrix product with what may follow it:
@@ -22,7 +36,7 @@ type products[E float] interface {
 // ascending order, the blocks in ascending order, then the rank-R part.
 type product[E float] struct {
 	y device.View // M x N of type E
-	x device.View // of type E
+	x device.View // of type E, or of a sideType
 	w device.View // a placed weight, or a plain view of type E
 	// window is the range of w's rows that takes part, of w.Rows if empty: the
 	// head walks over the vocabulary with it.

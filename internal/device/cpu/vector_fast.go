@@ -21,6 +21,8 @@ func (n *fastNorm) compute(lo, hi int) {
 	}
 }
 
+func (n *fastNorm) row(y []float32, i int) { n.set.RMSNorm(y, n.group(n.x, i), n.w, n.eps) }
+
 // fastNormDX is rmsnorm_dx.
 type fastNormDX struct {
 	*normDX[float32]
@@ -64,6 +66,8 @@ func (s *fastSwiGLU) compute(lo, hi int) {
 		s.set.SwiGLU(s.y[at:at+s.cols], s.g[at:], s.u[at:])
 	}
 }
+
+func (s *fastSwiGLU) row(y []float32, i int) { s.set.SwiGLU(y, s.g[i*s.cols:], s.u[i*s.cols:]) }
 
 // fastSwiGLUGrad is swiglu_grad.
 type fastSwiGLUGrad struct {

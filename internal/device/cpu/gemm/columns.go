@@ -61,7 +61,13 @@ func (r *run) packAcross(worker, from, to, k, nk int) {
 	for at := k; at < k+nk; at += acrossWords {
 		for j := from; j < to; j++ {
 			dst := unsafe.Add(r.bPanel(worker, j, from, k), (at-k)*kern.Stride)
-			r.packPlain(&r.e.own[worker], dst, r.W.Plain, r.N, j*kern.Cols, at, min(acrossWords, k+nk-at), r.K)
+			n := min(acrossWords, k+nk-at)
+			if w := r.W.Plain; w.Half != nil {
+				per := r.e.tiles.PerWord
+				r.e.set.Join(dst, w.address(at*per, j*kern.Cols), min(n*per, r.K-at*per), 2*w.Stride, kern.Stride)
+				continue
+			}
+			r.packPlain(&r.e.own[worker], dst, r.W.Plain, r.N, j*kern.Cols, at, n, r.K)
 		}
 	}
 }

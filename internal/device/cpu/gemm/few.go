@@ -18,7 +18,7 @@ const (
 // isFew says whether the product goes this way.
 func (r *run) isFew() bool {
 	return r.reads() && r.e.tiles.Few != nil && r.M <= kern.FewRows && !r.XAcross &&
-		r.words%r.e.tiles.Depth == 0 && r.K == r.words*r.e.tiles.PerWord && r.Alpha == 1 && r.LowRank.R == 0
+		r.words%r.e.tiles.Depth == 0 && r.K == r.words*r.e.tiles.PerWord && r.Alpha == 1 && r.LowRank.R == 0 && r.X.Half == nil
 }
 
 // packFew packs x as the right side, a block of words in a task.

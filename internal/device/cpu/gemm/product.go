@@ -6,14 +6,19 @@ import (
 	"unsafe"
 
 	"align/internal/device"
+	"align/internal/device/cpu/kern"
 )
 
-// Matrix is a plain matrix of float32, row-major, its rows Stride elements
-// apart.
+// Matrix is a plain matrix, row-major, its rows Stride elements apart. Its
+// elements are Data or, of a side that is rounded to bfloat16 already, Half.
 type Matrix struct {
 	Data   []float32
+	Half   []uint16
 	Stride int
 }
+
+// len is the number of its elements.
+func (m Matrix) len() int { return max(len(m.Data), len(m.Half)) }
 
 // Weight is the right side of a product: Packed if its Data is set, else
 // Source if there is one, else the plain matrix. Left, if not nil, is the plain
@@ -75,6 +80,7 @@ func (p *Product) check(t device.Type) error {
 	}
 	c.matrix("y", p.Y, p.M, p.N, false)
 	c.matrix("x", p.X, p.M, p.K, p.XAcross)
+	c.half("x", p.X, t, p.XAcross, false)
 	if len(p.Bias) > 0 && len(p.Bias) < p.N {
 		c.failf("bias has %d elements: want %d", len(p.Bias), p.N)
 	}
@@ -96,6 +102,7 @@ func (p *Product) checkWeight(c *checker, t device.Type) {
 	}
 	if w.Data == nil {
 		c.matrix("w", p.W.Plain, p.N, p.K, p.WAcross)
+		c.half("w", p.W.Plain, t, p.WAcross, true)
 		if p.W.Left != nil && (!p.WAcross || p.LowRank.R > 0) {
 			c.failf("w is the panels of a left side: want a product that sums over its rows, without a low-rank part")
 		}
@@ -128,7 +135,14 @@ func (c *checker) matrix(name string, m Matrix, rows, cols int, across bool) {
 	if rows == 0 || cols == 0 {
 		return
 	}
-	if m.Stride < cols || len(m.Data) < (rows-1)*m.Stride+cols {
-		c.failf("%s has %d elements in rows of %d: want %dx%d", name, len(m.Data), m.Stride, rows, cols)
+	if m.Stride < cols || m.len() < (rows-1)*m.Stride+cols {
+		c.failf("%s has %d elements in rows of %d: want %dx%d", name, m.len(), m.Stride, rows, cols)
+	}
+}
+
+// half checks a side that may be of bfloat16: x along its rows, w across them.
+func (c *checker) half(name string, m Matrix, t device.Type, across, want bool) {
+	if m.Half != nil && (t != device.BF16 || across != want || m.Stride%kern.Cols != 0) {
+		c.failf("%s is of bfloat16 in rows of %d: want products of bf16, rows of whole panels, and x along its rows or w across them", name, m.Stride)
 	}
 }

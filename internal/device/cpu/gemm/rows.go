@@ -36,6 +36,10 @@ func (r *run) packLeft(own *scratch, dst unsafe.Pointer, m Matrix, across bool, 
 	for i := range n {
 		own.table[i] = m.address(v+i, 0)
 	}
+	if m.Half != nil {
+		r.e.set.PackLeftHalf(dst, &own.table, n, nk)
+		return
+	}
 	r.e.tiles.PackLeft(dst, &own.table, n, nk)
 }
 

@@ -164,5 +164,8 @@ func (r *run) downPanel(j, k int) unsafe.Pointer {
 
 // address is the address of element (row, col).
 func (m Matrix) address(row, col int) unsafe.Pointer {
+	if m.Half != nil {
+		return unsafe.Pointer(&m.Half[row*m.Stride+col])
+	}
 	return unsafe.Pointer(&m.Data[row*m.Stride+col])
 }

@@ -42,7 +42,7 @@ func (s *Set) amx() {
 	}
 	p.Thin = thinAMX
 	p.Turn, p.TurnedOut, p.TurnedIn = turnAMX, turnedOut, turnedIn
-	p.leftRows, p.leftColumns = leftRowsAMX, leftColumnsAMX
+	p.leftRows, p.leftColumns, p.leftHalf = leftRowsAMX, leftColumnsAMX, leftHalfAMX
 	for rows := 1; rows <= p.Rows; rows++ {
 		p.strip[rows] = func(k int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int) {
 			amxStrip(rows, k, a, b, bStep, c, ldc, add, panels, a)

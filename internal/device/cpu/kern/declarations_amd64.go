@@ -674,6 +674,11 @@ func scaleTile(c, t unsafe.Pointer, rows, ldc int, alpha float32, add int)
 //go:noescape
 func leftRowsAMX(dst, rows unsafe.Pointer, n, lanes int)
 
+// leftHalfAMX copies n bfloat16, a multiple of 32, of each row, whose addresses rows lists: 32 of them at dst + 64*row + 64*lanes*block.
+//
+//go:noescape
+func leftHalfAMX(dst, rows unsafe.Pointer, n, lanes int)
+
 // leftColumnsAMX rounds cols of at most 16 columns of n rows of float32 to bfloat16, 32 of a column at dst + 64*column + dstStride*block, filled up with zeros.
 //
 //go:noescape

@@ -20,6 +20,21 @@ func (p *Products) PackLeft(dst unsafe.Pointer, rows *[MaxRows]unsafe.Pointer, l
 	}
 }
 
+// PackLeftHalf is BF16's PackLeft for rows of bfloat16, n a multiple of 32: the
+// panel has the bits of one of float32 that round to them.
+func (s *Set) PackLeftHalf(dst unsafe.Pointer, rows *[MaxRows]unsafe.Pointer, lanes, n int) {
+	if s.BF16.leftHalf != nil {
+		s.BF16.leftHalf(dst, unsafe.Pointer(rows), n, lanes)
+		return
+	}
+	for i := lanes; i%s.F32.Lanes != 0; i++ {
+		rows[i] = rows[lanes-1]
+	}
+	for from := s.F32.lastLanes(lanes); from >= 0; from -= s.F32.Lanes {
+		s.Words(at(dst, 4*from), unsafe.Pointer(&rows[from]), n/2, 4*lanes)
+	}
+}
+
 // PackLeftColumns packs a panel of A whose rows are lanes columns, from n rows
 // srcStride bytes apart that are elements along K.
 func (p *Products) PackLeftColumns(dst, src unsafe.Pointer, n, srcStride, lanes int) {

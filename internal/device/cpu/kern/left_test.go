@@ -56,6 +56,33 @@ func checkPackLeft(t *testing.T, p *Products, lanes, n int) {
 	}
 }
 
+// A panel of rows that are bfloat16 already has the bits of one that rounds them.
+func TestPackLeftHalf(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for lanes := 1; lanes <= s.BF16.Rows; lanes++ {
+			for _, n := range []int{32, 64, 96, 320} {
+				x, half := random(newRand(n), lanes*n), make([]uint16, lanes*n)
+				s.ToBF16(half, x)
+				size := n/2*lanes + Slack/4
+				want, got := newGuarded(make([]float32, size)), newGuarded(make([]float32, size))
+				var table [MaxRows]unsafe.Pointer
+				for i := range lanes {
+					table[i] = pointer(x[i*n:])
+				}
+				s.BF16.PackLeft(pointer(want.slice()), &table, lanes, n)
+				for i := range lanes {
+					table[i] = unsafe.Pointer(&half[i*n])
+				}
+				s.PackLeftHalf(pointer(got.slice()), &table, lanes, n)
+				got.check(t, "half")
+				if words := n / 2 * lanes; !slices.Equal(bits(got.slice())[:words], bits(want.slice())[:words]) {
+					t.Fatalf("lanes=%d n=%d: the panels differ", lanes, n)
+				}
+			}
+		}
+	})
+}
+
 // A strip gives the bits of its tiles.
 func TestStrip(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {

@@ -81,6 +81,8 @@ type Products struct {
 	// leftRows and leftColumns pack panels of A where Depth is more than 1.
 	leftRows    LeftRows
 	leftColumns PackColumns
+	// leftHalf is leftRows of rows that are bfloat16 already, n a multiple of 32.
+	leftHalf LeftRows
 	// Span runs a Span of SpanRows rows or more; nil where the level has none.
 	Span     func(*Span)
 	SpanRows int

@@ -73,6 +73,7 @@ func emitAMX(f *file) {
 	amxTile(f, "amxTall", "of 17 to 32 rows", 2)
 	amxScale(f)
 	amxRowsOf(f)
+	amxHalfRowsOf(f)
 	amxColumnsOf(f)
 	amxPeak(f)
 	amxFew(f)
@@ -233,6 +234,34 @@ func amxRowsOf(f *file) {
 	f.convertTwo(0, 1, 2)
 	f.op("VMOVUPS Z2, (DI)")
 	f.mark(done)
+	f.op("ADDQ $%d, R11", amxBytes)
+	f.op("ADDQ $8, R8")
+	f.op("DECQ R10")
+	f.op("JNZ %s", row)
+	f.ret()
+}
+
+// amxHalfRowsOf packs a panel of A from rows that need no rounding.
+func amxHalfRowsOf(f *file) {
+	fr := f.function("leftHalfAMX", "copies n bfloat16, a multiple of 32, of each row, whose addresses rows lists: 32 of them at dst + 64*row + 64*lanes*block.",
+		[]arg{{"dst", "unsafe.Pointer"}, {"rows", "unsafe.Pointer"}, {"n", "int"}, {"lanes", "int"}}, nil)
+	for _, m := range [][2]string{{"dst", "R11"}, {"rows", "R8"}, {"lanes", "R10"}} {
+		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+	}
+	f.op("MOVQ R10, R13")
+	f.op("SHLQ $6, R13")
+	row, block := f.label("row"), f.label("block")
+	f.mark(row)
+	f.op("MOVQ R11, DI")
+	f.op("MOVQ (R8), SI")
+	f.op("MOVQ %s, CX", fr.slot("n"))
+	f.mark(block)
+	f.op("VMOVDQU64 (SI), Z0")
+	f.op("VMOVDQU64 Z0, (DI)")
+	f.op("ADDQ $64, SI")
+	f.op("ADDQ R13, DI")
+	f.op("SUBQ $32, CX")
+	f.op("JG %s", block)
 	f.op("ADDQ $%d, R11", amxBytes)
 	f.op("ADDQ $8, R8")
 	f.op("DECQ R10")

@@ -1,0 +1,68 @@
+package gemm
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"align/internal/device"
+	"align/internal/device/cpu/kern"
+)
+
+// halved is m as bfloat16.
+func halved(set *kern.Set, m Matrix) Matrix {
+	half := make([]uint16, len(m.Data))
+	set.ToBF16(half, m.Data)
+	return Matrix{Half: half, Stride: m.Stride}
+}
+
+// A product has the same bits where a side is of bfloat16 already.
+func TestHalfSides(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, set *kern.Set, typ device.Type) {
+		for _, form := range []kind{
+			{name: "nt", packed: device.BF16}, {name: "plain"}, {name: "source", source: true}, {name: "down", packed: device.BF16, rank: 16, down: true},
+			{name: "nn", packed: device.BF16, across: true}, {name: "tn", xAcross: true, across: true, accumulate: true},
+		} {
+			for _, s := range [][3]int{{1, 64, 32}, {16, 64, 96}, {45, 96, 160}, {100, 32, 2144}, {5, 64, 33}, {33, 96, 2081}} {
+				if !form.xAcross && s[2]%32 != 0 {
+					continue // rows of x are whole panels
+				}
+				all := newTrial(t, set, form, s[0], s[1], s[2])
+				p := &all.p
+				side := &p.X
+				if form.xAcross {
+					side = &p.W.Plain
+				}
+				*side = tight(*side)
+				e := engine(t, set, typ, 2)
+				run1(t, e, p)
+				want := slices.Clone(p.Y.Data)
+				copy(p.Y.Data, all.initial)
+				*side = halved(set, *side)
+				if typ != device.BF16 {
+					if err := e.Run(p, space(e, p)); err == nil || !strings.Contains(err.Error(), "bfloat16") {
+						t.Fatalf("%s: error %v does not name bfloat16", form.name, err)
+					}
+					continue
+				}
+				run1(t, e, p)
+				for i := range p.M {
+					row := i * p.Y.Stride
+					if !slices.Equal(p.Y.Data[row:row+p.N], want[row:row+p.N]) {
+						t.Fatalf("%s %v: row %d differs", form.name, s, i)
+					}
+				}
+			}
+		}
+	})
+}
+
+// tight is m, whose rows newTrial sets apart, without what lies between them.
+func tight(m Matrix) Matrix {
+	cols := m.Stride / 32 * 32
+	out := Matrix{Stride: cols}
+	for at := 0; cols > 0 && at < len(m.Data); at += m.Stride {
+		out.Data = append(out.Data, m.Data[at:at+cols]...)
+	}
+	return out
+}

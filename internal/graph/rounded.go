@@ -1,0 +1,50 @@
+package graph
+
+import "slices"
+
+// sides are the inputs of kernels that are a side of a product and nothing else.
+var sides = map[string][]int{"linear": {0}, "lora_linear": {0, 1}, "matmul_nt": {0}, "matmul_tn": {1}}
+
+// rounders are the kernels that write what products round as rounded.
+var rounders = []string{"rmsnorm", "swiglu", "dropout"}
+
+// sideCols is what the width of a rounded value is a multiple of.
+const sideCols = 32
+
+// HoldRounded gives computed values that products alone read, as a side, the
+// type that the device's products round them to (Options.Rounded): no number
+// changes, and they take less memory. keep is read from outside. It is called
+// when the graph is complete.
+func (b *Builder) HoldRounded(keep *Node) {
+	if b.err != nil || b.rounded == 0 || b.rounded == b.activations {
+		return
+	}
+	others := map[*Node]bool{keep: true}
+	for _, n := range b.graph.AllNodes() {
+		for i, child := range b.Children(n) {
+			if !isSide(n, i) {
+				others[child] = true
+			}
+		}
+	}
+	for _, n := range b.graph.AllNodes() {
+		if op, is := n.Op().(*Op); is && !others[n] && slices.Contains(rounders, op.Kernel) && b.Info(n).Cols%sideCols == 0 {
+			op.Outs[0].Type = b.rounded
+			b.info[n] = op.Outs[0]
+		}
+	}
+}
+
+// isSide says whether a node reads its child as the side of a product alone.
+func isSide(n *Node, child int) bool {
+	op, is := n.Op().(*Op)
+	if !is {
+		return false
+	}
+	for i, c := range op.kernelInputs() {
+		if c == child && !slices.Contains(sides[op.Kernel], i) {
+			return false
+		}
+	}
+	return true
+}
