@@ -73,6 +73,9 @@ func (x kernelContext) flops(kernel string, attr any, c *device.Call) float64 {
 		return product(in[0].Rows, in[1].Rows, in[1].Cols)
 	case "lora_linear":
 		w, a := in[2], in[3]
+		if c.Out[0].Addr == 0 { // u alone
+			return product(in[0].Rows, a.Rows, a.Cols)
+		}
 		return product(in[0].Rows, w.Rows, w.Cols) + product(in[0].Rows, a.Rows, w.Rows+w.Cols)
 	case "lora_dx":
 		w, a := in[1], in[3]

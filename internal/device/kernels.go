@@ -18,7 +18,7 @@ package device
 //	linear          y[T,N] = x W'  (+ bias)                           in: x[T,C], W[N,C] (, bias[N])
 //	linear_dx       dx[T,C] = dy W                  (Accumulate)      in: dy[T,N], W[N,C]
 //	bias_grad       db[N] = column sums of dy       (Accumulate)      in: dy[T,N]
-//	lora_linear     y = x W' + scale (xd A') B' (+ bias)              in: x[T,C], xd[T,C], W[N,C], A[R,C], B[N,R] (, bias[N])   attr LoRA; xd is x where nothing drops
+//	lora_linear     y = x W' + u B' (+ bias) (, u = scale xd A')      in: x[T,C], xd[T,C], W[N,C], A[R,C], B[N,R] (, bias[N])   attr LoRA; xd is x where nothing drops
 //	lora_dx         dx[T,C] = dy W + du A           (Accumulate)      in: dy[T,N], W[N,C], du[T,R], A[R,C]
 //	dora_norm       n[N] = length of the rows of W + scale B A        in: s F64[N] (squared lengths of W's rows), B[N,R], A W' [R,N], A A' [R,R]   attr LoRA
 //	dora_scale      y[T,N] = z (m/n - Shift) (+ bias)                 in: z[T,N], m[N], n[N] (, bias[N])     attr DoRA; may be in place; 0 for m/n where n is 0

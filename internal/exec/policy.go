@@ -22,8 +22,9 @@ const (
 	// SaveAttention keeps attention's output and its log-sum-exp.
 	SaveAttention SavePolicy = "attention"
 	// SaveProducts keeps attention's output and its rotated queries, the state
-	// between the two halves and the gate's product: less than half of SaveAll. It
-	// computes norms, activations and the products of keys, values and up again.
+	// between the two halves, the gate's product and adapters' products down to their
+	// rank. It computes norms, activations and the products of keys, values and up
+	// again.
 	SaveProducts SavePolicy = "products"
 	// SaveAll keeps everything that the backward pass reads.
 	SaveAll SavePolicy = "all"
@@ -56,7 +57,7 @@ func (p SavePolicy) keeps(kernel, reader string, operand int) bool {
 	case SaveAll:
 		return true
 	case SaveProducts:
-		return kernel == "attention" || operand == 0 && slices.Contains(keptFirst, reader) && kernel != "dora_scale"
+		return kernel == "attention" || reader == "matmul_tn" && kernel == "lora_linear" || operand == 0 && slices.Contains(keptFirst, reader) && kernel != "dora_scale"
 	case SaveAttention:
 		return kernel == "attention"
 	}

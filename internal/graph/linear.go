@@ -83,9 +83,9 @@ type LoRA struct {
 }
 
 // LoRALinear is y = x W' + scale (drop(x) A') B' (+ bias): the low-rank update
-// of https://arxiv.org/abs/2106.09685, equation 3, as one op. Its gradient is
-// five products: u = drop(x) A', du = scale dy B, dB = scale dy'u, dA = du'
-// drop(x), dx = dy W + du A.
+// of https://arxiv.org/abs/2106.09685, equation 3, as one op, whose second output
+// is u = scale drop(x) A'. Its gradient is four products: du = scale dy B,
+// dB = dy'u, dA = du' drop(x), dx = dy W + du A.
 func (b *Builder) LoRALinear(x, w, bias *Node, l LoRA) *Node {
 	if !b.matches("lora_linear", x, w) || !b.matches("lora_linear", x, l.A) {
 		return nil
@@ -99,16 +99,16 @@ func (b *Builder) LoRALinear(x, w, bias *Node, l LoRA) *Node {
 	}
 	op := b.loraOp(x, w, l, args)
 	op.Diff = []bool{true, false, true, true, false}
-	op.Pull = func(in Nodes, _, dy *Node) Nodes {
+	op.Pull = func(in Nodes, out, dy *Node) Nodes {
 		grads := Nodes{nil, nil, nil, nil, nil}[:len(in)]
 		du := b.MatMulNN(dy, in[3], l.Scale)
-		grads[2], grads[3] = b.loraFactors(op.Diff[2], op.Diff[3], in[0], dy, du, in[2], l.Scale)
+		grads[2], grads[3] = b.loraFactors(op.Diff[2], op.Diff[3], in[0], out, dy, du)
 		if op.Diff[0] {
 			grads[0] = b.loraDX(dy, in[1], du, in[2], b.Info(in[0]))
 		}
 		return grads
 	}
-	return b.Apply(op, withBias(bias, x, w, l.A, l.B)...)
+	return b.Part(b.Apply(op, withBias(bias, x, w, l.A, l.B)...), 0)
 }
 
 // loraDropped is LoRALinear where the adapter's input is xd and not x itself.
@@ -118,10 +118,10 @@ func (b *Builder) loraDropped(x, xd, w, bias *Node, l LoRA) *Node {
 	}
 	op := b.loraOp(x, w, l, nil)
 	op.Diff = []bool{true, true, false, true, true, false}
-	op.Pull = func(in Nodes, _, dy *Node) Nodes {
+	op.Pull = func(in Nodes, out, dy *Node) Nodes {
 		grads := Nodes{nil, nil, nil, nil, nil, nil}[:len(in)]
 		du := b.MatMulNN(dy, in[4], l.Scale)
-		grads[3], grads[4] = b.loraFactors(op.Diff[3], op.Diff[4], in[1], dy, du, in[3], l.Scale)
+		grads[3], grads[4] = b.loraFactors(op.Diff[3], op.Diff[4], in[1], out, dy, du)
 		if op.Diff[0] {
 			grads[0] = b.linearDX(dy, in[2], b.Info(in[0]))
 		}
@@ -130,23 +130,24 @@ func (b *Builder) loraDropped(x, xd, w, bias *Node, l LoRA) *Node {
 		}
 		return grads
 	}
-	return b.Apply(op, withBias(bias, x, xd, w, l.A, l.B)...)
+	return b.Part(b.Apply(op, withBias(bias, x, xd, w, l.A, l.B)...), 0)
 }
 
 func (b *Builder) loraOp(x, w *Node, l LoRA, args []int) *Op {
-	out := Matrix(b.activations, b.Info(x).Rows, b.Info(w).Rows.Max)
-	return &Op{Kernel: "lora_linear", Attr: device.LoRA{Scale: l.Scale}, Outs: []Info{out}, Args: args}
+	rows := b.Info(x).Rows
+	outs := []Info{Matrix(b.activations, rows, b.Info(w).Rows.Max), Matrix(b.activations, rows, b.Info(l.A).Rows.Max)}
+	return &Op{Kernel: "lora_linear", Attr: device.LoRA{Scale: l.Scale}, Outs: outs, Args: args}
 }
 
 func (b *Builder) loraDX(dy, w, du, a *Node, x Info) *Node {
 	return b.Apply(&Op{Kernel: "lora_dx", Accumulates: true, Outs: []Info{Matrix(b.activations, x.Rows, x.Cols)}}, dy, w, du, a)
 }
 
-// loraFactors are the gradients of A and B; u is recomputed rather than kept. It
-// comes first: a backend that packs xd for it has it packed for dA.
-func (b *Builder) loraFactors(wantA, wantB bool, xd, dy, du, a *Node, scale float64) (dA, dB *Node) {
+// loraFactors are the gradients of A and B; out is the layer's outputs, whose u
+// is computed again by itself where a save policy does not keep it.
+func (b *Builder) loraFactors(wantA, wantB bool, xd, out, dy, du *Node) (dA, dB *Node) {
 	if wantB {
-		dB = b.MatMulTN(dy, b.MatMulNT(xd, a, 1), scale)
+		dB = b.MatMulTN(dy, b.Part(out, 1), 1)
 	}
 	if wantA {
 		dA = b.MatMulTN(du, xd, 1)

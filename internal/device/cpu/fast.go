@@ -94,9 +94,40 @@ func (f *fast) multiply(q *product[float32], xAcross, wAcross bool) error {
 		return err
 	}
 	if xAcross && q.w.Layout == device.Plain {
-		f.product.W.Left = f.left(q.rows())
+		if err := f.turnsLeft(q); err != nil {
+			return err
+		}
 	}
 	return f.run(q.x)
+}
+
+// turnsLeft makes the product turn w's panels, where they are kept or it is
+// cheapest to pack them: few rows of y would wait for a right side, and others
+// that read the same w find the panels.
+func (f *fast) turnsLeft(q *product[float32]) error {
+	w, p := q.rows(), f.product
+	if !f.engine.TurnsLeft() {
+		return nil
+	}
+	if p.W.Left = f.left(w); p.W.Left == nil && q.y.Rows <= kern.TurnRows && q.y.Cols > kern.TurnCols {
+		if err := f.pack(w); err != nil {
+			return err
+		}
+		p.W.Left = f.left(w)
+	}
+	f.product = p
+	return nil
+}
+
+// pack packs x as the left side of products.
+func (f *fast) pack(x device.View) error {
+	f.product = gemm.Product{M: x.Rows, N: 1, K: x.Cols, X: matrixOf(x)}
+	panels, holds, err := f.panelsFor(x, false, f.engine.Sizes(&f.product).Shared)
+	if err != nil || holds {
+		return err
+	}
+	f.space.Shared = pointer(panels.Addr)
+	return f.engine.PackLeft(&f.product, f.space)
 }
 
 // left is w as it is packed, nil where it is not or the level cannot turn it.

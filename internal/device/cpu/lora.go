@@ -6,23 +6,22 @@ import (
 )
 
 // bindLoRALinear is y[T,N] = x W' + scale (xd A') B' (+ bias), equation 3 of
-// https://arxiv.org/abs/2106.09685. u = scale xd A' [T,R] is computed once and
-// its product with B joins each block of x W'.
+// https://arxiv.org/abs/2106.09685. u = scale xd A' [T,R], the second output, is
+// computed once and its product with B joins each block of x W'.
 func bindLoRALinear[E float](b *Backend, p products[E]) func(string, device.LoRA) (device.Kernel, error) {
 	return func(kernel string, attr device.LoRA) (device.Kernel, error) {
 		down := &product[E]{alpha: E(attr.Scale)}
 		up := &product[E]{alpha: 1}
 		return func(c *device.Call) error {
-			if err := checkLoRALinear(kernel, c, p); err != nil || c.Out[0].Addr == 0 {
+			if err := checkLoRALinear(kernel, c, p); err != nil || c.Out[0].Addr == 0 && !wantsLow(c) {
 				return err
 			}
-			t, rank := c.In[0].Rows, c.In[3].Rows
-			if err := b.spaces.reserve(0, t*rank); err != nil {
+			u, err := lowOf[E](b, c)
+			if err != nil {
 				return err
 			}
-			u := device.View{Addr: b.spaces.common.Addr, Rows: t, Cols: rank, Type: typeOf[E]()}
 			down.y, down.x, down.w = u, c.In[1], c.In[3]
-			if err := p.nt(down); err != nil {
+			if err := p.nt(down); err != nil || c.Out[0].Addr == 0 {
 				return err
 			}
 			up.y, up.x, up.w, up.u, up.v = c.Out[0], c.In[0], c.In[2], u, c.In[4]
@@ -35,10 +34,23 @@ func bindLoRALinear[E float](b *Backend, p products[E]) func(string, device.LoRA
 	}
 }
 
+// wantsLow says whether the call wants u.
+func wantsLow(c *device.Call) bool { return len(c.Out) == 2 && c.Out[1].Addr != 0 }
+
+// lowOf is where u goes: the call's own place, or else the shared workspace.
+func lowOf[E float](b *Backend, c *device.Call) (device.View, error) {
+	if wantsLow(c) {
+		return c.Out[1], nil
+	}
+	t, rank := c.In[0].Rows, c.In[3].Rows
+	err := b.spaces.reserve(0, t*rank)
+	return device.View{Addr: b.spaces.common.Addr, Rows: t, Cols: rank, Type: typeOf[E]()}, err
+}
+
 func checkLoRALinear[E float](kernel string, c *device.Call, p products[E]) error {
 	k, t := contract.Of("cpu", kernel), typeOf[E]()
 	biased := len(c.In) == 6
-	if k.Arity(c, 1, 5+count(biased)) {
+	if k.Arity(c, 1+count(len(c.Out) == 2), 5+count(biased)) {
 		y, x, xd, w, a, up := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3], c.In[4]
 		k.Overwrites(c)
 		k.Matrix("x", x, sideType(p, x), x.Rows, w.Cols)
@@ -47,6 +59,9 @@ func checkLoRALinear[E float](kernel string, c *device.Call, p products[E]) erro
 		k.Matrix("A", a, t, a.Rows, x.Cols)
 		k.Matrix("B", up, t, w.Rows, a.Rows)
 		k.Output("y", y, t, x.Rows, w.Rows)
+		if wantsLow(c) {
+			k.Output("u", c.Out[1], t, x.Rows, a.Rows)
+		}
 		if biased {
 			k.Vector("bias", c.In[5], t, w.Rows)
 		}

@@ -86,22 +86,22 @@ func (b bench) adapt(tokens int, g group, dropped bool) (layers []*adapted) {
 	if !g.shared && !dropped {
 		x = b.side(tokens, g.k)
 	}
-	u, du := matrix(tokens, rank), matrix(tokens, rank)
+	du := matrix(tokens, rank)
 	for i, n := range g.n {
 		xd, dxd := x, dx
 		if dropped {
 			xd, dxd = b.side(tokens, g.k), matrix(tokens, g.k)
 		}
 		w, a, up := b.randomWeight(device.BF16, n, g.k), matrix(rank, g.k), matrix(n, rank)
-		y, dy, da, dup := matrix(tokens, n), matrix(tokens, n), matrix(rank, g.k), matrix(n, rank)
+		y, dy, da, dup, u := matrix(tokens, n), matrix(tokens, n), matrix(rank, g.k), matrix(n, rank), matrix(tokens, rank)
 		l := &adapted{first: i == 0}
 		l.forward = []loraCall{b.call("linear", nil, false, y, x, w)}
 		l.forwardLoRA = []loraCall{b.call("lora_linear", device.LoRA{Scale: scale}, false, y, x, xd, w, a, up)}
+		l.forwardLoRA[0].c.Out = append(l.forwardLoRA[0].c.Out, u)
 		l.backward = []loraCall{b.call("linear_dx", nil, i > 0, dx, dy, w)}
 		l.backwardLoRA = []loraCall{
 			b.call("matmul_nn", device.MatMul{Alpha: scale}, false, du, dy, up),
-			b.call("matmul_nt", device.MatMul{Alpha: 1}, false, u, xd, a),
-			b.call("matmul_tn", device.MatMul{Alpha: scale}, true, dup, dy, u),
+			b.call("matmul_tn", device.MatMul{Alpha: 1}, true, dup, dy, u),
 			b.call("matmul_tn", device.MatMul{Alpha: 1}, true, da, du, xd),
 		}
 		if dropped {

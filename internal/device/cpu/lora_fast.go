@@ -12,18 +12,18 @@ func (f *fast) bindLoRA(kernel string, attr device.LoRA) (device.Kernel, error) 
 	}
 	q := &product[float32]{alpha: 1}
 	return func(c *device.Call) error {
-		if err := checkLoRALinear(kernel, c, products[float32](f)); err != nil || c.Out[0].Addr == 0 {
+		if err := checkLoRALinear(kernel, c, products[float32](f)); err != nil || c.Out[0].Addr == 0 && !wantsLow(c) {
 			return err
 		}
 		x, xd, w, a := c.In[0], c.In[1], c.In[2], c.In[3]
-		if x.Addr != xd.Addr || x.Len() == 0 {
+		if x.Addr != xd.Addr || x.Len() == 0 || c.Out[0].Addr == 0 {
 			return apart(c)
 		}
-		if err := f.b.spaces.reserve(0, x.Rows*a.Rows); err != nil {
+		var err error
+		if q.u, err = lowOf[float32](f.b, c); err != nil {
 			return err
 		}
 		q.y, q.x, q.w, q.v = c.Out[0], x, w, c.In[4]
-		q.u = device.View{Addr: f.b.spaces.common.Addr, Rows: x.Rows, Cols: a.Rows, Type: device.F32}
 		q.bias = device.View{}
 		if len(c.In) == 6 {
 			q.bias = c.In[5]

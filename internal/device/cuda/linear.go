@@ -89,10 +89,13 @@ func (l *launcher) backward(c *device.Call, p *product) (err error) {
 func newLoRALinear(b *Backend, kernel string, attr device.LoRA) (enqueue, error) {
 	l := newLauncher(b)
 	return func(c *device.Call) error {
-		if err := checkLoRALinear(kernel, c); err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+		if err := checkLoRALinear(kernel, c); err != nil {
 			return err
 		}
 		x, xd, a, up := c.In[0], c.In[1], c.In[3], c.In[4]
+		if err := l.lowOut(c, xd, a, float32(attr.Scale)); err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+			return err
+		}
 		p := nt(c.Out[0], x, 1)
 		if len(c.In) == 6 {
 			p.bias = uint64(c.In[5].Addr)
@@ -106,6 +109,21 @@ func newLoRALinear(b *Backend, kernel string, attr device.LoRA) (enqueue, error)
 		}
 		return l.times(c.In[2], &p)
 	}, nil
+}
+
+// lowOut is the second output, u = scale xd A', where it is wanted.
+func (l *launcher) lowOut(c *device.Call, xd, a device.View, scale float32) (err error) {
+	if len(c.Out) == 1 || c.Out[1].Addr == 0 || c.Out[1].Len() == 0 {
+		return nil
+	}
+	p := nt(c.Out[1], xd, scale)
+	if p.x, err = l.left(xd); err != nil {
+		return err
+	}
+	if p.w, err = l.sideOf(slotUp, a); err != nil {
+		return err
+	}
+	return l.gemm(kindNT, &p)
 }
 
 // adapter fills in p.u and p.v.
@@ -131,7 +149,7 @@ func (l *launcher) adapter(p *product, x, xd, a, up device.View, scale float32) 
 func checkLoRALinear(kernel string, c *device.Call) error {
 	k := contract.Of("cuda", kernel)
 	biased := len(c.In) == 6
-	if k.Arity(c, 1, 5+int(count(biased))) {
+	if k.Arity(c, 1+int(count(len(c.Out) == 2)), 5+int(count(biased))) {
 		y, x, xd, w, a, up := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3], c.In[4]
 		k.Overwrites(c)
 		activations(&k, "x", x, x.Rows, w.Cols)
@@ -140,6 +158,9 @@ func checkLoRALinear(kernel string, c *device.Call) error {
 		k.Matrix("A", a, device.F32, a.Rows, x.Cols)
 		k.Matrix("B", up, device.F32, w.Rows, a.Rows)
 		activationsOut(&k, "y", y, x.Rows, w.Rows)
+		if len(c.Out) == 2 {
+			activationsOut(&k, "u", c.Out[1], x.Rows, a.Rows)
+		}
 		if biased {
 			k.Vector("bias", c.In[5], device.F32, w.Rows)
 		}

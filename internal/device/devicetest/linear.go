@@ -77,11 +77,12 @@ func loraTrials(g *gen, i, m, n, k int, name string, x, dy, w, bias tensor) []tr
 			y := dotOracle(m, n, k, x.at, w.at)
 			u := dotOracle(m, rank, k, in.at, a.at)
 			low := dotOracle(m, n, rank, u.at, b.at)
-			return one(fill(m, n, func(i, j int) float64 { return y.at(i, j) + attr.Scale*low.at(i, j) + bias(j) }))
+			sum := fill(m, n, func(i, j int) float64 { return y.at(i, j) + attr.Scale*low.at(i, j) + bias(j) })
+			return [][]float64{sum, fill(m, rank, func(i, j int) float64 { return attr.Scale * u.at(i, j) })}
 		}
 	}
 	none := func(int) float64 { return 0 }
-	out := []tensor{empty(g.act, m, n)}
+	out := []tensor{empty(g.act, m, n), empty(g.act, m, rank)}
 	shared := makeTrial("lora_linear", name+",shared", attr, []tensor{x, x, w, a, b}, out, oracle(x, none))
 	shared.same = 1
 	dropped := makeTrial("lora_linear", name, attr, []tensor{x, xd, w, a, b}, out, oracle(xd, none))

@@ -69,6 +69,15 @@ func (e *Engine) Sizes(p *Product) Sizes {
 	return r.sizes()
 }
 
+// PackLeft packs the left side of p, which is all that it reads of it: for a
+// later Weight.Left, or a product that is XPacked.
+func (e *Engine) PackLeft(p *Product, space Space) error {
+	r := &e.run
+	r.plan(e, p)
+	r.carve(space)
+	return e.pool.Run((*packX)(r), blocks(r.panels, thinPanels))
+}
+
 // Run computes p and returns when y is written. y must not overlap the inputs.
 func (e *Engine) Run(p *Product, space Space) error {
 	if err := p.check(e.typ); err != nil {
