@@ -15,6 +15,9 @@ var sampleTable = map[string]binder{"sample": withAttribute(newSample)}
 // maxDrawn is the largest vocabulary whose weights' sum fits 64 bits.
 const maxDrawn = 1 << 19
 
+// sampleThreads are those of a row, at most: more leave a thread too few registers.
+const sampleThreads = 768
+
 // Samples says that the backend draws tokens: it has the kernel sample.
 func (b *Backend) Samples() bool { return true }
 
@@ -44,7 +47,7 @@ func newSample(b *Backend, kernel string, attr device.Sampling) (enqueue, error)
 		if err != nil {
 			return err
 		}
-		return l.run("sampling", "sample", 0, driver.Dim{X: z.Rows, Y: 1, Z: 1}, driver.Dim{X: min(1024, over(z.Cols, 32)*32), Y: 1, Z: 1},
+		return l.run("sampling", "sample", 0, driver.Dim{X: z.Rows, Y: 1, Z: 1}, driver.Dim{X: min(sampleThreads, over(z.Cols, 32)*32), Y: 1, Z: 1},
 			at(c.Out[0]), at(c.Out[1]), driver.U64(weights), at(z), at(c.In[1]), num(z.Cols),
 			driver.F64(attr.Temperature), num(attr.TopK), driver.F64(attr.TopP), driver.F64(attr.MinP))
 	}, nil

@@ -126,13 +126,16 @@ DEVICE void attention_cached(E *o, Rows q, const E *k, const E *v, const int *se
 	put_rows<D>(o + head * wanted, (long)H * wanted, sum, row, lo, to, wanted, lane, m.inverse(0), m.inverse(1));
 }
 
+// So many blocks share a multiprocessor, which gives a thread 255 or 168 registers.
+#define BLOCKS(D) (D == 128 ? 2 : 3)
+
 #define CACHED(name, D, E)                                                                                              \
-	KERNEL __launch_bounds__(128) void attention_cached_##name##_##D(E *o, Rows q, const E *k, const E *v,               \
+	KERNEL __launch_bounds__(128, BLOCKS(D)) void attention_cached_##name##_##D(E *o, Rows q, const E *k, const E *v,               \
 	    const int *sequence, const int *own, const int *pages, const int *prefix, int T, int H, int KV, int wanted, int table, float scale) { \
 		attention_cached<D>(o, q, k, v, sequence, own, pages, prefix, T, H, KV, wanted, table, scale);                   \
 	}
 #define ATTENTION(D)                                                                                                    \
-	KERNEL __launch_bounds__(128) void attention_##D(void *o, float *lse, Rows q, Rows k, Rows v, const int *prefixStart, \
+	KERNEL __launch_bounds__(128, BLOCKS(D)) void attention_##D(void *o, float *lse, Rows q, Rows k, Rows v, const int *prefixStart, \
 	    const int *prefixEnd, const int *segmentStart, int T, int H, int KV, int wanted, float scale, int type) {        \
 		attention<D>(o, lse, q, k, v, Masks{prefixStart, prefixEnd, segmentStart}, T, H, KV, wanted, scale, type);       \
 	}                                                                                                                    \

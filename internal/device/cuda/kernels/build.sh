@@ -21,8 +21,9 @@ comma=
 		*_sm90) target=sm_90a version=80 ptx=ptx/sm90a/$name.ptx ;;
 		*) target=sm_80 version=70 ptx=ptx/sm80/$name.ptx ;;
 		esac
-		# Contraction to fused multiply-add is the one liberty taken.
-		$clang -x cuda --cuda-device-only -nocudainc -nocudalib --cuda-gpu-arch=$target --cuda-feature=+ptx$version \
+		# Contraction to fused multiply-add is the one liberty taken. A toolkit on the
+		# path, which clang would find and complain of, is none of its business.
+		$clang -x cuda --cuda-path=/none --cuda-device-only -nocudainc -nocudalib --cuda-gpu-arch=$target --cuda-feature=+ptx$version \
 			-O3 -ffp-contract=fast -std=c++17 -Wall -Werror -S "$source" -o "$out/$ptx"
 		printf '%s\n  "%s": {"source": "%s", "ptx": "%s"}' "$comma" "$name" \
 			"$(cat ./*.cuh "$source" | hash)" "$(hash <"$out/$ptx")"

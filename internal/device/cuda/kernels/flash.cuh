@@ -54,13 +54,14 @@ struct Span {
 // fetch_rows starts the copies of ROWS rows of one head from row `from`; rows
 // from `end` on are zeros. `step` is the elements from one row to the next.
 template <int ROWS, int D, int THREADS> DEVICE void fetch_rows(unsigned tile, Rows x, long step, int from, int end) {
-	constexpr int S = D / 8;
-	UNROLL for (int i = 0; i < ROWS * S; i += THREADS) {
-		int n = i + (int)THREAD_X, line = n / S, c = n % S;
-		bool there = from + line < end;
-		if (ROWS * S % THREADS == 0 || n < ROWS * S)
-			copy16(tile + tile_at<S>(line, c), x + (there ? (from + line) * step + c * 8 : 0), there);
-	}
+	constexpr int S = D / 8, LINES = THREADS / S; // lines that the threads copy at a time
+	static_assert(LINES % 8 == 0); // chunks of a thread lie alike in their lines
+	int line = (int)THREAD_X / S, c = (int)THREAD_X % S;
+	unsigned to = tile + tile_at<S>(line, c);
+	Rows at = x + (from + line) * step + c * 8;
+	UNROLL for (int i = 0; i < ROWS; i += LINES)
+		if (ROWS % LINES == 0 || line + i < ROWS)
+			copy16(to + i * D * 2, at + i * step, from + line + i < end);
 }
 
 // ends_of is a bit for each of up to 64 rows from `lo` that is the last of its
@@ -118,9 +119,15 @@ template <int D, int N> DEVICE void weigh(float (&o)[D / 8][4], const float (&p)
 	}
 }
 
+// late keeps what is computed from n behind this place: the compiler would make
+// the end's addresses and comparisons before the loop over the tiles, whose
+// registers are all in use.
+template <class N> DEVICE void late(N &n) { asm volatile("" : "+r"(n)); }
+
 // put_rows writes 16 rows of D columns, of which `wanted` are there, for rows
 // first <= i < end.
 template <int D, class T> DEVICE void put_rows(T *y, long step, const float (&o)[D / 8][4], int row, int first, int end, int wanted, unsigned lane, float high, float low) {
+	late(row), late(wanted), late(lane);
 	UNROLL for (int half = 0; half < 2; half++) {
 		int i = row + half * 8 + lane / 4;
 		if (i < first || i >= end)
@@ -189,6 +196,14 @@ template <int D> DEVICE void queries(unsigned (&q)[D / 16][4], Rows x, long step
 	__syncthreads();
 }
 
+// put_lse writes the log-sum-exp of rows i and i+8 where first <= i < end.
+DEVICE void put_lse(float *lse, int H, const Softmax &m, int i, int first, int end) {
+	late(i);
+	UNROLL for (int half = 0; half < 2; half++, i += 8)
+		if (first <= i && i < end)
+			lse[(long)i * H] = (m.top[half] + log2_fast(m.sum[half])) * LN2;
+}
+
 // each_span attends the spans of a block of a pack's queries, one after the
 // other, and writes their rows.
 template <int D, class Attend>
@@ -212,11 +227,7 @@ DEVICE void each_span(void *o, float *lse, Rows q, Masks masks, int T, int H, in
 		if (o)
 			put_head<D>(o, type, head, (long)H * wanted, sum, row, from, to, wanted, lane, m.inverse(0), m.inverse(1));
 		if (lse && lane % 4 == 0)
-			UNROLL for (int half = 0; half < 2; half++) {
-				int i = row + half * 8 + lane / 4;
-				if (from <= i && i < to)
-					lse[(long)i * H + head] = (m.top[half] + log2_fast(m.sum[half])) * LN2;
-			}
+			put_lse(lse + head, H, m, row + (int)lane / 4, from, to);
 		from = to;
 	}
 }

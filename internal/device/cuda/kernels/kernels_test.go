@@ -135,10 +135,6 @@ func TestPTXIsAsWanted(t *testing.T) {
 	}
 }
 
-// mostSpilled is what one kernel on one generation keeps of a thread's registers
-// in memory at most, in bytes: sampling on 12.0, whose 1024 threads have 64 each.
-const mostSpilled = 24
-
 // NVIDIA's own translator takes every text for the cards that it is for, keeps
 // registers in registers, and lets asynchronous products run beside each other.
 func TestTranslatorTakesThePTX(t *testing.T) {
@@ -153,7 +149,7 @@ func TestTranslatorTakesThePTX(t *testing.T) {
 		t.Skipf("ptxas is %q: 12.8 is the first that knows capability 12.0", version)
 	}
 	for _, name := range kernels.Names() {
-		targets := []string{"sm_80", "sm_89", "sm_90", "sm_120"}
+		targets := []string{"sm_80", "sm_86", "sm_89", "sm_90", "sm_120"}
 		if kernels.Hopper(name) {
 			targets = []string{"sm_90a"}
 		}
@@ -191,10 +187,7 @@ func translate(t *testing.T, ptxas, name, target string) {
 		registers, _ := strconv.Atoi(m[3])
 		most = max(most, registers)
 		if spilled > 0 {
-			t.Logf("%s spills %d bytes", m[1], spilled)
-		}
-		if spilled > mostSpilled {
-			t.Errorf("%s spills %d bytes: want at most %d", m[1], spilled, mostSpilled)
+			t.Errorf("%s spills %d bytes", m[1], spilled)
 		}
 	}
 	if t.Logf("%d kernels of at most %d registers", len(entries), most); len(entries) == 0 {

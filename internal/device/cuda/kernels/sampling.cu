@@ -7,7 +7,7 @@
 #include "double.cuh"
 
 #define UNITS 17592186044416.0 // 2^44
-#define WARPS 32               // of a block, at most
+#define WARPS 24               // of a block, at most: a thread has 80 registers then
 #define DIGITS 16              // of a step of find
 
 struct Shared {
@@ -41,32 +41,38 @@ struct Place {
 	u64 rest;
 };
 
+// add_where adds where two digits are the same, without the choice between the
+// amount and 0 that the compiler makes.
+DEVICE void add_where(u64 &sum, unsigned a, unsigned b, u64 amount) {
+	asm("{.reg .pred p; setp.eq.u32 p, %1, %2; @p add.u64 %0, %0, %3;}" : "+l"(sum) : "r"(a), "r"(b), "l"(amount));
+}
+
 // find is the first element whose cumulative weight, or number, exceeds t, four
 // bits of the key at a time. All are more than t.
 template <bool COUNT> DEVICE Place find(const Row &r, u64 t, Shared &s) {
 	unsigned lane = THREAD_X % 32, warp = THREAD_X / 32, prefix = 0;
 	for (int shift = 28; shift >= 0; shift -= 4) {
-		u64 amounts[DIGITS];
-		UNROLL for (int d = 0; d < DIGITS; d++) amounts[d] = 0;
+		u64 amounts[DIGITS]; // that of digit 0 is the rest
+		UNROLL for (int d = 1; d < DIGITS; d++) amounts[d] = 0;
 		for (int i = THREAD_X; i < r.n; i += BLOCK_SIZE) {
 			unsigned k = key(r.z[i]), digit = k >> shift & 15;
 			if (k >> shift >> 4 != prefix)
 				continue;
 			u64 weight = r.weights[i], amount = weight < r.least ? 0 : COUNT ? 1 : weight;
-			UNROLL for (int d = 0; d < DIGITS; d++) amounts[d] += digit == d ? amount : 0;
+			UNROLL for (int d = 1; d < DIGITS; d++) add_where(amounts[d], digit, d, amount);
 		}
-		UNROLL for (int d = 0; d < DIGITS; d++) {
+		UNROLL for (int d = 1; d < DIGITS; d++) {
 			u64 sum = warp_sum(amounts[d]);
 			if (lane == 0)
 				s.parts[warp][d] = sum;
 		}
 		__syncthreads();
 		u64 own = 0;
-		for (int w = 0; w < BLOCK_SIZE / 32; w++) own += s.parts[w][lane % DIGITS];
+		for (int w = 0; w < BLOCK_SIZE / 32; w++) own += s.parts[w][lane % (DIGITS - 1) + 1];
 		unsigned digit = 0;
 		bool found = false;
-		UNROLL for (int d = DIGITS - 1; d >= 0; d--) {
-			u64 amount = from_lane(own, d);
+		UNROLL for (int d = DIGITS - 1; d > 0; d--) {
+			u64 amount = from_lane(own, d - 1);
 			bool here = !found & (t < amount);
 			digit = here ? d : digit;
 			found |= here;
@@ -188,8 +194,8 @@ DEVICE int pick(const Row &r, int topK, double topP, u64 sum, double uniform, Sh
 // tells its log-probability under the softmax of logits/temperature before
 // anything is cut off. Temperature 0 takes the largest. weights is room for a
 // number for each logit.
-KERNEL __launch_bounds__(1024) void sample(int *ids, double *logProbs, u64 *weights, const float *z, const double *uniform, int n,
-                                           double temperature, int topK, double topP, double minP) {
+KERNEL __launch_bounds__(768) void sample(int *ids, double *logProbs, u64 *weights, const float *z, const double *uniform, int n,
+                                          double temperature, int topK, double topP, double minP) {
 	__shared__ Shared s;
 	long at = (long)BLOCK_X * n;
 	Row r{z + at, weights + at, n, 1, 0, temperature == 0 ? 1 : temperature};
