@@ -74,26 +74,26 @@ func (s *viewSource) direct(half bool) kern.Direct {
 }
 
 // Multiply adds the products of DirectRows rows and a panel of m rows to c.
-func (s *viewSource) Multiply(half bool, c, x unsafe.Pointer, m int, p gemm.Piece, scales *[kern.DirectRows]float32) {
-	src, n, step := s.blocks(p, scales)
-	s.direct(half)(c, x, src, n, step, m, unsafe.Pointer(scales))
+func (s *viewSource) Multiply(half bool, c, x unsafe.Pointer, m int, p gemm.Piece, work *kern.DirectWork) {
+	src, n, step := s.blocks(p, work)
+	s.direct(half)(c, x, src, n, step, m, work)
 }
 
 // Pack writes a panel of DirectRows rows.
-func (s *viewSource) Pack(dst unsafe.Pointer, p gemm.Piece, scales *[kern.DirectRows]float32) {
-	src, n, step := s.blocks(p, scales)
-	s.inBlocks().Pack(dst, src, n, step, unsafe.Pointer(scales))
+func (s *viewSource) Pack(dst unsafe.Pointer, p gemm.Piece, work *kern.DirectWork) {
+	src, n, step := s.blocks(p, work)
+	s.inBlocks().Pack(dst, src, n, step, work)
 }
 
 // blocks is where a piece begins, the blocks of a row of it and the distance of
-// rows. Of Int8 it fills in the scales.
-func (s *viewSource) blocks(p gemm.Piece, scales *[kern.DirectRows]float32) (src unsafe.Pointer, n, step int) {
+// rows. Of Int8 it fills the scales in.
+func (s *viewSource) blocks(p gemm.Piece, work *kern.DirectWork) (src unsafe.Pointer, n, step int) {
 	row, step := pointer(s.w.Row(p.Row, 1).Addr), int(s.w.Type.RowBytes(s.w.Cols))
 	if s.w.Type != device.Int8 {
 		return unsafe.Add(row, s.w.Type.RowBytes(p.Col)), p.Cols / s.w.Type.BlockSize(), step
 	}
-	for i := range scales {
-		scales[i] = *(*float32)(unsafe.Add(row, i*step)) / 127
+	for i := range work.Scales {
+		work.Scales[i] = *(*float32)(unsafe.Add(row, i*step)) / 127
 	}
 	return unsafe.Add(row, int8Header+p.Col), p.Cols / 32, step
 }
@@ -109,6 +109,10 @@ func (s *viewSource) inBlocks() kern.InBlocks {
 		return s.set.Q4_0
 	case device.NF4:
 		return s.set.NF4
+	case device.Q4_K:
+		return s.set.Q4_K
+	case device.Q6_K:
+		return s.set.Q6_K
 	}
 	return kern.InBlocks{}
 }

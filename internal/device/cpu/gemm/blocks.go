@@ -8,17 +8,17 @@ import (
 
 // BlockSource is a Source of blocks that are decoded in registers, 32 rows at a
 // time, and are not written down row by row. The bits are those of the rows that
-// it reads. Pieces are of whole blocks; scales is memory that it may use.
+// it reads. Pieces are of whole blocks; work is memory that it may use.
 type BlockSource interface {
 	Source
 	// Packs and Multiplies say what it can, the latter in bfloat16 or float32.
 	Packs() bool
 	Multiplies(half bool) bool
 	// Pack writes a panel of bfloat16.
-	Pack(dst unsafe.Pointer, p Piece, scales *[kern.DirectRows]float32)
+	Pack(dst unsafe.Pointer, p Piece, work *kern.DirectWork)
 	// Multiply adds to c, m rows of 32 float32, the products with a panel of A of m
 	// rows at x.
-	Multiply(half bool, c, x unsafe.Pointer, m int, p Piece, scales *[kern.DirectRows]float32)
+	Multiply(half bool, c, x unsafe.Pointer, m int, p Piece, work *kern.DirectWork)
 }
 
 // blockSource is the weight as that, where all its panels are whole.
@@ -58,7 +58,7 @@ func (r *run) blockTile(worker, i, j, k, nk int) {
 	c := own.tile[:n*kern.Cols]
 	clear(c)
 	p := Piece{Row: j * kern.Cols, Rows: kern.Cols, Col: k * per, Cols: nk * per}
-	r.W.Source.(BlockSource).Multiply(r.half(), unsafe.Pointer(&own.tile), r.xPanel(i, n, k), n, p, &own.scales)
+	r.W.Source.(BlockSource).Multiply(r.half(), unsafe.Pointer(&own.tile), r.xPanel(i, n, k), n, p, &own.work)
 	for m := range n {
 		y, x := r.Y.Data[(row+m)*r.Y.Stride+p.Row:][:kern.Cols], c[m*kern.Cols:][:kern.Cols]
 		if k > 0 || r.Accumulate || len(r.Bias) > 0 {

@@ -26,8 +26,7 @@ type scratch struct {
 	flip  [kern.Cols * kern.Cols]uint32
 	turn  kern.Turn
 	span  kern.Span
-	// scales is what a BlockSource keeps.
-	scales [kern.DirectRows]float32
+	work  kern.DirectWork // of a BlockSource
 }
 
 // Space is the workspace of one run, aligned to 64 bytes: Shared of

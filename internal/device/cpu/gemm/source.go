@@ -84,7 +84,7 @@ func (r *run) packSource(worker, base, from, to, k, nk int) {
 	if b := r.blockSource(); b != nil && r.half() && b.Packs() {
 		for j := from; j < to; j++ {
 			p := Piece{Row: j * kern.Cols, Rows: kern.Cols, Col: k * per, Cols: nk * per}
-			b.Pack(r.bPanel(worker, j, base, k), p, &r.e.own[worker].scales)
+			b.Pack(r.bPanel(worker, j, base, k), p, &r.e.own[worker].work)
 		}
 		return
 	}

@@ -34,7 +34,7 @@ func (s *Set) amx() {
 	feature.Detect() // asks the system for the tiles, without which they are illegal
 	p := &s.BF16
 	p.Rows, p.Depth = 32, 16
-	for _, b := range []*InBlocks{&s.Q8_0, &s.Q4_0, &s.NF4, &s.Int8} {
+	for _, b := range []*InBlocks{&s.Q8_0, &s.Q4_0, &s.NF4, &s.Q4_K, &s.Q6_K, &s.Int8} {
 		b.Direct = nil // x has another form
 	}
 	p.Few = func(k int, a unsafe.Pointer, aStride int, b, c unsafe.Pointer, add int) {

@@ -23,15 +23,21 @@ type Decoders struct{ Q8_0, Q4_0, NF4, Q4_K, Q6_K, Int8 Decode }
 // Direct is c += x w for DirectRows rows of w, n blocks (Int8: groups of 32
 // elements) of each, srcStep bytes apart, decoded in registers, and m rows of x in
 // a panel of A [words][m]; c is m rows of Cols float32. The bits are
-// those of a Tile on the decoded rows. scales is memory for as many float32:
-// Int8 finds the distances of the rows' numbers there, the others write to it.
-type Direct func(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+// those of a Tile on the decoded rows.
+type Direct func(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // DirectRows is the rows of w that a Direct takes.
 const DirectRows = Cols
 
+// DirectWork is memory that a Direct or a PackBlocks works in. Int8 finds the
+// distances of the rows' numbers in Scales.
+type DirectWork struct {
+	Scales [DirectRows]float32
+	_      [82 * 64]byte // what a row's groups are scaled by, and six bits as bytes
+}
+
 // PackBlocks writes a panel of B of the rows that a Direct multiplies by.
-type PackBlocks func(dst, src unsafe.Pointer, n, srcStep int, scales unsafe.Pointer)
+type PackBlocks func(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 
 // InBlocks is what decodes blocks of a type and transposes them in registers:
 // Direct and Pack round to bfloat16, DirectFloat does not. Each may be nil.

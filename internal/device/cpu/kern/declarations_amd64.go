@@ -569,85 +569,125 @@ func nf4Half(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int
 //go:noescape
 func int8Half(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
-// int8Direct is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and m rows of x in a panel [words][m]; c is m rows of 32.
+// int8Direct is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
 //go:noescape
-func int8Direct(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+func int8Direct(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // int8Pack writes a panel of B, of bfloat16, of 32 rows of n blocks of 32 elements of Int8, srcStep bytes apart.
 //
 //go:noescape
-func int8Pack(dst, src unsafe.Pointer, n, srcStep int, scales unsafe.Pointer)
+func int8Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 
-// q8x0Direct is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and m rows of x in a panel [words][m]; c is m rows of 32.
+// q8x0Direct is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
 //go:noescape
-func q8x0Direct(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+func q8x0Direct(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // q8x0Pack writes a panel of B, of bfloat16, of 32 rows of n blocks of Q8_0, srcStep bytes apart.
 //
 //go:noescape
-func q8x0Pack(dst, src unsafe.Pointer, n, srcStep int, scales unsafe.Pointer)
+func q8x0Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 
-// q4x0Direct is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and m rows of x in a panel [words][m]; c is m rows of 32.
+// q4x0Direct is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
 //go:noescape
-func q4x0Direct(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+func q4x0Direct(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // q4x0Pack writes a panel of B, of bfloat16, of 32 rows of n blocks of Q4_0, srcStep bytes apart.
 //
 //go:noescape
-func q4x0Pack(dst, src unsafe.Pointer, n, srcStep int, scales unsafe.Pointer)
+func q4x0Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 
-// nf4Direct is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and m rows of x in a panel [words][m]; c is m rows of 32.
+// nf4Direct is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
 //go:noescape
-func nf4Direct(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+func nf4Direct(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // nf4Pack writes a panel of B, of bfloat16, of 32 rows of n blocks of NF4, srcStep bytes apart.
 //
 //go:noescape
-func nf4Pack(dst, src unsafe.Pointer, n, srcStep int, scales unsafe.Pointer)
+func nf4Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
+
+// q4KDirect is c += x w for 32 rows of w of n blocks of Q4_K, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
+//
+//go:noescape
+func q4KDirect(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q4KPack writes a panel of B, of bfloat16, of 32 rows of n blocks of Q4_K, srcStep bytes apart.
+//
+//go:noescape
+func q4KPack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
+
+// q6KDirect is c += x w for 32 rows of w of n blocks of Q6_K, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
+//
+//go:noescape
+func q6KDirect(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q6KPack writes a panel of B, of bfloat16, of 32 rows of n blocks of Q6_K, srcStep bytes apart.
+//
+//go:noescape
+func q6KPack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 
 // int8DirectAVX512 is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
 //
 //go:noescape
-func int8DirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+func int8DirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // q8x0DirectAVX512 is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
 //
 //go:noescape
-func q8x0DirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+func q8x0DirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // q4x0DirectAVX512 is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
 //
 //go:noescape
-func q4x0DirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+func q4x0DirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // nf4DirectAVX512 is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
 //
 //go:noescape
-func nf4DirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+func nf4DirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q4KDirectAVX512 is c += x w for 32 rows of w of n blocks of Q4_K, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
+//
+//go:noescape
+func q4KDirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q6KDirectAVX512 is c += x w for 32 rows of w of n blocks of Q6_K, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
+//
+//go:noescape
+func q6KDirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // int8DirectAVX2 is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
 //
 //go:noescape
-func int8DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+func int8DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // q8x0DirectAVX2 is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
 //
 //go:noescape
-func q8x0DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+func q8x0DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // q4x0DirectAVX2 is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
 //
 //go:noescape
-func q4x0DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+func q4x0DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // nf4DirectAVX2 is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
 //
 //go:noescape
-func nf4DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, scales unsafe.Pointer)
+func nf4DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q4KDirectAVX2 is c += x w for 32 rows of w of n blocks of Q4_K, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
+//
+//go:noescape
+func q4KDirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q6KDirectAVX2 is c += x w for 32 rows of w of n blocks of Q6_K, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
+//
+//go:noescape
+func q6KDirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // joinHalf writes 32 bfloat16 of rows 2k and 2k+1, of n rows, as pairs at dst+k*dstStride; a missing last row is 0.
 //

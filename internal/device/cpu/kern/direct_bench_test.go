@@ -28,7 +28,7 @@ func BenchmarkPackBlocks(b *testing.B) {
 				src[i] |= 0x30 // no scale is subnormal, which would take another time
 			}
 			panel, lines := make([]uint32, k/2*Cols), make([]uint16, 16*(512+32))
-			var scales [DirectRows]float32
+			var work DirectWork
 			var table [MaxRows]unsafe.Pointer
 			for i := range 16 {
 				table[i] = pointer(lines[i*(512+32):])
@@ -44,7 +44,7 @@ func BenchmarkPackBlocks(b *testing.B) {
 					}
 				},
 				func(row int) {
-					d.Pack(pointer(panel), unsafe.Pointer(&src[row*step+blockBack]), n, step, unsafe.Pointer(&scales))
+					d.Pack(pointer(panel), unsafe.Pointer(&src[row*step+blockBack]), n, step, &work)
 				},
 			}
 			best := [2]float64{math.Inf(1), math.Inf(1)}

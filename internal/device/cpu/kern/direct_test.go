@@ -43,14 +43,14 @@ func checkDirect(t *testing.T, s *Set, p *Products, d directTrial, n, m int) {
 		}
 		s.Words(pointer(b[lane:]), unsafe.Pointer(&table), words, Stride)
 	}
-	var scales [DirectRows]float32
-	for i := range scales {
-		scales[i] = *(*float32)(unsafe.Pointer(&src[i*step])) / 127
+	var work DirectWork
+	for i := range work.Scales {
+		work.Scales[i] = *(*float32)(unsafe.Pointer(&src[i*step])) / 127
 	}
 	what := fmt.Sprintf("%s, %d blocks, %d rows, %d elements to a word", d.name, n, m, p.PerWord)
 	if p == &s.BF16 {
 		panel := make([]uint32, len(b)+Cols)
-		d.Pack(pointer(panel), first, n, step, unsafe.Pointer(&scales))
+		d.Pack(pointer(panel), first, n, step, &work)
 		if !slices.Equal(panel[:len(b)], b) || panel[len(b)] != 0 {
 			t.Fatalf("%s: the panel differs from decoded rows, packed", what)
 		}
@@ -66,7 +66,7 @@ func checkDirect(t *testing.T, s *Set, p *Products, d directTrial, n, m int) {
 	p.PackLeft(pointer(a), &table, m, k)
 	want, got := make([]float32, m*Cols), newGuarded(make([]float32, m*Cols))
 	p.Tile[m](words, pointer(a), pointer(b), pointer(want), Stride, 1, 0, pointer(b))
-	direct(pointer(got.slice()), pointer(a), first, n, step, m, unsafe.Pointer(&scales))
+	direct(pointer(got.slice()), pointer(a), first, n, step, m, &work)
 	got.check(t, what)
 	sameBits(t, what, got.slice(), want)
 }

@@ -22,6 +22,8 @@ func (s *Set) directTrials() []directTrial {
 		{"Q8_0", 32, q8Bytes, s.Q8_0, func(d *Decoders) Decode { return d.Q8_0 }},
 		{"Q4_0", 32, q4Bytes, s.Q4_0, func(d *Decoders) Decode { return d.Q4_0 }},
 		{"NF4", 64, nf4Bytes, s.NF4, func(d *Decoders) Decode { return d.NF4 }},
+		{"Q4_K", 256, q4KBytes, s.Q4_K, func(d *Decoders) Decode { return d.Q4_K }},
+		{"Q6_K", 256, q6KBytes, s.Q6_K, func(d *Decoders) Decode { return d.Q6_K }},
 		{"Int8", int8Group, int8Group, s.Int8, func(d *Decoders) Decode { return d.Int8 }},
 	}
 }
@@ -52,12 +54,12 @@ func (d *directTrial) run(twin *Set, half bool) (got, want []float32) {
 		}
 		panel = unsafe.Pointer(&words[0])
 	}
-	var scales [DirectRows]float32
-	for i := range scales {
-		scales[i] = *(*float32)(at(unsafe.Pointer(&src[0]), i*step)) / 127
+	var work DirectWork
+	for i := range work.Scales {
+		work.Scales[i] = *(*float32)(at(unsafe.Pointer(&src[0]), i*step)) / 127
 	}
 	got, want = make([]float32, rows*Cols), make([]float32, rows*Cols)
-	d.multiply(twin, half, unsafe.Pointer(&got[0]), panel, first, n, step, rows, unsafe.Pointer(&scales))
+	d.multiply(twin, half, unsafe.Pointer(&got[0]), panel, first, n, step, rows, &work)
 	for i := range want {
 		row, col := i/Cols, i%Cols
 		var sum, size float64
@@ -71,17 +73,17 @@ func (d *directTrial) run(twin *Set, half bool) (got, want []float32) {
 }
 
 // multiply is the level's direct product, or its panel times x by twin's tile.
-func (d *directTrial) multiply(twin *Set, half bool, c, x, src unsafe.Pointer, n, step, m int, scales unsafe.Pointer) {
+func (d *directTrial) multiply(twin *Set, half bool, c, x, src unsafe.Pointer, n, step, m int, work *DirectWork) {
 	switch {
 	case !half:
-		d.DirectFloat(c, x, src, n, step, m, scales)
+		d.DirectFloat(c, x, src, n, step, m, work)
 		return
 	case d.Direct != nil:
-		d.Direct(c, x, src, n, step, m, scales)
+		d.Direct(c, x, src, n, step, m, work)
 		return
 	}
 	words := n * d.elements / 2
 	panel := make([]uint32, words*Cols)
-	d.Pack(unsafe.Pointer(&panel[0]), src, n, step, scales)
+	d.Pack(unsafe.Pointer(&panel[0]), src, n, step, work)
 	twin.BF16.Tile[m](words, x, unsafe.Pointer(&panel[0]), c, Stride, 1, 0, x)
 }

@@ -30,7 +30,8 @@ func (s *Set) avx2() {
 	s.BF16 = Products{}
 	s.Words, s.Widen, s.FlipWiden = transposeAVX2, widenAVX2, flipWidenAVX2
 	s.Floats = Decoders{Q8_0: q8x0AVX2, Q4_0: q4x0AVX2, NF4: nf4AVX2, Q4_K: q4KAVX2, Q6_K: q6KAVX2, Int8: int8AVX2}
-	s.Q8_0.DirectFloat, s.Q4_0.DirectFloat, s.NF4.DirectFloat, s.Int8.DirectFloat = q8x0DirectAVX2, q4x0DirectAVX2, nf4DirectAVX2, int8DirectAVX2
+	s.Q8_0.DirectFloat, s.Q4_0.DirectFloat, s.NF4.DirectFloat = q8x0DirectAVX2, q4x0DirectAVX2, nf4DirectAVX2
+	s.Q4_K.DirectFloat, s.Q6_K.DirectFloat, s.Int8.DirectFloat = q4KDirectAVX2, q6KDirectAVX2, int8DirectAVX2
 	s.vectors = vectors{
 		rowMax:      rowMaxAVX2,
 		dot:         dotAVX2,
@@ -73,7 +74,8 @@ func (s *Set) avx512() {
 	s.BF16 = Products{}
 	s.Words, s.Widen, s.FlipWiden = transposeAVX512, widenAVX512, flipWidenAVX512
 	s.Floats = Decoders{Q8_0: q8x0AVX512, Q4_0: q4x0AVX512, NF4: nf4AVX512, Q4_K: q4KAVX512, Q6_K: q6KAVX512, Int8: int8AVX512}
-	s.Q8_0.DirectFloat, s.Q4_0.DirectFloat, s.NF4.DirectFloat, s.Int8.DirectFloat = q8x0DirectAVX512, q4x0DirectAVX512, nf4DirectAVX512, int8DirectAVX512
+	s.Q8_0.DirectFloat, s.Q4_0.DirectFloat, s.NF4.DirectFloat = q8x0DirectAVX512, q4x0DirectAVX512, nf4DirectAVX512
+	s.Q4_K.DirectFloat, s.Q6_K.DirectFloat, s.Int8.DirectFloat = q4KDirectAVX512, q6KDirectAVX512, int8DirectAVX512
 	s.vectors = vectors{
 		rowMax:      rowMaxAVX512,
 		dot:         dotAVX512,
@@ -114,8 +116,8 @@ func (s *Set) avx512BF16() {
 		Peak: peakBF16, PeakFlops: 24 * 16 * 2 * 2,
 	}
 	s.Halves = Decoders{Q8_0: q8x0Half, Q4_0: q4x0Half, NF4: nf4Half, Q4_K: q4KHalf, Q6_K: q6KHalf, Int8: int8Half}
-	s.Q8_0.Direct, s.Q4_0.Direct, s.NF4.Direct, s.Int8.Direct = q8x0Direct, q4x0Direct, nf4Direct, int8Direct
-	s.Q8_0.Pack, s.Q4_0.Pack, s.NF4.Pack, s.Int8.Pack = q8x0Pack, q4x0Pack, nf4Pack, int8Pack
+	s.Q8_0.Direct, s.Q4_0.Direct, s.NF4.Direct, s.Q4_K.Direct, s.Q6_K.Direct, s.Int8.Direct = q8x0Direct, q4x0Direct, nf4Direct, q4KDirect, q6KDirect, int8Direct
+	s.Q8_0.Pack, s.Q4_0.Pack, s.NF4.Pack, s.Q4_K.Pack, s.Q6_K.Pack, s.Int8.Pack = q8x0Pack, q4x0Pack, nf4Pack, q4KPack, q6KPack, int8Pack
 	s.Join = joinHalf
 	s.round = roundAVX512BF16
 }

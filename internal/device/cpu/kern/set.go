@@ -132,8 +132,8 @@ type Set struct {
 	// Floats decodes weights that are stored in blocks to float32, to the bits of
 	// their formats' readers, and Halves to bfloat16, which is that rounded.
 	Floats, Halves Decoders
-	// Q8_0, Q4_0, NF4 and Int8 decode such weights as a product meets them.
-	Q8_0, Q4_0, NF4, Int8 InBlocks
+	// Q8_0 and the others decode such weights as a product meets them.
+	Q8_0, Q4_0, NF4, Q4_K, Q6_K, Int8 InBlocks
 
 	vectors
 	flash []Flash // by D

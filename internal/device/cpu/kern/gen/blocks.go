@@ -32,8 +32,6 @@ func emitBlocks(f *file) {
 	}
 	emitHalfBlocks(f)
 	emitDirect(f)
-	emitDirectFloat(f, avx512)
-	emitDirectFloat(f, avx2)
 	joinRows(f)
 }
 

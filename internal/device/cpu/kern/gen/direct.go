@@ -1,111 +1,189 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // A direct product multiplies rows of a weight in blocks by few rows of x and
-// writes no row down: 16 rows of 32 elements become bfloat16 in registers,
-// are transposed there, and meet x. A sum has the order, and so the bits, of the
-// tiles' on decoded panels.
+// writes no row down: as many rows as a register has words, and as many words of
+// each, are decoded in registers, transposed there, and meet x. Words are pairs
+// of bfloat16, or float32. A sum has the order, and so the bits, of the tiles' on
+// decoded panels.
 //
-// Vector registers: 0 to 15 the rows, then their pairs by K; the others belong to
-// a row's decoding, to the transposition and, behind it, to sums. General: R8 the
-// distance of rows, R9 three times that, R10 to R13 every fourth of 16 rows, R15
-// the step's first row, CX the halves of the 32 rows that are left; BX the
-// distance of x's words, R14 three times that; AX, DX, SI, DI are free.
+// Vector registers: the first width hold the rows; the others belong to a row's
+// decoding, to the transposition and, behind it, to sums, except that AVX2 then has
+// columns in 8 to 15 and sums from 0 on. General: R8 the distance of rows, R9
+// three times that, R10 to R13 every fourth row, R15 the groups of the 32 rows that
+// are left, CX the passes; BX the distance of x's words, R14 three times that;
+// DI the work; AX, DX, SI are free.
+type direct struct {
+	halfBlocks
+	half bool // words are pairs
+}
 
-var directArgs = []arg{{"c", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"src", "unsafe.Pointer"}, {"n", "int"}, {"srcStep", "int"}, {"m", "int"}, {"scales", "unsafe.Pointer"}}
+// inBlocks is a type of blocks. A block is decoded in passes of the same code,
+// which go so many bytes on in the rows and in the work.
+type inBlocks struct {
+	name, of             string
+	bytes, elements      int // of a block
+	passes               int
+	passBytes, passWorks int
+	prepare              func()      // what a block needs before its first pass
+	unit                 func(e int) // decodes the words of the rows from element e of a pass on
+}
 
-const directRows = 16
+// directArgs and packArgs are those of kern.Direct and kern.PackBlocks.
+var (
+	directArgs = []arg{{"c", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"src", "unsafe.Pointer"}, {"n", "int"}, {"srcStep", "int"}, {"m", "int"}, {"work", "*DirectWork"}}
+	packArgs   = []arg{{"dst", "unsafe.Pointer"}, {"src", "unsafe.Pointer"}, {"n", "int"}, {"srcStep", "int"}, {"work", "*DirectWork"}}
+)
 
 func emitDirect(f *file) {
-	d := direct{halfBlocks{blocks{f, avx512}}}
-	nf4 := func(at int) func() { return func() { d.nf4Rows(at) } }
-	for _, b := range []struct {
-		name, doc string
-		bytes     int
-		units     []func()
-	}{
-		{"int8", "32 elements of Int8", 32, []func(){func() { d.each(d.int8Row) }}},
-		{"q8x0", "Q8_0", 34, []func(){func() { d.halfScales(); d.each(d.q8Row) }}},
-		{"q4x0", "Q4_0", 18, []func(){func() { d.halfScales(); d.q4Rows() }}},
-		{"nf4", "NF4", 36, []func(){nf4(4), nf4(20)}},
-	} {
-		d.direct(b.name, b.doc, b.bytes, b.units)
-		d.pack(b.name, b.doc, b.bytes, b.units)
+	for _, d := range []direct{{halfBlocks{blocks{f, avx512}}, true}, {halfBlocks{blocks{f, avx512}}, false}, {halfBlocks{blocks{f, avx2}}, false}} {
+		for _, b := range d.types() {
+			d.product(b)
+			if d.half {
+				d.pack(b)
+			}
+		}
 	}
 }
 
-type direct struct{ halfBlocks }
+// words is how many words n elements are.
+func (d direct) words(n int) int {
+	if d.half {
+		return n / 2
+	}
+	return n
+}
 
-func (d direct) direct(name, of string, srcBytes int, units []func()) {
-	f := d.f
-	fr := f.function(name+"Direct", fmt.Sprintf("is c += x w for 32 rows of w of n blocks of %s, srcStep bytes apart, and m rows of x in a panel [words][m]; c is m rows of 32.", of), directArgs, nil)
-	f.op("MOVQ %s, BX", fr.slot("m"))
-	f.op("SHLQ $2, BX")
-	f.op("LEAQ (BX)(BX*2), R14")
-	d.loop(fr, "c", srcBytes, units, func(columns []int) { d.multiply(fr, columns) }, func() {
-		f.op("MOVQ BX, AX")
-		f.op("SHLQ $4, AX")
-		f.op("ADDQ AX, %s", fr.slot("x"))
+// product writes a kern.Direct.
+func (d direct) product(b inBlocks) {
+	name, of := b.name+"Direct", "float32"
+	if d.half {
+		of = "pairs of bfloat16"
+	} else {
+		name += d.isa.name
+	}
+	fr := d.f.function(name, fmt.Sprintf("is c += x w for 32 rows of w of n blocks of %s, srcStep bytes apart, and m rows of x in a panel [words][m] of %s; c is m rows of 32.", b.of, of), directArgs, nil)
+	d.f.op("MOVQ %s, BX", fr.slot("m"))
+	d.f.op("SHLQ $2, BX")
+	d.f.op("LEAQ (BX)(BX*2), R14")
+	d.loop(b, fr, "c", func(columns []int, e int) { d.multiply(fr, columns, e) }, func(elements int) {
+		d.f.op("IMUL3Q $%d, BX, AX", d.words(elements))
+		d.f.op("ADDQ AX, %s", fr.slot("x"))
 	})
 }
 
-// pack writes what a tile reads.
-func (d direct) pack(name, of string, srcBytes int, units []func()) {
-	f := d.f
-	fr := f.function(name+"Pack", fmt.Sprintf("writes a panel of B, of bfloat16, of 32 rows of n blocks of %s, srcStep bytes apart.", of),
-		[]arg{{"dst", "unsafe.Pointer"}, {"src", "unsafe.Pointer"}, {"n", "int"}, {"srcStep", "int"}, {"scales", "unsafe.Pointer"}}, nil)
-	d.loop(fr, "dst", srcBytes, units, func(columns []int) {
-		f.op("MOVQ %s, DI", fr.slot("dst"))
-		f.storeFlipped(avx512, columns, 0, 0)
-	}, func() { f.op("ADDQ $%d, %s", 16*panelStride, fr.slot("dst")) })
+// pack writes a kern.PackBlocks.
+func (d direct) pack(b inBlocks) {
+	fr := d.f.function(b.name+"Pack", fmt.Sprintf("writes a panel of B, of bfloat16, of 32 rows of n blocks of %s, srcStep bytes apart.", b.of), packArgs, nil)
+	d.loop(b, fr, "dst", func(columns []int, e int) {
+		d.f.op("MOVQ %s, DI", fr.slot("dst"))
+		d.f.storeFlipped(d.isa, columns, d.words(e), 0)
+	}, func(elements int) {
+		d.f.op("ADDQ $%d, %s", d.words(elements)*panelStride, fr.slot("dst"))
+	})
 }
 
-// loop goes over n blocks of so many bytes, each of some units of 32 elements,
-// and over the halves of the 32 rows; consume takes the pairs of a half, whose
-// place is 64 bytes further at to for the second, and step ends a unit.
-func (d direct) loop(fr frame, to string, srcBytes int, units []func(), consume func(columns []int), step func()) {
-	f := d.f
-	f.op("MOVQ %s, R15", fr.slot("src"))
+// loop goes over n blocks, and in each over groups of the 32 rows. consume takes
+// the words of a group from element e of a pass on; a group's place at to is a
+// register further than the one's before, and step goes some elements on there.
+func (d direct) loop(b inBlocks, fr frame, to string, consume func(columns []int, e int), step func(elements int)) {
+	f, w := d.f, d.isa.width
+	block, group, pass := f.label("block"), f.label("group"), f.label("pass")
+	f.mark(block)
+	f.op("MOVQ $%d, R15", tileCols/w)
+	f.mark(group)
 	f.op("MOVQ %s, R8", fr.slot("srcStep"))
 	f.op("LEAQ (R8)(R8*2), R9")
-	loop := f.label("block")
-	f.mark(loop)
-	for _, unit := range units {
-		half := f.label("half")
-		f.op("MOVQ $2, CX")
-		f.op("MOVQ R15, R10")
-		f.mark(half)
-		for i, r := range []string{"R11", "R12", "R13"} {
-			f.op("LEAQ (R1%d)(R8*4), %s", i, r)
-		}
-		f.op("MOVQ %s, DI", fr.slot("scales"))
-		d.prefetch()
-		unit()
-		consume(f.transpose(avx512))
-		f.op("LEAQ (R13)(R8*4), R10")
-		f.op("ADDQ $64, %s", fr.slot("scales"))
-		f.op("ADDQ $64, %s", fr.slot(to))
-		f.op("DECQ CX")
-		f.op("JNZ %s", half)
-		f.op("SUBQ $128, %s", fr.slot("scales"))
-		f.op("SUBQ $128, %s", fr.slot(to))
-		step()
+	f.op("MOVQ %s, R10", fr.slot("src"))
+	d.quarters()
+	d.prefetch(b.bytes)
+	f.op("MOVQ %s, DI", fr.slot("work"))
+	b.prepare()
+	elements := b.elements / b.passes
+	if b.passes > 1 {
+		f.op("MOVQ $%d, CX", b.passes)
+		f.mark(pass)
 	}
-	f.op("ADDQ $%d, R15", srcBytes)
+	for e := 0; e < elements; e += w * elements / d.words(elements) {
+		f.op("MOVQ %s, DI", fr.slot("work"))
+		b.unit(e)
+		consume(f.transpose(d.isa), e)
+	}
+	if b.passes > 1 {
+		step(elements)
+		f.op("ADDQ $%d, %s", b.passWorks, fr.slot("work"))
+		f.op("ADDQ $%d, R10", b.passBytes)
+		d.quarters()
+		f.op("DECQ CX")
+		f.op("JNZ %s", pass)
+		step(-b.elements)
+	}
+	f.op("MOVQ %s, AX", fr.slot("srcStep"))
+	f.op("SHLQ $%d, AX", bits.Len(uint(w))-1)
+	f.op("ADDQ AX, %s", fr.slot("src"))
+	f.op("ADDQ $%d, %s", 4*w-b.passes*b.passWorks, fr.slot("work"))
+	f.op("ADDQ $%d, %s", 4*w, fr.slot(to))
+	f.op("DECQ R15")
+	f.op("JNZ %s", group)
+	f.op("MOVQ %s, AX", fr.slot("srcStep"))
+	f.op("SHLQ $5, AX")
+	f.op("SUBQ AX, %s", fr.slot("src"))
+	f.op("ADDQ $%d, %s", b.bytes, fr.slot("src"))
+	f.op("SUBQ $%d, %s", panelStride, fr.slot("work"))
+	f.op("SUBQ $%d, %s", panelStride, fr.slot(to))
+	step(b.elements)
 	f.op("DECQ %s", fr.slot("n"))
-	f.op("JNZ %s", loop)
+	f.op("JNZ %s", block)
 	f.ret()
 }
 
-// xRows is how many rows of x meet a unit at a time: a sum has one accumulator,
-// whose additions wait for each other.
+// quarters is the addresses of every fourth row.
+func (d direct) quarters() {
+	for i := 1; i < d.isa.width/4; i++ {
+		d.f.op("LEAQ (R1%d)(R8*4), R1%d", i-1, i)
+	}
+}
+
+// prefetch brings in what the next 32 rows have at the place of these.
+func (d direct) prefetch(bytes int) {
+	d.f.op("MOVQ R8, SI")
+	d.f.op("SHLQ $5, SI")
+	for quarter := range d.isa.width / 4 {
+		d.f.op("LEAQ (R1%d)(SI*1), AX", quarter)
+		for _, row := range fourRows {
+			for at := 0; at < bytes; at += 64 {
+				d.f.op("PREFETCHT0 %d(AX)%s", at, row)
+			}
+		}
+	}
+}
+
+// fourRows is the indices of a row's address behind that of the first of four.
+var fourRows = []string{"", "(R8*1)", "(R8*2)", "(R9*1)"}
+
+// at is memory at some bytes of row i.
+func (d direct) at(i, at int) string { return fmt.Sprintf("%d(R1%d)%s", at, i/4, fourRows[i%4]) }
+
+// xRows is how many rows of x meet the words at a time: a sum has one
+// accumulator, whose additions wait for each other.
 const xRows = 4
 
-// multiply adds the products of 16 pairs with every row of x.
-func (d direct) multiply(fr frame, columns []int) {
-	f := d.f
+// multiply adds the products of columns of words, from element e of a pass on,
+// with every row of x.
+func (d direct) multiply(fr frame, columns []int, e int) {
+	f, sums := d.f, 16
+	if d.isa == avx2 {
+		sums = 0
+	}
 	f.op("MOVQ %s, DX", fr.slot("x"))
+	if e > 0 {
+		f.op("IMUL3Q $%d, BX, AX", d.words(e))
+		f.op("ADDQ AX, DX")
+	}
 	f.op("MOVQ %s, DI", fr.slot("c"))
 	f.op("MOVQ %s, SI", fr.slot("m"))
 	done := f.label("done")
@@ -116,20 +194,20 @@ func (d direct) multiply(fr frame, columns []int) {
 		f.mark(loop)
 		f.op("MOVQ DX, AX")
 		for i := range rows {
-			f.op("VMOVUPS %d(DI), Z%d", i*panelStride, 16+i)
+			f.op("VMOVUPS %d(DI), %s", i*panelStride, d.isa.r(sums+i))
 		}
 		for k, c := range columns {
 			if k > 0 && k%4 == 0 {
 				f.op("LEAQ (AX)(BX*4), AX")
 			}
 			for i := range rows {
-				x := 20 + (k*rows+i)%12
-				f.op("VBROADCASTSS %d(AX)%s, Z%d", 4*i, []string{"", "(BX*1)", "(BX*2)", "(R14*1)"}[k%4], x)
-				f.dotPairs(c, x, 16+i)
+				x := sums + xRows + (k*rows+i)%(d.isa.width-xRows)
+				f.op("VBROADCASTSS %d(AX)%s, %s", 4*i, []string{"", "(BX*1)", "(BX*2)", "(R14*1)"}[k%4], d.isa.r(x))
+				d.dot(c, x, sums+i)
 			}
 		}
 		for i := range rows {
-			f.op("VMOVUPS Z%d, %d(DI)", 16+i, i*panelStride)
+			f.op("VMOVUPS %s, %d(DI)", d.isa.r(sums+i), i*panelStride)
 		}
 		f.op("ADDQ $%d, DX", 4*rows)
 		f.op("ADDQ $%d, DI", rows*panelStride)
@@ -142,108 +220,11 @@ func (d direct) multiply(fr frame, columns []int) {
 	f.mark(done)
 }
 
-// prefetch brings in what the next 32 rows have at the place of these 16.
-func (d direct) prefetch() {
-	f := d.f
-	f.op("MOVQ R8, SI")
-	f.op("SHLQ $5, SI")
-	for quarter := range 4 {
-		f.op("LEAQ (R1%d)(SI*1), AX", quarter)
-		for _, row := range []string{"", "(R8*1)", "(R8*2)", "(R9*1)"} {
-			f.op("PREFETCHT0 (AX)%s", row)
-		}
+// dot adds the products of words.
+func (d direct) dot(w, x, sum int) {
+	if d.half {
+		d.f.dotPairs(w, x, sum)
+		return
 	}
-}
-
-// at is memory at some bytes of row i.
-func (d direct) at(i, at int) string {
-	return fmt.Sprintf("%d(R1%d)%s", at, i/4, []string{"", "(R8*1)", "(R8*2)", "(R9*1)"}[i%4])
-}
-
-func (d direct) each(row func(i int)) {
-	for i := range directRows {
-		row(i)
-	}
-}
-
-// bytesRow scales 32 signed bytes of row i.
-func (d direct) bytesRow(i, at int) {
-	low, high := 16+i%4*2, 17+i%4*2
-	for k, reg := range []int{low, high} {
-		d.op("VPMOVSXBD", d.at(i, at+16*k), reg)
-		d.op("VCVTDQ2PS", reg, reg)
-		d.f.op("VMULPS.BCST %d(DI), Z%d, Z%d", 4*i, reg, reg)
-	}
-	d.f.convertTwo(low, high, i)
-}
-
-func (d direct) int8Row(i int) { d.bytesRow(i, 0) }
-func (d direct) q8Row(i int)   { d.bytesRow(i, 2) }
-
-// halfScales writes the binary16 that each row's block begins with as float32.
-func (d direct) halfScales() {
-	f := d.f
-	for quarter := range 4 {
-		d.fourHalves(quarter, 16+quarter)
-	}
-	f.op("VPUNPCKLQDQ X17, X16, X16")
-	f.op("VPUNPCKLQDQ X19, X18, X18")
-	f.op("VINSERTI32X4 $1, X18, Y16, Y16")
-	f.op("VCVTPH2PS Y16, Z16")
-	f.op("VMOVUPS Z16, (DI)")
-}
-
-// fourHalves brings the first 16 bits of four rows' blocks into a register.
-func (d direct) fourHalves(quarter, reg int) {
-	d.f.op("MOVWLZX %s, AX", d.at(4*quarter+3, 0))
-	for j := 2; j >= 0; j-- {
-		d.f.op("MOVWLZX %s, DX", d.at(4*quarter+j, 0))
-		d.f.op("SHLQ $16, AX")
-		d.f.op("ORQ DX, AX")
-	}
-	d.f.op("VMOVQ AX, X%d", reg)
-}
-
-// q4Rows decodes rows of Q4_0, whose bytes hold elements 16 apart.
-func (d direct) q4Rows() {
-	d.load32(d.f.dwords("minus8_to_7", smallFloats(-8)), 16)
-	d.load32("spread_bytes<>(SB)", 19)
-	d.load32("upper_nibbles<>(SB)", 20)
-	d.tableRows(2, func(i int) string { return fmt.Sprintf("%d(DI)", 4*i) })
-}
-
-// nf4Rows decodes 32 elements, whose bytes lie at an offset of each row's block.
-func (d direct) nf4Rows(at int) {
-	d.load32(d.f.dwords("nf4", func(i int) uint32 { return normalFloat[i] }), 16)
-	d.load32(d.f.twiceBytes(), 19)
-	d.load32(d.f.firstNibbles(), 20)
-	d.tableRows(at, func(i int) string { return d.at(i, 0) })
-}
-
-// tableRows looks up rows of 16 bytes of two elements: two rows share a table of
-// 32 values, those in Z16 times their scales, of which bit 4 chooses a half. Z19
-// spreads the bytes to words and Z20 says how far each moves.
-func (d direct) tableRows(at int, scale func(i int) string) {
-	const orAnd = 0xea // (a and b) or c
-	d.load32(d.f.dwords("nibble_words", func(int) uint32 { return 0x000f000f }), 17)
-	d.load32(d.f.dwords("second_words", func(int) uint32 { return 0x00100010 }), 18)
-	for pair := range directRows / 2 {
-		table := 21 + pair%2*3
-		for k := range 2 {
-			d.f.op("VMULPS.BCST %s, Z16, Z%d", scale(2*pair+k), table+1+k)
-		}
-		d.f.convertTwo(table+1, table+2, table)
-		for k := range 2 {
-			i := 2*pair + k
-			d.f.op("VBROADCASTI32X4 %s, Z%d", d.at(i, at), i)
-			d.f.op("VPSHUFB Z19, Z%d, Z%d", i, i)
-			d.f.op("VPSRLVW Z20, Z%d, Z%d", i, i)
-			if k == 0 {
-				d.and(17, i, i)
-			} else {
-				d.f.op("VPTERNLOGD $0x%x, Z18, Z17, Z%d", orAnd, i)
-			}
-			d.f.op("VPERMW Z%d, Z%d, Z%d", table, i, i)
-		}
-	}
+	d.op("VFMADD231PS", w, x, sum)
 }
