@@ -70,6 +70,10 @@ func (f *fakeServer) complete(w http.ResponseWriter, r *http.Request, q map[stri
 	limit, _ := q["max_tokens"].(float64)
 	if f.owner == "llamacpp" {
 		limit = q["n_predict"].(float64)
+		if last, _ := q["repeat_last_n"].(float64); last < 0 { // as its server does since it checks what it is given
+			http.Error(w, `{"error":"repeat_last_n must be 0 or more"}`, http.StatusBadRequest)
+			return
+		}
 	}
 	ids, reason := fakeAnswer(len(prompt), uint64(q["seed"].(float64)), int(limit))
 	reply := map[string]any{"tokens": ids, "tokens_evaluated": len(prompt), "stop_type": reason, "truncated": false}

@@ -160,7 +160,7 @@ type llamaReply struct {
 func (llamaCPP) complete(ctx context.Context, s *Server, a ask, o Options) (reply, error) {
 	q := llamaRequest{
 		Prompt: a.ids, Predict: o.MaxNew, Temperature: o.Temperature, TopK: o.TopK, TopP: o.TopP, MinP: o.MinP,
-		TypicalP: 1, RepeatPenalty: o.RepetitionPenalty, RepeatLast: -1,
+		TypicalP: 1, RepeatPenalty: o.RepetitionPenalty, RepeatLast: len(a.ids) + o.MaxNew, // all of it
 		// The engine's order: the cuts see what the temperature leaves.
 		Samplers: []string{"penalties", "temperature", "top_k", "min_p", "top_p"},
 		Seed:     uint32(a.seed % math.MaxUint32), // the largest means a random one
