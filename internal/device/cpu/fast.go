@@ -101,15 +101,14 @@ func (f *fast) multiply(q *product[float32], xAcross, wAcross bool) error {
 	return f.run(q.x)
 }
 
-// turnsLeft makes the product turn w's panels, where they are kept or it is
-// cheapest to pack them: few rows of y would wait for a right side, and others
-// that read the same w find the panels.
+// turnsLeft makes the product turn w's panels, where they are kept or where few
+// rows of y would wait for a right side: a w in bfloat16 is turned as it lies.
 func (f *fast) turnsLeft(q *product[float32]) error {
 	w, p := q.rows(), f.product
 	if !f.engine.TurnsLeft() {
 		return nil
 	}
-	if p.W.Left = f.left(w); p.W.Left == nil && q.y.Rows <= kern.TurnRows && q.y.Cols > kern.TurnCols {
+	if p.W.Left = f.left(w); p.W.Left == nil && w.Type == device.F32 && q.y.Rows <= kern.TurnRows && q.y.Cols > kern.TurnCols {
 		if err := f.pack(w); err != nil {
 			return err
 		}

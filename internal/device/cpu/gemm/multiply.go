@@ -38,7 +38,7 @@ func (j *multiply) Do(task, worker int) {
 		r.decode(worker, s)
 		return
 	}
-	if r.panels == 1 && r.W.Left != nil {
+	if r.panels == 1 && r.W.Left != nil || r.turns() {
 		r.turn(worker, s)
 		return
 	}

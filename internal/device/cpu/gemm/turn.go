@@ -55,7 +55,7 @@ func (r *run) turnPanel(worker, j int) {
 	}
 	for k := 0; k < r.words; k += step {
 		nk := min(step, r.words-k)
-		r.turnLeft(worker, j, j+1, k, nk)
+		r.packB(worker, j, j+1, k, nk)
 		r.tile(worker, 0, j, j, k, nk, r.x)
 	}
 }
@@ -63,9 +63,9 @@ func (r *run) turnPanel(worker, j int) {
 // turnPanels is the panels of w of a Turn.
 const turnPanels = kern.TurnCols / kern.Cols
 
-// turns says whether the level's Turn serves.
+// turns says whether the level's Turn serves: for panels, or for rows of bfloat16.
 func (r *run) turns() bool {
-	return r.W.Left != nil && r.panels == 1 && r.M <= kern.TurnRows && r.e.tiles.Turn != nil
+	return (r.W.Left != nil || r.W.Plain.Half != nil && r.LowRank.R == 0) && r.panels == 1 && r.M <= kern.TurnRows && r.e.tiles.Turn != nil
 }
 
 // turnPair computes the columns of panels j and j+1 of w.
@@ -76,7 +76,7 @@ func (r *run) turnPair(worker, j int) {
 		add = 1
 	}
 	p := &r.e.own[worker].turn
-	*p = kern.Turn{Rows: r.M, BNext: r.e.leftStride(r.K, r.N), C: unsafe.Pointer(&r.e.own[worker].tile), Work: r.workers[worker]}
+	*p = kern.Turn{Rows: r.M, C: unsafe.Pointer(&r.e.own[worker].tile), Work: r.workers[worker]}
 	for k := 0; k < r.K; k += blockWords * t.PerWord {
 		p.Add = 0
 		if r.Alpha == 1 && add == 1 {
@@ -85,7 +85,11 @@ func (r *run) turnPair(worker, j int) {
 		}
 		n := min(blockWords*t.PerWord, r.K-k)
 		if p.Panels = n / rows; p.Panels > 0 {
-			p.A, p.B = r.xPanel(0, r.M, k/t.PerWord), r.leftStep(k/rows, j, rows)
+			p.A = r.xPanel(0, r.M, k/t.PerWord)
+			p.B, p.BNext = r.leftStep(k/rows, j, rows), r.e.leftStride(r.K, r.N)
+			if w := r.W.Plain; r.W.Left == nil {
+				p.B, p.BRow, p.BNext = w.address(k, j*kern.Cols), 2*w.Stride, 2*w.Stride*rows
+			}
 			t.Turn(p)
 			p.Add = 1
 		}
@@ -102,12 +106,24 @@ func (r *run) turnRest(worker int, p *kern.Turn, j, k, rest int) {
 	own, rows := &r.e.own[worker], r.e.tiles.Rows
 	clear(own.flip[:])
 	for i := range turnPanels {
-		src := r.leftStep(k/rows, j+i, rest)
-		copy(own.flip[i*rows*leftStepWords:], unsafe.Slice((*uint32)(src), rest*leftStepWords))
+		to := own.flip[i*rows*leftStepWords:]
+		if r.W.Left == nil {
+			r.copyRows(to, j+i, k, rest)
+			continue
+		}
+		copy(to, unsafe.Slice((*uint32)(r.leftStep(k/rows, j+i, rest)), rest*leftStepWords))
 	}
-	p.Panels = 1
+	p.Panels, p.BRow = 1, 0
 	p.A, p.B = r.xPanel(0, r.M, k/r.e.tiles.PerWord), unsafe.Pointer(&own.flip)
 	r.e.tiles.Turn(p)
+}
+
+// copyRows is the step of a left side that n rows from k on would be.
+func (r *run) copyRows(to []uint32, j, k, n int) {
+	for i := range n {
+		row := unsafe.Slice((*uint32)(r.W.Plain.address(k+i, j*kern.Cols)), leftStepWords)
+		copy(to[i*leftStepWords:], row)
+	}
 }
 
 // leftStepWords is the words of a row in a step of a left side.

@@ -81,6 +81,10 @@ var turnConfigs = func() (all [TurnRows + 1]tileConfig) {
 }()
 
 func turnAMX(t *Turn) {
+	if t.BRow > 0 {
+		amxTurnRows(unsafe.Pointer(&turnConfigs[t.Rows]), t.Panels, t.A, 64*t.Rows, t.B, t.BNext, t.C, t.Add, t.Work, t.BRow)
+		return
+	}
 	amxTurn(unsafe.Pointer(&turnConfigs[t.Rows]), t.Panels, t.A, 64*t.Rows, t.B, t.BNext, t.C, t.Add, t.Work)
 }
 

@@ -744,6 +744,11 @@ func amxThin(config unsafe.Pointer, steps int, a unsafe.Pointer, aNext int, b, c
 //go:noescape
 func amxTurn(config unsafe.Pointer, panels int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bNext int, c unsafe.Pointer, add int, work unsafe.Pointer)
 
+// amxTurnRows is amxTurn for plain rows of bfloat16, bRow bytes apart, 32 of which are taken at a time, bNext bytes; b is 64 columns of them.
+//
+//go:noescape
+func amxTurnRows(config unsafe.Pointer, panels int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bNext int, c unsafe.Pointer, add int, work unsafe.Pointer, bRow int)
+
 // turnedOut is c = alpha t, or c += alpha t, for rows of 64 float32 and tiles t as amxTurn leaves them.
 //
 //go:noescape

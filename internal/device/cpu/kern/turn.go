@@ -16,8 +16,10 @@ const (
 // of a weight's gradient with a side that is packed already. A is a panel of Rows
 // rows, at most TurnRows, and C TurnRows*TurnCols float32 that TurnedIn and
 // TurnedOut copy from and to rows. A sum has the bits of a tile's whose right side
-// is those pairs.
+// is those pairs. With BRow, B is columns of plain rows of bfloat16 that are BRow
+// bytes apart, and BNext is that of 32 of them.
 type Turn struct {
 	Rows, Panels, BNext, Add int
+	BRow                     int
 	A, B, C, Work            unsafe.Pointer
 }

@@ -58,9 +58,26 @@ func checkTurn(t *testing.T, p *Products, rows, panels, add int, alpha float32) 
 	}
 	p.Turn(&turn)
 	p.TurnedOut(pointer(c.slice()), 4*ldc, turn.C, rows, alpha, add)
+	checkTurnRows(t, p, turn, x, stride, sums)
 	name := fmt.Sprintf("rows=%d panels=%d add=%d alpha=%v", rows, panels, turn.Add+add, alpha)
 	c.check(t, name)
 	if !slices.Equal(c.slice(), want) {
 		t.Fatalf("%s: a turn differs from its tiles", name)
+	}
+}
+
+// checkTurnRows compares the turn with one of the rows that its left side was
+// packed from, which are rounded already.
+func checkTurnRows(t *testing.T, p *Products, turn Turn, x []float32, stride int, sums []float32) {
+	t.Helper()
+	half := make([]uint16, len(x))
+	roundGeneric(first(half, len(half)), first(x, len(x)), len(x))
+	turn.Add = 0
+	p.Turn(&turn)
+	want := slices.Clone(sums)
+	turn.B, turn.BRow, turn.BNext = unsafe.Pointer(&half[0]), 2*stride, 2*stride*p.Rows
+	p.Turn(&turn)
+	if !slices.Equal(sums, want) {
+		t.Fatalf("rows=%d panels=%d: a turn of plain rows differs", turn.Rows, turn.Panels)
 	}
 }

@@ -17,10 +17,23 @@ const (
 // amxTurn sums over panels of a left side: b is two steps of each. The rows of
 // a panel are joined in the first cache one panel ahead of the tiles.
 func amxTurn(f *file) {
-	fr := f.function("amxTurn", "is c = a b, or c += a b, for the pairs of rows of panels of a left side, bNext bytes apart, of which b is two steps of 32 rows; c is four tiles of 16 rows of 64 bytes, their columns as amxTurn leaves them; work is 8 KiB.",
-		[]arg{{"config", "unsafe.Pointer"}, {"panels", "int"}, {"a", "unsafe.Pointer"}, {"aStep", "int"}, {"b", "unsafe.Pointer"}, {"bNext", "int"}, {"c", "unsafe.Pointer"}, {"add", "int"}, {"work", "unsafe.Pointer"}}, nil)
+	turn(f, "amxTurn", "is c = a b, or c += a b, for the pairs of rows of panels of a left side, bNext bytes apart, of which b is two steps of 32 rows; c is four tiles of 16 rows of 64 bytes, their columns as amxTurn leaves them; work is 8 KiB.", (*file).turnJoin)
+	turn(f, "amxTurnRows", "is amxTurn for plain rows of bfloat16, bRow bytes apart, 32 of which are taken at a time, bNext bytes; b is 64 columns of them.", (*file).rowsJoin, "bRow")
+}
+
+// turn is the code of both: join brings 32 rows into the order of tiles. A row's
+// distance, if it is an argument, is in BX.
+func turn(f *file, name, does string, join func(f *file, to string), row ...string) {
+	args := []arg{{"config", "unsafe.Pointer"}, {"panels", "int"}, {"a", "unsafe.Pointer"}, {"aStep", "int"}, {"b", "unsafe.Pointer"}, {"bNext", "int"}, {"c", "unsafe.Pointer"}, {"add", "int"}, {"work", "unsafe.Pointer"}}
+	for _, r := range row {
+		args = append(args, arg{r, "int"})
+	}
+	fr := f.function(name, does, args, nil)
 	for _, m := range [][2]string{{"config", "AX"}, {"panels", "CX"}, {"a", "DI"}, {"aStep", "R9"}, {"b", "SI"}, {"bNext", "R10"}, {"c", "DX"}, {"work", "R11"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+	}
+	for _, r := range row {
+		f.op("MOVQ %s, BX", fr.slot(r))
 	}
 	f.loadConfig("AX")
 	f.op("MOVQ $%d, R8", amxBytes)
@@ -35,12 +48,12 @@ func amxTurn(f *file) {
 		f.loadTile("DX", "R8", t*turnTile, t)
 	}
 	f.mark(begin)
-	f.turnJoin("R11")
+	join(f, "R11")
 	f.mark(loop)
 	f.op("ADDQ R10, SI")
 	f.op("DECQ CX")
 	f.op("JEQ %s", last)
-	f.turnJoin("R12")
+	join(f, "R12")
 	f.turnMultiply("R11")
 	f.op("XCHGQ R11, R12")
 	f.op("JMP %s", loop)
@@ -67,6 +80,26 @@ func (f *file) turnJoin(to string) {
 			f.op("VMOVDQU32 Z2, %d(%s)", at, to)
 			f.op("VMOVDQU32 Z3, %d(%s)", at+turnTile, to)
 		}
+	}
+}
+
+// rowsJoin is turnJoin for plain rows: R13 and R15 are a pair of them.
+func (f *file) rowsJoin(to string) {
+	f.op("MOVQ SI, R13")
+	for pair := range amxRows {
+		f.op("LEAQ (R13)(BX*1), R15")
+		for step := range turnSteps {
+			from, at := step*amxBytes, step*2*turnTile+pair*amxBytes
+			f.op("PREFETCHT0 %d(R13)(R10*1)", from)
+			f.op("PREFETCHT0 %d(R15)(R10*1)", from)
+			f.op("VMOVDQU32 %d(R13), Z0", from)
+			f.op("VMOVDQU32 %d(R15), Z1", from)
+			f.op("VPUNPCKLWD Z1, Z0, Z2")
+			f.op("VPUNPCKHWD Z1, Z0, Z3")
+			f.op("VMOVDQU32 Z2, %d(%s)", at, to)
+			f.op("VMOVDQU32 Z3, %d(%s)", at+turnTile, to)
+		}
+		f.op("LEAQ (R15)(BX*1), R13")
 	}
 }
 
