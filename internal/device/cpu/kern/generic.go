@@ -68,7 +68,7 @@ func tilesOf(multiply func(a, b uint32) float32) (tiles [MaxRows + 1]Tile) {
 
 func store(c []float32, sums *[Cols]float32, alpha float32, add int) {
 	for j, s := range sums {
-		if add == 1 {
+		if add > 0 {
 			c[j] += alpha * s
 		} else {
 			c[j] = alpha * s

@@ -10,7 +10,7 @@ TEXT ·tileNEONx1(SB), NOSPLIT, $0-64
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $0, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros1
 	MOVD c+24(FP), R7
 	ADD $0, R7
@@ -41,8 +41,8 @@ sums4:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $0, R7
-	CMP $1, R6
-	BNE fresh5
+	CMP $0, R6
+	BLE fresh5
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -67,7 +67,7 @@ done6:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $48, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros7
 	MOVD c+24(FP), R7
 	ADD $48, R7
@@ -98,8 +98,8 @@ sums10:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $48, R7
-	CMP $1, R6
-	BNE fresh11
+	CMP $0, R6
+	BLE fresh11
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -124,7 +124,7 @@ done12:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $96, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros13
 	MOVD c+24(FP), R7
 	ADD $96, R7
@@ -151,8 +151,8 @@ sums16:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $96, R7
-	CMP $1, R6
-	BNE fresh17
+	CMP $0, R6
+	BLE fresh17
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -178,7 +178,7 @@ TEXT ·tileNEONx2(SB), NOSPLIT, $0-64
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $0, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros19
 	MOVD c+24(FP), R7
 	ADD $0, R7
@@ -219,8 +219,8 @@ sums22:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $0, R7
-	CMP $1, R6
-	BNE fresh23
+	CMP $0, R6
+	BLE fresh23
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -262,7 +262,7 @@ done24:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $48, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros25
 	MOVD c+24(FP), R7
 	ADD $48, R7
@@ -303,8 +303,8 @@ sums28:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $48, R7
-	CMP $1, R6
-	BNE fresh29
+	CMP $0, R6
+	BLE fresh29
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -346,7 +346,7 @@ done30:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $96, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros31
 	MOVD c+24(FP), R7
 	ADD $96, R7
@@ -380,8 +380,8 @@ sums34:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $96, R7
-	CMP $1, R6
-	BNE fresh35
+	CMP $0, R6
+	BLE fresh35
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -419,7 +419,7 @@ TEXT ·tileNEONx3(SB), NOSPLIT, $0-64
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $0, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros37
 	MOVD c+24(FP), R7
 	ADD $0, R7
@@ -470,8 +470,8 @@ sums40:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $0, R7
-	CMP $1, R6
-	BNE fresh41
+	CMP $0, R6
+	BLE fresh41
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -530,7 +530,7 @@ done42:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $48, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros43
 	MOVD c+24(FP), R7
 	ADD $48, R7
@@ -581,8 +581,8 @@ sums46:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $48, R7
-	CMP $1, R6
-	BNE fresh47
+	CMP $0, R6
+	BLE fresh47
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -641,7 +641,7 @@ done48:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $96, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros49
 	MOVD c+24(FP), R7
 	ADD $96, R7
@@ -682,8 +682,8 @@ sums52:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $96, R7
-	CMP $1, R6
-	BNE fresh53
+	CMP $0, R6
+	BLE fresh53
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -733,7 +733,7 @@ TEXT ·tileNEONx4(SB), NOSPLIT, $0-64
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $0, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros55
 	MOVD c+24(FP), R7
 	ADD $0, R7
@@ -794,8 +794,8 @@ sums58:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $0, R7
-	CMP $1, R6
-	BNE fresh59
+	CMP $0, R6
+	BLE fresh59
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -871,7 +871,7 @@ done60:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $48, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros61
 	MOVD c+24(FP), R7
 	ADD $48, R7
@@ -932,8 +932,8 @@ sums64:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $48, R7
-	CMP $1, R6
-	BNE fresh65
+	CMP $0, R6
+	BLE fresh65
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -1009,7 +1009,7 @@ done66:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $96, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros67
 	MOVD c+24(FP), R7
 	ADD $96, R7
@@ -1057,8 +1057,8 @@ sums70:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $96, R7
-	CMP $1, R6
-	BNE fresh71
+	CMP $0, R6
+	BLE fresh71
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -1120,7 +1120,7 @@ TEXT ·tileNEONx5(SB), NOSPLIT, $0-64
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $0, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros73
 	MOVD c+24(FP), R7
 	ADD $0, R7
@@ -1192,8 +1192,8 @@ sums76:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $0, R7
-	CMP $1, R6
-	BNE fresh77
+	CMP $0, R6
+	BLE fresh77
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -1286,7 +1286,7 @@ done78:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $48, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros79
 	MOVD c+24(FP), R7
 	ADD $48, R7
@@ -1358,8 +1358,8 @@ sums82:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $48, R7
-	CMP $1, R6
-	BNE fresh83
+	CMP $0, R6
+	BLE fresh83
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -1452,7 +1452,7 @@ done84:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $96, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros85
 	MOVD c+24(FP), R7
 	ADD $96, R7
@@ -1508,8 +1508,8 @@ sums88:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $96, R7
-	CMP $1, R6
-	BNE fresh89
+	CMP $0, R6
+	BLE fresh89
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -1583,7 +1583,7 @@ TEXT ·tileNEONx6(SB), NOSPLIT, $0-64
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $0, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros91
 	MOVD c+24(FP), R7
 	ADD $0, R7
@@ -1665,8 +1665,8 @@ sums94:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $0, R7
-	CMP $1, R6
-	BNE fresh95
+	CMP $0, R6
+	BLE fresh95
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -1776,7 +1776,7 @@ done96:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $48, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros97
 	MOVD c+24(FP), R7
 	ADD $48, R7
@@ -1858,8 +1858,8 @@ sums100:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $48, R7
-	CMP $1, R6
-	BNE fresh101
+	CMP $0, R6
+	BLE fresh101
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -1969,7 +1969,7 @@ done102:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $96, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros103
 	MOVD c+24(FP), R7
 	ADD $96, R7
@@ -2032,8 +2032,8 @@ sums106:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $96, R7
-	CMP $1, R6
-	BNE fresh107
+	CMP $0, R6
+	BLE fresh107
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -2119,7 +2119,7 @@ TEXT ·tileNEONx7(SB), NOSPLIT, $0-64
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $0, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros109
 	MOVD c+24(FP), R7
 	ADD $0, R7
@@ -2211,8 +2211,8 @@ sums112:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $0, R7
-	CMP $1, R6
-	BNE fresh113
+	CMP $0, R6
+	BLE fresh113
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -2339,7 +2339,7 @@ done114:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $48, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros115
 	MOVD c+24(FP), R7
 	ADD $48, R7
@@ -2431,8 +2431,8 @@ sums118:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $48, R7
-	CMP $1, R6
-	BNE fresh119
+	CMP $0, R6
+	BLE fresh119
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -2559,7 +2559,7 @@ done120:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $96, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros121
 	MOVD c+24(FP), R7
 	ADD $96, R7
@@ -2629,8 +2629,8 @@ sums124:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $96, R7
-	CMP $1, R6
-	BNE fresh125
+	CMP $0, R6
+	BLE fresh125
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -2728,7 +2728,7 @@ TEXT ·tileNEONx8(SB), NOSPLIT, $0-64
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $0, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros127
 	MOVD c+24(FP), R7
 	ADD $0, R7
@@ -2830,8 +2830,8 @@ sums130:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $0, R7
-	CMP $1, R6
-	BNE fresh131
+	CMP $0, R6
+	BLE fresh131
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -2975,7 +2975,7 @@ done132:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $48, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros133
 	MOVD c+24(FP), R7
 	ADD $48, R7
@@ -3077,8 +3077,8 @@ sums136:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $48, R7
-	CMP $1, R6
-	BNE fresh137
+	CMP $0, R6
+	BLE fresh137
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)
@@ -3222,7 +3222,7 @@ done138:
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
 	ADD $96, R2
-	CMP $2, R6
+	CMP $-1, R6
 	BNE zeros139
 	MOVD c+24(FP), R7
 	ADD $96, R7
@@ -3299,8 +3299,8 @@ sums142:
 	FMOVS alpha+40(FP), F0
 	MOVD c+24(FP), R7
 	ADD $96, R7
-	CMP $1, R6
-	BNE fresh143
+	CMP $0, R6
+	BLE fresh143
 	FMOVQ 0(R7), F1
 	WORD $0x4f801101 // FMLA V0.S[0], V8.S4, V1.S4
 	FMOVQ F1, 0(R7)

@@ -25,12 +25,12 @@ const (
 	Slack = 4 * MaxLanes
 	// Onward is add of a Tile whose sums begin with c, so that a sum over K may be
 	// cut and keep its bits. Alpha is 1 and Depth too.
-	Onward = 2
+	Onward = -1
 	// NextBytes is how many bytes a tile prefetches for each of its words.
 	NextBytes = 16
 )
 
-// Tile computes c = alpha a b, or c += alpha a b if add is 1: a has k words
+// Tile computes c = alpha a b, or c += alpha a b if add is more than 0: a has k words
 // for each row, b k words for each of 32 columns, and rows of c are ldc bytes
 // apart. An element has one accumulator and k ascends. On its way it brings
 // NextBytes for each word from next on into the second cache; next need not be

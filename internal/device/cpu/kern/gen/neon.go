@@ -102,8 +102,8 @@ func (f *file) storeNEON(fr frame, mr, col, vectors int) {
 	f.op("FMOVS %s, F0", fr.slot("alpha"))
 	f.op("MOVD %s, R7", fr.slot("c"))
 	f.op("ADD $%d, R7", 4*col)
-	f.op("CMP $1, R6")
-	f.op("BNE %s", fresh)
+	f.op("CMP $0, R6")
+	f.op("BLE %s", fresh)
 	rows := func(one func(acc, at int)) {
 		for i := range mr {
 			for j := range vectors {

@@ -9,7 +9,7 @@ import "fmt"
 // c[mr,32] = alpha a b (+ c): a is a panel [k][mr], b a panel [k][32] of words
 // of 32 bits, each a float32 or a pair of bfloat16; c has rows ldc bytes apart.
 // An element has one accumulator and k ascends, so its bits do not depend on mr.
-// With add 2 the accumulators begin with c, and alpha is 1.
+// With add -1 the accumulators begin with c, and alpha is 1.
 // On its way it brings 16 bytes a word from next on into the second cache.
 
 var tileArgs = []arg{{"k", "int"}, {"a", "unsafe.Pointer"}, {"b", "unsafe.Pointer"}, {"c", "unsafe.Pointer"}, {"ldc", "int"}, {"alpha", "float32"}, {"add", "int"}, {"next", "unsafe.Pointer"}}
@@ -20,7 +20,7 @@ const (
 	rows256     = 6  // 12 accumulators of 8, for 16 columns at a time
 	tileUnroll  = 4
 	panelStride = 4 * tileCols
-	onward      = 2 // add: the sums begin with c
+	onward      = -1 // add: the sums begin with c
 	// panelAhead is how far a tile of several rows reads ahead in its panel of
 	// b. With 8 rows that takes a weight from memory at 0.94 of the speed of
 	// reading alone, instead of 0.47; one row is faster without.
@@ -160,8 +160,8 @@ func beginTile(f *file, fr frame, mr int, reg []string, clear string, width int)
 func storeTile(f *file, fr frame, mr int, reg []string, alpha string, width int) {
 	add, done := f.label("add"), f.label("stored")
 	f.op("MOVQ %s, AX", fr.slot("add"))
-	f.op("CMPQ AX, $1")
-	f.op("JEQ %s", add)
+	f.op("TESTQ AX, AX")
+	f.op("JGT %s", add)
 	for i := range mr {
 		for h := range 2 {
 			r := fmt.Sprintf(reg[h], 2*i+h)
