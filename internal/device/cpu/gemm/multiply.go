@@ -49,15 +49,7 @@ func (j *multiply) Do(task, worker int) {
 			r.spanRows(worker, s, k, nk)
 			continue
 		}
-		rows := max(1, blockRows/r.tall)
-		for from := s.rowFrom; from < s.rowTo; from += rows {
-			to := min(from+rows, s.rowTo)
-			for j := s.colFrom; j < s.colTo; j++ {
-				for i := from; i < to; i++ {
-					r.tile(worker, i, j, s.colFrom, k, nk, r.ahead(worker, i-s.rowFrom, j, s, k, nk))
-				}
-			}
-		}
+		r.tiles(worker, s, k, nk)
 	}
 }
 
@@ -81,16 +73,6 @@ func (r *run) decode(worker int, s span) {
 			r.tile(worker, s.rowFrom, j, s.colFrom, k, nk, r.x)
 		}
 	}
-}
-
-// ahead is what the i-th tile of a panel of w prefetches: a part of the next
-// panel, where the tiles read the weight in place.
-func (r *run) ahead(worker, i, j int, s span, k, nk int) unsafe.Pointer {
-	const parts = kern.Stride / kern.NextBytes
-	if i >= parts || j+1 == s.colTo || !r.direct() {
-		return r.x
-	}
-	return unsafe.Add(r.bPanel(worker, j+1, s.colFrom, k), i*nk*kern.NextBytes)
 }
 
 // tile adds words [k, k+nk) to the tile of y at panel i of x and j of w, and

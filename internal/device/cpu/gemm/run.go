@@ -12,7 +12,7 @@ import (
 const (
 	blockWords  = 1024 // words of K in a block, a multiple of 32
 	blockPanels = 8    // panels of w in a task
-	blockRows   = 112  // rows of x that pass over a panel of w before the next
+	blockRows   = 112  // rows of x that first pass over a panel of a weight in place
 )
 
 // line is what workspace is aligned to.

@@ -19,6 +19,7 @@ const (
 	rows512     = 14 // 28 accumulators, 2 vectors of b, 2 of a
 	rows256     = 6  // 12 accumulators of 8, for 16 columns at a time
 	tileUnroll  = 4
+	nextLine    = 64 // bytes of next for each tileUnroll words
 	panelStride = 4 * tileCols
 	onward      = -1 // add: the sums begin with c
 	// panelAhead is how far a tile of several rows reads ahead in its panel of
@@ -52,16 +53,8 @@ func tile512(f *file, name string, mr int, multiply func(b, a, c int)) {
 	fr := f.function(name, fmt.Sprintf("is a tile of %d rows with AVX-512.", mr), tileArgs, nil)
 	loadTileArgs(f, fr)
 	f.op("MOVQ DX, R8")
-	for i := range mr {
-		// Go's assembler does not know PREFETCHW.
-		f.op("LONG $0x080d0f41 // PREFETCHW (R8)")
-		f.op("LONG $0x480d0f41; BYTE $0x40 // PREFETCHW 64(R8)")
-		if i+1 < mr {
-			f.op("ADDQ BX, R8")
-		}
-	}
 	beginTile(f, fr, mr, []string{"Z%d", "Z%d"}, "VPXORQ", 64)
-	tileLoop(f, mr, func(step int) {
+	tileLoop(f, mr, nextLine, rowEvery(mr), func(step int) {
 		for at := 0; at < panelStride && mr > 1; at += 64 {
 			f.op("PREFETCHT0 %d(DI)", panelStride*step+at+panelAhead)
 		}
@@ -82,14 +75,22 @@ func tile512(f *file, name string, mr int, multiply func(b, a, c int)) {
 func tile256(f *file, mr int) {
 	name := fmt.Sprintf("tileAVX2x%d", mr)
 	fr := f.function(name, fmt.Sprintf("is a tile of %d rows with AVX2.", mr), tileArgs, nil)
+	loadTileArgs(f, fr)
 	for half := range 2 {
-		loadTileArgs(f, fr)
 		if half == 1 {
+			for _, m := range [][2]string{{"k", "CX"}, {"a", "SI"}, {"b", "DI"}, {"c", "DX"}} {
+				f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+			}
 			f.op("ADDQ $64, DI")
 			f.op("ADDQ $64, DX")
 		}
+		f.op("MOVQ DX, R8")
 		beginTile(f, fr, mr, []string{"Y%d", "Y%d"}, "VXORPS", 32)
-		tileLoop(f, mr, func(step int) {
+		every := 0
+		if half == 0 {
+			every = rowEvery(mr)
+		}
+		tileLoop(f, mr, nextLine/2, every, func(step int) {
 			if mr > 1 {
 				f.op("PREFETCHT0 %d(DI)", panelStride*step+panelAhead)
 			}
@@ -107,14 +108,34 @@ func tile256(f *file, mr int) {
 	f.ret()
 }
 
-// tileLoop runs step k times, unrolled.
-func tileLoop(f *file, mr int, step func(step int)) {
+// rowEvery is how many words of K lie between the rows of c that a tile brings
+// into the caches, a power of two: all rows while it multiplies a block of 512 or
+// more. All of them at once would take every place that waits for memory, and the
+// panels would wait behind them.
+func rowEvery(mr int) int {
+	every := tileUnroll
+	for every*mr <= 256 {
+		every *= 2
+	}
+	return every
+}
+
+// tileLoop runs step k times, unrolled. It brings in nextBytes of what R9 points to
+// each time, and the row of c in R8 every so many words, never if 0.
+func tileLoop(f *file, mr, nextBytes, every int, step func(step int)) {
 	many, one, last, done := f.label("many"), f.label("one"), f.label("last"), f.label("done")
+	row, back := f.label("row"), f.label("back")
 	f.op("SUBQ $%d, CX", tileUnroll)
 	f.op("JLT %s", one)
+	f.op("PCALIGN $64") // the loop begins a line of code
 	f.mark(many)
 	f.op("PREFETCHT1 (R9)")
-	f.op("ADDQ $64, R9")
+	if every > 0 {
+		f.op("TESTQ $%d, CX", every-tileUnroll)
+		f.op("JEQ %s", row)
+		f.mark(back)
+	}
+	f.op("ADDQ $%d, R9", nextBytes)
 	for s := range tileUnroll {
 		step(s)
 	}
@@ -131,6 +152,15 @@ func tileLoop(f *file, mr int, step func(step int)) {
 	f.op("ADDQ $%d, SI", 4*mr)
 	f.op("DECQ CX")
 	f.op("JNZ %s", last)
+	if every > 0 {
+		f.op("JMP %s", done)
+		f.mark(row)
+		// Go's assembler does not know PREFETCHW.
+		f.op("LONG $0x080d0f41 // PREFETCHW (R8)")
+		f.op("LONG $0x480d0f41; BYTE $0x40 // PREFETCHW 64(R8)")
+		f.op("ADDQ BX, R8")
+		f.op("JMP %s", back)
+	}
 	f.mark(done)
 }
 
