@@ -18,22 +18,22 @@ const (
 )
 
 // tileTask is flashTask on kern.Flash: the weights are rounded as they come, and
-// relative to the largest score of the row's keys up to the item's.
+// relative to a score that they seldom exceed far.
 type tileTask struct {
 	*flash
 	micro
-	worker  int
-	kernel  kern.Flash
-	rows    int // rows of all heads of the group
-	k, v, q unsafe.Pointer
-	in      [flashPages]unsafe.Pointer // keys of 64 positions each
-	values  [flashPages]unsafe.Pointer
-	o, work unsafe.Pointer
-	largest []float32
-	seen    []int32 // of each row of each item
-	items   [tileItems + 4]kern.FlashItem
-	n       int // of items
-	logs    [kern.FlashLogs]float32
+	worker    int
+	kernel    kern.Flash
+	rows      int // rows of all heads of the group
+	k, v, q   unsafe.Pointer
+	in        [flashPages]unsafe.Pointer // keys of 64 positions each
+	values    [flashPages]unsafe.Pointer
+	o, work   unsafe.Pointer
+	reference []float32
+	seen      []int32 // of each row of each item
+	items     [tileItems + 4]kern.FlashItem
+	n         int // of items
+	logs      [kern.FlashLogs]float32
 }
 
 func (t *tileTask) size(positions int) int {
@@ -52,9 +52,9 @@ func (t *tileTask) layout(w *parts, positions int) {
 	}
 	t.q = w.take(panels * t.panelBytes())
 	t.o = w.take(panels * t.outBytes())
-	largest, seen := w.take(4*panels*kern.FlashRows), w.take(4*tileItems*kern.FlashRows)
+	reference, seen := w.take(4*panels*kern.FlashRows), w.take(4*tileItems*kern.FlashRows)
 	if w.base != nil {
-		t.largest = floats(largest, panels*kern.FlashRows)
+		t.reference = floats(reference, panels*kern.FlashRows)
 		t.seen = unsafe.Slice((*int32)(seen), tileItems*kern.FlashRows)
 	}
 }
@@ -74,8 +74,8 @@ func (t *tileTask) begin(q []float32, from, positions, kv int) {
 		clear(floats(t.k, t.kernel.D*flashKeys/2))
 		clear(floats(t.v, t.kernel.D*flashKeys/2))
 	}
-	for i := range t.largest {
-		t.largest[i] = float32(math.Inf(-1))
+	for i := range t.reference {
+		t.reference[i] = float32(math.Inf(-1))
 	}
 	q = q[from*cols+kv*t.group*d:]
 	position, head := 0, 0
@@ -150,7 +150,7 @@ func (t *tileTask) block(n, seen int) {
 		for key := 0; key < visible; key += kern.FlashKeys {
 			item := kern.FlashItem{
 				Q: t.panel(i), K: t.in[key/kern.FlashKeys], V: t.values[key/kern.FlashKeys],
-				O: unsafe.Add(t.o, i*t.outBytes()), Largest: unsafe.Pointer(&t.largest[first]),
+				O: unsafe.Add(t.o, i*t.outBytes()), Reference: unsafe.Pointer(&t.reference[first]),
 			}
 			if key+kern.FlashKeys > min(n, seen+first/t.group) {
 				item.Seen = t.hide(first, last, seen-key, n-key)
@@ -195,7 +195,7 @@ func (t *tileTask) finish(o, lse []float32, from, kv int) {
 				t.table[j] = unsafe.Pointer(&o[t.place(from, kv, first+j)*d])
 			}
 		}
-		t.kernel.Finish(unsafe.Add(t.o, i*t.outBytes()), unsafe.Pointer(&t.largest[first]), rows, d, out, &t.logs, float32(math.Abs(t.attr.Scale)))
+		t.kernel.Finish(unsafe.Add(t.o, i*t.outBytes()), unsafe.Pointer(&t.reference[first]), rows, d, out, &t.logs, float32(math.Abs(t.attr.Scale)))
 		for j := range rows {
 			if lse != nil {
 				lse[t.place(from, kv, first+j)] = t.logs[j]

@@ -12,6 +12,8 @@ const (
 	// FlashSums is the columns behind those of an item's O that hold the sum of
 	// the weights, all of them the same.
 	FlashSums = 16
+	// FlashUnit is what a weight of 1 counts.
+	FlashUnit = 1.0 / (1 << 32)
 )
 
 // FlashItem is 32 rows of queries against 64 keys.
@@ -19,9 +21,10 @@ type FlashItem struct {
 	// Q is a panel of A of 32 rows, K panels of B of 32 keys each in the order of
 	// FlashKey, V panels of B of 32 columns and 64 keys.
 	Q, K, V unsafe.Pointer
-	// O is [32][D+FlashSums] float32 that the weights times values are added to,
-	// relative to the row's Largest [32]: the largest q k' so far, -Inf before.
-	O, Largest unsafe.Pointer
+	// O is [32][D+FlashSums] float32 that FlashUnit times the weights times values
+	// are added to, the weights relative to the row's Reference [32]: -Inf before,
+	// then the q k' of the first key that it sees, or of a later one that is far larger.
+	O, Reference unsafe.Pointer
 	// Seen is how many of the item's keys each row sees, [32] int32; nil: all.
 	Seen unsafe.Pointer
 }
@@ -38,15 +41,15 @@ type Flash struct {
 	D      int
 	stages func(config, items unsafe.Pointer, stages int, work unsafe.Pointer, scale float32)
 	config unsafe.Pointer
-	finish func(o, largest, out, lse unsafe.Pointer, rows, cols, stride, sum int, scale float32)
+	finish func(o, reference, out, lse unsafe.Pointer, rows, cols, stride, sum int, scale float32)
 }
 
-// flashHalf is what the kernels keep of an item, of which two are at work.
-const flashHalf = FlashRows*FlashKeys*6 + 2*4*FlashRows + 64
+// flashWork is what the kernels keep of the items that are at work.
+const flashWork = 2*FlashRows*FlashKeys*(4+2) + 2*4*FlashRows
 
 // WorkBytes is the size of a workspace of Run.
 func (f *Flash) WorkBytes() int {
-	return 2*flashHalf + 256*f.D + 4*FlashRows*(f.D+FlashSums) + 4*FlashRows
+	return flashWork + 256*f.D + 4*FlashRows*(f.D+FlashSums) + 4*FlashRows
 }
 
 // Flash is attention for heads of d columns, where the level has it.
@@ -68,9 +71,9 @@ func (f *Flash) Run(items []FlashItem, work unsafe.Pointer, scale float32) {
 		return
 	}
 	// Whatever is there: nobody reads what becomes of it.
-	idle := at(work, 2*flashHalf)
+	idle := at(work, flashWork)
 	out := at(idle, 256*f.D)
-	nothing := FlashItem{Q: idle, K: idle, V: idle, O: out, Largest: at(out, 4*FlashRows*(f.D+FlashSums))}
+	nothing := FlashItem{Q: idle, K: idle, V: idle, O: out, Reference: at(out, 4*FlashRows*(f.D+FlashSums))}
 	items[0], items[1], items[n], items[n+1] = nothing, nothing, nothing, nothing
 	f.stages(f.config, unsafe.Pointer(&items[0]), n, work, float32(flashLog*float64(scale)))
 }
@@ -82,7 +85,7 @@ const FlashLogs = FlashRows + 16
 // writes their first cols columns to the addresses that out lists, if it is not
 // nil. lse becomes the logarithms of the sums of exp(scale q k'). A row that sees
 // no key gets 0, and -Inf for lse.
-func (f *Flash) Finish(o, largest unsafe.Pointer, rows, cols int, out *[MaxRows]unsafe.Pointer, lse *[FlashLogs]float32, scale float32) {
+func (f *Flash) Finish(o, reference unsafe.Pointer, rows, cols int, out *[MaxRows]unsafe.Pointer, lse *[FlashLogs]float32, scale float32) {
 	const half = 16
 	stride := 4 * (f.D + FlashSums)
 	for from := 0; from < rows; from += half {
@@ -90,7 +93,7 @@ func (f *Flash) Finish(o, largest unsafe.Pointer, rows, cols int, out *[MaxRows]
 		if out != nil {
 			to = unsafe.Pointer(&out[from])
 		}
-		f.finish(at(o, from*stride), at(largest, 4*from), to, unsafe.Pointer(&lse[from]), min(half, rows-from), cols, stride, 4*f.D, scale)
+		f.finish(at(o, from*stride), at(reference, 4*from), to, unsafe.Pointer(&lse[from]), min(half, rows-from), cols, stride, 4*f.D, scale)
 	}
 }
 

@@ -784,10 +784,10 @@ func flash64(config, items unsafe.Pointer, stages int, work unsafe.Pointer, scal
 //go:noescape
 func flash128(config, items unsafe.Pointer, stages int, work unsafe.Pointer, scale float32)
 
-// flashFinish writes 16 rows of cols sums, stride bytes apart and with the sum of the weights behind them, over that sum to the addresses that out lists, and lse = scale*largest + log(sum) and 1/sum to lse[16] and lse[16:].
+// flashFinish writes 16 rows of cols sums, stride bytes apart and with the sum of the weights behind them, over that sum to the addresses that out lists, and lse = scale*reference + log(sum 2^flashRoom) and 1/sum to lse[16] and lse[16:].
 //
 //go:noescape
-func flashFinish(o, largest, out, lse unsafe.Pointer, rows, cols, stride, sum int, scale float32)
+func flashFinish(o, reference, out, lse unsafe.Pointer, rows, cols, stride, sum int, scale float32)
 
 // gradWeights makes p and ds, rows of 32 words of keys by panels of 32 queries blockBytes apart, and pairs, the same ds as words of two keys, pairsStep apart.
 //

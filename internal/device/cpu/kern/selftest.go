@@ -96,12 +96,15 @@ func (s *Set) trialFlash(f Flash) (got, want []float32) {
 		s.BF16.PackColumns(unsafe.Pointer(&to[0]), unsafe.Pointer(&v[col]), FlashKeys, 4*f.D, s.BF16.Lanes, Stride)
 	}
 	width := f.D + FlashSums
-	out, largest := make([]float32, FlashRows*width), make([]float32, FlashRows)
+	out, reference := make([]float32, FlashRows*width), make([]float32, FlashRows)
 	item := FlashItem{
 		Q: unsafe.Pointer(&zeros[0]), K: unsafe.Pointer(&zeros[0]), V: unsafe.Pointer(&values[0]),
-		O: unsafe.Pointer(&out[0]), Largest: unsafe.Pointer(&largest[0]),
+		O: unsafe.Pointer(&out[0]), Reference: unsafe.Pointer(&reference[0]),
 	}
 	f.Run([]FlashItem{{}, {}, item, {}, {}}, unsafe.Pointer(&work[0]), 1)
+	for i := range out {
+		out[i] /= FlashUnit
+	}
 	want = make([]float32, len(out))
 	for i := range want {
 		if i%width >= f.D {

@@ -6,9 +6,14 @@ import (
 )
 
 // Attention's forward pass on AMX goes over items: 32 rows of queries against
-// up to 128 keys. A stage does three of them at once: the scores of the next, the
+// up to 64 keys. A stage does three of them at once: the scores of the next, the
 // weights of this one, the sums of the last, so that the tiles multiply while
 // the vectors exponentiate.
+//
+// Weights are relative to a reference of their row: the score of the first key that
+// it sees. Only where a score is 2^flashRoom times larger does the reference move to the
+// largest of the item, which hardly ever happens: then nothing has to wait for
+// the largest score of an item, and what is summed stays as it is.
 //
 // A weight is rounded to bfloat16 at once, in integers: z = 512 (127 + (s-m) log2 e)
 // as a word of 16 bits has the bits of 2^(z/512-127) but for those of
@@ -27,22 +32,27 @@ const (
 	// weightOne is the word of weight 1, and weightRound what rounds it to nearest.
 	weightOne   = 127 * 512
 	weightRound = 2.25
+	// flashRoom is the powers of two by which a score may exceed its reference,
+	// whose weight is 2^-flashRoom.
+	flashRoom     = 32
+	weightOfRefer = weightOne - 512*flashRoom + weightRound
 
-	// The halves of the workspace: scores and weights of an item, the shift and the
-	// shrinking of each row, a mask of the rows that shrink.
+	// The workspace: scores, those of an item that are computed again, the shift and
+	// the shrinking of each row, and the weights of two items. It is small, since a store
+	// of a tile that misses the first cache holds up the others.
 	partScores  = 0
-	partWeights = partScores + flashRows*scoreStride
-	partShift   = partWeights + flashRows*weightStride
+	partAgain   = partScores + flashRows*scoreStride
+	partShift   = partAgain + flashRows*scoreStride
 	partShrink  = partShift + 4*flashRows
-	partChanged = partShrink + 4*flashRows
-	partSize    = partChanged + 64
+	partWeights = partShrink + 4*flashRows
+	itemWeights = flashRows * weightStride
 
 	// An item's fields, package kern's FlashItem.
-	itemQ, itemK, itemV, itemO, itemLargest, itemSeen, itemSize = 0, 8, 16, 24, 32, 40, 48
+	itemQ, itemK, itemV, itemO, itemRefer, itemSeen, itemSize = 0, 8, 16, 24, 32, 40, 48
 )
 
-// Registers: DI the half of this item, SI that of the last and the next, R8 the
-// items, R9 the stages left; AX and BX the next item's q and k, CX and DX the last
+// Registers: DI the workspace, R10 the weights of this item, SI those of the last, R8
+// the items, R9 the stages left; AX and BX the next item's q and k, CX and DX the last
 // one's o and v; R12 to R15 the distances of rows of o, q, panels and scores.
 const (
 	zLog    = 9 // 512 log2(e) scale
@@ -50,6 +60,7 @@ const (
 	zLowest = 11
 	zKeys   = 12 // the keys of a group's first 16 columns, and of the others
 	zNext   = 14
+	zLimit  = 15 // the word of a score that exceeds its reference too far
 )
 
 func emitAttention(f *file) {
@@ -99,7 +110,8 @@ func (f flash) stages() {
 	for _, m := range [][2]string{{"config", "AX"}, {"items", "R8"}, {"stages", "R9"}, {"work", "DI"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}
-	f.op("LEAQ %d(DI), SI", partSize)
+	f.op("LEAQ %d(DI), R10", partWeights)
+	f.op("LEAQ %d(DI), SI", partWeights+itemWeights)
 	f.op("VBROADCASTSS %s, Z%d", fr.slot("scale"), zLog)
 	f.loadConfig("AX")
 	f.constants()
@@ -109,24 +121,33 @@ func (f flash) stages() {
 	}{{amxBytes, "R13"}, {panelStride, "R14"}, {scoreStride, "R15"}, {f.outStride(), "R12"}} {
 		f.op("MOVQ $%d, %s", m.stride, m.register)
 	}
-	stage := f.label("stage")
+	stage, slow, next := f.label("stage"), f.label("exceeded"), f.label("next")
 	f.mark(stage)
-	f.shrink()
+	f.shifts("AX", itemSize)
 	for _, m := range []struct {
 		field    int
 		register string
 	}{{2*itemSize + itemQ, "AX"}, {2*itemSize + itemK, "BX"}, {itemO, "CX"}, {itemV, "DX"}} {
 		f.op("MOVQ %d(R8), %s", m.field, m.register)
 	}
+	f.op("KXNORW K3, K3, K3")
+	f.op("KXNORW K4, K4, K4")
 	f.products()
-	f.hide()
-	f.reference()
-	f.op("XCHGQ DI, SI")
+	f.hide(2*itemSize, partScores)
+	f.op("KANDW K3, K4, K3")
+	f.op("KORTESTW K3, K3")
+	f.op("JCC %s", slow)
+	f.mark(next)
+	f.first()
+	f.op("XCHGQ R10, SI")
 	f.op("ADDQ $%d, R8", itemSize)
 	f.op("DECQ R9")
 	f.op("JNZ %s", stage)
 	f.releaseTiles()
 	f.ret()
+	f.mark(slow)
+	f.exceeded(next)
+	f.op("JMP %s", next)
 }
 
 func (f flash) constants() {
@@ -140,188 +161,204 @@ func (f flash) constants() {
 	f.op("VMOVUPS %s, Z%d", f.dwords("keys", func(i int) uint32 { return uint32(i/4*8 + i%4) }), zKeys)
 	f.op("VMOVUPS %s, Z%d", f.dwords("keys_high", func(i int) uint32 { return uint32(i/4*8 + i%4 + 4) }), zKeys+1)
 	f.op("VPBROADCASTD %s, Z%d", f.dwords("group", func(int) uint32 { return flashGroup }), zNext)
+	f.op("VMOVUPS %s, Z%d", f.wide(weightOne), zLimit)
 	f.op("MOVQ $0x5555555555555555, AX")
 	f.op("KMOVQ AX, K1")
 }
 
-// shrink makes what the last item's rows have summed relative to their new
-// largest score.
-func (f flash) shrink() {
-	row, done := f.label("row"), f.label("kept")
-	f.op("MOVL %d(SI), CX", partChanged)
-	f.op("TESTL CX, CX")
-	f.op("JEQ %s", done)
-	f.op("MOVQ %d(R8), AX", itemO)
-	f.mark(row)
-	f.op("TZCNTL CX, DX")
-	f.op("VBROADCASTSS %d(SI)(DX*4), Z0", partShrink)
-	f.op("IMUL3Q $%d, DX, BX", f.outStride())
-	for at := 0; at < f.outStride(); at += 64 {
-		f.op("VMULPS %d(AX)(BX*1), Z0, Z1", at)
-		f.op("VMOVUPS Z1, %d(AX)(BX*1)", at)
-	}
-	f.op("BLSRL CX, CX")
-	f.op("JNZ %s", row)
-	f.mark(done)
-}
-
-// product is a product of tiles: two accumulators t and t+1 that begin fills,
-// steps of two TDPBF16PS each, and end, which stores them.
+// product is a product of tiles with 32 rows and 16 or 32 columns. Its corners are
+// tiles of 16 by 16, those of the first rows first.
 type product struct {
-	begin, end func(t int)
-	steps      []func(t int)
+	steps, cols  int
+	fill, keep   func(corner, t int)
+	loadA, loadB func(step, half, t int)
 }
 
-// products does the tiles' work of a stage. A product's end comes behind the steps of
-// the next one, when it is done.
+// weave interleaves products and the weights. A tile's store comes some
+// multiplications later: before its sum is there it would take the place, where instructions
+// wait, of those that could go on.
+type weave struct {
+	flash
+	total, dots, weighed int
+	next                 int // accumulator
+	late                 []lateStore
+}
+
+// lateStore stores tile t, last written by multiplication dot.
+type lateStore struct {
+	dot, t int
+	store  func()
+}
+
+const (
+	weaveSums = 5 // accumulators, which take turns
+	weaveLate = 4
+)
+
 func (f flash) products() {
-	all := f.jobs()
-	slots := 0
-	for _, p := range all {
-		slots += len(p.steps)
+	jobs := f.jobs()
+	w := weave{flash: f}
+	for _, p := range jobs {
+		w.total += p.steps * 2 * p.cols
 	}
-	row, slot := 0, 0
-	for i, p := range all {
-		t := 2 * (i % 2)
-		p.begin(t)
-		for _, step := range p.steps {
-			step(t)
-			slot++
-			for ; row*slots < flashRows*slot; row++ {
-				f.weights(row)
+	for _, p := range jobs {
+		w.product(p)
+	}
+	w.settle(w.total)
+}
+
+func (w *weave) product(p product) {
+	first := w.next
+	tile := func(corner int) int { return (first + corner) % weaveSums }
+	w.next = tile(2 * p.cols)
+	for s := range p.steps {
+		for half := range 2 {
+			p.loadA(s, half, weaveSums)
+			for col := range p.cols {
+				if half == 0 {
+					p.loadB(s, col, weaveSums+1+col)
+				}
+				corner := half*p.cols + col
+				if s == 0 {
+					w.free(tile(corner))
+					p.fill(corner, tile(corner))
+				}
+				w.dotTiles(weaveSums, weaveSums+1+col, tile(corner))
+				w.dots++
+				if s == p.steps-1 {
+					w.late = append(w.late, lateStore{w.dots, tile(corner), func() { p.keep(corner, tile(corner)) }})
+				}
+				w.settle(w.dots - weaveLate)
+				w.weigh()
 			}
 		}
-		if i > 0 {
-			all[i-1].end(2 - t)
-		}
 	}
-	all[len(all)-1].end(2 * ((len(all) - 1) % 2))
 }
 
-// jobs is the products, those of scores and of sums in turn.
+// settle stores the tiles that multiplications up to one have written.
+func (w *weave) settle(dot int) {
+	for len(w.late) > 0 && w.late[0].dot <= dot {
+		w.late[0].store()
+		w.late = w.late[1:]
+	}
+}
+
+// free stores what is in a tile.
+func (w *weave) free(t int) {
+	for _, l := range w.late {
+		if l.t == t {
+			w.settle(l.dot)
+			return
+		}
+	}
+}
+
+// weigh makes the weights that are due: those of each row's first keys come first, so
+// that the next item's scores can take their place.
+func (w *weave) weigh() {
+	for ; w.weighed < 2*flashRows && w.weighed*w.total < 2*flashRows*w.dots; w.weighed++ {
+		w.weights(w.weighed%flashRows, w.weighed/flashRows, w.weighed%4*2)
+	}
+}
+
+// jobs is the sums of the last item, then the scores of the next.
 func (f flash) jobs() []product {
-	var scores, sums, all []product
-	for group := range flashKeys / flashGroup {
-		for half := range 2 {
-			scores = append(scores, f.scores(group, half))
-		}
-	}
+	var jobs []product
 	for part := range f.d / 32 {
-		for half := range 2 {
-			sums = append(sums, f.sums(part, half))
-		}
+		jobs = append(jobs, f.sums(part))
 	}
-	for len(scores)+len(sums) > 0 {
-		if len(scores) > 0 {
-			all, scores = append(all, scores[0]), scores[1:]
-		}
-		n := len(sums) / (len(scores) + 1)
-		all, sums = append(all, sums[:n]...), sums[n:]
+	jobs = append(jobs, f.totals())
+	for group := range flashKeys / flashGroup {
+		jobs = append(jobs, f.scores(group, partScores))
 	}
-	return append(all, f.totals())
+	return jobs
 }
 
-// scores multiplies 16 rows of the next item's queries and 32 of its keys.
-func (f flash) scores(group, half int) product {
-	p := product{
-		begin: func(t int) { f.zeroTile(t); f.zeroTile(t + 1) },
-		end: func(t int) {
-			at := partScores + half*amxRows*scoreStride + 128*group
-			f.storeTileAt(t, "SI", "R15", at)
-			f.storeTileAt(t+1, "SI", "R15", at+64)
+// scores multiplies the queries of AX and 32 of the keys of BX.
+func (f flash) scores(group, part int) product {
+	return product{
+		steps: f.d / 32, cols: 2,
+		fill: func(_, t int) { f.zeroTile(t) },
+		keep: func(corner, t int) {
+			f.storeTileAt(t, "DI", "R15", part+corner/2*amxRows*scoreStride+128*group+corner%2*64)
 		},
+		loadA: func(s, half, t int) { f.loadTile("AX", "R13", (2*s+half)*amxRows*amxBytes, t) },
+		loadB: func(s, col, t int) { f.loadTile("BX", "R14", (group*f.d/2+s*amxRows)*panelStride+64*col, t) },
 	}
-	for s := range f.d / 32 {
-		p.steps = append(p.steps, func(t int) {
-			a, b := 4+s%2, group*f.d/2*panelStride+s*amxRows*panelStride
-			f.loadTile("AX", "R13", (2*s+half)*amxRows*amxBytes, a)
-			f.loadTile("BX", "R14", b, 6)
-			f.dotTiles(a, 6, t)
-			f.loadTile("BX", "R14", b+64, 7)
-			f.dotTiles(a, 7, t+1)
-		})
-	}
-	return p
 }
 
-// sums adds the last item's weights times 32 columns of its values to 16 rows.
-func (f flash) sums(part, half int) product {
-	at := half*amxRows*f.outStride() + 128*part
-	p := product{
-		begin: func(t int) { f.loadTile("CX", "R12", at, t); f.loadTile("CX", "R12", at+64, t+1) },
-		end:   func(t int) { f.storeTileAt(t, "CX", "R12", at); f.storeTileAt(t+1, "CX", "R12", at+64) },
+// sums adds the last item's weights times 32 columns of its values.
+func (f flash) sums(part int) product {
+	at := func(corner int) int { return corner/2*amxRows*f.outStride() + 128*part + corner%2*64 }
+	return product{
+		steps: flashKeys / flashGroup, cols: 2,
+		fill:  func(corner, t int) { f.loadTile("CX", "R12", at(corner), t) },
+		keep:  func(corner, t int) { f.storeTileAt(t, "CX", "R12", at(corner)) },
+		loadA: f.loadWeights,
+		loadB: func(s, col, t int) { f.loadTile("DX", "R14", (part*flashKeys/2+s*amxRows)*panelStride+64*col, t) },
 	}
-	for s := range flashKeys / flashGroup {
-		p.steps = append(p.steps, func(t int) {
-			a, b := 4+s%2, (part*flashKeys/2+s*amxRows)*panelStride
-			f.loadTile("SI", "R14", partWeights+half*amxRows*weightStride+64*s, a)
-			f.loadTile("DX", "R14", b, 6)
-			f.dotTiles(a, 6, t)
-			f.loadTile("DX", "R14", b+64, 7)
-			f.dotTiles(a, 7, t+1)
-		})
-	}
-	return p
+}
+
+func (f flash) loadWeights(group, half, t int) {
+	f.loadTile("SI", "R14", half*amxRows*weightStride+64*group, t)
 }
 
 // totals adds the weights themselves: times a tile of ones.
 func (f flash) totals() product {
 	at := func(half int) int { return half*amxRows*f.outStride() + 4*f.d }
-	p := product{
-		begin: func(t int) {
-			f.op("XORQ AX, AX")
-			f.op("LEAQ %s, BX", f.dwords("pairs_of_ones", func(int) uint32 { return 0x3f803f80 }))
-			f.loadTile("BX", "AX", 0, 7)
-			f.loadTile("CX", "R12", at(0), t)
-			f.loadTile("CX", "R12", at(1), t+1)
+	return product{
+		steps: flashKeys / flashGroup, cols: 1,
+		fill:  func(half, t int) { f.loadTile("CX", "R12", at(half), t) },
+		keep:  func(half, t int) { f.storeTileAt(t, "CX", "R12", at(half)) },
+		loadA: f.loadWeights,
+		loadB: func(_, _, t int) {
+			f.op("LEAQ %s, R11", f.dwords("pairs_of_ones", func(int) uint32 { return 0x3f803f80 }))
+			f.op("XORQ DX, DX")
+			f.loadTile("R11", "DX", 0, t)
 		},
-		end: func(t int) { f.storeTileAt(t, "CX", "R12", at(0)); f.storeTileAt(t+1, "CX", "R12", at(1)) },
 	}
-	for s := range flashKeys / flashGroup {
-		p.steps = append(p.steps, func(t int) {
-			for half := range 2 {
-				f.loadTile("SI", "R14", partWeights+half*amxRows*weightStride+64*s, 4+half)
-				f.dotTiles(4+half, 7, t+half)
-			}
-		})
-	}
-	return p
 }
 
-// weights is a row of this item's weights.
-func (f flash) weights(row int) {
+// weights is 32 of a row's weights of this item, in registers r and r+1. K3 and K4
+// lose the bits of scores that exceed their reference too far, and of NaN.
+func (f flash) weights(row, group, r int) {
 	f.op("VBROADCASTSS %d(DI), Z8", partShift+4*row)
-	for g := range flashKeys / flashGroup {
-		r, at := 4*(g%2), partScores+row*scoreStride+128*g
-		f.op("VMOVUPS %d(DI), Z%d", at, r)
-		f.op("VMOVUPS %d(DI), Z%d", at+64, r+1)
-		f.op("VFMADD213PS Z8, Z%d, Z%d", zLog, r)
-		f.op("VFMADD213PS Z8, Z%d, Z%d", zLog, r+1)
-		f.op("VCVTPS2DQ Z%d, Z%d", r, r)
-		f.op("VCVTPS2DQ Z%d, Z%d", r+1, r+1)
-		f.op("VPACKUSDW Z%d, Z%d, Z%d", r+1, r, r)
-		f.op("VPSRLW $3, Z%d, Z%d", r, r+1)
-		f.op("VPERMB.Z Z%d, Z%d, K1, Z%d", zTable, r+1, r+1)
-		f.op("VPSUBUSW Z%d, Z%d, Z%d", r+1, r, r) // 0 stays 0
-		f.op("VPSRLW $2, Z%d, Z%d", r, r)
-		f.op("VMOVUPS Z%d, %d(DI)", r, partWeights+row*weightStride+64*g)
-	}
+	f.weigh("DI", partScores+row*scoreStride+128*group, "R10", row*weightStride+64*group, r, func() {
+		f.op("VCMPPS $1, Z%d, Z%d, K3, K3", zLimit, r)
+		f.op("VCMPPS $1, Z%d, Z%d, K4, K4", zLimit, r+1)
+	})
 }
 
-// hide gives keys that a row of the next item does not see the score -Inf.
-func (f flash) hide() {
+// weigh makes 32 scores weights, with the shift in register 8.
+func (f flash) weigh(from string, at int, to string, place, r int, check func()) {
+	f.op("VMOVUPS %d(%s), Z%d", at, from, r)
+	f.op("VMOVUPS %d(%s), Z%d", at+64, from, r+1)
+	f.op("VFMADD213PS Z8, Z%d, Z%d", zLog, r)
+	f.op("VFMADD213PS Z8, Z%d, Z%d", zLog, r+1)
+	check()
+	f.op("VCVTPS2DQ Z%d, Z%d", r, r)
+	f.op("VCVTPS2DQ Z%d, Z%d", r+1, r+1)
+	f.op("VPACKUSDW Z%d, Z%d, Z%d", r+1, r, r)
+	f.op("VPSRLW $3, Z%d, Z%d", r, r+1)
+	f.op("VPERMB.Z Z%d, Z%d, K1, Z%d", zTable, r+1, r+1)
+	f.op("VPSUBUSW Z%d, Z%d, Z%d", r+1, r, r) // 0 stays 0
+	f.op("VPSRLW $2, Z%d, Z%d", r, r)
+	f.op("VMOVUPS Z%d, %d(%s)", r, place, to)
+}
+
+// hide gives keys of an item that a row does not see the score -Inf.
+func (f flash) hide(item, part int) {
 	row, done := f.label("row"), f.label("hidden")
-	f.op("MOVQ %d(R8), DX", 2*itemSize+itemSeen)
+	f.op("MOVQ %d(R8), DX", item+itemSeen)
 	f.op("TESTQ DX, DX")
 	f.op("JEQ %s", done)
 	f.op("XORQ AX, AX")
 	f.mark(row)
 	f.op("VPBROADCASTD (DX), Z0")
-	f.op("LEAQ %d(SI)(AX*1), BX", partScores)
 	for g := range flashKeys / flashGroup {
 		for half := range 2 {
 			f.op("VPCMPD $5, Z0, Z%d, K2", zKeys+half) // not less
-			f.op("VMOVUPS Z%d, K2, %d(BX)", zLowest, 128*g+64*half)
+			f.op("VMOVUPS Z%d, K2, %d(DI)(AX*1)", zLowest, part+128*g+64*half)
 		}
 		f.op("VPSUBD Z%d, Z0, Z0", zNext)
 	}
@@ -332,72 +369,28 @@ func (f flash) hide() {
 	f.mark(done)
 }
 
-// reference is the next item's shift of each row, from the largest score so far.
-func (f flash) reference() {
-	f.op("MOVQ %d(R8), AX", 2*itemSize+itemLargest)
+// shifts is this item's shift of each row; item is its place behind R8.
+func (f flash) shifts(register string, item int) {
+	f.op("MOVQ %d(R8), %s", item+itemRefer, register)
 	for half := range 2 {
-		f.largest(half)
-		f.update(half)
+		f.op("VMOVUPS %s, Z%d", f.wide(weightOfRefer), half)
+		f.op("VFNMADD231PS %d(%s), Z%d, Z%d", 64*half, register, zLog, half)
+		f.op("VMOVUPS Z%d, %d(DI)", half, partShift+64*half)
 	}
 }
 
-// largest leaves the largest scores of 16 rows in register 16. The second source
-// of VMAXPS, the first operand here, comes out where either is NaN.
-func (f flash) largest(half int) {
-	for r := range 16 {
-		row := partScores + (16*half+r)*scoreStride
-		f.op("VMOVUPS %d(SI), Z%d", row, 16+r)
-		f.op("VMAXPS %d(SI), Z%d, Z%d", row+64, 16+r, 16+r)
-		for g := 1; g < flashKeys/flashGroup; g++ {
-			f.op("VMAXPS %d(SI), Z%d, Z%d", row+128*g, 16+r, 16+r)
-			f.op("VMAXPS %d(SI), Z%d, Z%d", row+128*g+64, 16+r, 16+r)
-		}
+// first is the reference of the next item's rows that have none: their first score.
+func (f flash) first() {
+	f.op("MOVQ %d(R8), AX", 2*itemSize+itemRefer)
+	for half := range 2 {
+		known := f.label("known")
+		f.op("VMOVUPS %d(AX), Z0", 64*half)
+		f.op("VCMPPS $0, Z%d, Z0, K2", zLowest)
+		f.op("KTESTW K2, K2")
+		f.op("JEQ %s", known)
+		f.op("VMOVUPS %s, Z1", f.dwords("score_rows", func(i int) uint32 { return uint32(scoreStride * i) }))
+		f.op("VGATHERDPS %d(DI)(Z1*1), K2, Z0", partScores+half*amxRows*scoreStride)
+		f.op("VMOVUPS Z0, %d(AX)", 64*half)
+		f.mark(known)
 	}
-	// Each level joins two registers, half of whose elements go.
-	for level, low := range []string{"VSHUFF64X2 $0x44", "VSHUFF32X4 $0x88", "VSHUFPS $0x44", "VSHUFPS $0x88"} {
-		high := []string{"VSHUFF64X2 $0xee", "VSHUFF32X4 $0xdd", "VSHUFPS $0xee", "VSHUFPS $0xdd"}[level]
-		n := 8 >> level
-		for i := range n {
-			f.op("%s, Z%d, Z%d, Z0", low, 16+i+n, 16+i)
-			f.op("%s, Z%d, Z%d, Z1", high, 16+i+n, 16+i)
-			f.op("VMAXPS Z0, Z1, Z%d", 16+i)
-		}
-	}
-	order := [16]uint32{}
-	for p := range 16 {
-		row := []int{0, 8, 4, 12}[p/4] + []int{0, 2, 1, 3}[p%4]
-		order[row] = uint32(p)
-	}
-	f.op("VMOVUPS %s, Z0", f.dwords("rows", func(i int) uint32 { return order[i] }))
-	f.op("VPERMPS Z16, Z0, Z16")
-}
-
-// update makes the shift, and how what is summed so far shrinks, of 16 rows.
-func (f flash) update(half int) {
-	same := f.label("same")
-	f.op("VMOVUPS %d(AX), Z17", 64*half) // the largest before
-	f.op("VMAXPS Z17, Z16, Z18")
-	f.op("VCMPPS $3, Z16, Z16, K2")
-	f.op("VMOVAPS Z16, K2, Z18") // NaN stays
-	f.op("VMOVUPS Z18, %d(AX)", 64*half)
-	f.op("VMOVUPS %s, Z19", f.wide(weightOne+weightRound))
-	f.op("VFNMADD231PS Z%d, Z18, Z19", zLog)
-	f.op("VMOVUPS Z19, %d(SI)", partShift+64*half)
-	f.op("VCMPPS $1, Z18, Z17, K2") // before < now
-	f.op("KMOVW K2, %d(SI)", partChanged+2*half)
-	f.op("KTESTW K2, K2")
-	f.op("JEQ %s", same)
-	f.op("VSUBPS Z18, Z17, Z17")
-	f.op("VMULPS Z%d, Z17, Z17", zLog)
-	f.op("VMULPS %s, Z17, Z17", f.wide(1.0/512))
-	f.op("VMAXPS %s, Z17, Z17", f.wide(-200)) // 2^-200 is 0
-	f.op("VRNDSCALEPS $0, Z17, Z18")
-	f.op("VSUBPS Z18, Z17, Z17")
-	f.op("VMOVUPS %s, Z19", f.wide(series(7)))
-	for i := 6; i >= 0; i-- {
-		f.op("VFMADD213PS %s, Z17, Z19", f.wide(series(i)))
-	}
-	f.op("VSCALEFPS Z18, Z19, Z19")
-	f.op("VMOVUPS Z19, %d(SI)", partShrink+64*half)
-	f.mark(same)
 }

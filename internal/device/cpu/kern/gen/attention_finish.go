@@ -7,9 +7,9 @@ import "math"
 // The logarithm of m 2^e, with m in [3/4, 3/2), is e ln(2) + 2 atanh(z) with
 // z = (m-1)/(m+1), at most 1/5: six terms of its series leave 2e-10.
 func emitFlashFinish(f *file) {
-	fr := f.function("flashFinish", "writes 16 rows of cols sums, stride bytes apart and with the sum of the weights behind them, over that sum to the addresses that out lists, and lse = scale*largest + log(sum) and 1/sum to lse[16] and lse[16:].",
-		[]arg{{"o", "unsafe.Pointer"}, {"largest", "unsafe.Pointer"}, {"out", "unsafe.Pointer"}, {"lse", "unsafe.Pointer"}, {"rows", "int"}, {"cols", "int"}, {"stride", "int"}, {"sum", "int"}, {"scale", "float32"}}, nil)
-	for _, m := range [][2]string{{"o", "SI"}, {"largest", "AX"}, {"out", "DX"}, {"lse", "DI"}, {"rows", "R8"}, {"cols", "R9"}, {"stride", "R10"}, {"sum", "R13"}} {
+	fr := f.function("flashFinish", "writes 16 rows of cols sums, stride bytes apart and with the sum of the weights behind them, over that sum to the addresses that out lists, and lse = scale*reference + log(sum 2^flashRoom) and 1/sum to lse[16] and lse[16:].",
+		[]arg{{"o", "unsafe.Pointer"}, {"reference", "unsafe.Pointer"}, {"out", "unsafe.Pointer"}, {"lse", "unsafe.Pointer"}, {"rows", "int"}, {"cols", "int"}, {"stride", "int"}, {"sum", "int"}, {"scale", "float32"}}, nil)
+	for _, m := range [][2]string{{"o", "SI"}, {"reference", "AX"}, {"out", "DX"}, {"lse", "DI"}, {"rows", "R8"}, {"cols", "R9"}, {"stride", "R10"}, {"sum", "R13"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}
 	f.op("VPBROADCASTD R10, Z0")
@@ -30,6 +30,7 @@ func emitFlashFinish(f *file) {
 	f.op("VGETMANTPS $3, Z1, Z6") // in [3/4, 3/2)
 	f.op("VDIVPS Z6, Z1, Z7")
 	f.op("VGETEXPPS Z7, Z7") // a power of two
+	f.op("VADDPS %s, Z7, Z7", f.wide(flashRoom))
 	f.op("VADDPS Z4, Z6, Z8")
 	f.op("VSUBPS Z4, Z6, Z6")
 	f.op("VDIVPS Z8, Z6, Z6")
