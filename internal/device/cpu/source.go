@@ -85,6 +85,18 @@ func (s *viewSource) Pack(dst unsafe.Pointer, p gemm.Piece, work *kern.DirectWor
 	s.inBlocks().Pack(dst, src, n, step, work)
 }
 
+// Make begins half a panel.
+func (s *viewSource) Make(p gemm.Piece, second bool, work *kern.DirectWork) kern.Making {
+	src, _, step := s.blocks(p, work)
+	if second {
+		src = unsafe.Add(src, step*kern.DirectRows/2)
+	}
+	return kern.Making{Src: src, SrcStep: step, Work: work, Second: second}
+}
+
+// Span is a span that goes on with it.
+func (s *viewSource) Span(span *kern.Span, m *kern.Making) { s.inBlocks().Span(span, m) }
+
 // blocks is where a piece begins, the blocks of a row of it and the distance of
 // rows. Of Int8 it fills the scales in.
 func (s *viewSource) blocks(p gemm.Piece, work *kern.DirectWork) (src unsafe.Pointer, n, step int) {

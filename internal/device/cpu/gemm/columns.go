@@ -15,7 +15,7 @@ func (r *run) bPanel(worker, j, from, k int) unsafe.Pointer {
 	if r.thin {
 		return r.downPanel(j, k)
 	}
-	return unsafe.Add(r.workers[worker], (j-from)*r.bStride)
+	return unsafe.Add(r.workers[worker], r.e.own[worker].making.present+(j-from)*r.bStride)
 }
 
 // packB brings words [k, k+nk) of panels [from, to) of w into the worker's

@@ -27,6 +27,8 @@ type scratch struct {
 	turn  kern.Turn
 	span  kern.Span
 	work  kern.DirectWork // of a BlockSource
+	// making is the panels that spans make.
+	making making
 }
 
 // Space is the workspace of one run, aligned to 64 bytes: Shared of

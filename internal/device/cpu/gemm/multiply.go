@@ -25,6 +25,10 @@ func (j *multiply) Do(task, worker int) {
 		r.multiplyFew(worker, s)
 		return
 	}
+	if r.making {
+		r.multiplyMaking(worker, s)
+		return
+	}
 	r.packLow(worker, s.colFrom, s.colTo)
 	if r.inBlocks {
 		r.multiplyBlocks(worker, s)

@@ -38,12 +38,13 @@ type run struct {
 	few               bool           // the product goes by Few
 	thin              bool           // it goes by thin
 	inBlocks          bool           // it goes by the source's Multiply
+	making            bool           // its spans make panels
 	xStride, uStride  int            // bytes from panel to panel
 	workers           []unsafe.Pointer
 	bStride           int // in a worker's workspace: from panel to panel
 	lowAt, sourceAt   int // and where panels of v, and elements of a source, begin
 	tilesAt           int // and tiles of y
-	taskPanels        int
+	taskPanels, group int // panels of w in a task, and of those that lie packed at a time
 	taskRows          int // panels of x in a task
 	needsB, downWidth int // panels of w that a worker packs; panels of down
 }
@@ -58,16 +59,23 @@ func (r *run) plan(e *Engine, p *Product) {
 	r.colPanels = blocks(p.N, kern.Cols)
 	r.xStride = e.leftStride(p.M, p.K)
 	r.uStride = align(4*r.tall*r.lowWords + kern.Slack)
+	r.making = r.isMaking()
 	r.divide()
 	r.few, r.thin = r.isFew(), r.isThin()
 	r.inBlocks = r.isInBlocks()
 	r.bStride = align(kern.Stride*roundUp(min(r.words, blockWords), kern.Cols) + line)
-	r.needsB = r.taskPanels
+	if r.making {
+		r.bStride = align(kern.Stride*makingWords + line)
+	}
+	r.group, r.needsB = r.taskPanels, r.taskPanels
+	if r.making {
+		r.group, r.needsB = kern.MakingPanels, 2*kern.MakingPanels
+	}
 	if r.direct() {
 		r.needsB = 0
 	}
 	r.lowAt = r.needsB * r.bStride
-	r.sourceAt = r.lowAt + r.taskPanels*r.lowWords*kern.Stride
+	r.sourceAt = r.lowAt + r.group*r.lowWords*kern.Stride
 	r.tilesAt = align(r.sourceAt + r.sourceBytes())
 	if r.packsDown() {
 		r.downWidth = blocks(r.downRows(), kern.Cols)
@@ -104,8 +112,14 @@ func (r *run) divide() {
 	if r.turns() {
 		r.taskPanels = roundUp(r.taskPanels, turnPanels)
 	}
+	if r.making {
+		r.taskPanels = roundUp(min(makingPanels, max(1, 2*r.colPanels/want)), kern.MakingPanels)
+	}
 	r.colTasks = blocks(r.colPanels, r.taskPanels)
 	r.rowTasks = max(1, min(r.panels, want/(2*r.colTasks)))
+	if r.making {
+		r.rowTasks = max(r.rowTasks, blocks(r.panels, makingLeft))
+	}
 	r.taskRows = blocks(r.panels, r.rowTasks)
 	r.rowTasks = blocks(r.panels, max(1, r.taskRows))
 }

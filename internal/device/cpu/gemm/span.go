@@ -28,13 +28,25 @@ func (r *run) fillSpans(worker int, s span, nk int) {
 	}
 }
 
-// tilesBytes is the size of the tiles of y that a worker keeps, of two panels of
-// x.
+// tilesBytes is the size of the tiles of y that a worker keeps: of two panels of
+// x, or of all of a task's.
 func (r *run) tilesBytes() int {
-	if !r.spans() {
+	switch {
+	case !r.spans():
 		return 0
+	case r.making:
+		return r.taskRows * r.group * kern.TileBytes
 	}
-	return 2 * r.taskPanels * kern.TileBytes
+	return 2 * r.group * kern.TileBytes
+}
+
+// yTiles is where the tiles of y for panel i of x begin.
+func (r *run) yTiles(worker, i int, s span) unsafe.Pointer {
+	i -= s.rowFrom
+	if !r.making {
+		i %= 2
+	}
+	return unsafe.Add(r.workers[worker], r.tilesAt+i*r.group*kern.TileBytes)
 }
 
 // streamBytes is the size of y from which it does not stay in the second cache
@@ -69,12 +81,14 @@ func (r *run) spanRows(worker int, s span, k, nk int) {
 			continue
 		}
 		y := r.Y.address(row, s.colFrom*kern.Cols)
-		p.Rows, p.Add = n, add
-		p.C = unsafe.Add(r.workers[worker], r.tilesAt+i%2*r.taskPanels*kern.TileBytes)
-		if add != 0 {
+		p.Rows, p.Add, p.C = n, add, r.yTiles(worker, i, s)
+		if add != 0 && (k == 0 || !r.making) {
 			t.TilesIn(y, p.LDC, p.C, n, p.Panels)
 		}
 		r.spanPanel(worker, s, p, i, k, nk, &last)
+		if r.making && k+nk < r.words {
+			continue
+		}
 		last = finished{y: y, tiles: p.C, rows: n}
 		if !streams {
 			last.rows = 0
@@ -105,9 +119,27 @@ func (r *run) spanPanel(worker int, s span, p *kern.Span, i, k, nk int, last *fi
 			p.LowK, p.LowA = r.lowWords, r.uPanel(i)
 		}
 		last.take(p, blocks(k+nk-at, spanWords))
-		r.e.tiles.Span(p)
+		if r.making {
+			r.spanMaking(worker, p, r.nextPiece(s, i, k, nk, at))
+		} else {
+			r.e.tiles.Span(p)
+		}
 		p.Add = 1
 	}
+}
+
+// nextPiece is what follows words [at, at+spanWords) of panel i of x, where words
+// [k, k+nk) of a task's panels are under way.
+func (r *run) nextPiece(s span, i, k, nk, at int) unsafe.Pointer {
+	switch {
+	case at+spanWords < k+nk:
+		return r.xPanel(i, r.tall, at+spanWords)
+	case i+1 < s.rowTo:
+		return r.xPanel(i+1, r.tall, k)
+	case k+nk < r.words:
+		return r.xPanel(s.rowFrom, r.tall, k+nk)
+	}
+	return r.xPanel(s.rowFrom, r.tall, 0)
 }
 
 // finished is the rows of tiles that are not yet in y.

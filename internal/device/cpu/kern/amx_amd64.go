@@ -37,6 +37,7 @@ func (s *Set) amx() {
 	for _, b := range []*InBlocks{&s.Q8_0, &s.Q4_0, &s.NF4, &s.Q4_K, &s.Q6_K, &s.Int8} {
 		b.Direct = nil // x has another form
 	}
+	s.spanBlocks()
 	p.Few = func(k int, a unsafe.Pointer, aStride int, b, c unsafe.Pointer, add int) {
 		amxFew(unsafe.Pointer(&tileConfigs[MaxRows]), k/p.Depth, a, aStride, b, c, add)
 	}

@@ -40,12 +40,36 @@ type DirectWork struct {
 type PackBlocks func(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 
 // InBlocks is what decodes blocks of a type and transposes them in registers:
-// Direct and Pack round to bfloat16, DirectFloat does not. Each may be nil.
+// DirectFloat to float32, the others to bfloat16. Each may be nil.
 type InBlocks struct {
 	Direct      Direct
 	Pack        PackBlocks
+	Span        SpanBlocks
 	DirectFloat Direct
 }
+
+// SpanBlocks is a Span of MakingRows rows, MakingWords words and MakingPanels
+// panels, which makes as many units of a panel of B on its way.
+type SpanBlocks func(s *Span, m *Making)
+
+// Making is half a panel of B on its way from DirectRows/2 rows of blocks. A unit
+// is their next MakingUnit words.
+type Making struct {
+	Dst     unsafe.Pointer // in the panel, Stride bytes from word to word
+	Src     unsafe.Pointer // the first row's first block
+	SrcStep int            // from row to row
+	Work    *DirectWork
+	Second  bool           // the rows are the second half of DirectRows
+	Units   int            // that are made
+	Next    unsafe.Pointer // the next span's A, which is brought in; it need not be memory of the program
+}
+
+const (
+	MakingRows   = 32
+	MakingWords  = 128
+	MakingPanels = 8
+	MakingUnit   = 16
+)
 
 // Sizes of the blocks in bytes; their elements are 32, 64 (NF4) or 256 (K).
 const (

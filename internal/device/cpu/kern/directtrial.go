@@ -87,3 +87,32 @@ func (d *directTrial) multiply(twin *Set, half bool, c, x, src unsafe.Pointer, n
 	d.Pack(unsafe.Pointer(&panel[0]), src, n, step, work)
 	twin.BF16.Tile[m](words, x, unsafe.Pointer(&panel[0]), c, Stride, 1, 0, x)
 }
+
+// runSpan is a span that makes half a panel, and that half; and a span, and the
+// half of a panel that is packed.
+func (d *directTrial) runSpan(p *Products) (got, want []float32) {
+	const elements, tileWords = 256, MakingPanels * MaxRows * Cols
+	n, step := elements/d.elements, elements/d.elements*d.bytes
+	src, work := make([]byte, DirectRows*step), DirectWork{}
+	for i := range src {
+		src[i] = byte(i*37)&^0x40 | 0x20
+	}
+	for i := range work.Scales {
+		work.Scales[i] = 0.01
+	}
+	a, b := pairWave(MakingRows*MakingWords, 1), pairWave(MakingWords*Cols, 2)
+	got, want = make([]float32, tileWords), make([]float32, tileWords)
+	span := Span{Rows: MakingRows, K: MakingWords, A: unsafe.Pointer(&a[0]), B: unsafe.Pointer(&b[0]), C: unsafe.Pointer(&got[0]), Panels: MakingPanels}
+	var made, packed [elements / 2 * Cols]uint32
+	first := unsafe.Pointer(&src[0])
+	d.Span(&span, &Making{Dst: unsafe.Pointer(&made), Src: first, SrcStep: step, Work: &work, Next: span.A})
+	span.C = unsafe.Pointer(&want[0])
+	p.Span(&span)
+	d.Pack(unsafe.Pointer(&packed), first, n, step, &work)
+	for i := range packed {
+		if i%Cols < Cols/2 {
+			got, want = append(got, math.Float32frombits(made[i]&^0xffff)), append(want, math.Float32frombits(packed[i]&^0xffff))
+		}
+	}
+	return got, want
+}

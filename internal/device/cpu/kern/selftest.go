@@ -55,6 +55,10 @@ func (s *Set) SelfTest() error {
 			got, want := d.run(twin, half)
 			fail("direct product of "+d.name, got, want)
 		}
+		if d.Span != nil {
+			got, want := d.runSpan(&s.BF16)
+			fail("span of "+d.name, got, want)
+		}
 	}
 	if s.HasGradWeights() {
 		got, want := s.trialGradWeights()

@@ -45,6 +45,7 @@ func emitDirect(f *file) {
 			d.product(b)
 			if d.half {
 				d.pack(b)
+				d.spanBlocks(b)
 			}
 		}
 	}
@@ -100,7 +101,7 @@ func (d direct) loop(b inBlocks, fr frame, to string, consume func(columns []int
 	f.op("LEAQ (R8)(R8*2), R9")
 	f.op("MOVQ %s, R10", fr.slot("src"))
 	d.quarters()
-	d.prefetch(b.bytes)
+	d.prefetch(b.bytes, "PREFETCHT0", "SI")
 	f.op("MOVQ %s, DI", fr.slot("work"))
 	b.prepare()
 	elements := b.elements / b.passes
@@ -148,15 +149,16 @@ func (d direct) quarters() {
 	}
 }
 
-// prefetch brings in what the next 32 rows have at the place of these.
-func (d direct) prefetch(bytes int) {
-	d.f.op("MOVQ R8, SI")
-	d.f.op("SHLQ $5, SI")
+// prefetch brings in what the next 32 rows have at the place of these. It takes
+// AX and a register.
+func (d direct) prefetch(bytes int, hint, by string) {
+	d.f.op("MOVQ R8, %s", by)
+	d.f.op("SHLQ $5, %s", by)
 	for quarter := range d.isa.width / 4 {
-		d.f.op("LEAQ (R1%d)(SI*1), AX", quarter)
+		d.f.op("LEAQ (R1%d)(%s*1), AX", quarter, by)
 		for _, row := range fourRows {
 			for at := 0; at < bytes; at += 64 {
-				d.f.op("PREFETCHT0 %d(AX)%s", at, row)
+				d.f.op("%s %d(AX)%s", hint, at, row)
 			}
 		}
 	}

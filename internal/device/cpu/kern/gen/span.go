@@ -49,7 +49,7 @@ func emitSpan(f *file) {
 	f.spanCorners(func(t, at int) { f.storeTileAt(t, "DX", "R10", at) })
 	f.op("ADDQ $%d, DX", 2*amxRows*panelStride)
 	f.op("ADDQ %s, R12", fr.slot("bStep"))
-	f.spanOut(fr)
+	f.spanOut(fr, "CX", "SI", "DI")
 	f.op("DECQ R13")
 	f.op("JNZ %s", panel)
 	f.releaseTiles()
@@ -59,25 +59,26 @@ func emitSpan(f *file) {
 }
 
 // spanOut copies some rows of a finished tile past the caches: a few stores to
-// memory at a time, which the next panel's product hides.
-func (f *file) spanOut(fr frame) {
+// memory at a time, which the next panel's product hides. It takes AX and three
+// registers.
+func (f *file) spanOut(fr frame, rows, from, to string) {
 	row, done := f.label("row"), f.label("done")
-	f.op("MOVQ %s, CX", fr.slot("outRows"))
-	f.op("TESTQ CX, CX")
+	f.op("MOVQ %s, %s", fr.slot("outRows"), rows)
+	f.op("TESTQ %s, %s", rows, rows)
 	f.op("JEQ %s", done)
-	f.op("MOVQ %s, SI", fr.slot("tiles"))
-	f.op("MOVQ %s, DI", fr.slot("out"))
+	f.op("MOVQ %s, %s", fr.slot("tiles"), from)
+	f.op("MOVQ %s, %s", fr.slot("out"), to)
 	f.op("ADDQ $%d, %s", 2*amxRows*panelStride, fr.slot("tiles"))
 	f.op("ADDQ $%d, %s", panelStride, fr.slot("out"))
 	f.op("MOVQ %s, AX", fr.slot("ldc"))
 	f.mark(row)
-	f.op("VMOVUPS (SI), Z0")
-	f.op("VMOVUPS 64(SI), Z1")
-	f.op("VMOVNTPS Z0, (DI)")
-	f.op("VMOVNTPS Z1, 64(DI)")
-	f.op("ADDQ $%d, SI", panelStride)
-	f.op("ADDQ AX, DI")
-	f.op("DECQ CX")
+	f.op("VMOVUPS (%s), Z0", from)
+	f.op("VMOVUPS 64(%s), Z1", from)
+	f.op("VMOVNTPS Z0, (%s)", to)
+	f.op("VMOVNTPS Z1, 64(%s)", to)
+	f.op("ADDQ $%d, %s", panelStride, from)
+	f.op("ADDQ AX, %s", to)
+	f.op("DECQ %s", rows)
 	f.op("JNZ %s", row)
 	f.mark(done)
 }
