@@ -21,11 +21,15 @@ func TestMakingPanels(t *testing.T) {
 			b := start(t, Options{Threads: threads, Activations: device.F32, Level: &level, Precision: device.BF16})
 			x := bench{backend: b}
 			w := placeRandom(t, b, typ, n, k)
-			in, bias, down, up := x.view(device.F32, 600, k), x.view(device.F32, n, 1), x.view(device.F32, rank, k), x.view(device.F32, n, rank)
+			in, dy, bias, down, up := x.view(device.F32, 600, k), x.view(device.F32, 600, n), x.view(device.F32, n, 1), x.view(device.F32, rank, k), x.view(device.F32, n, rank)
 			run := func(rows int, kernel string) []float32 {
 				y, left := x.view(device.F32, rows, n), in.Row(0, rows)
 				call, attr := device.Call{Out: []device.View{y}, In: []device.View{left, w}}, any(nil)
-				if kernel == "lora_linear" {
+				switch kernel {
+				case "linear_dx":
+					y, left = x.view(device.F32, rows, k), dy.Row(0, rows)
+					call = device.Call{Out: []device.View{y}, In: []device.View{left, w}}
+				case "lora_linear":
 					attr, call.In = device.LoRA{Scale: 2}, []device.View{left, left, w, down, up, bias}
 				}
 				bound, err := b.Bind(kernel, attr)
@@ -37,7 +41,7 @@ func TestMakingPanels(t *testing.T) {
 				}
 				return device.Slice[float32](y)
 			}
-			for _, kernel := range []string{"linear", "lora_linear"} {
+			for _, kernel := range []string{"linear", "lora_linear", "linear_dx"} {
 				want := run(32, kernel)
 				for _, rows := range []int{64, 110, 600} {
 					got := run(rows, kernel)

@@ -85,7 +85,7 @@ func (s *viewSource) Pack(dst unsafe.Pointer, p gemm.Piece, work *kern.DirectWor
 	s.inBlocks().Pack(dst, src, n, step, work)
 }
 
-// Make begins half a panel.
+// Make begins with rows of a piece.
 func (s *viewSource) Make(p gemm.Piece, second bool, work *kern.DirectWork) kern.Making {
 	src, _, step := s.blocks(p, work)
 	if second {
@@ -94,8 +94,14 @@ func (s *viewSource) Make(p gemm.Piece, second bool, work *kern.DirectWork) kern
 	return kern.Making{Src: src, SrcStep: step, Work: work, Second: second}
 }
 
-// Span is a span that goes on with it.
-func (s *viewSource) Span(span *kern.Span, m *kern.Making) { s.inBlocks().Span(span, m) }
+// Span is a span that goes on with them.
+func (s *viewSource) Span(span *kern.Span, m *kern.Making, across bool) {
+	run := s.inBlocks().Span
+	if across {
+		run = s.inBlocks().SpanAcross
+	}
+	run(span, m)
+}
 
 // blocks is where a piece begins, the blocks of a row of it and the distance of
 // rows. Of Int8 it fills the scales in.
@@ -104,7 +110,7 @@ func (s *viewSource) blocks(p gemm.Piece, work *kern.DirectWork) (src unsafe.Poi
 	if s.w.Type != device.Int8 {
 		return unsafe.Add(row, s.w.Type.RowBytes(p.Col)), p.Cols / s.w.Type.BlockSize(), step
 	}
-	for i := range work.Scales {
+	for i := range p.Rows {
 		work.Scales[i] = *(*float32)(unsafe.Add(row, i*step)) / 127
 	}
 	return unsafe.Add(row, int8Header+p.Col), p.Cols / 32, step

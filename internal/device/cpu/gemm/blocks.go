@@ -16,10 +16,10 @@ type BlockSource interface {
 	Multiplies(half bool) bool
 	// Pack writes a panel of bfloat16.
 	Pack(dst unsafe.Pointer, p Piece, work *kern.DirectWork)
-	// Make begins a half, the first or second, of such a panel, and Span does a span
-	// that goes on with it.
+	// Make begins with rows of a piece, half of a panel's or the second half, and Span
+	// does a span that goes on with them.
 	Make(p Piece, second bool, work *kern.DirectWork) kern.Making
-	Span(s *kern.Span, m *kern.Making)
+	Span(s *kern.Span, m *kern.Making, across bool)
 	// Multiply adds to c, m rows of 32 float32, the products with a panel of A of m
 	// rows at x.
 	Multiply(half bool, c, x unsafe.Pointer, m int, p Piece, work *kern.DirectWork)

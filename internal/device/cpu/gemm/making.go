@@ -27,18 +27,32 @@ const (
 // isMaking says whether the product goes this way: where each worker finds some
 // panels to make beside others.
 func (r *run) isMaking() bool {
-	b := r.blockSource()
-	return b != nil && r.half() && b.Packs() && r.spans() && r.tall == kern.MakingRows && r.panels > 1 &&
+	return r.half() && r.packsBlocks() && r.spans() && r.tall == kern.MakingRows && r.panels > 1 &&
 		r.colPanels >= 2*kern.MakingPanels*len(r.e.own)
 }
 
-// making is the panels that a worker makes, words [k, k+nk) of them. Offsets are
-// in its workspace.
+// packsBlocks says whether the weight is a source that packs panels of whole
+// blocks, along its rows or across.
+func (r *run) packsBlocks() bool {
+	b, ok := r.W.Source.(BlockSource)
+	if !ok || !b.Packs() {
+		return false
+	}
+	if r.WAcross {
+		return r.W.Packed.Data == nil && r.N%b.Block() == 0 && r.K%(2*kern.MakingUnit) == 0
+	}
+	return r.blockSource() != nil
+}
+
+// making is the panels that a worker makes, words [k, k+nk) of them, part by
+// part: half a panel, or across some words of all. Offsets are in its workspace.
 type making struct {
 	kern.Making
-	first, panel, to int // the first of them, the one under way, and behind the last
-	k, nk            int
-	offset, present  int // of these panels, and of those that are multiplied
+	first, to       int // the first of the panels, and behind the last
+	k, nk           int
+	part, parts     int // the one under way; none where they cannot be made so
+	units           int // of a part
+	offset, present int // of these panels, and of those that are multiplied
 }
 
 // multiplyMaking is a task, a few panels of w after the other. Only the first are
@@ -68,53 +82,70 @@ func (r *run) multiplyMaking(worker int, s span) {
 // step is how many words of K come from word k on.
 func (r *run) step(k int) int { return min(makingWords, r.words-k) }
 
+// acrossUnit is the words of a unit where the sums run over the rows.
+const acrossUnit = kern.DirectRows / 4
+
 // begin begins with panels [from, to), from word k on.
 func (r *run) begin(worker, from, to, k int) {
 	m := &r.e.own[worker].making
-	m.first, m.panel, m.to, m.k, m.nk = from, from, to, k, r.step(k)
-	r.beginHalf(worker, false)
+	m.first, m.to, m.k, m.nk, m.part, m.parts = from, to, k, r.step(k), 0, 0
+	switch {
+	case r.WAcross && to-from == kern.MakingPanels:
+		m.parts, m.units = m.nk/acrossUnit, kern.MakingPanels
+	case !r.WAcross && m.nk%(kern.MakingPanels*kern.MakingUnit) == 0:
+		m.parts, m.units = 2*(to-from), m.nk/kern.MakingUnit
+	}
+	r.beginPart(worker)
 }
 
-// beginHalf begins with half of the rows of the panel under way.
-func (r *run) beginHalf(worker int, second bool) {
+// beginPart begins with the part under way.
+func (r *run) beginPart(worker int) {
 	own, per := &r.e.own[worker], r.e.tiles.PerWord
-	m := &own.making
-	if m.panel == m.to {
+	m, b := &own.making, r.W.Source.(BlockSource)
+	if m.part == m.parts {
 		return
 	}
-	p := Piece{Row: m.panel * kern.Cols, Rows: kern.Cols, Col: m.k * per, Cols: m.nk * per}
-	m.Making = r.W.Source.(BlockSource).Make(p, second, &own.work)
-	m.Dst = unsafe.Add(r.workers[worker], m.offset+(m.panel-m.first)*r.bStride)
-	if second {
-		m.Dst = unsafe.Add(m.Dst, kern.Stride/2)
+	at := unsafe.Add(r.workers[worker], m.offset)
+	if r.WAcross {
+		p := Piece{Row: (m.k + m.part*acrossUnit) * per, Rows: kern.DirectRows / 2, Col: m.first * kern.Cols, Cols: kern.MakingPanels * kern.Cols}
+		m.Making = b.Make(p, false, &own.work)
+		m.Dst, m.DstStep = unsafe.Add(at, m.part*acrossUnit*kern.Stride), r.bStride
+		return
 	}
+	panel, half := m.part/2, m.part%2
+	p := Piece{Row: (m.first + panel) * kern.Cols, Rows: kern.DirectRows, Col: m.k * per, Cols: m.nk * per}
+	m.Making = b.Make(p, half > 0, &own.work)
+	m.Dst, m.DstStep = unsafe.Add(at, panel*r.bStride+half*kern.Stride/2), kern.MakingUnit*kern.Stride
 }
 
-// spanMaking is a span, which makes what is under way where it can.
-// next is what the span after it multiplies.
+// spanMaking is a span, which makes what is under way where it can. next is what
+// the span after it multiplies.
 func (r *run) spanMaking(worker int, p *kern.Span, next unsafe.Pointer) {
-	const units = kern.MakingPanels * kern.MakingUnit
 	m := &r.e.own[worker].making
-	if m.panel == m.to || m.nk%units != 0 || p.Rows != kern.MakingRows || p.K != kern.MakingWords || p.Panels != kern.MakingPanels {
+	if m.part == m.parts || p.Rows != kern.MakingRows || p.K != kern.MakingWords || p.Panels != kern.MakingPanels {
 		r.e.tiles.Span(p)
 		return
 	}
 	m.Next = next
-	r.W.Source.(BlockSource).Span(p, &m.Making)
-	if m.Units*kern.MakingUnit < m.nk {
-		return
+	r.W.Source.(BlockSource).Span(p, &m.Making, r.WAcross)
+	if m.Units == m.units {
+		m.part++
+		r.beginPart(worker)
 	}
-	if m.Second {
-		m.panel++
-	}
-	r.beginHalf(worker, !m.Second)
 }
 
 // finish packs what is not made and turns to it.
 func (r *run) finish(worker int) {
 	m := &r.e.own[worker].making
 	m.present, m.offset = m.offset, m.present
-	if m.panel < m.to {
-		r.packSource(worker, m.first, m.panel, m.to, m.k, m.nk)
+	switch {
+	case m.first == m.to || m.parts > 0 && m.part == m.parts:
+	case r.WAcross:
+		made := m.part * acrossUnit
+		m.present += made * kern.Stride
+		r.packSource(worker, m.first, m.first, m.to, m.k+made, m.nk-made)
+		m.present -= made * kern.Stride
+	default:
+		r.packSource(worker, m.first, m.first+m.part/2, m.to, m.k, m.nk)
 	}
 }

@@ -39,7 +39,7 @@ const (
 // sourceStride is the distance of the rows that are read, in elements.
 func (r *run) sourceStride() int {
 	if r.WAcross {
-		return r.taskPanels*kern.Cols + sourceGap
+		return r.group*kern.Cols + sourceGap
 	}
 	return min(r.words, sourceWords)*r.e.tiles.PerWord + sourceGap
 }

@@ -45,6 +45,7 @@ type InBlocks struct {
 	Direct      Direct
 	Pack        PackBlocks
 	Span        SpanBlocks
+	SpanAcross  SpanBlocks // where the sums run over the rows
 	DirectFloat Direct
 }
 
@@ -52,10 +53,12 @@ type InBlocks struct {
 // panels, which makes as many units of a panel of B on its way.
 type SpanBlocks func(s *Span, m *Making)
 
-// Making is half a panel of B on its way from DirectRows/2 rows of blocks. A unit
-// is their next MakingUnit words.
+// Making is parts of panels of B on their way from DirectRows/2 rows of blocks. A
+// unit is their next 32 elements: 16 words of half a panel, or where the sums run
+// over the rows, 8 words of one.
 type Making struct {
-	Dst     unsafe.Pointer // in the panel, Stride bytes from word to word
+	Dst     unsafe.Pointer // of the first unit's words, Stride bytes from word to word
+	DstStep int            // from unit to unit
 	Src     unsafe.Pointer // the first row's first block
 	SrcStep int            // from row to row
 	Work    *DirectWork
@@ -68,7 +71,7 @@ const (
 	MakingRows   = 32
 	MakingWords  = 128
 	MakingPanels = 8
-	MakingUnit   = 16
+	MakingUnit   = 16 // words of a row in a unit
 )
 
 // Sizes of the blocks in bytes; their elements are 32, 64 (NF4) or 256 (K).

@@ -579,10 +579,15 @@ func int8Direct(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 //go:noescape
 func int8Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 
-// int8Span is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows of 32 elements of Int8 at dst, 16 rows of it further on each time.
+// int8Span is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows, of 16 rows of 32 elements of Int8, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func int8Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func int8Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+
+// int8SpanAcross is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 8 words of 32 columns, of 16 rows of 32 elements of Int8, at dst, dstStep bytes on each time.
+//
+//go:noescape
+func int8SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // q8x0Direct is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
@@ -594,10 +599,15 @@ func q8x0Direct(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 //go:noescape
 func q8x0Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 
-// q8x0Span is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows of Q8_0 at dst, 16 rows of it further on each time.
+// q8x0Span is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows, of 16 rows of Q8_0, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func q8x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func q8x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+
+// q8x0SpanAcross is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 8 words of 32 columns, of 16 rows of Q8_0, at dst, dstStep bytes on each time.
+//
+//go:noescape
+func q8x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // q4x0Direct is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
@@ -609,10 +619,15 @@ func q4x0Direct(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 //go:noescape
 func q4x0Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 
-// q4x0Span is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows of Q4_0 at dst, 16 rows of it further on each time.
+// q4x0Span is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows, of 16 rows of Q4_0, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func q4x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func q4x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+
+// q4x0SpanAcross is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 8 words of 32 columns, of 16 rows of Q4_0, at dst, dstStep bytes on each time.
+//
+//go:noescape
+func q4x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // nf4Direct is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
@@ -624,10 +639,15 @@ func nf4Direct(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 //go:noescape
 func nf4Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 
-// nf4Span is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows of NF4 at dst, 16 rows of it further on each time.
+// nf4Span is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows, of 16 rows of NF4, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func nf4Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func nf4Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+
+// nf4SpanAcross is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 8 words of 32 columns, of 16 rows of NF4, at dst, dstStep bytes on each time.
+//
+//go:noescape
+func nf4SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // q4KDirect is c += x w for 32 rows of w of n blocks of Q4_K, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
@@ -639,10 +659,15 @@ func q4KDirect(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 //go:noescape
 func q4KPack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 
-// q4KSpan is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows of Q4_K at dst, 16 rows of it further on each time.
+// q4KSpan is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows, of 16 rows of Q4_K, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func q4KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func q4KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+
+// q4KSpanAcross is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 8 words of 32 columns, of 16 rows of Q4_K, at dst, dstStep bytes on each time.
+//
+//go:noescape
+func q4KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // q6KDirect is c += x w for 32 rows of w of n blocks of Q6_K, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
@@ -654,10 +679,15 @@ func q6KDirect(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 //go:noescape
 func q6KPack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 
-// q6KSpan is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows of Q6_K at dst, 16 rows of it further on each time.
+// q6KSpan is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows, of 16 rows of Q6_K, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func q6KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func q6KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+
+// q6KSpanAcross is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 8 words of 32 columns, of 16 rows of Q6_K, at dst, dstStep bytes on each time.
+//
+//go:noescape
+func q6KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // int8DirectAVX512 is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
 //

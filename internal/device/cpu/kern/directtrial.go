@@ -105,7 +105,7 @@ func (d *directTrial) runSpan(p *Products) (got, want []float32) {
 	span := Span{Rows: MakingRows, K: MakingWords, A: unsafe.Pointer(&a[0]), B: unsafe.Pointer(&b[0]), C: unsafe.Pointer(&got[0]), Panels: MakingPanels}
 	var made, packed [elements / 2 * Cols]uint32
 	first := unsafe.Pointer(&src[0])
-	d.Span(&span, &Making{Dst: unsafe.Pointer(&made), Src: first, SrcStep: step, Work: &work, Next: span.A})
+	d.Span(&span, &Making{Dst: unsafe.Pointer(&made), DstStep: MakingUnit * Stride, Src: first, SrcStep: step, Work: &work, Next: span.A})
 	span.C = unsafe.Pointer(&want[0])
 	p.Span(&span)
 	d.Pack(unsafe.Pointer(&packed), first, n, step, &work)

@@ -45,7 +45,8 @@ func emitDirect(f *file) {
 			d.product(b)
 			if d.half {
 				d.pack(b)
-				d.spanBlocks(b)
+				d.spanBlocks(b, false)
+				d.spanBlocks(b, true)
 			}
 		}
 	}

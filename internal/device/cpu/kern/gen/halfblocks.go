@@ -257,7 +257,7 @@ func joinRows(f *file) {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}
 	for half := range 2 {
-		f.op("VMOVDQU32 %s, Z%d", f.dwords(fmt.Sprintf("join_%d", half), func(i int) uint32 { return uint32(16*half+i) | uint32(32+16*half+i)<<16 }), 4+half)
+		f.op("VMOVDQU32 %s, Z%d", joinIndices(f, half), 4+half)
 	}
 	loop, whole := f.label("pair"), f.label("whole")
 	f.mark(loop)
@@ -277,4 +277,9 @@ func joinRows(f *file) {
 	f.op("SUBQ $2, CX")
 	f.op("JGT %s", loop)
 	f.ret()
+}
+
+// joinIndices picks elements of two registers that become pairs.
+func joinIndices(f *file, half int) string {
+	return f.dwords(fmt.Sprintf("join_%d", half), func(i int) uint32 { return uint32(16*half+i) | uint32(32+16*half+i)<<16 })
 }

@@ -19,7 +19,7 @@ var spanBlocksArgs = []arg{
 	{"lowSteps", "int"}, {"lowA", "unsafe.Pointer"}, {"lowB", "unsafe.Pointer"}, {"lowStep", "int"},
 	{"c", "unsafe.Pointer"}, {"panels", "int"}, {"add", "int"},
 	{"out", "unsafe.Pointer"}, {"tiles", "unsafe.Pointer"}, {"outRows", "int"}, {"ldc", "int"},
-	{"dst", "unsafe.Pointer"}, {"src", "unsafe.Pointer"}, {"srcStep", "int"}, {"work", "unsafe.Pointer"}, {"next", "unsafe.Pointer"},
+	{"dst", "unsafe.Pointer"}, {"dstStep", "int"}, {"src", "unsafe.Pointer"}, {"srcStep", "int"}, {"work", "unsafe.Pointer"}, {"next", "unsafe.Pointer"},
 }
 
 const (
@@ -31,10 +31,15 @@ const (
 )
 
 // spanBlocks writes a span of a type of blocks, which is of 8 panels, so that its
-// units make whole blocks. The first pass of several prepares the block.
-func (d direct) spanBlocks(b inBlocks) {
+// units make whole blocks. The first pass of several prepares the block. Across,
+// the sums run over the rows.
+func (d direct) spanBlocks(b inBlocks, across bool) {
 	f := d.f
-	fr := f.function(b.name+"Span", "is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows of "+b.of+" at dst, 16 rows of it further on each time.", spanBlocksArgs, nil)
+	name, words := b.name+"Span", "16 words of 16 rows"
+	if across {
+		name, words = name+"Across", "8 words of 32 columns"
+	}
+	fr := f.function(name, "is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes "+words+", of 16 rows of "+b.of+", at dst, dstStep bytes on each time.", spanBlocksArgs, nil)
 	for _, m := range [][2]string{{"config", "AX"}, {"a", "BX"}, {"b", "CX"}, {"srcStep", "R8"}, {"next", "R15"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}
@@ -44,10 +49,10 @@ func (d direct) spanBlocks(b inBlocks) {
 	f.op("MOVQ $%d, R14", panelStride)
 	loop := f.label("blocks")
 	if b.passes > 1 {
-		d.spanPass(fr, b, true)
+		d.spanPass(fr, b, true, across)
 	}
 	f.mark(loop)
-	d.spanPass(fr, b, b.passes == 1)
+	d.spanPass(fr, b, b.passes == 1, across)
 	f.op("CMPQ %s, $0", fr.slot("panels"))
 	f.op("JNZ %s", loop)
 	f.releaseTiles()
@@ -55,7 +60,7 @@ func (d direct) spanBlocks(b inBlocks) {
 }
 
 // spanPass is as many panels as a pass has units.
-func (d direct) spanPass(fr frame, b inBlocks, prepare bool) {
+func (d direct) spanPass(fr frame, b inBlocks, prepare, across bool) {
 	f := d.f
 	elements := b.elements / b.passes
 	for e := 0; e < elements; e += 2 * d.isa.width {
@@ -69,10 +74,16 @@ func (d direct) spanPass(fr frame, b inBlocks, prepare bool) {
 		}
 		decodes := f.capture(func() {
 			b.unit(e)
-			columns := f.transpose(d.isa)
-			f.op("MOVQ %s, DI", fr.slot("dst"))
-			f.storeFlipped(d.isa, columns, 0, 0)
-			f.op("ADDQ $%d, %s", d.isa.width*panelStride, fr.slot("dst"))
+			if across {
+				f.op("MOVQ %s, DI", fr.slot("dst"))
+				d.joinPairs()
+			} else {
+				columns := f.transpose(d.isa)
+				f.op("MOVQ %s, DI", fr.slot("dst"))
+				f.storeFlipped(d.isa, columns, 0, 0)
+			}
+			f.op("ADDQ %s, DI", fr.slot("dstStep"))
+			f.op("MOVQ DI, %s", fr.slot("dst"))
 		})
 		if b.passes > 1 && prepare {
 			prepares = append(among(prefetches, prepares), f.capture(func() { f.op("MOVQ R10, %s", fr.slot("src")) })...) // which preparing may have changed
@@ -86,6 +97,21 @@ func (d direct) spanPass(fr frame, b inBlocks, prepare bool) {
 	}
 	f.op("ADDQ $%d, %s", further, fr.slot("src"))
 	f.op("ADDQ $%d, %s", work, fr.slot("work"))
+}
+
+// joinPairs writes rows 2k and 2k+1 as pairs, a panel's 32 columns.
+func (d direct) joinPairs() {
+	const tmp = 18
+	for half := range 2 {
+		d.load32(joinIndices(d.f, half), 16+half)
+	}
+	for k := range d.isa.width / 2 {
+		d.f.op("VMOVDQA32 Z%d, Z%d", 2*k, tmp+k%4)
+		d.f.op("VPERMT2W Z%d, Z16, Z%d", 2*k+1, 2*k)
+		d.f.op("VPERMT2W Z%d, Z17, Z%d", 2*k+1, tmp+k%4)
+		d.f.op("VMOVDQU32 Z%d, %s", 2*k, work(k*panelStride))
+		d.f.op("VMOVDQU32 Z%d, %s", tmp+k%4, work(k*panelStride+64))
+	}
 }
 
 // capture is the instructions that emit writes, in place of writing them.
