@@ -11,6 +11,7 @@ import (
 	"align/internal/device/cpu"
 	"align/internal/device/cpu/feature"
 	"align/internal/device/cuda"
+	"align/internal/device/cuda/driver"
 	"align/internal/host"
 	"align/model"
 )
@@ -109,6 +110,10 @@ func (c Compute) startCard(limit int64, env Environment) (backend, error) {
 		}
 	}
 	b, err := cuda.Open(ordinal, limit)
+	if err != nil && env.planning && limit > 0 {
+		env.note(fmt.Sprintf("card: one with %s to use, which is not here (%v): sizes alone are told, and what its driver keeps for itself is not known", gib(limit), err))
+		return cuda.Planner(driver.Info{Ordinal: ordinal, Name: "planned", Major: 8, Units: 128, Memory: uint64(limit)}, limit), nil
+	}
 	if err != nil {
 		return nil, err
 	}

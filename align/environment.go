@@ -21,6 +21,8 @@ type Environment struct {
 	Stop *train.Stop
 	// CacheDir holds reference log-probabilities; "" takes DefaultCacheDir.
 	CacheDir string
+	// planning: nothing is run, so that a card need not be there.
+	planning bool
 }
 
 // DefaultCacheDir is $ALIGN_CACHE, or align in the user's cache folder.

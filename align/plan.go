@@ -9,7 +9,6 @@ import (
 	"align/dpo"
 	"align/internal/device"
 	"align/internal/exec"
-	"align/internal/host"
 	"align/model"
 	"align/reward"
 	"align/sft"
@@ -53,14 +52,16 @@ type Plan struct {
 	// generate holds them, and then no part of the total.
 	Cache    int64        `json:"kv_cache_bytes"`
 	Policies []PolicyPlan `json:"save_policies"`
-	// Available is what the machine and its control group leave; 0: unknown.
+	// Available is what the machine and its control group, or the card and --memory,
+	// leave; 0: unknown.
 	Available int64  `json:"available_bytes"`
 	Policy    string `json:"save_policy"`
 	// Total is the peak with that policy.
 	Total int64 `json:"total_bytes"`
 
 	// Seconds is the run's time without reading model and data, Reference the
-	// part of the reference's pass and Evaluating of evaluations.
+	// part of the reference's pass and Evaluating of evaluations; 0 where the run is
+	// planned for a card that is not here.
 	Seconds         float64 `json:"seconds"`
 	Reference       float64 `json:"reference_seconds"`
 	Evaluating      float64 `json:"evaluation_seconds"`
@@ -181,6 +182,7 @@ func dpoSequences(c dpo.Config) int {
 func newPlan(method string, env *Environment) *Plan {
 	p := &Plan{V: 1, Method: method, Notes: []string{}, Warnings: []string{}}
 	env.Note = func(line string) { p.Notes = append(p.Notes, line) }
+	env.planning = true
 	return p
 }
 
@@ -210,6 +212,9 @@ func (s *stage) plan(ctx context.Context, p *Plan, train, held []extent, what st
 	if err := p.memory(s, t, f, w, policy); err != nil {
 		return err
 	}
+	if s.cardless() {
+		return nil
+	}
 	v, err := s.calibrate(ctx, policy, w)
 	if err != nil {
 		return err
@@ -231,8 +236,8 @@ func (p *Plan) memory(s *stage, t trained, f *footprint, w *workload, policy exe
 	if f.rollout == 0 {
 		p.Cache = s.config.CacheBytes(s.act) * int64((s.settings.MaxLength+device.PageRows-1)/device.PageRows)
 	}
-	if m, err := host.ReadMemory(); err == nil {
-		p.Available = m.Available
+	if n, err := available(s.backend); err == nil {
+		p.Available = n
 	}
 	p.Policy = string(policy)
 	if policy == "" { // nothing is trained

@@ -114,7 +114,7 @@ func (s *stage) footprint(t trained, w *workload) (*footprint, error) {
 	var weights int64
 	if t.full == nil && s.model == nil { // else in the flat buffer, or there already
 		var err error
-		if weights, err = model.WeightBytes(s.base, s.settings.Quantize, s.act, s.matrixType); err != nil {
+		if weights, err = model.WeightBytes(s.base, s.settings.Quantize, s.act, s.matrixType, s.rounded); err != nil {
 			return nil, err
 		}
 	}
@@ -155,6 +155,14 @@ func (s *stage) matrixType(stored device.Type) device.Type {
 	return device.F32
 }
 
+// rounded is what the device reserves for so many bytes.
+func (s *stage) rounded(bytes int64) int64 {
+	if s.compute().OnCard() {
+		return cuda.Reserved(bytes)
+	}
+	return bytes
+}
+
 // What a run adds to the program, about: pages of its code that were not used
 // yet, graphs, log and report. It was the same in all of scripts/plan-accuracy.sh.
 const (
@@ -181,12 +189,26 @@ func residentMemory(adds int64) int64 {
 	return n
 }
 
+// cardless says that the run is planned for a card that is not here: it has sizes
+// and no time.
+func (s *stage) cardless() bool {
+	b, is := s.backend.(interface{ Counts() bool })
+	return is && b.Counts()
+}
+
 // scratch is what the kernels take beside their sessions, where the device tells.
 func (s *stage) scratch(kernels ...[]device.Step) int64 {
 	if sizer, is := s.backend.(device.Sizer); is {
 		return sizer.ScratchBytes(slices.Concat(kernels...))
 	}
 	return 0
+}
+
+// normSteps are the optimizer's kernels that take memory of their own.
+func (s *stage) normSteps(t trained) []device.Step {
+	x := device.View{Addr: 1, Rows: 1, Cols: t.elements(), Type: s.act.Wide()}
+	sum := device.View{Addr: 1, Rows: 1, Cols: 1, Type: device.F64}
+	return []device.Step{{Kernel: "sum_squares", Call: device.Call{In: []device.View{x}, Out: []device.View{sum}}}}
 }
 
 // sessionSize is that of a session with a loss on its sequences.
@@ -222,7 +244,7 @@ func (s *stage) session(f *footprint, t trained, c model.Capacity, save exec.Sav
 			return sessionBytes{}, err
 		}
 	}
-	b := sessionBytes{size.Bytes + critic.Bytes, s.scratch(size.Kernels, critic.Kernels, f.kernels)}
+	b := sessionBytes{size.Bytes + critic.Bytes, s.scratch(size.Kernels, critic.Kernels, f.kernels, s.normSteps(t))}
 	if f.turns {
 		b.activations = max(size.Bytes, critic.Bytes, f.rollout+f.cache, slices.Max(append(f.passes, 0)))
 	}

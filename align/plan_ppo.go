@@ -53,6 +53,9 @@ func (s *stage) planPPO(ctx context.Context, p *Plan, c ppo.Config, d *draws) er
 	if err := p.memory(s, r.trained, r.size, r.work, policy); err != nil {
 		return err
 	}
+	if s.cardless() {
+		return nil
+	}
 	v, err := s.calibrate(ctx, policy, r.work)
 	if err != nil {
 		return err
@@ -141,7 +144,7 @@ func (s *stage) addPPO(f *footprint, c ppo.Config, d *draws, t trained) error {
 	pack := d.pack(ppo.PassTokens).Rounded()
 	errs := []error{s.forward(f, t, pack), s.forward(f, t, pack), s.scorer(f, d)}
 	if s.settings.Adapter != "" { // the reference is a copy of it
-		f.reference = 2 * int64(t.elements()) * int64(s.act.Size())
+		f.reference = 2 * int64(t.elements()) * int64(s.act.Wide().Size())
 	}
 	if c.Algorithm != ppo.PPO {
 		return errors.Join(errs...)
@@ -150,7 +153,7 @@ func (s *stage) addPPO(f *footprint, c ppo.Config, d *draws, t trained) error {
 	if f.critic, err = s.newCritic(); err != nil {
 		return err
 	}
-	flat := int64(f.critic.Len) * int64(s.act.Size())
+	flat := int64(f.critic.Len) * int64(s.act.Wide().Size())
 	f.adapter, f.optimizer = f.adapter+2*flat, f.optimizer+2*flat
 	return errors.Join(append(errs, s.scoring().forward(f, trained{adapter: f.critic}, pack))...)
 }

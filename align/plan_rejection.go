@@ -55,6 +55,9 @@ func (s *stage) planRejection(ctx context.Context, p *Plan, d *draws) error {
 	if err := s.fitRejection(d); err != nil {
 		return err
 	}
+	if s.cardless() {
+		return nil
+	}
 	v, err := s.calibrate(ctx, exec.SaveNone, w)
 	if err != nil {
 		return err
@@ -105,11 +108,11 @@ func (s *stage) sizeRejection(d *draws) (*footprint, error) {
 		if t, err = s.trained(); err != nil {
 			return nil, err
 		}
-		f.adapter = 2 * int64(t.elements()) * int64(s.act.Size()) // value and gradient
+		f.adapter = 2 * int64(t.elements()) * int64(s.act.Wide().Size()) // value and gradient
 	}
 	if s.model == nil {
 		var err error
-		if f.weights, err = model.WeightBytes(s.base, s.settings.Quantize, s.act, s.matrixType); err != nil {
+		if f.weights, err = model.WeightBytes(s.base, s.settings.Quantize, s.act, s.matrixType, s.rounded); err != nil {
 			return nil, err
 		}
 	}

@@ -77,7 +77,7 @@ func (s *stage) scorer(f *footprint, d *draws) error {
 		if config, err = model.ReadConfig(base); err != nil {
 			return err
 		}
-		if f.scorer, err = model.WeightBytes(base, quantize, s.act, s.matrixType); err != nil {
+		if f.scorer, err = model.WeightBytes(base, quantize, s.act, s.matrixType, s.rounded); err != nil {
 			return err
 		}
 	}
@@ -100,7 +100,7 @@ func (s *stage) addScorer(f *footprint, config model.Config, a *model.Adapter, d
 	if err != nil {
 		return err
 	}
-	f.scorer += 2 * int64(a.Len) * int64(s.act.Size())
+	f.scorer += 2 * int64(a.Len) * int64(s.act.Wide().Size())
 	f.passes = append(f.passes, size.Bytes)
 	f.kernels = append(f.kernels, size.Kernels...)
 	return nil

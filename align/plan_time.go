@@ -292,7 +292,7 @@ func (s *stage) commonType() (device.Type, error) {
 	if s.base == "" { // a model from nothing
 		return device.F32, nil
 	}
-	bytes, err := model.WeightBytes(s.base, "", s.act, s.matrixType)
+	bytes, err := model.WeightBytes(s.base, "", s.act, s.matrixType, nil)
 	if err != nil || float64(bytes) > 3*float64(s.config.Parameters()) {
 		return device.F32, err
 	}

@@ -48,7 +48,7 @@ func TestLoadPeak(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	largest := int64(2 * max(c.HiddenSize*c.IntermediateSize, c.VocabSize*c.HiddenSize))
-	stored, err := model.WeightBytes(dir, "", device.F32, nil)
+	stored, err := model.WeightBytes(dir, "", device.F32, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,8 +88,8 @@ func (d *Decoder) inputNodes(seeds graph.Nodes) graph.Nodes {
 // take, held in the types that they are stored in or, the linear ones, in
 // quantize of Quantizations. matrix, if not nil, is the type that a device
 // holds a matrix in which is stored in another; vectors are of the activation
-// type.
-func WeightBytes(path, quantize string, act device.Type, matrix func(device.Type) device.Type) (int64, error) {
+// type. rounded, if not nil, is what a device reserves for so many bytes.
+func WeightBytes(path, quantize string, act device.Type, matrix func(device.Type) device.Type, rounded func(int64) int64) (int64, error) {
 	files, config, err := openSource(path)
 	if err != nil {
 		return 0, err
@@ -115,7 +115,11 @@ func WeightBytes(path, quantize string, act device.Type, matrix func(device.Type
 		case matrix != nil:
 			t.typ = matrix(t.typ)
 		}
-		total += t.bytes()
+		bytes := t.bytes()
+		if rounded != nil {
+			bytes = rounded(bytes)
+		}
+		total += bytes
 	}
 	return total, nil
 }

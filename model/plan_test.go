@@ -73,15 +73,15 @@ func TestWeightBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored, err := model.WeightBytes(dir, "", device.F32, nil)
+	stored, err := model.WeightBytes(dir, "", device.F32, nil, nil)
 	if err != nil || stored > stat.Size() || stored < stat.Size()*9/10 {
 		t.Errorf("%d bytes, %v, of a file of %d", stored, err, stat.Size())
 	}
-	wide, err := model.WeightBytes(dir, "", device.F32, func(device.Type) device.Type { return device.F64 })
+	wide, err := model.WeightBytes(dir, "", device.F32, func(device.Type) device.Type { return device.F64 }, nil)
 	if err != nil || wide <= stored {
 		t.Errorf("%d bytes of f64, %v", wide, err)
 	}
-	if _, err := model.WeightBytes(dir, "q3", device.F32, nil); err == nil {
+	if _, err := model.WeightBytes(dir, "q3", device.F32, nil, nil); err == nil {
 		t.Error("an unknown quantisation is no error")
 	}
 }

@@ -57,11 +57,11 @@ func TestRandomFolderLoadsInPieces(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	planned, err := model.WeightBytes(dir, "nf4", device.F32, nil)
+	planned, err := model.WeightBytes(dir, "nf4", device.F32, nil, nil)
 	if err != nil || m.Bytes() > planned*101/100 || m.Bytes() < planned {
 		t.Errorf("%d bytes held, %d planned, %v", m.Bytes(), planned, err)
 	}
-	if stored, err := model.WeightBytes(dir, "", device.F32, nil); err != nil || m.Bytes() > stored*3/4 { // down_proj has no whole blocks here
+	if stored, err := model.WeightBytes(dir, "", device.F32, nil, nil); err != nil || m.Bytes() > stored*3/4 { // down_proj has no whole blocks here
 		t.Errorf("%d bytes held of %d stored, %v", m.Bytes(), stored, err)
 	}
 	// The largest tensor is the embedding, 4096 x 256 of two bytes.

@@ -28,7 +28,8 @@ take: parameters, what of the data is used, tokens, packs and steps; memory
 by its use and by save policy, with the policy that fits; and a time, from two
 seconds of steps on random models of the same widths.
 
-A run that does not fit is an error that names the largest setting that does.`,
+A run that does not fit is an error that names the largest setting that does.
+--device cuda --memory 24GiB plans for a card that need not be there, in memory alone.`,
 		Example: `  align plan sft --model models/llama --data examples.jsonl
   align plan dpo --model models/llama --pairs prefs.jsonl --batch 8
   align plan dpo --config runs/first/run.yaml --json`,
@@ -163,7 +164,11 @@ func printRoundsPlan(w io.Writer, p *align.RoundsPlan) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "all          about %s for %d rounds, %s at most\n", duration(p.Seconds), p.Rounds, size(p.Total))
+	about := ""
+	if p.Seconds > 0 {
+		about = fmt.Sprintf("about %s for ", duration(p.Seconds))
+	}
+	_, err := fmt.Fprintf(w, "all          %s%d rounds, %s at most\n", about, p.Rounds, size(p.Total))
 	for _, warning := range p.Warnings {
 		if err == nil {
 			_, err = fmt.Fprintf(w, "%-12s %s\n", "warning", warning)
@@ -255,9 +260,12 @@ func printPlan(w io.Writer, p *align.Plan) error {
 	if p.Rollout == 0 {
 		line("cache", "%s of keys and values for one conversation of full length, to generate", size(p.Cache))
 	}
-	if p.Samples > 0 {
+	switch {
+	case p.Seconds == 0:
+		line("time", "unknown: nothing was measured")
+	case p.Samples > 0:
 		line("time", "about %s where all answers are as long as they may be; %s of it to draw and score them, %s for passes without gradients", duration(p.Seconds), duration(p.Sampling), duration(p.Reference))
-	} else {
+	default:
 		line("time", "about %s at %s tokens/s; %s of it for the reference, %s for evaluation", duration(p.Seconds), short(p.TokensPerSecond), duration(p.Reference), duration(p.Evaluating))
 	}
 	for _, warning := range p.Warnings {

@@ -23,6 +23,7 @@ type Backend struct {
 	vendor  *vendor // nil: all products are our own
 	graphs  []*driver.Graph
 	inside  bool // the caller runs on the device's thread
+	counts  bool // nothing is launched, see ScratchBytes
 }
 
 var _ device.Backend = (*Backend)(nil)
@@ -98,6 +99,9 @@ func (b *Backend) Info() driver.Info { return b.device.Info }
 // Available is the memory in bytes that can still be reserved: what is free of
 // the card, within the limit, and what the pool keeps unused.
 func (b *Backend) Available() (bytes int64, err error) {
+	if b.counts {
+		return b.pool.limit, nil
+	}
 	err = b.Within(func() error {
 		free, _, err := b.device.Free()
 		bytes = int64(free)
@@ -211,6 +215,9 @@ func (b *Backend) Sync() error { return b.Within(b.stream.Sync) }
 
 // Close gives the card back; every view is dead then.
 func (b *Backend) Close() {
+	if b.counts {
+		return
+	}
 	// A lost device cannot give anything back, and nothing hangs on it.
 	_ = b.Within(func() error {
 		errs := []error{b.stream.Sync(), b.vendor.close(), b.staging.close(), b.pool.close()}

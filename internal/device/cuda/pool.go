@@ -34,6 +34,9 @@ const (
 	largeUnit = 2 << 20
 )
 
+// Reserved is what a reservation of so many bytes takes of a card.
+func Reserved(bytes int64) int64 { return rounded(bytes) }
+
 func rounded(bytes int64) int64 {
 	unit := int64(smallUnit)
 	if bytes >= largeUnit {
@@ -52,6 +55,12 @@ func (p *pool) take(bytes int64) (*block, error) {
 	if b := p.fitting(size); b != nil {
 		b.free = false
 		return b, nil
+	}
+	// Free blocks that do not fit are those of programs that have ended: kept
+	// beside the next program's they would add to what a run needs at most. For
+	// a small one the card does not wait.
+	if n := p.unused(); n > 0 && n <= 4*size {
+		p.release()
 	}
 	b, err := p.make(size)
 	if errors.Is(err, driver.ErrOutOfMemory) && p.release() {
@@ -114,6 +123,16 @@ func (p *pool) release() bool {
 	return p.held < before
 }
 
+// drop gives a block back to the driver, once what was enqueued with it is done.
+func (p *pool) drop(b *block) error {
+	if err := errors.Join(p.stream.Sync(), b.buffer.Free()); err != nil {
+		return err
+	}
+	p.blocks = slices.DeleteFunc(p.blocks, func(x *block) bool { return x == b })
+	p.held -= b.size
+	return nil
+}
+
 // unused is the bytes of free blocks.
 func (p *pool) unused() (bytes int64) {
 	for _, b := range p.blocks {
@@ -144,31 +163,4 @@ func (p *pool) close() error {
 	}
 	p.blocks, p.held = nil, 0
 	return errors.Join(errs...)
-}
-
-// scratch is memory that a kernel's launches share with each other and with no
-// other kernel's. All kernels use the same: they run one after the other.
-type scratch struct {
-	pool   *pool
-	blocks []*block // the last one is in use
-	pinned bool     // a captured graph has the address
-}
-
-// at returns the address of at least so many bytes, 256-aligned. It is good
-// until the kernel that asked has enqueued its launches. It grows, so that the
-// first run of a program may allocate and later ones do not.
-func (s *scratch) at(bytes int64) (uint64, error) {
-	if n := len(s.blocks); n > 0 && s.blocks[n-1].size >= bytes {
-		return s.blocks[n-1].buffer.Address, nil
-	}
-	if n := len(s.blocks); n > 0 && !s.pinned {
-		s.blocks[n-1].free = true
-		s.blocks = s.blocks[:n-1]
-	}
-	b, err := s.pool.take(max(bytes, 1<<20))
-	if err != nil {
-		return 0, fmt.Errorf("working memory of a kernel: %w", err)
-	}
-	s.blocks = append(s.blocks, b)
-	return b.buffer.Address, nil
 }

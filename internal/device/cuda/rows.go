@@ -166,11 +166,8 @@ func newRopeTable(b *Backend, kernel string, attr device.RopeTable) (enqueue, er
 	for _, f := range attr.InvFreq {
 		raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(f))
 	}
-	frequencies, err := b.pool.take(int64(len(raw)))
+	frequencies, err := b.constant(raw)
 	if err != nil {
-		return nil, err
-	}
-	if err := b.staging.upload(frequencies.buffer, 0, raw); err != nil {
 		return nil, err
 	}
 	l, err := b.launch("rope", "rope_table", 0)
@@ -185,8 +182,20 @@ func newRopeTable(b *Backend, kernel string, attr device.RopeTable) (enqueue, er
 			return k.Err
 		}
 		n := c.In[0].Len() * half
-		return l.on(over(n, blockThreads), blockThreads, at(c.Out[0]), at(c.In[0]), driver.Ptr(frequencies.buffer), driver.I32(int32(half)), driver.I64(int64(n)))
+		return l.on(over(n, blockThreads), blockThreads, at(c.Out[0]), at(c.In[0]), driver.U64(frequencies), driver.I32(int32(half)), driver.I64(int64(n)))
 	}, err
+}
+
+// constant keeps some bytes on the card, too few to be planned for.
+func (b *Backend) constant(raw []byte) (address uint64, err error) {
+	if b.counts {
+		return countedAddress, nil
+	}
+	block, err := b.pool.take(int64(len(raw)))
+	if err != nil {
+		return 0, err
+	}
+	return block.buffer.Address, b.staging.upload(block.buffer, 0, raw)
 }
 
 func newRope(b *Backend, kernel string, attr device.Rope) (enqueue, error) {

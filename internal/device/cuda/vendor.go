@@ -81,6 +81,10 @@ func (l *launcher) vendorProduct(of kind, p *product) (done bool, err error) {
 	if !pick(l.b.device.Major) {
 		return false, nil
 	}
+	if l.b.counts {
+		_, err := l.room(slotVendor, cublaslt.Workspace)
+		return true, err
+	}
 	v := l.b.vendor
 	s := cublaslt.Shape{M: p.m, N: p.n, K: p.k, XAcross: of == kindTN, WAcross: of != kindNT, LdX: p.x.ld, LdW: p.w.ld, LdY: p.ldy, BF16: p.typ == device.BF16}
 	chosen, known := v.products[s]

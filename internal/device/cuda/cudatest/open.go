@@ -188,6 +188,15 @@ func Calls(name string) (n int, ok bool) {
 	return fake().Calls(name), true
 }
 
+// Peak is the most memory that was in use of the card opened last, in bytes; ok is
+// false on a real card.
+func Peak() (bytes int64, ok bool) {
+	if onCard() {
+		return 0, false
+	}
+	return int64(fake().Peak(0)), true
+}
+
 // Stats returns a kernel's counts; ok is false on a real card.
 func (c *Card) Stats(kernel string) (s ptxsim.Stats, ok bool) {
 	if c.Sim == nil {

@@ -81,6 +81,7 @@ type state struct {
 	broken  int // code of every later call
 	holders int
 	used    uint64
+	peak    uint64            // of used
 	memory  map[uint64][]byte // by address
 	ranges  ptxsim.Memory     // the same, for the simulator
 }
@@ -118,6 +119,13 @@ func (d *Driver) Calls(name string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.calls[name]
+}
+
+// Peak is the most memory of a card that was in use at once since Reset, in bytes.
+func (d *Driver) Peak(card int) uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cards[card].peak
 }
 
 // Fault returns what the simulator found wrong first since Reset, nil for

@@ -22,6 +22,7 @@ func (d *Driver) addMemory() {
 		// Bytes that nobody has written are NaN in every float format.
 		m := bytes.Repeat([]byte{0xff}, int(size))
 		s.used, s.memory[address] = s.used+uint64(size), m
+		s.peak = max(s.peak, s.used)
 		s.ranges.Add(address, m)
 		*at[uint64](to) = address
 		return success
