@@ -75,6 +75,9 @@ func (b *bench) ppo(ctx context.Context) error {
 	}
 	peak := host.PeakMemory()
 	b.rates.measureArithmetic()
+	if err := b.kernels(o.answering(), run.rollout); err != nil {
+		return err
+	}
 	return b.reportPPO(policy, run, &times, peak)
 }
 

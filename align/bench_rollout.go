@@ -58,6 +58,9 @@ func (b *bench) rollout(ctx context.Context) error {
 	peak := host.PeakMemory() // before the reading loop takes memory of its own
 	b.rates.measureArithmetic()
 	b.rates.measureRead()
+	if err := b.kernels(o.answering(), func() error { return draw(ctx, e, prompts, 1, o.Response) }); err != nil {
+		return err
+	}
 	return b.reportRollout(m, &separate, &shared, &alone, peak)
 }
 

@@ -14,10 +14,33 @@ type kernelWork struct{ bytes, flops float64 }
 // seconds is the least time of the work at rates of a device.
 func (w kernelWork) seconds(r *rates) float64 { return max(w.bytes/r.read, w.flops/r.flops) }
 
-// kernelContext is what the views of a call do not tell: how many pairs of
-// positions attention has over a pack, and how many positions of a cache a row
-// sees.
-type kernelContext struct{ pairs, positions float64 }
+// kernelContext is what the views of a call do not tell.
+type kernelContext struct {
+	// pairs of positions are what attention has over a pack, or perRow over each
+	// row of packs whose sequences are equally long.
+	pairs, perRow float64
+	// positions of a cache are what a row sees; prompt those that one of a prompt
+	// does, in a call of more rows than there are sequences.
+	positions, prompt float64
+	sequences         int
+}
+
+// answering is the context of drawing answers, and of passes over them.
+func (o *BenchOptions) answering() kernelContext {
+	prompt, answer := float64(o.Prompt), float64(o.Response)
+	return kernelContext{perRow: (prompt + answer + 1) / 2, positions: prompt + (answer+1)/2, prompt: (prompt + 1) / 2, sequences: o.Batch}
+}
+
+// attended is the pairs of a pack of so many rows.
+func (x kernelContext) attended(rows int) float64 { return x.pairs + x.perRow*float64(rows) }
+
+// seen is the positions of a cache that the rows of a call see together.
+func (x kernelContext) seen(rows int) float64 {
+	if x.prompt > 0 && rows > x.sequences {
+		return float64(rows) * x.prompt
+	}
+	return float64(rows) * x.positions
+}
 
 // workOfCall is the work of a call.
 func (x kernelContext) workOfCall(kernel string, attr any, c *device.Call) kernelWork {
@@ -35,7 +58,7 @@ func (x kernelContext) bytes(kernel string, c *device.Call) float64 {
 		return float64(2*c.In[0].Bytes() + c.In[1].Bytes())
 	case "attention_cached":
 		q, keys := c.In[0], c.In[1]
-		return float64(2*q.Bytes()) + 2*float64(q.Rows)*x.positions*float64(keys.Type.RowBytes(keys.Cols))
+		return float64(2*q.Bytes()) + 2*x.seen(q.Rows)*float64(keys.Type.RowBytes(keys.Cols))
 	}
 	for _, views := range [][]device.View{c.In, c.Out} {
 		for i, v := range views {
@@ -91,14 +114,14 @@ func (x kernelContext) flops(kernel string, attr any, c *device.Call) float64 {
 		if !is {
 			return 0
 		}
-		forward := 4 * x.pairs * float64(a.Heads*a.HeadDim)
+		forward := 4 * x.attended(in[0].Rows) * float64(a.Heads*a.HeadDim)
 		if kernel == "attention_grad" {
 			return 2 * forward
 		}
 		return forward
 	case "attention_cached":
 		if a, is := attr.(device.Attention); is {
-			return 4 * float64(in[0].Rows) * x.positions * float64(a.Heads*a.HeadDim)
+			return 4 * x.seen(in[0].Rows) * float64(a.Heads*a.HeadDim)
 		}
 	}
 	return 0

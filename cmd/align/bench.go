@@ -39,8 +39,9 @@ to one prompt that they share, and one after the other. ppo is a rollout with
 all that follows: scores of a reward model, the passes of policy, reference and
 critic, and 4 epochs, with the time of each part.
 
-On a card (--device cuda) sft, dpo and decode also give the time of every kernel
-of one step, or of one batch of answers, by the card's own clock, beside its floor:
+On a card (--device cuda) sft, dpo, decode, rollout and ppo also give the time of
+every kernel of one step, or of one batch of answers with what is learnt from
+it, by the card's own clock, beside its floor:
 the longer of its bytes at the rate of a sum of long vectors and its operations at
 the rate of a large product, both measured before. Such a ratio is 1 or more. The
 precision is bf16 there.
