@@ -19,17 +19,25 @@ import (
 // mainSwitch makes the test binary be the program: scripts run it as align.
 const mainSwitch = "ALIGN_TEST_MAIN"
 
-// cardSwitch gives that program a simulated card, where there is a simulator.
+// cardSwitch gives that program a simulated card, where there is a simulator: it
+// names the card's generation.
 const cardSwitch = "ALIGN_TEST_CARD"
 
-// simulate makes the card; card_test.go sets it.
-var simulate func() (fault func() error)
+// countSwitch names kernels, whose launches that program tells on stderr.
+const countSwitch = "ALIGN_TEST_LAUNCHES"
+
+// simulate makes the card, and launches tells how often a kernel was launched on
+// it; card_test.go sets them.
+var (
+	simulate func(generation string) (fault func() error)
+	launches func(kernel string) (n int64, ok bool)
+)
 
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(mainSwitch) != "1":
 		os.Exit(m.Run())
-	case os.Getenv(cardSwitch) == "1" && simulate != nil:
+	case os.Getenv(cardSwitch) != "" && simulate != nil:
 		os.Exit(runSimulated())
 	}
 	main()
@@ -39,8 +47,13 @@ func TestMain(m *testing.M) {
 const exitFault = 99
 
 func runSimulated() int {
-	fault := simulate()
+	fault := simulate(os.Getenv(cardSwitch))
 	code := run(os.Args[1:], systemStreams())
+	for _, kernel := range strings.Fields(os.Getenv(countSwitch)) {
+		if n, ok := launches(kernel); ok {
+			fmt.Fprintf(os.Stderr, "%d launches of %s\n", n, kernel)
+		}
+	}
 	if err := fault(); err != nil {
 		fmt.Fprintln(os.Stderr, "simulator:", err)
 		return exitFault
@@ -75,7 +88,7 @@ func TestScripts(t *testing.T) {
 
 // script runs one archive: commands, then files that lie in the work folder.
 // It knows exec, exitcode, stdin, stdout, stderr, cmp, near, exists, env and skip,
-// a leading "!" and the condition [shared].
+// a leading "!" and the conditions [shared] and [simulated].
 type script struct {
 	t              *testing.T
 	file, dir      string
@@ -129,6 +142,9 @@ func (s *script) line(line string) error {
 }
 
 func (s *script) holds(condition string) bool {
+	if condition == "[simulated]" {
+		return s.env[cardSwitch] != "" && os.Getenv("ALIGN_TEST_GPU") != "1"
+	}
 	return (condition == "[shared]") == (s.env["SHARED"] != "")
 }
 

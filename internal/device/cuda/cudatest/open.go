@@ -105,11 +105,14 @@ func Launches(kernel string) (n int64, ok bool) {
 // opens, for commands that open the card by themselves; where ALIGN_TEST_GPU is 1
 // they get the real one. Races are not looked for. Fault tells what the simulator
 // found wrong.
-func StandIn() (fault func() error) {
+func StandIn() (fault func() error) { return StandInTarget(Ampere) }
+
+// StandInTarget is StandIn for a generation; a real card is what it is.
+func StandInTarget(target Target) (fault func() error) {
 	if onCard() {
 		return func() error { return nil }
 	}
-	play(Ampere).Races = false
+	play(target).Races = false
 	driver.StandIn(func() (*driver.Library, error) { return driver.OpenWith("ptxsim", fake().Resolve) })
 	return fake().Fault
 }
