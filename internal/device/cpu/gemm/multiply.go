@@ -46,6 +46,10 @@ func (j *multiply) Do(task, worker int) {
 		r.turn(worker, s)
 		return
 	}
+	if r.eager {
+		r.eagerTiles(worker, s)
+		return
+	}
 	for k := 0; k < r.words; k += blockWords {
 		nk := min(blockWords, r.words-k)
 		r.packB(worker, s.colFrom, s.colTo, k, nk)
@@ -98,6 +102,9 @@ func (r *run) tile(worker, i, j, from, k, nk int, next unsafe.Pointer) {
 		y, ldc = unsafe.Pointer(&own.tile), kern.Stride
 	}
 	multiply := r.e.tiles.Tile[n]
+	if r.eager {
+		multiply = r.e.tiles.Eager[n]
+	}
 	multiply(nk, r.xPanel(i, n, k), r.bPanel(worker, j, from, k), y, ldc, r.Alpha, add, next)
 	if k+nk == r.words && r.LowRank.R > 0 {
 		multiply(r.lowWords, r.uPanel(i), r.lowPanel(worker, j, from), y, ldc, r.Alpha, 1, next)

@@ -35,6 +35,7 @@ type run struct {
 
 	x, u, down        unsafe.Pointer // panels in the shared workspace
 	fewX              unsafe.Pointer // x as the right side of Few
+	eager             bool           // its tiles are
 	few               bool           // the product goes by Few
 	thin              bool           // it goes by thin
 	inBlocks          bool           // it goes by the source's Multiply
@@ -61,6 +62,7 @@ func (r *run) plan(e *Engine, p *Product) {
 	r.uStride = align(4*r.tall*r.lowWords + kern.Slack)
 	r.making = r.isMaking()
 	r.divide()
+	r.eager = r.isEager()
 	r.few, r.thin = r.isFew(), r.isThin()
 	r.inBlocks = r.isInBlocks()
 	r.bStride = align(kern.Stride*roundUp(min(r.words, blockWords), kern.Cols) + line)

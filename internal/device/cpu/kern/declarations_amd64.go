@@ -174,6 +174,86 @@ func tileAVX2x5(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, 
 //go:noescape
 func tileAVX2x6(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
+// eagerF32x7 is an eager tile of 7 rows with AVX-512.
+//
+//go:noescape
+func eagerF32x7(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerF32x8 is an eager tile of 8 rows with AVX-512.
+//
+//go:noescape
+func eagerF32x8(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerF32x9 is an eager tile of 9 rows with AVX-512.
+//
+//go:noescape
+func eagerF32x9(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerF32x10 is an eager tile of 10 rows with AVX-512.
+//
+//go:noescape
+func eagerF32x10(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerF32x11 is an eager tile of 11 rows with AVX-512.
+//
+//go:noescape
+func eagerF32x11(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerF32x12 is an eager tile of 12 rows with AVX-512.
+//
+//go:noescape
+func eagerF32x12(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerF32x13 is an eager tile of 13 rows with AVX-512.
+//
+//go:noescape
+func eagerF32x13(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerF32x14 is an eager tile of 14 rows with AVX-512.
+//
+//go:noescape
+func eagerF32x14(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerBF16x7 is an eager tile of 7 rows with AVX-512.
+//
+//go:noescape
+func eagerBF16x7(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerBF16x8 is an eager tile of 8 rows with AVX-512.
+//
+//go:noescape
+func eagerBF16x8(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerBF16x9 is an eager tile of 9 rows with AVX-512.
+//
+//go:noescape
+func eagerBF16x9(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerBF16x10 is an eager tile of 10 rows with AVX-512.
+//
+//go:noescape
+func eagerBF16x10(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerBF16x11 is an eager tile of 11 rows with AVX-512.
+//
+//go:noescape
+func eagerBF16x11(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerBF16x12 is an eager tile of 12 rows with AVX-512.
+//
+//go:noescape
+func eagerBF16x12(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerBF16x13 is an eager tile of 13 rows with AVX-512.
+//
+//go:noescape
+func eagerBF16x13(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// eagerBF16x14 is an eager tile of 14 rows with AVX-512.
+//
+//go:noescape
+func eagerBF16x14(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
 // transposeAVX512 writes word k of 16 rows, whose addresses rows lists, at dst+k*stride for k < n.
 //
 //go:noescape

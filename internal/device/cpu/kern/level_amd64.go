@@ -15,6 +15,7 @@ func (s *Set) raise(level feature.Level) {
 	case feature.AMX:
 		s.avx512()
 		s.avx512BF16()
+		clear(s.BF16.Eager[:]) // x has another form for the tiles
 		s.amx()
 	}
 }
@@ -68,6 +69,10 @@ func (s *Set) avx512() {
 			6: tileF32x6, 7: tileF32x7, 8: tileF32x8, 9: tileF32x9, 10: tileF32x10,
 			11: tileF32x11, 12: tileF32x12, 13: tileF32x13, 14: tileF32x14,
 		},
+		Eager: [MaxRows + 1]Tile{
+			7: eagerF32x7, 8: eagerF32x8, 9: eagerF32x9, 10: eagerF32x10,
+			11: eagerF32x11, 12: eagerF32x12, 13: eagerF32x13, 14: eagerF32x14,
+		},
 		PackRows: transposeAVX512, PackColumns: columnsAVX512, Flip: flipAVX512,
 		Peak: peakF32, PeakFlops: 24 * 16 * 2,
 	}
@@ -111,6 +116,10 @@ func (s *Set) avx512BF16() {
 			1: tileBF16x1, 2: tileBF16x2, 3: tileBF16x3, 4: tileBF16x4, 5: tileBF16x5,
 			6: tileBF16x6, 7: tileBF16x7, 8: tileBF16x8, 9: tileBF16x9, 10: tileBF16x10,
 			11: tileBF16x11, 12: tileBF16x12, 13: tileBF16x13, 14: tileBF16x14,
+		},
+		Eager: [MaxRows + 1]Tile{
+			7: eagerBF16x7, 8: eagerBF16x8, 9: eagerBF16x9, 10: eagerBF16x10,
+			11: eagerBF16x11, 12: eagerBF16x12, 13: eagerBF16x13, 14: eagerBF16x14,
 		},
 		PackRows: transposeBF16, PackColumns: columnsBF16, Flip: flipPairs,
 		Peak: peakBF16, PeakFlops: 24 * 16 * 2 * 2,

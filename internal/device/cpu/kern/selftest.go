@@ -31,6 +31,13 @@ func (s *Set) SelfTest() error {
 	for rows := 1; rows <= s.BF16.Rows; rows++ {
 		fail(fmt.Sprintf("bfloat16 tile of %d rows", rows), trialTile(&s.BF16, rows), trialTile(&twin.BF16, rows))
 	}
+	for rows := range s.F32.Eager {
+		for _, p := range []*Products{&s.F32, &s.BF16} {
+			if eager := p.eager(); eager.Tile[rows] != nil {
+				fail(fmt.Sprintf("eager tile of %d rows", rows), trialTile(&eager, rows), trialTile(p, rows))
+			}
+		}
+	}
 	got, want := s.trialVectors(), twin.trialVectors()
 	for i := range got {
 		fail(got[i].name, got[i].values, want[i].values)
@@ -139,6 +146,13 @@ func wave(n int, phase float64) []float32 {
 		x[i] = float32(math.Sin(float64(i)*1.7 + phase))
 	}
 	return x
+}
+
+// eager is p with its eager tiles alone.
+func (p *Products) eager() Products {
+	e := *p
+	e.Tile = p.Eager
+	return e
 }
 
 // trialTile packs rows of x and 32 rows of w and multiplies them.

@@ -28,6 +28,8 @@ const (
 	Onward = -1
 	// NextBytes is how many bytes a tile prefetches for each of its words.
 	NextBytes = 16
+	// EagerBytes is that of an eager tile.
+	EagerBytes = 64
 )
 
 // Tile computes c = alpha a b, or c += alpha a b if add is more than 0: a has k words
@@ -74,6 +76,9 @@ type Products struct {
 	Lanes int
 	// Tile is the tiles by their number of rows, from 1.
 	Tile [MaxRows + 1]Tile
+	// Eager, where the level has them, is tiles that bring EagerBytes for each word
+	// instead of NextBytes; they know no Onward.
+	Eager [MaxRows + 1]Tile
 	// strip is their strips, nil where a Tile serves for each panel.
 	strip       [MaxRows + 1]Strip
 	PackRows    PackRows

@@ -158,3 +158,28 @@ func TestTilesGoOn(t *testing.T) {
 		}
 	})
 }
+
+// An eager tile has the bits of the tile.
+func TestEagerTiles(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, p := range []*Products{&s.F32, &s.BF16} {
+			for rows, eager := range p.Eager {
+				if eager == nil {
+					continue
+				}
+				for _, k := range []int{0, 1, 3, 4, 37, 200} {
+					for add := range 2 {
+						a, b, before := randomPanel(1, k*rows, p.PerWord), randomPanel(2, k*Cols, p.PerWord), random(newRand(3), rows*Cols)
+						want, g := slices.Clone(before), newGuarded(before)
+						p.Tile[rows](k, pointer(a), pointer(b), pointer(want), Stride, 0.75, add, nil)
+						eager(k, pointer(a), pointer(b), pointer(g.slice()), Stride, 0.75, add, nil)
+						g.check(t, "eager")
+						if !slices.Equal(g.slice(), want) {
+							t.Fatalf("rows=%d k=%d add=%d: other bits than the tile", rows, k, add)
+						}
+					}
+				}
+			}
+		}
+	})
+}

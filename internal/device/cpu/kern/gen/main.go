@@ -29,6 +29,8 @@ func generate() map[string][]byte {
 	var decl, declNEON declarations
 	tiles, packs, vectors, peaks, amx := newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl)
 	emitTiles(tiles)
+	eager := newFile(&decl)
+	emitEager(eager)
 	emitPacks(packs)
 	emitVectors(vectors)
 	emitPeaks(peaks)
@@ -42,6 +44,7 @@ func generate() map[string][]byte {
 	emitNEON(neon)
 	return map[string][]byte{
 		"tile_amd64.s":          tiles.bytes(),
+		"eager_amd64.s":         eager.bytes(),
 		"pack_amd64.s":          packs.bytes(),
 		"vector_amd64.s":        vectors.bytes(),
 		"peak_amd64.s":          peaks.bytes(),
