@@ -155,6 +155,9 @@ func (f *fast) describe(q *product[float32], xAcross, wAcross bool) error {
 
 // run does the product that f.product holds, whose left side is x.
 func (f *fast) run(x device.View) error {
+	p := &f.product
+	p.XPasses = !p.XAcross && f.kept.panels(x).Addr == 0
+	p.XPasses = p.XPasses && f.engine.TakesRows(p)
 	sizes := f.engine.Sizes(&f.product)
 	if err := f.b.spaces.reserve(words8(sizes.Worker), 0); err != nil {
 		return err
@@ -162,7 +165,7 @@ func (f *fast) run(x device.View) error {
 	for i, m := range f.b.spaces.of {
 		f.space.Worker[i] = pointer(m.Addr)
 	}
-	panels, holds, err := f.panelsFor(x, f.product.XAcross, sizes.Shared)
+	panels, holds, err := f.panelsFor(x, p.XAcross || p.XPasses, sizes.Shared)
 	if err != nil {
 		return err
 	}

@@ -92,12 +92,12 @@ func (f *fast) watch(kernel device.Kernel) device.Kernel {
 }
 
 // panelsFor is the memory for x's panels, at least of the given size, and
-// whether it holds them already. The shared workspace changes within a kernel,
-// so that what is packed from there is not kept.
-func (f *fast) panelsFor(x device.View, xAcross bool, bytes int64) (memory device.Memory, holds bool, err error) {
+// whether it holds them already. Those of a product that passes are not kept, nor is
+// what is packed from the shared workspace, which changes within a kernel.
+func (f *fast) panelsFor(x device.View, passes bool, bytes int64) (memory device.Memory, holds bool, err error) {
 	spaces, n := &f.b.spaces, words8(bytes)
 	common := spaces.common
-	if xAcross || x.Addr >= common.Addr && x.Addr < common.Addr+uintptr(common.Bytes) {
+	if passes || x.Addr >= common.Addr && x.Addr < common.Addr+uintptr(common.Bytes) {
 		err = spaces.grow(&f.kept.scratch, n)
 		return f.kept.scratch, false, err
 	}

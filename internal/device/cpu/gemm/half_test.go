@@ -57,6 +57,40 @@ func TestHalfSides(t *testing.T) {
 	})
 }
 
+// A thin product of rows that are not packed has the bits of one of panels.
+func TestThinTakesRows(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, set *kern.Set, typ device.Type) {
+		if typ != device.BF16 {
+			t.Skip("sides are not rounded")
+		}
+		for _, form := range []kind{{name: "nt", bias: true}, {name: "nn", across: true, accumulate: true}} {
+			for _, m := range []int{1, 33, 64, 100, 150} {
+				for _, k := range []int{32, 96, 2144} {
+					all := newTrial(t, set, form, m, 16, k)
+					p, e := &all.p, engine(t, set, typ, 2)
+					p.X = tight(p.X)
+					run1(t, e, p)
+					want := slices.Clone(p.Y.Data)
+					copy(p.Y.Data, all.initial)
+					p.X, p.XPasses = halved(set, p.X), true
+					packed := *p
+					packed.XPasses = false
+					if rows := e.TakesRows(p); rows != (set.BF16.ThinRows != nil) || rows && m > 64 && e.Sizes(p).Shared >= e.Sizes(&packed).Shared {
+						t.Fatalf("%s, %d rows: takes rows: %v, %d bytes of %d", form.name, m, rows, e.Sizes(p).Shared, e.Sizes(&packed).Shared)
+					}
+					run1(t, e, p)
+					for i := range m {
+						row := i * p.Y.Stride
+						if !slices.Equal(p.Y.Data[row:row+16], want[row:row+16]) {
+							t.Fatalf("%s, K=%d: row %d of %d differs", form.name, k, i, m)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
 // tight is m, whose rows newTrial sets apart, without what lies between them.
 func tight(m Matrix) Matrix {
 	cols := m.Stride / 32 * 32

@@ -55,6 +55,9 @@ type Product struct {
 	// workspace, which still holds its panels at the front: M, K, XAcross and
 	// all elements are the same. It is not packed again.
 	XPacked bool
+	// XPasses says that no later run is XPacked because of this one, which then
+	// need not pack x.
+	XPasses bool
 }
 
 // LowRank is the second product of a LoRA layer (equation 3 of

@@ -38,6 +38,8 @@ type run struct {
 	eager             bool           // its tiles are
 	few               bool           // the product goes by Few
 	thin              bool           // it goes by thin
+	rows              bool           // thin reads the rows of x
+	packedFrom        int            // the first panel of x that is packed
 	inBlocks          bool           // it goes by the source's Multiply
 	making            bool           // its spans make panels
 	xStride, uStride  int            // bytes from panel to panel
@@ -64,6 +66,9 @@ func (r *run) plan(e *Engine, p *Product) {
 	r.divide()
 	r.eager = r.isEager()
 	r.few, r.thin = r.isFew(), r.isThin()
+	if r.rows = r.takesRows(); r.rows {
+		r.packedFrom = max(0, r.panels-1) / thinPanels * thinPanels
+	}
 	r.inBlocks = r.isInBlocks()
 	r.bStride = align(kern.Stride*roundUp(min(r.words, blockWords), kern.Cols) + line)
 	if r.making {
@@ -137,7 +142,7 @@ func (r *run) reads() bool {
 }
 
 func (r *run) sizes() Sizes {
-	shared := r.panels*(r.xStride+r.uStride) + r.downWidth*r.words*kern.Stride
+	shared := (r.panels-r.packedFrom)*(r.xStride+r.uStride) + r.downWidth*r.words*kern.Stride
 	if r.few {
 		shared += r.words * fewBytes
 	}
@@ -148,8 +153,8 @@ func (r *run) sizes() Sizes {
 // carve lays the parts out in the workspace.
 func (r *run) carve(space Space) {
 	r.x = space.Shared
-	r.u = unsafe.Add(r.x, r.panels*r.xStride)
-	r.down = unsafe.Add(r.u, r.panels*r.uStride)
+	r.u = unsafe.Add(r.x, (r.panels-r.packedFrom)*r.xStride)
+	r.down = unsafe.Add(r.u, (r.panels-r.packedFrom)*r.uStride)
 	r.fewX = unsafe.Add(r.down, r.downWidth*r.words*kern.Stride)
 	r.workers = space.Worker
 }
@@ -169,7 +174,9 @@ func (r *run) rowsOf(i int) (row, n int) {
 }
 
 // xPanel is the address of word k of panel i, which has n rows.
-func (r *run) xPanel(i, n, k int) unsafe.Pointer { return unsafe.Add(r.x, i*r.xStride+4*n*k) }
+func (r *run) xPanel(i, n, k int) unsafe.Pointer {
+	return unsafe.Add(r.x, (i-r.packedFrom)*r.xStride+4*n*k)
+}
 
 func (r *run) uPanel(i int) unsafe.Pointer { return unsafe.Add(r.u, i*r.uStride) }
 

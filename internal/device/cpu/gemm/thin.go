@@ -15,6 +15,20 @@ func (r *run) isThin() bool {
 	return r.colPanels == 1 && !r.XAcross && r.W.Packed.Data == nil && r.W.Source == nil && r.LowRank.R == 0
 }
 
+// takesRows says whether x stays as it lies, bfloat16 in plain rows that the level's
+// ThinRows reads: panels would serve this product alone.
+func (r *run) takesRows() bool {
+	t := r.e.tiles
+	return r.thin && r.XPasses && r.X.Half != nil && t.ThinRows != nil && r.N <= kern.ThinCols && r.words%t.Depth == 0
+}
+
+// TakesRows says whether p, which XPasses, does not pack x but for its last rows.
+func (e *Engine) TakesRows(p *Product) bool {
+	var r run
+	r.plan(e, p)
+	return r.rows
+}
+
 // packsDown says whether a right side is packed before x is: that of u, or that
 // of a thin product.
 func (r *run) packsDown() bool { return r.thin || r.LowRank.computesU() }
@@ -44,7 +58,9 @@ type multiplyThin run
 func (j *multiplyThin) Do(task, worker int) {
 	r := (*run)(j)
 	from, to := task*thinPanels, min((task+1)*thinPanels, r.panels)
-	r.packPanels(worker, from, to)
+	if !r.rows || !r.isThin16(from, to, r.N) {
+		r.packPanels(worker, from, to)
+	}
 	r.bias(span{rowFrom: from, rowTo: to, colFrom: 0, colTo: 1})
 	if r.isThin16(from, to, r.N) {
 		r.multiplyThin16(worker, from, r.Y, r.N, r.Alpha, r.Accumulate || len(r.Bias) > 0)
@@ -86,6 +102,12 @@ func (r *run) multiplyThin16(worker, i int, y Matrix, columns int, alpha float32
 	}
 	for k := 0; k < r.words; k += blockWords {
 		nk := min(blockWords, r.words-k)
+		if r.rows {
+			x := r.X.address(row, k*r.e.tiles.PerWord)
+			r.e.tiles.ThinRows(nk, x, 2*r.X.Stride, r.downPanel(0, k), unsafe.Pointer(&own.tile), alpha, add)
+			add = 1
+			continue
+		}
 		r.e.tiles.Thin(nk, r.xPanel(i, n, k), r.xStride, r.downPanel(0, k), unsafe.Pointer(&own.tile), alpha, add)
 		add = 1
 	}

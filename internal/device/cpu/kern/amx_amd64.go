@@ -41,7 +41,7 @@ func (s *Set) amx() {
 	p.Few = func(k int, a unsafe.Pointer, aStride int, b, c unsafe.Pointer, add int) {
 		amxFew(unsafe.Pointer(&tileConfigs[MaxRows]), k/p.Depth, a, aStride, b, c, add)
 	}
-	p.Thin = thinAMX
+	p.Thin, p.ThinRows = thinAMX, thinRowsAMX
 	p.Turn, p.TurnedOut, p.TurnedIn = turnAMX, turnedOut, turnedIn
 	p.leftRows, p.leftColumns, p.leftHalf = leftRowsAMX, leftColumnsAMX, leftHalfAMX
 	for rows := 1; rows <= p.Rows; rows++ {
@@ -97,6 +97,17 @@ func thinAMX(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha floa
 	}
 	var tile [2 * MaxRows * ThinCols]float32
 	amxThin(config, steps, a, aNext, b, unsafe.Pointer(&tile), 0)
+	scaleTile(c, unsafe.Pointer(&tile), len(tile)/Cols, Stride, alpha, add)
+}
+
+func thinRowsAMX(k int, a unsafe.Pointer, aRow int, b, c unsafe.Pointer, alpha float32, add int) {
+	config, steps := unsafe.Pointer(&tileConfigs[MaxRows]), k/MaxDepth
+	if alpha == 1 {
+		amxThinRows(config, steps, a, aRow, b, c, add)
+		return
+	}
+	var tile [2 * MaxRows * ThinCols]float32
+	amxThinRows(config, steps, a, aRow, b, unsafe.Pointer(&tile), 0)
 	scaleTile(c, unsafe.Pointer(&tile), len(tile)/Cols, Stride, alpha, add)
 }
 

@@ -879,6 +879,11 @@ func amxFew(config unsafe.Pointer, steps int, a unsafe.Pointer, aStride int, b, 
 //go:noescape
 func amxThin(config unsafe.Pointer, steps int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, add int)
 
+// amxThinRows is amxThin for 64 plain rows of bfloat16, aRow bytes apart.
+//
+//go:noescape
+func amxThinRows(config unsafe.Pointer, steps int, a unsafe.Pointer, aRow int, b, c unsafe.Pointer, add int)
+
 // amxTurn is c = a b, or c += a b, for the pairs of rows of panels of a left side, bNext bytes apart, of which b is two steps of 32 rows; c is four tiles of 16 rows of 64 bytes, their columns as amxTurn leaves them; work is 8 KiB.
 //
 //go:noescape

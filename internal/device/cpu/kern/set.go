@@ -104,6 +104,8 @@ type Products struct {
 	// multiple of Depth. c is 2*Rows rows of ThinCols float32. A sum has the bits of
 	// Tile's.
 	Thin func(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int)
+	// ThinRows is Thin for 2*Rows plain rows of bfloat16, aRow bytes apart.
+	ThinRows func(k int, a unsafe.Pointer, aRow int, b, c unsafe.Pointer, alpha float32, add int)
 	// Turn runs a Turn; nil where the level has none. TurnedOut is c = alpha t, or
 	// c += that if add is not 0, from a Turn's c to rows of TurnCols float32, ldc
 	// bytes apart, and TurnedIn copies the other way.

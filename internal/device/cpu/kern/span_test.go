@@ -94,6 +94,7 @@ func TestThin(t *testing.T) {
 					p.Thin(k, pointer(a), next, pointer(b), pointer(c.slice()), alpha, add)
 					name := fmt.Sprintf("k=%d add=%d alpha=%v", k, add, alpha)
 					c.check(t, name)
+					checkThinRows(t, p, k, a, next, b, before, c.slice(), alpha, add)
 					for half := range 2 {
 						want := make([]float32, p.Rows*Cols)
 						for i := range p.Rows {
@@ -110,4 +111,24 @@ func TestThin(t *testing.T) {
 			}
 		}
 	})
+}
+
+// checkThinRows compares a thin product with one of the plain rows whose panels a
+// is.
+func checkThinRows(t *testing.T, p *Products, k int, a []uint32, next int, b []uint32, before, want []float32, alpha float32, add int) {
+	t.Helper()
+	stride := k + 16 // in words
+	rows := make([]uint32, 2*p.Rows*stride)
+	for i := range 2 * p.Rows {
+		panel := a[i/p.Rows*next/4:]
+		for word := range k {
+			rows[i*stride+word] = panel[word/p.Depth*p.Depth*p.Rows+i%p.Rows*p.Depth+word%p.Depth]
+		}
+	}
+	c := newGuarded(before)
+	p.ThinRows(k, pointer(rows), 4*stride, pointer(b), pointer(c.slice()), alpha, add)
+	c.check(t, "rows")
+	if !slices.Equal(bits(c.slice()), bits(want)) {
+		t.Fatalf("k=%d add=%d alpha=%v: plain rows differ from their panels", k, add, alpha)
+	}
 }
