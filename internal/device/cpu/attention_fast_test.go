@@ -153,6 +153,28 @@ func TestLongAttention(t *testing.T) {
 	}
 }
 
+// TestFarScores has rows whose later scores exceed the first ones by far more than
+// exp can tell: they too have the same bits elsewhere in a pack and over a cache.
+func TestFarScores(t *testing.T) {
+	attr := device.Attention{Heads: 4, KVHeads: 2, HeadDim: 64, Scale: 8}
+	lengths := []int{200, 30}
+	x := draw(attr, lengths, []bool{false, true})
+	forEachKind(t, func(t *testing.T, o Options) {
+		if o.Activations != device.F32 {
+			return
+		}
+		a := longAttention{t, start(t, o.with(2)), attr}
+		got := a.all(x)
+		for i, y := range got[0] {
+			if y-y != 0 {
+				t.Fatalf("element %d of o is %v", i, y)
+			}
+		}
+		a.checkPlace(x, got)
+		a.checkCache(x, got[0], lengths[0])
+	})
+}
+
 func near(t *testing.T, name string, got, want []float32, tolerance float64) {
 	t.Helper()
 	scale := 1.0
