@@ -67,9 +67,19 @@ func (a *attendGrad) backward(c *device.Call) error {
 		return nil
 	}
 	rows := c.In[0].Rows
-	return a.blocks("attention_grad", a.queriesEntry, over(rows, attendRows), a.attr.Heads, 6*a.tile(attendRows), at(c.Out[0]),
+	file, entry, shared := a.queriesGrad()
+	return a.blocks(file, entry, over(rows, attendRows), a.attr.Heads, shared, at(c.Out[0]),
 		sides[0], sides[1], sides[2], sides[3], at(c.In[4]), delta, at(c.In[6]), at(c.In[7]), at(c.In[8]),
 		num(rows), num(a.attr.Heads), num(a.attr.KVHeads), num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)), code(c.In[0].Type))
+}
+
+// queriesGrad is the entry for dq: the block's queries and their gradients, and two
+// tiles of keys and values, in shared memory.
+func (a *attendGrad) queriesGrad() (file, entry string, shared int) {
+	if a.b.means.Wgmma && a.width%64 == 0 {
+		return "attention_grad_sm90", "attention_queries_grad_wgmma_" + strconv.Itoa(a.width), 6*a.tile(attendRows) + hopperLost
+	}
+	return "attention_grad", a.queriesEntry, 6 * a.tile(attendRows)
 }
 
 // deltaEntries by the type of activations.

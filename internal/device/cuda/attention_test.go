@@ -224,6 +224,61 @@ func TestWgmmaAttention(t *testing.T) {
 	}
 }
 
+// So has dq.
+func TestWgmmaAttentionGrad(t *testing.T) {
+	for _, c := range []struct {
+		rows, heads, kv, d, width int
+		cuts                      []int
+		prompt                    bool
+	}{
+		{1, 1, 1, 128, 128, nil, false},
+		{65, 2, 1, 64, 64, []int{20, 21}, false},
+		{200, 1, 1, 50, 64, []int{70, 90, 160}, true},
+		{130, 2, 1, 128, 128, []int{3, 70}, true},
+	} {
+		a := newAttentionCaseOn(t, cudatest.Hopper, c.rows, c.heads, c.kv, c.d, c.width, c.cuts, c.prompt)
+		lse, delta := a.sums(t)
+		run := func(file, entry string, lost int) []float32 {
+			dq := cudatest.Alloc[float32](t, a.c, len(a.dq))
+			a.run(t, file, entry, a.heads, 6, lost, driver.Ptr(dq), a.aq, a.ak, a.av, a.ado, lse, delta, a.maskStart, a.maskEnd, a.seg)
+			a.compare(t, "dq", dq, a.dq)
+			return cudatest.Download[float32](t, a.c, dq, len(a.dq))
+		}
+		got, want := run("attention_grad_sm90", "attention_queries_grad_wgmma", 1024), run("attention_grad", "attention_queries_grad", 0)
+		if d := distance(widened(got), widened(want)); a.c.Sim == nil {
+			t.Logf("%s: differs from mma.sync's by up to %g", a.name, d)
+		} else if !slices.Equal(got, want) {
+			t.Errorf("%s: the bits differ from mma.sync's by up to %g", a.name, d)
+		}
+	}
+}
+
+// sums are lse and delta of the case, as the forward pass leaves them.
+func (a *attentionCase) sums(t *testing.T) (lse, delta driver.Arg) {
+	t.Helper()
+	narrow := func(x []float64) driver.Arg {
+		out := make([]float32, len(x))
+		for i, v := range x {
+			out[i] = float32(v)
+		}
+		return driver.Ptr(cudatest.Upload(t, a.c, out))
+	}
+	sums := make([]float64, len(a.lse))
+	for i := range a.o {
+		sums[i/a.d] += a.o[i] * a.do.at(i/a.d, i%a.d, false)
+	}
+	return narrow(a.lse), narrow(sums)
+}
+
+// A tile of 64 keys takes dq's threads few instructions beside its 20 products.
+func TestWgmmaAttentionGradCounters(t *testing.T) {
+	a := newAttentionCaseOn(t, cudatest.Hopper, 192, 1, 1, 128, 128, nil, false)
+	lse, delta := a.sums(t)
+	entry := a.run(t, "attention_grad_sm90", "attention_queries_grad_wgmma", 1, 6, 1024, driver.Ptr(cudatest.Alloc[float32](t, a.c, len(a.dq))),
+		a.aq, a.ak, a.av, a.ado, lse, delta, a.maskStart, a.maskEnd, a.seg)
+	limits{1, 40}.holds(t, a.c, entry)
+}
+
 // A tile of 64 keys, 12 products, takes the threads few instructions beside the
 // softmax, and no bank conflicts.
 func TestWgmmaAttentionCounters(t *testing.T) {

@@ -19,7 +19,7 @@ const wgmmaVersion driver.Version = 12000
 // Means are what a run may multiply with on a card.
 type Means struct {
 	Vendor bool   // cuBLASLt is asked for
-	Wgmma  bool   // gemm_sm90.cu and attention_sm90.cu
+	Wgmma  bool   // the files of kernels that end in _sm90
 	Reason string // for or against Wgmma
 }
 

@@ -96,6 +96,25 @@ func TestWgmmaAttentionMutantsAreFound(t *testing.T) {
 	}
 }
 
+// So is one of its gradient.
+func TestWgmmaAttentionGradMutantsAreFound(t *testing.T) {
+	if c := cudatest.Open(t); c.Sim == nil {
+		t.Skip("a real card does not look for races")
+	}
+	const rows = 200 // a span of an odd number of tiles ends where its successor begins
+	for name, text := range mutants(t, "attention_grad_sm90", "attention_queries_grad_wgmma_64") {
+		a := newAttentionCaseOn(t, cudatest.Hopper, rows, 1, 1, 64, 64, []int{150}, true)
+		lse, delta := a.sums(t)
+		args := append([]driver.Arg{driver.Ptr(cudatest.Alloc[float32](t, a.c, rows*64)), a.aq, a.ak, a.av, a.ado, lse, delta, a.maskStart, a.maskEnd, a.seg}, a.sizes()...)
+		err := a.c.TryRun(text, "attention_queries_grad_wgmma_64", line(4), line(128), 6*128*64+1024, args...)
+		if fault := a.c.Fault(); err == nil || fault == nil {
+			t.Errorf("%s was not found", name)
+		} else {
+			t.Logf("%s: %v", name, fault)
+		}
+	}
+}
+
 // Slips in gemm_sm90.cu, as they look in its PTX, change the numbers or stop the
 // simulator.
 func TestWgmmaSlipsAreFound(t *testing.T) {

@@ -63,8 +63,10 @@ func TestConformanceOfHopper(t *testing.T) {
 			t.Errorf("no product %s ran on wgmma", kind)
 		}
 	}
-	if n, _ := cudatest.Launches("attention_wgmma_64"); n == 0 {
-		t.Error("no attention ran on wgmma")
+	for _, entry := range []string{"attention_wgmma_64", "attention_queries_grad_wgmma_64"} {
+		if n, _ := cudatest.Launches(entry); n == 0 {
+			t.Errorf("%s did not run", entry)
+		}
 	}
 }
 

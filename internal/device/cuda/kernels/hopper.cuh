@@ -52,6 +52,15 @@ template <bool TX, bool TW> DEVICE void multiply64(float (&c)[32][4], u64 a, u64
 	             : SUMS128(c) : "l"(a), "l"(b), "r"(1), "n"(TX ? 1 : 0), "n"(TW ? 1 : 0) : "memory");
 }
 
+template <bool TX, bool TW> DEVICE void multiply64(float (&c)[8][4], u64 a, u64 b) {
+	asm volatile("{.reg .pred p; setp.ne.b32 p, %34, 0;"
+	             "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
+	             "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+	             "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+	             "}, %32, %33, p, 1, 1, %35, %36;}"
+	             : SUMS32(c, 0) : "l"(a), "l"(b), "r"(1), "n"(TX ? 1 : 0), "n"(TW ? 1 : 0) : "memory");
+}
+
 // The same of 64 rows in registers, each warp's 16 as mma.m16n8k16 has them.
 template <bool TW> DEVICE void multiply64(float (&c)[8][4], const unsigned (&a)[4], u64 b) {
 	asm volatile("{.reg .pred p; setp.ne.b32 p, %37, 0;"
