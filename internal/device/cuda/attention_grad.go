@@ -67,19 +67,20 @@ func (a *attendGrad) backward(c *device.Call) error {
 		return nil
 	}
 	rows := c.In[0].Rows
-	file, entry, shared := a.queriesGrad()
+	// The block's queries and their gradients, and two tiles of keys and values.
+	file, entry, shared := a.entryFor("queries", a.queriesEntry, 6*a.tile(attendRows))
 	return a.blocks(file, entry, over(rows, attendRows), a.attr.Heads, shared, at(c.Out[0]),
 		sides[0], sides[1], sides[2], sides[3], at(c.In[4]), delta, at(c.In[6]), at(c.In[7]), at(c.In[8]),
 		num(rows), num(a.attr.Heads), num(a.attr.KVHeads), num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)), code(c.In[0].Type))
 }
 
-// queriesGrad is the entry for dq: the block's queries and their gradients, and two
-// tiles of keys and values, in shared memory.
-func (a *attendGrad) queriesGrad() (file, entry string, shared int) {
+// entryFor is the entry of keys or queries with its shared memory: that of mma.sync,
+// or wgmma's.
+func (a *attendGrad) entryFor(of, entry string, shared int) (file, name string, bytes int) {
 	if a.b.means.Wgmma && a.width%64 == 0 {
-		return "attention_grad_sm90", "attention_queries_grad_wgmma_" + strconv.Itoa(a.width), 6*a.tile(attendRows) + hopperLost
+		return "attention_grad_sm90", "attention_" + of + "_grad_wgmma_" + strconv.Itoa(a.width), shared + hopperLost
 	}
-	return "attention_grad", a.queriesEntry, 6 * a.tile(attendRows)
+	return "attention_grad", entry, shared
 }
 
 // deltaEntries by the type of activations.
@@ -106,8 +107,8 @@ func (a *attendGrad) keysGrad(c *device.Call, sides [4]driver.Arg, delta driver.
 		return err
 	}
 	// Two stages of queries, their gradients, lse and delta beside keys and values.
-	shared := 2*a.tile(attendRows) + 2*(2*a.tile(attendQueries)+8*attendQueries)
-	return a.blocks("attention_grad", a.keysEntry, over(rows, attendRows), a.attr.KVHeads, shared, at(c.Out[1]), at(c.Out[2]),
+	file, entry, shared := a.entryFor("keys", a.keysEntry, 2*a.tile(attendRows)+2*(2*a.tile(attendQueries)+8*attendQueries))
+	return a.blocks(file, entry, over(rows, attendRows), a.attr.KVHeads, shared, at(c.Out[1]), at(c.Out[2]),
 		sides[0], sides[1], sides[2], sides[3], at(c.In[4]), delta, at(c.In[6]), at(c.In[7]), at(c.In[8]), driver.U64(spans),
 		num(rows), num(a.attr.Heads), num(a.attr.KVHeads), num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)), code(c.In[0].Type))
 }

@@ -224,7 +224,7 @@ func TestWgmmaAttention(t *testing.T) {
 	}
 }
 
-// So has dq.
+// So has its gradient.
 func TestWgmmaAttentionGrad(t *testing.T) {
 	for _, c := range []struct {
 		rows, heads, kv, d, width int
@@ -238,19 +238,35 @@ func TestWgmmaAttentionGrad(t *testing.T) {
 	} {
 		a := newAttentionCaseOn(t, cudatest.Hopper, c.rows, c.heads, c.kv, c.d, c.width, c.cuts, c.prompt)
 		lse, delta := a.sums(t)
-		run := func(file, entry string, lost int) []float32 {
-			dq := cudatest.Alloc[float32](t, a.c, len(a.dq))
-			a.run(t, file, entry, a.heads, 6, lost, driver.Ptr(dq), a.aq, a.ak, a.av, a.ado, lse, delta, a.maskStart, a.maskEnd, a.seg)
+		spans := a.spans(t)
+		run := func(file, of string, lost int) (all []float32) {
+			alloc := func(n int) *driver.Buffer { return cudatest.Alloc[float32](t, a.c, n) }
+			dq, dk, dv := alloc(len(a.dq)), alloc(len(a.dk)), alloc(len(a.dv))
+			a.run(t, file, "attention_queries_grad"+of, a.heads, 6, lost, driver.Ptr(dq), a.aq, a.ak, a.av, a.ado, lse, delta, a.maskStart, a.maskEnd, a.seg)
+			a.run(t, file, "attention_keys_grad"+of, a.kv, 4, 512+lost, driver.Ptr(dk), driver.Ptr(dv), a.aq, a.ak, a.av, a.ado, lse, delta, a.maskStart, a.maskEnd, a.seg, spans)
 			a.compare(t, "dq", dq, a.dq)
-			return cudatest.Download[float32](t, a.c, dq, len(a.dq))
+			a.compare(t, "dk", dk, a.dk)
+			a.compare(t, "dv", dv, a.dv)
+			for _, b := range []*driver.Buffer{dq, dk, dv} {
+				all = append(all, cudatest.Download[float32](t, a.c, b, b.Size/4)...)
+			}
+			return all
 		}
-		got, want := run("attention_grad_sm90", "attention_queries_grad_wgmma", 1024), run("attention_grad", "attention_queries_grad", 0)
+		got, want := run("attention_grad_sm90", "_wgmma", 1024), run("attention_grad", "", 0)
 		if d := distance(widened(got), widened(want)); a.c.Sim == nil {
 			t.Logf("%s: differs from mma.sync's by up to %g", a.name, d)
 		} else if !slices.Equal(got, want) {
 			t.Errorf("%s: the bits differ from mma.sync's by up to %g", a.name, d)
 		}
 	}
+}
+
+// spans is the list of the case's spans.
+func (a *attentionCase) spans(t *testing.T) driver.Arg {
+	t.Helper()
+	spans := driver.Ptr(cudatest.Alloc[int32](t, a.c, a.rows+1))
+	a.c.Run(t, ptxOf(t, "attention_grad"), "attention_spans", line(1), line(256), 0, spans, a.maskStart, a.maskEnd, a.seg, integer(a.rows))
+	return spans
 }
 
 // sums are lse and delta of the case, as the forward pass leaves them.
@@ -270,13 +286,18 @@ func (a *attentionCase) sums(t *testing.T) (lse, delta driver.Arg) {
 	return narrow(a.lse), narrow(sums)
 }
 
-// A tile of 64 keys takes dq's threads few instructions beside its 20 products.
+// A tile of 64 keys takes dq's threads few instructions beside its 20 products, one
+// of 32 queries those of dk and dv beside as many.
 func TestWgmmaAttentionGradCounters(t *testing.T) {
 	a := newAttentionCaseOn(t, cudatest.Hopper, 192, 1, 1, 128, 128, nil, false)
 	lse, delta := a.sums(t)
 	entry := a.run(t, "attention_grad_sm90", "attention_queries_grad_wgmma", 1, 6, 1024, driver.Ptr(cudatest.Alloc[float32](t, a.c, len(a.dq))),
 		a.aq, a.ak, a.av, a.ado, lse, delta, a.maskStart, a.maskEnd, a.seg)
-	limits{1, 40}.holds(t, a.c, entry)
+	limits{1, 39}.holds(t, a.c, entry)
+	dk, dv := cudatest.Alloc[float32](t, a.c, len(a.dk)), cudatest.Alloc[float32](t, a.c, len(a.dv))
+	entry = a.run(t, "attention_grad_sm90", "attention_keys_grad_wgmma", 1, 4, 512+1024, driver.Ptr(dk), driver.Ptr(dv),
+		a.aq, a.ak, a.av, a.ado, lse, delta, a.maskStart, a.maskEnd, a.seg, a.spans(t))
+	limits{1, 31}.holds(t, a.c, entry)
 }
 
 // A tile of 64 keys, 12 products, takes the threads few instructions beside the

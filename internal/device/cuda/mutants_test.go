@@ -102,15 +102,22 @@ func TestWgmmaAttentionGradMutantsAreFound(t *testing.T) {
 		t.Skip("a real card does not look for races")
 	}
 	const rows = 200 // a span of an odd number of tiles ends where its successor begins
-	for name, text := range mutants(t, "attention_grad_sm90", "attention_queries_grad_wgmma_64") {
-		a := newAttentionCaseOn(t, cudatest.Hopper, rows, 1, 1, 64, 64, []int{150}, true)
-		lse, delta := a.sums(t)
-		args := append([]driver.Arg{driver.Ptr(cudatest.Alloc[float32](t, a.c, rows*64)), a.aq, a.ak, a.av, a.ado, lse, delta, a.maskStart, a.maskEnd, a.seg}, a.sizes()...)
-		err := a.c.TryRun(text, "attention_queries_grad_wgmma_64", line(4), line(128), 6*128*64+1024, args...)
-		if fault := a.c.Fault(); err == nil || fault == nil {
-			t.Errorf("%s was not found", name)
-		} else {
-			t.Logf("%s: %v", name, fault)
+	for _, of := range []string{"queries", "keys"} {
+		entry := "attention_" + of + "_grad_wgmma_64"
+		for name, text := range mutants(t, "attention_grad_sm90", entry) {
+			a := newAttentionCaseOn(t, cudatest.Hopper, rows, 1, 1, 64, 64, []int{150}, true)
+			lse, delta := a.sums(t)
+			alloc := func() driver.Arg { return driver.Ptr(cudatest.Alloc[float32](t, a.c, rows*64)) }
+			args, shared := []driver.Arg{alloc(), a.aq, a.ak, a.av, a.ado, lse, delta, a.maskStart, a.maskEnd, a.seg}, 6*128*64
+			if of == "keys" {
+				args, shared = append(append([]driver.Arg{alloc()}, args...), a.spans(t)), 4*128*64+512
+			}
+			err := a.c.TryRun(text, entry, line(4), line(128), shared+1024, append(args, a.sizes()...)...)
+			if fault := a.c.Fault(); err == nil || fault == nil {
+				t.Errorf("%s was not found", name)
+			} else {
+				t.Logf("%s: %v", name, fault)
+			}
 		}
 	}
 }

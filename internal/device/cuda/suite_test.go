@@ -63,7 +63,7 @@ func TestConformanceOfHopper(t *testing.T) {
 			t.Errorf("no product %s ran on wgmma", kind)
 		}
 	}
-	for _, entry := range []string{"attention_wgmma_64", "attention_queries_grad_wgmma_64"} {
+	for _, entry := range []string{"attention_wgmma_64", "attention_queries_grad_wgmma_64", "attention_keys_grad_wgmma_64"} {
 		if n, _ := cudatest.Launches(entry); n == 0 {
 			t.Errorf("%s did not run", entry)
 		}

@@ -4,9 +4,7 @@
 //
 //	delta = sum of do*o    P = exp(scale q k' - lse)    dS = P * (do v' - delta) * scale
 //	dv = P' do             dk = dS' q                   dq = dS k
-#include "flash.cuh"
-
-#define QUERIES 32 // queries in a tile of the sums over them
+#include "flash_grad.cuh"
 
 // attention_delta is delta[T,H]; one warp for each.
 template <class T> DEVICE void delta_of(float *delta, const T *o, const T *dout, int n, int wanted) {
@@ -47,49 +45,6 @@ KERNEL __launch_bounds__(256) void attention_spans(int *spans, const int *prefix
 	}
 	if (THREAD_X == 0)
 		spans[0] = before;
-}
-
-// Walk goes over the tiles of queries that see keys [from, to), head by head,
-// span by span.
-struct Walk {
-	Masks masks;
-	const int *spans;
-	int count, from, to, head, heads; // heads: one past the last
-	int span, begin, end, tile;
-	Mask mask;
-
-	DEVICE void start(int first, int last) {
-		head = first, heads = last, span = -1, end = 0, tile = 0;
-		next();
-	}
-	DEVICE bool done() const { return head >= heads; }
-	DEVICE void next() {
-		tile += QUERIES;
-		while (tile >= end) {
-			if (++span == count) {
-				span = 0, end = 0;
-				if (++head >= heads)
-					return;
-			}
-			begin = end, end = spans[1 + span], tile = begin;
-			mask = masks.at(begin);
-			bool prefix = max(mask.prefixStart, from) < min(mask.prefixEnd, to);
-			bool segment = max(mask.segmentStart, from) < min(end, to);
-			if (!prefix && !segment)
-				tile = end;
-			else if (!prefix) // queries before the keys do not see them
-				tile += max(0, from - begin) / QUERIES * QUERIES;
-		}
-	}
-};
-
-DEVICE void copy4(unsigned to, const float *from, bool there) {
-	asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(there ? 4 : 0) : "memory");
-}
-DEVICE float shared_float(unsigned at) {
-	float r;
-	asm volatile("ld.shared.f32 %0, [%1];" : "=f"(r) : "r"(at) : "memory");
-	return r;
 }
 
 // keys_grad is dk and dv of a block of keys and one key/value head. Keys of one

@@ -1,8 +1,104 @@
-// dq of attention (attention_grad.cu) by Hopper's own matrix instruction: the same
-// tiles and order of sums. Queries and their gradients stay in shared memory as
-// left sides beside the tiles of keys and values; the products of dS with the keys
-// run while the threads wait for the next tile.
+// The gradients of attention (attention_grad.cu) by Hopper's own matrix
+// instruction: the same tiles and order of sums. A block's own rows stay in shared
+// memory as left sides, beside the tiles that it goes over; the last products of a
+// tile run while the threads wait for the next one.
+#include "flash_grad.cuh"
 #include "flash_hopper.cuh"
+
+template <int D>
+DEVICE void keys_grad(void *dk, void *dv, Rows q, Rows k, Rows v, Rows dout, const float *lse, const float *delta, Masks masks,
+                      const int *spans, int T, int H, int KV, int wanted, float scale, int type) {
+	constexpr int TILE = BLOCK * D * 2, QTILE = QUERIES * D * 2, STEP = QUERIES * 128;
+	extern __shared__ __attribute__((aligned(1024))) unsigned char memory[];
+	unsigned keys = (shared_address(memory) + 1023) & ~1023u, values = keys + TILE, stages = values + TILE, numbers = stages + 4 * QTILE;
+	unsigned lane = THREAD_X % 32, warp = THREAD_X / 32;
+	int lo = (int)BLOCK_X * BLOCK, hi = min(T, lo + BLOCK), kv = BLOCK_Y, row = lo + (int)warp * 16;
+	fetch_lines<D>(keys, k + kv * D, (long)KV * D, lo, hi);
+	fetch_lines<D>(values, v + kv * D, (long)KV * D, lo, hi);
+	auto fetch = [&](const Walk &w, unsigned turn) {
+		if (!w.done()) {
+			unsigned at = stages + turn * 2 * QTILE;
+			fetch_lines<D, QUERIES>(at, q + w.head * D, (long)H * D, w.tile, w.end);
+			fetch_lines<D, QUERIES>(at + QTILE, dout + w.head * D, (long)H * D, w.tile, w.end);
+			if (THREAD_X < 2 * QUERIES) {
+				int i = w.tile + THREAD_X % QUERIES;
+				bool there = i < w.end;
+				copy4(numbers + turn * QUERIES * 8 + THREAD_X * 4, (THREAD_X < QUERIES ? lse : delta) + (there ? (long)i * H + w.head : 0), there);
+			}
+		}
+		copies_commit();
+	};
+	unsigned long ends = ends_of([&](int i) { return masks.segmentStart[i] == masks.segmentStart[i + 1]; }, lo, hi, lane);
+	for (int from = lo, to; from < hi; from = to) {
+		to = lo + first_end(ends, from - lo);
+		float sumK[D / 8][4], sumV[D / 8][4];
+		clear(sumK);
+		clear(sumV);
+		Walk ahead{masks, spans, spans[0], from, to};
+		ahead.start(kv * (H / KV), (kv + 1) * (H / KV));
+		fetch(ahead, 0);
+		for (unsigned turn = 0; !ahead.done(); turn ^= 1) {
+			Mask mask = ahead.mask;
+			int tile = ahead.tile, end = ahead.end;
+			ahead.next();
+			finish(sumV); // and sumK, before their tiles are written over
+			pin(sumK);
+			copies_wait<0>();
+			show();
+			__syncthreads();
+			fetch(ahead, turn ^ 1);
+			unsigned now = stages + turn * 2 * QTILE, number = numbers + turn * QUERIES * 8;
+			float p[QUERIES / 8][4], ds[QUERIES / 8][4];
+			clear(p);
+			clear(ds);
+			pin(p);
+			begin(ds); // and p
+			UNROLL for (int n = 0; n < D; n += 16) {
+				int left = (n / 64 * GROUP + n % 64 * 2) / 16, right = (n / 64 * STEP + n % 64 * 2) / 16;
+				multiply64<false, false>(p, descriptor<false>(keys) + left, descriptor<false>(now) + right);
+				multiply64<false, false>(ds, descriptor<false>(values) + left, descriptor<false>(now + QTILE) + right);
+			}
+			commit();
+			finish(p); // and ds
+			pin(ds);
+			UNROLL for (int n = 0; n < QUERIES / 8; n++)
+				UNROLL for (int e = 0; e < 2; e++) {
+					unsigned c = n * 8 + lane % 4 * 2 + e;
+					int i = tile + c;
+					float l = shared_float(number + c * 4) * LOG2E, d = shared_float(number + (QUERIES + c) * 4);
+					UNROLL for (int half = 0; half < 4; half += 2) {
+						int j = row + half * 4 + lane / 4;
+						bool sees = (i < end) & mask.sees(i, j);
+						float x = p[n][half + e] * (scale * LOG2E) - l;
+						x = sees ? x : NONE;
+						p[n][half + e] = exp2_fast(x);
+						ds[n][half + e] = p[n][half + e] * (ds[n][half + e] - d) * scale;
+					}
+				}
+			unsigned wv[QUERIES / 16][4], wk[QUERIES / 16][4];
+			UNROLL for (int n = 0; n < QUERIES / 16; n++) {
+				weights(wv[n], p[2 * n], p[2 * n + 1]);
+				weights(wk[n], ds[2 * n], ds[2 * n + 1]);
+				pin(wv[n]);
+				pin(wk[n]);
+			}
+			pin(sumK);
+			begin(sumV); // and sumK
+			UNROLL for (int n = 0; n < QUERIES / 16; n++) {
+				multiply64<true>(sumV, wv[n], descriptor<true, STEP>(now + QTILE) + n * 16 * 128 / 16);
+				multiply64<true>(sumK, wk[n], descriptor<true, STEP>(now) + n * 16 * 128 / 16);
+			}
+			commit();
+		}
+		finish(sumV); // and sumK
+		pin(sumK);
+		__syncthreads(); // before the tiles are used again
+		if (dk)
+			put_head<D>(dk, type, kv, (long)KV * wanted, sumK, row, from, to, wanted, lane, 1, 1);
+		if (dv)
+			put_head<D>(dv, type, kv, (long)KV * wanted, sumV, row, from, to, wanted, lane, 1, 1);
+	}
+}
 
 template <int D>
 DEVICE void queries_grad(void *dq, Rows q, Rows k, Rows v, Rows dout, const float *lse, const float *delta, Masks masks, int T, int H,
@@ -83,6 +179,12 @@ DEVICE void queries_grad(void *dq, Rows q, Rows k, Rows v, Rows dout, const floa
 }
 
 #define GRAD(D)                                                                                                         \
+	KERNEL __launch_bounds__(128) void attention_keys_grad_wgmma_##D(void *dk, void *dv, Rows q, Rows k, Rows v, Rows dout, \
+	    const float *lse, const float *delta, const int *prefixStart, const int *prefixEnd, const int *segmentStart,    \
+	    const int *spans, int T, int H, int KV, int wanted, float scale, int type) {                                    \
+		keys_grad<D>(dk, dv, q, k, v, dout, lse, delta, Masks{prefixStart, prefixEnd, segmentStart}, spans, T, H, KV,   \
+		             wanted, scale, type);                                                                              \
+	}                                                                                                                   \
 	KERNEL __launch_bounds__(128) void attention_queries_grad_wgmma_##D(void *dq, Rows q, Rows k, Rows v, Rows dout,    \
 	    const float *lse, const float *delta, const int *prefixStart, const int *prefixEnd, const int *segmentStart,    \
 	    int T, int H, int KV, int wanted, float scale, int type) {                                                      \

@@ -12,13 +12,15 @@
 
 // descriptor tells the instruction where a tile lies (PTX ISA, "Matrix
 // Descriptor Format"), all in units of 16 bytes: 8 lines lie 1024 bytes from the
-// next 8 and, across, 64 rows GROUP bytes from the next 64.
-template <bool ACROSS> DEVICE u64 descriptor(unsigned at) {
-	return (u64)1 << 62 | (u64)(1024 / 16) << 32 | (u64)(ACROSS ? GROUP / 16 : 1) << 16 | (at & 0x3ffff) / 16;
+// next 8 and, across, 64 rows STEP bytes from the next 64: GROUP where there are
+// 64 terms.
+template <bool ACROSS, int STEP = GROUP> DEVICE u64 descriptor(unsigned at) {
+	return (u64)1 << 62 | (u64)(1024 / 16) << 32 | (u64)(ACROSS ? STEP / 16 : 1) << 16 | (at & 0x3ffff) / 16;
 }
 
-// Registers of sums as operands: 4, 32, 64 and 128 of them.
+// Registers of sums as operands: 4, 16, 32, 64 and 128 of them.
 #define SUMS4(c, j) "+f"(c[j][0]), "+f"(c[j][1]), "+f"(c[j][2]), "+f"(c[j][3])
+#define SUMS16(c) SUMS4(c, 0), SUMS4(c, 1), SUMS4(c, 2), SUMS4(c, 3)
 #define SUMS32(c, j)                                                                                                   \
 	SUMS4(c, j), SUMS4(c, j + 1), SUMS4(c, j + 2), SUMS4(c, j + 3), SUMS4(c, j + 4), SUMS4(c, j + 5), SUMS4(c, j + 6), \
 	    SUMS4(c, j + 7)
@@ -52,6 +54,13 @@ template <bool TX, bool TW> DEVICE void multiply64(float (&c)[32][4], u64 a, u64
 	             : SUMS128(c) : "l"(a), "l"(b), "r"(1), "n"(TX ? 1 : 0), "n"(TW ? 1 : 0) : "memory");
 }
 
+template <bool TX, bool TW> DEVICE void multiply64(float (&c)[4][4], u64 a, u64 b) {
+	asm volatile("{.reg .pred p; setp.ne.b32 p, %18, 0;"
+	             "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {"
+	             "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
+	             "}, %16, %17, p, 1, 1, %19, %20;}"
+	             : SUMS16(c) : "l"(a), "l"(b), "r"(1), "n"(TX ? 1 : 0), "n"(TW ? 1 : 0) : "memory");
+}
 template <bool TX, bool TW> DEVICE void multiply64(float (&c)[8][4], u64 a, u64 b) {
 	asm volatile("{.reg .pred p; setp.ne.b32 p, %34, 0;"
 	             "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
@@ -84,9 +93,11 @@ template <bool TW> DEVICE void multiply64(float (&c)[16][4], const unsigned (&a)
 // begin orders the threads' accesses of c before the products that follow,
 // and finish waits for all products. They name c so that the compiler keeps its
 // accesses on this side.
+DEVICE void begin(float (&c)[4][4]) { asm volatile("wgmma.fence.sync.aligned;" : SUMS16(c)::"memory"); }
 DEVICE void begin(float (&c)[8][4]) { asm volatile("wgmma.fence.sync.aligned;" : SUMS32(c, 0)::"memory"); }
 DEVICE void begin(float (&c)[16][4]) { asm volatile("wgmma.fence.sync.aligned;" : SUMS64(c)::"memory"); }
 DEVICE void begin(float (&c)[32][4]) { asm volatile("wgmma.fence.sync.aligned;" : SUMS128(c)::"memory"); }
+DEVICE void finish(float (&c)[4][4]) { asm volatile("wgmma.wait_group.sync.aligned 0;" : SUMS16(c)::"memory"); }
 DEVICE void finish(float (&c)[8][4]) { asm volatile("wgmma.wait_group.sync.aligned 0;" : SUMS32(c, 0)::"memory"); }
 DEVICE void finish(float (&c)[16][4]) { asm volatile("wgmma.wait_group.sync.aligned 0;" : SUMS64(c)::"memory"); }
 DEVICE void finish(float (&c)[32][4]) { asm volatile("wgmma.wait_group.sync.aligned 0;" : SUMS128(c)::"memory"); }
