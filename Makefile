@@ -53,10 +53,11 @@ ptx:
 gpu-test-binary:
 	mkdir -p bin/gpu
 	CGO_ENABLED=0 go build -trimpath -o bin/gpu/align ./cmd/align
-	for p in internal/device/cuda/driver internal/device/cuda/cudatest internal/device/cuda model sft; do \
+	for p in internal/device/cuda/driver internal/device/cuda/cudatest internal/device/cuda/kernels internal/device/cuda internal/rollout model sft; do \
 		CGO_ENABLED=0 go test -c -o bin/gpu/$$(basename $$p).test ./$$p || exit 1; done
 	CGO_ENABLED=0 go test -c -o bin/gpu/commands.test ./cmd/align
-	cp scripts/gpu-check.sh bin/gpu/
+	mkdir -p bin/gpu/testdata
+	cp scripts/gpu-check.sh scripts/gpu-torch.py bin/gpu/
 
 # make the embedded model anew: text, tokenizer, pretraining, fine-tuning
 builtin:

@@ -19,6 +19,7 @@ func TestModulesTranslate(t *testing.T) {
 		c = cudatest.OpenTarget(t, cudatest.Hopper) // takes all of them
 	}
 	entry := regexp.MustCompile(`\.entry\s+(\w+)`)
+	all, most, spilled, began := 0, 0, 0, time.Now()
 	c.Do(t, func() error {
 		for _, name := range kernels.Names() {
 			if kernels.Hopper(name) && c.Major != cudatest.Hopper.Major {
@@ -41,6 +42,7 @@ func TestModulesTranslate(t *testing.T) {
 				if err != nil {
 					return err
 				}
+				all, most, spilled = all+1, max(most, k.Registers), max(spilled, k.LocalBytes)
 				if k.LocalBytes != 0 {
 					t.Errorf("%s: %s spills %d bytes", name, k.Name, k.LocalBytes)
 				}
@@ -54,4 +56,5 @@ func TestModulesTranslate(t *testing.T) {
 		}
 		return nil
 	})
+	t.Logf("%d kernels in %v: at most %d registers in use and %d bytes spilled", all, time.Since(began).Round(time.Millisecond), most, spilled)
 }
