@@ -11,7 +11,7 @@ import (
 // Ensure that a product that makes panels while it multiplies has the bits of one
 // of a panel's rows, which decodes first.
 func TestMakingPanels(t *testing.T) {
-	const n, k, rank = 1056, 1280, 8
+	const n, k, rank = 2080, 2304, 8
 	level := feature.AMX
 	if !feature.Has(level) {
 		t.Skip("the machine has no tiles")

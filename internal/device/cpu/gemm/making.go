@@ -22,12 +22,15 @@ const (
 	// makingPanels is the most panels of w in a task, which decodes the first words by
 	// themselves.
 	makingPanels = 32
+	// makingLeast is the words of K from which it pays: with fewer, the first words
+	// are too great a part, and finished tiles come too fast.
+	makingLeast = 1024
 )
 
 // isMaking says whether the product goes this way: where each worker finds some
 // panels to make beside others.
 func (r *run) isMaking() bool {
-	return r.half() && r.packsBlocks() && r.spans() && r.tall == kern.MakingRows && r.panels > 1 &&
+	return r.half() && r.packsBlocks() && r.spans() && r.tall == kern.MakingRows && r.panels > 1 && r.words >= makingLeast &&
 		r.colPanels >= 2*kern.MakingPanels*len(r.e.own)
 }
 
