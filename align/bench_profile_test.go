@@ -38,6 +38,9 @@ func benchShape(t *testing.T) string {
 // Every workload runs on a card, and the trainers and decode list their kernels.
 // Times mean nothing in the simulator, whose clock counts marks.
 func TestBenchOnACard(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the simulator is slow, above all with the race detector")
+	}
 	old := cardProbe
 	cardProbe = probe{64, 1 << 12}
 	fault := cudatest.StandIn()
@@ -108,6 +111,9 @@ func listed(figures []Figure, prefix string) bool {
 // counts for it, but for du A of q, k and v of layer 0, which the rule has and
 // nothing needs.
 func TestKernelsAddUpToTheStep(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the simulator is slow, above all with the race detector")
+	}
 	card, err := cuda.OpenOn(cudatest.Library(t, false), 0, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -57,6 +57,9 @@ func writeFile(t *testing.T, path, text string) {
 // What a plan says of a card's memory, the card not being there, is what a run
 // takes of it at most.
 func TestPlansOfACardAreItsPeak(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the simulator is slow, above all with the race detector")
+	}
 	if os.Getenv("ALIGN_TEST_GPU") == "1" {
 		t.Skip("a real card's memory is not counted")
 	}

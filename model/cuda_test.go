@@ -37,6 +37,9 @@ var (
 // looks for races in the conformance suite.
 func openCard(t *testing.T, target cudatest.Target) *cuda.Backend {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("the simulator is slow, above all with the race detector")
+	}
 	b, err := cuda.OpenOn(cudatest.LibraryTarget(t, target, false), 0, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -47,6 +50,9 @@ func openCard(t *testing.T, target cudatest.Target) *cuda.Backend {
 
 func openCardGolden(t *testing.T, target cudatest.Target, name string) *golden {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("the simulator is slow, above all with the race detector")
+	}
 	dir := fixture.Path(t)
 	g := openGoldenOn(t, dir, name, device.BF16, openCard(t, target))
 	g.grads = cardGrads

@@ -10,6 +10,9 @@ import (
 
 // TestCacheOfManyShapes: pages that are read in place, and those that are not.
 func TestCacheOfManyShapes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow with the race detector, which has the suite's")
+	}
 	forEachKind(t, func(t *testing.T, o Options) {
 		b := start(t, o.with(2))
 		for _, attr := range []device.Attention{
