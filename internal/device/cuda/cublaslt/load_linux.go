@@ -2,14 +2,26 @@
 
 package cublaslt
 
-import "github.com/ebitengine/purego"
+import (
+	"runtime"
 
+	"github.com/ebitengine/purego"
+)
+
+// The loader keeps its last error for each thread, and purego asks for it by a
+// second call: the goroutine must stay where it is, or the reason is lost.
 func load(place string) (resolver, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	handle, err := purego.Dlopen(place, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
 		return nil, err
 	}
-	return func(name string) (uintptr, error) { return purego.Dlsym(handle, name) }, nil
+	return func(name string) (uintptr, error) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		return purego.Dlsym(handle, name)
+	}, nil
 }
 
 // invoke calls a function of the library. Pointers that are turned into numbers

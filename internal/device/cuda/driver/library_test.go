@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"align/internal/device/cuda/driver"
@@ -80,4 +81,22 @@ func TestAMissingOrdinalIsTold(t *testing.T) {
 	if !errors.Is(err, driver.ErrNoDevice) || !strings.Contains(err.Error(), "device 2") {
 		t.Errorf("error %v: want ErrNoDevice for device 2", err)
 	}
+}
+
+// A goroutine that moves to another thread between the loader's call and the
+// question for its error had no reason to tell.
+func TestReasonSurvivesManyGoroutines(t *testing.T) {
+	t.Setenv(driver.Variable, filepath.Join(t.TempDir(), "libcuda.so.1"))
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			for range 200 {
+				if _, err := driver.Open(); !strings.Contains(err.Error(), "cannot open shared object file") {
+					t.Errorf("%q lacks the loader's reason", err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }

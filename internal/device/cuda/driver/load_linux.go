@@ -2,7 +2,11 @@
 
 package driver
 
-import "github.com/ebitengine/purego"
+import (
+	"runtime"
+
+	"github.com/ebitengine/purego"
+)
 
 // places are where the driver's library lies, in order: the loader's own
 // search, then WSL, containers and NixOS, which keep it out of that search.
@@ -15,10 +19,18 @@ func places() []string {
 	}
 }
 
+// The loader keeps its last error for each thread, and purego asks for it by a
+// second call: the goroutine must stay where it is, or the reason is lost.
 func load(place string) (resolver, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	handle, err := purego.Dlopen(place, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
 		return nil, err
 	}
-	return func(name string) (uintptr, error) { return purego.Dlsym(handle, name) }, nil
+	return func(name string) (uintptr, error) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		return purego.Dlsym(handle, name)
+	}, nil
 }
