@@ -23,7 +23,7 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 		return Result{}, err
 	}
 	if c.Unpaired() {
-		return s.runUnpaired(ctx, c)
+		return s.runUnpaired(ctx, &c)
 	}
 	if err := s.checkPaired(c.Pairs); err != nil {
 		return Result{}, err
@@ -32,33 +32,20 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 	if err != nil {
 		return Result{}, err
 	}
-	order, steps, err := s.order(len(d.train), "pairs")
+	extents := func(pairs []datasets.Pair) []extent { return pairExtents(pairs, dpoSequences(c)) }
+	w, err := prepare(s, &c, d, "pairs", extents)
 	if err != nil {
-		return Result{}, err
-	}
-	policy, err := s.savePolicy(pairExtents(d.train, dpoSequences(c)), pairExtents(d.held, dpoSequences(c)), steps)
-	if err != nil {
-		return Result{}, err
-	}
-	if err := s.load(); err != nil {
-		return Result{}, err
-	}
-	if err := s.startRun(&c); err != nil {
-		return Result{}, err
-	}
-	if err := d.quarantine.keep(s.run); err != nil {
 		return Result{}, err
 	}
 	loss, err := dpo.ParseWeighted(c.Loss)
 	if err != nil {
 		return Result{}, err
 	}
-	t := &dpo.Trainer{Config: c, Loss: loss, Model: s.model, Adapter: s.adapter, Full: s.full, Save: policy, Pairs: d.train, Held: d.held}
+	t := &dpo.Trainer{Config: c, Loss: loss, Model: s.model, Adapter: s.adapter, Full: s.full, Save: w.policy, Pairs: d.train, Held: d.held}
 	if t.References, t.HeldReferences, err = s.references(ctx, c, loss, d.train, d.held); err != nil {
 		return Result{}, err
 	}
-	source := &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}
-	r, err := s.train(ctx, s.options(steps, s.lineage(&c, d.hash)), source, t)
+	r, err := s.learn(ctx, &c, d.hash, w, t)
 	if err != nil || r.Ended != train.Continue {
 		return r, err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // runUnpaired is DPO by a loss of single labelled answers.
-func (s *stage) runUnpaired(ctx context.Context, c dpo.Config) (Result, error) {
+func (s *stage) runUnpaired(ctx context.Context, c *dpo.Config) (Result, error) {
 	loss, err := dpo.ParseWeighted(c.Loss)
 	if err != nil {
 		return Result{}, err
@@ -20,36 +20,22 @@ func (s *stage) runUnpaired(ctx context.Context, c dpo.Config) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	answers, err := s.answers(c, loss, d)
+	answers, err := s.answers(*c, loss, d)
 	if err != nil {
 		return Result{}, err
 	}
-	order, steps, err := s.order(len(d.train), "answers")
+	w, err := prepare(s, c, d, "answers", unpairedExtents)
 	if err != nil {
-		return Result{}, err
-	}
-	policy, err := s.savePolicy(unpairedExtents(d.train), unpairedExtents(d.held), steps)
-	if err != nil {
-		return Result{}, err
-	}
-	if err := s.load(); err != nil {
-		return Result{}, err
-	}
-	if err := s.startRun(&c); err != nil {
-		return Result{}, err
-	}
-	if err := d.quarantine.keep(s.run); err != nil {
 		return Result{}, err
 	}
 	t := &dpo.UnpairedTrainer{
-		Config: c, Loss: loss, Model: s.model, Adapter: s.adapter, Full: s.full, Save: policy,
+		Config: *c, Loss: loss, Model: s.model, Adapter: s.adapter, Full: s.full, Save: w.policy,
 		Answers: answers[:len(d.train)], Held: answers[len(d.train):],
 	}
-	if t.References, t.HeldReferences, err = s.references(ctx, c, loss, dpo.Both(t.Answers), dpo.Both(t.Held)); err != nil {
+	if t.References, t.HeldReferences, err = s.references(ctx, *c, loss, dpo.Both(t.Answers), dpo.Both(t.Held)); err != nil {
 		return Result{}, err
 	}
-	source := &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}
-	r, err := s.train(ctx, s.options(steps, s.lineage(&c, d.hash)), source, t)
+	r, err := s.learn(ctx, c, d.hash, w, t)
 	if err != nil || r.Ended != train.Continue {
 		return r, err
 	}

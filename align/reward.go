@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"align/datasets"
-	"align/internal/train"
 	"align/model"
 	"align/reward"
 )
@@ -28,26 +27,12 @@ func Reward(ctx context.Context, c reward.Config, explicit []string, env Environ
 	if err := marginless(c, d.train, d.held); err != nil {
 		return Result{}, err
 	}
-	order, steps, err := s.order(len(d.train), "prompts")
+	w, err := prepare(s, &c, d, "prompts", groupExtents)
 	if err != nil {
 		return Result{}, err
 	}
-	policy, err := s.savePolicy(groupExtents(d.train), groupExtents(d.held), steps)
-	if err != nil {
-		return Result{}, err
-	}
-	if err := s.load(); err != nil {
-		return Result{}, err
-	}
-	if err := s.startRun(&c); err != nil {
-		return Result{}, err
-	}
-	if err := d.quarantine.keep(s.run); err != nil {
-		return Result{}, err
-	}
-	t := &reward.Trainer{Config: c, Model: s.model, Adapter: s.adapter, Save: policy, Groups: d.train, Held: d.held}
-	source := &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}
-	return s.train(ctx, s.options(steps, s.lineage(&c, d.hash)), source, t)
+	t := &reward.Trainer{Config: c, Model: s.model, Adapter: s.adapter, Save: w.policy, Groups: d.train, Held: d.held}
+	return s.learn(ctx, &c, d.hash, w, t)
 }
 
 // marginless refuses margins where the loss has no place for them.

@@ -22,26 +22,12 @@ func SFT(ctx context.Context, c sft.Config, explicit []string, env Environment) 
 	if err != nil {
 		return Result{}, err
 	}
-	order, steps, err := s.order(len(d.train), "examples")
+	w, err := prepare(s, &c, d, "examples", exampleExtents)
 	if err != nil {
 		return Result{}, err
 	}
-	policy, err := s.savePolicy(exampleExtents(d.train), exampleExtents(d.held), steps)
-	if err != nil {
-		return Result{}, err
-	}
-	if err := s.load(); err != nil {
-		return Result{}, err
-	}
-	if err := s.startRun(&c); err != nil {
-		return Result{}, err
-	}
-	if err := d.quarantine.keep(s.run); err != nil {
-		return Result{}, err
-	}
-	t := &sft.Trainer{Config: c, Model: s.model, Adapter: s.adapter, Full: s.full, Save: policy, Examples: d.train, Held: d.held}
-	source := &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}
-	r, err := s.train(ctx, s.options(steps, s.lineage(&c, d.hash)), source, t)
+	t := &sft.Trainer{Config: c, Model: s.model, Adapter: s.adapter, Full: s.full, Save: w.policy, Examples: d.train, Held: d.held}
+	r, err := s.learn(ctx, &c, d.hash, w, t)
 	if err != nil || r.Ended != train.Continue {
 		return r, err
 	}

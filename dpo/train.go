@@ -122,17 +122,10 @@ func (t *Trainer) run(p **program, training bool, step int, pairs []datasets.Pai
 	if err := g.load(&t.pack, t.perPair(), refs, indices, weight); err != nil {
 		return 0, err
 	}
-	if err := g.session.SetDropoutSeed(t.Config.Seed, step); err != nil {
+	loss, err := g.session.Loss(g.loss, t.Config.Seed, step)
+	if err != nil {
 		return 0, err
 	}
-	if err := g.session.Run(); err != nil {
-		return 0, err
-	}
-	var err error
-	if t.values, err = g.session.Float64s(t.values, g.loss); err != nil {
-		return 0, err
-	}
-	loss := t.values[0]
 	return loss, t.measure(g, refs, indices, m, prefix)
 }
 

@@ -214,17 +214,7 @@ func (t *UnpairedTrainer) run(p **answerProgram, training bool, step int, answer
 	if err := g.load(&t.pack, answers, refs, part, weight, z); err != nil {
 		return 0, err
 	}
-	if err := g.session.SetDropoutSeed(t.Config.Seed, step); err != nil {
-		return 0, err
-	}
-	if err := g.session.Run(); err != nil {
-		return 0, err
-	}
-	loss, err := g.session.Float64s(nil, g.loss)
-	if err != nil {
-		return 0, err
-	}
-	return loss[0], nil
+	return g.session.Loss(g.loss, t.Config.Seed, step)
 }
 
 // build is the graph of a step: the decoder, and the loss on its answers.

@@ -250,6 +250,22 @@ func (s *Session) SetDropoutSeed(seed uint64, step int) error {
 	return s.backend.Upload(s.seeds, int32Bytes(pairs))
 }
 
+// Loss runs the program with the dropout of a step, as [Session.SetDropoutSeed]
+// draws it, and returns the scalar loss.
+func (s *Session) Loss(loss *graph.Node, seed uint64, step int) (float64, error) {
+	if err := s.SetDropoutSeed(seed, step); err != nil {
+		return 0, err
+	}
+	if err := s.Run(); err != nil {
+		return 0, err
+	}
+	values, err := s.Float64s(nil, loss)
+	if err != nil {
+		return 0, err
+	}
+	return values[0], nil
+}
+
 // mix is the finaliser of SplitMix64 (https://doi.org/10.1145/2714064.2660195).
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15

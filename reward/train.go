@@ -170,18 +170,12 @@ func (t *Trainer) run(p **program, training bool, step int, b batch) (float64, e
 	if err := g.load(&t.pack, b); err != nil {
 		return 0, err
 	}
-	if err := g.session.SetDropoutSeed(t.Config.Seed, step); err != nil {
-		return 0, err
-	}
-	if err := g.session.Run(); err != nil {
-		return 0, err
-	}
-	loss, err := g.session.Float64s(nil, g.loss)
+	loss, err := g.session.Loss(g.loss, t.Config.Seed, step)
 	if err != nil {
 		return 0, err
 	}
 	t.values, err = g.session.Float64s(t.values, g.decoder.Scores)
-	return loss[0], err
+	return loss, err
 }
 
 func (g *program) load(pack *datasets.Pack, b batch) error {

@@ -125,17 +125,11 @@ func (t *Trainer) run(p **program, training bool, step int, examples []datasets.
 	if err := g.session.SetFloat64s(g.weights, sequenceWeights(t.Config.LossMean, t.pack.Tokens, weight)); err != nil {
 		return 0, err
 	}
-	if err := g.session.SetDropoutSeed(t.Config.Seed, step); err != nil {
+	loss, err := g.session.Loss(g.loss, t.Config.Seed, step)
+	if err != nil {
 		return 0, err
 	}
-	if err := g.session.Run(); err != nil {
-		return 0, err
-	}
-	var err error
-	if t.values, err = g.session.Float64s(t.values, g.loss); err != nil {
-		return 0, err
-	}
-	return t.values[0], train.AddTokenMetrics(g.session, g.decoder, t.pack.Sequence, func(int32) bool { return true }, m, prefix)
+	return loss, train.AddTokenMetrics(g.session, g.decoder, t.pack.Sequence, func(int32) bool { return true }, m, prefix)
 }
 
 // allRows is settled by the data, so that no pack's size moves a bit.
