@@ -13,7 +13,7 @@ import (
 	"align/model"
 )
 
-// What products alone read, held as they round it, moves no bit of log-probabilities,
+// What products and attention alone read, held as they round it, moves no bit of log-probabilities,
 // loss or gradients.
 func TestRoundedSidesMoveNoBit(t *testing.T) {
 	for name, l := range map[string]model.LoRAConfig{
@@ -80,7 +80,7 @@ func roundedGolden(t *testing.T, l model.LoRAConfig) *golden {
 }
 
 // What sessions of the 110M shape take, rounded sides over plain ones: at 2 x 512
-// tokens an adapter's inputs are a good part of what the policy all keeps.
+// tokens an adapter's inputs, q, k and v are a good part of what the policy all keeps.
 func TestRoundedSidesTakeLessMemory(t *testing.T) {
 	c, err := model.Shape("small")
 	if err != nil {
@@ -107,7 +107,7 @@ func TestRoundedSidesTakeLessMemory(t *testing.T) {
 			}
 			half, plain := bytes(device.BF16), bytes(0)
 			t.Logf("dropout %v, %s: %.1f of %.1f MiB", dropout, save, float64(half)/(1<<20), float64(plain)/(1<<20))
-			if half > plain || save == exec.SaveAll && float64(half) > 0.87*float64(plain) {
+			if half > plain || save == exec.SaveAll && float64(half) > 0.8*float64(plain) {
 				t.Errorf("dropout %v, %s: %d bytes, plain %d", dropout, save, half, plain)
 			}
 		}

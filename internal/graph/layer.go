@@ -84,15 +84,14 @@ func (b *Builder) Attention(q, k, v *Node, m Mask, attr device.Attention) *Node 
 		return nil
 	}
 	rows := b.Info(q).Rows
-	outs := []Info{
-		Matrix(b.activations, rows, attr.Heads*attr.HeadDim),
-		Matrix(b.wide(), rows, attr.Heads),
+	ofQ, ofKV := Matrix(b.activations, rows, attr.Heads*attr.HeadDim), Matrix(b.activations, rows, attr.KVHeads*attr.HeadDim)
+	outs := []Info{ofQ, Matrix(b.wide(), rows, attr.Heads)}
+	if b.rounds() && attr.HeadDim%sideCols == 0 {
+		v = b.round(v)
 	}
 	op := &Op{Kernel: "attention", Attr: attr, Outs: outs, Diff: []bool{true, true, true}}
 	op.Pull = func(in Nodes, out, do *Node) Nodes {
-		grad := &Op{Kernel: "attention_grad", Attr: attr, Outs: []Info{
-			untrained(b.Info(in[0])), untrained(b.Info(in[1])), untrained(b.Info(in[2])),
-		}}
+		grad := &Op{Kernel: "attention_grad", Attr: attr, Outs: []Info{ofQ, ofKV, ofKV}}
 		t := b.Apply(grad, in[0], in[1], in[2], b.Part(out, 0), b.Part(out, 1), do, in[3], in[4], in[5])
 		return b.wanted(t, op.Diff)
 	}

@@ -1,12 +1,18 @@
 package graph
 
-import "slices"
+import (
+	"slices"
+
+	"align/internal/device"
+)
 
 // sides are the inputs of kernels that are a side of a product and nothing else.
-var sides = map[string][]int{"linear": {0}, "lora_linear": {0, 1}, "matmul_nt": {0}, "matmul_tn": {1}}
+var sides = map[string][]int{
+	"linear": {0}, "lora_linear": {0, 1}, "matmul_nt": {0}, "matmul_tn": {1}, "attention": {0, 1, 2}, "attention_grad": {0, 1, 2},
+}
 
 // rounders are the kernels that write what products round as rounded.
-var rounders = []string{"rmsnorm", "swiglu", "dropout"}
+var rounders = []string{"rmsnorm", "swiglu", "dropout", "rope"}
 
 // sideCols is what the width of a rounded value is a multiple of.
 const sideCols = 32
@@ -16,7 +22,7 @@ const sideCols = 32
 // changes, and they take less memory. keep is read from outside. It is called
 // when the graph is complete.
 func (b *Builder) HoldRounded(keep *Node) {
-	if b.err != nil || b.rounded == 0 || b.rounded == b.activations {
+	if b.err != nil || !b.rounds() {
 		return
 	}
 	others := map[*Node]bool{keep: true}
@@ -35,10 +41,26 @@ func (b *Builder) HoldRounded(keep *Node) {
 	}
 }
 
+// rounds says whether values may be held in another type than the activations'.
+func (b *Builder) rounds() bool { return b.rounded != 0 && b.rounded != b.activations }
+
+// round is x[T,C] in the type that the device's products round it to, for readers
+// of a value whose kernel does not write it so.
+func (b *Builder) round(x *Node) *Node {
+	out := untrained(b.Info(x))
+	out.Type = b.rounded
+	op := &Op{Kernel: "round", Outs: []Info{out}, Diff: []bool{true}}
+	op.Pull = func(_ Nodes, _, dy *Node) Nodes { return Nodes{dy} }
+	return b.Apply(op, x)
+}
+
 // isSide says whether a node reads its child as the side of a product alone.
 func isSide(n *Node, child int) bool {
 	op, is := n.Op().(*Op)
 	if !is {
+		return false
+	}
+	if attr, is := op.Attr.(device.Attention); is && attr.HeadDim%sideCols != 0 {
 		return false
 	}
 	for i, c := range op.kernelInputs() {

@@ -6,6 +6,7 @@ import (
 
 	"align/internal/device"
 	"align/internal/device/contract"
+	"align/internal/device/cpu/kern"
 )
 
 // Attention works on tiles of at most attentionBlock query rows by
@@ -44,6 +45,7 @@ type attend[E float] struct {
 	tokens                        int
 	qCols, kvCols                 int
 	q, k, v                       []E
+	in                            struct{ q, k, v heads } // the same, for the tiles
 	prefixStart, prefixEnd, start []int32
 	spans                         []span
 }
@@ -61,19 +63,32 @@ func newAttend[E float](b *Backend, kernel string, attr device.Attention) (atten
 // check takes q, k, v and the mask vectors, and divides the rows into spans.
 func (a *attend[E]) check(k *contract.Check, q, key, value device.View, mask []device.View) {
 	a.tokens = q.Rows
-	k.Matrix("q", q, typeOf[E](), a.tokens, a.qCols)
-	k.Matrix("k", key, typeOf[E](), a.tokens, a.kvCols)
-	k.Matrix("v", value, typeOf[E](), a.tokens, a.kvCols)
+	k.Matrix("q", q, a.held(q), a.tokens, a.qCols)
+	k.Matrix("k", key, a.held(key), a.tokens, a.kvCols)
+	k.Matrix("v", value, a.held(value), a.tokens, a.kvCols)
 	for i, name := range [...]string{"prefixStart", "prefixEnd", "segmentStart"} {
 		k.Vector(name, mask[i], device.I32, a.tokens)
 	}
 	if k.Err != nil {
 		return
 	}
-	a.q, a.k, a.v = device.Slice[E](q), device.Slice[E](key), device.Slice[E](value)
+	if a.b.fast == nil {
+		a.q, a.k, a.v = device.Slice[E](q), device.Slice[E](key), device.Slice[E](value)
+	} else {
+		a.in.q, a.in.k, a.in.v = headsOf(q), headsOf(key), headsOf(value)
+	}
 	a.prefixStart, a.prefixEnd = device.Slice[int32](mask[0]), device.Slice[int32](mask[1])
 	a.start = device.Slice[int32](mask[2])
 	a.divide(k)
+}
+
+// held is the type that q, k or v is checked for: E or, in heads of whole panels,
+// what the tiles round it to.
+func (a *attend[E]) held(x device.View) device.Type {
+	if x.Type == a.b.Rounded() && a.attr.HeadDim%kern.Cols == 0 {
+		return x.Type
+	}
+	return typeOf[E]()
 }
 
 // divide refills spans from the mask vectors.

@@ -59,15 +59,15 @@ func (a *fastAttention) do(task, worker int) {
 // attend computes positions [from, to) of a span.
 func (a *fastAttention) attend(s *span, from, to, kv, worker int) {
 	t := a.flash.of[worker]
-	t.begin(a.q, from, to-from, kv)
+	t.begin(a.in.q, from, to-from, kv)
 	for key := s.prefixStart; key < s.prefixEnd; key += flashKeys {
 		n := min(flashKeys, s.prefixEnd-key)
-		t.pack(a.k, a.v, key, n, kv, 0)
+		t.pack(a.in.k, a.in.v, key, n, kv, 0)
 		t.block(n, math.MaxInt32)
 	}
 	for key := s.segmentStart; key < to; key += flashKeys {
 		n := min(flashKeys, to-key)
-		t.pack(a.k, a.v, key, n, kv, 0)
+		t.pack(a.in.k, a.in.v, key, n, kv, 0)
 		t.block(n, from+1-key)
 	}
 	t.finish(a.o, a.lse, from, kv)
@@ -109,7 +109,7 @@ func (a *fastCached) run(c *device.Call) error {
 func (a *fastCached) do(task, worker int) {
 	r, kv := a.runs[task/a.attr.KVHeads], task%a.attr.KVHeads
 	t := a.flash.of[worker]
-	t.begin(a.q, r.start, r.end-r.start, kv)
+	t.begin(heads{wide: a.q}, r.start, r.end-r.start, kv)
 	s := int(a.sequence[r.start])
 	pages, prefix := a.pages[s*a.table:], int(a.prefix[s])
 	a.paged(t, pages, prefix, math.MaxInt32, kv)
@@ -128,7 +128,7 @@ func (a *fastCached) paged(t flashWorker, pages []int32, n, seen, kv int) {
 				t.inPage(p.at(a.k, a.kvCols, page, kv), p.at(a.v, a.kvCols, page, kv), at-block)
 				continue
 			}
-			t.pack(a.k, a.v, page*device.PageRows, min(device.PageRows, end-at), kv, at-block)
+			t.pack(heads{wide: a.k}, heads{wide: a.v}, page*device.PageRows, min(device.PageRows, end-at), kv, at-block)
 		}
 		t.block(end-block, seen-block)
 	}

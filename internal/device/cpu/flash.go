@@ -41,10 +41,10 @@ type flashWorker interface {
 	// size is the bytes of workspace for a number of positions.
 	size(positions int) int
 	// begin takes the rows of q of a key/value head from position from on.
-	begin(q []float32, from, positions, kv int)
+	begin(q heads, from, positions, kv int)
 	// pack brings n rows of keys and values, from row on, to place at of the
 	// block, a multiple of 64.
-	pack(k, v []float32, row, n, kv, at int)
+	pack(k, v heads, row, n, kv, at int)
 	// inPage says that the keys and values of 64 positions at a place of the block
 	// lie packed in a page of a cache.
 	inPage(k, v unsafe.Pointer, at int)
@@ -79,7 +79,7 @@ func (f *flash) reserve(positions int) error {
 func (f *fast) micros() []micro {
 	own := make([]micro, f.b.pool.threads)
 	for i := range own {
-		own[i].Products = f.tiles()
+		own[i].Products, own[i].level = f.tiles(), f.set
 	}
 	return own
 }
@@ -129,7 +129,7 @@ func (t *flashTask) size(positions int) int {
 	return w.size
 }
 
-func (t *flashTask) begin(q []float32, from, positions, kv int) {
+func (t *flashTask) begin(q heads, from, positions, kv int) {
 	w := parts{base: pointer(t.b.spaces.of[t.worker].Addr)}
 	t.layout(&w, positions)
 	clear(floats(t.o, t.rows*t.width))
@@ -141,9 +141,9 @@ func (t *flashTask) begin(q []float32, from, positions, kv int) {
 		row, n := evenly(t.rows, t.panels, i)
 		for j := range n {
 			r := row + j
-			t.table[j] = unsafe.Pointer(&q[(from+r/t.group)*cols+(kv*t.group+r%t.group)*d])
+			t.table[j] = q.at((from+r/t.group)*cols + (kv*t.group+r%t.group)*d)
 		}
-		t.packLeft(t.queries(i), n, d)
+		t.packLeftOf(q, t.queries(i), n, d)
 	}
 }
 
@@ -151,11 +151,11 @@ func (t *flashTask) queries(panel int) unsafe.Pointer {
 	return unsafe.Add(t.q, panel*t.rowsBytes(t.attr.HeadDim))
 }
 
-func (t *flashTask) pack(k, v []float32, row, n, kv, at int) {
+func (t *flashTask) pack(k, v heads, row, n, kv, at int) {
 	d, cols := t.attr.HeadDim, t.attr.KVHeads*t.attr.HeadDim
-	k, v = k[row*cols+kv*d:], v[row*cols+kv*d:]
+	k, v = k.from(row*cols+kv*d), v.from(row*cols+kv*d)
 	t.packRows(unsafe.Add(t.k, at/kern.Cols*t.colsBytes(d)), k, cols, n, d)
-	t.packCols(unsafe.Add(t.v, t.colsBytes(at)), t.colsBytes(flashKeys), v, cols, d, n)
+	t.packColsOf(v, unsafe.Add(t.v, t.colsBytes(at)), t.colsBytes(flashKeys), cols, d, n)
 }
 
 func (t *flashTask) block(n, seen int) {

@@ -189,10 +189,10 @@ func (g *flashGrad) clear(kv, from, to int, dq bool) {
 func (t *gradTask) keys(s *span, key, n int, inSegment bool) {
 	d := t.attr.HeadDim
 	t.key, t.n = key, n
-	k, v := t.k[key*t.kvCols+t.kv*d:], t.v[key*t.kvCols+t.kv*d:]
+	k, v := t.in.k.from(key*t.kvCols+t.kv*d), t.in.v.from(key*t.kvCols+t.kv*d)
 	t.packRows(t.kRows, k, t.kvCols, n, d)
 	t.packRows(t.vRows, v, t.kvCols, n, d)
-	t.packCols(t.kSums, t.colsBytes(gradKeys), k, t.kvCols, d, n)
+	t.packColsOf(k, t.kSums, t.colsBytes(gradKeys), t.kvCols, d, n)
 	for border := s.start; border < s.end; border += gradRows {
 		from, to, seen := border, min(border+gradRows, s.end), n
 		if inSegment {
@@ -208,15 +208,15 @@ func (t *gradTask) keys(s *span, key, n int, inSegment bool) {
 // rows adds what n rows of a head give: the i-th sees the first seen+i keys.
 func (t *gradTask) rows(from, n, seen, head int) {
 	d, cols := t.attr.HeadDim, t.qCols
-	q, do := t.q[from*cols+head*d:], t.dOut[from*cols+head*d:]
-	t.packCols(t.qSums, t.colsBytes(gradRows), q, cols, d, n)
-	t.packCols(t.oSums, t.colsBytes(gradRows), do, cols, d, n)
+	q, do := t.in.q.from(from*cols+head*d), heads{wide: t.dOut[from*cols+head*d:]}
+	t.packColsOf(q, t.qSums, t.colsBytes(gradRows), cols, d, n)
+	t.packColsOf(do, t.oSums, t.colsBytes(gradRows), cols, d, n)
 	panels := panelsOf(n, t.Rows)
 	for i := range panels {
 		row, rows := evenly(n, panels, i)
 		visible := min(t.n, seen+row+rows-1)
-		t.scores(t.qPanel, q[row*cols:], cols, t.kRows, t.p, row, rows, visible)
-		t.scores(t.oPanel, do[row*cols:], cols, t.vRows, t.ds, row, rows, visible)
+		t.scores(t.qPanel, q.from(row*cols), cols, t.kRows, t.p, row, rows, visible)
+		t.scores(t.oPanel, do.from(row*cols), cols, t.vRows, t.ds, row, rows, visible)
 		for j := range rows {
 			t.weigh(row+j, min(t.n, seen+row+j), (from+row+j)*t.attr.Heads+head)
 		}
@@ -238,12 +238,12 @@ func (t *gradTask) rows(from, n, seen, head int) {
 }
 
 // scores is c = x y' for rows of x and the first visible columns.
-func (t *gradTask) scores(panel unsafe.Pointer, x []float32, ld int, y, c unsafe.Pointer, row, rows, visible int) {
+func (t *gradTask) scores(panel unsafe.Pointer, x heads, ld int, y, c unsafe.Pointer, row, rows, visible int) {
 	d := t.attr.HeadDim
 	for i := range rows {
-		t.table[i] = unsafe.Pointer(&x[i*ld])
+		t.table[i] = x.at(i * ld)
 	}
-	t.packLeft(panel, rows, d)
+	t.packLeftOf(x, panel, rows, d)
 	c = unsafe.Add(c, 4*row*gradStride)
 	t.Strip(rows, t.words(d), panel, y, t.colsBytes(d), c, 4*gradStride, 0, panelsOf(visible, kern.Cols))
 }

@@ -63,7 +63,7 @@ func (t *tileTask) layout(w *parts, positions int) {
 func (t *tileTask) panelBytes() int { return 2 * t.kernel.D * kern.FlashRows }
 func (t *tileTask) outBytes() int   { return 4 * (t.kernel.D + kern.FlashSums) * kern.FlashRows }
 
-func (t *tileTask) begin(q []float32, from, positions, kv int) {
+func (t *tileTask) begin(q heads, from, positions, kv int) {
 	w := parts{base: pointer(t.b.spaces.of[t.worker].Addr)}
 	t.layout(&w, positions)
 	d, cols := t.attr.HeadDim, t.attr.Heads*t.attr.HeadDim
@@ -77,11 +77,11 @@ func (t *tileTask) begin(q []float32, from, positions, kv int) {
 	for i := range t.reference {
 		t.reference[i] = float32(math.Inf(-1))
 	}
-	q = q[from*cols+kv*t.group*d:]
+	q = q.from(from*cols + kv*t.group*d)
 	position, head := 0, 0
 	for i := range panels {
 		for j := range kern.FlashRows {
-			t.table[j] = unsafe.Pointer(&q[position*cols+head*d])
+			t.table[j] = q.at(position*cols + head*d)
 			if head++; head == t.group { // the last row fills the last panel up
 				head, position = 0, position+1
 				if position == positions {
@@ -89,7 +89,7 @@ func (t *tileTask) begin(q []float32, from, positions, kv int) {
 				}
 			}
 		}
-		t.packLeft(t.panel(i), kern.FlashRows, d)
+		t.packLeftOf(q, t.panel(i), kern.FlashRows, d)
 	}
 	if t.attr.Scale < 0 { // the largest score is that of -q
 		for i, x := range unsafe.Slice((*uint32)(t.q), panels*t.panelBytes()/4) {
@@ -100,13 +100,13 @@ func (t *tileTask) begin(q []float32, from, positions, kv int) {
 
 func (t *tileTask) panel(i int) unsafe.Pointer { return unsafe.Add(t.q, i*t.panelBytes()) }
 
-func (t *tileTask) pack(k, v []float32, row, n, kv, at int) {
+func (t *tileTask) pack(k, v heads, row, n, kv, at int) {
 	d, cols := t.attr.HeadDim, t.attr.KVHeads*t.attr.HeadDim
 	for ; n > 0; n, row, at = n-kern.FlashKeys, row+kern.FlashKeys, at+kern.FlashKeys {
 		some := min(n, kern.FlashKeys)
 		toK, toV := unsafe.Add(t.k, 2*t.kernel.D*at), unsafe.Add(t.v, 2*t.kernel.D*at)
-		t.packKeys(toK, k[row*cols+kv*d:], cols, some)
-		t.packValues(toV, v[row*cols+kv*d:], cols, some)
+		t.packKeys(toK, k.from(row*cols+kv*d), cols, some)
+		t.packValues(toV, v.from(row*cols+kv*d), cols, some)
 		t.inPage(toK, toV, at)
 	}
 }
@@ -116,24 +116,21 @@ func (t *tileTask) inPage(k, v unsafe.Pointer, at int) {
 }
 
 // packKeys packs n keys of an item, the last one again for those that it lacks.
-func (t *tileTask) packKeys(dst unsafe.Pointer, k []float32, ld, n int) {
+func (t *tileTask) packKeys(dst unsafe.Pointer, k heads, ld, n int) {
 	for key := 0; key < kern.FlashKeys; key += t.Lanes {
 		for i := range t.Lanes {
 			row := key&^(kern.FlashGroup-1) + kern.FlashKey(key%kern.FlashGroup+i)
-			t.table[i] = unsafe.Pointer(&k[min(row, n-1)*ld])
+			t.table[i] = k.at(min(row, n-1) * ld)
 		}
 		to := unsafe.Add(dst, key/kern.FlashGroup*(t.kernel.D/2*kern.Stride)+key%kern.FlashGroup*4)
-		t.PackRows(to, unsafe.Pointer(&t.table), t.attr.HeadDim, kern.Stride)
+		t.packLanes(k, to, t.attr.HeadDim)
 	}
 }
 
 // packValues packs n values of an item, and zeros for those that it lacks.
-func (t *tileTask) packValues(dst unsafe.Pointer, v []float32, ld, n int) {
+func (t *tileTask) packValues(dst unsafe.Pointer, v heads, ld, n int) {
 	d := t.attr.HeadDim
-	for col := 0; col < d; col += t.Lanes {
-		to := unsafe.Add(dst, col/kern.Cols*tileValues+col%kern.Cols*4)
-		t.PackColumns(to, unsafe.Pointer(&v[col]), n, 4*ld, min(t.Lanes, d-col), kern.Stride)
-	}
+	t.packColsOf(v, dst, tileValues, ld, d, n)
 	if n < kern.FlashKeys {
 		for panel := range panelsOf(d, kern.Cols) {
 			last := unsafe.Add(dst, panel*tileValues)

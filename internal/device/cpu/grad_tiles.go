@@ -102,26 +102,25 @@ func (t *tileGrad) begin(from, to int) {
 		for i := range t.panels {
 			row := from + i*tilePanel
 			n := min(tilePanel, to-row)
-			t.packQueries(t.q, t.qRows, t.qSums, head, i, row, n)
-			t.packQueries(t.dOut, t.oRows, t.oSums, head, i, row, n)
+			t.packQueries(t.in.q, t.qRows, t.qSums, head, i, row, n)
+			t.packQueries(heads{wide: t.dOut}, t.oRows, t.oSums, head, i, row, n)
 			t.fillRows(head, i, row, n)
 		}
 	}
 }
 
 // packQueries packs n rows of a head both ways.
-func (t *tileGrad) packQueries(x []float32, rows, sums unsafe.Pointer, head, panel, row, n int) {
+func (t *tileGrad) packQueries(x heads, rows, sums unsafe.Pointer, head, panel, row, n int) {
 	d := t.attr.HeadDim
-	x = x[row*t.qCols+(t.kv*t.attend.group+head)*d:]
+	x = x.from(row*t.qCols + (t.kv*t.attend.group+head)*d)
 	for lane := 0; lane < tilePanel; lane += t.Lanes {
 		for i := range t.Lanes {
-			t.table[i] = unsafe.Pointer(&x[min(n-1, kern.FlashKey(lane+i))*t.qCols])
+			t.table[i] = x.at(min(n-1, kern.FlashKey(lane+i)) * t.qCols)
 		}
-		to := unsafe.Add(rows, (head*t.panels+panel)*t.panelBytes()+4*lane)
-		t.PackRows(to, unsafe.Pointer(&t.table), d, kern.Stride)
+		t.packLanes(x, unsafe.Add(rows, (head*t.panels+panel)*t.panelBytes()+4*lane), d)
 	}
 	to := unsafe.Add(t.sums(sums, head), t.colsBytes(panel*tilePanel))
-	t.packCols(to, t.sumsStep(), x, t.qCols, d, n)
+	t.packColsOf(x, to, t.sumsStep(), t.qCols, d, n)
 }
 
 // sums is where a head's panels of 32 columns begin, sumsStep apart.
@@ -151,13 +150,13 @@ func (t *tileGrad) fillRows(head, panel, row, n int) {
 // first seen+i of them.
 func (t *tileGrad) keys(key, n, from, to, seen int) {
 	d := t.attr.HeadDim
-	k, v := t.k[key*t.kvCols+t.kv*d:], t.v[key*t.kvCols+t.kv*d:]
+	k, v := t.in.k.from(key*t.kvCols+t.kv*d), t.in.v.from(key*t.kvCols+t.kv*d)
 	for i := 0; i < n; i += 32 {
-		t.packKeys(unsafe.Add(t.kRows, 2*t.d*i), k[i*t.kvCols:], min(32, n-i))
-		t.packKeys(unsafe.Add(t.vRows, 2*t.d*i), v[i*t.kvCols:], min(32, n-i))
+		t.packKeys(unsafe.Add(t.kRows, 2*t.d*i), k.from(i*t.kvCols), min(32, n-i))
+		t.packKeys(unsafe.Add(t.vRows, 2*t.d*i), v.from(i*t.kvCols), min(32, n-i))
 	}
 	for col := 0; col < d; col += 32 {
-		t.PackLeftColumns(unsafe.Add(t.kSums, 2*tileBlock*col), unsafe.Pointer(&k[col]), n, 4*t.kvCols, min(32, d-col))
+		t.packLeftColumns(unsafe.Add(t.kSums, 2*tileBlock*col), k.from(col), n, min(32, d-col))
 	}
 	clear(floats(t.dk, d*n))
 	clear(floats(t.dv, d*n))
@@ -189,11 +188,20 @@ func (t *tileGrad) addKeys(y []float32, block unsafe.Pointer, key, n int) {
 }
 
 // packKeys packs n rows as a left side, with zeros behind their columns.
-func (t *tileGrad) packKeys(dst unsafe.Pointer, x []float32, n int) {
+func (t *tileGrad) packKeys(dst unsafe.Pointer, x heads, n int) {
 	for i := range n {
-		t.table[i] = unsafe.Pointer(&x[i*t.kvCols])
+		t.table[i] = x.at(i * t.kvCols)
 	}
-	t.packLeft(dst, n, t.attr.HeadDim)
+	t.packLeftOf(x, dst, n, t.attr.HeadDim)
+}
+
+// packLeftColumns packs cols columns of n rows as a left side.
+func (t *tileGrad) packLeftColumns(dst unsafe.Pointer, x heads, n, cols int) {
+	if x.half != nil {
+		t.level.PackLeftColumnsHalf(dst, x.at(0), n, 2*t.kvCols, cols)
+		return
+	}
+	t.PackLeftColumns(dst, x.at(0), n, 4*t.kvCols, cols)
 }
 
 // queries takes panels of a head from first on.

@@ -10,6 +10,7 @@ import (
 // tiles of a level, its packers, and what one worker needs to call them.
 type micro struct {
 	*kern.Products
+	level *kern.Set
 	table [kern.MaxRows]unsafe.Pointer
 	tile  [kern.MaxRows * kern.Cols]float32
 }
@@ -42,16 +43,45 @@ func evenly(n, panels, i int) (row, rows int) {
 // panel of A.
 func (m *micro) packLeft(dst unsafe.Pointer, n, k int) { m.PackLeft(dst, &m.table, n, k) }
 
+// packLeftOf is packLeft of rows of x.
+func (m *micro) packLeftOf(x heads, dst unsafe.Pointer, n, k int) {
+	if x.half != nil {
+		m.level.PackLeftHalf(dst, &m.table, n, k)
+		return
+	}
+	m.packLeft(dst, n, k)
+}
+
+// packLanes packs Lanes rows of x of k elements, whose addresses are in table, as
+// columns of a panel of B.
+func (m *micro) packLanes(x heads, dst unsafe.Pointer, k int) {
+	if x.half != nil {
+		m.level.Words(dst, unsafe.Pointer(&m.table), k/m.PerWord, kern.Stride)
+		return
+	}
+	m.PackRows(dst, unsafe.Pointer(&m.table), k, kern.Stride)
+}
+
 // packRows packs n rows of k elements, ld elements apart, as panels of B whose
 // columns are the rows.
-func (m *micro) packRows(dst unsafe.Pointer, x []float32, ld, n, k int) {
+func (m *micro) packRows(dst unsafe.Pointer, x heads, ld, n, k int) {
 	for row := 0; row < n; row += m.Lanes {
 		some := min(m.Lanes, n-row)
 		for i := range m.Lanes {
-			m.table[i] = unsafe.Pointer(&x[(row+min(i, some-1))*ld])
+			m.table[i] = x.at((row + min(i, some-1)) * ld)
 		}
-		to := unsafe.Add(dst, row/kern.Cols*m.colsBytes(k)+row%kern.Cols*4)
-		m.PackRows(to, unsafe.Pointer(&m.table), k, kern.Stride)
+		m.packLanes(x, unsafe.Add(dst, row/kern.Cols*m.colsBytes(k)+row%kern.Cols*4), k)
+	}
+}
+
+// packColsOf is packCols of x.
+func (m *micro) packColsOf(x heads, dst unsafe.Pointer, step, ld, n, k int) {
+	if x.half == nil {
+		m.packCols(dst, step, x.wide, ld, n, k)
+		return
+	}
+	for col := 0; col < n; col += kern.Cols {
+		m.level.Join(unsafe.Add(dst, col/kern.Cols*step), x.at(col), k, 2*ld, kern.Stride)
 	}
 }
 

@@ -29,6 +29,7 @@ func TestRoundedKernels(t *testing.T) {
 			r.rounded("rmsnorm", device.Norm{Eps: 1e-5, Width: cols / 3}, x, r.view(device.F32, cols/3, 1))
 			r.rounded("swiglu", nil, x, g)
 			r.rounded("dropout", device.Dropout{P: 0.3, Stream: 5}, x, key, seed)
+			r.rounded("rope", device.Rope{HeadDim: cols / 3}, x, r.view(device.F32, rows, cols/3))
 			w, a, up := r.view(device.F32, n, cols), r.view(device.F32, rank, cols), r.view(device.F32, n, rank)
 			du := r.view(device.F32, rows, rank)
 			r.reads("linear", nil, rows, n, []int{0}, half, w)

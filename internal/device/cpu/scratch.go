@@ -37,7 +37,7 @@ func (s *scratch) step(p *device.Step) {
 	switch p.Kernel {
 	case "linear":
 		s.product(in[0], in[1], false, false, 0)
-	case "rmsnorm", "swiglu", "dropout":
+	case "rmsnorm", "swiglu", "dropout", "rope":
 		if y := p.Call.Out[0]; y.Type == device.BF16 {
 			s.worker = max(s.worker, 8*int64(y.Cols))
 		}

@@ -119,12 +119,16 @@ type fastRope struct {
 }
 
 func (r *fastRope) compute(lo, hi int) {
-	half := r.headDim / 2
 	for t := lo; t < hi; t++ {
-		cos, sin := r.table[t*r.headDim:][:half], r.table[t*r.headDim+half:][:half]
-		for at := t * r.cols; at < (t+1)*r.cols; at += r.headDim {
-			r.set.Rope(r.y[at:], r.x[at:], cos, sin, r.sign)
-		}
+		r.row(r.y[t*r.cols:], t)
+	}
+}
+
+func (r *fastRope) row(y []float32, t int) {
+	half := r.headDim / 2
+	cos, sin := r.table[t*r.headDim:][:half], r.table[t*r.headDim+half:][:half]
+	for at := 0; at < r.cols; at += r.headDim {
+		r.set.Rope(y[at:], r.x[t*r.cols+at:], cos, sin, r.sign)
 	}
 }
 

@@ -59,7 +59,7 @@ func (s *Set) amx() {
 	p.SpanRows, p.Span, p.TilesOut, p.TilesIn = 17, spanAMX, tilesOut, tilesIn
 	config := unsafe.Pointer(&tileConfigs[MaxRows])
 	s.flash = []Flash{{D: 64, stages: flash64, config: config, finish: flashFinish}, {D: 128, stages: flash128, config: config, finish: flashFinish}}
-	s.gradWeights = gradWeights
+	s.gradWeights, s.leftColumnsHalf = gradWeights, leftColumnsHalfAMX
 	p.Peak, p.PeakFlops = func(n int) { peakAMX(unsafe.Pointer(&tileConfigs[MaxRows]), n) }, 8*16*16*32*2
 }
 

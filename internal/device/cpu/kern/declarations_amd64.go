@@ -864,6 +864,11 @@ func leftHalfAMX(dst, rows unsafe.Pointer, n, lanes int)
 //go:noescape
 func leftColumnsAMX(dst, src unsafe.Pointer, n, srcStride, cols, dstStride int)
 
+// leftColumnsHalfAMX copies 16 columns of n rows of bfloat16, 32 of a column at dst + 64*column + dstStride*block, filled up with zeros.
+//
+//go:noescape
+func leftColumnsHalfAMX(dst, src unsafe.Pointer, n, srcStride, dstStride int)
+
 // peakAMX runs n rounds of 8 TDPBF16PS on tiles of 16 rows of 16 pairs.
 //
 //go:noescape

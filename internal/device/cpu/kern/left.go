@@ -47,6 +47,14 @@ func (p *Products) PackLeftColumns(dst, src unsafe.Pointer, n, srcStride, lanes 
 	}
 }
 
+// PackLeftColumnsHalf is BF16's PackLeftColumns for rows of bfloat16 and a multiple
+// of 16 lanes, where the level has Flash.
+func (s *Set) PackLeftColumnsHalf(dst, src unsafe.Pointer, n, srcStride, lanes int) {
+	for from := 0; from < lanes; from += MaxLanes {
+		s.leftColumnsHalf(at(dst, 4*MaxDepth*from), at(src, 2*from), n, srcStride, 4*MaxDepth*lanes)
+	}
+}
+
 // lastLanes is where the last of the lanes that a packer takes at a time begin.
 // They come first, since what a packer writes behind them belongs to others.
 func (p *Products) lastLanes(lanes int) int { return (lanes - 1) / p.Lanes * p.Lanes }

@@ -83,6 +83,31 @@ func TestPackLeftHalf(t *testing.T) {
 	})
 }
 
+// A panel of columns that are bfloat16 already has the bits of one that rounds them.
+func TestPackLeftColumnsHalf(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		if s.leftColumnsHalf == nil {
+			return
+		}
+		const stride = 48
+		for _, lanes := range []int{16, 32} {
+			for n := 1; n <= 97; n++ {
+				x := random(newRand(n), (n-1)*stride+lanes)
+				half := make([]uint16, len(x)) // nothing lies behind the last column
+				s.ToBF16(half, x)
+				size := s.BF16.LeftWords((n+1)/2)*lanes + Slack/4
+				want, got := newGuarded(make([]float32, size)), newGuarded(make([]float32, size))
+				s.BF16.PackLeftColumns(pointer(want.slice()), pointer(x), n, 4*stride, lanes)
+				s.PackLeftColumnsHalf(pointer(got.slice()), unsafe.Pointer(&half[0]), n, 2*stride, lanes)
+				got.check(t, "half")
+				if words := size - Slack/4; !slices.Equal(bits(got.slice())[:words], bits(want.slice())[:words]) {
+					t.Fatalf("lanes=%d n=%d: the panels differ", lanes, n)
+				}
+			}
+		}
+	})
+}
+
 // A strip gives the bits of its tiles.
 func TestStrip(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {

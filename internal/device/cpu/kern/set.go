@@ -144,6 +144,8 @@ type Set struct {
 
 	vectors
 	flash []Flash // by D
+	// leftColumnsHalf packs 16 lanes of PackLeftColumnsHalf.
+	leftColumnsHalf func(dst, src unsafe.Pointer, n, srcStride, dstStride int)
 	// gradWeights is attention's backward pass between its products.
 	gradWeights func(s, dp, p, ds, pairs, rows unsafe.Pointer, panels, keyPairs, blockBytes, pairsStep, key int, log, scale float32)
 }

@@ -75,6 +75,7 @@ func emitAMX(f *file) {
 	amxRowsOf(f)
 	amxHalfRowsOf(f)
 	amxColumnsOf(f)
+	amxHalfColumnsOf(f)
 	amxPeak(f)
 	amxFew(f)
 	amxThin(f)
@@ -298,6 +299,44 @@ func amxColumnsOf(f *file) {
 	columns := f.transpose(avx512)
 	f.op("MOVQ DI, R13")
 	f.op("MOVQ R9, R15")
+	next := f.label("next")
+	f.storeColumns(columns, avx512, "R12", "R15", next)
+	f.mark(next)
+	f.op("LEAQ (R13)(R10*1), DI")
+	f.op("SUBQ $32, CX")
+	f.op("JGT %s", block)
+	f.ret()
+}
+
+// amxHalfColumnsOf packs a part of a panel of A from columns that need no rounding.
+func amxHalfColumnsOf(f *file) {
+	fr := f.function("leftColumnsHalfAMX", "copies 16 columns of n rows of bfloat16, 32 of a column at dst + 64*column + dstStride*block, filled up with zeros.",
+		[]arg{{"dst", "unsafe.Pointer"}, {"src", "unsafe.Pointer"}, {"n", "int"}, {"srcStride", "int"}, {"dstStride", "int"}}, nil)
+	for _, m := range [][2]string{{"dst", "DI"}, {"src", "SI"}, {"n", "CX"}, {"srcStride", "R8"}, {"dstStride", "R10"}} {
+		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+	}
+	block, turn := f.label("block"), f.label("turn")
+	f.op("MOVQ $%d, R12", amxBytes)
+	f.mark(block)
+	f.op("VMOVUPS %s, Z31", f.dwords("interleave", func(i int) uint32 { return uint32(i) | uint32(16+i)<<16 }))
+	for i := range 16 {
+		f.op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
+	}
+	for i := range 16 {
+		last := f.label("last")
+		f.op("CMPQ CX, $%d", 2*i+1)
+		f.op("JLT %s", turn)
+		f.op("VMOVUPS (SI), Y%d", i)
+		f.op("JEQ %s", last)
+		f.op("VINSERTI64X4 $1, (SI)(R8*1), Z%d, Z%d", i, i)
+		f.mark(last)
+		f.op("VPERMW Z%d, Z31, Z%d", i, i)
+		f.op("LEAQ (SI)(R8*2), SI")
+	}
+	f.mark(turn)
+	columns := f.transpose(avx512)
+	f.op("MOVQ DI, R13")
+	f.op("MOVQ $16, R15")
 	next := f.label("next")
 	f.storeColumns(columns, avx512, "R12", "R15", next)
 	f.mark(next)

@@ -1,0 +1,108 @@
+package cpu
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"align/internal/device"
+	"align/internal/device/cpu/feature"
+)
+
+// Attention over q, k and v in bfloat16, each of them or all, has the bits of
+// attention over the float32 that were rounded, forward and backward; levels that
+// do not round them and heads that are not whole panels refuse them.
+func TestAttentionOfRoundedHeads(t *testing.T) {
+	attrs := []device.Attention{
+		{Heads: 3, KVHeads: 1, HeadDim: 32, Scale: 0.2}, {Heads: 4, KVHeads: 2, HeadDim: 64, Scale: -0.1},
+		{Heads: 2, KVHeads: 2, HeadDim: 96, Scale: 0.1}, {Heads: 4, KVHeads: 1, HeadDim: 128, Scale: 0.1},
+		{Heads: 2, KVHeads: 1, HeadDim: 40, Scale: 0.2},
+	}
+	for _, level := range []feature.Level{feature.AMX, feature.AVX512BF16, feature.AVX512, feature.Generic} {
+		if !feature.Has(level) {
+			continue
+		}
+		for _, attr := range attrs {
+			t.Run(fmt.Sprintf("%s/%d", level, attr.HeadDim), func(t *testing.T) {
+				b := start(t, Options{Threads: 2, Activations: device.F32, Level: &level, Precision: device.BF16})
+				h := headsCase{longAttention{t, b, attr}, draw(attr, []int{331, 5, 64, 1}, []bool{false, true, false, true})}
+				want, err := h.all(0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for which := 1; which < 8; which++ {
+					got, err := h.all(which)
+					if refuses := b.Rounded() != device.BF16 || attr.HeadDim%32 != 0; refuses || err != nil {
+						if !refuses || err == nil {
+							t.Fatalf("inputs %03b in bfloat16: error %v, want one: %v", which, err, refuses)
+						}
+						continue
+					}
+					for i, name := range [...]string{"o", "lse", "dq", "dk", "dv"} {
+						if !slices.Equal(got[i], want[i]) {
+							t.Errorf("inputs %03b in bfloat16: %s has other bits", which, name)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+type headsCase struct {
+	longAttention
+	in longInput
+}
+
+// all is o, lse, dq, dk and dv with those of q, k and v in bfloat16 that are bits
+// of which.
+func (h headsCase) all(which int) ([][]float32, error) {
+	q, kv := h.attr.Heads*h.attr.HeadDim, h.attr.KVHeads*h.attr.HeadDim
+	n := len(h.in.q) / q
+	masks := []device.View{h.ints(h.in.masks[0]), h.ints(h.in.masks[1]), h.ints(h.in.masks[2])}
+	var in []device.View
+	for i, x := range [][]float32{h.in.q, h.in.k, h.in.v} {
+		v := h.view(x, len(x)/n)
+		if which>>i&1 == 1 {
+			v = h.round(v)
+		}
+		in = append(in, v)
+	}
+	out := []device.View{h.upload(device.F32, n, q), h.upload(device.F32, n, h.attr.Heads)}
+	grads := []device.View{h.upload(device.F32, n, q), h.upload(device.F32, n, kv), h.upload(device.F32, n, kv)}
+	if err := h.try("attention", out, append(slices.Clone(in), masks...)); err != nil {
+		return nil, err
+	}
+	if err := h.try("attention_grad", grads, append(append(in, out[0], out[1], h.view(h.in.do, q)), masks...)); err != nil {
+		return nil, err
+	}
+	var values [][]float32
+	for _, v := range append(out, grads...) {
+		values = append(values, device.Slice[float32](v))
+	}
+	return values, nil
+}
+
+func (h headsCase) try(kernel string, out, in []device.View) error {
+	k, err := h.backend.Bind(kernel, h.attr)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return k(&device.Call{Out: out, In: in})
+}
+
+// round is x by the kernel of that name, or what a level without it would be given.
+func (h headsCase) round(x device.View) device.View {
+	y := h.upload(device.BF16, x.Rows, x.Cols)
+	k, err := h.backend.Bind("round", nil)
+	if (err != nil) != (h.backend.Rounded() != device.BF16) {
+		h.Fatalf("round: error %v", err)
+	}
+	if err != nil {
+		return y
+	}
+	if err := k(&device.Call{Out: []device.View{y}, In: []device.View{x}}); err != nil {
+		h.Fatal(err)
+	}
+	return y
+}
