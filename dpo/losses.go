@@ -3,6 +3,7 @@ package dpo
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"align/internal/graph"
@@ -12,6 +13,10 @@ import (
 // Loss is one preference loss by name.
 type Loss struct {
 	Name string
+	// About is its formula or idea on one line, in the words of loss.go.
+	About string
+	// Paper is its number at arxiv.org; "" for plain likelihood.
+	Paper string
 	// ReferenceFree: the loss does not read the reference's log-probabilities.
 	ReferenceFree bool
 	// Baseline: the loss reads the baseline z, an estimate of the divergence.
@@ -25,26 +30,29 @@ type Loss struct {
 // losses are all preference losses under TRL's names, the usual one first. TRL's
 // aot, aot_pair and aot_unpaired are not among them, see sorted.
 var losses = [...]Loss{
-	{Name: "sigmoid", paired: sigmoid, check: labelSmoothing},
-	{Name: "robust", paired: robust, check: labelSmoothingBelowHalf},
-	{Name: "hinge", paired: hinge},
-	{Name: "ipo", paired: ipo},
-	{Name: "ipo_sum", paired: ipoSum},
-	{Name: "sigmoid_norm", paired: sigmoidNorm},
-	{Name: "exo_pair", paired: exoPair, check: labelSmoothingAboveZero},
-	{Name: "nca_pair", paired: ncaPair},
-	{Name: "bco_pair", paired: bcoPair},
-	{Name: "sppo_hard", paired: sppoHard},
-	{Name: "apo_zero", paired: apoZero},
-	{Name: "apo_down", paired: apoDown},
-	{Name: "discopop", paired: discopop, check: discoPOPTau},
-	{Name: "simpo", paired: simpo, ReferenceFree: true, check: simPOParams},
-	{Name: "cpo", paired: cpo, ReferenceFree: true, check: cpoParams},
-	{Name: "orpo", paired: orpo, ReferenceFree: true},
-	{Name: "sft", paired: supervised, ReferenceFree: true},
-	{Name: "kto", unpaired: kto, Baseline: true, check: ktoWeights},
-	{Name: "apo_zero_unpaired", unpaired: apoZeroUnpaired, check: ktoWeights},
+	{Name: "sigmoid", About: "-log σ(βΔ), DPO; with label smoothing conservative DPO", Paper: "2305.18290", paired: sigmoid, check: labelSmoothing},
+	{Name: "robust", About: "DPO, unbiased where a share of the labels is wrong", Paper: "2403.00409", paired: robust, check: labelSmoothingBelowHalf},
+	{Name: "hinge", About: "max(0, 1 - βΔ), SLiC", Paper: "2305.10425", paired: hinge},
+	{Name: "ipo", About: "(c/|yw| - r/|yl| - 1/(2β))², log-ratios per token", Paper: "2310.12036", paired: ipo},
+	{Name: "ipo_sum", About: "(Δ - 1/(2β))², the paper's sums", Paper: "2310.12036", paired: ipoSum},
+	{Name: "sigmoid_norm", About: "-log σ(β(c/|yw| - r/|yl|)), DPO per token; β about 5", Paper: "2411.15124", paired: sigmoidNorm},
+	{Name: "exo_pair", About: "reverse KL of σ(±βΔ) to the smoothed labels", Paper: "2402.00856", paired: exoPair, check: labelSmoothingAboveZero},
+	{Name: "nca_pair", About: "-log σ(βc) - ½ log σ(-βc) - ½ log σ(-βr)", Paper: "2402.05369", paired: ncaPair},
+	{Name: "bco_pair", About: "-log σ(βc) - log σ(-βr)", Paper: "2404.04656", paired: bcoPair},
+	{Name: "sppo_hard", About: "(c - 1/(2β))² + (r + 1/(2β))²", Paper: "2405.00675", paired: sppoHard},
+	{Name: "apo_zero", About: "1 - σ(βc) + σ(βr): chosen answers better than the model's own", Paper: "2408.06266", paired: apoZero},
+	{Name: "apo_down", About: "σ(βc) + 1 - σ(βΔ): chosen answers worse than the model's own", Paper: "2408.06266", paired: apoDown},
+	{Name: "discopop", About: "a mixture of DPO and exp(-βΔ), weighted by σ(βΔ/τ)", Paper: "2406.08414", paired: discopop, check: discoPOPTau},
+	{Name: "simpo", About: "-log σ(β(log π(yw)/|yw| - log π(yl)/|yl|) - γ)", Paper: "2405.14734", paired: simpo, ReferenceFree: true, check: simPOParams},
+	{Name: "cpo", About: "-log σ(β(log π(yw) - log π(yl))) + α NLL", Paper: "2401.08417", paired: cpo, ReferenceFree: true, check: cpoParams},
+	{Name: "orpo", About: "NLL - β log σ(log odds(yw) - log odds(yl))", Paper: "2403.07691", paired: orpo, ReferenceFree: true},
+	{Name: "sft", About: "NLL, for sums as sigmoid:1,sft:0.2", paired: supervised, ReferenceFree: true},
+	{Name: "kto", About: "λ(1 - σ(±β(h - z))), z the mean of h over answers to other prompts", Paper: "2402.01306", unpaired: kto, Baseline: true, check: ktoWeights},
+	{Name: "apo_zero_unpaired", About: "λ(1 - σ(±βh))", Paper: "2408.06266", unpaired: apoZeroUnpaired, check: ktoWeights},
 }
+
+// Losses are all of them, the usual one first.
+func Losses() []Loss { return slices.Clone(losses[:]) }
 
 // Names lists the losses.
 func Names() []string {

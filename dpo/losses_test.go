@@ -2,6 +2,8 @@ package dpo
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -114,6 +116,33 @@ func TestValidateTellsAllFaults(t *testing.T) {
 		}
 		if l, err := Lookup(name); err != nil || l.Validate(p) != nil {
 			t.Errorf("%s with its usual params: %v, %v", name, err, l.Validate(p))
+		}
+	}
+}
+
+// What help tells of a loss stands in the source: its line, and a paper that its
+// function names.
+func TestEveryLossIsTold(t *testing.T) {
+	files, err := filepath.Glob("loss*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file != "losses.go" {
+			source.Write(text)
+		}
+	}
+	for _, l := range Losses() {
+		if l.About == "" {
+			t.Errorf("%s has no line", l.Name)
+		}
+		if l.Paper != "" && !strings.Contains(source.String(), "https://arxiv.org/abs/"+l.Paper) {
+			t.Errorf("%s: no loss of this package names the paper %s", l.Name, l.Paper)
 		}
 	}
 }

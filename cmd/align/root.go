@@ -73,6 +73,7 @@ func commands(io *streams) []*cobra.Command {
 		newDoctorCommand(io),
 		newVersionCommand(io),
 		newEnvironmentTopic(),
+		newLossesTopic(),
 	}
 }
 
