@@ -155,7 +155,10 @@ else
 	else
 		without 51-mma 'mma.sync beside wgmma' 'the card has no wgmma'
 	fi
-	speed 52-cublaslt 60 'the same products by cuBLASLt (ALIGN_CUBLASLT=auto)' env ALIGN_CUBLASLT=auto ./align bench gemm --cfg 8b --device cuda --quiet
+	export ALIGN_CUBLASLT=auto
+	check 52-cublaslt 120 'products of the shapes of 8B by cuBLASLt' cuda.test '^TestShapesOf8B$'
+	unset ALIGN_CUBLASLT
+	speed 53-cublaslt 60 'the same products by cuBLASLt (ALIGN_CUBLASLT=auto)' env ALIGN_CUBLASLT=auto ./align bench gemm --cfg 8b --device cuda --quiet
 	speed 60-step 120 'a step and decoding, the shape of Llama 3.2 1B' ./align bench sft decode --cfg 1b --batch 4 --device cuda --quiet
 	speed 61-step 180 'a step and decoding, the shape of Llama 3 8B as NF4' ./align bench sft decode --cfg 8b --quantize nf4 --batch 1 --seq 2048 --device cuda --quiet
 	speed 62-dpo 60 'a step of dpo, the shape of Llama 3.2 1B' ./align bench dpo --cfg 1b --batch 4 --device cuda --quiet

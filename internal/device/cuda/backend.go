@@ -131,6 +131,9 @@ func (b *Backend) Within(f func() error) error {
 // they had. F must have run once, so that nothing is allocated in it.
 func (b *Backend) Capture(f func() error) (replay func() error, err error) {
 	err = b.Within(func() error {
+		if err := b.level(); err != nil {
+			return err
+		}
 		// What was enqueued before is no part of it.
 		if err := b.stream.Sync(); err != nil {
 			return err

@@ -58,6 +58,26 @@ func (k *kept) forget() {
 	}
 }
 
+// level gives every place of a left side as much memory as the largest has: which
+// of them a side comes to is another one each time, and a capture must not allocate.
+func (b *Backend) level() error {
+	places := b.work[slotLeft : slotLeft+numKept]
+	largest := int64(0)
+	for i := range places {
+		largest = max(largest, places[i].size())
+	}
+	for i := range places {
+		if places[i].size() == largest {
+			continue
+		}
+		places[i].pool = &b.pool
+		if _, err := places[i].at(largest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // left is the left side of a product in bf16, rounded where it is not kept.
 func (l *launcher) left(x device.View) (side, error) {
 	if direct(x) {

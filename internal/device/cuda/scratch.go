@@ -30,7 +30,7 @@ func (s *scratch) at(bytes int64) (uint64, error) {
 		*s.count = max(*s.count, rounded(bytes))
 		return countedAddress, nil
 	}
-	if n := len(s.blocks); n > 0 && s.blocks[n-1].size >= bytes {
+	if n := len(s.blocks); s.size() >= bytes {
 		return s.blocks[n-1].buffer.Address, nil
 	}
 	if n := len(s.blocks); n > 0 && !s.pinned {
@@ -45,6 +45,14 @@ func (s *scratch) at(bytes int64) (uint64, error) {
 	}
 	s.blocks = append(s.blocks, b)
 	return b.buffer.Address, nil
+}
+
+// size is the bytes that at gives without taking more.
+func (s *scratch) size() int64 {
+	if n := len(s.blocks); n > 0 {
+		return s.blocks[n-1].size
+	}
+	return 0
 }
 
 var _ device.Sizer = (*Backend)(nil)

@@ -66,7 +66,7 @@ const vendorRows = 128
 
 // takes says whether a product is for the library; no receiver takes none.
 func (v *vendor) takes(p *product) bool {
-	return v != nil && forVendor(p.m, p.n, p.k)
+	return v != nil && forVendor(p.m, p.n, p.k) && p.y%cublaslt.Alignment == 0
 }
 
 // forVendor says whether a shape is for the library.

@@ -16,6 +16,7 @@ const (
 
 	preferWorkspace = 1 // CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES
 	preferReduction = 3 // CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK
+	preferAlignment = 5 // CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, then B, C and D
 
 	across = 1 // CUBLAS_OP_T
 )
@@ -23,6 +24,11 @@ const (
 // Workspace is the size in bytes of the memory that a product may use: what
 // NVIDIA advises for Hopper.
 const Workspace = 32 << 20
+
+// Alignment is what the addresses and rows of a product's matrices are multiples
+// of, in bytes. The library takes 256 for granted where nothing is said, and then
+// chooses algorithms that fault on less.
+const Alignment = 16
 
 // Shape is a product of row-major bf16 matrices into float32 or, if BF16, into
 // bf16, with float32 sums:
@@ -108,23 +114,35 @@ func (p *Product) layout(to *uintptr, typ uintptr, rows, cols, ld int, turned bo
 		uintptr(rows), uintptr(cols), uintptr(ld)))
 }
 
+// preference makes what algorithms must keep to.
+func (l *Library) preference() (at uintptr, err error) {
+	t := &l.table
+	if err := check("cublasLtMatmulPreferenceCreate", invoke(t.preferCreate, uintptr(unsafe.Pointer(&at)))); err != nil {
+		return 0, err
+	}
+	set := func(attribute uintptr, value unsafe.Pointer, size uintptr) error {
+		return check("cublasLtMatmulPreferenceSetAttribute", invoke(t.preferSet, at, attribute, uintptr(value), size))
+	}
+	workspace, reduction, alignment := uint64(Workspace), uint32(0), uint32(Alignment) // no split sums: CUBLASLT_REDUCTION_SCHEME_NONE
+	errs := []error{set(preferWorkspace, unsafe.Pointer(&workspace), 8), set(preferReduction, unsafe.Pointer(&reduction), 4)}
+	for matrix := range uintptr(4) {
+		errs = append(errs, set(preferAlignment+matrix, unsafe.Pointer(&alignment), 4))
+	}
+	return at, errors.Join(errs...)
+}
+
 func (p *Product) choose() error {
-	t := &p.handle.library.table
-	var preference uintptr
-	if err := check("cublasLtMatmulPreferenceCreate", invoke(t.preferCreate, uintptr(unsafe.Pointer(&preference)))); err != nil {
+	l := p.handle.library
+	preference, err := l.preference()
+	if preference != 0 {
+		defer invoke(l.table.preferDestroy, preference)
+	}
+	if err != nil {
 		return err
 	}
-	defer invoke(t.preferDestroy, preference)
-	workspace, reduction := uint64(Workspace), uint32(0) // no split sums: CUBLASLT_REDUCTION_SCHEME_NONE
-	set := func(attribute uintptr, value unsafe.Pointer, size uintptr) error {
-		return check("cublasLtMatmulPreferenceSetAttribute", invoke(t.preferSet, preference, attribute, uintptr(value), size))
-	}
 	var count int32
-	err := errors.Join(set(preferWorkspace, unsafe.Pointer(&workspace), 8), set(preferReduction, unsafe.Pointer(&reduction), 4))
-	if err == nil {
-		err = check("cublasLtMatmulAlgoGetHeuristic", invoke(t.heuristic, p.handle.handle, p.desc, p.w, p.x, p.y, p.y, preference, 1,
-			uintptr(unsafe.Pointer(&p.chosen)), uintptr(unsafe.Pointer(&count))))
-	}
+	err = check("cublasLtMatmulAlgoGetHeuristic", invoke(l.table.heuristic, p.handle.handle, p.desc, p.w, p.x, p.y, p.y, preference, 1,
+		uintptr(unsafe.Pointer(&p.chosen)), uintptr(unsafe.Pointer(&count))))
 	var refused *Error
 	const notSupported = 15
 	if errors.As(err, &refused) && refused.Status == notSupported {

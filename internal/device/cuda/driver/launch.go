@@ -51,10 +51,8 @@ const plainSharedMemory = 48 << 10
 // Bind makes a launch. SharedMemory is bytes per block beside those that the
 // kernel declares. All arguments are 0 until Set.
 func (k *Kernel) Bind(grid, block Dim, sharedMemory int) (*Launch, error) {
-	for _, n := range []int{grid.X, grid.Y, grid.Z, block.X, block.Y, block.Z} {
-		if n < 1 || n > math.MaxInt32 {
-			return nil, fmt.Errorf("cuda: kernel %s: grid %v of blocks %v: want at least 1 each", k.Name, grid, block)
-		}
+	if err := k.extents(grid, block); err != nil {
+		return nil, err
 	}
 	if sharedMemory < 0 || sharedMemory > max(plainSharedMemory, k.device.SharedMemory) {
 		return nil, fmt.Errorf("cuda: kernel %s: %d bytes of shared memory: the card has %d per block",
@@ -82,11 +80,26 @@ func (k *Kernel) Bind(grid, block Dim, sharedMemory int) (*Launch, error) {
 	return l, nil
 }
 
-// Shape gives the launch another grid and block, each at least 1 in every
-// direction, for when it is enqueued next.
+// extents checks a grid and a block against the limits of every card (CUDA C++
+// Programming Guide, "Technical Specifications per Compute Capability").
+func (k *Kernel) extents(grid, block Dim) error {
+	const most, threads = 1<<16 - 1, 1024
+	switch {
+	case min(grid.X, grid.Y, grid.Z, block.X, block.Y, block.Z) < 1:
+		return fmt.Errorf("cuda: kernel %s: grid %v of blocks %v: want at least 1 each", k.Name, grid, block)
+	case grid.X > math.MaxInt32 || grid.Y > most || grid.Z > most:
+		return fmt.Errorf("cuda: kernel %s: grid %v: want at most %d, %d and %d blocks", k.Name, grid, math.MaxInt32, most, most)
+	case block.X > threads || block.Y > threads || block.Z > 64 || block.X*block.Y*block.Z > threads:
+		return fmt.Errorf("cuda: kernel %s: blocks %v: want at most %d threads, 64 deep", k.Name, block, threads)
+	}
+	return nil
+}
+
+// Shape gives the launch another grid and block, within the limits of cards, for
+// when it is enqueued next.
 func (l *Launch) Shape(grid, block Dim) error {
-	if min(grid.X, grid.Y, grid.Z, block.X, block.Y, block.Z) < 1 || max(grid.X, grid.Y, grid.Z, block.X, block.Y, block.Z) > math.MaxInt32 {
-		return fmt.Errorf("cuda: kernel %s: grid %v of blocks %v: want at least 1 each", l.kernel.Name, grid, block)
+	if err := l.kernel.extents(grid, block); err != nil {
+		return err
 	}
 	l.call[1], l.call[2], l.call[3] = uintptr(grid.X), uintptr(grid.Y), uintptr(grid.Z)
 	l.call[4], l.call[5], l.call[6] = uintptr(block.X), uintptr(block.Y), uintptr(block.Z)

@@ -65,6 +65,14 @@ func TestWrongArgumentListsAreRefused(t *testing.T) {
 		if _, err := k.Bind(driver.Dim{X: 1, Y: 1, Z: 1}, driver.Dim{X: 1, Y: 1, Z: 1}, 1<<20); err == nil {
 			t.Error("more shared memory than the card has was bound")
 		}
+		for _, size := range [][2]driver.Dim{
+			{{X: 1, Y: 1 << 16, Z: 1}, {X: 1, Y: 1, Z: 1}}, {{X: 1, Y: 1, Z: 1 << 16}, {X: 1, Y: 1, Z: 1}},
+			{{X: 1, Y: 1, Z: 1}, {X: 33, Y: 32, Z: 1}}, {{X: 1, Y: 1, Z: 1}, {X: 1, Y: 1, Z: 65}},
+		} {
+			if err := l.Shape(size[0], size[1]); err == nil {
+				t.Errorf("grid %v of blocks %v was taken", size[0], size[1])
+			}
+		}
 		return nil
 	})
 }
@@ -92,6 +100,23 @@ func TestGraphRepeatsWhatWasCaptured(t *testing.T) {
 			}
 		}
 		return nil
+	})
+}
+
+// A call that a capture does not allow breaks it, and the stream goes on.
+func TestACaptureRefusesWhatWaits(t *testing.T) {
+	d := open(t, 0)
+	within(t, d, func() error {
+		s := must(d.Stream())
+		_, err := s.Capture(func() error {
+			_, err := d.Alloc(8)
+			return err
+		})
+		var call *driver.Error
+		if !errors.As(err, &call) || call.Code != 900 || errors.Is(err, driver.ErrLost) {
+			t.Errorf("error %v: want CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", err)
+		}
+		return errors.Join(must(d.Alloc(8)).Free(), s.Sync())
 	})
 }
 

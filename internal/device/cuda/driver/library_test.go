@@ -65,7 +65,7 @@ func TestDevicesAreDescribed(t *testing.T) {
 	l := play(t, script())
 	got, err := l.Devices()
 	want := []driver.Info{
-		{Ordinal: 0, Name: "Fake A", Major: 8, Minor: 9, Units: 128, SharedMemory: 227 << 10, Memory: 1 << 20},
+		{Ordinal: 0, Name: "Fake A", Major: 8, Minor: 9, Units: 128, SharedMemory: 99 << 10, Memory: 1 << 20},
 		{Ordinal: 1, Name: "Fake B", Major: 9, Minor: 0, Units: 132, SharedMemory: 227 << 10, Memory: 2 << 20},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {

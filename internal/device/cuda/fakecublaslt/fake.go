@@ -50,6 +50,7 @@ func (f *Library) Products() int { return f.products }
 const (
 	algorithm = 0x1234
 	workspace = 32 << 20
+	alignment = 16
 )
 
 type fakeDesc struct{ attributes map[uintptr]uint64 }
@@ -122,8 +123,13 @@ func (f *Library) addFunctions() {
 
 func (f *Library) heuristic(handle, desc, a, b, c, d, preference, asked, results, count uintptr) uintptr {
 	p := f.things[preference].(*fakePreference)
-	if f.things[handle] != "handle" || asked != 1 || p.attributes[1] != workspace || p.attributes[3] != 0 || len(p.attributes) != 2 {
+	if f.things[handle] != "handle" || asked != 1 || p.attributes[1] != workspace || p.attributes[3] != 0 || len(p.attributes) != 6 {
 		return invalidValue
+	}
+	for matrix := uintptr(5); matrix < 9; matrix++ {
+		if p.attributes[matrix] != alignment {
+			return invalidValue
+		}
 	}
 	if f.Refuse {
 		return refused
@@ -134,6 +140,9 @@ func (f *Library) heuristic(handle, desc, a, b, c, d, preference, asked, results
 	return ok
 }
 
+// sizes are those of elements in bytes, by type.
+var sizes = map[uintptr]uintptr{0: 4, 14: 2}
+
 // matrix is a layout and its memory.
 type matrix struct {
 	*fakeLayout
@@ -142,7 +151,7 @@ type matrix struct {
 
 func (f *Library) matrix(address, layout uintptr) matrix {
 	l := f.things[layout].(*fakeLayout)
-	size := int(l.ld*(l.cols-1)+l.rows) * map[uintptr]int{0: 4, 14: 2}[l.typ]
+	size := int((l.ld*(l.cols-1) + l.rows) * sizes[l.typ])
 	if f.Bytes == nil {
 		return matrix{l, unsafe.Slice(at[byte](address), size)}
 	}
@@ -210,6 +219,14 @@ func (f *Library) matmul(handle, desc, alpha, a, aLayout, b, bLayout, beta, c, c
 	if c != d || cLayout != dLayout || *at[uint64](algo) != algorithm ||
 		room == 0 || size != workspace || stream == 0 || f.things[handle] != "handle" {
 		return invalidValue
+	}
+	// What was said of alignment holds for addresses and for rows; those of the
+	// library's own tests on the host hold it for neither.
+	for i, l := range []uintptr{aLayout, bLayout, dLayout} {
+		layout := f.things[l].(*fakeLayout)
+		if row := layout.ld * sizes[layout.typ]; f.Bytes != nil && ([]uintptr{a, b, d}[i]%alignment != 0 || row%alignment != 0) {
+			return invalidValue
+		}
 	}
 	f.products++
 	attributes := f.things[desc].(*fakeDesc).attributes

@@ -22,6 +22,8 @@ const (
 	invalidContext = 201
 	invalidHandle  = 400
 	notFound       = 500
+	inCapture      = 900
+	captureBroken  = 901
 	IllegalAddress = 700
 	launchFailed   = 719
 )
@@ -69,6 +71,7 @@ type Driver struct {
 	texts     map[int][2][]byte // a code's name and sentence, with a final 0
 
 	current map[int]int // card + 1, by thread
+	capture *stream     // under way, nil for none
 	cards   []state
 	things  map[uintptr]any
 	last    uintptr
@@ -98,7 +101,7 @@ func (d *Driver) Reset(s Script) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.script = s
-	d.current, d.things, d.calls, d.fault = map[int]int{}, map[uintptr]any{}, map[string]int{}, nil
+	d.current, d.things, d.calls, d.fault, d.capture = map[int]int{}, map[uintptr]any{}, map[string]int{}, nil, nil
 	d.cards = make([]state, len(s.Cards))
 	for i := range d.cards {
 		d.cards[i].memory = map[uint64][]byte{}
@@ -204,6 +207,8 @@ func texts() map[int][2][]byte {
 		invalidContext: {"CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
 		invalidHandle:  {"CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
 		notFound:       {"CUDA_ERROR_NOT_FOUND", "named symbol not found"},
+		inCapture:      {"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
+		captureBroken:  {"CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"},
 		IllegalAddress: {"CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
 		launchFailed:   {"CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
 	} {

@@ -3,6 +3,7 @@
 package fakedriver
 
 import (
+	"slices"
 	"syscall"
 	"unsafe"
 
@@ -25,12 +26,22 @@ func (d *Driver) add(name string, f func(a, b, c, e, g word) int) {
 	})
 }
 
+// outsideCaptures are functions that break a capture under way (cuda.h,
+// cuThreadExchangeStreamCaptureMode: "potentially unsafe API calls").
+var outsideCaptures = []string{"cuMemAlloc_v2", "cuMemFree_v2", "cuMemHostAlloc", "cuMemFreeHost", "cuModuleLoadDataEx", "cuModuleUnload",
+	"cuCtxSynchronize", "cuStreamSynchronize", "cuEventSynchronize"}
+
 // addHere registers a function that needs the thread's context, whole.
 func (d *Driver) addHere(name string, f func(s *state, a, b, c, e, g word) int) {
+	unsafe := slices.Contains(outsideCaptures, name)
 	d.add(name, func(a, b, c, e, g word) int {
 		s, code := d.here()
 		if code != success {
 			return code
+		}
+		if unsafe && d.capture != nil {
+			d.capture.broken = true
+			return inCapture
 		}
 		return f(s, a, b, c, e, g)
 	})
@@ -96,9 +107,21 @@ func (d *Driver) addDevices() {
 	d.addHere("cuCtxSynchronize", func(*state, word, word, word, word, word) int { return success })
 }
 
+// sharedMemory is what a block may have of a card, in bytes (CUDA C++ Programming
+// Guide, "Technical Specifications per Compute Capability").
+func (c Card) sharedMemory() int32 {
+	switch {
+	case c.Major == 8 && c.Minor == 0:
+		return 163 << 10
+	case c.Major == 8, c.Major == 12:
+		return 99 << 10
+	}
+	return 227 << 10
+}
+
 func (d *Driver) attribute(to, which, card, _, _ word) int {
 	c := d.script.Cards[card]
-	value, known := map[word]int32{16: c.Units, 75: c.Major, 76: c.Minor, 97: 227 << 10}[which]
+	value, known := map[word]int32{16: c.Units, 75: c.Major, 76: c.Minor, 97: c.sharedMemory()}[which]
 	if !known {
 		return InvalidValue
 	}

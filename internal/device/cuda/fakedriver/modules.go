@@ -101,7 +101,7 @@ func (d *Driver) launch(f, gx, gy, gz, bx, by, bz, shared, on, args, extra word)
 	switch {
 	case !found:
 		return invalidHandle
-	case extra != 0, bx*by*bz > 1024, shared > 48<<10 && int(shared) > k.shared:
+	case extra != 0, !fits(gx, gy, gz, bx, by, bz), !d.cardOf(c).shares(k, int(shared)):
 		return InvalidValue
 	}
 	l := Launch{
@@ -120,6 +120,21 @@ func (d *Driver) launch(f, gx, gy, gz, bx, by, bz, shared, on, args, extra word)
 	}
 	run := d.script.Kernels[k.name]
 	return word(d.enqueue(c, on, func() int { return run(d, l) }))
+}
+
+// fits says whether a grid and a block are within the limits of every card.
+func fits(gx, gy, gz, bx, by, bz word) bool {
+	return gx < 1<<31 && gy < 1<<16 && gz < 1<<16 && bx <= 1024 && by <= 1024 && bz <= 64 && bx*by*bz <= 1024
+}
+
+// shares says whether a block may have so many bytes of shared memory beside those
+// that the kernel declares: 48 KiB together, or what was opted in to and the card has.
+func (c Card) shares(f *function, bytes int) bool {
+	declared := 0
+	if f.kernel != nil {
+		declared = f.kernel.SharedBytes
+	}
+	return (declared+bytes <= 48<<10 || bytes <= f.shared) && declared+bytes <= int(c.sharedMemory())
 }
 
 // localBytes are what a simulated kernel's threads have beside registers.

@@ -6,6 +6,7 @@ package fakedriver
 type stream struct {
 	queue     []func() int
 	capturing bool
+	broken    bool // the capture, by a call that it does not allow
 }
 
 // event holds the fake's time, in milliseconds: one more at each mark.
@@ -57,7 +58,7 @@ func (d *Driver) addStreams() {
 	d.addHere("cuStreamDestroy_v2", destroy)
 	d.addHere("cuStreamSynchronize", func(c *state, handle, _, _, _, _ word) int {
 		s, found := d.things[handle].(*stream)
-		if !found || s.capturing {
+		if !found {
 			return invalidHandle
 		}
 		return s.drain(c)
@@ -120,7 +121,7 @@ func (d *Driver) addGraphs(destroy func(s *state, a, b, c, e, g word) int) {
 		if !found || len(s.queue) > 0 {
 			return invalidHandle
 		}
-		s.capturing = true
+		s.capturing, s.broken, d.capture = true, false, s
 		return success
 	})
 	d.addHere("cuStreamEndCapture", func(_ *state, handle, to, _, _, _ word) int {
@@ -128,8 +129,13 @@ func (d *Driver) addGraphs(destroy func(s *state, a, b, c, e, g word) int) {
 		if !found || !s.capturing {
 			return invalidHandle
 		}
-		*at[uintptr](to) = d.keep(&graph{work: s.queue})
-		s.queue, s.capturing = nil, false
+		work := s.queue
+		s.queue, s.capturing, d.capture = nil, false, nil
+		if s.broken {
+			*at[uintptr](to) = 0
+			return captureBroken
+		}
+		*at[uintptr](to) = d.keep(&graph{work: work})
 		return success
 	})
 	d.addHere("cuGraphInstantiateWithFlags", func(_ *state, to, from, _, _, _ word) int {
