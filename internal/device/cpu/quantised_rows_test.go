@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"align/internal/device"
@@ -9,8 +10,8 @@ import (
 )
 
 // Ensure that a row of a product with a weight in blocks has the same bits
-// beside any number of others, with an adapter and without: few rows go another
-// way than many.
+// beside any number of others, with an adapter and without, and as bfloat16: few
+// rows go another way than many.
 func TestRowsOfQuantisedProducts(t *testing.T) {
 	const n, k, most, rank = 96, 2560, 40, 8
 	for level := feature.AVX2; level <= feature.Highest; level++ {
@@ -22,9 +23,13 @@ func TestRowsOfQuantisedProducts(t *testing.T) {
 			x := bench{backend: b}
 			w := placeRandom(t, b, typ, n, k)
 			in, bias, down, up := x.view(device.F32, most, k), x.view(device.F32, n, 1), x.view(device.F32, rank, k), x.view(device.F32, n, rank)
+			halves := x.view(device.BF16, most, k)
 			run := func(rows int, kernel string) []float32 {
 				y := x.view(device.F32, rows, n)
 				left := in.Row(0, rows)
+				if kernel == "linear of bfloat16" {
+					kernel, left = "linear", halves.Row(0, rows)
+				}
 				call := device.Call{Out: []device.View{y}, In: []device.View{left, w, bias}}
 				var attr any
 				if kernel == "lora_linear" {
@@ -39,8 +44,13 @@ func TestRowsOfQuantisedProducts(t *testing.T) {
 				}
 				return device.Slice[float32](y)
 			}
-			for _, kernel := range []string{"linear", "lora_linear"} {
-				all := run(most, kernel)
+			kernels := []string{"linear", "lora_linear"}
+			if level >= feature.AVX512BF16 {
+				kernels = append(kernels, "linear of bfloat16")
+				b.fast.set.ToBF16(device.Slice[uint16](halves), device.Slice[float32](in))
+			}
+			for _, kernel := range kernels {
+				all := run(most, strings.TrimSuffix(kernel, " of bfloat16"))
 				for _, rows := range []int{1, 3, 8, 14, 16, 17} {
 					for i, v := range run(rows, kernel) {
 						if math.Float32bits(v) != math.Float32bits(all[i]) {

@@ -79,6 +79,15 @@ func (s *viewSource) Multiply(half bool, c, x unsafe.Pointer, m int, p gemm.Piec
 	s.direct(half)(c, x, src, n, step, m, work)
 }
 
+// MultipliesFew says whether the level multiplies blocks of the type by few rows.
+func (s *viewSource) MultipliesFew() bool { return s.inBlocks().Few != nil }
+
+// MultiplyFew is c = x w, or c += that, for DirectRows rows of w and m of x.
+func (s *viewSource) MultiplyFew(c, x unsafe.Pointer, m, add int, p gemm.Piece, work *kern.DirectWork, space unsafe.Pointer) {
+	src, n, step := s.blocks(p, work)
+	s.inBlocks().Few(c, x, src, n, step, m, add, work, space)
+}
+
 // Pack writes a panel of DirectRows rows.
 func (s *viewSource) Pack(dst unsafe.Pointer, p gemm.Piece, work *kern.DirectWork) {
 	src, n, step := s.blocks(p, work)

@@ -23,6 +23,10 @@ type BlockSource interface {
 	// Multiply adds to c, m rows of 32 float32, the products with a panel of A of m
 	// rows at x.
 	Multiply(half bool, c, x unsafe.Pointer, m int, p Piece, work *kern.DirectWork)
+	// MultipliesFew says whether there is a MultiplyFew, which is the product of
+	// kern.FewBlocks.
+	MultipliesFew() bool
+	MultiplyFew(c, x unsafe.Pointer, m, add int, p Piece, work *kern.DirectWork, space unsafe.Pointer)
 }
 
 // blockSource is the weight as that, where all its panels are whole.

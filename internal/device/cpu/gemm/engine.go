@@ -106,8 +106,8 @@ func (e *Engine) Run(p *Product, space Space) error {
 			return err
 		}
 	}
-	if r.few {
-		if err := e.pool.Run((*packFew)(r), blocks(r.words, fewWords)); err != nil {
+	if r.few && !(r.M == 1 && r.fewBlocks()) {
+		if err := e.pool.Run((*packFew)(r), r.fewTasks()); err != nil {
 			return err
 		}
 	}

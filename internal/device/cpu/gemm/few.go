@@ -8,7 +8,8 @@ import (
 
 // A product of few rows with a weight that is read from a source, where the
 // level has Few: the rows that are read are the left side as they lie. The bits
-// are those of the product of many rows.
+// are those of the product of many rows. Blocks that a level has FewBlocks for are
+// not read, and meet x there.
 
 const (
 	fewBytes = 4 * kern.FewRows // of a word of all rows
@@ -18,20 +19,51 @@ const (
 // isFew says whether the product goes this way.
 func (r *run) isFew() bool {
 	return r.reads() && r.e.tiles.Few != nil && r.M <= kern.FewRows && !r.XAcross &&
-		r.words%r.e.tiles.Depth == 0 && r.K == r.words*r.e.tiles.PerWord && r.Alpha == 1 && r.LowRank.R == 0 && r.X.Half == nil
+		r.words%r.e.tiles.Depth == 0 && r.K == r.words*r.e.tiles.PerWord && r.Alpha == 1 &&
+		(r.fewBlocks() || r.LowRank.R == 0 && r.X.Half == nil)
+}
+
+// fewBlocks says whether the weight's blocks are decoded in the product.
+func (r *run) fewBlocks() bool {
+	b := r.blockSource()
+	return b != nil && b.MultipliesFew()
 }
 
 // packFew packs x as the right side, a block of words in a task.
 type packFew run
 
-// Do packs one block.
+func (r *run) fewTasks() int {
+	if r.fewStep() < fewBytes {
+		return 1 // a block's last words are written over by the next block's first
+	}
+	return blocks(r.words, fewWords)
+}
+
+// fewStep is the bytes of a word of all rows.
+func (r *run) fewStep() int {
+	if r.fewBlocks() {
+		return 4 * r.M
+	}
+	return fewBytes
+}
+
+// Do packs one block, or all of them.
 func (j *packFew) Do(task, worker int) {
 	r, own := (*run)(j), &j.e.own[worker]
-	per, k := r.e.tiles.PerWord, task*fewWords
+	per, k, step := r.e.tiles.PerWord, task*fewWords, r.fewStep()
+	n := min(fewWords, r.words-k)
+	if step < fewBytes {
+		n = r.words
+	}
 	for i := range r.e.tiles.Lanes {
 		own.table[i] = r.X.address(min(i, r.M-1), k*per)
 	}
-	r.e.tiles.PackRows(unsafe.Add(r.fewX, k*fewBytes), unsafe.Pointer(&own.table), min(fewWords, r.words-k)*per, fewBytes)
+	dst := unsafe.Add(r.fewX, k*step)
+	if r.X.Half != nil {
+		r.e.set.Words(dst, unsafe.Pointer(&own.table), n, step)
+		return
+	}
+	r.e.tiles.PackRows(dst, unsafe.Pointer(&own.table), n*per, step)
 }
 
 // multiplyFew computes the columns of a task.
@@ -49,10 +81,37 @@ func (r *run) multiplyFew(worker int, s span) {
 			r.e.tiles.Few(nk, src, p.Stride*4/per, unsafe.Add(r.fewX, k*fewBytes), c, add)
 			add = 1
 		}
-		for i := range p.Rows {
-			for m := range r.M {
-				r.Y.Data[m*r.Y.Stride+p.Row+i] = own.few()[i*kern.FewRows+m]
-			}
+		r.storeFew(own, p.Row, p.Rows)
+	}
+}
+
+// multiplyFewBlocks is multiplyFew without a piece in between. One row of x is the
+// same in both kinds of panels.
+func (r *run) multiplyFewBlocks(worker int, s span) {
+	own, b := &r.e.own[worker], r.W.Source.(BlockSource)
+	x := r.fewX
+	if r.M == 1 {
+		x = r.x
+	}
+	p := Piece{Rows: kern.Cols, Cols: r.K}
+	for j := s.colFrom; j < s.colTo; j++ {
+		p.Row = j * kern.Cols
+		add := r.loadFew(own, p.Row, p.Rows)
+		b.MultiplyFew(unsafe.Pointer(&own.flip), x, r.M, add, p, &own.work, r.sourceSpace(worker))
+		r.storeFew(own, p.Row, p.Rows)
+		if r.LowRank.R > 0 {
+			y := r.Y.address(0, p.Row)
+			r.e.tiles.Tile[r.M](r.lowWords, r.uPanel(0), r.lowPanel(worker, j, s.colFrom), y, 4*r.Y.Stride, 1, 1, r.x)
+		}
+	}
+}
+
+// storeFew writes rows of the weight to y.
+func (r *run) storeFew(own *scratch, row, rows int) {
+	for m := range r.M {
+		y := r.Y.Data[m*r.Y.Stride+row:][:rows]
+		for i := range y {
+			y[i] = own.few()[i*kern.FewRows+m]
 		}
 	}
 }

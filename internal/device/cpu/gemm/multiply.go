@@ -21,15 +21,19 @@ func (j *multiply) Do(task, worker int) {
 		colFrom: col * r.taskPanels, colTo: min((col+1)*r.taskPanels, r.colPanels),
 	}
 	r.bias(s)
-	if r.few {
-		r.multiplyFew(worker, s)
-		return
-	}
 	if r.making {
 		r.multiplyMaking(worker, s)
 		return
 	}
 	r.packLow(worker, s.colFrom, s.colTo)
+	if r.few && r.fewBlocks() {
+		r.multiplyFewBlocks(worker, s)
+		return
+	}
+	if r.few {
+		r.multiplyFew(worker, s)
+		return
+	}
 	if r.inBlocks {
 		r.multiplyBlocks(worker, s)
 		return

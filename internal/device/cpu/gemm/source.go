@@ -53,7 +53,7 @@ func (r *run) sourceBytes() int {
 	if !r.WAcross && !r.few {
 		rows = r.e.tiles.Lanes
 	}
-	return rows * r.sourceStride() * 4 / r.e.tiles.PerWord
+	return max(kern.FewSpace, rows*r.sourceStride()*4/r.e.tiles.PerWord)
 }
 
 func (r *run) half() bool { return r.e.typ == device.BF16 }

@@ -38,6 +38,7 @@ func (s *Set) amx() {
 		b.Direct = nil // x has another form
 	}
 	s.spanBlocks()
+	s.fewBlocks()
 	p.Few = func(k int, a unsafe.Pointer, aStride int, b, c unsafe.Pointer, add int) {
 		amxFew(unsafe.Pointer(&tileConfigs[MaxRows]), k/p.Depth, a, aStride, b, c, add)
 	}

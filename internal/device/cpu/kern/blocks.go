@@ -47,7 +47,15 @@ type InBlocks struct {
 	Span        SpanBlocks
 	SpanAcross  SpanBlocks // where the sums run over the rows
 	DirectFloat Direct
+	Few         FewBlocks
 }
+
+// FewBlocks is Products.Few for DirectRows rows of blocks, n of each, srcStep bytes
+// apart, and m rows of x in a panel [words][m]. It works in FewSpace bytes at rows.
+type FewBlocks func(c, x, src unsafe.Pointer, n, srcStep, m, add int, work *DirectWork, rows unsafe.Pointer)
+
+// FewSpace is the bytes that a FewBlocks works in.
+const FewSpace = 4 << 10
 
 // SpanBlocks is a Span of MakingRows rows, MakingWords words and MakingPanels
 // panels, which makes as many units of a panel of B on its way.

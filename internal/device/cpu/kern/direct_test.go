@@ -43,10 +43,7 @@ func checkDirect(t *testing.T, s *Set, p *Products, d directTrial, n, m int) {
 		}
 		s.Words(pointer(b[lane:]), unsafe.Pointer(&table), words, Stride)
 	}
-	var work DirectWork
-	for i := range work.Scales {
-		work.Scales[i] = *(*float32)(unsafe.Pointer(&src[i*step])) / 127
-	}
+	work := workOf(src, step)
 	what := fmt.Sprintf("%s, %d blocks, %d rows, %d elements to a word", d.name, n, m, p.PerWord)
 	if p == &s.BF16 {
 		panel := make([]uint32, len(b)+Cols)
@@ -69,4 +66,56 @@ func checkDirect(t *testing.T, s *Set, p *Products, d directTrial, n, m int) {
 	direct(pointer(got.slice()), pointer(a), first, n, step, m, &work)
 	got.check(t, what)
 	sameBits(t, what, got.slice(), want)
+}
+
+// Ensure that products of few rows with blocks have the bits of Few on the decoded
+// rows, and write no other columns.
+func TestFewBlocks(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, d := range s.directTrials() {
+			for _, n := range []int{1, 2, 3, 17} {
+				for m := 1; m <= FewRows && d.Few != nil; m++ {
+					for add := range 2 {
+						checkFewBlocks(t, s, d, n, m, add)
+					}
+				}
+			}
+		}
+	})
+}
+
+func checkFewBlocks(t *testing.T, s *Set, d directTrial, n, m, add int) {
+	t.Helper()
+	k, step := n*d.elements, blockBack+n*d.bytes+3
+	src := randomBlocks(DirectRows * step)
+	first := unsafe.Pointer(&src[blockBack])
+	rows, wide := make([]uint16, DirectRows*k), make([]uint32, k/2*FewRows)
+	d.decoder(&s.Halves)(pointer(rows), first, n, DirectRows, 2*k, step, 0, blockBack)
+	work := workOf(src, step)
+	x := randomPanel(m, k/2*m, 2)
+	for i, word := range x {
+		wide[i/m*FewRows+i%m] = word
+	}
+	what := fmt.Sprintf("%s, %d blocks, %d rows, add %d", d.name, n, m, add)
+	want := random(newRand(m), DirectRows*FewRows)
+	got := newGuarded(slices.Clone(want))
+	initial, space := slices.Clone(want), newGuarded(make([]float32, FewSpace/4))
+	s.BF16.Few(k/2, pointer(rows), 2*k, pointer(wide), pointer(want), add)
+	d.Few(pointer(got.slice()), pointer(x), first, n, step, m, add, &work, pointer(space.slice()))
+	got.check(t, what)
+	space.check(t, what)
+	for i := range want {
+		if i%FewRows >= m {
+			want[i] = initial[i]
+		}
+	}
+	sameBits(t, what, got.slice(), want)
+}
+
+// workOf has the distances of Int8.
+func workOf(src []byte, step int) (work DirectWork) {
+	for i := range work.Scales {
+		work.Scales[i] = *(*float32)(unsafe.Pointer(&src[i*step])) / 127
+	}
+	return work
 }

@@ -72,6 +72,34 @@ func (d *directTrial) run(twin *Set, half bool) (got, want []float32) {
 	return got, want
 }
 
+// runFew is few rows of blocks, and those that are packed by the tile of one row.
+func (d *directTrial) runFew(twin *Set) (got, want []float32) {
+	const n = 3
+	words, step := n*d.elements/2, n*d.bytes
+	src, work := make([]byte, DirectRows*step), DirectWork{}
+	for i := range src {
+		src[i] = byte(i*37)&^0x40 | 0x20
+	}
+	for i := range work.Scales {
+		work.Scales[i] = 0.01
+	}
+	x, panel := pairWave(words, 1), make([]uint32, words*Cols)
+	c, space := make([]float32, DirectRows*FewRows), make([]float32, FewSpace/4)
+	got, want = make([]float32, DirectRows), make([]float32, DirectRows)
+	first := unsafe.Pointer(&src[0])
+	d.Few(unsafe.Pointer(&c[0]), unsafe.Pointer(&x[0]), first, n, step, 1, 0, &work, unsafe.Pointer(&space[0]))
+	d.Pack(unsafe.Pointer(&panel[0]), first, n, step, &work)
+	twin.BF16.Tile[1](words, unsafe.Pointer(&x[0]), unsafe.Pointer(&panel[0]), unsafe.Pointer(&want[0]), Stride, 1, 0, nil)
+	var size float32
+	for _, w := range want {
+		size = max(size, w, -w)
+	}
+	for i := range got {
+		got[i], want[i] = c[i*FewRows]/size, want[i]/size
+	}
+	return got, want
+}
+
 // multiply is the level's direct product, or its panel times x by twin's tile.
 func (d *directTrial) multiply(twin *Set, half bool, c, x, src unsafe.Pointer, n, step, m int, work *DirectWork) {
 	switch {

@@ -66,6 +66,10 @@ func (s *Set) SelfTest() error {
 			got, want := d.runSpan(&s.BF16)
 			fail("span of "+d.name, got, want)
 		}
+		if d.Few != nil {
+			got, want := d.runFew(twin)
+			fail("few rows and blocks of "+d.name, got, want)
+		}
 	}
 	if s.HasGradWeights() {
 		got, want := s.trialGradWeights()

@@ -47,6 +47,7 @@ func emitDirect(f *file) {
 				d.pack(b)
 				d.spanBlocks(b, false)
 				d.spanBlocks(b, true)
+				d.fewBlocks(b)
 			}
 		}
 	}

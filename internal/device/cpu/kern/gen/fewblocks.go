@@ -1,0 +1,163 @@
+package main
+
+// fewBlocks is amxFew for a weight in blocks: 16 rows are decoded in registers and
+// written to memory in the first cache, 32 elements of each, from where they are
+// the left side of a tile's product. That of the elements before stands behind
+// their decoding, so that neither waits for the other.
+//
+// General registers: R14 how far ahead memory is prefetched, R15 where the rows go,
+// BX x of the elements before, CX the passes; SI, AX and DX are free; the others as
+// those of a direct product.
+
+var fewBlocksArgs = []arg{
+	{"config", "unsafe.Pointer"}, {"c", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"xStep", "int"},
+	{"src", "unsafe.Pointer"}, {"n", "int"}, {"left", "int"}, {"srcStep", "int"}, {"add", "int"}, {"work", "*DirectWork"}, {"rows", "unsafe.Pointer"},
+}
+
+const (
+	fewBuffer = amxRows * amxBytes // 16 rows of 32 elements
+	// fewAhead is about how many bytes of a row are prefetched ahead.
+	fewAhead = 512
+)
+
+// fewBlocks writes the function of a type.
+func (d direct) fewBlocks(b inBlocks) {
+	f := d.f
+	fr := f.function(b.name+"Few", "is amxFew for 32 rows of n blocks of "+b.of+", srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 4 KiB that it works in.", fewBlocksArgs, nil)
+	f.op("MOVQ %s, AX", fr.slot("config"))
+	f.loadConfig("AX")
+	f.op("MOVQ $%d, R13", tileCols/d.isa.width)
+	group, block, pass := f.label("group"), f.label("block"), f.label("pass")
+	f.mark(group)
+	f.op("MOVQ R13, %s", fr.slot("config"))
+	d.fewBegin(fr)
+	f.op("MOVQ $%d, R14", d.fewBlocksAhead(b)*b.bytes)
+	f.mark(block)
+	f.op("MOVQ %s, R8", fr.slot("srcStep"))
+	f.op("LEAQ (R8)(R8*2), R9")
+	f.op("MOVQ %s, R10", fr.slot("src"))
+	d.quarters()
+	d.fewPrefetch(fr, b)
+	f.op("MOVQ %s, DI", fr.slot("work"))
+	b.prepare()
+	if b.passes > 1 {
+		f.op("MOVQ $%d, CX", b.passes)
+		f.mark(pass)
+	}
+	for e := 0; e < b.elements/b.passes; e += 2 * d.isa.width {
+		f.op("MOVQ %s, DI", fr.slot("work"))
+		b.unit(e)
+		d.fewUnit(fr)
+	}
+	if b.passes > 1 {
+		f.op("ADDQ $%d, %s", b.passWorks, fr.slot("work"))
+		f.op("ADDQ $%d, R10", b.passBytes)
+		d.quarters()
+		f.op("DECQ CX")
+		f.op("JNZ %s", pass)
+		f.op("SUBQ $%d, %s", b.passes*b.passWorks, fr.slot("work"))
+	}
+	f.op("ADDQ $%d, %s", b.bytes, fr.slot("src"))
+	f.op("DECQ %s", fr.slot("left"))
+	f.op("JNZ %s", block)
+	d.fewEnd(fr, b)
+	f.op("MOVQ %s, R13", fr.slot("config"))
+	f.op("DECQ R13")
+	f.op("JNZ %s", group)
+	f.releaseTiles()
+	f.ret()
+}
+
+// fewBegin begins 16 rows.
+func (d direct) fewBegin(fr frame) {
+	f := d.f
+	fresh, begin := f.label("fresh"), f.label("begin")
+	f.op("CMPQ %s, $0", fr.slot("add"))
+	f.op("JEQ %s", fresh)
+	f.op("MOVQ %s, AX", fr.slot("c"))
+	f.op("MOVQ $%d, SI", amxBytes)
+	f.loadTile("AX", "SI", 0, 0)
+	f.op("JMP %s", begin)
+	f.mark(fresh)
+	f.zeroTile(0)
+	f.mark(begin)
+	f.op("MOVQ %s, AX", fr.slot("n"))
+	f.op("MOVQ AX, %s", fr.slot("left"))
+	f.op("MOVQ %s, R15", fr.slot("rows"))
+	f.op("ADDQ $%d, R15", 2*fewBuffer-1)
+	f.op("ANDQ $-%d, R15", 2*fewBuffer)
+	f.op("MOVQ %s, AX", fr.slot("xStep"))
+	f.op("SHLQ $4, AX")
+	f.op("MOVQ %s, BX", fr.slot("x"))
+	f.op("SUBQ AX, BX")
+}
+
+// fewBlocksAhead is fewAhead in blocks.
+func (d direct) fewBlocksAhead(b inBlocks) int { return max(1, fewAhead/b.bytes) }
+
+// fewPrefetch brings in what comes: of these rows, or at their end of the next 16.
+func (d direct) fewPrefetch(fr frame, b inBlocks) {
+	f, same := d.f, d.f.label("same")
+	ahead := d.fewBlocksAhead(b)
+	f.op("CMPQ %s, $%d", fr.slot("left"), ahead)
+	f.op("JNE %s", same)
+	f.op("MOVQ %s, AX", fr.slot("n"))
+	f.op("IMUL3Q $%d, AX, AX", b.bytes)
+	f.op("MOVQ R8, R14")
+	f.op("SHLQ $4, R14")
+	f.op("SUBQ AX, R14")
+	f.op("ADDQ $%d, R14", ahead*b.bytes)
+	f.mark(same)
+	for quarter := range d.isa.width / 4 {
+		f.op("LEAQ (R1%d)(R14*1), AX", quarter)
+		for _, row := range fourRows {
+			for at := 0; at < b.bytes; at += 64 {
+				f.op("PREFETCHT0 %d(AX)%s", at, row)
+			}
+		}
+	}
+}
+
+// fewUnit adds the product of the rows before and writes the rows in Z0 to Z15.
+func (d direct) fewUnit(fr frame) {
+	f, first := d.f, d.f.label("first")
+	f.op("MOVQ %s, AX", fr.slot("xStep"))
+	f.op("CMPQ BX, %s", fr.slot("x"))
+	f.op("JCS %s", first)
+	d.fewProduct()
+	f.mark(first)
+	f.op("SHLQ $4, AX")
+	f.op("ADDQ AX, BX")
+	for i := range d.isa.width {
+		f.op("VMOVDQU32 Z%d, %d(R15)", i, amxBytes*i)
+	}
+	f.op("XORQ $%d, R15", fewBuffer)
+}
+
+// fewProduct multiplies the rows that were written; AX is x's step.
+func (d direct) fewProduct() {
+	f := d.f
+	f.op("MOVQ R15, DX")
+	f.op("XORQ $%d, DX", fewBuffer)
+	f.op("MOVQ $%d, SI", amxBytes)
+	f.loadTile("BX", "AX", 0, 6)
+	f.loadTile("DX", "SI", 0, 4)
+	f.dotTiles(4, 6, 0)
+}
+
+// fewEnd ends 16 rows and goes on to the next.
+func (d direct) fewEnd(fr frame, b inBlocks) {
+	f := d.f
+	f.op("MOVQ %s, AX", fr.slot("xStep"))
+	d.fewProduct()
+	f.op("MOVQ %s, AX", fr.slot("c"))
+	f.storeTileAt(0, "AX", "SI", 0)
+	f.op("ADDQ $%d, %s", amxRows*amxBytes, fr.slot("c"))
+	f.op("MOVQ %s, AX", fr.slot("n"))
+	f.op("IMUL3Q $%d, AX, AX", b.bytes)
+	f.op("MOVQ %s, DX", fr.slot("srcStep"))
+	f.op("SHLQ $4, DX")
+	f.op("SUBQ AX, DX")
+	f.op("ADDQ DX, %s", fr.slot("src"))
+	f.op("ADDQ $%d, %s", 4*d.isa.width, fr.slot("work"))
+}
