@@ -100,6 +100,8 @@ func (x kernelContext) flops(kernel string, attr any, c *device.Call) float64 {
 			return product(in[0].Rows, a.Rows, a.Cols)
 		}
 		return product(in[0].Rows, w.Rows, w.Cols) + product(in[0].Rows, a.Rows, w.Rows+w.Cols)
+	case "lora_du":
+		return 2 * product(in[0].Rows, in[1].Rows, in[1].Cols)
 	case "lora_dx":
 		w, a := in[1], in[3]
 		return product(in[0].Rows, w.Rows, w.Cols) + product(in[0].Rows, a.Rows, a.Cols)
@@ -133,7 +135,7 @@ func labelOf(kernel string, c *device.Call) string {
 		return fmt.Sprintf("%s %dx%dx%d", kernel, rows, w.Rows, w.Cols)
 	}
 	switch kernel {
-	case "linear", "linear_dx", "lora_dx":
+	case "linear", "linear_dx", "lora_dx", "lora_du":
 		return size(c.In[0].Rows, c.In[1])
 	case "lora_linear":
 		return size(c.In[0].Rows, c.In[2])

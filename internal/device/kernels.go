@@ -19,6 +19,7 @@ package device
 //	linear_dx       dx[T,C] = dy W                  (Accumulate)      in: dy[T,N], W[N,C]
 //	bias_grad       db[N] = column sums of dy       (Accumulate)      in: dy[T,N]
 //	lora_linear     y = x W' + u B' (+ bias) (, u = scale xd A')      in: x[T,C], xd[T,C], W[N,C], A[R,C], B[N,R] (, bias[N])   attr LoRA; xd is x where nothing drops
+//	lora_du         dB[N,R] = dy' u, du[T,R] = scale dy B (Accumulate: dB)   in: dy[T,N], B[N,R], u[T,R]     attr LoRA
 //	lora_dx         dx[T,C] = dy W + du A           (Accumulate)      in: dy[T,N], W[N,C], du[T,R], A[R,C]
 //	dora_norm       n[N] = length of the rows of W + scale B A        in: s F64[N] (squared lengths of W's rows), B[N,R], A W' [R,N], A A' [R,R]   attr LoRA
 //	dora_scale      y[T,N] = z (m/n - Shift) (+ bias)                 in: z[T,N], m[N], n[N] (, bias[N])     attr DoRA; may be in place; 0 for m/n where n is 0
@@ -86,7 +87,7 @@ type Norm struct {
 	Width int
 }
 
-// LoRA is the attribute of lora_linear.
+// LoRA is the attribute of lora_linear and lora_du.
 type LoRA struct{ Scale float64 }
 
 // DoRA is the attribute of dora_scale: Shift 0 scales by m/n, Shift 1 gives what

@@ -239,10 +239,15 @@ func (c *compiler) lowerPart(n *graph.Node, part *graph.Part) error {
 		return nil
 	}
 	op := tuple.Op().(*graph.Op)
-	if access == Accumulate && !adds(op, part.Index) {
+	accumulates := op.Accumulates && part.Index == 0
+	if access == Accumulate && !accumulates && !adds(op, part.Index) {
 		return c.addInto(n, id)
 	}
 	c.plan.slots[id].external = true
+	if access == Accumulate && accumulates {
+		c.plan.steps[c.plan.writer(id)].accumulate = true
+		return nil
+	}
 	if access == Accumulate {
 		c.dropZero(id)
 	}

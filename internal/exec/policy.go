@@ -57,7 +57,7 @@ func (p SavePolicy) keeps(kernel, reader string, operand int) bool {
 	case SaveAll:
 		return true
 	case SaveProducts:
-		return kernel == "attention" || reader == "matmul_tn" && kernel == "lora_linear" || operand == 0 && slices.Contains(keptFirst, reader) && kernel != "dora_scale"
+		return kernel == "attention" || reader == "lora_du" && kernel == "lora_linear" || operand == 0 && slices.Contains(keptFirst, reader) && kernel != "dora_scale"
 	case SaveAttention:
 		return kernel == "attention"
 	}

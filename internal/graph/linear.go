@@ -84,8 +84,8 @@ type LoRA struct {
 
 // LoRALinear is y = x W' + scale (drop(x) A') B' (+ bias): the low-rank update
 // of https://arxiv.org/abs/2106.09685, equation 3, as one op, whose second output
-// is u = scale drop(x) A'. Its gradient is four products: du = scale dy B,
-// dB = dy'u, dA = du' drop(x), dx = dy W + du A.
+// is u = scale drop(x) A'. Its gradient is du = scale dy B beside dB = dy'u,
+// dA = du' drop(x), dx = dy W + du A.
 func (b *Builder) LoRALinear(x, w, bias *Node, l LoRA) *Node {
 	if !b.matches("lora_linear", x, w) || !b.matches("lora_linear", x, l.A) {
 		return nil
@@ -101,8 +101,8 @@ func (b *Builder) LoRALinear(x, w, bias *Node, l LoRA) *Node {
 	op.Diff = []bool{true, false, true, true, false}
 	op.Pull = func(in Nodes, out, dy *Node) Nodes {
 		grads := Nodes{nil, nil, nil, nil, nil}[:len(in)]
-		du := b.MatMulNN(dy, in[3], l.Scale)
-		grads[2], grads[3] = b.loraFactors(op.Diff[2], op.Diff[3], in[0], out, dy, du)
+		dB, du := b.loraDU(dy, in[3], out, l)
+		grads[2], grads[3] = b.MatMulTN(du, in[0], 1), dB
 		if op.Diff[0] {
 			grads[0] = b.loraDX(dy, in[1], du, in[2], b.Info(in[0]))
 		}
@@ -120,8 +120,8 @@ func (b *Builder) loraDropped(x, xd, w, bias *Node, l LoRA) *Node {
 	op.Diff = []bool{true, true, false, true, true, false}
 	op.Pull = func(in Nodes, out, dy *Node) Nodes {
 		grads := Nodes{nil, nil, nil, nil, nil, nil}[:len(in)]
-		du := b.MatMulNN(dy, in[4], l.Scale)
-		grads[3], grads[4] = b.loraFactors(op.Diff[3], op.Diff[4], in[1], out, dy, du)
+		dB, du := b.loraDU(dy, in[4], out, l)
+		grads[3], grads[4] = b.MatMulTN(du, in[1], 1), dB
 		if op.Diff[0] {
 			grads[0] = b.linearDX(dy, in[2], b.Info(in[0]))
 		}
@@ -143,16 +143,16 @@ func (b *Builder) loraDX(dy, w, du, a *Node, x Info) *Node {
 	return b.Apply(&Op{Kernel: "lora_dx", Accumulates: true, Outs: []Info{Matrix(b.activations, x.Rows, x.Cols)}}, dy, w, du, a)
 }
 
-// loraFactors are the gradients of A and B; out is the layer's outputs, whose u
-// is computed again by itself where a save policy does not keep it.
-func (b *Builder) loraFactors(wantA, wantB bool, xd, out, dy, du *Node) (dA, dB *Node) {
-	if wantB {
-		dB = b.MatMulTN(dy, b.Part(out, 1), 1)
+// loraDU is the gradient of B, and du; out is the layer's outputs, whose u is computed
+// again by itself where a save policy does not keep it.
+func (b *Builder) loraDU(dy, up, out *Node, l LoRA) (dB, du *Node) {
+	if b.err != nil {
+		return nil, nil
 	}
-	if wantA {
-		dA = b.MatMulTN(du, xd, 1)
-	}
-	return dA, dB
+	rank := b.Info(up).Cols
+	outs := []Info{Matrix(b.wide(), b.Info(up).Rows, rank), Matrix(b.activations, b.Info(dy).Rows, rank)}
+	tuple := b.Apply(&Op{Kernel: "lora_du", Attr: device.LoRA{Scale: l.Scale}, Outs: outs, Accumulates: true}, dy, up, b.Part(out, 1))
+	return b.Part(tuple, 0), b.Part(tuple, 1)
 }
 
 // MatMulNT is y[M,N] = alpha x[M,K] w[N,K]'.

@@ -32,7 +32,7 @@ type Op struct {
 	Diff []bool
 	// InPlace[k] is the child that output k may overwrite, or -1; nil: none.
 	InPlace []int
-	// Accumulates: the kernel can add to its output instead of overwriting it.
+	// Accumulates: the kernel can add to its first output instead of overwriting it.
 	Accumulates bool
 	// Adds marks outputs to which a Runner always adds.
 	Adds []bool

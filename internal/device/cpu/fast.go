@@ -159,11 +159,8 @@ func (f *fast) run(x device.View) error {
 	p.XPasses = !p.XAcross && f.kept.panels(x).Addr == 0
 	p.XPasses = p.XPasses && f.engine.TakesRows(p)
 	sizes := f.engine.Sizes(&f.product)
-	if err := f.b.spaces.reserve(words8(sizes.Worker), 0); err != nil {
+	if err := f.reserveWorkers(sizes.Worker); err != nil {
 		return err
-	}
-	for i, m := range f.b.spaces.of {
-		f.space.Worker[i] = pointer(m.Addr)
 	}
 	panels, holds, err := f.panelsFor(x, p.XAcross || p.XPasses, sizes.Shared)
 	if err != nil {
@@ -173,6 +170,17 @@ func (f *fast) run(x device.View) error {
 	if err := f.engine.Run(&f.product, f.space); err != nil {
 		f.kept.forget()
 		return fmt.Errorf("cpu: %w", err)
+	}
+	return nil
+}
+
+// reserveWorkers gives each worker so many bytes.
+func (f *fast) reserveWorkers(bytes int64) error {
+	if err := f.b.spaces.reserve(words8(bytes), 0); err != nil {
+		return err
+	}
+	for i, m := range f.b.spaces.of {
+		f.space.Worker[i] = pointer(m.Addr)
 	}
 	return nil
 }

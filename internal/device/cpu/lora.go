@@ -90,3 +90,38 @@ func newLoRADX[E float](p products[E], kernel string) device.Kernel {
 		return p.nn(q)
 	}
 }
+
+// bindLoRADU is dB[N,R] = dy[T,N]' u[T,R] and du[T,R] = scale dy B[N,R].
+func bindLoRADU[E float](p products[E]) func(string, device.LoRA) (device.Kernel, error) {
+	return func(kernel string, attr device.LoRA) (device.Kernel, error) {
+		down, up := &product[E]{alpha: E(attr.Scale)}, &product[E]{alpha: 1}
+		return func(c *device.Call) error {
+			if err := checkLoRADU[E](kernel, c); err != nil {
+				return err
+			}
+			if down.y, down.x, down.w = c.Out[1], c.In[0], c.In[1]; down.y.Addr != 0 {
+				if err := p.nn(down); err != nil {
+					return err
+				}
+			}
+			if c.Out[0].Addr == 0 {
+				return nil
+			}
+			up.y, up.x, up.w, up.accumulate = c.Out[0], c.In[0], c.In[2], c.Accumulate
+			return p.tn(up)
+		}, nil
+	}
+}
+
+func checkLoRADU[E float](kernel string, c *device.Call) error {
+	k, t := contract.Of("cpu", kernel), typeOf[E]()
+	if k.Arity(c, 2, 3) {
+		dy, b, u := c.In[0], c.In[1], c.In[2]
+		k.Matrix("dy", dy, t, dy.Rows, b.Rows)
+		k.Matrix("B", b, t, dy.Cols, b.Cols)
+		k.Matrix("u", u, t, dy.Rows, b.Cols)
+		k.Output("dB", c.Out[0], t, b.Rows, b.Cols)
+		k.Output("du", c.Out[1], t, dy.Rows, b.Cols)
+	}
+	return k.Err
+}

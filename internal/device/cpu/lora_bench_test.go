@@ -100,10 +100,10 @@ func (b bench) adapt(tokens int, g group, dropped bool) (layers []*adapted) {
 		l.forwardLoRA[0].c.Out = append(l.forwardLoRA[0].c.Out, u)
 		l.backward = []loraCall{b.call("linear_dx", nil, i > 0, dx, dy, w)}
 		l.backwardLoRA = []loraCall{
-			b.call("matmul_nn", device.MatMul{Alpha: scale}, false, du, dy, up),
-			b.call("matmul_tn", device.MatMul{Alpha: 1}, true, dup, dy, u),
+			b.call("lora_du", device.LoRA{Scale: scale}, true, dup, dy, up, u),
 			b.call("matmul_tn", device.MatMul{Alpha: 1}, true, da, du, xd),
 		}
+		l.backwardLoRA[0].c.Out = append(l.backwardLoRA[0].c.Out, du)
 		if dropped {
 			l.backwardLoRA = append(l.backwardLoRA, l.backward[0], b.call("matmul_nn", device.MatMul{Alpha: 1}, false, dxd, du, a))
 		} else {

@@ -1,6 +1,11 @@
 package cpu
 
-import "align/internal/device"
+import (
+	"fmt"
+
+	"align/internal/device"
+	"align/internal/device/cpu/gemm"
+)
 
 // bindLoRA is lora_linear as one product: where the adapter reads the same x,
 // the engine takes u = scale x A' from the x that it has packed, with the bits
@@ -34,4 +39,51 @@ func (f *fast) bindLoRA(kernel string, attr device.LoRA) (device.Kernel, error) 
 		f.product.LowRank.Down, f.product.LowRank.Scale = matrixOf(a), float32(attr.Scale)
 		return f.run(x)
 	}, nil
+}
+
+// bindLoRADU is lora_du in one pass over dy: dB reads its panels where du has just
+// packed them, with the bits that two products give.
+func (f *fast) bindLoRADU(kernel string, attr device.LoRA) (device.Kernel, error) {
+	apart, err := bindLoRADU(products[float32](f))(kernel, attr)
+	if err != nil {
+		return nil, err
+	}
+	down := &product[float32]{alpha: float32(attr.Scale)}
+	return func(c *device.Call) error {
+		if err := checkLoRADU[float32](kernel, c); err != nil {
+			return err
+		}
+		dB, dy := c.Out[0], c.In[0]
+		if down.y, down.x, down.w = c.Out[1], dy, c.In[1]; dB.Addr == 0 || down.y.Addr == 0 || dy.Len() == 0 {
+			return apart(c)
+		}
+		if err := f.describe(down, false, true); err != nil {
+			return err
+		}
+		if !f.engine.TakesGradient(&f.product, dB.Cols) {
+			return apart(c)
+		}
+		return f.runWithGradient(dy, &gemm.Gradient{Y: matrixOf(dB), U: matrixOf(c.In[2]), Accumulate: c.Accumulate})
+	}, nil
+}
+
+// runWithGradient is run beside a gradient.
+func (f *fast) runWithGradient(x device.View, g *gemm.Gradient) error {
+	sizes, beside := f.engine.Sizes(&f.product), f.engine.GradientSizes(&f.product)
+	if err := f.reserveWorkers(max(sizes.Worker, beside.Worker)); err != nil {
+		return err
+	}
+	if err := f.b.spaces.grow(&f.kept.scratch, words8(beside.Shared)); err != nil {
+		return err
+	}
+	panels, holds, err := f.panelsFor(x, false, sizes.Shared)
+	if err != nil {
+		return err
+	}
+	f.space.Shared, f.product.XPacked = pointer(panels.Addr), holds
+	if err := f.engine.RunWithGradient(&f.product, f.space, g, pointer(f.kept.scratch.Addr)); err != nil {
+		f.kept.forget()
+		return fmt.Errorf("cpu: %w", err)
+	}
+	return nil
 }

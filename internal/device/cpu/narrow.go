@@ -30,28 +30,46 @@ func (f *fast) isNarrow(q *product[float32]) bool {
 
 // tnNarrow is tn by way of y'. An element's sum is the same.
 func (f *fast) tnNarrow(q *product[float32]) error {
+	if err := f.describeNarrow(q); err != nil {
+		return err
+	}
+	if err := f.run(q.w); err != nil {
+		return err
+	}
+	f.standUp(q)
+	return nil
+}
+
+// describeNarrow fills f.product in with y'.
+func (f *fast) describeNarrow(q *product[float32]) error {
 	m, n := q.y.Rows, q.y.Cols
 	for _, space := range []*device.Memory{&f.narrow.across, &f.narrow.upright} {
 		if err := f.b.spaces.grow(space, words8(int64(4*m*n))); err != nil {
 			return err
 		}
 	}
-	across := device.View{Addr: f.narrow.across.Addr, Rows: n, Cols: m, Type: device.F32}
 	f.product = gemm.Product{
-		M: n, N: m, K: q.x.Rows, Y: matrixOf(across), X: matrixOf(q.w), XAcross: true, WAcross: true,
+		M: n, N: m, K: q.x.Rows, Y: matrixOf(f.across(q)), X: matrixOf(q.w), XAcross: true, WAcross: true,
 		W: gemm.Weight{Plain: matrixOf(q.x), Left: f.left(q.x)}, Alpha: q.alpha,
 	}
-	if err := f.run(q.w); err != nil {
-		return err
-	}
+	return nil
+}
+
+// across is y'.
+func (f *fast) across(q *product[float32]) device.View {
+	return device.View{Addr: f.narrow.across.Addr, Rows: q.y.Cols, Cols: q.y.Rows, Type: device.F32}
+}
+
+// standUp brings y' to y.
+func (f *fast) standUp(q *product[float32]) {
+	across := f.across(q)
 	if !q.accumulate {
 		f.turn(pointer(q.y.Addr), across)
-		return nil
+		return
 	}
 	f.turn(pointer(f.narrow.upright.Addr), across)
 	y := device.Slice[float32](q.y)
-	f.set.Add(y, y, device.Slice[float32](device.View{Addr: f.narrow.upright.Addr, Rows: m, Cols: n, Type: device.F32}))
-	return nil
+	f.set.Add(y, y, device.Slice[float32](device.View{Addr: f.narrow.upright.Addr, Rows: q.y.Rows, Cols: q.y.Cols, Type: device.F32}))
 }
 
 // turn writes the transpose of x, whose rows are a multiple of the lanes, to dst.

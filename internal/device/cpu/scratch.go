@@ -50,13 +50,11 @@ func (s *scratch) step(p *device.Step) {
 		s.product(x, in[2], false, false, a.Rows)
 	case "lora_dx":
 		s.product(in[0], in[1], false, true, in[2].Cols)
+	case "lora_du":
+		s.product(in[0], in[1], false, true, 0)
+		s.gradient(p.Call.Out[0], in[0], in[2])
 	case "matmul_tn":
-		if y := p.Call.Out[0]; s.b.fast.isNarrow(&product[float32]{y: y, x: in[0], w: in[1]}) {
-			s.narrow = max(s.narrow, 8*int64(y.Len())) // as rows, and upright
-			s.product(in[1], in[0], true, true, 0)
-			return
-		}
-		s.product(in[0], in[1], true, true, 0)
+		s.across(p.Call.Out[0], in[0], in[1])
 	case "matmul_nt", "matmul_nn":
 		s.product(in[0], in[1], false, p.Kernel != "matmul_nt", 0)
 	case "logprob", "logprob_dx", "logprob_dw":
@@ -89,6 +87,26 @@ func (s *scratch) product(x, w device.View, xAcross, wAcross bool, r int) {
 	} else {
 		s.kept = max(s.kept, sizes.Shared)
 	}
+}
+
+// gradient is y = x' u, beside a product down to as many columns or by itself.
+func (s *scratch) gradient(y, x, u device.View) {
+	p := gemm.Product{M: x.Rows, N: u.Cols, K: x.Cols, WAcross: true}
+	if !s.b.fast.engine.TakesGradient(&p, u.Cols) {
+		s.across(y, x, u)
+		return
+	}
+	sizes := s.b.fast.engine.GradientSizes(&p)
+	s.worker, s.passed = max(s.worker, sizes.Worker), max(s.passed, sizes.Shared)
+}
+
+// across is y = x' w.
+func (s *scratch) across(y, x, w device.View) {
+	if s.b.fast.isNarrow(&product[float32]{y: y, x: x, w: w}) {
+		s.narrow = max(s.narrow, 8*int64(y.Len())) // as rows, and upright
+		x, w = w, x
+	}
+	s.product(x, w, true, true, 0)
 }
 
 // head is a tile of logits and the products that make it and read it.

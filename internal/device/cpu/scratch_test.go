@@ -50,6 +50,7 @@ func TestScratchBytes(t *testing.T) {
 					add("linear_dx", nil, views(x), views(other, w))
 					add("lora_dx", nil, views(x), views(other, w, u, a))
 				}
+				add("lora_du", device.LoRA{Scale: 2}, views(up, u), views(dy, up, matrix(tokens, rank)))
 				add("matmul_tn", device.MatMul{Alpha: 1}, views(up), views(dy, u))
 				vectors := views(vector(device.F32, tokens), vector(device.F32, tokens), vector(device.F32, tokens), vector(device.F32, tokens))
 				add("logprob", device.LogProb{}, vectors, views(x, head, ids))

@@ -10,6 +10,7 @@ var productTable = map[string]binder{
 	"linear":      plain(newLinear),
 	"linear_dx":   plain(newLinearDX),
 	"lora_linear": withAttribute(newLoRALinear),
+	"lora_du":     withAttribute(newLoRADU),
 	"lora_dx":     plain(newLoRADX),
 	"matmul_nt":   withAttribute(newMatMul),
 	"matmul_nn":   withAttribute(newMatMul),
@@ -166,6 +167,37 @@ func checkLoRALinear(kernel string, c *device.Call) error {
 		}
 	}
 	return k.Err
+}
+
+// newLoRADU is dB[N,R] = dy[T,N]' u[T,R] and du[T,R] = scale dy B[N,R]: two products
+// of one dy, which is rounded once.
+func newLoRADU(b *Backend, kernel string, attr device.LoRA) (enqueue, error) {
+	up, err := newMatMul(b, "matmul_tn", device.MatMul{Alpha: 1})
+	if err != nil {
+		return nil, err
+	}
+	down, err := newMatMul(b, "matmul_nn", device.MatMul{Alpha: attr.Scale})
+	var first, second device.Call
+	return func(c *device.Call) error {
+		k := contract.Of("cuda", kernel)
+		if k.Arity(c, 2, 3) {
+			dy, b, u := c.In[0], c.In[1], c.In[2]
+			activations(&k, "dy", dy, dy.Rows, b.Rows)
+			k.Matrix("B", b, device.F32, dy.Cols, b.Cols)
+			activations(&k, "u", u, dy.Rows, b.Cols)
+			k.Output("dB", c.Out[0], device.F32, b.Rows, b.Cols)
+			activationsOut(&k, "du", c.Out[1], dy.Rows, b.Cols)
+		}
+		if k.Err != nil {
+			return k.Err
+		}
+		first.Out, first.In = c.Out[1:], c.In[:2]
+		if err := down(&first); err != nil {
+			return err
+		}
+		second.Out, second.In, second.Accumulate = c.Out[:1], append(second.In[:0], c.In[0], c.In[2]), c.Accumulate
+		return up(&second)
+	}, err
 }
 
 // newLoRADX is dx[T,C] = dy[T,N] W[N,C] + du[T,R] A[R,C].

@@ -99,6 +99,23 @@ func loraTrials(g *gen, i, m, n, k int, name string, x, dy, w, bias tensor) []tr
 	return []trial{shared, dropped, biased, dx}
 }
 
+// adapterTrials: lora_du.
+func adapterTrials(g *gen) []trial {
+	var list []trial
+	attr := device.LoRA{Scale: 0.75}
+	for i, s := range append(shapes(), [3]int{133, 128, 0}, [3]int{64, 64, 0}) {
+		m, n, rank := s[0], s[1], [...]int{16, 4, 16, 8, 64}[i%5]
+		dy, b, u := g.a(m, n), g.w(n, rank), g.a(m, rank)
+		du := makeTrial("lora_du", fmt.Sprintf("T%d,N%d,R%d", m, n, rank), attr, []tensor{dy, b, u}, []tensor{empty(g.wide(), n, rank), empty(g.act, m, rank)}, func() [][]float64 {
+			low := dotOracle(m, rank, n, dy.at, turned(b))
+			return [][]float64{dotOracle(n, rank, m, turned(dy), turned(u)).f, fill(m, rank, func(i, j int) float64 { return attr.Scale * low.at(i, j) })}
+		})
+		du.accumulate, du.optional = true, true
+		list = append(list, du)
+	}
+	return list
+}
+
 // matmulTrials: matmul_nt, matmul_nn, matmul_tn.
 func matmulTrials(g *gen) []trial {
 	var list []trial

@@ -61,7 +61,7 @@ func roundedInputs(kernel string) float64 {
 	switch kernel {
 	case "embed":
 		return 1
-	case "linear", "linear_dx", "matmul_nt", "matmul_nn", "matmul_tn", "logprob":
+	case "linear", "linear_dx", "matmul_nt", "matmul_nn", "matmul_tn", "lora_du", "logprob":
 		return 2
 	case "lora_linear", "lora_dx", "attention":
 		return 4
@@ -172,13 +172,16 @@ func (r *trial) equalBits(t *testing.T, want, got [][]byte, but int, what string
 
 func (r *trial) checkAccumulate(t *testing.T, b device.Backend, act device.Type, want [][]float64) {
 	t.Helper()
-	before := newGen(act).normal(r.out[0].typ, r.out[0].rows, r.out[0].cols, 1)
+	var before []tensor
+	for _, x := range r.out {
+		before = append(before, newGen(act).normal(x.typ, x.rows, x.cols, 1))
+	}
 	sum := make([]float64, len(want[0]))
 	for i := range sum {
-		sum[i] = before.f[i] + want[0][i]
+		sum[i] = before[0].f[i] + want[0][i]
 	}
-	got := r.run(t, b, options{skip: -1, before: []tensor{before}})
-	r.compare(t, got, [][]float64{sum}, " (accumulate)")
+	got := r.run(t, b, options{skip: -1, before: before})
+	r.compare(t, got, append([][]float64{sum}, want[1:]...), " (accumulate)")
 }
 
 // checkRows runs the kernel on some of the rows alone: their bits must be

@@ -11,12 +11,13 @@ import (
 
 // Engine runs products with the tiles of one level, one product at a time.
 type Engine struct {
-	set   *kern.Set
-	tiles *kern.Products
-	typ   device.Type
-	pool  Pool
-	own   []scratch // one for each worker
-	run   run       // the product under way
+	set      *kern.Set
+	tiles    *kern.Products
+	typ      device.Type
+	pool     Pool
+	own      []scratch // one for each worker
+	run      run       // the product under way
+	gradient gradient  // and that of RunWithGradient
 }
 
 // scratch is what a worker keeps on the Go heap: addresses, and small tiles.

@@ -40,6 +40,7 @@ type run struct {
 	thin              bool           // it goes by thin
 	rows              bool           // thin reads the rows of x
 	packedFrom        int            // the first panel of x that is packed
+	first, last       int            // panels of x that a thin product takes
 	inBlocks          bool           // it goes by the source's Multiply
 	making            bool           // its spans make panels
 	xStride, uStride  int            // bytes from panel to panel
@@ -58,6 +59,7 @@ func (r *run) plan(e *Engine, p *Product) {
 	per := e.tiles.PerWord
 	r.words, r.lowWords = blocks(p.K, per), e.tiles.LeftWords(blocks(p.LowRank.R, per))
 	r.panels = blocks(p.M, e.tiles.Rows)
+	r.last = r.panels
 	r.tall = e.tall(p.M)
 	r.colPanels = blocks(p.N, kern.Cols)
 	r.xStride = e.leftStride(p.M, p.K)

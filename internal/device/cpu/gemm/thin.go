@@ -57,7 +57,8 @@ type multiplyThin run
 // Do does the panels of a task.
 func (j *multiplyThin) Do(task, worker int) {
 	r := (*run)(j)
-	from, to := task*thinPanels, min((task+1)*thinPanels, r.panels)
+	from := r.first + task*thinPanels
+	to := min(from+thinPanels, r.last)
 	if !r.rows || !r.isThin16(from, to, r.N) {
 		r.packPanels(worker, from, to)
 	}
