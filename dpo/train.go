@@ -151,7 +151,7 @@ func (t *Trainer) perPair() int {
 // log-probabilities.
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, Rounded: t.Model.Rounded(),
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, Rounded: t.Model.Rounded(), Slopes: t.Model.Slopes(),
 	})
 	if err != nil {
 		return nil, err

@@ -220,7 +220,7 @@ func (t *UnpairedTrainer) run(p **answerProgram, training bool, step int, answer
 // build is the graph of a step: the decoder, and the loss on its answers.
 func (t *UnpairedTrainer) build(training bool, size model.Capacity) (*answerProgram, error) {
 	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, Rounded: t.Model.Rounded(),
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, Rounded: t.Model.Rounded(), Slopes: t.Model.Slopes(),
 	})
 	if err != nil {
 		return nil, err

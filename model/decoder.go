@@ -49,6 +49,8 @@ type DecoderOptions struct {
 	// Rounded is the model's (Model.Rounded): layers hold what products alone read
 	// in that type, with the same results; 0: in that of activations.
 	Rounded device.Type
+	// Slopes is the model's (Model.Slopes): the head's gradient takes no logits again.
+	Slopes bool
 	// AllRows computes the last layer at every row, where nearly all of them
 	// predict something; else what follows its attention is computed at Rows alone.
 	AllRows bool
@@ -101,7 +103,7 @@ func NewDecoder(c Config, act device.Type, o DecoderOptions) (*Decoder, error) {
 		return nil, err
 	}
 	d := &Decoder{
-		Builder: graph.New(graph.Options{Activations: act, Oracle: o.Oracle}),
+		Builder: graph.New(graph.Options{Activations: act, Slopes: o.Slopes, Oracle: o.Oracle}),
 		config:  c, options: o, act: act, weights: map[string]*graph.Node{},
 	}
 	d.inputs()

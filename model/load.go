@@ -42,6 +42,15 @@ func RoundedOn(b device.Backend) device.Type {
 	return 0
 }
 
+// Slopes says whether the device gives the slopes of log-probabilities.
+func (m *Model) Slopes() bool { return SlopesOn(m.backend) }
+
+// SlopesOn is Slopes of a model on the device.
+func SlopesOn(b device.Backend) bool {
+	s, is := b.(device.Sloper)
+	return is && s.Slopes()
+}
+
 // LoadOptions say how to load a base model.
 type LoadOptions struct {
 	// Quantize is the type that the decoder layers' linear weights are held

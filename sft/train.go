@@ -143,7 +143,7 @@ func (t *Trainer) allRows() bool {
 
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, Rounded: t.Model.Rounded(), AllRows: t.allRows(),
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, Rounded: t.Model.Rounded(), Slopes: t.Model.Slopes(), AllRows: t.allRows(),
 	})
 	if err != nil {
 		return nil, err

@@ -43,6 +43,14 @@ type Rounder interface {
 	Rounded() Type
 }
 
+// Sloper is a Backend whose logprob can also give the slope of each row, so that
+// the head's gradient with respect to h is that times dlp (scale_rows) and takes
+// no logits again.
+type Sloper interface {
+	// Slopes says whether it does.
+	Slopes() bool
+}
+
 // Kernel runs one operation on the views of the call.
 type Kernel func(*Call) error
 

@@ -23,11 +23,17 @@ type opCase struct {
 // source builds a case: named inputs with random values of a fixed seed.
 type source struct {
 	*exectest.Graph
-	rng *rand.Rand
+	rng    *rand.Rand
+	oracle device.Backend
 }
 
 func newSource(act device.Type, oracle device.Backend) *source {
-	return &source{exectest.New(act, oracle), rand.New(rand.NewPCG(7, 11))}
+	return &source{exectest.New(act, oracle), rand.New(rand.NewPCG(7, 11)), oracle}
+}
+
+// slopes begins anew with a graph that takes the slopes of log-probabilities.
+func (s *source) slopes() {
+	s.Graph = exectest.NewWith(graph.Options{Activations: s.Activations(), Slopes: true, Oracle: s.oracle})
 }
 
 func (s *source) normal(n int) exectest.Value {
@@ -137,6 +143,14 @@ var opCases = []opCase{
 	{"gather", func(s *source) { s.Out = s.Gather(s.matrix("x", 4, 3), s.ints("rows", 2, 2, 0)) }},
 	{"logprob", func(s *source) {
 		s.Out = s.LogProb(s.matrix("h", 3, 4), s.weight("W", 7, 4, true), s.ints("targets", 6, 0, 3), 1.3).LogProb
+	}},
+	{"logprob with slopes", func(s *source) {
+		s.slopes()
+		s.Out = s.LogProb(s.matrix("h", 3, 4), s.weight("W", 7, 4, true), s.ints("targets", 6, 0, 3), 1.3).LogProb
+	}},
+	{"logprob with slopes alone", func(s *source) {
+		s.slopes()
+		s.Out = s.LogProb(s.matrix("h", 4, 4), s.weight("W", 7, 4, false), s.ints("targets", 6, -1, 0, 3), 0).LogProb
 	}},
 	{"segment sum", func(s *source) {
 		x := graph.Vector(s.Activations(), graph.Size(5))

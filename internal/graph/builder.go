@@ -21,6 +21,7 @@ func init() {
 type Builder struct {
 	activations device.Type
 	rounded     device.Type
+	slopes      bool
 	oracle      device.Backend
 	graph       *gorgonia.ExprGraph
 	info        map[*Node]Info
@@ -47,13 +48,15 @@ type Options struct {
 	// Rounded is the type that the device's products round to, where what they
 	// alone read may be held in it (device.Rounder); 0: none.
 	Rounded device.Type
-	Oracle  device.Backend
+	// Slopes says that the device is a Sloper which does.
+	Slopes bool
+	Oracle device.Backend
 }
 
 // New starts an empty graph.
 func New(o Options) *Builder {
 	return &Builder{
-		activations: o.Activations, rounded: o.Rounded, oracle: o.Oracle, graph: gorgonia.NewGraph(),
+		activations: o.Activations, rounded: o.Rounded, slopes: o.Slopes, oracle: o.Oracle, graph: gorgonia.NewGraph(),
 		info: map[*Node]Info{}, needs: map[*Node]bool{}, names: map[string]bool{}, parts: map[partKey]*Node{}, ranges: map[*Node]Range{},
 	}
 }

@@ -22,6 +22,9 @@ func (b *Builder) Gather(x, rows *Node) *Node {
 // whether the target is its mode (1 or 0). All [N].
 type Prediction struct{ LogProb, Entropy, Hit *Node }
 
+// slopePart is the output of logprob that is d lp/d h.
+const slopePart = 4
+
 // LogProb is log softmax(h W' / temperature) at the targets [N], for h[N,C] and
 // W[V,C], over chunks of the vocabulary: no [N,V] is ever held.
 func (b *Builder) LogProb(h, w, targets *Node, temperature float64) Prediction {
@@ -34,7 +37,11 @@ func (b *Builder) LogProb(h, w, targets *Node, temperature float64) Prediction {
 	op := &Op{Kernel: "logprob", Attr: attr, Outs: []Info{n, n, n, n}, Diff: []bool{true, true, false}}
 	op.Pull = func(in Nodes, out, dlp *Node) Nodes {
 		grads, lse := Nodes{nil, nil, nil}, b.Part(out, 1)
-		if op.Diff[0] {
+		switch {
+		case op.Diff[0] && b.slopes:
+			dh := &Op{Kernel: "scale_rows", Outs: []Info{untrained(b.Info(in[0]))}, InPlace: []int{0}}
+			grads[0] = b.Apply(dh, b.Part(out, slopePart), dlp)
+		case op.Diff[0]:
 			dx := &Op{Kernel: "logprob_dx", Attr: attr, Outs: []Info{untrained(b.Info(in[0]))}}
 			grads[0] = b.Apply(dx, in[0], in[1], in[2], lse, dlp)
 		}
@@ -43,6 +50,9 @@ func (b *Builder) LogProb(h, w, targets *Node, temperature float64) Prediction {
 			grads[1] = b.Apply(dw, in[0], in[1], in[2], lse, dlp)
 		}
 		return grads
+	}
+	if b.slopes {
+		op.Outs = append(op.Outs, untrained(b.Info(h)))
 	}
 	t := b.Apply(op, h, w, targets)
 	return Prediction{LogProb: b.Part(t, 0), Entropy: b.Part(t, 2), Hit: b.Part(t, 3)}

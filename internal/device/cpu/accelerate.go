@@ -38,7 +38,7 @@ func (f *fast) accelerate(kernels map[string]binder) {
 		return b.overRows(&fastSwiGLUGrad{swiGLUGrad: swiGLUGrad[float32]{kernel: k}, b: b})
 	})
 	kernels["sum_squares"] = plain(func(k string) device.Kernel { return newSumSquares(b, k, set.SumSquares) })
-	kernels["logprob"] = withAttribute(bindLogProb(b, f, f.addChunk))
+	kernels["logprob"] = withAttribute(bindLogProb(b, f, f.addChunk, f.expFrom, f.readRow))
 	kernels["logprob_dx"] = withAttribute(bindLogProbDX(b, f, f.weighLogits))
 	kernels["logprob_dw"] = withAttribute(bindLogProbDW(b, f, f.weighLogits))
 }

@@ -26,6 +26,7 @@ type head[E float] struct {
 	h, w    device.View
 	targets []int32
 	logits  []E
+	behind  []E // more of the shared workspace
 	row     int // first row of the tile
 	col     int // first vocabulary entry of the tile
 	width   int // vocabulary entries of the tile
@@ -54,13 +55,13 @@ func (d *head[E]) check(k *contract.Check, c *device.Call) {
 	checkIndices(k, "targets", d.targets, math.MinInt32, w.Rows)
 }
 
-// reserve makes room for a tile of logits.
-func (d *head[E]) reserve() error {
-	if err := d.b.spaces.reserve(0, headRows*headCols); err != nil {
+// reserve makes room for a tile of logits, and more elements behind it.
+func (d *head[E]) reserve(more int) error {
+	if err := d.b.spaces.reserve(0, headRows*headCols+more); err != nil {
 		return err
 	}
 	space := d.b.spaces.carveShared()
-	d.logits = take[E](&space, headRows*headCols)
+	d.logits, d.behind = take[E](&space, headRows*headCols), take[E](&space, more)
 	return nil
 }
 
@@ -132,17 +133,20 @@ func (s *softmaxRow) logSumExp() float64 { return s.largest + math.Log(s.sum) }
 func (s *softmaxRow) entropy() float64 { return math.Log(s.sum) - s.moment/s.sum }
 
 // logProb computes, for each row, the target's log-probability, the log-sum-exp
-// of the logits, the softmax's entropy, and whether the target is on top.
+// of the logits, the softmax's entropy, whether the target is on top, and the slope
+// where it is wanted.
 type logProb[E float] struct {
 	head[E]
 	state                 []softmaxRow
 	addChunk              func(s *softmaxRow, z []E, col int)
 	lp, lse, entropy, hit []E
+	slope                 slope[E]
 }
 
-func bindLogProb[E float](b *Backend, p products[E], addChunk func(*softmaxRow, []E, int)) func(string, device.LogProb) (device.Kernel, error) {
+func bindLogProb[E float](b *Backend, p products[E], addChunk func(*softmaxRow, []E, int), exp func([]E, E), read func([]E, device.View, int)) func(string, device.LogProb) (device.Kernel, error) {
 	return func(kernel string, attr device.LogProb) (device.Kernel, error) {
-		l := &logProb[E]{state: make([]softmaxRow, headRows), addChunk: addChunk}
+		l := &logProb[E]{state: make([]softmaxRow, headRows), addChunk: addChunk, slope: slope[E]{exp: exp, read: read}}
+		l.slope.finish.kernel, l.slope.finish.job = phase(l.finishSlopes), &l.slope.finish
 		if err := l.init(b, p, kernel, attr, l.addRows); err != nil {
 			return nil, err
 		}
@@ -152,7 +156,7 @@ func bindLogProb[E float](b *Backend, p products[E], addChunk func(*softmaxRow, 
 
 func (l *logProb[E]) run(c *device.Call) error {
 	k := contract.Of("cpu", l.kernel)
-	if k.Arity(c, 4, 3) {
+	if k.Arity(c, 4+count(len(c.Out) == 5), 3) {
 		k.Overwrites(c)
 		l.check(&k, c)
 		for i, name := range [...]string{"lp", "lse", "entropy", "hit"} {
@@ -160,11 +164,14 @@ func (l *logProb[E]) run(c *device.Call) error {
 		}
 		l.lp, l.lse = device.Slice[E](c.Out[0]), device.Slice[E](c.Out[1])
 		l.entropy, l.hit = device.Slice[E](c.Out[2]), device.Slice[E](c.Out[3])
+		if len(c.Out) == 5 {
+			k.Output("slope", c.Out[4], typeOf[E](), c.In[0].Rows, c.In[0].Cols)
+		}
 	}
 	if k.Err != nil {
 		return k.Err
 	}
-	if err := l.reserve(); err != nil {
+	if err := l.begin(c); err != nil {
 		return err
 	}
 	for row := 0; row < l.h.Rows; row += headRows {
@@ -176,18 +183,34 @@ func (l *logProb[E]) run(c *device.Call) error {
 			if err := l.tileAt(row, n, col); err != nil {
 				return err
 			}
+			if l.slope.out == nil {
+				continue
+			}
+			if err := l.addSums(n); err != nil {
+				return err
+			}
 		}
 		l.finish(row, n)
+		if l.slope.out == nil {
+			continue
+		}
+		if err := l.b.runRows(&l.slope.finish, n, rowGrain(l.h.Cols)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 func (l *logProb[E]) addRows(lo, hi int) {
 	for i := lo; i < hi; i++ {
-		z := l.line(i)
-		l.addChunk(&l.state[i], z, l.col)
+		z, s := l.line(i), &l.state[i]
+		before := s.largest
+		l.addChunk(s, z, l.col)
 		if t := int(l.targets[l.row+i]) - l.col; t >= 0 && t < len(z) {
-			l.state[i].target = float64(z[t])
+			s.target = float64(z[t])
+		}
+		if l.slope.out != nil {
+			l.weigh(z, i, before)
 		}
 	}
 }

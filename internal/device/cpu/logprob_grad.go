@@ -68,7 +68,7 @@ func (l *logProbDX[E]) run(c *device.Call) error {
 	if k.Err != nil || c.Out[0].Addr == 0 {
 		return k.Err
 	}
-	if err := l.reserve(); err != nil {
+	if err := l.reserve(0); err != nil {
 		return err
 	}
 	for row := 0; row < l.h.Rows; row += headRows {
@@ -116,7 +116,7 @@ func (l *logProbDW[E]) run(c *device.Call) error {
 	if k.Err != nil || c.Out[0].Addr == 0 {
 		return k.Err
 	}
-	if err := l.reserve(); err != nil {
+	if err := l.reserve(0); err != nil {
 		return err
 	}
 	if !c.Accumulate {

@@ -59,6 +59,9 @@ func (s *scratch) step(p *device.Step) {
 		s.product(in[0], in[1], false, p.Kernel != "matmul_nt", 0)
 	case "logprob", "logprob_dx", "logprob_dw":
 		s.head(in[0], in[1], p.Kernel == "logprob_dw")
+		if len(p.Call.Out) == 5 && p.Call.Out[4].Addr != 0 {
+			s.shared(8 * headRows * int64(headCols+in[0].Cols))
+		}
 	case "attention", "attention_grad", "attention_cached":
 		s.attention(p)
 	}

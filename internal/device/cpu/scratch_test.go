@@ -54,6 +54,7 @@ func TestScratchBytes(t *testing.T) {
 				add("matmul_tn", device.MatMul{Alpha: 1}, views(up), views(dy, u))
 				vectors := views(vector(device.F32, tokens), vector(device.F32, tokens), vector(device.F32, tokens), vector(device.F32, tokens))
 				add("logprob", device.LogProb{}, vectors, views(x, head, ids))
+				add("logprob", device.LogProb{}, append(vectors, matrix(tokens, width)), views(x, head, ids))
 				add("logprob_dx", device.LogProb{}, views(x), views(x, head, ids, vectors[0], vectors[1]))
 				masks := views(vector(device.I32, tokens), vector(device.I32, tokens), vector(device.I32, tokens))
 				lse := matrix(tokens, attr.Heads)

@@ -36,6 +36,53 @@ func headTrials(g *gen) []trial {
 	return list
 }
 
+// slopeTrials: logprob with slopes, and scale_rows, of a device.Sloper.
+func slopeTrials(g *gen) []trial {
+	list := []trial{}
+	for _, r := range headTrials(g) {
+		if r.kernel == "logprob" {
+			list = append(list, slopeTrial(g, r))
+		}
+	}
+	for i, n := range sizes {
+		c := size(i*3+1) + 1
+		x, s := g.a(n, c), g.w(n, 1)
+		y := makeTrial("scale_rows", fmt.Sprintf("N%d,C%d", n, c), nil, []tensor{x, s}, []tensor{empty(g.act, n, c)},
+			func() [][]float64 { return one(fill(n, c, func(i, j int) float64 { return s.f[i] * x.at(i, j) })) })
+		y.byRows, y.aliases = []int{0, 1}, [][2]int{{0, 0}}
+		list = append(list, y)
+	}
+	return list
+}
+
+// slopeTrial is a trial of logprob with the fifth output.
+func slopeTrial(g *gen, r trial) trial {
+	h, w, targets := r.in[0], r.in[1], r.in[2]
+	temperature := r.attr.(device.LogProb).Temperature
+	if temperature == 0 {
+		temperature = 1
+	}
+	vectors := r.want
+	r.name += ",slope"
+	r.out = append(r.out, empty(g.act, h.rows, h.cols))
+	r.want = func() [][]float64 {
+		z, out := logits(h, w, temperature), vectors()
+		d := zeros(h.rows, w.rows)
+		for i := range h.rows {
+			if targets.id(i) < 0 {
+				continue
+			}
+			lse, _, _ := z.softmax(i)
+			for v := range w.rows {
+				d.set(i, v, -math.Exp(z.at(i, v)-lse)/temperature)
+			}
+			d.add(i, targets.id(i), 1/temperature)
+		}
+		return append(out, dotOracle(h.rows, h.cols, w.rows, d.at, turned(w)).f)
+	}
+	return r
+}
+
 // logits are h w'/temperature.
 func logits(h, w tensor, temperature float64) matrix {
 	z := dotOracle(h.rows, w.rows, h.cols, h.at, w.at)

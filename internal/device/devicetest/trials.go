@@ -28,6 +28,15 @@ func trialsOf(act device.Type) []trial {
 	return list
 }
 
+// trialsFor is trialsOf with what the backend offers beyond them.
+func trialsFor(b device.Backend, act device.Type) []trial {
+	list := trialsOf(act)
+	if s, is := b.(device.Sloper); is && s.Slopes() {
+		list = append(list, slopeTrials(newGen(act))...)
+	}
+	return list
+}
+
 // makeTrial fills in what most trials share.
 func makeTrial(kernel, name string, attr any, in, out []tensor, want func() [][]float64) trial {
 	return trial{name: kernel + "/" + name, kernel: kernel, attr: attr, in: in, out: out, placed: -1, want: want}

@@ -26,7 +26,12 @@ type Graph struct {
 
 // New starts a graph of the given activation type. oracle may be nil.
 func New(act device.Type, oracle device.Backend) *Graph {
-	return &Graph{Builder: graph.New(graph.Options{Activations: act, Oracle: oracle}), Values: map[*graph.Node]Value{}}
+	return NewWith(graph.Options{Activations: act, Oracle: oracle})
+}
+
+// NewWith is New with further options.
+func NewWith(o graph.Options) *Graph {
+	return &Graph{Builder: graph.New(o), Values: map[*graph.Node]Value{}}
 }
 
 // In adds an input with its value.
