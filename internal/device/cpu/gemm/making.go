@@ -18,7 +18,7 @@ const (
 	makingLeft = 16
 	// makingWords is the words of K that are made at a time. Two spans take them, so
 	// that finished tiles go to memory as slowly as their panels' spans allow.
-	makingWords = 2 * spanWords
+	makingWords = keepingWords
 	// makingPanels is the most panels of w in a task, which decodes the first words by
 	// themselves.
 	makingPanels = 32

@@ -54,8 +54,8 @@ func (j *multiply) Do(task, worker int) {
 		r.eagerTiles(worker, s)
 		return
 	}
-	for k := 0; k < r.words; k += blockWords {
-		nk := min(blockWords, r.words-k)
+	for k := 0; k < r.words; k += r.block {
+		nk := min(r.block, r.words-k)
 		r.packB(worker, s.colFrom, s.colTo, k, nk)
 		if r.spans() {
 			r.spanRows(worker, s, k, nk)

@@ -43,6 +43,8 @@ type run struct {
 	first, last       int            // panels of x that a thin product takes
 	inBlocks          bool           // it goes by the source's Multiply
 	making            bool           // its spans make panels
+	keeping           bool           // the tiles of y stay with the worker for all of K
+	block             int            // words of K that many rows are multiplied with at a time
 	xStride, uStride  int            // bytes from panel to panel
 	workers           []unsafe.Pointer
 	bStride           int // in a worker's workspace: from panel to panel
@@ -65,6 +67,7 @@ func (r *run) plan(e *Engine, p *Product) {
 	r.xStride = e.leftStride(p.M, p.K)
 	r.uStride = align(4*r.tall*r.lowWords + kern.Slack)
 	r.making = r.isMaking()
+	r.keeping = r.isKeeping()
 	r.divide()
 	r.eager = r.isEager()
 	r.few, r.thin = r.isFew(), r.isThin()
@@ -72,10 +75,11 @@ func (r *run) plan(e *Engine, p *Product) {
 		r.packedFrom = max(0, r.panels-1) / thinPanels * thinPanels
 	}
 	r.inBlocks = r.isInBlocks()
-	r.bStride = align(kern.Stride*roundUp(min(r.words, blockWords), kern.Cols) + line)
-	if r.making {
-		r.bStride = align(kern.Stride*makingWords + line)
+	r.block = blockWords
+	if r.keeping {
+		r.block = keepingWords
 	}
+	r.bStride = align(kern.Stride*roundUp(min(r.words, r.block), kern.Cols) + line)
 	r.group, r.needsB = r.taskPanels, r.taskPanels
 	if r.making {
 		r.group, r.needsB = kern.MakingPanels, 2*kern.MakingPanels
@@ -126,8 +130,11 @@ func (r *run) divide() {
 	}
 	r.colTasks = blocks(r.colPanels, r.taskPanels)
 	r.rowTasks = max(1, min(r.panels, want/(2*r.colTasks)))
-	if r.making {
+	switch {
+	case r.making:
 		r.rowTasks = max(r.rowTasks, blocks(r.panels, makingLeft))
+	case r.keeping:
+		r.rowTasks = max(r.rowTasks, blocks(r.panels, keepingLeft))
 	}
 	r.taskRows = blocks(r.panels, r.rowTasks)
 	r.rowTasks = blocks(r.panels, max(1, r.taskRows))

@@ -18,6 +18,22 @@ func (r *run) spans() bool {
 	return t.Span != nil && r.Alpha == 1 && (r.words%t.Depth == 0 || !r.direct()) && r.N%kern.Cols == 0 && r.tall >= t.SpanRows
 }
 
+const (
+	// keepingLeft is the most panels of x in a task whose tiles of y stay with the
+	// worker: they fill half a second cache.
+	keepingLeft = 32
+	// keepingLeast is the fewest: less of y is not worth it.
+	keepingLeast = 4
+	// keepingWords is the words of K that are multiplied at a time then.
+	keepingWords = 2 * spanWords
+)
+
+// isKeeping says whether they stay: where a sum is cut, they would go to memory
+// and come back for every block of K. A float32 keeps its bits either way.
+func (r *run) isKeeping() bool {
+	return r.making || r.spans() && r.words > blockWords && r.panels >= keepingLeast
+}
+
 // fillSpans fills the panels of w that a worker has packed up with zeros to
 // whole tiles, as those of x are.
 func (r *run) fillSpans(worker int, s span, nk int) {
@@ -34,7 +50,7 @@ func (r *run) tilesBytes() int {
 	switch {
 	case !r.spans():
 		return 0
-	case r.making:
+	case r.keeping:
 		return r.taskRows * r.group * kern.TileBytes
 	}
 	return 2 * r.group * kern.TileBytes
@@ -43,7 +59,7 @@ func (r *run) tilesBytes() int {
 // yTiles is where the tiles of y for panel i of x begin.
 func (r *run) yTiles(worker, i int, s span) unsafe.Pointer {
 	i -= s.rowFrom
-	if !r.making {
+	if !r.keeping {
 		i %= 2
 	}
 	return unsafe.Add(r.workers[worker], r.tilesAt+i*r.group*kern.TileBytes)
@@ -82,11 +98,11 @@ func (r *run) spanRows(worker int, s span, k, nk int) {
 		}
 		y := r.Y.address(row, s.colFrom*kern.Cols)
 		p.Rows, p.Add, p.C = n, add, r.yTiles(worker, i, s)
-		if add != 0 && (k == 0 || !r.making) {
+		if add != 0 && (k == 0 || !r.keeping) {
 			t.TilesIn(y, p.LDC, p.C, n, p.Panels)
 		}
 		r.spanPanel(worker, s, p, i, k, nk, &last)
-		if r.making && k+nk < r.words {
+		if r.keeping && k+nk < r.words {
 			continue
 		}
 		last = finished{y: y, tiles: p.C, rows: n}

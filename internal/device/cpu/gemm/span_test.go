@@ -24,7 +24,7 @@ func TestSpans(t *testing.T) {
 			{name: "short", across: true, rank: 5}, {name: "short_nt", bias: true},
 		}
 		for _, form := range forms {
-			for _, s := range [][3]int{{17, 96, 64}, {75, 32, 2592}, {513, 544, 288}, {70, 64, 16}, {33, 96, 2085}} {
+			for _, s := range [][3]int{{17, 96, 64}, {75, 32, 2592}, {513, 544, 288}, {70, 64, 16}, {33, 96, 2085}, {140, 96, 2592}, {1060, 64, 2085}} {
 				if s[2]%32 != 0 && form.packed != 0 && !form.across {
 					continue // w is read where it lies
 				}
