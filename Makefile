@@ -57,7 +57,7 @@ gpu-test-binary:
 		CGO_ENABLED=0 go test -c -o bin/gpu/$$(basename $$p).test ./$$p || exit 1; done
 	CGO_ENABLED=0 go test -c -o bin/gpu/commands.test ./cmd/align
 	mkdir -p bin/gpu/testdata
-	cp scripts/gpu-check.sh scripts/gpu-torch.py bin/gpu/
+	cp scripts/gpu-check.sh scripts/gpu-torch.py scripts/gpu-curve.py bin/gpu/
 
 # make the embedded model anew: text, tokenizer, pretraining, fine-tuning
 builtin:

@@ -238,9 +238,10 @@ func (b *bench) describe() string {
 	return fmt.Sprintf("%s: %s (%d parameters), %s, %s, %d threads, level %s", b.workload, o.Shape, b.config.Parameters(), form, sizes, b.rates.threads, b.rates.set.Level)
 }
 
-// stored is the type that weights have in memory.
+// stored is the type that weights have in memory: on a card, which rounds all others,
+// BF16.
 func (b *bench) stored() device.Type {
-	if b.options.Precision == "bf16" {
+	if b.options.Precision == "bf16" || b.act == device.BF16 {
 		return device.BF16
 	}
 	return device.F32

@@ -169,7 +169,13 @@ if [ -z "$simulated" ] && python3 -c 'import torch; assert torch.cuda.is_availab
 else
 	without 64-torch 'PyTorch on the same card' 'there is no torch with CUDA'
 fi
-without 65-curve 'a loss curve of 100 steps beside torch and peft' 'not scripted; check 36 has 30 steps beside the CPU'
+curve=cuda
+[ -z "$simulated" ] || curve=cpu # the program has no simulator: the script is tried
+if python3 -c "import torch, transformers, peft; assert '$curve' == 'cpu' or torch.cuda.is_available()" 2>/dev/null; then
+	speed 65-curve 300 "a loss curve of 100 steps beside torch and peft ($curve)" python3 gpu-curve.py ./align --device $curve
+else
+	without 65-curve 'a loss curve of 100 steps beside torch and peft' 'there is no torch with CUDA, transformers and peft'
+fi
 
 {
 	printf 'Date: %s\n\n' "$(date -u +%Y-%m-%d)"

@@ -57,12 +57,28 @@ type Error struct {
 	Text string // the driver's sentence on it
 }
 
-// Error tells the call, the driver's sentence, and the code's name and number.
+// Error tells the call, the driver's sentence, the code's name and number, and what to
+// do where that is known.
 func (e *Error) Error() string {
 	if e.Name == "" {
 		return fmt.Sprintf("cuda: %s: unknown code %d", e.Call, e.Code)
 	}
-	return fmt.Sprintf("cuda: %s: %s (%s, %d)", e.Call, e.Text, e.Name, e.Code)
+	text := fmt.Sprintf("cuda: %s: %s (%s, %d)", e.Call, e.Text, e.Name, e.Code)
+	if hint := hints[e.Code]; hint != "" {
+		text += ": " + hint
+	}
+	return text
+}
+
+// hints say what usually stands behind a code that a machine's set-up leads to.
+var hints = map[int]string{
+	34:  "this is the toolkit's stub: let " + Variable + " name the driver's own libcuda.so.1",
+	46:  "another process has the card to itself, or its compute mode forbids it (nvidia-smi -q -d COMPUTE)",
+	221: "libnvidia-ptxjitcompiler.so.1 is a part of the driver; a container needs NVIDIA_DRIVER_CAPABILITIES=compute,utility",
+	802: "cards with NVSwitch need nvidia-fabricmanager running",
+	803: "the driver was changed since the machine was started: restart it",
+	804: "a CUDA compatibility library stands before the driver's own: take it out of LD_LIBRARY_PATH",
+	999: "the module nvidia-uvm may not be loaded: run nvidia-modprobe -u as root",
 }
 
 // Is reports whether the code is of target's kind.

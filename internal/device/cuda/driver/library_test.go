@@ -61,6 +61,18 @@ func TestDriversThatDoNotServe(t *testing.T) {
 	}
 }
 
+// What a machine's set-up lacks comes with what to do about it.
+func TestHintsFollowTheirCodes(t *testing.T) {
+	s := script()
+	s.Init = fakedriver.Unknown
+	fake().Reset(s)
+	_, err := driver.OpenWith("fake", fake().Resolve)
+	const want = "cuda: cuInit: unknown error (CUDA_ERROR_UNKNOWN, 999): the module nvidia-uvm may not be loaded: run nvidia-modprobe -u as root"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v: want %q", err, want)
+	}
+}
+
 func TestDevicesAreDescribed(t *testing.T) {
 	l := play(t, script())
 	got, err := l.Devices()

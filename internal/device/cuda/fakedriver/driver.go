@@ -26,6 +26,7 @@ const (
 	captureBroken  = 901
 	IllegalAddress = 700
 	launchFailed   = 719
+	Unknown        = 999
 )
 
 // Card is what the fake shows of a device.
@@ -49,6 +50,7 @@ type Launch struct {
 // Script is how a fake behaves.
 type Script struct {
 	Version int32 // CUDA's, e.g. 12040
+	Init    int   // cuInit's result
 	Cards   []Card
 	Kernels map[string]Kernel
 	// Parameters is the number of arguments that each kernel reads.
@@ -211,6 +213,7 @@ func texts() map[int][2][]byte {
 		captureBroken:  {"CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"},
 		IllegalAddress: {"CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
 		launchFailed:   {"CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+		Unknown:        {"CUDA_ERROR_UNKNOWN", "unknown error"},
 	} {
 		all[code] = [2][]byte{append([]byte(t[0]), 0), append([]byte(t[1]), 0)}
 	}

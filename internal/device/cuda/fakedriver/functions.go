@@ -60,7 +60,7 @@ func (d *Driver) addDevices() {
 		if len(d.script.Cards) == 0 {
 			return NoDevice
 		}
-		return int(flags)
+		return max(int(flags), d.script.Init)
 	})
 	for i, name := range []string{"cuGetErrorName", "cuGetErrorString"} {
 		d.add(name, func(code, to, _, _, _ word) int {
