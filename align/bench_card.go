@@ -1,20 +1,28 @@
 package align
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
 	"align/internal/device"
+	"align/model"
 )
 
 // probe is what a card's rates are measured on: a product of square matrices of
-// side, and a sum of two vectors of elements that no cache holds.
-type probe struct{ side, elements int }
+// side, and a sum of two vectors of elements that no cache holds. Before a kernel is
+// measured it runs for the time warm: a card that was idle raises its clock by steps.
+type probe struct {
+	side, elements int
+	warm           time.Duration
+}
 
 // cardProbe is that of a card; tests in the simulator take a smaller one.
-var cardProbe = probe{4096, 64 << 20}
+var cardProbe = probe{4096, 64 << 20, 100 * time.Millisecond}
 
 const cardRuns = 10
 
@@ -30,8 +38,15 @@ func (r *rates) measureCard(b device.Backend, act device.Type, p probe) error {
 		return err
 	}
 	defer b.Free(matrices)
-	w, err := b.Place(device.Weight{Name: "square", Type: device.BF16, Rows: side, Cols: side, Read: func(dst []byte, _, _ int) error {
-		clear(dst)
+	// Of zeros a card makes more products than of numbers: it takes less power for them.
+	x := matrices.At(bytes, act, side, side)
+	if err := model.WriteFloats(b, x, uniform(side*side, 0)); err != nil {
+		return err
+	}
+	w, err := b.Place(device.Weight{Name: "square", Type: device.F32, Rows: side, Cols: side, Read: func(dst []byte, row, n int) error {
+		for i, v := range uniform(n*side, uint64(row)) {
+			binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(v))
+		}
 		return nil
 	}})
 	if err != nil {
@@ -39,7 +54,7 @@ func (r *rates) measureCard(b device.Backend, act device.Type, p probe) error {
 	}
 	defer b.Free(device.Memory{Addr: w.Addr, Bytes: w.Bytes()})
 	seconds, err := bestRun(b, "linear", &device.Call{
-		Out: []device.View{matrices.At(0, act, side, side)}, In: []device.View{matrices.At(bytes, act, side, side), w},
+		Out: []device.View{matrices.At(0, act, side, side)}, In: []device.View{x, w},
 	})
 	if err != nil {
 		return err
@@ -56,6 +71,16 @@ func (r *rates) measureCard(b device.Backend, act device.Type, p probe) error {
 	}
 	r.read = 3 * 4 * float64(elements) / seconds
 	return nil
+}
+
+// uniform are n numbers between -1 and 1, others for another stream.
+func uniform(n int, stream uint64) []float32 {
+	r := rand.New(rand.NewPCG(benchSeed, stream))
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = 2*r.Float32() - 1
+	}
+	return values
 }
 
 // bestRun is the shortest time of a kernel in seconds: by the card's clock, or

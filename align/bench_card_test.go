@@ -15,7 +15,7 @@ func TestCardRates(t *testing.T) {
 	}
 	defer b.Close()
 	r := &rates{}
-	if err := r.measureCard(b, device.F32, probe{64, 1 << 12}); err != nil {
+	if err := r.measureCard(b, device.F32, probe{side: 64, elements: 1 << 12}); err != nil {
 		t.Fatal(err)
 	}
 	flops, read := r.flops, r.read

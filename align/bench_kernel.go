@@ -271,13 +271,8 @@ func (b *bench) random(act device.Type, rows, cols int) (device.View, error) {
 	if err != nil {
 		return device.View{}, err
 	}
-	r := rand.New(rand.NewPCG(benchSeed, uint64(cols)))
-	values := make([]float32, rows*cols)
-	for i := range values {
-		values[i] = 2*r.Float32() - 1
-	}
 	v := m.At(0, act, rows, cols)
-	return v, model.WriteFloats(b.backend, v, values)
+	return v, model.WriteFloats(b.backend, v, uniform(rows*cols, uint64(cols)))
 }
 
 func (b *bench) free(v device.View) { b.backend.Free(device.Memory{Addr: v.Addr, Bytes: v.Bytes()}) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"align/internal/device"
 	"align/internal/device/cuda"
@@ -72,7 +73,13 @@ func (p *profiled) Close() {
 // runs are the times of n runs of a kernel, enqueued at once, so that the card
 // does not wait for the host between them.
 func (p *profiled) runs(n int, run device.Kernel, c *device.Call) (seconds []float64, err error) {
-	if err := errors.Join(run(c), p.clock.Mark()); err != nil { // what the kernel keeps is reserved in the first
+	// What the kernel keeps is reserved in the first one.
+	for start, again := time.Now(), true; again; again = time.Since(start) < cardProbe.warm {
+		if err := errors.Join(run(c), p.Sync()); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.clock.Mark(); err != nil {
 		return nil, err
 	}
 	for range n {

@@ -42,7 +42,7 @@ func TestBenchOnACard(t *testing.T) {
 		t.Skip("the simulator is slow, above all with the race detector")
 	}
 	old := cardProbe
-	cardProbe = probe{64, 1 << 12}
+	cardProbe = probe{side: 64, elements: 1 << 12}
 	fault := cudatest.StandIn()
 	defer func() {
 		driver.StandIn(nil)
