@@ -245,31 +245,40 @@ func (a longAttention) checkCache(x longInput, o []float32, n int) {
 	}
 }
 
-// TestAttentionKeepsNaN: a token that became NaN shows in every row that sees it,
-// and in no other.
+// TestAttentionKeepsNaN: a token of which something became NaN shows in every row
+// that sees it, and in no other segment; an element of q shows in its own row.
 func TestAttentionKeepsNaN(t *testing.T) {
-	const bad, rows = 70, 140
-	attr := device.Attention{Heads: 2, KVHeads: 1, HeadDim: 8, Scale: 0.35}
-	forEachKind(t, func(t *testing.T, o Options) {
-		if o.Activations != device.F32 {
-			return
-		}
-		x := draw(attr, []int{rows, 40}, []bool{false, false})
-		nan := float32(math.NaN())
-		for j := range 16 {
-			x.q[bad*16+j] = nan
-		}
-		for j := range 8 {
-			x.k[bad*8+j], x.v[bad*8+j] = nan, nan
-		}
-		got := longAttention{t, start(t, o.with(2)), attr}.all(x)[0]
-		for i, y := range got {
-			row := i / 16
-			if seen := row >= bad && row < rows; seen && y == y {
-				t.Fatalf("row %d is %v", row, y)
-			} else if row >= rows && y != y {
-				t.Fatalf("row %d of another segment is NaN", row)
+	const rows = 140
+	for _, d := range []int{8, 64} {
+		attr := device.Attention{Heads: 2, KVHeads: 1, HeadDim: d, Scale: 0.35}
+		forEachKind(t, func(t *testing.T, o Options) {
+			if o.Activations != device.F32 {
+				return
 			}
-		}
-	})
+			b := start(t, o.with(2))
+			for _, bad := range []int{0, 1, 70} {
+				for which, name := range [...]string{"q", "k", "v"} {
+					x := draw(attr, []int{rows, 40}, []bool{false, false})
+					values := [...][]float32{x.q, x.k, x.v}[which]
+					values[len(values)/(rows+40)*bad+3] = float32(math.NaN())
+					got := longAttention{t, b, attr}.all(x)
+					last := rows
+					if name == "q" {
+						last = bad + 1
+					}
+					for _, output := range [...]struct {
+						name   string
+						values []float32
+					}{{"o", got[0]}, {"dq", got[2]}} {
+						for row := range rows + 40 {
+							has := slices.ContainsFunc(output.values[row*2*d:][:2*d], func(y float32) bool { return y != y })
+							if row >= bad && row < last && !has || row >= rows && has {
+								t.Fatalf("d=%d, NaN in %s of row %d: row %d of %s has one: %v", d, name, bad, row, output.name, has)
+							}
+						}
+					}
+				}
+			}
+		})
+	}
 }

@@ -34,6 +34,7 @@ type tileTask struct {
 	items     [tileItems + 4]kern.FlashItem
 	n         int // of items
 	logs      [kern.FlashLogs]float32
+	places    [kern.FlashRows]int // of rows that are finished
 }
 
 func (t *tileTask) size(positions int) int {
@@ -184,24 +185,22 @@ func (t *tileTask) finish(o, lse []float32, from, kv int) {
 	if o != nil {
 		out = &t.table
 	}
+	place, head := from*t.attr.Heads+kv*t.group, 0 // of a row's head among all heads of all positions
 	for i := range panelsOf(t.rows, kern.FlashRows) {
 		first := i * kern.FlashRows
 		rows := min(kern.FlashRows, t.rows-first)
 		for j := range rows {
+			t.places[j] = place
 			if o != nil {
-				t.table[j] = unsafe.Pointer(&o[t.place(from, kv, first+j)*d])
+				t.table[j] = unsafe.Pointer(&o[place*d])
+			}
+			if place, head = place+1, head+1; head == t.group {
+				place, head = place+t.attr.Heads-t.group, 0
 			}
 		}
 		t.kernel.Finish(unsafe.Add(t.o, i*t.outBytes()), unsafe.Pointer(&t.reference[first]), rows, d, out, &t.logs, float32(math.Abs(t.attr.Scale)))
-		for j := range rows {
-			if lse != nil {
-				lse[t.place(from, kv, first+j)] = t.logs[j]
-			}
+		for j := 0; lse != nil && j < rows; j++ {
+			lse[t.places[j]] = t.logs[j]
 		}
 	}
-}
-
-// place is where row r's head stands among all heads of all positions.
-func (t *tileTask) place(from, kv, r int) int {
-	return (from+r/t.group)*t.attr.Heads + kv*t.group + r%t.group
 }

@@ -90,6 +90,7 @@ func (f flash) move(half int) {
 	f.op("VFMADD231PS Z16, Z%d, Z19", zLog)
 	f.op("VCMPPS $4, Z%d, Z16, K2", zLowest) // sees a key
 	f.op("VCMPPS $5, Z%d, Z19, K2, K2", zLimit)
+	f.op("VCMPPS $7, Z17, Z17, K2, K2") // what is NaN stays it
 	f.op("KTESTW K2, K2")
 	f.op("JEQ %s", same)
 	f.op("VMOVAPS Z17, Z18")
