@@ -38,6 +38,15 @@ func (a longAttention) upload(t device.Type, rows, cols int) device.View {
 	return mem.At(0, t, rows, cols)
 }
 
+// stale is a view that holds what must not show.
+func (a longAttention) stale(rows, cols int) device.View {
+	v := a.upload(device.F32, rows, cols)
+	for i, s := 0, device.Slice[float32](v); i < len(s); i++ {
+		s[i] = float32(math.NaN())
+	}
+	return v
+}
+
 func (a longAttention) run(kernel string, out, in []device.View) { a.runWith(kernel, a.attr, out, in) }
 
 func (a longAttention) runWith(kernel string, attr any, out, in []device.View) {
@@ -94,9 +103,9 @@ func (a longAttention) all(x longInput) [][]float32 {
 	n := len(x.q) / q
 	masks := []device.View{a.ints(x.masks[0]), a.ints(x.masks[1]), a.ints(x.masks[2])}
 	in := []device.View{a.view(x.q, q), a.view(x.k, kv), a.view(x.v, kv)}
-	out := []device.View{a.upload(device.F32, n, q), a.upload(device.F32, n, a.attr.Heads)}
+	out := []device.View{a.stale(n, q), a.stale(n, a.attr.Heads)}
 	a.run("attention", out, append(slices.Clone(in), masks...))
-	grads := []device.View{a.upload(device.F32, n, q), a.upload(device.F32, n, kv), a.upload(device.F32, n, kv)}
+	grads := []device.View{a.stale(n, q), a.stale(n, kv), a.stale(n, kv)}
 	a.run("attention_grad", grads, append(append(in, out[0], out[1], a.view(x.do, q)), masks...))
 	var values [][]float32
 	for _, v := range append(out, grads...) {
@@ -243,6 +252,42 @@ func (a longAttention) checkCache(x longInput, o []float32, n int) {
 	if !slices.Equal(device.Slice[float32](out), o[(n-rows)*q:n*q]) {
 		a.Error("rows over a cache have other bits than in the pack")
 	}
+}
+
+// TestOddMasks has rows that see no key, or none of their segment, and keys that no row
+// sees: their outputs and gradients are 0, whatever was there before. And it has rows
+// with a prefix behind them.
+func TestOddMasks(t *testing.T) {
+	attr := device.Attention{Heads: 4, KVHeads: 2, HeadDim: 64, Scale: 0.125}
+	x := draw(attr, []int{100, 70, 300}, []bool{false, true, false})
+	for i := 100; i < 300; i++ { // of the second segment and of the third
+		x.masks[2][i] = 290
+	}
+	holdMasks(t, attr, x)
+	x = draw(attr, []int{100, 70, 300}, []bool{false, true, false})
+	for i := range 50 {
+		x.masks[0][i], x.masks[1][i] = 120, 450
+	}
+	holdMasks(t, attr, x)
+}
+
+func holdMasks(t *testing.T, attr device.Attention, x longInput) {
+	want := longAttention{t, start(t, Options{Activations: device.F32, Level: new(feature.Generic)}), attr}.all(x)
+	forEachKind(t, func(t *testing.T, o Options) {
+		if o.Activations != device.F32 {
+			return
+		}
+		tolerance := longTolerance
+		if o.Precision == device.BF16 {
+			tolerance = longToleranceBF16
+		}
+		a := longAttention{t, start(t, o.with(2)), attr}
+		for i, got := range a.all(x) {
+			if i != 1 { // lse of -Inf has no distance
+				near(t, [...]string{"o", "lse", "dq", "dk", "dv"}[i], got, want[i], tolerance)
+			}
+		}
+	})
 }
 
 // TestAttentionKeepsNaN: a token of which something became NaN shows in every row

@@ -67,16 +67,31 @@ func (g *flashGrad) run(c *device.Call) error {
 	}
 	g.divideGroups()
 	w := g.workspace()
-	heads := g.tokens * g.attr.Heads
-	if err := g.b.spaces.reserve(words8(int64(w.size)), heads); err != nil {
+	if err := g.b.spaces.reserve(words8(int64(w.size)), g.sharedWords()); err != nil {
 		return err
 	}
-	space := g.b.spaces.carveShared()
-	g.delta = take[float32](&space, heads)
-	if err := g.b.runRows(&g.deltas, heads, rowGrain(g.attr.HeadDim)); err != nil {
+	if err := g.makeDeltas(); err != nil {
 		return err
 	}
 	return g.b.pool.run(&g.work, len(g.groups)*g.attr.KVHeads)
+}
+
+// sharedWords is the size of the deltas of all rows, where tasks do not make them.
+func (g *flashGrad) sharedWords() int {
+	if g.tiles != nil {
+		return 0
+	}
+	return g.tokens * g.attr.Heads
+}
+
+// makeDeltas sums do*o of all rows, where tasks do not.
+func (g *flashGrad) makeDeltas() error {
+	if g.tiles != nil {
+		return nil
+	}
+	space := g.b.spaces.carveShared()
+	g.delta = take[float32](&space, g.sharedWords())
+	return g.b.runRows(&g.deltas, len(g.delta), rowGrain(g.attr.HeadDim))
 }
 
 // workspace is what a worker needs.
@@ -130,7 +145,7 @@ func (g *flashGrad) do(task, worker int) {
 	t := gradTask{flashGrad: g, micro: &g.own[worker], kv: task % g.attr.KVHeads}
 	w := parts{base: pointer(g.b.spaces.of[worker].Addr)}
 	t.layout(&w)
-	g.clear(t.kv, g.spans[group.from].start, g.spans[group.to-1].end, true)
+	g.clear(t.kv, g.spans[group.from].start, g.spans[group.to-1].end)
 	for i := group.from; i < group.to; i++ {
 		s := &g.spans[i]
 		for key := s.prefixStart; key < s.prefixEnd; key += gradKeys {
@@ -167,13 +182,12 @@ func (t *gradTask) layout(w *parts) {
 	t.a = w.take(t.rowsBytes(max(gradKeys, gradRows)))
 }
 
-// clear zeroes a task's part of dk, dv and, if it is a sum as well, dq: the
-// outputs serve as accumulators.
-func (g *flashGrad) clear(kv, from, to int, dq bool) {
+// clear zeroes a task's part of dq, dk and dv: the outputs serve as accumulators.
+func (g *flashGrad) clear(kv, from, to int) {
 	d := g.attr.HeadDim
 	for i := from; i < to; i++ {
 		at := i*g.kvCols + kv*d
-		if dq && g.dq != nil {
+		if g.dq != nil {
 			clear(g.dq[i*g.qCols+kv*g.group*d:][:g.group*d])
 		}
 		if g.dk != nil {

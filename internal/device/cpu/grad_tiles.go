@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 
 	"align/internal/device/cpu/kern"
@@ -24,9 +25,11 @@ type tileGrad struct {
 	*flashGrad
 	micro
 	kv        int
-	positions int // of a chunk
-	panels    int // of a head in it
-	d         int // columns, filled up to 32
+	positions int  // of a chunk
+	panels    int  // of a head in it
+	first     bool // no keys came before
+	gaps      bool // not every query and key has a part in the sums
+	d         int  // columns, filled up to 32
 
 	qRows, oRows, qSums, oSums unsafe.Pointer // of the chunk, as right sides
 	dq                         unsafe.Pointer // [panel][d][32]
@@ -34,6 +37,7 @@ type tileGrad struct {
 	kRows, vRows, kSums        unsafe.Pointer // of the block, as left sides
 	dk, dv                     unsafe.Pointer // of the block, [key][head's columns]
 	s, dp, p, ds, pairs        unsafe.Pointer
+	strips                     []kern.GradStrip // that are due
 }
 
 func (t *tileGrad) layout(w *parts) {
@@ -62,10 +66,19 @@ func (t *tileGrad) layout(w *parts) {
 func (t *tileGrad) group(spans spanGroup, kv int, w parts) {
 	t.kv = kv
 	t.layout(&w)
-	t.clear(kv, t.spans[spans.from].start, t.spans[spans.to-1].end, false)
-	for i := spans.from; i < spans.to; i++ {
-		t.span(&t.spans[i])
+	all := t.spans[spans.from:spans.to]
+	if t.gaps = slices.ContainsFunc(all, span.hasGap); t.gaps {
+		t.clear(kv, all[0].start, all[len(all)-1].end)
 	}
+	for i := range all {
+		t.span(&all[i])
+	}
+}
+
+// hasGap says whether a row may see no key of its segment, not even its own, or keys
+// behind it.
+func (s span) hasGap() bool {
+	return s.segmentStart > s.start || s.prefixEnd > max(s.start, s.prefixStart)
 }
 
 // panelBytes is the size of a packed panel of queries, pairsBytes that of a
@@ -97,11 +110,13 @@ func (t *tileGrad) begin(from, to int) {
 			clear(floats(p, used*t.panelBytes()/4))
 		}
 	}
-	clear(floats(t.dq, used*t.panelBytes()/2))
-	for head := range t.attend.group {
-		for i := range t.panels {
-			row := from + i*tilePanel
-			n := min(tilePanel, to-row)
+	if t.first = !t.gaps; t.gaps {
+		clear(floats(t.dq, used*t.panelBytes()/2))
+	}
+	for i := range t.panels { // the heads of a position lie together
+		row := from + i*tilePanel
+		n := min(tilePanel, to-row)
+		for head := range t.attend.group {
 			t.packQueries(t.in.q, t.qRows, t.qSums, head, i, row, n)
 			t.packQueries(heads{wide: t.dOut}, t.oRows, t.oSums, head, i, row, n)
 			t.fillRows(head, i, row, n)
@@ -129,10 +144,10 @@ func (t *tileGrad) sums(all unsafe.Pointer, head int) unsafe.Pointer {
 }
 func (t *tileGrad) sumsStep() int { return t.colsBytes(t.panels * tilePanel) }
 
-// fillRows sets what the weights of a panel need of each query. One that is not
-// there has weights of 0.
+// fillRows sets what the weights of a panel need of each query, whose do has just
+// been packed. One that is not there has weights of 0.
 func (t *tileGrad) fillRows(head, panel, row, n int) {
-	r := &t.rows[head*t.panels+panel]
+	r, d := &t.rows[head*t.panels+panel], t.attr.HeadDim
 	for i := range tilePanel {
 		query := kern.FlashKey(i)
 		if query >= n {
@@ -142,7 +157,7 @@ func (t *tileGrad) fillRows(head, panel, row, n int) {
 		}
 		at := (row+query)*t.attr.Heads + t.kv*t.attend.group + head
 		r.Shift(i, float64(t.lse[at]))
-		r.Delta[i] = -t.delta[at] * float32(t.attr.Scale)
+		r.Delta[i] = -t.set.Dot(t.o[at*d:][:d], t.dOut[at*d:][:d]) * float32(t.attr.Scale)
 	}
 }
 
@@ -171,19 +186,26 @@ func (t *tileGrad) keys(key, n, from, to, seen int) {
 			t.queries(head, i, min(tileGroup, t.panels-i), n, seen)
 		}
 	}
-	t.addKeys(t.flashGrad.dk, t.dk, key, n)
-	t.addKeys(t.flashGrad.dv, t.dv, key, n)
+	t.multiply()
+	t.first = false
+	t.addKeys(t.flashGrad.dk, t.dk, key, n, from)
+	t.addKeys(t.flashGrad.dv, t.dv, key, n, from)
 }
 
-// addKeys adds what the block has summed for n keys, if it is wanted.
-func (t *tileGrad) addKeys(y []float32, block unsafe.Pointer, key, n int) {
+// addKeys adds what the block has summed for n keys, if it is wanted. It is the first
+// that is known of those from row on: nothing before the chunk sees them.
+func (t *tileGrad) addKeys(y []float32, block unsafe.Pointer, key, n, row int) {
 	d := t.attr.HeadDim
 	if y == nil {
 		return
 	}
 	for i := range n {
-		row := y[(key+i)*t.kvCols+t.kv*d:][:d]
-		t.set.Add(row, row, floats(unsafe.Add(block, 4*i*d), d))
+		sum, to := floats(unsafe.Add(block, 4*i*d), d), y[(key+i)*t.kvCols+t.kv*d:][:d]
+		if key+i >= row && !t.gaps {
+			copy(to, sum)
+			continue
+		}
+		t.set.Add(to, to, sum)
 	}
 }
 
@@ -227,8 +249,9 @@ func (t *tileGrad) tile(head, first, hidden, panels, at, n int) {
 		return
 	}
 	words, bytes := t.words(t.d), t.panelBytes()
-	t.Strip(n, words, unsafe.Add(t.kRows, 2*t.d*at), unsafe.Add(t.qRows, panel*bytes), bytes, t.s, kern.GradStride, 0, some)
-	t.Strip(n, words, unsafe.Add(t.vRows, 2*t.d*at), unsafe.Add(t.oRows, panel*bytes), bytes, t.dp, kern.GradStride, 0, some)
+	t.strip(n, words, unsafe.Add(t.kRows, 2*t.d*at), unsafe.Add(t.qRows, panel*bytes), bytes, t.s, kern.GradStride, 0, some)
+	t.strip(n, words, unsafe.Add(t.vRows, 2*t.d*at), unsafe.Add(t.oRows, panel*bytes), bytes, t.dp, kern.GradStride, 0, some)
+	t.multiply()
 	w := kern.GradWeights{
 		S: t.s, DP: t.dp, P: t.p, DS: t.ds, Pairs: unsafe.Add(t.pairs, hidden*t.pairsBytes()+at/2*kern.Stride),
 		Rows: &t.rows[panel], Panels: some, Keys: n, PairsStep: t.pairsBytes(), Key: at,
@@ -245,8 +268,28 @@ func (t *tileGrad) tile(head, first, hidden, panels, at, n int) {
 
 // sumKeys is y += a b for n keys from at on, over panels of queries.
 func (t *tileGrad) sumKeys(y, a, b unsafe.Pointer, at, n, panels int) {
-	d := t.attr.HeadDim
-	t.add(floats(unsafe.Add(y, 4*at*d), n*d), d, n, d, t.words(panels*tilePanel), a, b, t.sumsStep())
+	d, words := t.attr.HeadDim, t.words(panels*tilePanel)
+	if d == t.d {
+		t.strip(n, words, a, b, t.sumsStep(), unsafe.Add(y, 4*at*d), 4*d, 1, d/kern.Cols)
+		return
+	}
+	t.add(floats(unsafe.Add(y, 4*at*d), n*d), d, n, d, words, a, b, t.sumsStep())
+}
+
+// strip is Strip, which multiply does for whole tiles: these are set up once for all
+// strips between the weights of two tiles of scores.
+func (t *tileGrad) strip(rows, words int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int) {
+	if rows < kern.MaxRows || words%kern.MaxDepth > 0 {
+		t.Strip(rows, words, a, b, bStep, c, ldc, add, panels)
+		return
+	}
+	t.strips = append(t.strips, kern.GradStrip{Steps: words / kern.MaxDepth, A: a, B: b, BStep: bStep, C: c, LDC: ldc, Panels: panels, Add: add})
+}
+
+// multiply does the strips that are due.
+func (t *tileGrad) multiply() {
+	t.level.GradStrips(t.strips)
+	t.strips = t.strips[:0]
 }
 
 // sumQueries adds the first n keys' part to a panel's dq; i is its place in pairs.
@@ -260,7 +303,7 @@ func (t *tileGrad) sumQueries(panel, i, n int) {
 	clear(floats(unsafe.Add(b, words*kern.Stride), (whole-words)*kern.Cols))
 	for col := 0; col < t.attr.HeadDim; col += 32 {
 		c := unsafe.Add(t.dq, 2*panel*t.panelBytes()+4*tilePanel*col)
-		t.Strip(min(32, t.attr.HeadDim-col), whole, unsafe.Add(t.kSums, 2*tileBlock*col), b, 0, c, 4*tilePanel, 1, 1)
+		t.strip(min(32, t.attr.HeadDim-col), whole, unsafe.Add(t.kSums, 2*tileBlock*col), b, 0, c, 4*tilePanel, count(!t.first), 1)
 	}
 }
 

@@ -149,7 +149,8 @@ func (s *scratch) attention(p *device.Step) {
 		return
 	}
 	shared.tokens = p.Call.In[0].Rows
-	w := f.newFlashGrad(shared).workspace()
-	s.shared(8 * int64(p.Call.In[0].Rows) * int64(attr.Heads))
+	g := f.newFlashGrad(shared)
+	w := g.workspace()
+	s.shared(8 * int64(g.sharedWords()))
 	s.worker = max(s.worker, int64(w.size))
 }

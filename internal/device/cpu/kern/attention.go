@@ -138,6 +138,23 @@ type GradWeights struct {
 	Key       int // the first key, as Seen counts
 }
 
+// GradStrip is c = a b, or c += a b if Add is not 0, for 32 rows and panels of 32
+// columns, those of b BStep bytes apart.
+type GradStrip struct {
+	Steps            int // tiles of K, of 16 words
+	A, B             unsafe.Pointer
+	BStep            int
+	C                unsafe.Pointer
+	LDC, Panels, Add int
+}
+
+// GradStrips does the strips in their order; a sum has the bits of Strip's.
+func (s *Set) GradStrips(list []GradStrip) {
+	if len(list) > 0 {
+		s.gradStrips(unsafe.Pointer(&list[0]), len(list))
+	}
+}
+
 // HasGradWeights says whether the level has GradWeights.
 func (s *Set) HasGradWeights() bool { return s.gradWeights != nil }
 

@@ -3,6 +3,7 @@ package kern
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -290,4 +291,35 @@ func BenchmarkFlash(b *testing.B) {
 			b.ReportMetric(best/peak, "of-peak")
 		})
 	}
+}
+
+// Strips under one configuration of the tiles have the bits of one after the other.
+func TestGradStrips(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		if !s.HasGradWeights() {
+			return
+		}
+		const panels, ldc = 3, 3*Cols + 16
+		var list []GradStrip
+		var sums []guarded
+		var wants [][]float32
+		for i, steps := range []int{1, 2, 4, 8, 1} {
+			k := steps * MaxDepth
+			a := arranged(&s.BF16, randomPanel(1+i, k*MaxRows, 2), k, MaxRows)
+			b := randomPanel(9+i, panels*k*Cols, 2)
+			before := random(newRand(3+i), MaxRows*ldc)
+			g, want := newGuarded(before), slices.Clone(before)
+			list = append(list, GradStrip{Steps: steps, A: pointer(a), B: pointer(b), BStep: k * Stride, C: pointer(g.slice()), LDC: 4 * ldc, Panels: 1 + i%panels, Add: i % 2})
+			s.BF16.Strip(MaxRows, k, pointer(a), pointer(b), k*Stride, pointer(want), 4*ldc, i%2, 1+i%panels)
+			sums, wants = append(sums, g), append(wants, want)
+		}
+		s.GradStrips(list)
+		s.GradStrips(nil)
+		for i, g := range sums {
+			g.check(t, "strip")
+			if !slices.Equal(g.slice(), wants[i]) {
+				t.Errorf("strip %d differs", i)
+			}
+		}
+	})
 }

@@ -973,3 +973,8 @@ func flashFinish(o, reference, out, lse unsafe.Pointer, rows, cols, stride, sum 
 //
 //go:noescape
 func gradWeights(s, dp, p, ds, pairs, rows unsafe.Pointer, panels, keyPairs, blockBytes, pairsStep, key int, log, scale float32)
+
+// gradStrips is c = a b, or c += a b, on AMX tiles for n strips of 32 rows, package kern's GradStrip.
+//
+//go:noescape
+func gradStrips(config, list unsafe.Pointer, n int)

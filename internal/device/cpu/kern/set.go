@@ -144,6 +144,8 @@ type Set struct {
 
 	vectors
 	flash []Flash // by D
+	// gradStrips is GradStrips.
+	gradStrips func(list unsafe.Pointer, n int)
 	// leftColumnsHalf packs 16 lanes of PackLeftColumnsHalf.
 	leftColumnsHalf func(dst, src unsafe.Pointer, n, srcStride, dstStride int)
 	// gradWeights is attention's backward pass between its products.

@@ -85,6 +85,66 @@ func emitGradWeights(f *file) {
 	f.op("DECQ R12")
 	f.op("JNZ %s", panel)
 	f.ret()
+	emitGradStrips(f)
+}
+
+// emitGradStrips writes what amxTall does for a list of strips, so that the tiles
+// are set up once for all of them.
+func emitGradStrips(f *file) {
+	const stripSteps, stripA, stripB, stripBStep, stripC, stripLDC, stripPanels, stripAdd, stripSize = 0, 8, 16, 24, 32, 40, 48, 56, 64
+	fr := f.function("gradStrips", "is c = a b, or c += a b, on AMX tiles for n strips of 32 rows, package kern's GradStrip.",
+		[]arg{{"config", "unsafe.Pointer"}, {"list", "unsafe.Pointer"}, {"n", "int"}}, nil)
+	f.op("MOVQ %s, AX", fr.slot("config"))
+	f.op("MOVQ %s, R14", fr.slot("list"))
+	f.op("MOVQ %s, R15", fr.slot("n"))
+	f.loadConfig("AX")
+	f.op("MOVQ $%d, R8", amxBytes)
+	f.op("MOVQ $%d, R10", panelStride)
+	strip, panel, fresh, loop, begin := f.label("strip"), f.label("panel"), f.label("fresh"), f.label("step"), f.label("begin")
+	f.mark(strip)
+	for _, m := range []struct {
+		field    int
+		register string
+	}{{stripA, "R11"}, {stripB, "R12"}, {stripC, "DX"}, {stripLDC, "BX"}, {stripPanels, "R13"}} {
+		f.op("MOVQ %d(R14), %s", m.field, m.register)
+	}
+	f.op("MOVQ BX, R9")
+	f.op("SHLQ $4, R9")
+	f.mark(panel)
+	f.op("MOVQ R11, SI")
+	f.op("MOVQ R12, DI")
+	f.op("MOVQ %d(R14), CX", stripSteps)
+	f.op("LEAQ (DX)(R9*1), AX") // row 16 of c
+	f.op("CMPQ %d(R14), $0", stripAdd)
+	f.op("JEQ %s", fresh)
+	f.amxCorners(2, func(t int, base string, at int) { f.loadTile(base, "BX", at, t) })
+	f.op("JMP %s", begin)
+	f.mark(fresh)
+	f.amxCorners(2, func(t int, _ string, _ int) { f.zeroTile(t) })
+	f.mark(begin)
+	f.mark(loop)
+	f.loadTile("DI", "R10", 0, 6)
+	f.loadTile("SI", "R8", 0, 4)
+	f.loadTile("DI", "R10", 64, 7)
+	f.dotTiles(4, 6, 0)
+	f.loadTile("SI", "R8", amxRows*amxBytes, 5)
+	f.dotTiles(4, 7, 1)
+	f.dotTiles(5, 6, 2)
+	f.dotTiles(5, 7, 3)
+	f.op("ADDQ $%d, SI", 2*amxRows*amxBytes)
+	f.op("ADDQ $%d, DI", amxRows*panelStride)
+	f.op("DECQ CX")
+	f.op("JNZ %s", loop)
+	f.amxCorners(2, func(t int, base string, at int) { f.storeTileAt(t, base, "BX", at) })
+	f.op("ADDQ $%d, DX", panelStride)
+	f.op("ADDQ %d(R14), R12", stripBStep)
+	f.op("DECQ R13")
+	f.op("JNZ %s", panel)
+	f.op("ADDQ $%d, R14", stripSize)
+	f.op("DECQ R15")
+	f.op("JNZ %s", strip)
+	f.releaseTiles()
+	f.op("RET")
 }
 
 // gradRow is a key's row, whose ds it leaves in register 6+r.
