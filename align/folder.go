@@ -27,10 +27,14 @@ func newRun(out, method string) (string, error) {
 	if out != "" {
 		return out, makeDir(out)
 	}
+	if err := makeDir("runs"); err != nil {
+		return "", err
+	}
 	for n := 1; n < 1000; n++ {
 		dir := filepath.Join("runs", fmt.Sprintf("%s-%03d", method, n))
-		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-			return dir, makeDir(dir)
+		// Mkdir and no look before it: of two runs that begin at once each gets its own.
+		if err := os.Mkdir(dir, 0o755); !errors.Is(err, fs.ErrExist) {
+			return dir, folderError(err)
 		}
 	}
 	return "", fmt.Errorf("runs holds 999 %s runs: name a folder with --out", method)
@@ -45,10 +49,14 @@ func checkFree(out string) error {
 }
 
 func makeDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("run folder: %w", err)
+	return folderError(os.MkdirAll(dir, 0o755))
+}
+
+func folderError(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("run folder: %w", err)
 }
 
 // writeRunFile writes every setting of the config, as they are after defaults,

@@ -139,10 +139,9 @@ func (s *stage) startPretraining(c *PretrainConfig) (err error) {
 		return s.startRun(c)
 	}
 	s.asked = c.Fields()
-	if s.run, err = newRun(s.settings.Out, s.method); err != nil {
+	if err := s.newRun(); err != nil {
 		return err
 	}
-	s.settings.Out = s.run
 	return atomicfile.WriteFile(filepath.Join(s.run, RunFile), func(w io.Writer) error {
 		return config.Write(w, c.Fields(), func(string) string { return "" })
 	})

@@ -70,6 +70,14 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 		return rejection.Summary{}, err
 	}
 	defer generator.Close()
+	if err := makeDir(c.Out); err != nil {
+		return rejection.Summary{}, err
+	}
+	release, err := claim(c.Out, env.note)
+	if err != nil {
+		return rejection.Summary{}, err
+	}
+	defer release()
 	report := env.progress("sampling")
 	job := &rejection.Job{
 		Config: c, Prompts: prompts, Generator: generator, Scorer: scorer, Decode: tok.Decode,

@@ -44,6 +44,7 @@ func Rounds(ctx context.Context, c RoundsConfig, env Environment) (RoundsResult,
 		return RoundsResult{}, err
 	}
 	j := &roundsJob{config: &c, env: env, policy: c.Adapter, judge: judge{c.Reward, c.Scorer}}
+	defer j.close()
 	if err := j.open(); err != nil {
 		return RoundsResult{}, err
 	}
@@ -68,6 +69,7 @@ type roundsJob struct {
 	env    Environment
 	// done are the stages of this call; before those that the folder tells of.
 	done, before Lineage
+	release      func() // of the claim on the job's folder; nil without one
 
 	policy      string
 	judge       judge
@@ -86,6 +88,9 @@ func (j *roundsJob) open() (err error) {
 		if !c.Resume {
 			return fmt.Errorf("rounds: %s holds a job already: take another folder, or go on with it by --resume", c.Out)
 		}
+		if err := j.claim(); err != nil {
+			return err
+		}
 		if j.before, err = ReadLineage(c.Out); err != nil {
 			return err
 		}
@@ -100,7 +105,7 @@ func (j *roundsJob) open() (err error) {
 			return err
 		}
 	}
-	if err := makeDir(c.Out); err != nil {
+	if err := errors.Join(makeDir(c.Out), j.claim()); err != nil {
 		return err
 	}
 	j.done = Lineage{Version: lineageVersion, Config: identity}
@@ -110,6 +115,20 @@ func (j *roundsJob) open() (err error) {
 		}
 	}
 	return atomicfile.WriteFile(filepath.Join(c.Out, RoundsFile), c.write)
+}
+
+// claim keeps other processes out of the job's folder.
+func (j *roundsJob) claim() (err error) {
+	if j.release == nil {
+		j.release, err = claim(j.config.Out, j.env.note)
+	}
+	return err
+}
+
+func (j *roundsJob) close() {
+	if j.release != nil {
+		j.release()
+	}
 }
 
 // identity is a hash of the settings that the stages depend on.

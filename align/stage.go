@@ -39,6 +39,7 @@ type stage struct {
 	adapter   *model.Adapter
 	full      *model.Full // in place of an adapter
 	run       string
+	release   func()         // of the claim on run; nil without one
 	asked     []config.Field // the method's config, as it was settled
 	// shares are those of a mixture; none is one set of data.
 	shares []datasets.Share
@@ -107,8 +108,11 @@ func (s *stage) begin() error {
 	return s.open()
 }
 
-// close gives the device back.
+// close gives the device and the run's folder back.
 func (s *stage) close() {
+	if s.release != nil {
+		s.release()
+	}
 	if s.backend != nil {
 		s.backend.Close()
 	}
@@ -289,13 +293,23 @@ func (s *stage) startRun(c any) (err error) {
 			return fmt.Errorf("resume: %q is not a run: name its folder with --out", s.settings.Out)
 		}
 		s.run = s.settings.Out
-		return nil
+		s.release, err = claim(s.run, s.env.note)
+		return err
 	}
+	if err := s.newRun(); err != nil {
+		return err
+	}
+	return writeRunFile(s.run, c)
+}
+
+// newRun makes the run's folder and claims it.
+func (s *stage) newRun() (err error) {
 	if s.run, err = newRun(s.settings.Out, s.method); err != nil {
 		return err
 	}
 	s.settings.Out = s.run
-	return writeRunFile(s.run, c)
+	s.release, err = claim(s.run, s.env.note)
+	return err
 }
 
 // lineage is what a resumed run must find again: the hashes of what goes in,

@@ -83,13 +83,21 @@ func (n *notes) print(text string) {
 	fmt.Fprintln(n.out, text)
 }
 
-// lines draws one line per logged step, for pipes and files.
-type lines struct{ notes }
+// lines draws one line per logged step, for pipes and files; also of the first
+// step that a resumed run takes, and of one after a long silence.
+type lines struct {
+	notes
+	drawn time.Time // the last line of a step
+}
+
+// longestSilence is how long steps may go on without a line of one.
+const longestSilence = 30 * time.Second
 
 func (l *lines) Stepped(e train.Event) {
-	if !isLogged(e) {
+	if !isLogged(e) && time.Since(l.drawn) < longestSilence {
 		return
 	}
+	l.drawn = time.Now()
 	var b strings.Builder
 	for i, f := range fieldsOf(e) {
 		if i > 0 {

@@ -104,3 +104,28 @@ func BenchmarkHelp(b *testing.B) {
 		}
 	}
 }
+
+// Of 4000 steps every hundredth has a line; so have the first one that a resumed
+// run takes and one after half a minute without any.
+func TestLinesAreNotSilentForLong(t *testing.T) {
+	var out strings.Builder
+	l := &lines{notes: notes{out: &out}}
+	step := func(n int) bool {
+		before := out.Len()
+		l.Stepped(train.Event{Step: n, Steps: 4000})
+		return out.Len() > before
+	}
+	if !step(207) {
+		t.Error("the first step of a resumed run has no line")
+	}
+	if step(208) {
+		t.Error("step 208 has a line at once")
+	}
+	if !step(300) {
+		t.Error("step 300 has no line")
+	}
+	l.drawn = l.drawn.Add(-longestSilence)
+	if !step(301) || step(302) {
+		t.Error("want a line after a long silence, and one alone")
+	}
+}

@@ -1,0 +1,28 @@
+package align
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+)
+
+// lockFile of a run's folder is locked by the process at work there. It is
+// empty, and stays.
+const lockFile = ".lock"
+
+// claim keeps other processes from working in a run's folder until release. The
+// system takes the claim from a process that dies, so that nothing is left to
+// clear away. A file system without locks keeps nobody out, which is noted.
+func claim(run string, note func(string)) (release func(), err error) {
+	lock := flock.New(filepath.Join(run, lockFile))
+	held, err := lock.TryLock()
+	if err != nil {
+		note(fmt.Sprintf("%s: no other process is kept out (%v)", run, err))
+		return func() {}, nil
+	}
+	if !held {
+		return nil, fmt.Errorf("%s is in use: another process is at work in it (wait for it, or stop it)", run)
+	}
+	return func() { lock.Close() }, nil // the claim ends with the file, whatever it says
+}
