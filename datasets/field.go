@@ -84,6 +84,15 @@ func textOf(name string, v jsontext.Value) (string, error) {
 	return string(b), nil
 }
 
+// textOrMessages refuses what is neither a string nor a list or one message.
+func textOrMessages(name string, v jsontext.Value) error {
+	switch v.Kind() {
+	case jsontext.KindString, jsontext.KindBeginArray, jsontext.KindBeginObject:
+		return nil
+	}
+	return malformed(name, "is %s: want a string or messages", kindOf(v))
+}
+
 // listOf splits a list. A string that holds one, as a cell of CSV does, counts.
 func listOf(name string, v jsontext.Value) ([]jsontext.Value, error) {
 	if inner := nested(v); inner != nil {

@@ -145,6 +145,9 @@ func conversation(r records.Record, name string) ([]Message, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := textOrMessages(name, v); err != nil {
+		return nil, err
+	}
 	if v.Kind() != jsontext.KindString || nestedMessages(v) {
 		return messagesOf(name, v)
 	}

@@ -145,7 +145,11 @@ func (r *reader[T]) drop(record records.Record, place records.Place, reason Reas
 	if place.Line == 0 {
 		unit = "record"
 	}
-	r.summary.drop(reason, place.Number(), unit)
+	first := ""
+	if reason == Malformed {
+		first = detail
+	}
+	r.summary.drop(reason, place.Number(), unit, first)
 	return quarantine(r.options.Quarantine, record, place, reason, detail, raw)
 }
 

@@ -60,6 +60,9 @@ func readSide(r records.Record, name string) (side, error) {
 }
 
 func sideOf(name string, v jsontext.Value) (side, error) {
+	if err := textOrMessages(name, v); err != nil {
+		return side{}, err
+	}
 	switch {
 	case v.Kind() == jsontext.KindBeginObject:
 		m, err := messageOf(name, v)

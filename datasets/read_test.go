@@ -129,6 +129,7 @@ func TestReadExamples(t *testing.T) {
 		{name: "mistyped column", text: `{"promt":"q","completion":"a"}`,
 			fails: `datasets: a.jsonl:1: the columns promt, completion are no fine-tuning format: want input_ids; or messages; or conversations; or instruction + output; or prompt + completion; or text; for a column "promt" use the map prompt=promt`},
 		{name: "missing field", text: `{"prompt":"p","completion":"c"}` + "\n\n" + `{"prompt":"p"}`, fails: `datasets: a.jsonl:3: "completion" is missing`},
+		{name: "number for text", text: `{"prompt":5,"completion":"b"}`, fails: `datasets: a.jsonl:1: "prompt" is a number: want a string or messages`},
 		{name: "null field", text: `{"prompt":"p","completion":null}`, fails: `datasets: a.jsonl:1: "completion" is null: want a string or messages`},
 		{name: "number for text", text: `{"text":3}`, fails: `datasets: a.jsonl:1: "text" is a number: want a string`},
 		{name: "string for messages", text: `{"messages":"x"}`, fails: `datasets: a.jsonl:1: "messages" is a string: want a list`},
@@ -166,7 +167,7 @@ func TestReadExamples(t *testing.T) {
 		{name: "no target", text: `{"input_ids":[1,2],"completion_mask":[1,0]}` + "\n" + `{"input_ids":[65,66]}`, want: []string{"AB -> B"}, dropped: []string{"no trained token: 1 (line 1)"}},
 		{name: "strict", text: `{"text":"a"}` + "\n" + `{"text":""}`, change: bad(BadStrict), fails: `datasets: a.jsonl:2: empty answer: the text is empty`},
 		{name: "skip", text: "{\"text\":\"a\"}\n{\"text\":\n{\"text\":\"\xff\"}\n{\"tex\":1}\n{\"text\":\"\"}\n{\"text\":\"b\"}", change: bad(BadSkip),
-			want: []string{"<s>a</s> -> a</s>", "<s>b</s> -> b</s>"}, dropped: []string{"malformed: 3 (lines 2, 3, 4)", "empty answer: 1 (line 5)"}},
+			want: []string{"<s>a</s> -> a</s>", "<s>b</s> -> b</s>"}, dropped: []string{"malformed: 3 (lines 2, 3, 4; first: bad JSON: it ends early)", "empty answer: 1 (line 5)"}},
 		{name: "skip does not skip a broken array", file: "a.json", text: `[{"text":"a"},{"text"`, change: bad(BadSkip), fails: `datasets: a.json: record 2: bad JSON: it ends early`},
 
 		{name: "drop", text: `{"prompt":"pppp","completion":"c"}` + "\n" + `{"prompt":"p","completion":"c"}`, change: overlong(OverlongDrop, 5), want: []string{"<s>p\nc</s> -> c</s>"}, dropped: []string{"overlong: 1 (line 1)"}},

@@ -37,12 +37,16 @@ type Drop struct {
 	// says so.
 	Numbers []int
 	Unit    string // "line" or "record"
+	// First is what is wrong with the first of them, where the reason does not
+	// say it: of malformed ones.
+	First string
 }
 
 // maxListed is how many lines are listed for one reason.
 const maxListed = 10
 
-// String is "empty answer: 4 (lines 87, 517, 926, 1104)".
+// String is "empty answer: 4 (lines 87, 517, 926, 1104)", or "malformed: 1
+// (line 4; "rejected" is missing)".
 func (d Drop) String() string {
 	var b strings.Builder
 	unit := d.Unit
@@ -59,7 +63,19 @@ func (d Drop) String() string {
 	if len(d.Numbers) > maxListed {
 		b.WriteString(", ...")
 	}
+	b.WriteString(d.first())
 	return b.String() + ")"
+}
+
+// first is "; first: bad JSON: it ends early" of several.
+func (d Drop) first() string {
+	switch {
+	case d.First == "":
+		return ""
+	case d.Count == 1:
+		return "; " + d.First
+	}
+	return "; first: " + d.First
 }
 
 // String is one line: what was read, kept, dropped and why.
@@ -80,8 +96,8 @@ func (s Summary) String() string {
 	return b.String()
 }
 
-// drop counts a record that was left out.
-func (s *Summary) drop(reason Reason, number int, unit string) {
+// drop counts a record that was left out; first is for a malformed one.
+func (s *Summary) drop(reason Reason, number int, unit, first string) {
 	for i := range s.Dropped {
 		if d := &s.Dropped[i]; d.Reason == reason {
 			d.Count++
@@ -89,7 +105,7 @@ func (s *Summary) drop(reason Reason, number int, unit string) {
 			return
 		}
 	}
-	s.Dropped = append(s.Dropped, Drop{Reason: reason, Count: 1, Numbers: []int{number}, Unit: unit})
+	s.Dropped = append(s.Dropped, Drop{Reason: reason, Count: 1, Numbers: []int{number}, Unit: unit, First: first})
 }
 
 // Histogram counts lengths by powers of two: Counts[i] are those in
