@@ -23,7 +23,7 @@ func (b *bench) decode(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer g.decoding.Close()
+	defer g.close()
 	var prefill, steps timing
 	for i := range o.Warmup + o.Steps {
 		if i == o.Warmup {
@@ -100,6 +100,9 @@ type generator struct {
 	options  BenchOptions
 	vocab    int
 	decoding *model.Decoding
+	drawing  *model.Drawing // nil where the device has no draws
+	uniform  []float64
+	chances  []float64
 	batch    model.DecodeBatch
 	prompts  [][]int32
 	logits   []float32
@@ -116,6 +119,11 @@ func newGenerator(m *model.Model, o BenchOptions) (*generator, error) {
 	if err != nil {
 		return nil, err
 	}
+	if g.drawing, err = g.decoding.Drawing(device.Sampling{TopP: 1}); err != nil {
+		g.decoding.Close()
+		return nil, err
+	}
+	g.uniform, g.chances = make([]float64, o.Batch), make([]float64, o.Batch)
 	g.batch.Pages, g.batch.Prefix = make([]int32, o.Batch*perSequence), make([]int32, o.Batch)
 	for i := range g.batch.Pages {
 		g.batch.Pages[i] = int32(i)
@@ -143,8 +151,18 @@ func (g *generator) reset() {
 	b.IDs, b.Position, b.Slot, b.Sequence, b.Own, b.Rows = b.IDs[:0], b.Position[:0], b.Slot[:0], b.Sequence[:0], b.Own[:0], b.Rows[:0]
 }
 
-// run computes the batch and takes the likeliest token of every sequence.
+// close gives the memory back.
+func (g *generator) close() {
+	g.drawing.Close()
+	g.decoding.Close()
+}
+
+// run computes the batch and takes the likeliest token of every sequence, on the
+// device where it can, as answers are drawn.
 func (g *generator) run() (err error) {
+	if g.drawing != nil {
+		return g.drawing.Decode(&g.batch, g.uniform, g.next, g.chances)
+	}
 	if g.logits, err = g.decoding.Decode(g.logits, &g.batch); err != nil {
 		return err
 	}

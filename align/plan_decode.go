@@ -52,7 +52,7 @@ func (s *stage) decodeOf(ctx context.Context, depth int, d *draws) (float64, err
 	if err != nil {
 		return 0, err
 	}
-	defer g.decoding.Close()
+	defer g.close()
 	if err := g.prefill(); err != nil {
 		return 0, err
 	}

@@ -218,11 +218,16 @@ type DecodeBatch struct {
 // Decode runs a batch and returns the logits of its Rows, [len(Rows), V], in
 // dst's memory where that is large enough.
 func (c *Decoding) Decode(dst []float32, b *DecodeBatch) ([]float32, error) {
-	if err := c.run(b); err != nil {
-		return nil, err
-	}
-	v, _ := c.program.Value(c.logits)
-	return readFloat32s(c.backend, dst, v)
+	err := c.together(func() error {
+		if err := c.run(b); err != nil {
+			return err
+		}
+		v, _ := c.program.Value(c.logits)
+		var err error
+		dst, err = readFloat32s(c.backend, dst, v)
+		return err
+	})
+	return dst, err
 }
 
 func (c *Decoding) setTable(pages []int32) error {

@@ -49,7 +49,11 @@ func (s *Drawing) Decode(b *DecodeBatch, uniform []float64, ids []int32, logProb
 	if len(uniform) != n || len(ids) != n || len(logProbs) != n {
 		return fmt.Errorf("model: %d numbers, %d ids and %d log-probabilities for %d rows", len(uniform), len(ids), len(logProbs), n)
 	}
-	c := s.decoding
+	return s.decoding.together(func() error { return s.draw(b, uniform, ids, logProbs) })
+}
+
+func (s *Drawing) draw(b *DecodeBatch, uniform []float64, ids []int32, logProbs []float64) error {
+	c, n := s.decoding, len(ids)
 	if err := c.run(b); err != nil {
 		return err
 	}
@@ -77,6 +81,16 @@ func (s *Drawing) read(ids []int32, logProbs []float64) error {
 		ids[i] = int32(words[2*n+i])
 	}
 	return nil
+}
+
+// together runs f where every call of the backend is a plain one, where it has such a
+// place: a decoded token takes a dozen, and a change of thread each would cost more
+// than they do.
+func (c *Decoding) together(f func() error) error {
+	if b, is := c.backend.(interface{ Within(func() error) error }); is {
+		return b.Within(f)
+	}
+	return f()
 }
 
 // run uploads a batch and runs the program.
