@@ -169,10 +169,10 @@ if [ -z "$simulated" ] && python3 -c 'import torch; assert torch.cuda.is_availab
 else
 	without 64-torch 'PyTorch on the same card' 'there is no torch with CUDA'
 fi
-curve=cuda
-[ -z "$simulated" ] || curve=cpu # the program has no simulator: the script is tried
+curve=cuda size=
+[ -z "$simulated" ] || curve=cpu size='--steps 20 --length 64' # the program has no simulator: the script is tried
 if python3 -c "import torch, transformers, peft; assert '$curve' == 'cpu' or torch.cuda.is_available()" 2>/dev/null; then
-	speed 65-curve 300 "a loss curve of 100 steps beside torch and peft ($curve)" python3 gpu-curve.py ./align --device $curve
+	speed 65-curve 300 "a loss curve of 100 steps beside torch and peft ($curve)" python3 gpu-curve.py ./align --device $curve $size
 else
 	without 65-curve 'a loss curve of 100 steps beside torch and peft' 'there is no torch with CUDA, transformers and peft'
 fi

@@ -26,21 +26,23 @@ DEVICE void turn(unsigned (&w)[4], unsigned q) {
 	exchange(w[1], w[3], q & 2, 2);
 }
 
+// words8 is what fetch8 has read in bf16, or zeros.
+template <Format F> DEVICE void words8(unsigned (&w)[4], const unsigned (&raw)[WORDS<F>], int k, int cols, float table, bool there) {
+	if constexpr (F == BF16) {
+		UNROLL for (int i = 0; i < 4; i++) w[i] = there ? raw[i] : 0;
+	} else {
+		float f[8];
+		unpack8<F>(f, raw, k, cols, table);
+		UNROLL for (int i = 0; i < 4; i++) w[i] = there ? bf16_pair(f[2 * i], f[2 * i + 1]) : 0;
+	}
+}
+
+// read8 reads 8 neighbours, or zeros.
 DEVICE void read8(unsigned (&w)[4], const unsigned short *at, bool there) {
 	uint4 v = {0, 0, 0, 0};
 	if (there)
 		v = *(const uint4 *)at;
 	w[0] = v.x, w[1] = v.y, w[2] = v.z, w[3] = v.w;
-}
-
-// words8 is 8 elements of a weight's row in bf16.
-template <Format F> DEVICE void words8(unsigned (&w)[4], const unsigned char *row, int k, int cols, float table) {
-	int end = (cols - 1) / 8 * 8;
-	if (F == BF16)
-		return read8(w, (const unsigned short *)row + min(k, end), k < cols);
-	float f[8];
-	decode8<F>(f, row, min(k, end), cols, table);
-	UNROLL for (int i = 0; i < 4; i++) w[i] = k < cols ? bf16_pair(f[2 * i], f[2 * i + 1]) : 0;
 }
 
 // add32 adds 32 terms.
@@ -67,16 +69,34 @@ DEVICE void few_rows(void *y, const unsigned short *x, const unsigned char *w, c
 	const unsigned short *xr = x + (long)g * ldx;
 	float table = table_of<F>(lane), sum[4] = {0, 0, 0, 0};
 	bool inside = g < M;
-	constexpr int AHEAD = F == BF16 ? 8 : 4; // reads under way in a lane
+	// A turn adds what the one before has read. Otherwise NVIDIA's translator puts each
+	// read in front of its use, and the warp waits for memory again and again.
+	constexpr int AHEAD = F == NF4 ? 16 : 8; // reads under way in a lane
 	int from = BLOCK_Y * split, to = min(K, from + split); // as in gemm.cu: part BLOCK_Y of the sum
-	for (int k = from; k < to; k += 32 * AHEAD) {
-		unsigned b[AHEAD][4];
-		UNROLL for (int i = 0; i < AHEAD; i++) words8<F>(b[i], row, k + 32 * i + 8 * q, to, table);
+	int last = (to - 1) / 8 * 8;
+	unsigned raw[AHEAD][WORDS<F>], left[AHEAD][4];
+	auto fetch = [&](int k) __attribute__((always_inline)) {
 		UNROLL for (int i = 0; i < AHEAD; i++) {
-			unsigned a[4];
-			int t = k + 32 * i + 8 * q;
-			read8(a, xr + t, inside && t < to);
-			add32(sum, a, b[i], q);
+			int t = min(k + 32 * i + 8 * (int)q, last);
+			fetch8<F>(raw[i], row, t, to);
+			fetch8<BF16>(left[i], (const unsigned char *)(inside ? xr : x), t, to);
+		}
+	};
+	if (from < to)
+		fetch(from);
+	for (int k = from; k < to; k += 32 * AHEAD) {
+		unsigned now[AHEAD][WORDS<F>], a[AHEAD][4];
+		UNROLL for (int i = 0; i < AHEAD; i++) {
+			UNROLL for (int e = 0; e < WORDS<F>; e++) now[i][e] = raw[i][e];
+			UNROLL for (int e = 0; e < 4; e++) a[i][e] = left[i][e];
+		}
+		fetch(k + 32 * AHEAD);
+		UNROLL for (int i = 0; i < AHEAD; i++) {
+			int t = k + 32 * i + 8 * (int)q;
+			unsigned b[4];
+			words8<F>(b, now[i], min(t, last), to, table, t < to);
+			UNROLL for (int e = 0; e < 4; e++) a[i][e] = inside && t < to ? a[i][e] : 0;
+			add32(sum, a[i], b, q);
 		}
 	}
 	for (int k = 8 * (int)q; k < K2 + 8 * (int)q; k += 32) {
