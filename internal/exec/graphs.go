@@ -12,6 +12,7 @@ type capturer interface {
 // stay as they were at the capture: new ones make all graphs void.
 type graphs struct {
 	backend capturer
+	refused bool // a capture has failed: nothing is captured any more
 	seen    map[sizes]int
 	replays map[sizes]func() error
 }
@@ -27,7 +28,8 @@ const (
 )
 
 // Capture makes the program enqueue runs of sizes that come again by one call,
-// where the backend can. It is for programs whose views stay.
+// where the backend can; one that it cannot capture goes on as before. It is for
+// programs whose views stay.
 func (pr *Program) Capture() {
 	if b, is := pr.backend.(capturer); is {
 		pr.graphs = &graphs{backend: b, seen: map[sizes]int{}, replays: map[sizes]func() error{}}
@@ -45,12 +47,14 @@ func (g *graphs) run(pr *Program) error {
 	if replay := g.replays[pr.rows]; replay != nil {
 		return replay()
 	}
-	if g.seen[pr.rows]++; g.seen[pr.rows] <= captureAfter || len(g.replays) >= captureMost {
+	if g.seen[pr.rows]++; g.refused || g.seen[pr.rows] <= captureAfter || len(g.replays) >= captureMost {
 		return pr.runOnce()
 	}
 	replay, err := g.backend.Capture(pr.run)
 	if err != nil {
-		return err
+		// What a capture forbids is fine outside of one; a fault of the device comes again.
+		g.refused = true
+		return pr.runOnce()
 	}
 	g.replays[pr.rows] = replay
 	return replay()
