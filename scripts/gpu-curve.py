@@ -13,8 +13,10 @@ import random
 import subprocess
 import sys
 import tempfile
+import warnings
 
 import torch
+import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
@@ -52,7 +54,7 @@ def by_align(args, work, data, adapter):
                "--max-length", args.length, "--quiet"]
     if args.device == "cpu":
         command += ["--precision", args.precision]
-    subprocess.run([str(word) for word in command], check=True)
+    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
     steps = [json.loads(line) for line in open(run / "metrics.jsonl")]
     return [step["loss"] for step in steps if "loss" in step]
 
@@ -90,6 +92,9 @@ def main():
     parser.add_argument("--work", type=pathlib.Path)
     args = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = False
+    warnings.filterwarnings("ignore")
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     work = args.work or pathlib.Path(tempfile.mkdtemp())
     about = json.loads(subprocess.run([args.align, "inspect", args.model or "builtin:tiny", "--json"], check=True, capture_output=True).stdout)
     args.model = args.model or str(pathlib.Path(about["files"][0]).parent)
