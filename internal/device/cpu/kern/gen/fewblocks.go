@@ -16,8 +16,6 @@ var fewBlocksArgs = []arg{
 
 const (
 	fewBuffer = amxRows * amxBytes // 16 rows of 32 elements
-	// fewAhead is about how many bytes of a row are prefetched ahead.
-	fewAhead = 512
 )
 
 // fewBlocks writes the function of a type.
@@ -31,13 +29,14 @@ func (d direct) fewBlocks(b inBlocks) {
 	f.mark(group)
 	f.op("MOVQ R13, %s", fr.slot("config"))
 	d.fewBegin(fr)
-	f.op("MOVQ $%d, R14", d.fewBlocksAhead(b)*b.bytes)
+	f.op("MOVQ %s, R14", fr.slot("srcStep"))
+	f.op("SHLQ $4, R14")
+	f.op("ADDQ %s, R14", fr.slot("src"))
 	f.mark(block)
 	f.op("MOVQ %s, R8", fr.slot("srcStep"))
 	f.op("LEAQ (R8)(R8*2), R9")
 	f.op("MOVQ %s, R10", fr.slot("src"))
 	d.quarters()
-	d.fewPrefetch(fr, b)
 	f.op("MOVQ %s, DI", fr.slot("work"))
 	b.prepare()
 	if b.passes > 1 {
@@ -46,7 +45,10 @@ func (d direct) fewBlocks(b inBlocks) {
 	}
 	for e := 0; e < b.elements/b.passes; e += 2 * d.isa.width {
 		f.op("MOVQ %s, DI", fr.slot("work"))
-		b.unit(e)
+		prefetches := f.capture(func() { d.fewPrefetch(b) })
+		for _, line := range among(prefetches, f.capture(func() { b.unit(e) })) {
+			f.text.WriteString(line)
+		}
 		d.fewUnit(fr)
 	}
 	if b.passes > 1 {
@@ -92,30 +94,14 @@ func (d direct) fewBegin(fr frame) {
 	f.op("SUBQ AX, BX")
 }
 
-// fewBlocksAhead is fewAhead in blocks.
-func (d direct) fewBlocksAhead(b inBlocks) int { return max(1, fewAhead/b.bytes) }
-
-// fewPrefetch brings in what comes: of these rows, or at their end of the next 16.
-func (d direct) fewPrefetch(fr frame, b inBlocks) {
-	f, same := d.f, d.f.label("same")
-	ahead := d.fewBlocksAhead(b)
-	f.op("CMPQ %s, $%d", fr.slot("left"), ahead)
-	f.op("JNE %s", same)
-	f.op("MOVQ %s, AX", fr.slot("n"))
-	f.op("IMUL3Q $%d, AX, AX", b.bytes)
-	f.op("MOVQ R8, R14")
-	f.op("SHLQ $4, R14")
-	f.op("SUBQ AX, R14")
-	f.op("ADDQ $%d, R14", ahead*b.bytes)
-	f.mark(same)
-	for quarter := range d.isa.width / 4 {
-		f.op("LEAQ (R1%d)(R14*1), AX", quarter)
-		for _, row := range fourRows {
-			for at := 0; at < b.bytes; at += 64 {
-				f.op("PREFETCHT0 %d(AX)%s", at, row)
-			}
-		}
+// fewPrefetch brings a unit's part of the next 16 rows in, which follow these: memory
+// is read as it lies.
+func (d direct) fewPrefetch(b inBlocks) {
+	bytes := amxRows * b.bytes * 2 * d.isa.width / b.elements
+	for at := 0; at < bytes; at += 64 {
+		d.f.op("PREFETCHT1 %d(R14)", at)
 	}
+	d.f.op("ADDQ $%d, R14", bytes)
 }
 
 // fewUnit adds the product of the rows before and writes the rows in Z0 to Z15.
