@@ -78,8 +78,16 @@ func (b *bench) stepBytes(m *model.Model, context float64) float64 {
 	if !b.config.TieWordEmbeddings {
 		weights -= float64(b.config.VocabSize) * float64(b.stored().RowBytes(b.config.HiddenSize))
 	}
-	position := float64(b.config.CacheBytes(b.act)) / device.PageRows
-	return weights + float64(b.options.Batch)*context*position
+	return weights + float64(b.options.Batch)*context*positionBytes(b.config, b.act, m.Rounded())
+}
+
+// positionBytes is what a step reads of a position of the cache, which holds its
+// elements as products round them.
+func positionBytes(c model.Config, act, rounded device.Type) float64 {
+	if rounded != 0 && rounded.Size() < act.Size() {
+		act = rounded
+	}
+	return float64(c.CacheBytes(act)) / device.PageRows
 }
 
 // decodeFloor is the least time of all answers, in seconds: each step bound by

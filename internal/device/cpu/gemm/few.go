@@ -98,11 +98,21 @@ func (r *run) multiplyFewBlocks(worker int, s span) {
 		p.Row = j * kern.Cols
 		add := r.loadFew(own, p.Row, p.Rows)
 		b.MultiplyFew(unsafe.Pointer(&own.flip), x, r.M, add, p, &own.work, r.sourceSpace(worker))
-		r.storeFew(own, p.Row, p.Rows)
+		r.storeFewBlocks(own, p.Row)
 		if r.LowRank.R > 0 {
 			y := r.Y.address(0, p.Row)
 			r.e.tiles.Tile[r.M](r.lowWords, r.uPanel(0), r.lowPanel(worker, j, s.colFrom), y, 4*r.Y.Stride, 1, 1, r.x)
 		}
+	}
+}
+
+// storeFewBlocks is storeFew of a whole panel.
+func (r *run) storeFewBlocks(own *scratch, row int) {
+	for lane := 0; lane < kern.Cols; lane += r.e.tiles.Lanes {
+		for i := range r.e.tiles.Lanes {
+			own.table[i] = unsafe.Pointer(&own.few()[(lane+i)*kern.FewRows])
+		}
+		r.e.set.Words(r.Y.address(0, row+lane), unsafe.Pointer(&own.table), r.M, 4*r.Y.Stride)
 	}
 }
 
