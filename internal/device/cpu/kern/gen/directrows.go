@@ -136,7 +136,11 @@ func (d direct) nf4Rows(e int) {
 		d.load32(d.f.dwords("nf4", func(i int) uint32 { return normalFloat[i] }), 16)
 		d.load32(d.f.twiceBytes(), 19)
 		d.load32(d.f.firstNibbles(), 20)
-		d.tableRows(func(i int) string { return d.at(i, 0) }, nil, d.bytesInLanes(4+e/2))
+		tables := d.keptTables(func(i int) string { return d.at(i, 0) })
+		if e > 0 {
+			tables = d.loadTable
+		}
+		d.lookRows(tables, d.bytesInLanes(4+e/2))
 		return
 	}
 	low, high := d.spare(6), d.spare(7)
@@ -185,17 +189,42 @@ func (d direct) bytesInLanes(at int) func(i int) {
 // which bit 4 of a word chooses a half. words fills a register with words whose
 // low four bits are the indices.
 func (d direct) tableRows(scale, minimum func(i int) string, words func(i int)) {
+	d.lookRows(func(pair, table int) { d.makeTable(scale, minimum, pair, table) }, words)
+}
+
+// makeTable writes the table of two rows to a register.
+func (d direct) makeTable(scale, minimum func(i int) string, pair, table int) {
+	for k := range 2 {
+		d.f.op("VMULPS.BCST %s, Z16, Z%d", scale(2*pair+k), table+1+k)
+		if minimum != nil {
+			d.f.op("VSUBPS.BCST %s, Z%d, Z%d", minimum(2*pair+k), table+1+k, table+1+k)
+		}
+	}
+	d.f.convertTwo(table+1, table+2, table)
+}
+
+// tablesAt is where the tables of blocks of 64 elements are kept in the work, for
+// the second half of the block.
+const tablesAt = 2 * panelStride
+
+func (d direct) keptTables(scale func(i int) string) func(pair, table int) {
+	return func(pair, table int) {
+		d.makeTable(scale, nil, pair, table)
+		d.f.op("VMOVDQU32 Z%d, %s", table, work(tablesAt+64*pair))
+	}
+}
+
+func (d direct) loadTable(pair, table int) {
+	d.f.op("VMOVDQU32 %s, Z%d", work(tablesAt+64*pair), table)
+}
+
+// lookRows is tableRows with tables that come from a function.
+func (d direct) lookRows(tables func(pair, table int), words func(i int)) {
 	d.load32(d.f.dwords("nibble_words", func(int) uint32 { return 0x000f000f }), 17)
 	d.load32(d.f.dwords("second_words", func(int) uint32 { return 0x00100010 }), 18)
 	for pair := range d.isa.width / 2 {
 		table := 21 + pair%2*3
-		for k := range 2 {
-			d.f.op("VMULPS.BCST %s, Z16, Z%d", scale(2*pair+k), table+1+k)
-			if minimum != nil {
-				d.f.op("VSUBPS.BCST %s, Z%d, Z%d", minimum(2*pair+k), table+1+k, table+1+k)
-			}
-		}
-		d.f.convertTwo(table+1, table+2, table)
+		tables(pair, table)
 		for k := range 2 {
 			i := 2*pair + k
 			words(i)
