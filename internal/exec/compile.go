@@ -28,6 +28,9 @@ type Spec struct {
 	External map[*graph.Node]Access
 	// Cut nodes are taken as inputs instead of being computed: saved values.
 	Cut graph.Nodes
+	// Spent are inputs and cut nodes that nobody reads after the run: values may be
+	// laid over them.
+	Spent graph.Nodes
 	// Tile, if not 0, is the most rows of a run, of those that TileOf counts,
 	// where that is less than the graph allows.
 	Tile   int
@@ -45,6 +48,8 @@ type slot struct {
 	root     int
 	offset   int64
 	external bool
+	// spent is of an input that may be overwritten once it is read.
+	spent bool
 }
 
 // step is one kernel run.
@@ -215,7 +220,9 @@ func (c *compiler) newSlot(info graph.Info, external bool) int {
 // lower turns a node into a slot and, where it computes something, a step.
 func (c *compiler) lower(n *graph.Node) error {
 	if n.Op() == nil || c.cut[n] {
-		c.plan.slotOf[n] = c.newSlot(c.builder.Info(n), true)
+		id := c.newSlot(c.builder.Info(n), true)
+		c.plan.slots[id].spent = slices.Contains(c.spec.Spent, n)
+		c.plan.slotOf[n] = id
 		return nil
 	}
 	switch op := n.Op().(type) {

@@ -77,7 +77,7 @@ func (p *Plan) overwritten(s step, id, i int, dead, taken []int) int {
 	}
 	for _, in := range candidates {
 		root := p.slots[in].root
-		free := !p.slots[in].external && !p.slots[id].external && dead[root] == i && dead[in] <= i
+		free := (!p.slots[in].external || p.slots[in].spent) && !p.slots[id].external && dead[root] == i && dead[in] <= i
 		sameSize := p.slots[in].info.Bytes() == p.slots[root].info.Bytes() && p.slots[in].info.Bytes() == p.slots[id].info.Bytes()
 		if free && sameSize && !slices.Contains(taken, root) && p.reads(s, root) == want {
 			return in

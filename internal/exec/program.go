@@ -24,6 +24,7 @@ type Program struct {
 	inner   []graph.Bound
 	run     func() error // all steps, made once
 	graphs  *graphs      // nil where nothing is captured
+	over    []int        // slots that lie over a spent input
 }
 
 // bound is a step with its kernel and the views of its call.
@@ -50,6 +51,9 @@ func (p *Plan) Bind(b device.Backend, mem device.Memory) (*Program, error) {
 		*rows = max(*rows, s.info.Rows.Max)
 		if !s.external {
 			prog.views[i] = mem.At(s.offset, s.info.Type, s.info.Rows.Max, s.info.Width())
+		}
+		if !s.external && p.slots[s.root].external {
+			prog.over = append(prog.over, i)
 		}
 	}
 	runners, err := prog.bindRunners(mem)
@@ -168,6 +172,9 @@ func (pr *Program) runOnce() error {
 type within interface{ Within(func() error) error }
 
 func (pr *Program) runSteps() error {
+	for _, id := range pr.over {
+		pr.views[id].Addr = pr.views[pr.plan.slots[id].root].Addr
+	}
 	for i := range pr.steps {
 		b := &pr.steps[i]
 		for k, id := range b.step.in {

@@ -76,10 +76,11 @@ func (s *Sub) trained() graph.Nodes {
 }
 
 // runner compiles the program from the inputs to the outputs. Backward, the
-// gradients of parameters add to their buffers; everything else overwrites.
+// gradients of parameters add to their buffers; everything else overwrites. What the
+// forward pass saved is cut: nobody reads it afterwards.
 func (s *Sub) runner(in, out, cut graph.Nodes) (runner, error) {
 	r := runner{in: in, out: out, tile: s.tile, tileOf: s.builder.Info(s.body.X).Rows.Symbol}
-	full := Spec{Builder: s.builder, Cut: cut, Tile: r.tile, TileOf: r.tileOf, Late: out[0] != s.body.Y, External: map[*graph.Node]Access{}}
+	full := Spec{Builder: s.builder, Cut: cut, Spent: cut, Tile: r.tile, TileOf: r.tileOf, Late: out[0] != s.body.Y, External: map[*graph.Node]Access{}}
 	for i, n := range out {
 		full.External[n] = Overwrite
 		if s.adds(out, i) {
@@ -90,7 +91,7 @@ func (s *Sub) runner(in, out, cut graph.Nodes) (runner, error) {
 	if r.full, err = Compile(full); err != nil {
 		return r, err
 	}
-	lean := Spec{Builder: s.builder, Cut: cut, Tile: r.tile, TileOf: r.tileOf, Late: full.Late, External: map[*graph.Node]Access{out[0]: full.External[out[0]]}}
+	lean := Spec{Builder: s.builder, Cut: cut, Spent: cut, Tile: r.tile, TileOf: r.tileOf, Late: full.Late, External: map[*graph.Node]Access{out[0]: full.External[out[0]]}}
 	r.lean, err = Compile(lean)
 	return r, err
 }
