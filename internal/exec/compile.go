@@ -296,7 +296,9 @@ func (c *compiler) lowerOp(n *graph.Node, op *graph.Op) error {
 	c.plan.steps = append(c.plan.steps, s)
 	if op.Runner != nil && !slices.Contains(c.plan.runners, op.Runner) {
 		c.plan.runners = append(c.plan.runners, op.Runner)
-		c.plan.workspace = max(c.plan.workspace, align(op.Runner.Workspace()))
+	}
+	if op.Runner != nil {
+		c.plan.workspace = max(c.plan.workspace, align(op.Runner.Workspace(len(op.Outs) == 1 || c.read[n][1])))
 	}
 	c.plan.parts[n], c.plan.slotOf[n] = s.out, s.out[0]
 	if external && !direct {

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"errors"
 	"fmt"
 
 	"align/internal/device"
@@ -184,20 +185,31 @@ type runner struct {
 
 var _ graph.Runner = (*runner)(nil)
 
-// Workspace is the arena of the larger plan: only one of them runs at a time.
-func (r *runner) Workspace() int64 { return max(r.full.ArenaBytes(), r.lean.ArenaBytes()) }
+// Workspace is the arena of the plan that runs.
+func (r *runner) Workspace(all bool) int64 {
+	if all {
+		return r.full.ArenaBytes()
+	}
+	return r.lean.ArenaBytes()
+}
 
-// Bind puts both plans on the device, in the same memory.
+// Bind puts both plans on the device, in the same memory: one that does not fit is
+// not asked for.
 func (r *runner) Bind(b device.Backend, workspace device.Memory) (graph.Bound, error) {
-	full, err := r.full.Bind(b, workspace)
-	if err != nil {
-		return nil, err
+	sub := &boundSub{}
+	for _, p := range []struct {
+		plan *Plan
+		port *port
+	}{{r.full, &sub.full}, {r.lean, &sub.lean}} {
+		if p.plan.ArenaBytes() > workspace.Bytes {
+			continue
+		}
+		program, err := p.plan.Bind(b, workspace)
+		if err != nil {
+			return nil, err
+		}
+		*p.port = r.ports(program)
 	}
-	lean, err := r.lean.Bind(b, workspace)
-	if err != nil {
-		return nil, err
-	}
-	sub := &boundSub{full: r.ports(full), lean: r.ports(lean)}
 	if r.tile > 0 {
 		return &boundTiles{boundSub: sub, rows: r.tile, of: r.tileOf}, nil
 	}
@@ -228,17 +240,26 @@ func slotsOf(p *Program, nodes graph.Nodes) []int {
 
 type boundSub struct{ full, lean port }
 
+var errNotBound = errors.New("exec: a program was bound in memory for other outputs")
+
 // port is the program that makes the outputs that the call wants.
-func (b *boundSub) port(c *device.Call) *port {
+func (b *boundSub) port(c *device.Call) (*port, error) {
+	p := &b.full
 	if len(c.Out) > 1 && c.Out[1].Addr == 0 {
-		return &b.lean
+		p = &b.lean
 	}
-	return &b.full
+	if p.program == nil {
+		return nil, errNotBound
+	}
+	return p, nil
 }
 
 // Run hands the call's views to the inner program and runs it.
 func (b *boundSub) Run(c *device.Call) error {
-	p := b.port(c)
+	p, err := b.port(c)
+	if err != nil {
+		return err
+	}
 	for i, id := range p.in {
 		if id >= 0 {
 			p.program.views[id] = c.In[i]
@@ -254,6 +275,9 @@ func (b *boundSub) Run(c *device.Call) error {
 
 // Resize passes a row count on.
 func (b *boundSub) Resize(s graph.Symbol, rows int) {
-	b.full.program.Resize(s, rows)
-	b.lean.program.Resize(s, rows)
+	for _, p := range []*Program{b.full.program, b.lean.program} {
+		if p != nil {
+			p.Resize(s, rows)
+		}
+	}
 }

@@ -32,7 +32,10 @@ type boundTiles struct {
 
 // Run hands each tile's rows of the call's views to the inner program.
 func (b *boundTiles) Run(c *device.Call) error {
-	p := b.port(c)
+	p, err := b.port(c)
+	if err != nil {
+		return err
+	}
 	for from, all := 0, c.In[0].Rows; from < all; from += b.rows {
 		n := min(b.rows, all-from)
 		p.program.Resize(b.of, n)

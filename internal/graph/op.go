@@ -47,8 +47,9 @@ type Op struct {
 
 // Runner is a program that stands as one op in a larger graph.
 type Runner interface {
-	// Workspace is the memory that Bind wants, in bytes.
-	Workspace() int64
+	// Workspace is the memory that Bind wants, in bytes: for runs that want all
+	// outputs, or the first one alone.
+	Workspace(all bool) int64
 	// Bind prepares the program on a device; the workspace is shared with other
 	// runners and holds nothing between calls.
 	Bind(b device.Backend, workspace device.Memory) (Bound, error)
