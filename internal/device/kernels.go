@@ -21,6 +21,7 @@ package device
 //	lora_linear     y = x W' + u B' (+ bias) (, u = scale xd A')      in: x[T,C], xd[T,C], W[N,C], A[R,C], B[N,R] (, bias[N])   attr LoRA; xd is x where nothing drops
 //	lora_du         dB[N,R] = dy' u, du[T,R] = scale dy B (Accumulate: dB)   in: dy[T,N], B[N,R], u[T,R]     attr LoRA
 //	lora_dx         dx[T,C] = dy W + du A           (Accumulate)      in: dy[T,N], W[N,C], du[T,R], A[R,C]
+//	lora_dropped_dx dx[T,C] = dy W + drop(du A)     (Accumulate)      in: dy, W, du, A, xd[T,C], key I32[T], seed I32[2]   attr Dropout; xd is what dropout made under it, whose mask a backend may read in it
 //	dora_norm       n[N] = length of the rows of W + scale B A        in: s F64[N] (squared lengths of W's rows), B[N,R], A W' [R,N], A A' [R,R]   attr LoRA
 //	dora_scale      y[T,N] = z (m/n - Shift) (+ bias)                 in: z[T,N], m[N], n[N] (, bias[N])     attr DoRA; may be in place; 0 for m/n where n is 0
 //	dora_dm         dm[N] = sum over t of dy z / n  (Accumulate)      in: z[T,N], n[N], dy[T,N]

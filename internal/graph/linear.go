@@ -91,7 +91,7 @@ func (b *Builder) LoRALinear(x, w, bias *Node, l LoRA) *Node {
 		return nil
 	}
 	if l.DropoutP > 0 {
-		return b.loraDropped(x, b.Dropout(x, l.Key, l.Seed, device.Dropout{P: l.DropoutP, Stream: l.Stream}), w, bias, l)
+		return b.loraDrops(x, w, bias, l)
 	}
 	args := []int{0, 0, 1, 2, 3}
 	if bias != nil {
@@ -109,6 +109,30 @@ func (b *Builder) LoRALinear(x, w, bias *Node, l LoRA) *Node {
 		return grads
 	}
 	return b.Part(b.Apply(op, withBias(bias, x, w, l.A, l.B)...), 0)
+}
+
+// loraDrops is LoRALinear with dropout. The gradient of x joins in one kernel, which
+// applies the mask: none flows through the dropout itself.
+func (b *Builder) loraDrops(x, w, bias *Node, l LoRA) *Node {
+	attr := device.Dropout{P: l.DropoutP, Stream: l.Stream}
+	xd := b.Dropout(x, l.Key, l.Seed, attr)
+	if b.err != nil {
+		return nil
+	}
+	in := withBias(bias, x, xd, w, l.A, l.B)
+	op := b.loraOp(x, w, l, []int{0, 1, 2, 3, 4, 5}[:len(in)])
+	op.Diff = []bool{true, false, false, true, true}
+	op.Pull = func(in Nodes, out, dy *Node) Nodes {
+		grads := make(Nodes, len(in))
+		dB, du := b.loraDU(dy, in[4], out, l)
+		grads[3], grads[4] = b.MatMulTN(du, in[1], 1), dB
+		if op.Diff[0] {
+			dx := &Op{Kernel: "lora_dropped_dx", Attr: attr, Accumulates: true, Outs: []Info{Matrix(b.activations, b.Info(in[0]).Rows, b.Info(in[0]).Cols)}}
+			grads[0] = b.Apply(dx, dy, in[2], du, in[3], in[1], in[len(in)-2], in[len(in)-1])
+		}
+		return grads
+	}
+	return b.Part(b.Apply(op, append(in, l.Key, l.Seed)...), 0)
 }
 
 // loraDropped is LoRALinear where the adapter's input is xd and not x itself.

@@ -26,6 +26,7 @@ func (f *fast) accelerate(kernels map[string]binder) {
 	kernels["dropout"] = instead(b, newDropout[float32], func(d *dropout[float32]) rowKernel { return &fastDropout{d, set} })
 	kernels["adamw"] = instead(b, newAdamW[float32], func(a *adamW[float32]) rowKernel { return &fastAdamW{a, set} })
 	kernels["lora_linear"] = withAttribute(f.bindLoRA)
+	kernels["lora_dropped_dx"] = withAttribute(f.bindLoRADroppedDX)
 	kernels["lora_du"] = withAttribute(f.bindLoRADU)
 	kernels["attention"] = withAttribute(f.bindAttention)
 	kernels["attention_grad"] = withAttribute(f.bindAttentionGrad)

@@ -106,6 +106,7 @@ func kernelTable[E float](b *Backend, p products[E]) map[string]binder {
 		"bias_grad":        plain(func(k string) device.Kernel { return b.overRows(&biasGrad[E]{kernel: k}) }),
 		"lora_linear":      withAttribute(bindLoRALinear[E](b, p)),
 		"lora_du":          withAttribute(bindLoRADU(p)),
+		"lora_dropped_dx":  withAttribute(bindLoRADroppedDX[E](b, p)),
 		"lora_dx":          plain(func(k string) device.Kernel { return newLoRADX[E](p, k) }),
 		"dora_norm":        overRowsWith(b, newDoRANorm[E]),
 		"dora_scale":       overRowsWith(b, newDoRAScale[E]),

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"math"
 
 	"align/internal/device"
 	"align/internal/device/contract"
@@ -14,7 +15,9 @@ import (
 //	counter = (column/4, key[t], Stream, 0), key = (seed[0], seed[1])
 //
 // and is kept where word >= P*2^32. So the draw depends on neither the row's
-// place nor the thread.
+// place nor the thread. What is dropped is -0 and what is kept never is, so that the
+// backward pass finds the mask in y (lora_dropped_dx). Of a y in bfloat16 that does not
+// hold for kept numbers of less than float32's least normal one, 1e-38.
 type dropout[E float] struct {
 	kernel string
 	draw   kern.Draw
@@ -64,9 +67,9 @@ func (d *dropout[E]) compute(lo, hi int) {
 			words := d.draw.Words(counter)
 			counter[0]++
 			for i := j; i < min(j+4, d.cols); i++ {
-				var kept E // y may be x
+				kept := E(math.Copysign(0, -1)) // y may be x
 				if words[i-j] >= d.draw.Limit {
-					kept = x[i] * d.scale
+					kept = x[i]*d.scale + 0 // -0 becomes +0
 				}
 				y[i] = kept
 			}

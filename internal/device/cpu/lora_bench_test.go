@@ -78,7 +78,7 @@ type loraCall struct {
 }
 
 // adapt makes the layers of a group; their calls are those of
-// graph.LoRALinear.
+// graph.LoRALinear, with the dropout itself.
 func (b bench) adapt(tokens int, g group, dropped bool) (layers []*adapted) {
 	const rank, scale = 16, 2
 	matrix := func(rows, cols int) device.View { return b.view(device.F32, rows, cols) }
@@ -88,9 +88,9 @@ func (b bench) adapt(tokens int, g group, dropped bool) (layers []*adapted) {
 	}
 	du := matrix(tokens, rank)
 	for i, n := range g.n {
-		xd, dxd := x, dx
+		xd := x
 		if dropped {
-			xd, dxd = b.side(tokens, g.k), matrix(tokens, g.k)
+			xd = b.side(tokens, g.k)
 		}
 		w, a, up := b.randomWeight(device.BF16, n, g.k), matrix(rank, g.k), matrix(n, rank)
 		y, dy, da, dup, u := matrix(tokens, n), matrix(tokens, n), matrix(rank, g.k), matrix(n, rank), matrix(tokens, rank)
@@ -105,7 +105,10 @@ func (b bench) adapt(tokens int, g group, dropped bool) (layers []*adapted) {
 		}
 		l.backwardLoRA[0].c.Out = append(l.backwardLoRA[0].c.Out, du)
 		if dropped {
-			l.backwardLoRA = append(l.backwardLoRA, l.backward[0], b.call("matmul_nn", device.MatMul{Alpha: 1}, false, dxd, du, a))
+			key, seed := b.view(device.I32, tokens, 1), b.view(device.I32, 2, 1)
+			drops := device.Dropout{P: 0.05, Stream: uint32(i)}
+			l.forwardLoRA = append([]loraCall{b.call("dropout", drops, false, xd, x, key, seed)}, l.forwardLoRA...)
+			l.backwardLoRA = append(l.backwardLoRA, b.call("lora_dropped_dx", drops, i > 0, dx, dy, w, du, a, xd, key, seed))
 		} else {
 			l.backwardLoRA = append(l.backwardLoRA, b.call("lora_dx", nil, i > 0, dx, dy, w, du, a))
 		}

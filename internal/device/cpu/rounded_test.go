@@ -28,7 +28,8 @@ func TestRoundedKernels(t *testing.T) {
 			half := r.rounded("rmsnorm", device.Norm{Eps: 1e-5, Width: cols}, x, r.view(device.F32, cols, 1))
 			r.rounded("rmsnorm", device.Norm{Eps: 1e-5, Width: cols / 3}, x, r.view(device.F32, cols/3, 1))
 			r.rounded("swiglu", nil, x, g)
-			r.rounded("dropout", device.Dropout{P: 0.3, Stream: 5}, x, key, seed)
+			drops := device.Dropout{P: 0.3, Stream: 5}
+			xd := r.rounded("dropout", drops, x, key, seed)
 			r.rounded("rope", device.Rope{HeadDim: cols / 3}, x, r.view(device.F32, rows, cols/3))
 			w, a, up := r.view(device.F32, n, cols), r.view(device.F32, rank, cols), r.view(device.F32, n, rank)
 			du := r.view(device.F32, rows, rank)
@@ -37,6 +38,7 @@ func TestRoundedKernels(t *testing.T) {
 			r.reads("lora_linear", device.LoRA{Scale: 2}, rows, n, []int{1}, x, half, w, a, up)
 			r.reads("matmul_nt", device.MatMul{Alpha: 1}, rows, rank, []int{0}, half, a)
 			r.reads("matmul_tn", device.MatMul{Alpha: 1}, rank, cols, []int{1}, du, half)
+			r.reads("lora_dropped_dx", drops, rows, cols, []int{4}, r.view(device.F32, rows, n), w, du, a, xd, key, seed)
 		})
 	}
 }

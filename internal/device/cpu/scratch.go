@@ -50,6 +50,8 @@ func (s *scratch) step(p *device.Step) {
 		s.product(x, in[2], false, false, a.Rows)
 	case "lora_dx":
 		s.product(in[0], in[1], false, true, in[2].Cols)
+	case "lora_dropped_dx":
+		s.dropped(in)
 	case "lora_du":
 		s.product(in[0], in[1], false, true, 0)
 		s.gradient(p.Call.Out[0], in[0], in[2])
@@ -90,6 +92,17 @@ func (s *scratch) product(x, w device.View, xAcross, wAcross bool, r int) {
 	} else {
 		s.kept = max(s.kept, sizes.Shared)
 	}
+}
+
+// dropped is dx of a layer whose adapter's input was dropped in part.
+func (s *scratch) dropped(in []device.View) {
+	dy, w, du, xd := in[0], in[1], in[2], in[4]
+	p := gemm.Product{M: dy.Rows, N: w.Cols, K: dy.Cols, WAcross: true, Alpha: 1, LowRank: gemm.LowRank{R: du.Cols, Kept: matrixOf(xd)}}
+	if w.Type.IsBlock() {
+		p.W.Source = &viewSource{}
+	}
+	sizes := s.b.fast.engine.Sizes(&p)
+	s.worker, s.kept = max(s.worker, sizes.Worker), max(s.kept, sizes.Shared)
 }
 
 // gradient is y = x' u, beside a product down to as many columns or by itself.

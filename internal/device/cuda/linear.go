@@ -7,14 +7,15 @@ import (
 
 // productTable are the products with frozen weights, adapters and each other.
 var productTable = map[string]binder{
-	"linear":      plain(newLinear),
-	"linear_dx":   plain(newLinearDX),
-	"lora_linear": withAttribute(newLoRALinear),
-	"lora_du":     withAttribute(newLoRADU),
-	"lora_dx":     plain(newLoRADX),
-	"matmul_nt":   withAttribute(newMatMul),
-	"matmul_nn":   withAttribute(newMatMul),
-	"matmul_tn":   withAttribute(newMatMul),
+	"linear":          plain(newLinear),
+	"linear_dx":       plain(newLinearDX),
+	"lora_linear":     withAttribute(newLoRALinear),
+	"lora_du":         withAttribute(newLoRADU),
+	"lora_dx":         plain(newLoRADX),
+	"lora_dropped_dx": withAttribute(newLoRADroppedDX),
+	"matmul_nt":       withAttribute(newMatMul),
+	"matmul_nn":       withAttribute(newMatMul),
+	"matmul_tn":       withAttribute(newMatMul),
 }
 
 // newLinear is y[T,N] = x[T,C] W[N,C]' (+ bias[N]).

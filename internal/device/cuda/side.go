@@ -31,8 +31,9 @@ const (
 	slotGrad
 	slotDelta
 	slotSpans
-	slotDraws  // weights of tokens
-	slotVendor // cuBLASLt's workspace
+	slotDraws   // weights of tokens
+	slotDropped // the gradient through a dropout
+	slotVendor  // cuBLASLt's workspace
 	slots
 )
 

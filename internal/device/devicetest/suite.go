@@ -66,7 +66,7 @@ func roundedInputs(r *trial) float64 {
 		return 1
 	case "linear", "linear_dx", "matmul_nt", "matmul_nn", "matmul_tn", "lora_du", "logprob":
 		return 2
-	case "lora_linear", "lora_dx", "attention":
+	case "lora_linear", "lora_dx", "lora_dropped_dx", "attention":
 		return 4
 	case "logprob_dx", "logprob_dw":
 		return 16

@@ -21,7 +21,7 @@ func trialsOf(act device.Type) []trial {
 	var list []trial
 	for _, part := range []func(*gen) []trial{
 		tableTrials, normTrials, linearTrials, blockTrials, matmulTrials, ropeTrials, attentionTrials, cacheTrials, elementTrials,
-		headTrials, segmentTrials, vecTrials, optimiserTrials, adapterTrials,
+		headTrials, segmentTrials, vecTrials, optimiserTrials, adapterTrials, droppedTrials,
 	} {
 		list = append(list, part(g)...)
 	}

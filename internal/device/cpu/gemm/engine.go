@@ -28,6 +28,7 @@ type scratch struct {
 	turn  kern.Turn
 	span  kern.Span
 	work  kern.DirectWork // of a BlockSource
+	kept  kern.Kept
 	// making is the panels that spans make.
 	making making
 }

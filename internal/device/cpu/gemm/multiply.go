@@ -110,7 +110,9 @@ func (r *run) tile(worker, i, j, from, k, nk int, next unsafe.Pointer) {
 		multiply = r.e.tiles.Eager[n]
 	}
 	multiply(nk, r.xPanel(i, n, k), r.bPanel(worker, j, from, k), y, ldc, r.Alpha, add, next)
-	if k+nk == r.words && r.LowRank.R > 0 {
+	if k+nk == r.words && r.LowRank.drops() {
+		r.keptTile(worker, i, j, from, y, ldc, width)
+	} else if k+nk == r.words && r.LowRank.R > 0 {
 		multiply(r.lowWords, r.uPanel(i), r.lowPanel(worker, j, from), y, ldc, r.Alpha, 1, next)
 	}
 	if width < kern.Cols {

@@ -70,7 +70,15 @@ type LowRank struct {
 	V     Matrix // N x R, or R x N
 	Down  Matrix
 	Scale float32
+	// Kept, if it has elements, is M x N of which kern's Dropout dropped some: u v is
+	// added behind the whole sum, KeptScale times, where it did not. Alpha is 1 then,
+	// and the rows of w are summed over.
+	Kept      Matrix
+	KeptScale float32
 }
+
+// drops says whether u v joins where nothing was dropped.
+func (l *LowRank) drops() bool { return l.R > 0 && l.Kept.len() > 0 }
 
 // computesU says whether u comes from x.
 func (l *LowRank) computesU() bool { return l.R > 0 && len(l.Down.Data) > 0 }
@@ -92,6 +100,12 @@ func (p *Product) check(t device.Type) error {
 		c.matrix("v", l.V, p.N, l.R, p.WAcross)
 		if l.computesU() {
 			c.matrix("down", l.Down, l.R, p.K, p.WAcross)
+		}
+		if l.drops() {
+			c.matrix("kept", l.Kept, p.M, p.N, false)
+			if p.Alpha != 1 || !p.WAcross {
+				c.failf("u v joins what was kept: want alpha 1 and sums over the rows of w")
+			}
 		}
 	}
 	p.checkWeight(&c, t)

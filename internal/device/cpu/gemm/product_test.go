@@ -25,6 +25,7 @@ type kind struct {
 	down            bool
 	bias            bool
 	accumulate      bool
+	drops           bool // u v joins where kept
 }
 
 var kinds = []kind{
@@ -40,6 +41,8 @@ var kinds = []kind{
 	{name: "lora", packed: device.BF16, rank: 16, down: true},
 	{name: "lora_bias", packed: device.BF16, rank: 5, down: true, bias: true, accumulate: true},
 	{name: "lora_dx", packed: device.BF16, across: true, rank: 33},
+	{name: "lora_dropped_dx", packed: device.BF16, across: true, rank: 16, drops: true, accumulate: true},
+	{name: "lora_dropped_source", source: true, across: true, rank: 3, drops: true},
 	{name: "lora_dx_down", packed: device.BF16, across: true, rank: 40, down: true},
 }
 
@@ -81,6 +84,12 @@ func newTrial(t testing.TB, set *kern.Set, k kind, m, n, depth int) *trial {
 	}
 	if k.rank > 0 {
 		p.LowRank = LowRank{R: k.rank, U: randomMatrix(r, m, k.rank, 1), V: oriented(n, k.rank, 1, k.across)}
+		if k.drops {
+			p.Alpha, p.LowRank.KeptScale, p.LowRank.Kept = 1, 1.25, randomMatrix(r, m, n, 3)
+			for i := 0; i < len(p.LowRank.Kept.Data); i += 1 + i%3 {
+				p.LowRank.Kept.Data[i] = float32(math.Copysign(0, -1))
+			}
+		}
 		if k.down {
 			p.LowRank.Down, p.LowRank.Scale = oriented(k.rank, depth, 2, k.across), 0.25
 		}
@@ -149,7 +158,7 @@ func (tr *trial) verify(t *testing.T, typ device.Type) {
 				add(float64(p.Alpha) * entry(x, i, k, p.XAcross) * entry(w, j, k, p.WAcross))
 			}
 			for r := range l.R {
-				add(float64(p.Alpha) * entry(u, i, r, false) * entry(v, j, r, p.WAcross))
+				add(tr.lowScale(i, j) * entry(u, i, r, false) * entry(v, j, r, p.WAcross))
 			}
 			if p.Accumulate {
 				add(float64(tr.initial[i*p.Y.Stride+j]))
@@ -162,6 +171,18 @@ func (tr *trial) verify(t *testing.T, typ device.Type) {
 			}
 		}
 	}
+}
+
+// lowScale is what a term of u v counts for y[i,j].
+func (tr *trial) lowScale(i, j int) float64 {
+	l := &tr.p.LowRank
+	if !l.drops() {
+		return float64(tr.p.Alpha)
+	}
+	if kept := entry(l.Kept, i, j, false); kept == 0 && math.Signbit(kept) {
+		return 0
+	}
+	return float64(l.KeptScale)
 }
 
 func (tr *trial) verifyU(t *testing.T, x, down Matrix) {

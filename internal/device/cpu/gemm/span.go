@@ -51,9 +51,17 @@ func (r *run) tilesBytes() int {
 	case !r.spans():
 		return 0
 	case r.keeping:
-		return r.taskRows * r.group * kern.TileBytes
+		return (r.taskRows + r.lowTiles()) * r.group * kern.TileBytes
 	}
-	return 2 * r.group * kern.TileBytes
+	return (2 + r.lowTiles()) * r.group * kern.TileBytes
+}
+
+// lowTiles is 1 where u v has tiles of its own, for one panel of x.
+func (r *run) lowTiles() int {
+	if r.LowRank.drops() {
+		return 1
+	}
+	return 0
 }
 
 // yTiles is where the tiles of y for panel i of x begin.
@@ -105,6 +113,9 @@ func (r *run) spanRows(worker int, s span, k, nk int) {
 		if r.keeping && k+nk < r.words {
 			continue
 		}
+		if k+nk == r.words && r.LowRank.drops() {
+			r.keptTiles(worker, s, p, i)
+		}
 		last = finished{y: y, tiles: p.C, rows: n}
 		if !streams {
 			last.rows = 0
@@ -131,7 +142,7 @@ func (r *run) spanPanel(worker int, s span, p *kern.Span, i, k, nk int, last *fi
 	for at := k; at < k+nk; at += spanWords {
 		p.K = r.e.tiles.LeftWords(min(spanWords, k+nk-at))
 		p.A, p.B = r.xPanel(i, p.Rows, at), unsafe.Add(w, (at-k)*kern.Stride)
-		if at+p.K >= r.words && r.LowRank.R > 0 {
+		if at+p.K >= r.words && r.LowRank.R > 0 && !r.LowRank.drops() {
 			p.LowK, p.LowA = r.lowWords, r.uPanel(i)
 		}
 		last.take(p, blocks(k+nk-at, spanWords))

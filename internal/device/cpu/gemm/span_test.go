@@ -21,6 +21,7 @@ func TestSpans(t *testing.T) {
 		forms := []kind{
 			{name: "nt", packed: device.BF16}, {name: "nn", packed: device.BF16, across: true}, {name: "plain", xAcross: true, across: true, accumulate: true},
 			{name: "lora", packed: device.BF16, rank: 16, down: true, bias: true}, {name: "lora_dx", packed: device.BF16, across: true, rank: 40, accumulate: true},
+			{name: "dropped", packed: device.BF16, across: true, rank: 16, drops: true, accumulate: true}, {name: "dropped_first", across: true, rank: 40, drops: true},
 			{name: "short", across: true, rank: 5}, {name: "short_nt", bias: true},
 		}
 		for _, form := range forms {

@@ -509,15 +509,35 @@ func unroundAVX512(y, x unsafe.Pointer, n int)
 //go:noescape
 func unroundAVX2(y, x unsafe.Pointer, n int)
 
-// dropoutAVX512 is y = x*scale where a draw is kept, else 0; n is a multiple of 16.
+// dropoutAVX512 is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of 16.
 //
 //go:noescape
 func dropoutAVX512(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
 
-// dropoutAVX2 is y = x*scale where a draw is kept, else 0; n is a multiple of 8.
+// dropoutAVX2 is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of 8.
 //
 //go:noescape
 func dropoutAVX2(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
+
+// addKeptAVX512 is c += scale low for rows of 32 float32 where the mask's is not -0.
+//
+//go:noescape
+func addKeptAVX512(c unsafe.Pointer, ldc int, low, mask unsafe.Pointer, maskStride, rows int, scale float32)
+
+// addKeptHalfAVX512 is addKept for a mask of bfloat16.
+//
+//go:noescape
+func addKeptHalfAVX512(c unsafe.Pointer, ldc int, low, mask unsafe.Pointer, maskStride, rows int, scale float32)
+
+// addKeptAVX2 is c += scale low for rows of 32 float32 where the mask's is not -0.
+//
+//go:noescape
+func addKeptAVX2(c unsafe.Pointer, ldc int, low, mask unsafe.Pointer, maskStride, rows int, scale float32)
+
+// addKeptHalfAVX2 is addKept for a mask of bfloat16.
+//
+//go:noescape
+func addKeptHalfAVX2(c unsafe.Pointer, ldc int, low, mask unsafe.Pointer, maskStride, rows int, scale float32)
 
 // columnSumsAVX512 is sums += the sum of rows rows of x, stride bytes apart, of 64 columns in float64.
 //

@@ -1,6 +1,9 @@
 package kern
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // Draw is what the draws of a dropout have in common. Its layout is known to the
 // assembly.
@@ -33,8 +36,8 @@ func (d *Draw) Words(counter [4]uint32) [4]uint32 {
 	return counter
 }
 
-// Dropout is y = x*Scale where the element's word is Limit or more, else 0.
-// Element j has word j%4 of the counter with j/4 added to its first word. y may
+// Dropout is y = x*Scale where the element's word is Limit or more, else -0, by which
+// AddKept knows it: a kept 0 is +0. Element j has word j%4 of the counter with j/4 added to its first word. y may
 // be x.
 func (s *Set) Dropout(y, x []float32, d *Draw, counter [4]uint32) {
 	n := len(y)
@@ -44,6 +47,9 @@ func (s *Set) Dropout(y, x []float32, d *Draw, counter [4]uint32) {
 		counter[0]+uint32(whole/4), counter[1], counter[2], counter[3])
 }
 
+// dropped is -0.
+var dropped = math.Float32frombits(1 << 31)
+
 func dropoutGeneric(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32) {
 	d := (*Draw)(draw)
 	to, from := floats(y, n), floats(x, n)
@@ -52,9 +58,9 @@ func dropoutGeneric(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2,
 		if j%4 == 0 {
 			words = d.Words([4]uint32{c0 + uint32(j/4), c1, c2, c3})
 		}
-		to[j] = 0
+		to[j] = dropped
 		if words[j%4] >= d.Limit {
-			to[j] = v * d.Scale
+			to[j] = v*d.Scale + 0 // -0 becomes +0
 		}
 	}
 }

@@ -2,6 +2,7 @@ package kern
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -46,4 +47,67 @@ func TestDropoutKeepsNaNApart(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is dropped is -0 and what is kept never is, at every level.
+func TestDropoutMarksWhatItDrops(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		d := &Draw{Limit: 1 << 31, Scale: 2}
+		d.SetKey([2]uint32{1, 2})
+		x := make([]float32, 203)
+		for i := range x {
+			x[i] = []float32{1, 0, float32(math.Copysign(0, -1)), -3}[i/7%4]
+		}
+		y := make([]float32, len(x))
+		s.Dropout(y, x, d, [4]uint32{0, 3, 4, 0})
+		for i, v := range y {
+			drops := d.Words([4]uint32{uint32(i / 4), 3, 4, 0})[i%4] < d.Limit
+			if want := 2 * x[i]; drops != (v == 0 && math.Signbit(float64(v))) || !drops && v != want {
+				t.Fatalf("element %d of %g is %g, dropped: %v", i, x[i], v, drops)
+			}
+		}
+	})
+}
+
+// Rows are added to where the mask is not -0, whatever lies around them.
+func TestAddKept(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, rows := range []int{1, 2, 7, MaxRows} {
+			for _, columns := range []int{1, 5, Cols - 1, Cols} {
+				for _, half := range []bool{false, true} {
+					checkAddKept(t, s, rows, columns, half)
+				}
+			}
+		}
+	})
+}
+
+func checkAddKept(t *testing.T, s *Set, rows, columns int, half bool) {
+	t.Helper()
+	const ldc, maskStride = Cols + 16, Cols + 8
+	c, low := newGuarded(random(newRand(1), rows*ldc)), random(newRand(2), rows*Cols)
+	mask := random(newRand(3), rows*maskStride)
+	for i := range mask {
+		if i%3 > 0 {
+			mask[i] = float32(math.Copysign(0, float64(i%3)-1.5))
+		}
+	}
+	k := &Kept{C: pointer(c.slice()), Low: pointer(low), Mask: pointer(mask), LDC: 4 * ldc, MaskStride: 4 * maskStride, Rows: rows, Scale: 1.25, Half: half}
+	halves := make([]uint16, len(mask))
+	if half {
+		roundGeneric(first(halves, len(halves)), pointer(mask), len(mask))
+		k.Mask, k.MaskStride = first(halves, 1), 2*maskStride
+	}
+	want := slices.Clone(c.slice())
+	for i := range rows * columns {
+		row, col := i/columns, i%columns
+		if m := mask[row*maskStride+col]; m != 0 || !math.Signbit(float64(m)) {
+			want[row*ldc+col] += 1.25 * low[row*Cols+col]
+		}
+	}
+	s.AddKept(k, columns)
+	c.check(t, "c")
+	if err := differ("AddKept", c.slice(), want); err != nil {
+		t.Fatalf("rows=%d columns=%d half=%v: %v", rows, columns, half, err)
+	}
 }

@@ -223,6 +223,18 @@ func (s *Set) trialVectors() []trialResult {
 	try("SwiGLUGrad", func(out []float32) []float32 { du := make([]float32, n); s.SwiGLUGrad(out, du, x, y, z); return du })
 	try("Rope", func(out []float32) []float32 { s.Rope(out[:n-1], x[:n-1], y[:n/2], z[:n/2], 1); return nil })
 	try("AdamW", func(out []float32) []float32 { return s.trialAdamW(out, x, y) })
+	try("Dropout", func(out []float32) []float32 {
+		d := &Draw{Limit: 1 << 30, Scale: 2}
+		d.SetKey([2]uint32{1, 2})
+		s.Dropout(out, x, d, [4]uint32{3, 4, 5, 6})
+		half, c, kept := make([]uint16, n), wave(n, 7), &Kept{LDC: Stride, Rows: 1, Scale: 2, Low: first(y, 1)}
+		s.ToBF16(half, out)
+		kept.C, kept.Mask = first(c, 1), first(out, 1)
+		s.AddKept(kept, Cols)
+		kept.Mask, kept.Half = first(half, 1), true
+		s.AddKept(kept, Cols)
+		return c
+	})
 	try("BF16", func(out []float32) []float32 {
 		half := make([]uint16, n)
 		s.ToBF16(half, x)

@@ -5,7 +5,8 @@ import (
 	"unsafe"
 )
 
-// trialThin is a thin product and the tiles that it stands for.
+// trialThin is a thin product, of panels and of plain rows, and the tiles that it
+// stands for.
 func (p *Products) trialThin() (got, want []float32) {
 	const k = MaxDepth
 	words := k * p.Rows
@@ -19,7 +20,9 @@ func (p *Products) trialThin() (got, want []float32) {
 			want = append(want, tile[i*Cols:][:ThinCols]...)
 		}
 	}
-	return got, want
+	rows := make([]float32, len(got)) // panels of one step are plain rows
+	p.ThinRows(k, first(a, 1), 4*k, first(b, 1), first(rows, 1), 1, 0)
+	return append(got, rows...), append(want, want...)
 }
 
 // pairWave is n words of two bfloat16 between -1 and 1.
@@ -31,7 +34,8 @@ func pairWave(n int, phase float64) []float32 {
 	return x
 }
 
-// trialTurn is a turn over one panel and the tiles that it stands for.
+// trialTurn is a turn over one panel, one over its plain rows, and the tiles that
+// they stand for.
 func (p *Products) trialTurn() (got, want []float32) {
 	words := p.Rows / p.PerWord
 	x, a := wave(p.Rows*TurnCols, 1), pairWave(words*TurnRows, 2)
@@ -45,12 +49,17 @@ func (p *Products) trialTurn() (got, want []float32) {
 		to := right[col/Cols*words*Cols+col%Cols:]
 		p.PackColumns(first(to, 1), first(x[col:], 1), p.Rows, 4*TurnCols, p.Lanes, Stride)
 	}
+	half := make([]uint16, len(x))
+	roundGeneric(first(half, 1), first(x, 1), len(x))
 	sums, work := make([]float32, TurnRows*TurnCols), make([]float32, TurnWork/4)
-	p.Turn(&Turn{Rows: TurnRows, Panels: 1, A: first(a, 1), B: first(left, 1), C: first(sums, 1), Work: first(work, 1)})
-	got, want = make([]float32, TurnRows*TurnCols), make([]float32, TurnRows*TurnCols)
-	p.TurnedOut(first(got, 1), 4*TurnCols, first(sums, 1), TurnRows, 1, 0)
+	got, want = make([]float32, 2*TurnRows*TurnCols), make([]float32, TurnRows*TurnCols)
+	for i, t := range []Turn{{B: first(left, 1)}, {B: first(half, 1), BRow: 2 * TurnCols}} {
+		t.Rows, t.Panels, t.A, t.C, t.Work = TurnRows, 1, first(a, 1), first(sums, 1), first(work, 1)
+		p.Turn(&t)
+		p.TurnedOut(first(got[i*len(want):], 1), 4*TurnCols, first(sums, 1), TurnRows, 1, 0)
+	}
 	for j := range TurnCols / Cols {
 		p.Tile[TurnRows](words, first(a, 1), first(right[j*words*Cols:], 1), first(want[j*Cols:], 1), 4*TurnCols, 1, 0, nil)
 	}
-	return got, want
+	return got, append(want, want...)
 }

@@ -19,3 +19,26 @@ func TestSelfTest(t *testing.T) {
 		}
 	})
 }
+
+// What a product of an adapter goes by is tried in both of its forms.
+func TestSelfTestFindsWrongRows(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		if s.BF16.ThinRows == nil {
+			t.Skip("the level has none")
+		}
+		thin, turn := s.BF16.ThinRows, s.BF16.Turn
+		s.BF16.ThinRows = func(k int, a unsafe.Pointer, aRow int, b, c unsafe.Pointer, alpha float32, add int) {
+			thin(k, a, aRow, b, c, 2*alpha, add)
+		}
+		s.BF16.Turn = func(p *Turn) {
+			turn(p)
+			if p.BRow > 0 {
+				*(*float32)(p.C) += 1
+			}
+		}
+		err := s.SelfTest()
+		if err == nil || !strings.Contains(err.Error(), "thin product gives") || !strings.Contains(err.Error(), "turned product gives") {
+			t.Errorf("two wrong functions: error %v", err)
+		}
+	})
+}

@@ -30,6 +30,8 @@ type vectors struct {
 	// dropout takes n of whole as well.
 	dropout func(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
 	whole   int
+	// addKept is AddKept on whole rows, addKeptHalf where the mask is of bfloat16.
+	addKept, addKeptHalf func(c unsafe.Pointer, ldc int, low, mask unsafe.Pointer, maskStride, rows int, scale float32)
 	// columnSums and normColumns take columns columns.
 	columnSums  func(sums, x unsafe.Pointer, rows, stride int)
 	normColumns func(sums, x, dy, scales unsafe.Pointer, rows, stride int)

@@ -17,7 +17,9 @@ const (
 // the round's key of AVX2, AVX-512 keeps all from 16 on.
 const (
 	dropKey        = 8
-	dropMultiplier = 9 + iota
+	dropZero       = 9
+	dropMark       = 15
+	dropMultiplier = 7 + iota
 	dropLimit
 	dropScale
 	dropCounter
@@ -29,7 +31,7 @@ const (
 // h1), which reversed are a round's new words but for what they are to be
 // exclusive-ored with: the odd words in the place of the even, and the key.
 func emitDropout(f *file, s isa) {
-	fr := f.function("dropout"+s.name, fmt.Sprintf("is y = x*scale where a draw is kept, else 0; n is a multiple of %d.", s.width),
+	fr := f.function("dropout"+s.name, fmt.Sprintf("is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of %d.", s.width),
 		[]arg{{"y", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"n", "int"}, {"draw", "unsafe.Pointer"},
 			{"c0", "uint32"}, {"c1", "uint32"}, {"c2", "uint32"}, {"c3", "uint32"}}, nil)
 	for i, name := range []string{"y", "x", "n", "draw"} {
@@ -38,6 +40,8 @@ func emitDropout(f *file, s isa) {
 	f.op("VMOVUPS %s, %s", f.dwords("philox", func(i int) uint32 { return [4]uint32{0xD2511F53, 0, 0xCD9E8D57, 0}[i%4] }), s.r(dropMultiplier))
 	f.op("VPBROADCASTD %d(DX), %s", drawLimit, s.r(dropLimit))
 	f.op("VBROADCASTSS %d(DX), %s", drawScale, s.r(dropScale))
+	f.op("VMOVUPS %s, %s", f.dwords("dropped", func(int) uint32 { return 1 << 31 }), s.r(dropMark))
+	f.op("VPXOR %s, %s, %s", fmt.Sprintf("Y%d", dropZero), fmt.Sprintf("Y%d", dropZero), fmt.Sprintf("Y%d", dropZero))
 	f.op("%s %s, %s", s.lanes(), fr.slot("c0"), s.r(dropCounter)) // and the three that follow it
 	f.op("VPADDD %s, %s, %s", f.dwords("lanes", func(i int) uint32 { return firstWord(i, uint32(i/4)) }), s.r(dropCounter), s.r(dropCounter))
 	f.op("VMOVUPS %s, %s", f.dwords(fmt.Sprintf("step%d", s.width), func(i int) uint32 { return firstWord(i, uint32(s.width/4)) }), s.r(dropStep))
@@ -114,14 +118,14 @@ func philoxRound(f *file, s isa, i int, x, t string) {
 func dropWrite(f *file, s isa, u int) {
 	at, word, y := 4*s.width*u, s.r(u), s.r(dropUnroll+u)
 	f.op("VMOVUPS %d(SI), %s", at, y)
+	f.op("VFMADD213PS %s, %s, %s", s.r(dropZero), s.r(dropScale), y)
 	if s == avx512 {
-		f.op("VPCMPUD $5, %s, %s, K1", s.r(dropLimit), word)
-		f.op("VMULPS.Z %s, %s, K1, %s", s.r(dropScale), y, y)
+		f.op("VPCMPUD $1, %s, %s, K1", s.r(dropLimit), word)
+		f.op("VMOVAPS %s, K1, %s", s.r(dropMark), y)
 	} else {
-		f.op("VMULPS %s, %s, %s", s.r(dropScale), y, y)
 		f.op("VPMAXUD %s, %s, %s", s.r(dropLimit), word, s.r(dropKey))
 		f.op("VPCMPEQD %s, %s, %s", word, s.r(dropKey), word)
-		f.op("VANDPS %s, %s, %s", word, y, y)
+		f.op("VBLENDVPS %s, %s, %s, %s", word, y, s.r(dropMark), y)
 	}
 	f.op("VMOVUPS %s, %d(DI)", y, at)
 }

@@ -10,6 +10,10 @@ func emitVectors(f *file) {
 	}
 	emitDropout(f, avx512)
 	emitDropout(f, avx2)
+	for _, s := range []isa{avx512, avx2} {
+		emitKept(f, s)
+		emitKeptHalf(f, s)
+	}
 	emitColumnSums(f, avx512)
 	emitColumnSums(f, avx2)
 	emitVector(f, roundBF16(), isa{"AVX512BF16", "Z", 16})
