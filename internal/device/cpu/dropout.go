@@ -93,3 +93,8 @@ func (d *fastDropout) compute(lo, hi int) {
 func (d *fastDropout) row(y []float32, t int) {
 	d.set.Dropout(y, d.x[t*d.cols:][:d.cols], &d.draw, d.counter(t))
 }
+
+// roundedRow is row in bfloat16.
+func (d *fastDropout) roundedRow(y []uint16, wide []float32, t int) {
+	d.set.DropoutHalf(y, d.x[t*d.cols:][:d.cols], wide, &d.draw, d.counter(t))
+}

@@ -22,6 +22,11 @@ type rowMaker interface {
 	row(y []float32, i int)
 }
 
+// rowRounder is a rowMaker that rounds a row on its way; wide is a row to work in.
+type rowRounder interface {
+	roundedRow(y []uint16, wide []float32, i int)
+}
+
 // roundedRows computes a y of bfloat16: each row in float32 first, and rounded
 // as the products that read it would.
 type roundedRows struct {
@@ -66,8 +71,13 @@ func (j *roundedRows) do(task, worker int) {
 	space := j.b.spaces.carve(worker)
 	row := take[float32](&space, j.cols)
 	for i := task * j.grain; i < min((task+1)*j.grain, j.rows); i++ {
+		y := j.y[i*j.cols:][:j.cols]
+		if k, is := j.kernel.(rowRounder); is {
+			k.roundedRow(y, row, i)
+			continue
+		}
 		j.kernel.row(row, i)
-		j.b.fast.set.ToBF16(j.y[i*j.cols:][:j.cols], row)
+		j.b.fast.set.ToBF16(y, row)
 	}
 }
 

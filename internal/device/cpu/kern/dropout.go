@@ -47,6 +47,22 @@ func (s *Set) Dropout(y, x []float32, d *Draw, counter [4]uint32) {
 		counter[0]+uint32(whole/4), counter[1], counter[2], counter[3])
 }
 
+// DropoutHalf is Dropout with y rounded as ToBF16 rounds it; wide is len(y) elements
+// to work in.
+func (s *Set) DropoutHalf(y []uint16, x, wide []float32, d *Draw, counter [4]uint32) {
+	whole := 0
+	if s.dropoutHalf != nil {
+		whole = len(y) / s.whole * s.whole
+		s.dropoutHalf(first(y, whole), first(x, whole), whole, unsafe.Pointer(d), counter[0], counter[1], counter[2], counter[3])
+	}
+	if y, wide = y[whole:], wide[whole:len(y)]; len(y) == 0 {
+		return
+	}
+	counter[0] += uint32(whole / 4)
+	s.Dropout(wide, x[whole:], d, counter)
+	s.ToBF16(y, wide)
+}
+
 // dropped is -0.
 var dropped = math.Float32frombits(1 << 31)
 

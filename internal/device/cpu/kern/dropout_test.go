@@ -111,3 +111,21 @@ func checkAddKept(t *testing.T, s *Set, rows, columns int, half bool) {
 		t.Fatalf("rows=%d columns=%d half=%v: %v", rows, columns, half, err)
 	}
 }
+
+// A y in bfloat16 is the rounded one, whatever its length.
+func TestDropoutHalf(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		d := &Draw{Limit: 1 << 30, Scale: 1.25}
+		d.SetKey([2]uint32{1, 2})
+		for _, n := range []int{0, 1, 4, 15, 16, 17, 63, 64, 65, 80, 203, 768} {
+			x, wide, want := random(newRand(n), n), make([]float32, n), make([]uint16, n)
+			y := make([]uint16, n+2) // one more on each side
+			s.Dropout(wide, x, d, [4]uint32{7, 3, 4, 0})
+			s.ToBF16(want, wide)
+			s.DropoutHalf(y[1:n+1], x, make([]float32, n), d, [4]uint32{7, 3, 4, 0})
+			if !slices.Equal(y[1:n+1], want) || y[0] != 0 || y[n+1] != 0 {
+				t.Fatalf("n=%d: %v, want %v", n, y, want)
+			}
+		}
+	})
+}

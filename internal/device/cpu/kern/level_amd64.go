@@ -132,5 +132,5 @@ func (s *Set) avx512BF16() {
 	s.Q8_0.Direct, s.Q4_0.Direct, s.NF4.Direct, s.Q4_K.Direct, s.Q6_K.Direct, s.Int8.Direct = q8x0Direct, q4x0Direct, nf4Direct, q4KDirect, q6KDirect, int8Direct
 	s.Q8_0.Pack, s.Q4_0.Pack, s.NF4.Pack, s.Q4_K.Pack, s.Q6_K.Pack, s.Int8.Pack = q8x0Pack, q4x0Pack, nf4Pack, q4KPack, q6KPack, int8Pack
 	s.Join = joinHalf
-	s.round = roundAVX512BF16
+	s.round, s.dropoutHalf = roundAVX512BF16, dropoutHalf
 }

@@ -29,7 +29,9 @@ type vectors struct {
 	unround     func(y, x unsafe.Pointer, n int) // n is a multiple of whole
 	// dropout takes n of whole as well.
 	dropout func(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
-	whole   int
+	// dropoutHalf is dropout with y rounded to bfloat16; nil where a level has none.
+	dropoutHalf func(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
+	whole       int
 	// addKept is AddKept on whole rows, addKeptHalf where the mask is of bfloat16.
 	addKept, addKeptHalf func(c unsafe.Pointer, ldc int, low, mask unsafe.Pointer, maskStride, rows int, scale float32)
 	// columnSums and normColumns take columns columns.

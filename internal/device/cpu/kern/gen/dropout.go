@@ -31,7 +31,20 @@ const (
 // h1), which reversed are a round's new words but for what they are to be
 // exclusive-ored with: the odd words in the place of the even, and the key.
 func emitDropout(f *file, s isa) {
-	fr := f.function("dropout"+s.name, fmt.Sprintf("is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of %d.", s.width),
+	f.dropout(s, "dropout"+s.name, 4)
+	if s == avx512 {
+		f.dropout(s, "dropoutHalf", 2)
+	}
+}
+
+// dropout is the function for a y of elements of so many bytes: with 2 it is rounded
+// to bfloat16.
+func (f *file) dropout(s isa, name string, size int) {
+	form := ""
+	if size == 2 {
+		form = " Each is rounded to bfloat16."
+	}
+	fr := f.function(name, fmt.Sprintf("is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of %d.%s", s.width, form),
 		[]arg{{"y", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"n", "int"}, {"draw", "unsafe.Pointer"},
 			{"c0", "uint32"}, {"c1", "uint32"}, {"c2", "uint32"}, {"c3", "uint32"}}, nil)
 	for i, name := range []string{"y", "x", "n", "draw"} {
@@ -55,7 +68,7 @@ func emitDropout(f *file, s isa) {
 		f.op("SUBQ $%d, CX", unroll*s.width)
 		f.op("JLT %s", next)
 		f.mark(loop)
-		dropBody(f, s, unroll)
+		dropBody(f, s, unroll, size)
 		f.op("SUBQ $%d, CX", unroll*s.width)
 		f.op("JGE %s", loop)
 		f.mark(next)
@@ -81,7 +94,7 @@ func (s isa) lanes() string {
 }
 
 // dropBody draws for and writes unroll registers of elements.
-func dropBody(f *file, s isa, unroll int) {
+func dropBody(f *file, s isa, unroll, size int) {
 	for u := range unroll {
 		f.op("VMOVUPS %s, %s", s.r(dropCounter), s.r(u))
 		f.op("VPADDD %s, %s, %s", s.r(dropStep), s.r(dropCounter), s.r(dropCounter))
@@ -95,10 +108,10 @@ func dropBody(f *file, s isa, unroll int) {
 		}
 	}
 	for u := range unroll {
-		dropWrite(f, s, u)
+		dropWrite(f, s, u, size)
 	}
 	f.op("ADDQ $%d, SI", 4*unroll*s.width)
-	f.op("ADDQ $%d, DI", 4*unroll*s.width)
+	f.op("ADDQ $%d, DI", size*unroll*s.width)
 }
 
 // philoxRound is round i on the counters x; t is free.
@@ -115,7 +128,7 @@ func philoxRound(f *file, s isa, i int, x, t string) {
 }
 
 // dropWrite writes the elements whose words are in register u.
-func dropWrite(f *file, s isa, u int) {
+func dropWrite(f *file, s isa, u, size int) {
 	at, word, y := 4*s.width*u, s.r(u), s.r(dropUnroll+u)
 	f.op("VMOVUPS %d(SI), %s", at, y)
 	f.op("VFMADD213PS %s, %s, %s", s.r(dropZero), s.r(dropScale), y)
@@ -126,6 +139,11 @@ func dropWrite(f *file, s isa, u int) {
 		f.op("VPMAXUD %s, %s, %s", s.r(dropLimit), word, s.r(dropKey))
 		f.op("VPCMPEQD %s, %s, %s", word, s.r(dropKey), word)
 		f.op("VBLENDVPS %s, %s, %s, %s", word, y, s.r(dropMark), y)
+	}
+	if size == 2 {
+		f.convertOne(dropUnroll+u, dropUnroll+u)
+		f.op("VMOVUPS Y%d, %d(DI)", dropUnroll+u, at/2)
+		return
 	}
 	f.op("VMOVUPS %s, %d(DI)", y, at)
 }
