@@ -58,8 +58,9 @@ const acrossWords = 16
 // packAcross packs rows of a plain w that are summed over: some of them over all
 // columns of the task, since memory is read best along its rows.
 func (r *run) packAcross(worker, from, to, k, nk int) {
-	for at := k; at < k+nk; at += acrossWords {
-		for j := from; j < to; j++ {
+	first := r.packWhole(worker, from, to, k, nk)
+	for at := k; at < k+nk && first < to; at += acrossWords {
+		for j := first; j < to; j++ {
 			dst := unsafe.Add(r.bPanel(worker, j, from, k), (at-k)*kern.Stride)
 			n := min(acrossWords, k+nk-at)
 			if w := r.W.Plain; w.Half != nil {
@@ -70,6 +71,17 @@ func (r *run) packAcross(worker, from, to, k, nk int) {
 			r.packPlain(&r.e.own[worker], dst, r.W.Plain, r.N, j*kern.Cols, at, n, r.K)
 		}
 	}
+}
+
+// packWhole packs the whole ones of panels [from, to) in one go, where the level can,
+// and is the first that it leaves.
+func (r *run) packWhole(worker, from, to, k, nk int) int {
+	pack, whole := r.e.tiles.PackPanels, min(to, r.N/kern.Cols)
+	if pack == nil || whole <= from {
+		return from
+	}
+	pack(r.bPanel(worker, from, from, k), r.W.Plain.address(k, from*kern.Cols), nk, 4*r.W.Plain.Stride, whole-from, r.bStride)
+	return whole
 }
 
 // flip turns forward panels around: what was their K becomes the columns of y.

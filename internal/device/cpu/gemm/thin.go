@@ -86,7 +86,8 @@ func (r *run) packPanels(worker, from, to int) {
 // columns of down.
 func (r *run) isThin16(from, to, columns int) bool {
 	t := r.e.tiles
-	return t.Thin != nil && columns <= kern.ThinCols && to-from == thinPanels && to*t.Rows <= r.M && r.words%t.Depth == 0
+	_, n := r.rowsOf(to - 1)
+	return t.Thin != nil && columns <= kern.ThinCols && to-from == thinPanels && n == t.Rows && r.words%t.Depth == 0
 }
 
 // multiplyThin16 is y = alpha x down, or y += that, for two panels of x from

@@ -174,6 +174,16 @@ func tileAVX2x5(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, 
 //go:noescape
 func tileAVX2x6(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
+// thinF32 is 16 columns of two tiles of 14 rows with AVX-512.
+//
+//go:noescape
+func thinF32(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int)
+
+// thinAVX2 is 16 columns of two tiles of 6 rows with AVX2.
+//
+//go:noescape
+func thinAVX2(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int)
+
 // eagerF32x7 is an eager tile of 7 rows with AVX-512.
 //
 //go:noescape
@@ -264,6 +274,11 @@ func transposeAVX512(dst, rows unsafe.Pointer, n, stride int)
 //go:noescape
 func columnsAVX512(dst, src unsafe.Pointer, n, srcStride, cols, dstStride int)
 
+// panelsAVX512 copies n rows of 32 words for each of so many panels, dstStep bytes apart.
+//
+//go:noescape
+func panelsAVX512(dst, src unsafe.Pointer, n, srcStride, panels, dstStep int)
+
 // widenAVX512 turns n rows of 32 pairs of bfloat16 into 2n rows of 32 float32.
 //
 //go:noescape
@@ -288,6 +303,11 @@ func transposeAVX2(dst, rows unsafe.Pointer, n, stride int)
 //
 //go:noescape
 func columnsAVX2(dst, src unsafe.Pointer, n, srcStride, cols, dstStride int)
+
+// panelsAVX2 copies n rows of 32 words for each of so many panels, dstStep bytes apart.
+//
+//go:noescape
+func panelsAVX2(dst, src unsafe.Pointer, n, srcStride, panels, dstStep int)
 
 // widenAVX2 turns n rows of 32 pairs of bfloat16 into 2n rows of 32 float32.
 //

@@ -312,13 +312,44 @@ row7:
 	VZEROUPPER
 	RET
 
+// func panelsAVX512(dst, src unsafe.Pointer, n, srcStride, panels, dstStep int)
+TEXT ·panelsAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+	MOVQ srcStride+24(FP), R8
+	MOVQ panels+32(FP), R9
+	MOVQ dstStep+40(FP), R10
+	LEAQ (R8*4), R11
+row8:
+	MOVQ SI, AX
+	MOVQ DI, DX
+	MOVQ R9, BX
+panel9:
+	PREFETCHT0 0(AX)(R11*1)
+	PREFETCHT0 64(AX)(R11*1)
+	VMOVUPS 0(AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS Z0, 0(DX)
+	VMOVUPS Z1, 64(DX)
+	ADDQ $128, AX
+	ADDQ R10, DX
+	DECQ BX
+	JNZ panel9
+	ADDQ R8, SI
+	ADDQ $128, DI
+	DECQ CX
+	JNZ row8
+	VZEROUPPER
+	RET
+
 // func widenAVX512(dst, src unsafe.Pointer, n int)
 TEXT ·widenAVX512(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ n+16(FP), CX
 	VMOVUPS high<>(SB), Z15
-row8:
+row10:
 	VMOVUPS 0(SI), Z0
 	VPSLLD $16, Z0, Z1
 	VANDPS Z0, Z15, Z0
@@ -332,7 +363,7 @@ row8:
 	ADDQ $128, SI
 	ADDQ $256, DI
 	DECQ CX
-	JNZ row8
+	JNZ row10
 	VZEROUPPER
 	RET
 
@@ -343,7 +374,7 @@ TEXT ·flipAVX512(SB), NOSPLIT, $0-40
 	MOVQ n+16(FP), CX
 	MOVQ dstStep+24(FP), R10
 	MOVQ ahead+32(FP), R11
-block9:
+block11:
 	PREFETCHT1 0(SI)(R11*1)
 	PREFETCHT1 64(SI)(R11*1)
 	PREFETCHT1 128(SI)(R11*1)
@@ -795,7 +826,7 @@ block9:
 	ADDQ $4096, SI
 	ADDQ R10, DI
 	DECQ CX
-	JNZ block9
+	JNZ block11
 	VZEROUPPER
 	RET
 
@@ -806,7 +837,7 @@ TEXT ·flipWidenAVX512(SB), NOSPLIT, $0-40
 	MOVQ n+16(FP), CX
 	MOVQ dstStep+24(FP), R10
 	MOVQ ahead+32(FP), R11
-block10:
+block12:
 	PREFETCHT1 0(SI)(R11*1)
 	PREFETCHT1 64(SI)(R11*1)
 	PREFETCHT1 128(SI)(R11*1)
@@ -1262,7 +1293,7 @@ block10:
 	ADDQ $2048, SI
 	ADDQ R10, DI
 	DECQ CX
-	JNZ block10
+	JNZ block12
 	VZEROUPPER
 	RET
 
@@ -1273,13 +1304,13 @@ TEXT ·transposeAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+16(FP), CX
 	MOVQ stride+24(FP), R10
 	XORQ AX, AX
-block11:
+block13:
 	XORQ R11, R11
 	CMPQ CX, $8
-	JGE full13
+	JGE full15
 	MOVQ $8, R11
 	SUBQ CX, R11
-full13:
+full15:
 	LEAQ sliding<>(SB), R12
 	VMOVUPS (R12)(R11*4), Y15
 	MOVQ 0(R8), R9
@@ -1333,38 +1364,38 @@ full13:
 	VMOVUPS Y8, (DI)
 	ADDQ R10, DI
 	DECQ CX
-	JEQ done12
+	JEQ done14
 	VMOVUPS Y9, (DI)
 	ADDQ R10, DI
 	DECQ CX
-	JEQ done12
+	JEQ done14
 	VMOVUPS Y10, (DI)
 	ADDQ R10, DI
 	DECQ CX
-	JEQ done12
+	JEQ done14
 	VMOVUPS Y11, (DI)
 	ADDQ R10, DI
 	DECQ CX
-	JEQ done12
+	JEQ done14
 	VMOVUPS Y12, (DI)
 	ADDQ R10, DI
 	DECQ CX
-	JEQ done12
+	JEQ done14
 	VMOVUPS Y13, (DI)
 	ADDQ R10, DI
 	DECQ CX
-	JEQ done12
+	JEQ done14
 	VMOVUPS Y14, (DI)
 	ADDQ R10, DI
 	DECQ CX
-	JEQ done12
+	JEQ done14
 	VMOVUPS Y15, (DI)
 	ADDQ R10, DI
 	DECQ CX
-	JEQ done12
+	JEQ done14
 	ADDQ $32, AX
-	JMP block11
-done12:
+	JMP block13
+done14:
 	VZEROUPPER
 	RET
 
@@ -1378,19 +1409,54 @@ TEXT ·columnsAVX2(SB), NOSPLIT, $0-48
 	MOVQ dstStride+40(FP), R10
 	XORQ R11, R11
 	CMPQ R9, $8
-	JGE full15
+	JGE full17
 	MOVQ $8, R11
 	SUBQ R9, R11
-full15:
+full17:
 	LEAQ sliding<>(SB), R12
 	VMOVUPS (R12)(R11*4), Y15
-row17:
+row19:
 	VMASKMOVPS (SI), Y15, Y0
 	VMOVUPS Y0, (DI)
 	ADDQ R8, SI
 	ADDQ R10, DI
 	DECQ CX
-	JNZ row17
+	JNZ row19
+	VZEROUPPER
+	RET
+
+// func panelsAVX2(dst, src unsafe.Pointer, n, srcStride, panels, dstStep int)
+TEXT ·panelsAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+	MOVQ srcStride+24(FP), R8
+	MOVQ panels+32(FP), R9
+	MOVQ dstStep+40(FP), R10
+	LEAQ (R8*4), R11
+row20:
+	MOVQ SI, AX
+	MOVQ DI, DX
+	MOVQ R9, BX
+panel21:
+	PREFETCHT0 0(AX)(R11*1)
+	PREFETCHT0 64(AX)(R11*1)
+	VMOVUPS 0(AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS Y0, 0(DX)
+	VMOVUPS Y1, 32(DX)
+	VMOVUPS Y2, 64(DX)
+	VMOVUPS Y3, 96(DX)
+	ADDQ $128, AX
+	ADDQ R10, DX
+	DECQ BX
+	JNZ panel21
+	ADDQ R8, SI
+	ADDQ $128, DI
+	DECQ CX
+	JNZ row20
 	VZEROUPPER
 	RET
 
@@ -1400,7 +1466,7 @@ TEXT ·widenAVX2(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), SI
 	MOVQ n+16(FP), CX
 	VMOVUPS high<>(SB), Y15
-row18:
+row22:
 	VMOVUPS 0(SI), Y0
 	VPSLLD $16, Y0, Y1
 	VANDPS Y0, Y15, Y0
@@ -1424,7 +1490,7 @@ row18:
 	ADDQ $128, SI
 	ADDQ $256, DI
 	DECQ CX
-	JNZ row18
+	JNZ row22
 	VZEROUPPER
 	RET
 
@@ -1435,7 +1501,7 @@ TEXT ·flipAVX2(SB), NOSPLIT, $0-40
 	MOVQ n+16(FP), CX
 	MOVQ dstStep+24(FP), R10
 	MOVQ ahead+32(FP), R11
-block19:
+block23:
 	PREFETCHT1 0(SI)(R11*1)
 	PREFETCHT1 64(SI)(R11*1)
 	PREFETCHT1 128(SI)(R11*1)
@@ -2143,7 +2209,7 @@ block19:
 	ADDQ $4096, SI
 	ADDQ R10, DI
 	DECQ CX
-	JNZ block19
+	JNZ block23
 	VZEROUPPER
 	RET
 
@@ -2154,7 +2220,7 @@ TEXT ·flipWidenAVX2(SB), NOSPLIT, $0-40
 	MOVQ n+16(FP), CX
 	MOVQ dstStep+24(FP), R10
 	MOVQ ahead+32(FP), R11
-block20:
+block24:
 	PREFETCHT1 0(SI)(R11*1)
 	PREFETCHT1 64(SI)(R11*1)
 	PREFETCHT1 128(SI)(R11*1)
@@ -2910,7 +2976,7 @@ block20:
 	ADDQ $2048, SI
 	ADDQ R10, DI
 	DECQ CX
-	JNZ block20
+	JNZ block24
 	VZEROUPPER
 	RET
 
@@ -2924,12 +2990,12 @@ TEXT ·transposeBF16(SB), NOSPLIT, $0-32
 	MOVQ CX, BX
 	INCQ BX
 	SHRQ $1, BX
-block21:
+block25:
 	MOVQ $0xffffffff, R11
 	CMPQ CX, $32
-	JGE masked24
+	JGE masked28
 	BZHIQ CX, R11, R11
-masked24:
+masked28:
 	KMOVQ R11, K1
 	KSHIFTRQ $16, K1, K2
 	MOVQ 0(R8), R9
@@ -3095,71 +3161,71 @@ masked24:
 	VMOVUPS Z0, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z1, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z2, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z3, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z4, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z5, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z6, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z7, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z8, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z9, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z10, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z11, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z12, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z13, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z14, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	VMOVUPS Z15, (DI)
 	ADDQ R10, DI
 	DECQ BX
-	JEQ done22
+	JEQ done26
 	ADDQ $128, AX
 	SUBQ $32, CX
-	JMP block21
-done22:
+	JMP block25
+done26:
 	VZEROUPPER
 	RET
 
@@ -3173,26 +3239,26 @@ TEXT ·columnsBF16(SB), NOSPLIT, $0-48
 	MOVQ dstStride+40(FP), R10
 	MOVQ $0xffff, R11
 	CMPQ R9, $16
-	JGE masked26
+	JGE masked30
 	BZHIQ R9, R11, R11
-masked26:
+masked30:
 	KMOVQ R11, K1
 	VMOVUPS interleave<>(SB), Z3
-pair27:
+pair31:
 	VMOVUPS.Z (SI), K1, Z0
 	VPXORQ Z1, Z1, Z1
 	CMPQ CX, $1
-	JEQ whole28
+	JEQ whole32
 	VMOVUPS.Z (SI)(R8*1), K1, Z1
-whole28:
+whole32:
 	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
 	VPERMW Z2, Z3, Z2
 	VMOVUPS Z2, (DI)
 	LEAQ (SI)(R8*2), SI
 	ADDQ R10, DI
 	SUBQ $2, CX
-	JGT pair27
-done29:
+	JGT pair31
+done33:
 	VZEROUPPER
 	RET
 
@@ -3203,7 +3269,7 @@ TEXT ·flipPairs(SB), NOSPLIT, $0-40
 	MOVQ n+16(FP), CX
 	MOVQ dstStep+24(FP), R10
 	MOVQ ahead+32(FP), R11
-block30:
+block34:
 	PREFETCHT1 0(SI)(R11*1)
 	PREFETCHT1 64(SI)(R11*1)
 	PREFETCHT1 128(SI)(R11*1)
@@ -3467,6 +3533,6 @@ block30:
 	ADDQ $2048, SI
 	ADDQ R10, DI
 	DECQ CX
-	JNZ block30
+	JNZ block34
 	VZEROUPPER
 	RET

@@ -77,6 +77,31 @@ func TestPackColumns(t *testing.T) {
 	})
 }
 
+func TestPackPanels(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		p := &s.F32
+		if p.PackPanels == nil {
+			t.Skip("the level packs columns")
+		}
+		for _, n := range []int{1, 2, 7, 32} {
+			for panels := 1; panels <= 3; panels++ {
+				const stride, step = 3*Cols + 5, 33 * Cols
+				src := newGuarded(random(newRand(n), n*stride))
+				got, want := newGuarded(make([]float32, panels*step)), make([]float32, panels*step)
+				p.PackPanels(pointer(got.slice()), pointer(src.slice()), n, 4*stride, panels, 4*step)
+				got.check(t, "PackPanels")
+				for col := 0; col < panels*Cols; col += p.Lanes {
+					to := want[col/Cols*step+col%Cols:]
+					p.PackColumns(pointer(to), pointer(src.slice()[col:]), n, 4*stride, p.Lanes, Stride)
+				}
+				if !slices.Equal(bits(got.slice()), bits(want)) {
+					t.Fatalf("n=%d panels=%d differ from packed columns", n, panels)
+				}
+			}
+		}
+	})
+}
+
 func TestFlips(t *testing.T) {
 	const blocks = 3
 	forEachLevel(t, func(t *testing.T, s *Set) {

@@ -46,9 +46,11 @@ func (s *Set) SelfTest() error {
 		got, want := s.trialFlash(f)
 		fail(fmt.Sprintf("attention of %d columns", f.D), got, want)
 	}
-	if s.BF16.Thin != nil {
-		got, want := s.BF16.trialThin()
-		fail("thin product", got, want)
+	for _, p := range []*Products{&s.F32, &s.BF16} {
+		if p.Thin != nil {
+			got, want := p.trialThin()
+			fail("thin product", got, want)
+		}
 	}
 	if s.BF16.Turn != nil {
 		got, want := s.BF16.trialTurn()

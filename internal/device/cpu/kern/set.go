@@ -48,6 +48,10 @@ type PackRows func(dst, rows unsafe.Pointer, n, stride int)
 // writes Lanes words, those past cols 0.
 type PackColumns func(dst, src unsafe.Pointer, n, srcStride, cols, dstStride int)
 
+// PackPanels takes n rows, srcStride bytes apart, of Cols float32 for each of so many
+// panels as elements along K and writes them to panels of B dstStep bytes apart.
+type PackPanels func(dst, src unsafe.Pointer, n, srcStride, panels, dstStep int)
+
 // Strip is a Tile that goes over several panels of b, bStep bytes apart, and
 // writes 32 columns of c for each.
 type Strip func(k int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int)
@@ -83,6 +87,8 @@ type Products struct {
 	strip       [MaxRows + 1]Strip
 	PackRows    PackRows
 	PackColumns PackColumns
+	// PackPanels, where the level has one, is PackColumns for whole panels.
+	PackPanels PackPanels
 	// leftRows and leftColumns pack panels of A where Depth is more than 1.
 	leftRows    LeftRows
 	leftColumns PackColumns

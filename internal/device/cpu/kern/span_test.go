@@ -80,37 +80,44 @@ func aligned(n int) []float32 {
 // A thin product gives the bits of its tiles.
 func TestThin(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {
-		p := &s.BF16
-		if p.Thin == nil {
-			t.Skip("the level has none")
-		}
-		const gap = 48 // words between the panels of a
-		for _, k := range []int{16, 64} {
-			for add := range 2 {
-				for _, alpha := range []float32{1, 0.75} {
-					a, b := randomPanel(1, 2*k*p.Rows+gap, p.PerWord), randomPanel(2, k*Cols, p.PerWord)
-					before := random(newRand(3), 2*p.Rows*ThinCols)
-					c, next := newGuarded(before), 4*(k*p.Rows+gap)
-					p.Thin(k, pointer(a), next, pointer(b), pointer(c.slice()), alpha, add)
-					name := fmt.Sprintf("k=%d add=%d alpha=%v", k, add, alpha)
-					c.check(t, name)
-					checkThinRows(t, p, k, a, next, b, before, c.slice(), alpha, add)
-					for half := range 2 {
-						want := make([]float32, p.Rows*Cols)
-						for i := range p.Rows {
-							copy(want[i*Cols:], before[(half*p.Rows+i)*ThinCols:][:ThinCols])
-						}
-						p.Tile[p.Rows](k, pointer(a[half*next/4:]), pointer(b), pointer(want), Stride, alpha, add, nil)
-						for i := range p.Rows {
-							if got := c.slice()[(half*p.Rows+i)*ThinCols:][:ThinCols]; !slices.Equal(got, want[i*Cols:][:ThinCols]) {
-								t.Fatalf("%s: row %d of panel %d differs from a tile", name, i, half)
-							}
-						}
-					}
+		for _, p := range []*Products{&s.F32, &s.BF16} {
+			if p.Thin == nil {
+				continue
+			}
+			for _, k := range []int{p.Depth, 3 * p.Depth, 16, 64} {
+				for add := range 2 {
+					checkThin(t, p, k, 1, add)
+					checkThin(t, p, k, 0.75, add)
 				}
 			}
 		}
 	})
+}
+
+func checkThin(t *testing.T, p *Products, k int, alpha float32, add int) {
+	t.Helper()
+	const gap = 48 // words between the panels of a
+	a, b := randomPanel(1, 2*k*p.Rows+gap, p.PerWord), randomPanel(2, k*Cols, p.PerWord)
+	before := random(newRand(3), 2*p.Rows*ThinCols)
+	c, next := newGuarded(before), 4*(k*p.Rows+gap)
+	p.Thin(k, pointer(a), next, pointer(b), pointer(c.slice()), alpha, add)
+	name := fmt.Sprintf("k=%d add=%d alpha=%v", k, add, alpha)
+	c.check(t, name)
+	if p.ThinRows != nil {
+		checkThinRows(t, p, k, a, next, b, before, c.slice(), alpha, add)
+	}
+	for half := range 2 {
+		want := make([]float32, p.Rows*Cols)
+		for i := range p.Rows {
+			copy(want[i*Cols:], before[(half*p.Rows+i)*ThinCols:][:ThinCols])
+		}
+		p.Tile[p.Rows](k, pointer(a[half*next/4:]), pointer(b), pointer(want), Stride, alpha, add, nil)
+		for i := range p.Rows {
+			if got := c.slice()[(half*p.Rows+i)*ThinCols:][:ThinCols]; !slices.Equal(got, want[i*Cols:][:ThinCols]) {
+				t.Fatalf("%s: row %d of panel %d differs from a tile", name, i, half)
+			}
+		}
+	}
 }
 
 // checkThinRows compares a thin product with one of the plain rows whose panels a

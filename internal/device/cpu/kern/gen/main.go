@@ -29,6 +29,7 @@ func generate() map[string][]byte {
 	var decl, declNEON declarations
 	tiles, packs, vectors, peaks, amx := newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl)
 	emitTiles(tiles)
+	emitThin(tiles)
 	eager := newFile(&decl)
 	emitEager(eager)
 	emitPacks(packs)

@@ -25,6 +25,7 @@ func emitPacks(f *file) {
 	for _, v := range []isa{avx512, avx2} {
 		transposeRows(f, v)
 		copyColumns(f, v)
+		copyPanels(f, v)
 		widenPanel(f, v)
 		flipWords(f, v)
 		flipWiden(f, v)
@@ -228,6 +229,41 @@ func copyColumns(f *file, v isa) {
 	f.op("ADDQ R10, DI")
 	f.op("DECQ CX")
 	f.op("JNZ %s", loop)
+	f.ret()
+}
+
+// copyPanels copies n rows of whole panels. Rows are far apart, so that the machine
+// does not foresee them: each brings in the fourth after it.
+func copyPanels(f *file, v isa) {
+	fr := f.function("panels"+v.name, "copies n rows of 32 words for each of so many panels, dstStep bytes apart.",
+		[]arg{{"dst", "unsafe.Pointer"}, {"src", "unsafe.Pointer"}, {"n", "int"}, {"srcStride", "int"}, {"panels", "int"}, {"dstStep", "int"}}, nil)
+	for _, m := range [][2]string{{"dst", "DI"}, {"src", "SI"}, {"n", "CX"}, {"srcStride", "R8"}, {"panels", "R9"}, {"dstStep", "R10"}} {
+		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+	}
+	f.op("LEAQ (R8*4), R11")
+	row, panel := f.label("row"), f.label("panel")
+	f.mark(row)
+	f.op("MOVQ SI, AX")
+	f.op("MOVQ DI, DX")
+	f.op("MOVQ R9, BX")
+	f.mark(panel)
+	for at := 0; at < panelStride; at += 64 {
+		f.op("PREFETCHT0 %d(AX)(R11*1)", at)
+	}
+	for i := range panelStride / v.bytes() {
+		f.op("VMOVUPS %d(AX), %s", i*v.bytes(), v.r(i))
+	}
+	for i := range panelStride / v.bytes() {
+		f.op("VMOVUPS %s, %d(DX)", v.r(i), i*v.bytes())
+	}
+	f.op("ADDQ $%d, AX", panelStride)
+	f.op("ADDQ R10, DX")
+	f.op("DECQ BX")
+	f.op("JNZ %s", panel)
+	f.op("ADDQ R8, SI")
+	f.op("ADDQ $%d, DI", panelStride)
+	f.op("DECQ CX")
+	f.op("JNZ %s", row)
 	f.ret()
 }
 

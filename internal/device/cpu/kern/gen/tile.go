@@ -94,18 +94,23 @@ func tile256(f *file, mr int) {
 			if mr > 1 {
 				f.op("PREFETCHT0 %d(DI)", panelStride*step+panelAhead)
 			}
-			f.op("VMOVUPS %d(DI), Y12", panelStride*step)
-			f.op("VMOVUPS %d(DI), Y13", panelStride*step+32)
-			for i := range mr {
-				f.op("VBROADCASTSS %d(SI), Y%d", 4*(mr*step+i), 14+i%2)
-				f.op("VFMADD231PS Y12, Y%d, Y%d", 14+i%2, 2*i)
-				f.op("VFMADD231PS Y13, Y%d, Y%d", 14+i%2, 2*i+1)
-			}
+			step256(f, mr, step)
 		})
 		f.op("VBROADCASTSS %s, Y15", fr.slot("alpha"))
 		storeTile(f, fr, mr, []string{"Y%d", "Y%d"}, "Y15", 32)
 	}
 	f.ret()
+}
+
+// step256 is a word of K with 16 columns.
+func step256(f *file, mr, step int) {
+	f.op("VMOVUPS %d(DI), Y12", panelStride*step)
+	f.op("VMOVUPS %d(DI), Y13", panelStride*step+32)
+	for i := range mr {
+		f.op("VBROADCASTSS %d(SI), Y%d", 4*(mr*step+i), 14+i%2)
+		f.op("VFMADD231PS Y12, Y%d, Y%d", 14+i%2, 2*i)
+		f.op("VFMADD231PS Y13, Y%d, Y%d", 14+i%2, 2*i+1)
+	}
 }
 
 // rowEvery is how many words of K lie between the rows of c that a tile brings

@@ -1,0 +1,68 @@
+package main
+
+import "fmt"
+
+// A thin function is
+//
+//	func(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int)
+//
+// c = alpha a b (+ c) for two panels of a, aNext bytes apart, and the first 16
+// columns of a panel of b: half a tile for each, with the bits of a whole one.
+// Rows of c are 64 bytes, those of the second panel behind the first's.
+
+var thinArgs = []arg{{"k", "int"}, {"a", "unsafe.Pointer"}, {"aNext", "int"}, {"b", "unsafe.Pointer"}, {"c", "unsafe.Pointer"}, {"alpha", "float32"}, {"add", "int"}}
+
+const thinStride = 64
+
+func emitThin(f *file) {
+	thin512(f)
+	thin256(f)
+}
+
+func loadThinArgs(f *file, fr frame) {
+	for _, m := range [][2]string{{"k", "CX"}, {"a", "SI"}, {"b", "DI"}, {"c", "DX"}, {"aNext", "R10"}} {
+		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+	}
+}
+
+// thin512 has both panels' rows in one go: 28 accumulators, a vector of b.
+func thin512(f *file) {
+	fr := f.function("thinF32", fmt.Sprintf("is 16 columns of two tiles of %d rows with AVX-512.", rows512), thinArgs, nil)
+	loadThinArgs(f, fr)
+	f.op("MOVQ SI, R9")
+	f.op("MOVQ $%d, BX", 2*thinStride)
+	for i := range 2 * rows512 {
+		f.op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
+	}
+	tileLoop(f, rows512, nextLine, 0, func(step int) {
+		f.op("VMOVUPS %d(DI), Z28", panelStride*step)
+		for i := range rows512 {
+			f.op("VFMADD231PS.BCST %d(SI), Z28, Z%d", 4*(rows512*step+i), i)
+			f.op("VFMADD231PS.BCST %d(SI)(R10*1), Z28, Z%d", 4*(rows512*step+i), rows512+i)
+		}
+	})
+	f.op("VBROADCASTSS %s, Z31", fr.slot("alpha"))
+	storeTile(f, fr, rows512, []string{"Z%d", "Z%d"}, "Z31", thinStride) // two of its rows are one of a tile
+	f.ret()
+}
+
+// thin256 does one panel after the other.
+func thin256(f *file) {
+	fr := f.function("thinAVX2", fmt.Sprintf("is 16 columns of two tiles of %d rows with AVX2.", rows256), thinArgs, nil)
+	for half := range 2 {
+		loadThinArgs(f, fr)
+		if half == 1 {
+			f.op("ADDQ R10, SI")
+			f.op("ADDQ $%d, DX", rows256*thinStride)
+		}
+		f.op("MOVQ SI, R9")
+		f.op("MOVQ $%d, BX", thinStride)
+		for i := range 2 * rows256 {
+			f.op("VXORPS Y%d, Y%d, Y%d", i, i, i)
+		}
+		tileLoop(f, rows256, nextLine, 0, func(step int) { step256(f, rows256, step) })
+		f.op("VBROADCASTSS %s, Y15", fr.slot("alpha"))
+		storeTile(f, fr, rows256, []string{"Y%d", "Y%d"}, "Y15", 32)
+	}
+	f.ret()
+}
