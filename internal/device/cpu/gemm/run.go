@@ -1,6 +1,7 @@
 package gemm
 
 import (
+	"cmp"
 	"unsafe"
 
 	"align/internal/device/cpu/kern"
@@ -11,7 +12,7 @@ import (
 // stay in the second cache.
 const (
 	blockWords  = 1024 // words of K in a block, a multiple of 32
-	blockPanels = 8    // panels of w in a task
+	blockPanels = 8    // panels of w in a task, unless the level says another number
 	blockRows   = 112  // rows of x that first pass over a panel of a weight in place
 )
 
@@ -118,7 +119,7 @@ const tasksPerThread = 4
 // columns. It does not touch the order of any sum.
 func (r *run) divide() {
 	want := tasksPerThread * len(r.e.own)
-	r.taskPanels = min(blockPanels, max(1, r.colPanels/want))
+	r.taskPanels = min(cmp.Or(r.e.tiles.TaskPanels, blockPanels), max(1, r.colPanels/want))
 	if r.WAcross && r.W.Packed.Data == nil && r.W.Source != nil {
 		r.taskPanels = roundUp(r.taskPanels, blocks(r.W.Source.Block(), kern.Cols))
 	}

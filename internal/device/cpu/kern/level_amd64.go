@@ -22,7 +22,7 @@ func (s *Set) raise(level feature.Level) {
 
 func (s *Set) avx2() {
 	s.F32 = Products{
-		Rows: 6, PerWord: 1, Depth: 1, Lanes: 8,
+		Rows: 6, PerWord: 1, Depth: 1, Lanes: 8, TaskPanels: 4,
 		Tile: [MaxRows + 1]Tile{1: tileAVX2x1, 2: tileAVX2x2, 3: tileAVX2x3, 4: tileAVX2x4, 5: tileAVX2x5,
 			6: tileAVX2x6},
 		PackRows: transposeAVX2, PackColumns: columnsAVX2, PackPanels: panelsAVX2, Flip: flipAVX2, Thin: thinAVX2,

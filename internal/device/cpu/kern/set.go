@@ -78,6 +78,9 @@ type Products struct {
 	PerWord int
 	// Lanes is the number of rows or columns that the packers take at a time.
 	Lanes int
+	// TaskPanels is how many panels of B stay in the second cache while panels of A
+	// pass over them, where that is not the usual number.
+	TaskPanels int
 	// Tile is the tiles by their number of rows, from 1.
 	Tile [MaxRows + 1]Tile
 	// Eager, where the level has them, is tiles that bring EagerBytes for each word
