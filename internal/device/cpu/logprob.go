@@ -8,9 +8,10 @@ import (
 	"align/internal/device/contract"
 )
 
-// The head's tile of logits: the only part of [N,V] that ever exists.
+// The head's tile of logits: the only part of [N,V] that ever exists. Each block of
+// rows reads all of W, which is turned around for the slopes.
 const (
-	headRows = 256
+	headRows = 1024
 	headCols = 1024
 )
 
@@ -57,13 +58,17 @@ func (d *head[E]) check(k *contract.Check, c *device.Call) {
 
 // reserve makes room for a tile of logits, and more elements behind it.
 func (d *head[E]) reserve(more int) error {
-	if err := d.b.spaces.reserve(0, headRows*headCols+more); err != nil {
+	tile := d.blockRows() * headCols
+	if err := d.b.spaces.reserve(0, tile+more); err != nil {
 		return err
 	}
 	space := d.b.spaces.carveShared()
-	d.logits, d.behind = take[E](&space, headRows*headCols), take[E](&space, more)
+	d.logits, d.behind = take[E](&space, tile), take[E](&space, more)
 	return nil
 }
+
+// blockRows is the rows of a block, of all rows if they are fewer.
+func (d *head[E]) blockRows() int { return min(headRows, d.h.Rows) }
 
 // tileAt computes the logits of n rows from row and of the vocabulary from
 // col, and runs the per-row work on them.

@@ -39,11 +39,11 @@ func (l *logProb[E]) begin(c *device.Call) error {
 	if s.out == nil {
 		return l.reserve(0)
 	}
-	if err := l.reserve(headRows * l.h.Cols); err != nil {
+	if err := l.reserve(l.blockRows() * l.h.Cols); err != nil {
 		return err
 	}
 	s.sums = l.behind
-	s.view = device.View{Addr: l.b.spaces.common.Addr + 8*headRows*headCols, Cols: l.h.Cols, Type: typeOf[E]()}
+	s.view = device.View{Addr: l.b.spaces.common.Addr + 8*uintptr(l.blockRows()*headCols), Cols: l.h.Cols, Type: typeOf[E]()}
 	s.product.alpha = 1
 	return nil
 }

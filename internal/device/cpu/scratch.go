@@ -62,7 +62,7 @@ func (s *scratch) step(p *device.Step) {
 	case "logprob", "logprob_dx", "logprob_dw":
 		s.head(in[0], in[1], p.Kernel == "logprob_dw")
 		if len(p.Call.Out) == 5 && p.Call.Out[4].Addr != 0 {
-			s.shared(8 * headRows * int64(headCols+in[0].Cols))
+			s.shared(8 * int64(min(in[0].Rows, headRows)) * int64(headCols+in[0].Cols))
 		}
 	case "attention", "attention_grad", "attention_cached":
 		s.attention(p)
@@ -127,8 +127,8 @@ func (s *scratch) across(y, x, w device.View) {
 
 // head is a tile of logits and the products that make it and read it.
 func (s *scratch) head(h, w device.View, weights bool) {
-	s.shared(8 * headRows * headCols)
 	h.Rows, w.Rows = min(h.Rows, headRows), min(w.Rows, headCols)
+	s.shared(8 * int64(h.Rows) * headCols)
 	s.product(h, w, false, false, 0)
 	logits := device.View{Rows: h.Rows, Cols: w.Rows, Type: device.F32}
 	if weights {

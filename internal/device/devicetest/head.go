@@ -15,6 +15,7 @@ func headTrials(g *gen) []trial {
 	for i, n := range sizes {
 		cases = append(cases, [3]int{n, size(i+7) + 2, size(i*3+1) + 1})
 	}
+	cases = append(cases, [3]int{1029, 17, 5})
 	for i, s := range cases {
 		n, v, c := s[0], s[1], s[2]
 		h, w := g.normal(g.act, n, c, 0.5), g.normal(weightTypes[i%4], v, c, 0.5)
