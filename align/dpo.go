@@ -42,8 +42,8 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 		return Result{}, err
 	}
 	t := &dpo.Trainer{Config: c, Loss: loss, Model: s.model, Adapter: s.adapter, Full: s.full, Save: w.policy, Pairs: d.train, Held: d.held}
-	if t.References, t.HeldReferences, err = s.references(ctx, c, loss, d.train, d.held); err != nil {
-		return Result{}, err
+	if t.References, t.HeldReferences, err = s.references(ctx, c, loss, d.train, d.held, w.steps); err != nil {
+		return s.stoppedEarly(err)
 	}
 	r, err := s.learn(ctx, &c, d.hash, w, t)
 	if err != nil || r.Ended != train.Continue {
@@ -56,10 +56,19 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 	return r, errors.Join(s.showAnswers(ctx, prompts), s.exportAdapter())
 }
 
-// references computes log ref(y|x) of every pair, or finds it in the cache. It
-// runs before the first step and before a resumed run's weights are read back,
-// so that "init" is the policy as the run began.
-func (s *stage) references(ctx context.Context, c dpo.Config, loss dpo.Weighted, pairs, held []datasets.Pair) (refs, heldRefs []dpo.Reference, err error) {
+// stoppedEarly is the result of a run that was asked to end before its first step.
+func (s *stage) stoppedEarly(err error) (Result, error) {
+	if !errors.Is(err, dpo.ErrStopped) {
+		return Result{}, err
+	}
+	return Result{Result: train.Result{Ended: s.env.Stop.Asked()}, Run: s.run}, nil
+}
+
+// references computes log ref(y|x) of the held pairs and of all that the steps
+// come to, or finds it in the cache; the others' stays 0. It runs before the first
+// step and before a resumed run's weights are read back, so that "init" is the
+// policy as the run began.
+func (s *stage) references(ctx context.Context, c dpo.Config, loss dpo.Weighted, pairs, held []datasets.Pair, steps int) (refs, heldRefs []dpo.Reference, err error) {
 	if loss.ReferenceFree() {
 		s.env.note("reference: none, the loss " + c.Loss + " does without")
 		return make([]dpo.Reference, len(pairs)), make([]dpo.Reference, len(held)), nil
@@ -74,7 +83,8 @@ func (s *stage) references(ctx context.Context, c dpo.Config, loss dpo.Weighted,
 	}
 	report := s.env.progress("computing the reference's log-probabilities")
 	r.Progress = func(done, total int) { report(int64(done), int64(total)) }
-	if refs, err = r.LogProbs(ctx, pairs); err != nil {
+	r.Stopped = func() bool { return s.env.Stop.Asked() > train.SaveNow }
+	if refs, err = s.visitedLogProbs(ctx, r, pairs, steps); err != nil {
 		return nil, nil, err
 	}
 	if heldRefs, err = r.LogProbs(ctx, held); err != nil {
@@ -82,6 +92,27 @@ func (s *stage) references(ctx context.Context, c dpo.Config, loss dpo.Weighted,
 	}
 	s.env.note(fmt.Sprintf("reference: %s; log-probabilities of %d %s computed, %d found in the cache", c.Ref, r.Misses, things(c), r.Hits))
 	return refs, heldRefs, nil
+}
+
+// visitedLogProbs are the log-probabilities of the pairs that the steps come to.
+func (s *stage) visitedLogProbs(ctx context.Context, r *dpo.Referee, pairs []datasets.Pair, steps int) ([]dpo.Reference, error) {
+	visited, err := s.visited(len(pairs), steps)
+	if err != nil {
+		return nil, err
+	}
+	some := make([]datasets.Pair, len(visited))
+	for k, i := range visited {
+		some[k] = pairs[i]
+	}
+	computed, err := r.LogProbs(ctx, some)
+	if err != nil {
+		return nil, err
+	}
+	refs := make([]dpo.Reference, len(pairs))
+	for k, i := range visited {
+		refs[i] = computed[k]
+	}
+	return refs, nil
 }
 
 // reference is the adapter that --ref names, and what tells it from others in

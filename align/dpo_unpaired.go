@@ -32,8 +32,8 @@ func (s *stage) runUnpaired(ctx context.Context, c *dpo.Config) (Result, error) 
 		Config: *c, Loss: loss, Model: s.model, Adapter: s.adapter, Full: s.full, Save: w.policy,
 		Answers: answers[:len(d.train)], Held: answers[len(d.train):],
 	}
-	if t.References, t.HeldReferences, err = s.references(ctx, *c, loss, dpo.Both(t.Answers), dpo.Both(t.Held)); err != nil {
-		return Result{}, err
+	if t.References, t.HeldReferences, err = s.references(ctx, *c, loss, dpo.Both(t.Answers), dpo.Both(t.Held), w.steps); err != nil {
+		return s.stoppedEarly(err)
 	}
 	r, err := s.learn(ctx, c, d.hash, w, t)
 	if err != nil || r.Ended != train.Continue {

@@ -275,7 +275,7 @@ func (p *Plan) time(s *stage, t trained, w *workload, v speed, referenced bool) 
 	}
 	p.Evaluating = float64(evaluations) * v.forwardSeconds(x, w.evaluation)
 	if referenced {
-		p.Reference = v.forwardSeconds(costOf(s.config, nil), w.all)
+		p.Reference = v.forwardSeconds(costOf(s.config, nil), w.referenced)
 	}
 	p.Seconds = training + p.Evaluating + p.Reference
 	p.TokensPerSecond = w.train.tokens / training

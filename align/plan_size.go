@@ -106,9 +106,10 @@ type workload struct {
 	// largest and heldLargest hold every pack of the run.
 	largest, heldLargest model.Capacity
 	// train is the work of all steps, evaluation of one look at the held-out
-	// data, all of one pass over every example.
-	train, evaluation, all work
-	longest                int
+	// data, all of one pass over every example, referenced of one over those that
+	// the steps come to and over what is held out.
+	train, evaluation, all, referenced work
+	longest                            int
 }
 
 // meanPack is the work of a pack on average.
@@ -134,10 +135,18 @@ func (s *stage) walk(train, held []extent, steps int) (*workload, error) {
 		w.all.add(e.work())
 		w.longest = max(w.longest, e.length)
 	}
+	visited, err := s.visited(len(train), steps)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range visited {
+		w.referenced.add(train[i].work())
+	}
 	predicts := model.Capacity{Tokens: int(w.all.tokens), Targets: int(w.all.targets)}
 	s.allRows = (s.method == "sft" || s.method == "pretrain") && predicts.AllRows()
 	for _, e := range held {
 		w.all.add(e.work())
+		w.referenced.add(e.work())
 	}
 	return w, nil
 }

@@ -32,6 +32,24 @@ func armPairs() []datasets.Pair {
 	return pairs
 }
 
+// banditModel is a small model whose tokens are the arms, with all its weights.
+func banditModel(t *testing.T) (*model.Model, *model.Full, *cpu.Backend) {
+	t.Helper()
+	b, err := cpu.New(cpu.Options{Threads: 1, Activations: device.F32})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	m, full, err := model.NewRandom(model.Config{
+		HiddenSize: 32, IntermediateSize: 32, NumLayers: 1, NumHeads: 2, NumKVHeads: 2, HeadDim: 16,
+		VocabSize: arms, ContextLength: 32, RMSNormEps: 1e-5, RopeTheta: 10000, BOS: -1,
+	}, b, device.F32, 17, 0.15)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, full, b
+}
+
 // armLogProbs are log π(y) of the model as it is.
 func armLogProbs(t *testing.T, m *model.Model) (list [arms]float64) {
 	t.Helper()
@@ -86,18 +104,7 @@ const rewardTolerance = 0.1
 // made them, up to a constant, as the policy's own: r = β·log(π/π_ref) + c
 // (https://arxiv.org/abs/2305.18290, equation 5).
 func TestDPORecoversTheRewardOfABandit(t *testing.T) {
-	b, err := cpu.New(cpu.Options{Threads: 1, Activations: device.F32})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	m, full, err := model.NewRandom(model.Config{
-		HiddenSize: 32, IntermediateSize: 32, NumLayers: 1, NumHeads: 2, NumKVHeads: 2, HeadDim: 16,
-		VocabSize: arms, ContextLength: 32, RMSNormEps: 1e-5, RopeTheta: 10000, BOS: -1,
-	}, b, device.F32, 17, 0.15)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, full, b := banditModel(t)
 	c := dpo.DefaultConfig()
 	c.Beta, c.Batch = 0.5, 256
 	loss, err := dpo.ParseWeighted(c.Loss)

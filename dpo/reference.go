@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"align/datasets"
 	"align/internal/atomicfile"
@@ -35,10 +36,15 @@ type Referee struct {
 	Cache string
 	// Progress, if not nil, is called with the pairs done and in all.
 	Progress func(done, total int)
+	// Stopped, if not nil, says after each pack whether to end with [ErrStopped].
+	Stopped func() bool
 
 	// Hits and Misses count the pairs found and computed.
 	Hits, Misses int
 }
+
+// ErrStopped is a pass that was asked to end. What it computed is in the cache.
+var ErrStopped = errors.New("dpo: stopped while the reference's log-probabilities were computed")
 
 // CacheFile names the cache of a reference in a folder: the identity is made of
 // everything that the numbers depend on.
@@ -46,7 +52,8 @@ func CacheFile(folder string, identity ...string) string {
 	return filepath.Join(folder, "reference-"+strings.Join(identity, "-")+".tsv")
 }
 
-// LogProbs are the reference's log-probabilities of the pairs.
+// LogProbs are the reference's log-probabilities of the pairs. What is computed
+// is kept every minute and when the pass ends, for whatever reason.
 func (r *Referee) LogProbs(ctx context.Context, pairs []datasets.Pair) ([]Reference, error) {
 	known, err := r.read()
 	if err != nil {
@@ -64,17 +71,25 @@ func (r *Referee) LogProbs(ctx context.Context, pairs []datasets.Pair) ([]Refere
 	if len(missing) == 0 {
 		return refs, nil
 	}
-	if err := r.compute(ctx, pairs, missing, refs); err != nil {
+	keep := func(done []int) error {
+		for _, i := range done {
+			known[pairs[i].Hash()] = refs[i]
+		}
+		return r.write(known)
+	}
+	if err := r.compute(ctx, pairs, missing, refs, keep); err != nil {
 		return nil, err
 	}
-	for _, i := range missing {
-		known[pairs[i].Hash()] = refs[i]
-	}
-	return refs, r.write(known)
+	return refs, nil
 }
 
-// compute runs the missing pairs in packs.
-func (r *Referee) compute(ctx context.Context, pairs []datasets.Pair, missing []int, refs []Reference) error {
+// keepEvery is how much work at most is lost with the process.
+const keepEvery = time.Minute
+
+// compute runs the missing pairs in packs; keep is given those that are done.
+func (r *Referee) compute(ctx context.Context, pairs []datasets.Pair, missing []int, refs []Reference, keep func(done []int) error) (err error) {
+	done, kept := 0, time.Now()
+	defer func() { err = errors.Join(err, keep(missing[:done])) }()
 	var pack datasets.Pack
 	var p *program
 	defer func() {
@@ -83,8 +98,14 @@ func (r *Referee) compute(ctx context.Context, pairs []datasets.Pair, missing []
 		}
 	}()
 	for from := 0; from < len(missing); from += r.Batch {
-		if err := ctx.Err(); err != nil {
+		if err := r.ended(ctx); err != nil {
 			return err
+		}
+		if time.Since(kept) >= keepEvery {
+			if err := keep(missing[:done]); err != nil {
+				return err
+			}
+			kept = time.Now()
 		}
 		part := missing[from:min(from+r.Batch, len(missing))]
 		pack.Reset()
@@ -97,11 +118,20 @@ func (r *Referee) compute(ctx context.Context, pairs []datasets.Pair, missing []
 		if err := r.sums(p, &pack, part, refs); err != nil {
 			return err
 		}
+		done = from + len(part)
 		if r.Progress != nil {
-			r.Progress(from+len(part), len(missing))
+			r.Progress(done, len(missing))
 		}
 	}
 	return nil
+}
+
+// ended is why the pass is to end, or nil.
+func (r *Referee) ended(ctx context.Context) error {
+	if r.Stopped != nil && r.Stopped() {
+		return ErrStopped
+	}
+	return ctx.Err()
 }
 
 func (r *Referee) lay(pack *datasets.Pack, pair datasets.Pair) {

@@ -102,12 +102,20 @@ func (o *trainOptions) settingsFile(c *cobra.Command, resume bool) (string, erro
 // conclude prints the run's folder, or how to go on where it was stopped.
 func conclude(o *trainOptions, r align.Result) error {
 	if r.Ended == train.Interrupt || r.Ended == train.Terminate {
-		err := &stoppedError{by: r.Ended}
-		return hint(fmt.Errorf("step %d: %w: %s", r.Step, err, r.Checkpoint), "go on with --resume --out %s", r.Run)
+		return hint(stoppedAt(r), "go on with --resume --out %s", r.Run)
 	}
 	if o.json {
 		return nil // stdout holds the steps
 	}
 	_, err := fmt.Fprintln(o.io.out, r.Run)
 	return err
+}
+
+// stoppedAt says what a run that was asked to end has saved.
+func stoppedAt(r align.Result) error {
+	err := &stoppedError{by: r.Ended}
+	if r.Checkpoint == "" {
+		return fmt.Errorf("before the first step: %w the reference's log-probabilities so far", err)
+	}
+	return fmt.Errorf("step %d: %w: %s", r.Step, err, r.Checkpoint)
 }
