@@ -38,6 +38,8 @@ type BenchOptions struct {
 	// "every", the reference's pass over its pairs as well.
 	Reference string
 	Rank      int
+	// Dropout is that of the adapter in sft and dpo. No floor counts it.
+	Dropout float64
 	// Quantize is how the model's linear layers are held: "" as Precision says,
 	// or one of model.Quantizations.
 	Quantize string
@@ -89,6 +91,9 @@ func (o BenchOptions) Validate() error {
 	}
 	if !(o.LossShare > 0 && o.LossShare <= 1) {
 		errs = append(errs, fmt.Errorf("loss_share must lie in (0, 1], got %v", o.LossShare))
+	}
+	if !(o.Dropout >= 0 && o.Dropout < 1) {
+		errs = append(errs, fmt.Errorf("dropout must lie in [0, 1), got %v", o.Dropout))
 	}
 	if o.Reference != "cached" && o.Reference != "every" {
 		errs = append(errs, fmt.Errorf("reference must be cached or every, got %q", o.Reference))
@@ -257,7 +262,7 @@ func (b *bench) model() (*model.Model, error) {
 
 // adapter makes an adapter on all linear layers, as most users train.
 func (b *bench) adapter(m *model.Model) (*model.Adapter, error) {
-	a, err := model.NewAdapter(b.config, model.LoRAConfig{Rank: b.options.Rank, Alpha: 2 * float64(b.options.Rank), Targets: model.Modules})
+	a, err := model.NewAdapter(b.config, model.LoRAConfig{Rank: b.options.Rank, Alpha: 2 * float64(b.options.Rank), Dropout: b.options.Dropout, Targets: model.Modules})
 	if err != nil {
 		return nil, err
 	}

@@ -38,15 +38,35 @@ func TestBench(t *testing.T) {
 	}
 }
 
+func TestBenchDropout(t *testing.T) {
+	o := align.DefaultBenchOptions()
+	o.Workloads, o.Shape, o.Batch, o.Length, o.Steps, o.Warmup, o.Threads = []string{"sft"}, "tiny", 2, 16, 2, 1, 1
+	loss := map[float64]float64{}
+	for _, o.Dropout = range []float64{0, 0.5} {
+		err := align.Bench(t.Context(), o, align.Environment{}, func(f align.Figure) error {
+			if f.Throughput != nil {
+				loss[o.Dropout] = f.Throughput.Loss
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if loss[0] == 0 || loss[0] == loss[0.5] {
+		t.Errorf("losses %v: want another with dropout", loss)
+	}
+}
+
 func TestBenchOptions(t *testing.T) {
 	o := align.DefaultBenchOptions()
 	if err := o.Validate(); err != nil {
 		t.Errorf("the defaults: %v", err)
 	}
-	bad := align.BenchOptions{Workloads: []string{"decod"}, Warmup: -1}
+	bad := align.BenchOptions{Workloads: []string{"decod"}, Warmup: -1, Dropout: 1}
 	for _, want := range []string{
 		`unknown workload "decod", did you mean "decode"`, "batch must be at least 1, got 0", "seq must be at least 2, got 0",
-		"warmup (-1)", "loss_share must lie in (0, 1], got 0", `reference must be cached or every, got ""`, `precision must be f32 or bf16, got ""`,
+		"warmup (-1)", "loss_share must lie in (0, 1], got 0", "dropout must lie in [0, 1), got 1", `reference must be cached or every, got ""`, `precision must be f32 or bf16, got ""`,
 	} {
 		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v lacks %q", err, want)

@@ -79,6 +79,7 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 	f.Float64Var(&o.LossShare, "loss-share", o.LossShare, "share of sft's tokens that carry loss, above 0 to 1")
 	f.StringVar(&o.Reference, "reference", o.Reference, "what a step of dpo includes: `cached` log-probabilities or every pair's reference pass")
 	f.IntVar(&o.Rank, "rank", o.Rank, "rank of the adapter on all linear layers")
+	f.Float64Var(&o.Dropout, "dropout", o.Dropout, "share of the adapter's inputs that sft and dpo set to zero, 0 to below 1; training itself has 0.05 in sft")
 	f.IntVar(&o.Steps, "steps", o.Steps, "steps that are measured, 1 or more")
 	f.IntVar(&o.Warmup, "warmup", o.Warmup, "steps before them")
 	f.StringVar(&o.SavePolicy, "save-policy", o.SavePolicy, plainHelp("save_policy"))
