@@ -20,8 +20,8 @@ var Workloads = []string{"sft", "dpo", "ppo", "decode", "rollout", "gemm", "atte
 // BenchOptions say what to measure, on a model of random weights.
 type BenchOptions struct {
 	Workloads []string
-	// Shape is a name of model.ShapeNames, or a model folder whose shape is
-	// taken.
+	// Shape is a name of model.ShapeNames, a model folder whose shape is taken, or a
+	// GGUF file, whose weights are taken as well: they are of several types.
 	Shape string
 	// Batch is the sequences of a step (sft, decode and the kernels), its
 	// pairs (dpo) or the answers of a rollout (rollout, ppo).
@@ -255,8 +255,11 @@ func (b *bench) stored() device.Type {
 // seed of the weights and tokens.
 const benchSeed = 1
 
-// model makes the model of random weights.
+// model makes the model of random weights, or loads a GGUF file's own.
 func (b *bench) model() (*model.Model, error) {
+	if model.IsGGUF(b.options.Shape) {
+		return loadBase(b.options.Shape, b.options.Quantize, b.backend, b.act, b.env)
+	}
 	return model.RandomQuantised(b.config, b.backend, b.act, b.stored(), b.options.Quantize, benchSeed)
 }
 

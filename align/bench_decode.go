@@ -76,7 +76,7 @@ func (b *bench) reportDecode(m *model.Model, prefill, steps *timing, peak int64)
 func (b *bench) stepBytes(m *model.Model, context float64) float64 {
 	weights := float64(m.Bytes())
 	if !b.config.TieWordEmbeddings {
-		weights -= float64(b.config.VocabSize) * float64(b.stored().RowBytes(b.config.HiddenSize))
+		weights -= float64(m.EmbeddingBytes())
 	}
 	return weights + float64(b.options.Batch)*context*positionBytes(b.config, b.act, m.Rounded())
 }

@@ -211,6 +211,9 @@ func (m *Model) Bytes() int64 {
 	return n
 }
 
+// EmbeddingBytes is the part of Bytes that the embedding takes.
+func (m *Model) EmbeddingBytes() int64 { return m.weights[embedName].Bytes() }
+
 // alloc reserves a vector of trained values or a weight's, which lives with the
 // model: of the activation type, or F32 beside BF16.
 func (m *Model) alloc(n int) (device.View, error) {

@@ -23,10 +23,11 @@ func newBenchCommand(io *streams) *cobra.Command {
 		Use:   "bench [sft|dpo|ppo|decode|rollout|gemm|attention|elementwise|machine ...]",
 		Short: "Measure this machine on a model's shape",
 		Long: `bench runs the trainers' own steps, generation or single kernels on a model of
-random weights and prints how fast they are, with the floor beside each figure:
-what the machine can do at best, measured in the same run. For training and
-products that is multiplication in registers alone, for decode the memory's
-read rate where that is the tighter bound. ratio is the figure over its floor.
+random weights, or a GGUF file's own, and prints how fast they are, with the
+floor beside each figure: what the machine can do at best, measured in the same
+run. For training and products that is multiplication in registers alone, for
+decode the memory's read rate where that is the tighter bound. ratio is the
+figure over its floor.
 
 Operations are counted by one rule: forward 2tN + 2hVC + 4aHDL + 2tP and
 backward 2t(N - q, k and v of layer 0) + 2hVC + 8aHDL + 4tP for t tokens, h of
@@ -52,7 +53,8 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
   align bench sft dpo --cfg 1b --precision bf16 --threads 2
   align bench rollout ppo --batch 16 --prompt 256 --resp 128 --precision bf16
   align bench decode --cfg 1b --precision bf16 --quantize nf4
-  align bench decode --cfg models/llama --batch 16 --prompt 128 --resp 64 --json`,
+  align bench decode --cfg models/llama --batch 16 --prompt 128 --resp 64 --json
+  align bench decode --cfg llama-q4_0.gguf --precision bf16`,
 		DisableFlagsInUseLine: true,
 		Args:                  cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -70,7 +72,7 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 	}
 	c.AddCommand(newMakeModelCommand(io))
 	f := c.Flags()
-	f.StringVar(&o.Shape, "cfg", o.Shape, "`shape` of the model: "+strings.Join(model.ShapeNames, ", ")+", or a model folder's")
+	f.StringVar(&o.Shape, "cfg", o.Shape, "`shape` of the model: "+strings.Join(model.ShapeNames, ", ")+", a model folder's, or a GGUF file, whose own weights are taken")
 	f.IntVar(&o.Batch, "batch", o.Batch, "sequences of a step, pairs of dpo, or answers of a rollout, 1 or more")
 	f.IntVar(&o.Micro, "micro", o.Micro, "answers of a micro-batch of ppo")
 	f.IntVar(&o.Length, "seq", o.Length, "tokens of a sequence of sft, gemm, attention and elementwise")
