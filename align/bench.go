@@ -92,8 +92,8 @@ func (o BenchOptions) Validate() error {
 	if !(o.LossShare > 0 && o.LossShare <= 1) {
 		errs = append(errs, fmt.Errorf("loss_share must lie in (0, 1], got %v", o.LossShare))
 	}
-	if !(o.Dropout >= 0 && o.Dropout < 1) {
-		errs = append(errs, fmt.Errorf("dropout must lie in [0, 1), got %v", o.Dropout))
+	if err := (device.Dropout{P: o.Dropout}).Check(); err != nil {
+		errs = append(errs, err)
 	}
 	if o.Reference != "cached" && o.Reference != "every" {
 		errs = append(errs, fmt.Errorf("reference must be cached or every, got %q", o.Reference))

@@ -66,7 +66,7 @@ func TestBenchOptions(t *testing.T) {
 	bad := align.BenchOptions{Workloads: []string{"decod"}, Warmup: -1, Dropout: 1}
 	for _, want := range []string{
 		`unknown workload "decod", did you mean "decode"`, "batch must be at least 1, got 0", "seq must be at least 2, got 0",
-		"warmup (-1)", "loss_share must lie in (0, 1], got 0", "dropout must lie in [0, 1), got 1", `reference must be cached or every, got ""`, `precision must be f32 or bf16, got ""`,
+		"warmup (-1)", "loss_share must lie in (0, 1], got 0", "dropout must be 0 or lie in [1/65536, 65535/65536], got 1", `reference must be cached or every, got ""`, `precision must be f32 or bf16, got ""`,
 	} {
 		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v lacks %q", err, want)

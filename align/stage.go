@@ -323,6 +323,9 @@ func (s *stage) lineage(c any, data string) map[string]string {
 	if len(s.shares) > 0 {
 		l["mixture"] = s.weights()
 	}
+	if s.settings.Dropout > 0 {
+		l[train.Draws] = device.Draws
+	}
 	for _, f := range config.Fields(c) {
 		if !placeOnly[f.Key] {
 			l["setting "+f.Key] = f.String()

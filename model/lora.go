@@ -86,8 +86,8 @@ func (c LoRAConfig) validate() error {
 	if !(c.Alpha > 0) {
 		errs = append(errs, fmt.Errorf("model: alpha must be positive, got %v", c.Alpha))
 	}
-	if !(c.Dropout >= 0 && c.Dropout < 1) {
-		errs = append(errs, fmt.Errorf("model: dropout must lie in [0, 1), got %v", c.Dropout))
+	if err := (device.Dropout{P: c.Dropout}).Check(); err != nil {
+		errs = append(errs, fmt.Errorf("model: %w", err))
 	}
 	if len(c.Targets) == 0 {
 		errs = append(errs, errors.New("model: adapter has no targets"))

@@ -38,7 +38,7 @@ package device
 //	accumulate      y += a                                            in: a
 //	gather          y[N,C] = x[rows[n]]                               in: x[T,C], rows I32[N]
 //	scatter         y[T,C] = sum over n, ascending, of dy[n] at rows[n]   in: dy[N,C], rows I32[N], like[T,C] (read for its size only)
-//	dropout         y = x*keep/(1-P)                                  in: x[T,C], key I32[T], seed I32[2]    attr Dropout; its gradient is itself on dy
+//	dropout         y = x*keep*Scale                                  in: x[T,C], key I32[T], seed I32[2]    attr Dropout; its gradient is itself on dy
 //	logprob         lp[N], lse[N], entropy[N], hit[N] (type A)        in: h[N,C], W[V,C], targets I32[N]     attr LogProb; of a Sloper with slope[N,C] = d lp/d h
 //	logprob_dx      dh[N,C]                                           in: h, W, targets, lse, dlp[N]         attr LogProb
 //	logprob_dw      dW[V,C]                         (Accumulate)      in: h, W, targets, lse, dlp            attr LogProb (dW Plain)
@@ -126,14 +126,6 @@ const PageRows = 64
 type Cache struct {
 	HeadDim int
 	Values  bool
-}
-
-// Dropout is the attribute of dropout. The draw of an element is a counter
-// based function of (seed, key of its row, Stream, column); Stream tells the
-// layers' modules apart.
-type Dropout struct {
-	P      float64
-	Stream uint32
 }
 
 // LogProb is the attribute of the logprob kernels: logits are divided by

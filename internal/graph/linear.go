@@ -207,11 +207,11 @@ func (b *Builder) product(kernel string, x, w *Node, alpha float64, out Info) *N
 }
 
 // Dropout zeroes elements of x[T,C] with probability P and scales the rest by
-// 1/(1-P). The draw depends on the row's key, not on its place in a pack. Its
+// attr.Scale. The draw depends on the row's key, not on its place in a pack. Its
 // gradient is the same mask.
 func (b *Builder) Dropout(x, key, seed *Node, attr device.Dropout) *Node {
-	if attr.P < 0 || attr.P >= 1 {
-		return b.fail("dropout: p must lie in [0, 1), got %v", attr.P)
+	if err := attr.Check(); err != nil {
+		return b.fail("dropout: %w", err)
 	}
 	op := &Op{Kernel: "dropout", Attr: attr, Outs: []Info{untrained(b.Info(x))}, Diff: []bool{true}, InPlace: []int{0}}
 	op.Pull = func(in Nodes, _, dy *Node) Nodes {

@@ -318,6 +318,26 @@ func TestResumingAnotherRunIsRefused(t *testing.T) {
 	}
 }
 
+// A run that began under draws of another name goes on, and says that its masks differ.
+func TestResumingUnderOtherDrawsIsTold(t *testing.T) {
+	for began, told := range map[string]int{"": 1, "new": 0} {
+		dir, y := t.TempDir(), newToy(t)
+		o := options(dir)
+		if began != "" {
+			o.Lineage[train.Draws] = began
+		}
+		o.Steps = 5
+		mustRun(t, o, y, 2, nil)
+		var notes []string
+		o.Resume, o.Steps, o.Notes = true, 6, func(s string) { notes = append(notes, s) }
+		o.Lineage = map[string]string{"data": "abc", train.Draws: "new"}
+		mustRun(t, o, newToy(t), 2, nil)
+		if got := strings.Count(strings.Join(notes, "\n"), "draws are new, they were philox4x32-10, 32 bits"); got != told {
+			t.Errorf("began under %q: told %d times in %q", began, got, notes)
+		}
+	}
+}
+
 func TestEventsAreVersionedJSON(t *testing.T) {
 	e := train.Event{Step: 3, Loss: 0.1, GradNorm: 2, LearningRate: 5e-6, NumTokens: 100, Epoch: 0.5}
 	e.Metrics.Add("rewards/margins", 1, 4)

@@ -132,6 +132,7 @@ func TestSettings(t *testing.T) {
 		{"warmup must lie", func(s *Settings) { s.Warmup = -1 }},
 		{"clip must lie", func(s *Settings) { s.Clip = math.NaN() }},
 		{"dropout must lie", func(s *Settings) { s.Dropout = 1 }},
+		{"dropout must be 0 or lie in [1/65536, 65535/65536], got 1e-06", func(s *Settings) { s.Dropout = 1e-6 }},
 		{"rank must be at least 1", func(s *Settings) { s.Rank = 0 }},
 		{"alpha must be positive", func(s *Settings) { s.Alpha = math.Inf(1) }},
 		{"eval_fraction must lie", func(s *Settings) { s.EvalFraction = 1 }},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"align/internal/device"
 	"align/internal/mlflow"
 	"align/model"
 )
@@ -154,7 +155,7 @@ func (s Settings) Validate() error {
 		positive("epochs", s.Epochs, s.Steps > 0), atLeast("steps", s.Steps, 0),
 		atLeast("batch", s.Batch, 1), atLeast("accumulate", s.Accumulate, 1), atLeast("max_length", s.MaxLength, 0),
 		positive("learning_rate", s.LearningRate, false), within("warmup", s.Warmup, 0, 1e9), within("weight_decay", s.WeightDecay, 0, 1),
-		within("clip", s.Clip, 0, 1e9), atLeast("rank", s.Rank, 1), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999),
+		within("clip", s.Clip, 0, 1e9), atLeast("rank", s.Rank, 1), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999), device.Dropout{P: s.Dropout}.Check(),
 		positive("source_epochs", s.SourceEpochs, false), within("eval_fraction", s.EvalFraction, 0, 0.9), atLeast("eval_every", s.EvalEvery, 0),
 		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), s.checkBest(), s.checkTrack(), atLeast("threads", s.Threads, 0),
 		oneOf("schedule", s.Schedule), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -134,11 +135,22 @@ func (l *loop[B]) noteChanges(s State) {
 	if got := l.device(); got != s.Device {
 		l.note(fmt.Sprintf("the run began on %s: on %s its numbers may differ %s", s.Device, got, l.difference(s)))
 	}
+	if got, want := l.options.Lineage[Draws], s.Lineage[Draws]; got != want {
+		l.note(fmt.Sprintf("the run began with another dropout (draws are %s, they were %s): its next steps drop other elements than without the interruption",
+			got, cmp.Or(want, oldDraws)))
+	}
 }
 
 // Activations is the key of the lineage with the type of activations, which
 // belongs to a device: a run may go on with another one.
 const Activations = "activations"
+
+// Draws is the key of the lineage that names how dropout draws, where it acts: a run
+// may go on under a later program's draws. oldDraws had no name.
+const (
+	Draws    = "draws"
+	oldDraws = "philox4x32-10, 32 bits an element"
+)
 
 // difference says by how much another device's numbers may differ.
 func (l *loop[B]) difference(s State) string {
@@ -163,7 +175,7 @@ func (l *loop[B]) fits(s State) error {
 		errs = append(errs, fmt.Errorf("it is a %s run, not %s", s.Method, l.options.Method))
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Lineage)) {
-		if key == Activations {
+		if key == Activations || key == Draws {
 			continue
 		}
 		if got, want := l.options.Lineage[key], s.Lineage[key]; got != want {

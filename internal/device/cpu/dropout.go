@@ -9,19 +9,14 @@ import (
 	"align/internal/device/cpu/kern"
 )
 
-// dropout is y = x*keep/(1-P). Element (t, column) draws word column%4 of
-// Philox4x32-10 with
-//
-//	counter = (column/4, key[t], Stream, 0), key = (seed[0], seed[1])
-//
-// and is kept where word >= P*2^32. So the draw depends on neither the row's
-// place nor the thread. What is dropped is -0 and what is kept never is, so that the
-// backward pass finds the mask in y (lora_dropped_dx). Of a y in bfloat16 that does not
-// hold for kept numbers of less than float32's least normal one, 1e-38.
+// dropout is y = x*keep*Scale under the draws of device.Dropout. What is dropped is -0
+// and what is kept never is, so that the backward pass finds the mask in y
+// (lora_dropped_dx). Of a y in bfloat16 that does not hold for kept numbers of less than
+// float32's least normal one, 1e-38.
 type dropout[E float] struct {
 	kernel string
 	draw   kern.Draw
-	scale  E // 1/(1-P)
+	scale  E
 	stream uint32
 	y, x   []E
 	key    []int32
@@ -29,11 +24,11 @@ type dropout[E float] struct {
 }
 
 func newDropout[E float](kernel string, attr device.Dropout) (*dropout[E], error) {
-	if !(attr.P >= 0 && attr.P < 1) {
-		return nil, fmt.Errorf("cpu: %s: probability %g: want 0 or more and less than 1", kernel, attr.P)
+	if err := attr.Check(); err != nil {
+		return nil, fmt.Errorf("cpu: %s: %w", kernel, err)
 	}
-	draw := kern.Draw{Limit: uint32(attr.P * (1 << 32)), Scale: float32(1 / (1 - attr.P))}
-	return &dropout[E]{kernel: kernel, draw: draw, scale: E(1 / (1 - attr.P)), stream: attr.Stream}, nil
+	draw := kern.Draw{Limit: attr.Limit(), Scale: float32(attr.Scale())}
+	return &dropout[E]{kernel: kernel, draw: draw, scale: E(attr.Scale()), stream: attr.Stream}, nil
 }
 
 func (d *dropout[E]) prepare(c *device.Call) (rows, grain int, err error) {
@@ -63,12 +58,12 @@ func (d *dropout[E]) compute(lo, hi int) {
 	for t := lo; t < hi; t++ {
 		x, y := d.x[t*d.cols:][:d.cols], d.y[t*d.cols:][:d.cols]
 		counter := d.counter(t)
-		for j := 0; j < d.cols; j += 4 {
+		for j := 0; j < d.cols; j += kern.PerDraw {
 			words := d.draw.Words(counter)
 			counter[0]++
-			for i := j; i < min(j+4, d.cols); i++ {
+			for i := j; i < min(j+kern.PerDraw, d.cols); i++ {
 				kept := E(math.Copysign(0, -1)) // y may be x
-				if words[i-j] >= d.draw.Limit {
+				if d.draw.Keeps(words, i) {
 					kept = x[i]*d.scale + 0 // -0 becomes +0
 				}
 				y[i] = kept

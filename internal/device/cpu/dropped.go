@@ -11,10 +11,10 @@ import (
 const droppedRows = 64
 
 // bindLoRADroppedDX is dx[T,C] = dy[T,N] W[N,C] + drop(du[T,R] A[R,C]): what
-// dropout left of xd says which elements of the second part join, 1/(1-P) times.
+// dropout left of xd says which elements of the second part join, Scale times.
 func bindLoRADroppedDX[E float](b *Backend, p products[E]) func(string, device.Dropout) (device.Kernel, error) {
 	return func(kernel string, attr device.Dropout) (device.Kernel, error) {
-		base, low, scale := &product[E]{alpha: 1}, &product[E]{alpha: 1}, E(1/(1-attr.P))
+		base, low, scale := &product[E]{alpha: 1}, &product[E]{alpha: 1}, E(attr.Scale())
 		return func(c *device.Call) error {
 			if err := checkLoRADroppedDX(kernel, c, p); err != nil || c.Out[0].Addr == 0 {
 				return err
@@ -80,7 +80,7 @@ func (f *fast) bindLoRADroppedDX(kernel string, attr device.Dropout) (device.Ker
 		if err := f.describe(q, false, true); err != nil {
 			return err
 		}
-		f.product.LowRank.Kept, f.product.LowRank.KeptScale = matrixOf(c.In[4]), float32(1/(1-attr.P))
+		f.product.LowRank.Kept, f.product.LowRank.KeptScale = matrixOf(c.In[4]), float32(attr.Scale())
 		return f.run(q.x)
 	}, nil
 }

@@ -134,11 +134,13 @@ func newSwiGLUGrad(b *Backend, kernel string) (enqueue, error) {
 	}, err
 }
 
+// perDraw is the number of columns that a draw of Philox serves, and a thread makes.
+const perDraw = 8
+
 func newDropout(b *Backend, kernel string, attr device.Dropout) (enqueue, error) {
-	if !(attr.P >= 0 && attr.P < 1) {
-		return nil, fmt.Errorf("cuda: %s: probability %g: want 0 or more and less than 1", kernel, attr.P)
+	if err := attr.Check(); err != nil {
+		return nil, fmt.Errorf("cuda: %s: %w", kernel, err)
 	}
-	limit, scale := uint64(attr.P*(1<<32)), float32(1/(1-attr.P))
 	l, err := b.typed("elements", "dropout")
 	return func(c *device.Call) error {
 		k := contract.Of("cuda", kernel)
@@ -154,7 +156,7 @@ func newDropout(b *Backend, kernel string, attr device.Dropout) (enqueue, error)
 			return k.Err
 		}
 		x := c.In[0]
-		return l.of(x).on(over(x.Rows*over(x.Cols, 4), blockThreads), blockThreads, at(c.Out[0]), at(x), at(c.In[1]), at(c.In[2]),
-			driver.U32(attr.Stream), driver.U64(limit), driver.F32(scale), driver.I32(int32(x.Rows)), driver.I32(int32(x.Cols)))
+		return l.of(x).on(over(x.Rows*over(x.Cols, perDraw), blockThreads), blockThreads, at(c.Out[0]), at(x), at(c.In[1]), at(c.In[2]),
+			driver.U32(attr.Stream), driver.U32(attr.Limit()), driver.F32(float32(attr.Scale())), driver.I32(int32(x.Rows)), driver.I32(int32(x.Cols)))
 	}, err
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // checkDropout holds the draws to what can be said of any generator: kept
-// elements are scaled, the rate is P, and every part of the key matters.
+// elements are scaled, the rate is P, and every part of the key matters; and to the
+// draws of device.Dropout, element by element.
 func checkDropout(t *testing.T, b device.Backend, act device.Type) {
 	const rows, cols, p = 64, 501, 0.3
 	ones := make([]float64, rows*cols)
@@ -20,13 +21,14 @@ func checkDropout(t *testing.T, b device.Backend, act device.Type) {
 	for i := range keys {
 		keys[i] = i / 2 // pairs of rows with one key
 	}
+	attr := device.Dropout{P: p, Stream: 1}
 	draw := func(stream uint32, seed ...int) []byte {
 		r := makeTrial("dropout", "draws", device.Dropout{P: p, Stream: stream},
 			[]tensor{newTensor(act, rows, cols, ones), ints(keys...), ints(seed...)}, []tensor{empty(act, rows, cols)}, nil)
 		return r.run(t, b, options{skip: -1})[0]
 	}
 	base := draw(1, 2, 3)
-	kept, scale := 0, newTensor(act, 1, 1, []float64{1 / (1 - p)}).f[0]
+	kept, scale := 0, newTensor(act, 1, 1, []float64{attr.Scale()}).f[0]
 	values := decode(act, base)
 	for i, v := range values {
 		switch v {
@@ -35,6 +37,9 @@ func checkDropout(t *testing.T, b device.Backend, act device.Type) {
 			kept++
 		default:
 			t.Fatalf("element %d is %v, want 0 or %v", i, v, scale)
+		}
+		if row, col := i/cols, i%cols; (v != 0) != isKept(attr, [2]uint32{2, 3}, uint32(keys[row]), col) {
+			t.Fatalf("row %d, column %d is %v: the definition has it otherwise", row, col, v)
 		}
 	}
 	// Half the rows repeat the others, so n/2 draws: six standard deviations.

@@ -529,17 +529,17 @@ func unroundAVX512(y, x unsafe.Pointer, n int)
 //go:noescape
 func unroundAVX2(y, x unsafe.Pointer, n int)
 
-// dropoutAVX512 is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of 16.
+// dropoutAVX512 is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of 64.
 //
 //go:noescape
 func dropoutAVX512(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
 
-// dropoutHalf is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of 16. Each is rounded to bfloat16.
+// dropoutHalf is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of 64. Each is rounded to bfloat16.
 //
 //go:noescape
 func dropoutHalf(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
 
-// dropoutAVX2 is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of 8.
+// dropoutAVX2 is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of 32.
 //
 //go:noescape
 func dropoutAVX2(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)

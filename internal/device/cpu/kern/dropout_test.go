@@ -31,12 +31,12 @@ func TestWords(t *testing.T) {
 // tells the draws of another.
 func TestDropoutKeepsNaNApart(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {
-		d := &Draw{Limit: 1 << 31, Scale: 2}
+		d := &Draw{Limit: 1 << 15, Scale: 2}
 		d.SetKey([2]uint32{1, 2})
 		x := make([]float32, 203)
 		for i := range x {
 			x[i] = 1
-			if d.Words([4]uint32{uint32(i / 4), 3, 4, 0})[i%4] < d.Limit {
+			if !d.Keeps(d.Words([4]uint32{uint32(i / PerDraw), 3, 4, 0}), i) {
 				x[i] = float32(math.NaN())
 			}
 		}
@@ -52,7 +52,7 @@ func TestDropoutKeepsNaNApart(t *testing.T) {
 // What is dropped is -0 and what is kept never is, at every level.
 func TestDropoutMarksWhatItDrops(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {
-		d := &Draw{Limit: 1 << 31, Scale: 2}
+		d := &Draw{Limit: 1 << 15, Scale: 2}
 		d.SetKey([2]uint32{1, 2})
 		x := make([]float32, 203)
 		for i := range x {
@@ -61,7 +61,7 @@ func TestDropoutMarksWhatItDrops(t *testing.T) {
 		y := make([]float32, len(x))
 		s.Dropout(y, x, d, [4]uint32{0, 3, 4, 0})
 		for i, v := range y {
-			drops := d.Words([4]uint32{uint32(i / 4), 3, 4, 0})[i%4] < d.Limit
+			drops := !d.Keeps(d.Words([4]uint32{uint32(i / PerDraw), 3, 4, 0}), i)
 			if want := 2 * x[i]; drops != (v == 0 && math.Signbit(float64(v))) || !drops && v != want {
 				t.Fatalf("element %d of %g is %g, dropped: %v", i, x[i], v, drops)
 			}
@@ -115,9 +115,9 @@ func checkAddKept(t *testing.T, s *Set, rows, columns int, half bool) {
 // A y in bfloat16 is the rounded one, whatever its length.
 func TestDropoutHalf(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {
-		d := &Draw{Limit: 1 << 30, Scale: 1.25}
+		d := &Draw{Limit: 1 << 14, Scale: 1.25}
 		d.SetKey([2]uint32{1, 2})
-		for _, n := range []int{0, 1, 4, 15, 16, 17, 63, 64, 65, 80, 203, 768} {
+		for _, n := range []int{0, 1, 4, 15, 16, 17, 63, 64, 65, 80, 127, 128, 192, 203, 768} {
 			x, wide, want := random(newRand(n), n), make([]float32, n), make([]uint16, n)
 			y := make([]uint16, n+2) // one more on each side
 			s.Dropout(wide, x, d, [4]uint32{7, 3, 4, 0})

@@ -60,6 +60,7 @@ func (s *Set) avx2() {
 		normColumns: normColumnsAVX2,
 		columns:     32,
 		whole:       8,
+		drops:       32,
 	}
 }
 
@@ -110,6 +111,7 @@ func (s *Set) avx512() {
 		normColumns: normColumnsAVX512,
 		columns:     64,
 		whole:       16,
+		drops:       64,
 	}
 }
 

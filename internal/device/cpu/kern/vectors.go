@@ -27,11 +27,11 @@ type vectors struct {
 	adamW       func(p, m, v, grad unsafe.Pointer, n int, clip, b1, c1, b2, c2, keep, step, inverse, eps float32)
 	round       func(y, x unsafe.Pointer, n int) // n is a multiple of whole
 	unround     func(y, x unsafe.Pointer, n int) // n is a multiple of whole
-	// dropout takes n of whole as well.
+	// dropout takes n of drops.
 	dropout func(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
 	// dropoutHalf is dropout with y rounded to bfloat16; nil where a level has none.
-	dropoutHalf func(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
-	whole       int
+	dropoutHalf  func(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
+	whole, drops int
 	// addKept is AddKept on whole rows, addKeptHalf where the mask is of bfloat16.
 	addKept, addKeptHalf func(c unsafe.Pointer, ldc int, low, mask unsafe.Pointer, maskStride, rows int, scale float32)
 	// columnSums and normColumns take columns columns.

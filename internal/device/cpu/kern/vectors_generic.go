@@ -14,7 +14,7 @@ func genericVectors() vectors {
 		scale: scaleGeneric, add: addGeneric, axpy: axpyGeneric, mulAdd: mulAddGeneric,
 		normApply: normApplyGeneric, normGrad: normGradGeneric,
 		swiGLU: swiGLUGeneric, swiGLUGrad: swiGLUGradGeneric, rope: ropeGeneric, adamW: adamWGeneric,
-		round: roundGeneric, unround: unroundGeneric, dropout: dropoutGeneric, whole: 1,
+		round: roundGeneric, unround: unroundGeneric, dropout: dropoutGeneric, whole: 1, drops: PerDraw,
 		addKept: addKeptFloats, addKeptHalf: addKeptHalves,
 		columnSums: oneColumn, normColumns: oneNormColumn, columns: 1,
 	}

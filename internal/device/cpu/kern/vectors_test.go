@@ -30,7 +30,7 @@ type vectorCase struct {
 
 func vectorCases() []vectorCase {
 	adam := &AdamW{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.1, LearningRate: 1e-2, Clip: 0.5, Bias1: 0.1, Bias2: 0.001}
-	draw := &Draw{Limit: 1 << 30, Scale: 4. / 3}
+	draw := &Draw{Limit: 1 << 14, Scale: 4. / 3}
 	draw.SetKey([2]uint32{7, 11})
 	one := func(f func(s *Set, x [][]float32) float64) apply {
 		return func(s *Set, x [][]float32) []float64 { return []float64{f(s, x)} }

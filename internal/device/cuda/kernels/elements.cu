@@ -88,22 +88,22 @@ DEVICE Words philox(unsigned c0, unsigned c1, unsigned c2, unsigned c3, unsigned
 	return Words{{c0, c1, c2, c3}};
 }
 
-// y = x keep/(1-P): column j of row t draws word j%4 of Philox at the counter
-// (j/4, key[t], stream, 0) under the key seed, and is kept where word >= P 2^32:
-// the draws of device/cpu, bit for bit. A thread makes 4 columns.
+// y = x keep scale: column j of row t draws 16 bits, low before high, of word j%8/2 of
+// Philox at the counter (j/8, key[t], stream, 0) under the key seed, and is kept where
+// they are limit or more: the draws of device/cpu, bit for bit. A thread makes 8 columns.
 template <class T>
-DEVICE void dropout(T *y, const T *x, const unsigned *key, const unsigned *seed, unsigned stream, u64 limit, float scale, int rows, int cols) {
-	int fours = (cols + 3) / 4;
+DEVICE void dropout(T *y, const T *x, const unsigned *key, const unsigned *seed, unsigned stream, unsigned limit, float scale, int rows, int cols) {
+	int eights = (cols + 7) / 8;
 	long i = (long)BLOCK_X * 256 + THREAD_X;
-	if (i >= (long)rows * fours)
+	if (i >= (long)rows * eights)
 		return;
-	int t = i / fours, four = i % fours;
-	Words draw = philox(four, key[t], stream, 0, seed[0], seed[1]);
-	UNROLL for (int j = 0; j < 4; j++)
-		if (four * 4 + j < cols) {
-			long at = (long)t * cols + four * 4 + j;
-			narrow(y[at], draw.w[j] >= limit ? widen(x[at]) * scale : 0);
+	int t = i / eights, eight = i % eights;
+	Words draw = philox(eight, key[t], stream, 0, seed[0], seed[1]);
+	UNROLL for (int j = 0; j < 8; j++)
+		if (eight * 8 + j < cols) {
+			long at = (long)t * cols + eight * 8 + j;
+			narrow(y[at], (draw.w[j / 2] >> 16 * (j % 2) & 0xffff) >= limit ? widen(x[at]) * scale : 0);
 		}
 }
-#define DROPOUT(T) (T *y, const T *x, const unsigned *key, const unsigned *seed, unsigned stream, u64 limit, float scale, int rows, int cols)
+#define DROPOUT(T) (T *y, const T *x, const unsigned *key, const unsigned *seed, unsigned stream, unsigned limit, float scale, int rows, int cols)
 BOTH(dropout, DROPOUT, y, x, key, seed, stream, limit, scale, rows, cols)

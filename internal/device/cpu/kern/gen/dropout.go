@@ -4,146 +4,254 @@ import "fmt"
 
 // Offsets in a Draw.
 const (
-	drawLimit = 16 * philoxRounds
+	drawLimit = 8 * philoxRounds
 	drawScale = drawLimit + 4
 )
 
-const (
-	philoxRounds = 10
-	dropUnroll   = 4
-)
+const philoxRounds = 10
 
-// Registers: 0 to 3 the counters of dropUnroll steps, 4 to 7 their products; 8
-// the round's key of AVX2, AVX-512 keeps all from 16 on.
+// dropWords is the registers of a block of draws: one word of each in the low half
+// of 64 bits, for the four words of a counter and two that are made of them. Behind
+// the registers of the blocks, two with AVX-512 and else one, lie those that stay.
+const dropWords = 6
+
 const (
-	dropKey        = 8
-	dropZero       = 9
-	dropMark       = 15
-	dropMultiplier = 7 + iota
-	dropLimit
+	dropCounter = iota // and the counters' other three words
+	dropLimit   = iota + 3
 	dropScale
-	dropCounter
-	dropStep
+	dropMark
+	dropZero
+	dropTemporary
+	dropMultiplier // of AVX-512, two: AVX2 reads them
 )
 
-// emitDropout writes dropout: a lane of 128 bits holds the four words of one
-// draw of Philox4x32. One multiplication of the even words gives (l0, h0, l1,
-// h1), which reversed are a round's new words but for what they are to be
-// exclusive-ored with: the odd words in the place of the even, and the key.
+// dropOdd is the mask of the high halves of 64 bits.
+const dropOdd = "K2"
+
+// drop writes the dropout of an instruction set into elements of size bytes: with 2
+// they are rounded to bfloat16.
+type drop struct {
+	f    *file
+	s    isa
+	size int
+}
+
+// emitDropout writes dropout: Philox4x32, each of whose multiplications gives a word
+// of as many draws as a register has 64 bits. Only their low halves are multiplied, so
+// that the high ones may hold anything until the words are joined at the end.
 func emitDropout(f *file, s isa) {
-	f.dropout(s, "dropout"+s.name, 4)
+	drop{f, s, 4}.function("dropout" + s.name)
 	if s == avx512 {
-		f.dropout(s, "dropoutHalf", 2)
+		drop{f, s, 2}.function("dropoutHalf")
 	}
 }
 
-// dropout is the function for a y of elements of so many bytes: with 2 it is rounded
-// to bfloat16.
-func (f *file) dropout(s isa, name string, size int) {
-	form := ""
-	if size == 2 {
+// blocks is how many blocks of draws are on the way at once.
+func (d drop) blocks() int {
+	if d.s == avx512 {
+		return 3
+	}
+	return 1
+}
+
+// elements is those of a block: two of a word.
+func (d drop) elements() int { return 4 * d.s.width }
+
+// fixed is a register that stays.
+func (d drop) fixed(register int) string { return d.s.r(dropWords*d.blocks() + register) }
+
+func (d drop) function(name string) {
+	f, form := d.f, ""
+	if d.size == 2 {
 		form = " Each is rounded to bfloat16."
 	}
-	fr := f.function(name, fmt.Sprintf("is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of %d.%s", s.width, form),
+	fr := f.function(name, fmt.Sprintf("is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of %d.%s", d.elements(), form),
 		[]arg{{"y", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"n", "int"}, {"draw", "unsafe.Pointer"},
 			{"c0", "uint32"}, {"c1", "uint32"}, {"c2", "uint32"}, {"c3", "uint32"}}, nil)
 	for i, name := range []string{"y", "x", "n", "draw"} {
 		f.op("MOVQ %s, %s", fr.slot(name), []string{"DI", "SI", "CX", "DX"}[i])
 	}
-	f.op("VMOVUPS %s, %s", f.dwords("philox", func(i int) uint32 { return [4]uint32{0xD2511F53, 0, 0xCD9E8D57, 0}[i%4] }), s.r(dropMultiplier))
-	f.op("VPBROADCASTD %d(DX), %s", drawLimit, s.r(dropLimit))
-	f.op("VBROADCASTSS %d(DX), %s", drawScale, s.r(dropScale))
-	f.op("VMOVUPS %s, %s", f.dwords("dropped", func(int) uint32 { return 1 << 31 }), s.r(dropMark))
-	f.op("VPXOR %s, %s, %s", fmt.Sprintf("Y%d", dropZero), fmt.Sprintf("Y%d", dropZero), fmt.Sprintf("Y%d", dropZero))
-	f.op("%s %s, %s", s.lanes(), fr.slot("c0"), s.r(dropCounter)) // and the three that follow it
-	f.op("VPADDD %s, %s, %s", f.dwords("lanes", func(i int) uint32 { return firstWord(i, uint32(i/4)) }), s.r(dropCounter), s.r(dropCounter))
-	f.op("VMOVUPS %s, %s", f.dwords(fmt.Sprintf("step%d", s.width), func(i int) uint32 { return firstWord(i, uint32(s.width/4)) }), s.r(dropStep))
-	if s == avx512 {
-		for i := range philoxRounds {
-			f.op("%s %d(DX), %s", s.lanes(), 16*i, s.r(firstHeld+i))
-		}
-	}
-	for _, unroll := range []int{dropUnroll, 1} {
+	d.constants(fr)
+	for n := d.blocks(); n > 0; n-- {
 		next, loop := f.label("next"), f.label("loop")
-		f.op("SUBQ $%d, CX", unroll*s.width)
+		f.op("SUBQ $%d, CX", n*d.elements())
 		f.op("JLT %s", next)
 		f.mark(loop)
-		dropBody(f, s, unroll, size)
-		f.op("SUBQ $%d, CX", unroll*s.width)
+		d.body(n)
+		f.op("SUBQ $%d, CX", n*d.elements())
 		f.op("JGE %s", loop)
 		f.mark(next)
-		f.op("ADDQ $%d, CX", unroll*s.width)
+		f.op("ADDQ $%d, CX", n*d.elements())
 	}
 	f.ret()
 }
 
-// firstWord is x as a lane's first word, and 0 as the others.
-func firstWord(i int, x uint32) uint32 {
-	if i%4 == 0 {
-		return x
+// constants fills the registers that stay. The draws of a block stand in the order
+// that joining their words takes back.
+func (d drop) constants(fr frame) {
+	f, width := d.f, d.s.width
+	for i := range 4 {
+		to := d.fixed(dropCounter + i)
+		f.op("MOVL %s, AX", fr.slot(fmt.Sprintf("c%d", i)))
+		f.op("VMOVD AX, X%d", d.number(to))
+		f.op("VPBROADCASTD X%d, %s", d.number(to), to)
 	}
-	return 0
-}
-
-// lanes is the instruction that brings 16 bytes into every lane.
-func (s isa) lanes() string {
-	if s == avx2 {
-		return "VBROADCASTI128"
-	}
-	return "VBROADCASTI32X4"
-}
-
-// dropBody draws for and writes unroll registers of elements.
-func dropBody(f *file, s isa, unroll, size int) {
-	for u := range unroll {
-		f.op("VMOVUPS %s, %s", s.r(dropCounter), s.r(u))
-		f.op("VPADDD %s, %s, %s", s.r(dropStep), s.r(dropCounter), s.r(dropCounter))
-	}
-	for i := range philoxRounds {
-		if s == avx2 {
-			f.op("%s %d(DX), %s", s.lanes(), 16*i, s.r(dropKey))
+	order := f.dwords(fmt.Sprintf("draws%d", width), func(i int) uint32 { return uint32(i/4 + i/2%2*width/4) })
+	f.op("VPADDD %s, %[2]s, %[2]s", order, d.fixed(dropCounter))
+	f.op("VPBROADCASTW %d(DX), %s", drawLimit, d.fixed(dropLimit))
+	f.op("VBROADCASTSS %d(DX), %s", drawScale, d.fixed(dropScale))
+	f.op("VMOVUPS %s, %s", f.dwords("dropped", func(int) uint32 { return 1 << 31 }), d.fixed(dropMark))
+	f.op("VXORPS %[1]s, %[1]s, %[1]s", d.fixed(dropZero))
+	if d.s == avx512 {
+		for i := range 2 {
+			f.op("VMOVUPS %s, %s", d.multiplier(i), d.fixed(dropMultiplier+i))
 		}
-		for u := range unroll {
-			philoxRound(f, s, i, s.r(u), s.r(dropUnroll+u))
-		}
+		f.op("MOVL $0xaaaa, AX")
+		f.op("KMOVW AX, %s", dropOdd)
 	}
-	for u := range unroll {
-		dropWrite(f, s, u, size)
-	}
-	f.op("ADDQ $%d, SI", 4*unroll*s.width)
-	f.op("ADDQ $%d, DI", size*unroll*s.width)
 }
 
-// philoxRound is round i on the counters x; t is free.
-func philoxRound(f *file, s isa, i int, x, t string) {
-	f.op("VPMULUDQ %s, %s, %s", s.r(dropMultiplier), x, t)
-	f.op("VPSRLQ $32, %s, %s", x, x)
-	f.op("VPSHUFD $0x1b, %s, %s", t, t)
-	if s == avx512 {
-		f.op("VPTERNLOGD $0x96, %s, %s, %s", s.r(firstHeld+i), t, x)
+// multiplier is where one of the two lies.
+func (d drop) multiplier(i int) string {
+	return d.f.dwords(fmt.Sprintf("philox%d", i), func(int) uint32 { return []uint32{0xD2511F53, 0xCD9E8D57}[i] })
+}
+
+// draws is a block of draws as its words go from register to register.
+type draws struct {
+	words [4]string
+	free  []string
+}
+
+// body draws for and writes n blocks.
+func (d drop) body(n int) {
+	blocks := make([]draws, n)
+	for u := range blocks {
+		for i := range dropWords {
+			blocks[u].free = append(blocks[u].free, d.s.r(dropWords*u+i))
+		}
+	}
+	step := d.f.dwords(fmt.Sprintf("step%d", d.s.width), func(int) uint32 { return uint32(d.s.width / 2) })
+	for round := range philoxRounds {
+		for u := range blocks {
+			if round == 0 {
+				d.first(&blocks[u])
+				d.f.op("VPADDD %s, %[2]s, %[2]s", step, d.fixed(dropCounter))
+				continue
+			}
+			d.round(&blocks[u], round)
+		}
+	}
+	for u := range blocks {
+		d.join(&blocks[u])
+	}
+	for u := range blocks {
+		d.write(&blocks[u], u*d.elements())
+	}
+	d.f.op("ADDQ $%d, SI", 4*n*d.elements())
+	d.f.op("ADDQ $%d, DI", d.size*n*d.elements())
+}
+
+// first is round 0, on the counters themselves.
+func (d drop) first(b *draws) {
+	for i := range b.words {
+		b.words[i] = d.fixed(dropCounter + i)
+	}
+	x0, x2 := b.free[4], b.free[5]
+	d.products(b, b.free[0], b.free[1], x0, x2, 0)
+	b.words, b.free = [4]string{x0, b.free[1], x2, b.free[0]}, b.free[2:4]
+}
+
+func (d drop) round(b *draws, round int) {
+	x, first, third := b.words, b.free[0], b.free[1]
+	d.products(b, first, third, x[0], x[2], round)
+	b.words, b.free = [4]string{x[0], third, x[2], first}, []string{x[1], x[3]}
+}
+
+// products makes the two products of a round, whose low halves are two of the next
+// words as they are, and the other two words, in x0 and x2.
+func (d drop) products(b *draws, first, third, x0, x2 string, round int) {
+	for i, to := range []string{first, third} {
+		by := d.multiplier(i)
+		if d.s == avx512 {
+			by = d.fixed(dropMultiplier + i)
+		}
+		d.f.op("VPMULUDQ %s, %s, %s", by, b.words[2*i], to)
+	}
+	d.high(third, b.words[1], 8*round, x0)
+	d.high(first, b.words[3], 8*round+4, x2)
+}
+
+// high is the high half of a product, with a word and a key.
+func (d drop) high(product, word string, key int, to string) {
+	d.f.op("VPSRLQ $32, %s, %s", product, to)
+	if d.s == avx512 {
+		d.f.op("VPTERNLOGD.BCST $0x96, %d(DX), %s, %s", key, word, to)
 		return
 	}
-	f.op("VPXOR %s, %s, %s", t, x, x)
-	f.op("VPXOR %s, %s, %s", s.r(dropKey), x, x)
+	d.f.op("VPXOR %s, %[2]s, %[2]s", word, to)
+	d.f.op("VPBROADCASTD %d(DX), %s", key, d.fixed(dropTemporary))
+	d.f.op("VPXOR %s, %[2]s, %[2]s", d.fixed(dropTemporary), to)
 }
 
-// dropWrite writes the elements whose words are in register u.
-func dropWrite(f *file, s isa, u, size int) {
-	at, word, y := 4*s.width*u, s.r(u), s.r(dropUnroll+u)
-	f.op("VMOVUPS %d(SI), %s", at, y)
-	f.op("VFMADD213PS %s, %s, %s", s.r(dropZero), s.r(dropScale), y)
-	if s == avx512 {
-		f.op("VPCMPUD $1, %s, %s, K1", s.r(dropLimit), word)
-		f.op("VMOVAPS %s, K1, %s", s.r(dropMark), y)
-	} else {
-		f.op("VPMAXUD %s, %s, %s", s.r(dropLimit), word, s.r(dropKey))
-		f.op("VPCMPEQD %s, %s, %s", word, s.r(dropKey), word)
-		f.op("VBLENDVPS %s, %s, %s, %s", word, y, s.r(dropMark), y)
+// join brings the words of the draws into the order of their elements, in the free
+// registers.
+func (d drop) join(b *draws) {
+	for i := 0; i < 4; i += 2 {
+		even, odd := b.words[i], b.words[i+1]
+		if d.s == avx512 {
+			d.f.op("VMOVSLDUP %s, %s, %s", odd, dropOdd, even)
+			continue
+		}
+		d.f.op("VMOVSLDUP %[1]s, %[1]s", odd)
+		d.f.op("VPBLENDD $0xaa, %s, %[2]s, %[2]s", odd, even)
 	}
-	if size == 2 {
-		f.convertOne(dropUnroll+u, dropUnroll+u)
-		f.op("VMOVUPS Y%d, %d(DI)", dropUnroll+u, at/2)
+	d.f.op("VPUNPCKLQDQ %s, %s, %s", b.words[2], b.words[0], b.free[0])
+	d.f.op("VPUNPCKHQDQ %s, %s, %s", b.words[2], b.words[0], b.free[1])
+}
+
+// write writes the elements of a joined block, which begins at element at.
+func (d drop) write(b *draws, at int) {
+	for i, halves := range b.free {
+		to := b.words[2*i : 2*i+2]
+		for j, y := range to {
+			d.f.op("VMOVUPS %d(SI), %s", 4*(at+j*d.s.width), y)
+			d.f.op("VFMADD213PS %s, %s, %s", d.fixed(dropZero), d.fixed(dropScale), y)
+		}
+		d.mark(halves, to)
+		if d.size == 2 {
+			low, high := d.number(to[0]), d.number(to[1])
+			d.f.convertTwo(low, high, low)
+			d.f.op("VMOVUPS %s, %d(DI)", to[0], 2*at)
+		} else {
+			for j, y := range to {
+				d.f.op("VMOVUPS %s, %d(DI)", y, 4*(at+j*d.s.width))
+			}
+		}
+		at += 2 * d.s.width
+	}
+}
+
+// mark sets -0 where an element's half of a word is below the limit.
+func (d drop) mark(halves string, y []string) {
+	f, limit, mark, t := d.f, d.fixed(dropLimit), d.fixed(dropMark), d.fixed(dropTemporary)
+	if d.s == avx512 {
+		f.op("VPCMPUW $1, %s, %s, K1", limit, halves)
+		f.op("VMOVAPS %s, K1, %s", mark, y[0])
+		f.op("KSHIFTRD $16, K1, K1")
+		f.op("VMOVAPS %s, K1, %s", mark, y[1])
 		return
 	}
-	f.op("VMOVUPS %s, %d(DI)", y, at)
+	f.op("VPMAXUW %s, %s, %s", limit, halves, t)
+	f.op("VPCMPEQW %s, %[2]s, %[2]s", t, halves)
+	f.op("VPMOVSXWD X%d, %s", d.number(halves), t)
+	f.op("VBLENDVPS %s, %s, %s, %[2]s", t, y[0], mark)
+	f.op("VEXTRACTI128 $1, %s, X%d", halves, d.number(halves))
+	f.op("VPMOVSXWD X%d, %s", d.number(halves), t)
+	f.op("VBLENDVPS %s, %s, %s, %[2]s", t, y[1], mark)
+}
+
+// number is that of a register.
+func (d drop) number(register string) (n int) {
+	fmt.Sscanf(register[1:], "%d", &n)
+	return n
 }
