@@ -49,12 +49,15 @@ func transposeRows(f *file, v isa) {
 	doc := fmt.Sprintf("writes word k of %d rows, whose addresses rows lists, at dst+k*stride for k < n.", v.width)
 	fr := f.function("transpose"+v.name, doc, rowsArgs, nil)
 	loadRowsArgs(f, fr)
+	f.packAhead()
 	loop, done := f.label("block"), f.label("done")
 	f.mark(loop)
 	f.tailMask(v, "CX", v.width, 1)
+	f.op("LEAQ (DI)(R13*1), R12")
 	for i := range v.width {
 		f.op("MOVQ %d(R8), R9", 8*i)
 		f.prefetchRow(v.bytes())
+		f.ownColumn()
 		f.maskedLoad(v, "(R9)(AX*1)", i, 1)
 	}
 	f.storeColumns(f.transpose(v), v, "R10", "CX", done)
@@ -71,6 +74,21 @@ func (f *file) prefetchRow(step int) {
 	for at := 0; at < step; at += 64 {
 		f.op("PREFETCHT0 %d(R9)(AX*1)", ahead+at)
 	}
+}
+
+// packAhead sets R13 to how far before it is written the place of a column comes
+// into the first cache, 32 columns: a line that is written in parts has to be there
+// first.
+func (f *file) packAhead() {
+	f.op("MOVQ R10, R13")
+	f.op("SHLQ $5, R13")
+}
+
+// ownColumn brings in the place of a column, in R12, to be written. Go's assembler
+// does not know PREFETCHW.
+func (f *file) ownColumn() {
+	f.op("LONG $0x0c0d0f41; BYTE $0x24 // PREFETCHW (R12)")
+	f.op("ADDQ R10, R12")
 }
 
 // storeColumns writes one register after the other and leaves when the counter
@@ -188,13 +206,16 @@ func transposeConvert(f *file) {
 	f.op("MOVQ CX, BX")
 	f.op("INCQ BX")
 	f.op("SHRQ $1, BX") // pairs left
+	f.packAhead()
 	loop, done := f.label("block"), f.label("done")
 	f.mark(loop)
+	f.op("LEAQ (DI)(R13*1), R12")
 	f.tailMask(avx512, "CX", 32, 1)
 	f.op("KSHIFTRQ $16, K1, K2")
 	for i := range 16 {
 		f.op("MOVQ %d(R8), R9", 8*i)
 		f.prefetchRow(128)
+		f.ownColumn()
 		f.op("VMOVUPS.Z (R9)(AX*1), K1, Z%d", i)
 		f.op("VMOVUPS.Z 64(R9)(AX*1), K2, Z16")
 		f.convertTwo(i, 16, i)
