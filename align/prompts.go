@@ -37,7 +37,7 @@ func readPrompts(ctx context.Context, path, columns string, o datasets.Options, 
 		if err != nil {
 			return nil, 0, err
 		}
-		prompts = append(prompts, rejection.Prompt{Source: source, Messages: p.Conversation, Text: text, IDs: p.IDs, Reference: reference(p), Place: p.Place})
+		prompts = append(prompts, rejection.Prompt{Source: source, Tools: toolsSource(p), Messages: p.Conversation, Text: text, IDs: p.IDs, Reference: reference(p), Place: p.Place})
 	}
 	return prompts, longest, nil
 }
@@ -58,22 +58,57 @@ func roomFor(maxNew, longest, context int, env Environment) (int, error) {
 
 // promptSource is the prompt as JSON, one text or messages, and as plain text.
 func promptSource(p datasets.Prompt) (jsontext.Value, string, error) {
-	type message struct {
-		Role    string `json:"role"`
-		Content string `json:"content"`
-	}
-	var messages []message
+	var messages []sourceMessage
 	var text []string
 	for _, m := range p.Conversation {
-		messages = append(messages, message{m.Role, m.Content})
+		messages = append(messages, sourceOf(m))
 		text = append(text, m.Content)
 	}
 	var source any = messages
-	if len(messages) == 1 && messages[0].Role == "user" {
-		source = messages[0].Content
+	if len(p.Conversation) == 1 && p.Conversation[0].Role == "user" {
+		source = p.Conversation[0].Content
 	}
 	raw, err := json.Marshal(source)
 	return raw, strings.Join(text, "\n"), err
+}
+
+// sourceMessage is a message as our readers, and TRL's, read it.
+type sourceMessage struct {
+	Role      string       `json:"role"`
+	Content   any          `json:"content"`
+	ToolCalls []sourceCall `json:"tool_calls,omitempty"`
+}
+
+type sourceCall struct {
+	Type     string         `json:"type"`
+	Function sourceFunction `json:"function"`
+}
+
+type sourceFunction struct {
+	Name      string         `json:"name"`
+	Arguments jsontext.Value `json:"arguments"`
+}
+
+func sourceOf(m datasets.Message) sourceMessage {
+	s := sourceMessage{Role: m.Role, Content: m.Content}
+	if m.ContentJSON != nil {
+		s.Content = m.ContentJSON
+	}
+	for _, c := range m.ToolCalls {
+		s.ToolCalls = append(s.ToolCalls, sourceCall{Type: "function", Function: sourceFunction(c)})
+	}
+	return s
+}
+
+// toolsSource are a prompt's tools as the column tools has them; nil is none.
+func toolsSource(p datasets.Prompt) []jsontext.Value {
+	var tools []jsontext.Value
+	if len(p.Conversation) > 0 {
+		for _, tool := range p.Conversation[0].Tools {
+			tools = append(tools, tool)
+		}
+	}
+	return tools
 }
 
 func reference(p datasets.Prompt) string {

@@ -12,6 +12,9 @@ type Message struct {
 	ContentJSON jsontext.Value
 	// ToolCalls are what an assistant's message asks for in place of Content.
 	ToolCalls []ToolCall
+	// Tools describe the functions that the whole conversation may call, each a
+	// JSON object; the first message alone has them.
+	Tools [][]byte
 }
 
 // ToolCall is one call of a function.

@@ -172,6 +172,41 @@ func nestedMessages(v jsontext.Value) bool {
 	return err == nil && len(m) > 0
 }
 
+// withColumns gives a conversation what stands in columns beside it: the system
+// message and the tools.
+func withColumns(r records.Record, c []Message) ([]Message, error) {
+	c, err := withSystem(r, c)
+	if err != nil || len(c) == 0 {
+		return c, err
+	}
+	c[0].Tools, err = toolsOf(r)
+	return c, err
+}
+
+// toolsOf reads the column of tools, as TRL has it: a list of JSON schemas, or
+// that as a string. An empty list is none.
+func toolsOf(r records.Record) ([][]byte, error) {
+	v := optional(r, "tools")
+	if v == nil || string(v) == `""` {
+		return nil, nil
+	}
+	items, err := listOf("tools", v)
+	if err != nil {
+		return nil, err
+	}
+	var tools [][]byte
+	for i, item := range items {
+		if inner := nested(item); inner != nil {
+			item = inner
+		}
+		if item.Kind() != jsontext.KindBeginObject {
+			return nil, malformed(fmt.Sprintf("tools[%d]", i), "is %s: want a JSON schema", kindOf(item))
+		}
+		tools = append(tools, item)
+	}
+	return tools, nil
+}
+
 // withSystem puts the text of a system column before a conversation that has no
 // system message of its own.
 func withSystem(r records.Record, c []Message) ([]Message, error) {

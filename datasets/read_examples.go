@@ -21,10 +21,10 @@ func ReadExamples(ctx context.Context, path string, o Options) ([]Example, Summa
 func exampleLayouts() []layout[Example] {
 	return []layout[Example]{
 		{Format{"tokens", []string{"input_ids"}, []string{"completion_mask", "document_ids"}}, tokenExample},
-		{Format{"messages", []string{"messages"}, []string{"system"}}, messagesExample("messages")},
-		{Format{"sharegpt", []string{"conversations"}, []string{"system"}}, messagesExample("conversations")},
-		{Format{"alpaca", []string{"instruction", "output"}, []string{"input", "system"}}, alpacaExample},
-		{Format{"prompt-completion", []string{"prompt", "completion"}, []string{"system"}}, completionExample},
+		{Format{"messages", []string{"messages"}, []string{"system", "tools"}}, messagesExample("messages")},
+		{Format{"sharegpt", []string{"conversations"}, []string{"system", "tools"}}, messagesExample("conversations")},
+		{Format{"alpaca", []string{"instruction", "output"}, []string{"input", "system", "tools"}}, alpacaExample},
+		{Format{"prompt-completion", []string{"prompt", "completion"}, []string{"system", "tools"}}, completionExample},
 		{Format{"text", []string{"text"}, nil}, textExample},
 	}
 }
@@ -92,7 +92,7 @@ func completionExample(e *encoder, r records.Record) (Example, error) {
 
 // conversation renders a conversation that ends with the assistant.
 func (e *encoder) conversation(r records.Record, c []Message) (Example, error) {
-	c, err := withSystem(r, c)
+	c, err := withColumns(r, c)
 	if err != nil {
 		return Example{}, err
 	}

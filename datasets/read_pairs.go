@@ -22,9 +22,9 @@ func ReadPairs(ctx context.Context, path string, o Options) ([]Pair, Summary, er
 func pairLayouts() []layout[Pair] {
 	return []layout[Pair]{
 		{Format{"preference, tokens", []string{"prompt_ids", "chosen_ids", "rejected_ids"}, []string{"margin"}}, withMargin(tokenPair)},
-		{Format{"preference", []string{"prompt", "chosen", "rejected"}, []string{"system", "margin"}}, withMargin(explicitPair("prompt"))},
-		{Format{"preference, sharegpt", []string{"conversations", "chosen", "rejected"}, []string{"system", "margin"}}, withMargin(explicitPair("conversations"))},
-		{Format{"preference, implicit prompt", []string{"chosen", "rejected"}, []string{"system", "margin"}}, withMargin(implicitPair)},
+		{Format{"preference", []string{"prompt", "chosen", "rejected"}, []string{"system", "tools", "margin"}}, withMargin(explicitPair("prompt"))},
+		{Format{"preference, sharegpt", []string{"conversations", "chosen", "rejected"}, []string{"system", "tools", "margin"}}, withMargin(explicitPair("conversations"))},
+		{Format{"preference, implicit prompt", []string{"chosen", "rejected"}, []string{"system", "tools", "margin"}}, withMargin(implicitPair)},
 	}
 }
 
@@ -177,7 +177,7 @@ func (s *side) splitTranscript(name string) error {
 
 // pair renders a prompt and two answers.
 func (e *encoder) pair(r records.Record, prompt []Message, chosen, rejected Message) (Pair, error) {
-	prompt, err := withSystem(r, prompt)
+	prompt, err := withColumns(r, prompt)
 	if err != nil {
 		return Pair{}, err
 	}

@@ -25,13 +25,13 @@ func ReadPrompts(ctx context.Context, path string, o Options) ([]Prompt, Summary
 }
 
 func promptLayouts() []layout[Prompt] {
-	system := []string{"system"}
+	beside := []string{"system", "tools"}
 	return []layout[Prompt]{
-		{Format{"prompts", []string{"prompt"}, system}, promptOf("prompt")},
-		{Format{"prompts, messages", []string{"messages"}, system}, promptOf("messages")},
-		{Format{"prompts, sharegpt", []string{"conversations"}, system}, promptOf("conversations")},
-		{Format{"prompts, alpaca", []string{"instruction"}, []string{"input", "system"}}, instructionPrompt},
-		{Format{"prompts, text", []string{"text"}, system}, promptOf("text")},
+		{Format{"prompts", []string{"prompt"}, beside}, promptOf("prompt")},
+		{Format{"prompts, messages", []string{"messages"}, beside}, promptOf("messages")},
+		{Format{"prompts, sharegpt", []string{"conversations"}, beside}, promptOf("conversations")},
+		{Format{"prompts, alpaca", []string{"instruction"}, []string{"input", "system", "tools"}}, instructionPrompt},
+		{Format{"prompts, text", []string{"text"}, beside}, promptOf("text")},
 	}
 }
 
@@ -63,7 +63,7 @@ func instructionPrompt(e *encoder, r records.Record) (Prompt, error) {
 }
 
 func (e *encoder) fitPrompt(r records.Record, c []Message) (Prompt, error) {
-	c, err := withSystem(r, c)
+	c, err := withColumns(r, c)
 	if err != nil {
 		return Prompt{}, err
 	}

@@ -50,8 +50,8 @@ func firstHas(path string, m Mapping, column string, oneOf ...string) (bool, err
 
 func rankedLayouts() []layout[Ranked] {
 	return []layout[Ranked]{
-		{Format{"ranked, scores", []string{"prompt", "responses", "scores"}, []string{"system"}}, rankedBy("scores", 1)},
-		{Format{"ranked", []string{"prompt", "responses", "ranks"}, []string{"system"}}, rankedBy("ranks", -1)},
+		{Format{"ranked, scores", []string{"prompt", "responses", "scores"}, []string{"system", "tools"}}, rankedBy("scores", 1)},
+		{Format{"ranked", []string{"prompt", "responses", "ranks"}, []string{"system", "tools"}}, rankedBy("ranks", -1)},
 	}
 }
 
@@ -68,7 +68,7 @@ func (e *encoder) readPrompt(r records.Record) ([]Message, []int32, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if c, err = withSystem(r, c); err != nil {
+	if c, err = withColumns(r, c); err != nil {
 		return nil, nil, err
 	}
 	if err := checkTurns(c, "user", "tool"); err != nil {

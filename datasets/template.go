@@ -57,7 +57,8 @@ type RenderOptions struct {
 	// DateString is the day in the system message of Llama 3.1 and 3.2; ""
 	// means 26 Jul 2024.
 	DateString string
-	// Tools are descriptions of functions, each a JSON value; nil is none.
+	// Tools are descriptions of functions, each a JSON value; nil is those of
+	// the conversation's first message.
 	Tools [][]byte
 	// ToolsInSystem puts the tools into the system message, not into the
 	// first message of the user.
@@ -94,6 +95,9 @@ func (t *Template) Response(content string) (ids []int32, format []bool) {
 // Render is the whole conversation with its masks. It refuses roles that the
 // template does not have, and tools where it has none.
 func (t *Template) Render(conversation []Message, o RenderOptions) (Rendering, error) {
+	if o.Tools == nil && len(conversation) > 0 {
+		o.Tools = conversation[0].Tools
+	}
 	if err := t.check(conversation, o); err != nil {
 		return Rendering{}, err
 	}

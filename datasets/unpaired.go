@@ -81,7 +81,7 @@ func isPaired(path string, m Mapping) (bool, error) {
 func unpairedLayouts() []layout[Unpaired] {
 	return []layout[Unpaired]{
 		{Format{"unpaired, tokens", []string{"prompt_ids", "completion_ids", "label"}, nil}, unpairedTokens},
-		{Format{"unpaired", []string{"prompt", "completion", "label"}, []string{"system"}}, unpaired},
+		{Format{"unpaired", []string{"prompt", "completion", "label"}, []string{"system", "tools"}}, unpaired},
 	}
 }
 

@@ -12,18 +12,20 @@ import (
 
 // Example is one line of sft.jsonl: the best answer.
 type Example struct {
-	Prompt     jsontext.Value `json:"prompt"`
-	Completion jsontext.Value `json:"completion"`
-	Score      float64        `json:"score"`
+	Prompt     jsontext.Value   `json:"prompt"`
+	Tools      []jsontext.Value `json:"tools,omitempty"`
+	Completion jsontext.Value   `json:"completion"`
+	Score      float64          `json:"score"`
 }
 
 // Pair is one line of pairs.jsonl.
 type Pair struct {
-	Prompt        jsontext.Value `json:"prompt"`
-	Chosen        jsontext.Value `json:"chosen"`
-	Rejected      jsontext.Value `json:"rejected"`
-	ChosenScore   float64        `json:"chosen_score"`
-	RejectedScore float64        `json:"rejected_score"`
+	Prompt        jsontext.Value   `json:"prompt"`
+	Tools         []jsontext.Value `json:"tools,omitempty"`
+	Chosen        jsontext.Value   `json:"chosen"`
+	Rejected      jsontext.Value   `json:"rejected"`
+	ChosenScore   float64          `json:"chosen_score"`
+	RejectedScore float64          `json:"rejected_score"`
 }
 
 // Counts say what became of the samples.
@@ -61,9 +63,9 @@ func Choose(rows []Row, c Config) ([]Example, []Pair, Counts) {
 		}
 		best := r.best(usable, c.Ties)
 		n.BestScore += r.Scores[best]
-		examples = append(examples, Example{r.Prompt, r.answer(best), r.Scores[best]})
+		examples = append(examples, Example{r.Prompt, r.Tools, r.answer(best), r.Scores[best]})
 		if other, ok := r.other(usable, best, c, &n); ok {
-			pairs = append(pairs, Pair{r.Prompt, r.answer(best), r.answer(other), r.Scores[best], r.Scores[other]})
+			pairs = append(pairs, Pair{r.Prompt, r.Tools, r.answer(best), r.answer(other), r.Scores[best], r.Scores[other]})
 		}
 	}
 	n.Examples, n.Pairs = len(examples), len(pairs)

@@ -17,6 +17,9 @@ type Prompt struct {
 	// Source is the prompt as the data has it, text or messages, in JSON: it is
 	// copied into what is written.
 	Source jsontext.Value
+	// Tools are what the prompt offers to call, each a JSON schema; they are
+	// copied likewise.
+	Tools []jsontext.Value
 	// Text is what rules and commands see.
 	Text string
 	// Messages are what the prompt was rendered from, for reward models with

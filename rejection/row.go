@@ -26,16 +26,17 @@ const (
 // hexadecimal.
 type Row struct {
 	// Index is the prompt's place in the file of prompts, from 0.
-	Index         int            `json:"index"`
-	Prompt        jsontext.Value `json:"prompt"`
-	Reference     string         `json:"reference,omitzero"`
-	Responses     []string       `json:"responses"`
-	Scores        []float64      `json:"scores"`
-	LogProbs      [][]float64    `json:"logprobs"`
-	FinishReasons []string       `json:"finish_reasons"`
-	Seeds         []string       `json:"seeds"`
-	Model         string         `json:"model"`
-	Reward        string         `json:"reward"`
+	Index         int              `json:"index"`
+	Prompt        jsontext.Value   `json:"prompt"`
+	Tools         []jsontext.Value `json:"tools,omitempty"`
+	Reference     string           `json:"reference,omitzero"`
+	Responses     []string         `json:"responses"`
+	Scores        []float64        `json:"scores"`
+	LogProbs      [][]float64      `json:"logprobs"`
+	FinishReasons []string         `json:"finish_reasons"`
+	Seeds         []string         `json:"seeds"`
+	Model         string           `json:"model"`
+	Reward        string           `json:"reward"`
 }
 
 // check holds a row that was read to K answers of everything.

@@ -170,7 +170,7 @@ func (j *Job) rows(log *journal, list []work) []Row {
 	rows := make([]Row, len(list))
 	for n, w := range list {
 		known := log.of(w.name)
-		r := Row{Index: w.index, Prompt: w.Source, Reference: w.Reference, Scores: known.scores, Model: j.Model, Reward: j.Reward}
+		r := Row{Index: w.index, Prompt: w.Source, Tools: w.Tools, Reference: w.Reference, Scores: known.scores, Model: j.Model, Reward: j.Reward}
 		if r.Prompt == nil {
 			r.Prompt, _ = json.Marshal(strings.ToValidUTF8(w.Text, "\uFFFD"))
 		}
