@@ -54,8 +54,8 @@ func TestParquet(t *testing.T) {
 	})
 	want := []string{
 		`{"prompt":"é\n","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"a\"b"}],"plain":[{"role":"x","content":"y"}],"ids":[1,-2,3],"deep":[],"label":true,"score":0.5,"meta":{"role":"r","content":"c"}}`,
-		`{"prompt":"","messages":[],"plain":[],"ids":[],"deep":[],"label":null,"score":0,"meta":{"role":"","content":null}}`,
-		`{"prompt":"three","messages":[{"role":"user","content":"x"}],"plain":[{"role":"a","content":"b"},{"role":"c","content":"d"},{"role":"e","content":"f"}],"ids":[],"deep":[[1,2],[],[3]],"label":null,"score":0,"meta":{"role":"","content":null}}`,
+		`{"prompt":"","messages":[],"plain":[],"ids":[],"deep":[],"label":null,"score":0,"meta":{"role":""}}`,
+		`{"prompt":"three","messages":[{"role":"user","content":"x"}],"plain":[{"role":"a","content":"b"},{"role":"c","content":"d"},{"role":"e","content":"f"}],"ids":[],"deep":[[1,2],[],[3]],"label":null,"score":0,"meta":{"role":""}}`,
 	}
 	for _, packed := range []func([]byte) (string, []byte){plain, gzipped, zstded} {
 		ending, data := packed(data)
@@ -92,6 +92,26 @@ func TestParquetBadText(t *testing.T) {
 	got := readAll(write(t, "a.parquet", data))
 	if want := `? a.parquet: record 1: "prompt" has invalid UTF-8 at byte 2`; len(got) != 2 || got[0] != want {
 		t.Errorf("got %q, want first %q", got, want)
+	}
+}
+
+// Bytes that are no text stand in the way of no record, and are never one's text.
+func TestParquetBytes(t *testing.T) {
+	type row struct {
+		Prompt string `parquet:"prompt"`
+		Image  []byte `parquet:"image"`
+	}
+	var b bytes.Buffer
+	w := parquet.NewGenericWriter[row](&b)
+	if _, err := w.Write([]row{{"q", []byte{0xff, 0xd8}}, {"q", []byte("text")}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`a.parquet: record 1 {"prompt":"q","image":null}`, `a.parquet: record 2 {"prompt":"q","image":"text"}`}
+	if diff := cmp.Diff(want, readAll(write(t, "a.parquet", b.Bytes()))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

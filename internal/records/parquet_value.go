@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // A row arrives as flat values, each with the levels of Dremel's paper
@@ -149,21 +150,32 @@ func (a *assembler) element(c *parquet.Column, leaves [][]parquet.Value) error {
 		}
 		return a.list(repeated, item, leaves)
 	}
+	return a.object(children, leaves)
+}
+
+// object writes a group of columns without those that are null: a table has the
+// keys of all its rows in each, and null is how it says that one is not there.
+func (a *assembler) object(children []*parquet.Column, leaves [][]parquet.Value) error {
 	a.out = append(a.out, '{')
-	at := 0
-	for i, child := range children {
-		if i > 0 {
-			a.out = append(a.out, ',')
-		}
-		a.out = append(appendString(a.out, child.Name()), ':')
+	at, first := 0, true
+	for _, child := range children {
 		n := endLeaf(child) - firstLeaf(child)
 		if at+n > len(leaves) || n < 1 {
 			return errLevels
 		}
-		if err := a.value(child, leaves[at:at+n]); err != nil {
+		own := leaves[at : at+n]
+		at += n
+		if child.Optional() && own[0][0].DefinitionLevel() < child.MaxDefinitionLevel() {
+			continue
+		}
+		if !first {
+			a.out = append(a.out, ',')
+		}
+		first = false
+		a.out = append(appendString(a.out, child.Name()), ':')
+		if err := a.value(child, own); err != nil {
 			return err
 		}
-		at += n
 	}
 	a.out = append(a.out, '}')
 	return nil
@@ -199,15 +211,34 @@ func (a *assembler) leaf(c *parquet.Column, v parquet.Value) {
 	case parquet.Double:
 		a.out = jsontext.AppendFloat(a.out, v.Double(), 64)
 	case parquet.ByteArray, parquet.FixedLenByteArray:
-		a.text(v.ByteArray())
+		a.text(v.ByteArray(), isText(c))
 	default:
 		a.out = appendString(a.out, fmt.Sprint(v))
 	}
 }
 
-func (a *assembler) text(b []byte) {
-	if at := invalidUTF8(b); at >= 0 && a.bad == "" {
+// text writes bytes as a string. What is no UTF-8 is a fault of a column of
+// text; of another, such as an image, it is null.
+func (a *assembler) text(b []byte, want bool) {
+	switch at := invalidUTF8(b); {
+	case at >= 0 && !want:
+		a.out = append(a.out, "null"...)
+		return
+	case at >= 0 && a.bad == "":
 		a.bad = fmt.Sprintf("has invalid UTF-8 at byte %d", at+1)
 	}
 	a.out = appendString(a.out, b)
+}
+
+// isText says whether a column is declared as text.
+func isText(c *parquet.Column) bool {
+	t := c.Type().LogicalType()
+	if t == nil {
+		return false
+	}
+	switch t.Value.(type) {
+	case *format.StringType, *format.JsonType, *format.EnumType:
+		return true
+	}
+	return false
 }
