@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"align/internal/atomicfile"
+
 	"github.com/gofrs/flock"
 )
 
@@ -23,6 +25,9 @@ func claim(run string, note func(string)) (release func(), err error) {
 	}
 	if !held {
 		return nil, fmt.Errorf("%s is in use: another process is at work in it (wait for it, or stop it)", run)
+	}
+	if err := atomicfile.Sweep(run); err != nil {
+		note(fmt.Sprintf("%s: what an earlier process left half-written is still there (%v)", run, err))
 	}
 	return func() { lock.Close() }, nil // the claim ends with the file, whatever it says
 }

@@ -2,6 +2,7 @@ package align
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,24 @@ func TestClaimKeepsOthersOut(t *testing.T) {
 		t.Fatalf("after the release: %v", err)
 	}
 	release()
+}
+
+// What a process that died was writing is gone, what it wrote is not.
+func TestClaimSweeps(t *testing.T) {
+	run := t.TempDir()
+	for _, name := range []string{".samples.jsonl.tmp-K5QJ2ZWX", "samples.jsonl"} {
+		if err := os.WriteFile(filepath.Join(run, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release, err := claim(run, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if has(run, ".samples.jsonl.tmp-K5QJ2ZWX") || !has(run, "samples.jsonl") {
+		t.Error("want the temporary file gone and the other there")
+	}
 }
 
 // A file system without locks is no reason not to train.

@@ -17,6 +17,7 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 	if err := c.Validate(); err != nil {
 		return rejection.Summary{}, err
 	}
+	asked := c
 	base, err := ResolveModel(c.Model)
 	if err != nil {
 		return rejection.Summary{}, err
@@ -38,6 +39,7 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 		if c.Out, err = newRun("", "rejection"); err != nil {
 			return rejection.Summary{}, err
 		}
+		asked.Out = c.Out
 	}
 	b, act, err := Compute{Device: c.Device, Precision: c.Precision, Memory: c.Memory, Threads: c.Threads}.open(env)
 	if err != nil {
@@ -78,6 +80,9 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 		return rejection.Summary{}, err
 	}
 	defer release()
+	if err := writeJob(asked); err != nil {
+		return rejection.Summary{}, err
+	}
 	report := env.progress("sampling")
 	job := &rejection.Job{
 		Config: c, Prompts: prompts, Generator: generator, Scorer: scorer, Decode: tok.Decode,
@@ -91,6 +96,15 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 		}
 	}
 	return summary, err
+}
+
+// writeJob writes a job's settings beside what it draws, so that they need not
+// be told again to go on. Those of a job that has begun stay as they are.
+func writeJob(c rejection.Config) error {
+	if has(c.Out, RunFile) && (c.Resume || rejection.Begun(c.Out)) {
+		return nil
+	}
+	return writeRunFile(c.Out, &c)
 }
 
 // drawer draws a job's answers: the engine of this process, or a server.

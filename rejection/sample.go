@@ -91,6 +91,16 @@ func (j *Job) open() error {
 	return nil
 }
 
+// Begun says whether a folder holds a job, done or not.
+func Begun(dir string) bool {
+	for _, name := range []string{journalFile, SummaryFile} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // identity is a hash of everything that the samples and scores depend on, the
 // shard aside.
 func (j *Job) identity() string {

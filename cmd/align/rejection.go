@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"align/align"
 	"align/internal/config"
@@ -33,10 +35,11 @@ compare with a column "reference" or "answer" of the prompts. The same seed
 gives the same files, and an interrupted job goes on with --resume.`,
 		Example: `  align rejection --model models/llama --prompts prompts.jsonl --reward runs/reward-001 --k 16
   align rejection --model models/llama --prompts sums.jsonl --scorer gsm8k --out runs/sums
+  align rejection --resume --out runs/sums
   align rejection --model models/llama --prompts prompts.jsonl --scorer length --shard 1/4 --out part-1`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if _, err := mergeFile(c.Flags(), o.configFile, fields); err != nil {
+			if _, err := mergeFile(c.Flags(), o.settingsFile(), fields); err != nil {
 				return wrongUse(c, err)
 			}
 			o.config.Model = o.io.modelOr(o.config.Model, o.quiet)
@@ -52,6 +55,16 @@ gives the same files, and an interrupted job goes on with --resume.`,
 	addOutputFlags(c, &o.output, "print the summary as one JSON object")
 	c.AddCommand(newRejectionMergeCommand(io))
 	return c
+}
+
+// settingsFile is the file of --config or, of a job that goes on, the one that
+// the job wrote.
+func (o *rejectionOptions) settingsFile() string {
+	own := filepath.Join(o.config.Out, align.RunFile)
+	if _, err := os.Stat(own); o.config.Resume && o.configFile == "" && err == nil {
+		return own
+	}
+	return o.configFile
 }
 
 func runRejection(ctx context.Context, o *rejectionOptions) error {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"align/align"
+	"align/internal/checkpoint"
 	"align/internal/config"
 	"align/internal/train"
 
@@ -96,7 +97,23 @@ func (o *trainOptions) settingsFile(c *cobra.Command, resume bool) (string, erro
 	if _, err := os.Stat(file); err != nil {
 		return "", fmt.Errorf("--resume: %s is no run: %w", run, err)
 	}
+	if method := methodOf(run); method != "" && method != c.Name() {
+		return "", hint(fmt.Errorf("--resume: %s is a run of %s", run, method), "align %s --resume --out %s goes on with it", method, run)
+	}
 	return file, nil
+}
+
+// methodOf is the method of a run, or "" before its first checkpoint.
+func methodOf(run string) string {
+	c, err := checkpoint.Open(run)
+	if err != nil {
+		return "" // the method itself tells what is wrong
+	}
+	s, err := train.ReadState(c)
+	if err != nil {
+		return ""
+	}
+	return s.Method
 }
 
 // conclude prints the run's folder, or how to go on where it was stopped.

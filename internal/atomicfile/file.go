@@ -3,11 +3,13 @@ package atomicfile
 import (
 	"bufio"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -136,6 +138,25 @@ func tempName(path string) string {
 	dir, base := filepath.Split(path)
 	return dir + "." + base + tempInfix + rand.Text()[:8]
 }
+
+// Sweep removes the temporary files that writes which never ended left in dir.
+// Nobody else may be writing there. Folders are left alone.
+func Sweep(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("atomicfile: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		if e.Type().IsRegular() && tempPattern.MatchString(e.Name()) {
+			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tempPattern is what tempName makes; rand.Text draws from RFC 4648's base32.
+var tempPattern = regexp.MustCompile(`^\..+` + regexp.QuoteMeta(tempInfix) + `[A-Z2-7]{8}$`)
 
 // IsTemp reports whether base, a name without its folder, is one that a write
 // of final uses before its rename. A writer that was killed leaves such a name.

@@ -87,6 +87,28 @@ func TestWriteFileRefusesOtherKinds(t *testing.T) {
 	}
 }
 
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	names := []string{filepath.Base(tempName("a.jsonl")), "a.jsonl", ".lock", ".a.tmp-short", "a.tmp-K5QJ2ZWX"}
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	staged := filepath.Base(tempName("step"))
+	if err := os.Mkdir(filepath.Join(dir, staged), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := Sweep(dir); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range append(names, staged) {
+		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != (i > 0) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestIsTemp(t *testing.T) {
 	base := filepath.Base(tempName("/a/model.gguf"))
 	if !IsTemp(base, "model.gguf") || IsTemp(base, "model") || IsTemp("model.gguf", "model.gguf") {
