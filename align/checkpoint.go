@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"align/internal/checkpoint"
 	"align/internal/train"
@@ -27,7 +28,7 @@ func ChooseCheckpoint(path, which string) (folder, reason string, err error) {
 		}
 		return path, "", nil
 	}
-	s, err := lastState(path)
+	s, passed, err := lastState(path)
 	if err != nil && which == "" {
 		return path, "", nil // who reads the run tells what is wrong with it
 	}
@@ -36,7 +37,10 @@ func ChooseCheckpoint(path, which string) (folder, reason string, err error) {
 	}
 	step, reason, err := chooseStep(path, which, s)
 	if err != nil || step == s.Step {
-		return path, reason, err
+		if reason != "" {
+			passed = append(passed, reason)
+		}
+		return path, strings.Join(passed, "; "), err
 	}
 	folder = filepath.Join(path, "checkpoints", fmt.Sprintf("step-%06d", step))
 	if _, err := checkpoint.Open(folder); err != nil {
@@ -45,12 +49,18 @@ func ChooseCheckpoint(path, which string) (folder, reason string, err error) {
 	return folder, reason, nil
 }
 
-func lastState(run string) (train.State, error) {
+// lastState is the state of the newest valid checkpoint; passed tells of newer
+// ones that are not.
+func lastState(run string) (s train.State, passed []string, err error) {
 	last, err := checkpoint.Open(run)
 	if err != nil {
-		return train.State{}, fmt.Errorf("checkpoint: %w", err)
+		return train.State{}, nil, fmt.Errorf("checkpoint: %w", err)
 	}
-	return train.ReadState(last)
+	for _, r := range last.Rejected {
+		passed = append(passed, fmt.Sprintf("checkpoint %s is not valid: %v", r.Path, r.Err))
+	}
+	s, err = train.ReadState(last)
+	return s, passed, err
 }
 
 // chooseStep is the step that is asked for, of a run whose last is s.

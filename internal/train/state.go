@@ -2,6 +2,8 @@ package train
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -185,11 +187,12 @@ func (l *loop[B]) fits(s State) error {
 	return errors.Join(errs...)
 }
 
-func short(hash string) string {
-	if len(hash) > 12 {
-		return hash[:12]
+// short is the beginning of a hash, and any other value as it is.
+func short(value string) string {
+	if _, err := hex.DecodeString(value); err == nil && len(value) == hex.EncodedLen(sha256.Size) {
+		return value[:12]
 	}
-	return fmt.Sprintf("%q", hash)
+	return fmt.Sprintf("%q", value)
 }
 
 // save writes a checkpoint of the step just done and drops the oldest. Nothing
