@@ -92,7 +92,7 @@ func (s *stage) scorer(f *footprint, d *draws) error {
 func (s *stage) addScorer(f *footprint, config model.Config, a *model.Adapter, d *draws) error {
 	pack := d.pack(score.PackTokens)
 	pack.Targets = pack.Sequences
-	scorer, err := model.NewScorer(config, s.act, model.DecoderOptions{Capacity: pack.Rounded(), Adapter: a})
+	scorer, err := model.NewScorer(config, s.act, model.DecoderOptions{Capacity: pack.Rounded(), Adapter: a, Device: s.backend})
 	if err != nil {
 		return err
 	}

@@ -104,7 +104,7 @@ type forward struct {
 func (f *forward) Held() *model.Session { return f.session }
 
 func (s *scorer) open(size model.Capacity) (*forward, error) {
-	d, err := model.NewDecoder(s.model.Config, s.model.Activations(), model.DecoderOptions{Capacity: size, Adapter: s.adapter})
+	d, err := s.model.NewDecoder(model.DecoderOptions{Capacity: size, Adapter: s.adapter})
 	if err != nil {
 		return nil, err
 	}

@@ -144,7 +144,7 @@ func (r *Referee) lay(pack *datasets.Pack, pair datasets.Pair) {
 
 // open compiles the reference's forward pass.
 func (r *Referee) open(size model.Capacity) (*program, error) {
-	d, err := model.NewDecoder(r.Model.Config, r.Model.Activations(), model.DecoderOptions{Capacity: size, Adapter: r.Adapter})
+	d, err := r.Model.NewDecoder(model.DecoderOptions{Capacity: size, Adapter: r.Adapter})
 	if err != nil {
 		return nil, err
 	}

@@ -150,8 +150,8 @@ func (t *Trainer) perPair() int {
 // build is the graph of a step: the decoder, and the loss on its sequences'
 // log-probabilities.
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
-	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, Rounded: t.Model.Rounded(), Slopes: t.Model.Slopes(),
+	d, err := t.Model.NewDecoder(model.DecoderOptions{
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save,
 	})
 	if err != nil {
 		return nil, err

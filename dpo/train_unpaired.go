@@ -169,7 +169,7 @@ func (t *UnpairedTrainer) runMismatched(answers []Answer, part []int) error {
 		t.pack.AddGroup(a.Prompt, 0, t.counted(a.Other, a.OtherFormat))
 	}
 	build := func(size model.Capacity) (*answerProgram, error) {
-		d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{Capacity: size, Adapter: t.Adapter, Full: t.Full})
+		d, err := t.Model.NewDecoder(model.DecoderOptions{Capacity: size, Adapter: t.Adapter, Full: t.Full})
 		if err != nil {
 			return nil, err
 		}
@@ -219,8 +219,8 @@ func (t *UnpairedTrainer) run(p **answerProgram, training bool, step int, answer
 
 // build is the graph of a step: the decoder, and the loss on its answers.
 func (t *UnpairedTrainer) build(training bool, size model.Capacity) (*answerProgram, error) {
-	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, Rounded: t.Model.Rounded(), Slopes: t.Model.Slopes(),
+	d, err := t.Model.NewDecoder(model.DecoderOptions{
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save,
 	})
 	if err != nil {
 		return nil, err

@@ -46,11 +46,11 @@ type DecoderOptions struct {
 	// Train wants gradients of the adapter, and its dropout, or of all weights.
 	Train bool
 	Save  exec.SavePolicy
-	// Rounded is the model's (Model.Rounded): layers hold what products alone read
-	// in that type, with the same results; 0: in that of activations.
-	Rounded device.Type
-	// Slopes is the model's (Model.Slopes): the head's gradient takes no logits again.
-	Slopes bool
+	// Device, if not nil, is where the graph will run, which may say that it rounds
+	// the sides of products (device.Rounder: layers hold what products alone read in
+	// that type, with the same results) and that it gives slopes (device.Sloper: the
+	// head's gradient takes no logits again). Model.NewDecoder sets it.
+	Device device.Backend
 	// AllRows computes the last layer at every row, where nearly all of them
 	// predict something; else what follows its attention is computed at Rows alone.
 	AllRows bool
@@ -96,6 +96,12 @@ type Decoder struct {
 	rowKey *graph.Node
 }
 
+// NewDecoder is [NewDecoder] for the model, its activations and its device.
+func (m *Model) NewDecoder(o DecoderOptions) (*Decoder, error) {
+	o.Device = m.backend
+	return NewDecoder(m.Config, m.act, o)
+}
+
 // NewDecoder builds the graph for a model of the config; act is the activation
 // type: F32, BF16 or F64.
 func NewDecoder(c Config, act device.Type, o DecoderOptions) (*Decoder, error) {
@@ -103,7 +109,7 @@ func NewDecoder(c Config, act device.Type, o DecoderOptions) (*Decoder, error) {
 		return nil, err
 	}
 	d := &Decoder{
-		Builder: graph.New(graph.Options{Activations: act, Slopes: o.Slopes, Oracle: o.Oracle}),
+		Builder: graph.New(graph.Options{Activations: act, Slopes: slopesOn(o.Device), Oracle: o.Oracle}),
 		config:  c, options: o, act: act, weights: map[string]*graph.Node{},
 	}
 	d.inputs()
@@ -171,7 +177,7 @@ func (d *Decoder) layers() (*graph.Node, error) {
 		sub := subs[k.String()]
 		if sub == nil {
 			var err error
-			if sub, err = d.config.newSub(k, d.dim(graph.Tokens), graph.Options{Activations: d.act, Rounded: d.options.Rounded}, d.options.Train, d.options.Save); err != nil {
+			if sub, err = d.config.newSub(k, d.dim(graph.Tokens), graph.Options{Activations: d.act, Rounded: roundedOn(d.options.Device)}, d.options.Train, d.options.Save); err != nil {
 				return nil, fmt.Errorf("model: layer %d: %w", layer, err)
 			}
 			subs[k.String()] = sub

@@ -44,7 +44,7 @@ func sftPack(examples []goldenExample) *datasets.Pack {
 // gradients in the adapter.
 func (g *golden) train(t *testing.T, p *datasets.Pack, save exec.SavePolicy, pairs int, loss func(*model.Decoder) *graph.Node, inputs map[string][]float64) float64 {
 	t.Helper()
-	d, err := model.NewDecoder(g.model.Config, g.act, model.DecoderOptions{Capacity: model.SizeOf(p, pairs), Adapter: g.adapter, Train: true, Save: save, Slopes: g.model.Slopes()})
+	d, err := model.NewDecoder(g.model.Config, g.act, model.DecoderOptions{Capacity: model.SizeOf(p, pairs), Adapter: g.adapter, Train: true, Save: save, Device: g.backend})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,6 +63,12 @@ func (a *Adapter) fillHead(flat []float32, seed uint64) []float32 {
 	return flat
 }
 
+// NewScorer is [NewScorer] for the model, its activations and its device.
+func (m *Model) NewScorer(o DecoderOptions) (*Decoder, error) {
+	o.Device = m.backend
+	return NewScorer(m.Config, m.act, o)
+}
+
 // NewScorer builds the graph from a pack's tokens to the adapter's head at the
 // pack's rows: Scores[N], float64. It has no log-probabilities; the pack's
 // targets are not read.

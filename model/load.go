@@ -32,21 +32,18 @@ func (m *Model) Activations() device.Type { return m.act }
 
 // Rounded is the type that the device's products round their sides to, 0 where
 // it does not tell.
-func (m *Model) Rounded() device.Type { return RoundedOn(m.backend) }
+func (m *Model) Rounded() device.Type { return roundedOn(m.backend) }
 
-// RoundedOn is Rounded of a model on the device.
-func RoundedOn(b device.Backend) device.Type {
+// roundedOn is Rounded of a model on the device.
+func roundedOn(b device.Backend) device.Type {
 	if r, is := b.(device.Rounder); is {
 		return r.Rounded()
 	}
 	return 0
 }
 
-// Slopes says whether the device gives the slopes of log-probabilities.
-func (m *Model) Slopes() bool { return SlopesOn(m.backend) }
-
-// SlopesOn is Slopes of a model on the device.
-func SlopesOn(b device.Backend) bool {
+// slopesOn says whether the device gives the slopes of log-probabilities.
+func slopesOn(b device.Backend) bool {
 	s, is := b.(device.Sloper)
 	return is && s.Slopes()
 }

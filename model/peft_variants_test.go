@@ -112,7 +112,7 @@ func (v *variant) run(t testing.TB, flat bool) (loss float64, logProbs, grads []
 	t.Helper()
 	var p datasets.Pack
 	document(&p, v.IDs)
-	d, err := model.NewDecoder(v.model.Config, v.act, model.DecoderOptions{Capacity: model.SizeOf(&p, 1), Adapter: v.adapter, Train: true, Save: "none", Flat: flat, Slopes: v.model.Slopes()})
+	d, err := v.model.NewDecoder(model.DecoderOptions{Capacity: model.SizeOf(&p, 1), Adapter: v.adapter, Train: true, Save: "none", Flat: flat})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func lossAndGrad(t testing.TB, m *model.Model, a *model.Adapter, values []float3
 	}
 	p := &datasets.Pack{}
 	document(p, text(m.Config.VocabSize))
-	d, err := model.NewDecoder(m.Config, m.Activations(), model.DecoderOptions{Capacity: model.SizeOf(p, 1), Adapter: a, Train: true, Save: exec.SaveNone, Slopes: m.Slopes()})
+	d, err := m.NewDecoder(model.DecoderOptions{Capacity: model.SizeOf(p, 1), Adapter: a, Train: true, Save: exec.SaveNone})
 	if err != nil {
 		t.Fatal(err)
 	}

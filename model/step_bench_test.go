@@ -85,9 +85,9 @@ func newStepPair(b *testing.B, share float64) *stepPair {
 }
 
 func (r *stepPair) session(b *testing.B, set func(*model.DecoderOptions)) *model.Session {
-	o := model.DecoderOptions{Capacity: model.SizeOf(&r.pack, 0), Adapter: r.adapter, Train: true, Save: exec.SaveAll, Slopes: r.model.Slopes()}
+	o := model.DecoderOptions{Capacity: model.SizeOf(&r.pack, 0), Adapter: r.adapter, Train: true, Save: exec.SaveAll}
 	set(&o)
-	d, err := model.NewDecoder(r.model.Config, device.F32, o)
+	d, err := r.model.NewDecoder(o)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -45,7 +45,10 @@ func (g *golden) trimmed(t *testing.T, p *datasets.Pack, save exec.SavePolicy, a
 // stepWith is a step under the options.
 func (g *golden) stepWith(t *testing.T, p *datasets.Pack, o model.DecoderOptions) (loss, logProbs, grads []float64) {
 	t.Helper()
-	o.Capacity, o.Adapter, o.Train, o.Slopes = model.SizeOf(p, 0), g.adapter, true, g.model.Slopes()
+	o.Capacity, o.Adapter, o.Train = model.SizeOf(p, 0), g.adapter, true
+	if o.Device == nil {
+		o.Device = g.backend
+	}
 	d, err := model.NewDecoder(g.model.Config, g.act, o)
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ func Logits(m *Model, a *Adapter, ids []int32) ([]float64, error) {
 	for i := range ids {
 		p.Rows, p.Targets, p.Sequence = append(p.Rows, int32(i)), append(p.Targets, 0), append(p.Sequence, 0)
 	}
-	d, err := NewDecoder(m.Config, m.act, DecoderOptions{Capacity: SizeOf(&p, 0), Adapter: a})
+	d, err := m.NewDecoder(DecoderOptions{Capacity: SizeOf(&p, 0), Adapter: a})
 	if err != nil {
 		return nil, err
 	}

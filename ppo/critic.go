@@ -18,8 +18,8 @@ type criticProgram struct {
 }
 
 func (t *Trainer) newCritic(size model.Capacity, training bool) (*criticProgram, error) {
-	d, err := model.NewScorer(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: t.Critic, Train: training, Save: t.Save, Rounded: t.Model.Rounded(), Shared: t.Shared,
+	d, err := t.Model.NewScorer(model.DecoderOptions{
+		Capacity: size, Adapter: t.Critic, Train: training, Save: t.Save, Shared: t.Shared,
 	})
 	if err != nil {
 		return nil, err

@@ -21,8 +21,8 @@ type policyProgram struct {
 
 // newPolicy builds the program; a nil adapter is the base model.
 func (t *Trainer) newPolicy(size model.Capacity, adapter *model.Adapter, training bool) (*policyProgram, error) {
-	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: adapter, Train: training, Save: t.Save, Rounded: t.Model.Rounded(), Slopes: t.Model.Slopes(), Shared: t.Shared, Temperature: t.Config.Temperature,
+	d, err := t.Model.NewDecoder(model.DecoderOptions{
+		Capacity: size, Adapter: adapter, Train: training, Save: t.Save, Shared: t.Shared, Temperature: t.Config.Temperature,
 	})
 	if err != nil {
 		return nil, err

@@ -217,8 +217,8 @@ func (t *Trainer) keepLosses(b batch, n int) error {
 
 // build is the graph of a step: the scorer, and the loss on its pairs.
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
-	d, err := model.NewScorer(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Train: training, Save: t.Save, Rounded: t.Model.Rounded(),
+	d, err := t.Model.NewScorer(model.DecoderOptions{
+		Capacity: size, Adapter: t.Adapter, Train: training, Save: t.Save,
 	})
 	if err != nil {
 		return nil, err

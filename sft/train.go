@@ -142,8 +142,8 @@ func (t *Trainer) allRows() bool {
 }
 
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
-	d, err := model.NewDecoder(t.Model.Config, t.Model.Activations(), model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, Rounded: t.Model.Rounded(), Slopes: t.Model.Slopes(), AllRows: t.allRows(),
+	d, err := t.Model.NewDecoder(model.DecoderOptions{
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, AllRows: t.allRows(),
 	})
 	if err != nil {
 		return nil, err

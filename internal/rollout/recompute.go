@@ -119,7 +119,7 @@ type logProbs struct {
 func (p *logProbs) Held() *model.Session { return p.session }
 
 func (r *Recomputed) build(size model.Capacity) (*logProbs, error) {
-	d, err := model.NewDecoder(r.Model.Config, r.Model.Activations(), model.DecoderOptions{
+	d, err := r.Model.NewDecoder(model.DecoderOptions{
 		Capacity: size.Rounded(), Adapter: r.Adapter, Temperature: r.temperature,
 	})
 	if err != nil {

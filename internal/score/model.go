@@ -127,7 +127,7 @@ func (m *Model) run() (err error) {
 
 // build makes a program with room to spare.
 func (m *Model) build(size model.Capacity) (*program, error) {
-	d, err := model.NewScorer(m.Base.Config, m.Base.Activations(), model.DecoderOptions{Capacity: size.Rounded(), Adapter: m.Adapter, Shared: m.Shared})
+	d, err := m.Base.NewScorer(model.DecoderOptions{Capacity: size.Rounded(), Adapter: m.Adapter, Shared: m.Shared})
 	if err != nil {
 		return nil, err
 	}
