@@ -34,10 +34,11 @@ type Backend interface {
 
 // Rounder is a Backend whose products round both sides to a type that may be
 // narrower than the activations'. Then rmsnorm, swiglu, dropout and rope write their
-// y in it too, and linear, lora_linear, matmul_nt (x) and matmul_tn (w) read such
-// sides, with the same bits, where rows are a multiple of 32 elements; attention and
-// attention_grad read such q, k and v, each for itself, where heads are. One more
-// kernel, round, is y = x in that type.
+// y in it too, and attention its o where heads are a multiple of 32 elements. Linear,
+// lora_linear, matmul_nt (x) and matmul_tn (w) read such sides, with the same bits,
+// where rows are a multiple of 32 elements; attention and attention_grad read such q,
+// k, v and o, each for itself, where heads are. One more kernel, round, is y = x in
+// that type.
 type Rounder interface {
 	// Rounded is that type.
 	Rounded() Type

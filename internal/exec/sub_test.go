@@ -208,7 +208,7 @@ func TestCompilingIsLinearInLayers(t *testing.T) {
 		s := stack(t, device.F32, nil, layers, exec.SaveNone)
 		nodes := append(s.Graph.Gradients(t, s.normal(layerT*layerC)), s.Out)
 		best := time.Hour
-		for range 3 {
+		for range 10 {
 			start := time.Now()
 			if _, err := exec.Compile(exec.Spec{Builder: s.Builder, Outputs: nodes}); err != nil {
 				t.Fatal(err)

@@ -8,12 +8,13 @@ import (
 
 // sides are the inputs of kernels that are a side of a product and nothing else.
 var sides = map[string][]int{
-	"linear": {0}, "lora_linear": {0, 1}, "matmul_nt": {0}, "matmul_tn": {1}, "attention": {0, 1, 2}, "attention_grad": {0, 1, 2},
+	"linear": {0}, "lora_linear": {0, 1}, "matmul_nt": {0}, "matmul_tn": {1}, "attention": {0, 1, 2}, "attention_grad": {0, 1, 2, 3},
 	"lora_dropped_dx": {4},
 }
 
-// rounders are the kernels that write what products round as rounded.
-var rounders = []string{"rmsnorm", "swiglu", "dropout", "rope"}
+// rounders are the kernels that write what products round as rounded, in their
+// first output.
+var rounders = []string{"rmsnorm", "swiglu", "dropout", "rope", "attention"}
 
 // sideCols is what the width of a rounded value is a multiple of.
 const sideCols = 32
@@ -35,11 +36,32 @@ func (b *Builder) HoldRounded(keep *Node) {
 		}
 	}
 	for _, n := range b.graph.AllNodes() {
-		if op, is := n.Op().(*Op); is && !others[n] && slices.Contains(rounders, op.Kernel) && b.Info(n).Cols%sideCols == 0 {
+		if op := firstOf(n); op != nil && !others[n] && slices.Contains(rounders, op.Kernel) && op.wholeHeads() && b.Info(n).Cols%sideCols == 0 {
 			op.Outs[0].Type = b.rounded
 			b.info[n] = op.Outs[0]
 		}
 	}
+}
+
+// firstOf is the op whose first or only output the node is, or nil.
+func firstOf(n *Node) *Op {
+	switch op := n.Op().(type) {
+	case *Part:
+		if op.Index == 0 {
+			return op.source
+		}
+	case *Op:
+		if len(op.Outs) == 1 {
+			return op
+		}
+	}
+	return nil
+}
+
+// wholeHeads says whether heads, if the op has any, may be held rounded.
+func (op *Op) wholeHeads() bool {
+	attr, is := op.Attr.(device.Attention)
+	return !is || attr.HeadDim%sideCols == 0
 }
 
 // rounds says whether values may be held in another type than the activations'.
@@ -61,7 +83,7 @@ func isSide(n *Node, child int) bool {
 	if !is {
 		return false
 	}
-	if attr, is := op.Attr.(device.Attention); is && attr.HeadDim%sideCols != 0 {
+	if !op.wholeHeads() {
 		return false
 	}
 	for i, c := range op.kernelInputs() {

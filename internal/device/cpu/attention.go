@@ -82,7 +82,7 @@ func (a *attend[E]) check(k *contract.Check, q, key, value device.View, mask []d
 	a.divide(k)
 }
 
-// held is the type that q, k or v is checked for: E or, in heads of whole panels,
+// held is the type that q, k, v or o is checked for: E or, in heads of whole panels,
 // what the tiles round it to.
 func (a *attend[E]) held(x device.View) device.Type {
 	if x.Type == a.b.Rounded() && a.attr.HeadDim%kern.Cols == 0 {
@@ -148,6 +148,7 @@ type attention[E float] struct {
 	attend[E]
 	work
 	o, lse []E
+	out    heads // o, for the tiles
 }
 
 func bindAttention[E float](b *Backend) func(string, device.Attention) (device.Kernel, error) {
@@ -168,11 +169,19 @@ func (f *attention[E]) prepare(c *device.Call) error {
 	if k.Arity(c, 2, 6) {
 		k.Overwrites(c)
 		f.check(&k, c.In[0], c.In[1], c.In[2], c.In[3:])
-		k.Output("o", c.Out[0], typeOf[E](), f.tokens, f.qCols)
+		k.Output("o", c.Out[0], f.held(c.Out[0]), f.tokens, f.qCols)
 		k.Output("lse", c.Out[1], typeOf[E](), f.tokens, f.attr.Heads)
-		f.o, f.lse = device.Slice[E](c.Out[0]), device.Slice[E](c.Out[1])
+		f.lse = device.Slice[E](c.Out[1])
 	}
-	return k.Err
+	if k.Err != nil {
+		return k.Err
+	}
+	if f.b.fast == nil {
+		f.o = device.Slice[E](c.Out[0])
+	} else {
+		f.out = headsOf(c.Out[0])
+	}
+	return nil
 }
 
 func (f *attention[E]) run(c *device.Call) error {
@@ -228,7 +237,7 @@ func (f *attention[E]) rows(s *span, from, to, kv, worker int) {
 					visible = min(visible, i+1-key)
 				}
 				at := g*n + i - from
-				f.softmax(p[(i-first)*attentionBlock:][:end-key], visible, &largest[at], &sums[at], f.out(i, head))
+				f.softmax(p[(i-first)*attentionBlock:][:end-key], visible, &largest[at], &sums[at], f.rowOf(i, head))
 			}
 			if f.o != nil {
 				tile(f.o[first*f.qCols+head*d:], f.qCols, p, attentionBlock, to-first, values, attentionBlock, d, end-key, true)
@@ -238,8 +247,8 @@ func (f *attention[E]) rows(s *span, from, to, kv, worker int) {
 	f.finish(from, n, kv, largest, sums)
 }
 
-// out is row i of a head's output, empty where it is not wanted.
-func (f *attention[E]) out(i, head int) []E {
+// rowOf is row i of a head's output, empty where it is not wanted.
+func (f *attention[E]) rowOf(i, head int) []E {
 	if f.o == nil {
 		return nil
 	}
@@ -249,7 +258,7 @@ func (f *attention[E]) out(i, head int) []E {
 func (f *attention[E]) clear(from, to, kv int) {
 	for i := from; i < to; i++ {
 		for g := range f.group {
-			clear(f.out(i, kv*f.group+g))
+			clear(f.rowOf(i, kv*f.group+g))
 		}
 	}
 }
@@ -293,7 +302,7 @@ func (f *attention[E]) finish(from, n, kv int, largest []E, sums []float64) {
 				continue
 			}
 			inverse := E(1 / sum)
-			o := f.out(from+i, head)
+			o := f.rowOf(from+i, head)
 			for j := range o {
 				o[j] *= inverse
 			}

@@ -70,7 +70,7 @@ func (a *fastAttention) attend(s *span, from, to, kv, worker int) {
 		t.pack(a.in.k, a.in.v, key, n, kv, 0)
 		t.block(n, from+1-key)
 	}
-	t.finish(a.o, a.lse, from, kv)
+	t.finish(a.out, a.lse, from, kv)
 }
 
 // fastCached is attention_cached on the tiles.
@@ -114,7 +114,7 @@ func (a *fastCached) do(task, worker int) {
 	pages, prefix := a.pages[s*a.table:], int(a.prefix[s])
 	a.paged(t, pages, prefix, math.MaxInt32, kv)
 	a.paged(t, pages[pagesOf(prefix):], int(a.own[r.end-1]), int(a.own[r.start]), kv)
-	t.finish(a.o, nil, r.start, kv)
+	t.finish(heads{wide: a.o}, nil, r.start, kv)
 }
 
 // paged attends to the first n positions that the pages hold, of which the

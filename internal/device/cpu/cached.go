@@ -184,7 +184,7 @@ func (f *attentionCached[E]) runRows(r span, kv, worker int) {
 					visible = min(length, int(f.own[i])-at)
 				}
 				state := g*n + i - from
-				f.softmax(p[(i-first)*attentionBlock:][:length], visible, &largest[state], &sums[state], f.out(i, head))
+				f.softmax(p[(i-first)*attentionBlock:][:length], visible, &largest[state], &sums[state], f.rowOf(i, head))
 			}
 			tile(f.o[first*f.qCols+head*d:], f.qCols, p, attentionBlock, to-first, values, attentionBlock, d, length, true)
 		}

@@ -53,7 +53,7 @@ type flashWorker interface {
 	block(n, seen int)
 	// finish writes the rows' output and lse, where they are wanted. A row that
 	// sees no key gets 0, and -Inf for lse.
-	finish(o, lse []float32, from, kv int)
+	finish(o heads, lse []float32, from, kv int)
 }
 
 func newFlash(f *fast, a *attend[float32]) *flash {
@@ -243,20 +243,26 @@ func (t *flashTask) softmax(s []float32, visible, row int) {
 	t.sums[row] += float64(t.set.ExpSum(s, s, scale, t.largest[row]))
 }
 
-func (t *flashTask) finish(o, lse []float32, from, kv int) {
+func (t *flashTask) finish(o heads, lse []float32, from, kv int) {
 	d := t.attr.HeadDim
 	for r, sum := range t.sums {
 		at := (from+r/t.group)*t.attr.Heads + kv*t.group + r%t.group
 		if lse != nil {
 			lse[at] = float32(float64(t.largest[r]) + math.Log(sum))
 		}
-		if o == nil {
+		if !o.wanted() {
 			continue
 		}
 		inverse := float32(0)
 		if sum != 0 {
 			inverse = float32(1 / sum)
 		}
-		t.set.Scale(o[at*d:][:d], floats(unsafe.Add(t.o, 4*r*t.width), d), inverse)
+		row := floats(unsafe.Add(t.o, 4*r*t.width), d)
+		if o.half != nil {
+			t.set.Scale(row, row, inverse)
+			t.set.ToBF16(o.half[at*d:][:d], row)
+			continue
+		}
+		t.set.Scale(o.wide[at*d:][:d], row, inverse)
 	}
 }

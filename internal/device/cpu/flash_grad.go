@@ -43,7 +43,6 @@ func (f *fast) bindAttentionGrad(kernel string, attr device.Attention) (device.K
 		return nil, err
 	}
 	g := f.newFlashGrad(shared)
-	g.deltas.kernel, g.deltas.job = phase(g.dotDelta), &g.deltas
 	g.work.job = g
 	return g.run, nil
 }
@@ -70,28 +69,17 @@ func (g *flashGrad) run(c *device.Call) error {
 	if err := g.b.spaces.reserve(words8(int64(w.size)), g.sharedWords()); err != nil {
 		return err
 	}
-	if err := g.makeDeltas(); err != nil {
-		return err
-	}
+	space := g.b.spaces.carveShared()
+	g.delta = take[float32](&space, g.sharedWords())
 	return g.b.pool.run(&g.work, len(g.groups)*g.attr.KVHeads)
 }
 
-// sharedWords is the size of the deltas of all rows, where tasks do not make them.
+// sharedWords is the size of the deltas of all rows, where they are kept.
 func (g *flashGrad) sharedWords() int {
 	if g.tiles != nil {
 		return 0
 	}
 	return g.tokens * g.attr.Heads
-}
-
-// makeDeltas sums do*o of all rows, where tasks do not.
-func (g *flashGrad) makeDeltas() error {
-	if g.tiles != nil {
-		return nil
-	}
-	space := g.b.spaces.carveShared()
-	g.delta = take[float32](&space, g.sharedWords())
-	return g.b.runRows(&g.deltas, len(g.delta), rowGrain(g.attr.HeadDim))
 }
 
 // workspace is what a worker needs.
@@ -105,11 +93,36 @@ func (g *flashGrad) workspace() (w parts) {
 	return w
 }
 
-func (g *flashGrad) dotDelta(lo, hi int) {
+// deltaRow is room for a row of a head: rounded, and widened again.
+type deltaRow struct {
+	half []uint16
+	wide []float32
+}
+
+func (g *flashGrad) deltaRow(w *parts) (r deltaRow) {
 	d := g.attr.HeadDim
-	for i := lo; i < hi; i++ {
-		g.delta[i] = g.set.Dot(g.o[i*d:][:d], g.dOut[i*d:][:d])
+	half, wide := w.take(2*d), w.take(4*d)
+	if w.base != nil {
+		r = deltaRow{unsafe.Slice((*uint16)(half), d), floats(wide, d)}
 	}
+	return r
+}
+
+// sum is do*o of a row of a head, summed. o is rounded as products round it, whether
+// it is held so or not.
+func (r deltaRow) sum(g *flashGrad, at int) float32 {
+	d := g.attr.HeadDim
+	do := g.dOut[at*d:][:d]
+	if g.b.Rounded() != device.BF16 {
+		return g.set.Dot(g.out.wide[at*d:][:d], do)
+	}
+	if g.out.half != nil {
+		r.half = g.out.half[at*d:][:d]
+	} else {
+		g.set.ToBF16(r.half, g.out.wide[at*d:][:d])
+	}
+	g.set.FromBF16(r.wide, r.half)
+	return g.set.Dot(r.wide, do)
 }
 
 // divideGroups refills groups: a span begins one if no span from it on sees an
@@ -145,7 +158,9 @@ func (g *flashGrad) do(task, worker int) {
 	t := gradTask{flashGrad: g, micro: &g.own[worker], kv: task % g.attr.KVHeads}
 	w := parts{base: pointer(g.b.spaces.of[worker].Addr)}
 	t.layout(&w)
-	g.clear(t.kv, g.spans[group.from].start, g.spans[group.to-1].end)
+	from, to := g.spans[group.from].start, g.spans[group.to-1].end
+	g.clear(t.kv, from, to)
+	t.sumDeltas(from, to)
 	for i := group.from; i < group.to; i++ {
 		s := &g.spans[i]
 		for key := s.prefixStart; key < s.prefixEnd; key += gradKeys {
@@ -169,6 +184,7 @@ type gradTask struct {
 	qPanel, oPanel, qSums, oSums unsafe.Pointer
 	p, ds                        unsafe.Pointer // scores, then weights; their gradient
 	a                            unsafe.Pointer // p or ds as a panel
+	row                          deltaRow
 }
 
 func (t *gradTask) layout(w *parts) {
@@ -180,6 +196,17 @@ func (t *gradTask) layout(w *parts) {
 	t.qSums, t.oSums = w.take(wide*t.colsBytes(gradRows)), w.take(wide*t.colsBytes(gradRows))
 	t.p, t.ds = w.take(4*gradRows*gradStride), w.take(4*gradRows*gradStride)
 	t.a = w.take(t.rowsBytes(max(gradKeys, gradRows)))
+	t.row = t.deltaRow(w)
+}
+
+// sumDeltas makes the deltas of rows [from, to) of the task's heads.
+func (t *gradTask) sumDeltas(from, to int) {
+	for i := from; i < to; i++ {
+		at := i*t.attr.Heads + t.kv*t.group
+		for j := range t.group {
+			t.delta[at+j] = t.row.sum(t.flashGrad, at+j)
+		}
+	}
 }
 
 // clear zeroes a task's part of dq, dk and dv: the outputs serve as accumulators.

@@ -29,6 +29,7 @@ type tileTask struct {
 	in        [flashPages]unsafe.Pointer // keys of 64 positions each
 	values    [flashPages]unsafe.Pointer
 	o, work   unsafe.Pointer
+	out       unsafe.Pointer // a panel's rows of o, before they are rounded
 	reference []float32
 	seen      []int32 // of each row of each item
 	items     [tileItems + 4]kern.FlashItem
@@ -53,6 +54,7 @@ func (t *tileTask) layout(w *parts, positions int) {
 	}
 	t.q = w.take(panels * t.panelBytes())
 	t.o = w.take(panels * t.outBytes())
+	t.out = w.take(4 * kern.FlashRows * t.attr.HeadDim)
 	reference, seen := w.take(4*panels*kern.FlashRows), w.take(4*tileItems*kern.FlashRows)
 	if w.base != nil {
 		t.reference = floats(reference, panels*kern.FlashRows)
@@ -179,10 +181,10 @@ func (t *tileTask) flush() {
 	}
 }
 
-func (t *tileTask) finish(o, lse []float32, from, kv int) {
+func (t *tileTask) finish(o heads, lse []float32, from, kv int) {
 	d := t.attr.HeadDim
 	var out *[kern.MaxRows]unsafe.Pointer
-	if o != nil {
+	if o.wanted() {
 		out = &t.table
 	}
 	place, head := from*t.attr.Heads+kv*t.group, 0 // of a row's head among all heads of all positions
@@ -191,14 +193,20 @@ func (t *tileTask) finish(o, lse []float32, from, kv int) {
 		rows := min(kern.FlashRows, t.rows-first)
 		for j := range rows {
 			t.places[j] = place
-			if o != nil {
-				t.table[j] = unsafe.Pointer(&o[place*d])
+			switch {
+			case o.half != nil:
+				t.table[j] = unsafe.Add(t.out, 4*j*d)
+			case o.wide != nil:
+				t.table[j] = unsafe.Pointer(&o.wide[place*d])
 			}
 			if place, head = place+1, head+1; head == t.group {
 				place, head = place+t.attr.Heads-t.group, 0
 			}
 		}
 		t.kernel.Finish(unsafe.Add(t.o, i*t.outBytes()), unsafe.Pointer(&t.reference[first]), rows, d, out, &t.logs, float32(math.Abs(t.attr.Scale)))
+		for j := 0; o.half != nil && j < rows; j++ {
+			t.set.ToBF16(o.half[t.places[j]*d:][:d], floats(unsafe.Add(t.out, 4*j*d), d))
+		}
 		for j := 0; lse != nil && j < rows; j++ {
 			lse[t.places[j]] = t.logs[j]
 		}

@@ -38,6 +38,7 @@ type tileGrad struct {
 	dk, dv                     unsafe.Pointer // of the block, [key][head's columns]
 	s, dp, p, ds, pairs        unsafe.Pointer
 	strips                     []kern.GradStrip // that are due
+	row                        deltaRow
 }
 
 func (t *tileGrad) layout(w *parts) {
@@ -60,6 +61,7 @@ func (t *tileGrad) layout(w *parts) {
 	t.s, t.dp = w.take(kern.GradStride*32), w.take(kern.GradStride*32)
 	t.p, t.ds = w.take((tileGroup*32+1)*64), w.take((tileGroup*32+1)*64)
 	t.pairs = w.take(tileGroup * t.pairsBytes())
+	t.row = t.deltaRow(w)
 }
 
 // group is a task: spans that see no keys but their own, of a key/value head.
@@ -147,7 +149,7 @@ func (t *tileGrad) sumsStep() int { return t.colsBytes(t.panels * tilePanel) }
 // fillRows sets what the weights of a panel need of each query, whose do has just
 // been packed. One that is not there has weights of 0.
 func (t *tileGrad) fillRows(head, panel, row, n int) {
-	r, d := &t.rows[head*t.panels+panel], t.attr.HeadDim
+	r := &t.rows[head*t.panels+panel]
 	for i := range tilePanel {
 		query := kern.FlashKey(i)
 		if query >= n {
@@ -157,7 +159,7 @@ func (t *tileGrad) fillRows(head, panel, row, n int) {
 		}
 		at := (row+query)*t.attr.Heads + t.kv*t.attend.group + head
 		r.Shift(i, float64(t.lse[at]))
-		r.Delta[i] = -t.set.Dot(t.o[at*d:][:d], t.dOut[at*d:][:d]) * float32(t.attr.Scale)
+		r.Delta[i] = -t.row.sum(t.flashGrad, at) * float32(t.attr.Scale)
 	}
 }
 

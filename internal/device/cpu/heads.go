@@ -6,8 +6,8 @@ import (
 	"align/internal/device"
 )
 
-// heads is q, k or v as the tiles read it: rows of heads in float32 or, whole
-// panels wide, in the bfloat16 that they would round them to.
+// heads is q, k, v or o as the tiles have it: rows of heads in float32 or, whole
+// panels wide, in the bfloat16 that products round them to.
 type heads struct {
 	wide []float32
 	half []uint16
@@ -27,6 +27,9 @@ func (h heads) from(i int) heads {
 	}
 	return heads{wide: h.wide[i:]}
 }
+
+// wanted says whether there are any.
+func (h heads) wanted() bool { return h.half != nil || h.wide != nil }
 
 // at is the address of element i.
 func (h heads) at(i int) unsafe.Pointer {

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -10,8 +11,9 @@ import (
 )
 
 // Attention over q, k and v in bfloat16, each of them or all, has the bits of
-// attention over the float32 that were rounded, forward and backward; levels that
-// do not round them and heads that are not whole panels refuse them.
+// attention over the float32 that were rounded, forward and backward, and o in
+// bfloat16 is the rounded one and gives the same gradients; levels that do not round
+// them and heads that are not whole panels refuse them.
 func TestAttentionOfRoundedHeads(t *testing.T) {
 	attrs := []device.Attention{
 		{Heads: 3, KVHeads: 1, HeadDim: 32, Scale: 0.2}, {Heads: 4, KVHeads: 2, HeadDim: 64, Scale: -0.1},
@@ -30,17 +32,21 @@ func TestAttentionOfRoundedHeads(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for which := 1; which < 8; which++ {
+				exact, rounded := want[0], h.widened(h.round(h.view(want[0], attr.Heads*attr.HeadDim)))
+				for which := 1; which < 16; which++ {
 					got, err := h.all(which)
 					if refuses := b.Rounded() != device.BF16 || attr.HeadDim%32 != 0; refuses || err != nil {
 						if !refuses || err == nil {
-							t.Fatalf("inputs %03b in bfloat16: error %v, want one: %v", which, err, refuses)
+							t.Fatalf("q, k, v, o by bits of %04b in bfloat16: error %v, want one: %v", which, err, refuses)
 						}
 						continue
 					}
+					if want[0] = exact; which>>3 == 1 {
+						want[0] = rounded
+					}
 					for i, name := range [...]string{"o", "lse", "dq", "dk", "dv"} {
 						if !slices.Equal(got[i], want[i]) {
-							t.Errorf("inputs %03b in bfloat16: %s has other bits", which, name)
+							t.Errorf("q, k, v, o by bits of %04b in bfloat16: %s has other bits", which, name)
 						}
 					}
 				}
@@ -54,7 +60,7 @@ type headsCase struct {
 	in longInput
 }
 
-// all is o, lse, dq, dk and dv with those of q, k and v in bfloat16 that are bits
+// all is o, lse, dq, dk and dv with those of q, k, v and o in bfloat16 that are bits
 // of which.
 func (h headsCase) all(which int) ([][]float32, error) {
 	q, kv := h.attr.Heads*h.attr.HeadDim, h.attr.KVHeads*h.attr.HeadDim
@@ -68,7 +74,11 @@ func (h headsCase) all(which int) ([][]float32, error) {
 		}
 		in = append(in, v)
 	}
-	out := []device.View{h.upload(device.F32, n, q), h.upload(device.F32, n, h.attr.Heads)}
+	typ := device.F32
+	if which>>3 == 1 {
+		typ = device.BF16
+	}
+	out := []device.View{h.upload(typ, n, q), h.upload(device.F32, n, h.attr.Heads)}
 	grads := []device.View{h.upload(device.F32, n, q), h.upload(device.F32, n, kv), h.upload(device.F32, n, kv)}
 	if err := h.try("attention", out, append(slices.Clone(in), masks...)); err != nil {
 		return nil, err
@@ -78,9 +88,21 @@ func (h headsCase) all(which int) ([][]float32, error) {
 	}
 	var values [][]float32
 	for _, v := range append(out, grads...) {
-		values = append(values, device.Slice[float32](v))
+		values = append(values, h.widened(v))
 	}
 	return values, nil
+}
+
+// widened is the elements in float32.
+func (h headsCase) widened(v device.View) []float32 {
+	if v.Type != device.BF16 {
+		return device.Slice[float32](v)
+	}
+	x := make([]float32, v.Len())
+	for i, b := range device.Slice[uint16](v) {
+		x[i] = math.Float32frombits(uint32(b) << 16)
+	}
+	return x
 }
 
 func (h headsCase) try(kernel string, out, in []device.View) error {
