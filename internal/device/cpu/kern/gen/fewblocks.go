@@ -1,13 +1,16 @@
 package main
 
+import "math/bits"
+
 // fewBlocks is amxFew for a weight in blocks: 16 rows are decoded in registers and
 // written to memory in the first cache, 32 elements of each, from where they are
-// the left side of a tile's product. That of the elements before stands behind
-// their decoding, so that neither waits for the other.
+// the left side of a tile's product. That of the elements two units before stands
+// behind their decoding: a tile is loaded only once what was stored has left the
+// store buffer, and a product takes 52 cycles more, which is longer than a unit.
 //
 // General registers: R14 how far ahead memory is prefetched, R15 where the rows go,
-// BX x of the elements before, CX the passes; SI, AX and DX are free; the others as
-// those of a direct product.
+// BX x of the elements that are multiplied, CX the passes; SI, AX and DX are free; the
+// others as those of a direct product.
 
 var fewBlocksArgs = []arg{
 	{"config", "unsafe.Pointer"}, {"c", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"xStep", "int"},
@@ -15,13 +18,15 @@ var fewBlocksArgs = []arg{
 }
 
 const (
-	fewBuffer = amxRows * amxBytes // 16 rows of 32 elements
+	fewBuffer  = amxRows * amxBytes // 16 rows of 32 elements
+	fewBuffers = 4                  // in a ring, aligned to twice its size
+	fewBehind  = fewBuffers / 2     // units from the decoding to the product
 )
 
 // fewBlocks writes the function of a type.
 func (d direct) fewBlocks(b inBlocks) {
 	f := d.f
-	fr := f.function(b.name+"Few", "is amxFew for 32 rows of n blocks of "+b.of+", srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 4 KiB that it works in.", fewBlocksArgs, nil)
+	fr := f.function(b.name+"Few", "is amxFew for 32 rows of n blocks of "+b.of+", srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 12 KiB that it works in.", fewBlocksArgs, nil)
 	f.op("MOVQ %s, AX", fr.slot("config"))
 	f.loadConfig("AX")
 	f.op("MOVQ $%d, R13", tileCols/d.isa.width)
@@ -86,10 +91,11 @@ func (d direct) fewBegin(fr frame) {
 	f.op("MOVQ %s, AX", fr.slot("n"))
 	f.op("MOVQ AX, %s", fr.slot("left"))
 	f.op("MOVQ %s, R15", fr.slot("rows"))
-	f.op("ADDQ $%d, R15", 2*fewBuffer-1)
-	f.op("ANDQ $-%d, R15", 2*fewBuffer)
+	f.op("ADDQ $%d, R15", 2*fewBuffers*fewBuffer-1)
+	f.op("ANDQ $-%d, R15", 2*fewBuffers*fewBuffer)
 	f.op("MOVQ %s, AX", fr.slot("xStep"))
 	f.op("SHLQ $4, AX")
+	f.op("IMUL3Q $%d, AX, AX", fewBehind)
 	f.op("MOVQ %s, BX", fr.slot("x"))
 	f.op("SUBQ AX, BX")
 }
@@ -104,39 +110,48 @@ func (d direct) fewPrefetch(b inBlocks) {
 	d.f.op("ADDQ $%d, R14", bytes)
 }
 
-// fewUnit adds the product of the rows before and writes the rows in Z0 to Z15.
+// fewUnit adds the product of earlier rows and writes the rows in Z0 to Z15.
 func (d direct) fewUnit(fr frame) {
+	d.fewProduct(fr)
+	for i := range d.isa.width {
+		d.f.op("VMOVDQU32 Z%d, %d(R15)", i, amxBytes*i)
+	}
+	d.fewNext()
+}
+
+// fewNext goes on to the next place in the ring.
+func (d direct) fewNext() {
+	d.f.op("ADDQ $%d, R15", fewBuffer)
+	d.f.op("BTRQ $%d, R15", bits.Len(fewBuffers*fewBuffer)-1)
+}
+
+// fewProduct multiplies the rows that were written fewBehind units before, if there
+// are any, and goes on in x.
+func (d direct) fewProduct(fr frame) {
 	f, first := d.f, d.f.label("first")
 	f.op("MOVQ %s, AX", fr.slot("xStep"))
 	f.op("CMPQ BX, %s", fr.slot("x"))
 	f.op("JCS %s", first)
-	d.fewProduct()
-	f.mark(first)
-	f.op("SHLQ $4, AX")
-	f.op("ADDQ AX, BX")
-	for i := range d.isa.width {
-		f.op("VMOVDQU32 Z%d, %d(R15)", i, amxBytes*i)
-	}
-	f.op("XORQ $%d, R15", fewBuffer)
-}
-
-// fewProduct multiplies the rows that were written; AX is x's step.
-func (d direct) fewProduct() {
-	f := d.f
 	f.op("MOVQ R15, DX")
-	f.op("XORQ $%d, DX", fewBuffer)
+	f.op("XORQ $%d, DX", fewBehind*fewBuffer)
 	f.op("MOVQ $%d, SI", amxBytes)
 	f.loadTile("BX", "AX", 0, 6)
 	f.loadTile("DX", "SI", 0, 4)
 	f.dotTiles(4, 6, 0)
+	f.mark(first)
+	f.op("SHLQ $4, AX")
+	f.op("ADDQ AX, BX")
 }
 
 // fewEnd ends 16 rows and goes on to the next.
 func (d direct) fewEnd(fr frame, b inBlocks) {
 	f := d.f
-	f.op("MOVQ %s, AX", fr.slot("xStep"))
-	d.fewProduct()
+	for range fewBehind {
+		d.fewProduct(fr)
+		d.fewNext()
+	}
 	f.op("MOVQ %s, AX", fr.slot("c"))
+	f.op("MOVQ $%d, SI", amxBytes)
 	f.storeTileAt(0, "AX", "SI", 0)
 	f.op("ADDQ $%d, %s", amxRows*amxBytes, fr.slot("c"))
 	f.op("MOVQ %s, AX", fr.slot("n"))
