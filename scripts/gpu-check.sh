@@ -123,12 +123,13 @@ if [ -n "$simulated" ]; then
 else
 	check 20-instructions 120 'instructions' cudatest.test 'Forms|Shuffles|Votes|Ldmatrix|Mma' -update
 fi
-check 21-wgmma-bits 60 'wgmma, the bits of mma.sync' cuda.test '^TestWgmmaHasTheBitsOfMma$'
+check 21-wgmma-bits 60 'wgmma, the bits of mma.sync' cuda.test '^Test(WgmmaHasTheBitsOfMma|LongCacheOfHopper)$'
 
 # 3. Kernels beside the CPU and float64, small and of Llama 3 8B's shapes; then
 # what stands on them.
 check 30-kernels 240 'kernels' cuda.test '^Test(Conformance|DoRA)$'
 check 31-entries 120 'single entries' cuda.test '^Test(Attention|Gemm|Gemv|Softmax|Widened|Wgmma(A|G|C)|Sample|Captures)'
+check 31-long-cache 60 'attention over a long cache: the bits of a pack, a step captured once' cuda.test '^Test(LongCache|CaptureOfAGrowingCache)$'
 check 32-same 120 'kernels, twice the same bits' cuda.test '^TestSameBits$'
 check 33-shapes 120 'kernels of the shapes of 8B' cuda.test '^TestShapesOf8B$'
 check 34-model 120 'tiny model: logits, losses, gradients, decoding' model.test '^TestCard'

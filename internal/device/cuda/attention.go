@@ -33,6 +33,7 @@ const (
 	attendRows    = device.PageRows // query rows of a block, keys of a tile
 	attendQueries = 32              // query rows of a tile in sums over queries
 	attendThreads = 128
+	partTiles     = 16 // tiles of keys that a row sums by themselves (PART of flash.cuh)
 )
 
 func newAttend(b *Backend, kernel string, attr device.Attention) (*attend, error) {
@@ -106,10 +107,24 @@ func (a *attend) forward(c *device.Call) error {
 		return err
 	}
 	rows := c.In[0].Rows
+	// A span's tiles are those of its prefix and those of its own keys.
+	parts, err := a.sums(rows, over(rows, attendRows)+1)
+	if err != nil {
+		return err
+	}
 	file, entry, shared := a.packed()
-	return a.blocks(file, entry, over(rows, attendRows), a.attr.Heads, shared, at(c.Out[0]), at(c.Out[1]),
+	return a.blocks(file, entry, over(rows, attendRows), a.attr.Heads, shared, at(c.Out[0]), at(c.Out[1]), driver.U64(parts),
 		q, key, value, at(c.In[3]), at(c.In[4]), at(c.In[5]), num(rows), num(a.attr.Heads), num(a.attr.KVHeads),
 		num(a.attr.HeadDim), driver.F32(float32(a.attr.Scale)), code(c.In[0].Type))
+}
+
+// sums is room for the o of rows whose blocks go through several parts of the keys;
+// none is needed where so many tiles are one part.
+func (a *attend) sums(rows, tiles int) (uint64, error) {
+	if tiles <= partTiles {
+		return 0, nil
+	}
+	return a.room(slotParts, 4*int64(rows)*int64(a.attr.Heads)*int64(a.width))
 }
 
 // packed is the entry for a pack: two tiles of keys and values in shared memory,
@@ -128,40 +143,4 @@ func (a *attend) keys(c *device.Call) (key, value driver.Arg, err error) {
 	}
 	value, err = a.heads(slotValue, c.In[2], a.attr.KVHeads)
 	return key, value, err
-}
-
-// newAttentionCached reads pages of a cache; those of float32 are rounded on
-// their way. Its rows have the bits of the same rows in a pack.
-func newAttentionCached(b *Backend, kernel string, attr device.Attention) (enqueue, error) {
-	a, err := newAttend(b, kernel, attr)
-	if err != nil {
-		return nil, err
-	}
-	width := strconv.Itoa(a.width)
-	entries := map[device.Type]string{device.F32: "attention_cached_f32_" + width, device.BF16: "attention_cached_bf16_" + width}
-	return func(c *device.Call) error {
-		k := contract.Of("cuda", kernel)
-		if k.Arity(c, 1, 7) {
-			q, keys, pages := c.In[0], c.In[1], c.In[5]
-			k.Overwrites(c)
-			activations(&k, "q", q, q.Rows, attr.Heads*attr.HeadDim)
-			k.Matrix("keys", keys, q.Type, keys.Rows, attr.KVHeads*attr.HeadDim)
-			k.Matrix("values", c.In[2], q.Type, keys.Rows, attr.KVHeads*attr.HeadDim)
-			k.Vector("sequence", c.In[3], device.I32, q.Rows)
-			k.Vector("own", c.In[4], device.I32, q.Rows)
-			k.Matrix("pages", pages, device.I32, pages.Rows, pages.Cols)
-			k.Vector("prefix", c.In[6], device.I32, pages.Rows)
-			k.Matrix("o", c.Out[0], q.Type, q.Rows, q.Cols)
-		}
-		if k.Err != nil || c.In[0].Rows == 0 {
-			return k.Err
-		}
-		q, err := a.heads(slotQuery, c.In[0], attr.Heads)
-		if err != nil {
-			return err
-		}
-		return a.blocks("attention", entries[c.In[0].Type], c.In[0].Rows, attr.Heads, 4*a.tile(attendRows), at(c.Out[0]), q, at(c.In[1]), at(c.In[2]),
-			at(c.In[3]), at(c.In[4]), at(c.In[5]), at(c.In[6]), num(c.In[0].Rows), num(attr.Heads), num(attr.KVHeads),
-			num(attr.HeadDim), num(c.In[5].Cols), driver.F32(float32(attr.Scale)))
-	}, nil
 }

@@ -86,7 +86,7 @@ func (b *Backend) Name() string { return fmt.Sprintf("cuda:%d", b.device.Ordinal
 // Numerics names what decides the bits of results. Numbers of equal numerics
 // can be compared bit by bit.
 func (b *Backend) Numerics() string {
-	name := fmt.Sprintf("cuda%d.%d-%s", b.device.Major, b.device.Minor, device.BF16)
+	name := fmt.Sprintf("cuda%d.%d-%s-keys%d", b.device.Major, b.device.Minor, device.BF16, partTiles*device.PageRows)
 	if b.vendor != nil || b.means.Wgmma {
 		name += "-" + b.Products()
 	}

@@ -55,7 +55,7 @@ func TestMutantsAreFound(t *testing.T) {
 	for name, text := range mutants(t, "attention", "attention_16") {
 		a := newAttentionCase(t, 200, 1, 1, 16, 16, []int{150, 180}, true)
 		o, lse := cudatest.Alloc[float32](t, a.c, 200*16), cudatest.Alloc[float32](t, a.c, 200)
-		args := append([]driver.Arg{driver.Ptr(o), driver.Ptr(lse), a.aq, a.ak, a.av, a.maskStart, a.maskEnd, a.seg}, a.sizes()...)
+		args := append([]driver.Arg{driver.Ptr(o), driver.Ptr(lse), driver.U64(0), a.aq, a.ak, a.av, a.maskStart, a.maskEnd, a.seg}, a.sizes()...)
 		if err := a.c.TryRun(text, "attention_16", line(4), line(128), 4*128*16, args...); err == nil || a.c.Fault() == nil {
 			t.Errorf("%s was not found", name)
 		}
@@ -86,7 +86,7 @@ func TestWgmmaAttentionMutantsAreFound(t *testing.T) {
 	for name, text := range mutants(t, "attention_sm90", "attention_wgmma_64") {
 		a := newAttentionCaseOn(t, cudatest.Hopper, 260, 1, 1, 64, 64, []int{250}, true)
 		o, lse := cudatest.Alloc[float32](t, a.c, 260*64), cudatest.Alloc[float32](t, a.c, 260)
-		args := append([]driver.Arg{driver.Ptr(o), driver.Ptr(lse), a.aq, a.ak, a.av, a.maskStart, a.maskEnd, a.seg}, a.sizes()...)
+		args := append([]driver.Arg{driver.Ptr(o), driver.Ptr(lse), driver.U64(0), a.aq, a.ak, a.av, a.maskStart, a.maskEnd, a.seg}, a.sizes()...)
 		err := a.c.TryRun(text, "attention_wgmma_64", line(5), line(128), 6*128*64+1024, args...)
 		if fault := a.c.Fault(); err == nil || fault == nil {
 			t.Errorf("%s was not found", name)

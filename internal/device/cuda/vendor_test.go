@@ -155,9 +155,9 @@ func TestVendorProducts(t *testing.T) {
 		products int
 		numerics string
 	}{
-		{"ampere", 8, false, 0, "cuda8.0-bf16-own"},
-		{"hopper", 9, false, 3, "cuda9.0-bf16-cublaslt"},
-		{"hopper, refused", 9, true, 0, "cuda9.0-bf16-cublaslt"},
+		{"ampere", 8, false, 0, "cuda8.0-bf16-keys1024-own"},
+		{"hopper", 9, false, 3, "cuda9.0-bf16-keys1024-cublaslt"},
+		{"hopper, refused", 9, true, 0, "cuda9.0-bf16-keys1024-cublaslt"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := vendorBackend(t, c.major)

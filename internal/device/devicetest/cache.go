@@ -115,6 +115,14 @@ func CheckCacheOf(t *testing.T, b device.Backend, act device.Type, attr device.A
 	checkPaged(t, b, act, attr, 67, []int{5, 97})
 }
 
+// CheckLongCache is the same with more keys than a backend may sum in one go: own
+// keys, and a prefix with own keys behind it that ends where a part of them does not.
+func CheckLongCache(t *testing.T, b device.Backend, act device.Type, attr device.Attention) {
+	checkPaged(t, b, act, attr, 0, []int{1090, 3})
+	checkPaged(t, b, act, attr, 970, []int{65, 150})
+	checkPaged(t, b, act, attr, 1, []int{2080})
+}
+
 func checkPaged(t *testing.T, b device.Backend, act device.Type, attr device.Attention, prompt int, answers []int) {
 	t.Helper()
 	g := newGen(act)

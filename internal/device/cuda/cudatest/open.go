@@ -95,10 +95,16 @@ var last *ptxsim.Sim
 // Launches returns how often a kernel was launched on what was opened last; ok is
 // false on a real card.
 func Launches(kernel string) (n int64, ok bool) {
+	s, ok := Counted(kernel)
+	return s.Launches, ok
+}
+
+// Counted is what a kernel did on what was opened last; ok is false on a real card.
+func Counted(kernel string) (s ptxsim.Stats, ok bool) {
 	if onCard() {
-		return 0, false
+		return s, false
 	}
-	return last.Stats(kernel).Launches, true
+	return last.Stats(kernel), true
 }
 
 // StandIn makes the simulated card, of the Ampere generation, what [driver.Open]

@@ -43,20 +43,21 @@ template <class T> struct Cached {
 	}
 };
 
-// attend computes rows [s.from, s.to) of a block whose queries are in `queries`.
-// place(c) is the row of tile c's first key.
-template <int D, class Place, class Source>
-DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16][4], Span s, Place place, Source source, int row,
-                   float scale, unsigned memory) {
+// attend computes the rows of a block whose queries are in q, over tiles [first,
+// end) of s. place(c) is the row of tile c's first key; row(half) are the thread's two
+// rows.
+template <int D, class Place, class Row, class Source, class Parts>
+DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16][4], const Span &s, int first, int end, Place place, Row row,
+                   Source source, Parts &parts, float scale, unsigned memory) {
 	constexpr int TILE = BLOCK * D * 2;
 	unsigned lane = THREAD_X % 32;
 	auto fetch = [&](int c, unsigned at) {
-		if (c < s.tiles)
+		if (c < end)
 			source.template fetch<D>(at, at + TILE, place(c), s.length(c));
 		copies_commit();
 	};
-	fetch(0, memory);
-	for (int c = 0; c < s.tiles; c++) {
+	fetch(first, memory);
+	for (int c = first; c < end; c++) {
 		copies_wait<0>();
 		__syncthreads();
 		unsigned now = memory + (c & 1) * 2 * TILE;
@@ -71,7 +72,7 @@ DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16]
 				multiply(p[n + 1], q[d / 16], b[2], b[3]);
 			}
 		UNROLL for (int half = 0; half < 2; half++) {
-			int visible = s.visible(c, row + half * 8 + lane / 4);
+			int visible = s.visible(c, row(half));
 			UNROLL for (int n = 0; n < BLOCK / 8; n++)
 				UNROLL for (int e = 0; e < 2; e++) {
 					int j = n * 8 + lane % 4 * 2 + e;
@@ -81,63 +82,161 @@ DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16]
 		}
 		m.add(p, o);
 		weigh<D, BLOCK / 8>(o, p, now + TILE, lane);
+		if ((c + 1) % PART == 0 || c + 1 == end)
+			parts.end(m, o, c < first + PART, c + 1 == end);
 	}
 	__syncthreads(); // before the tiles are used again
-	m.finish();
 }
 
 template <int D>
-DEVICE void attention(void *o, float *lse, Rows q, Rows k, Rows v, Masks masks, int T, int H, int KV, int wanted, float scale, int type) {
+DEVICE void attention(void *o, float *lse, float *parts, Rows q, Rows k, Rows v, Masks masks, int T, int H, int KV, int wanted, float scale, int type) {
 	extern __shared__ __attribute__((aligned(128))) unsigned char memory[];
 	unsigned base = shared_address(memory);
 	int kv = (int)BLOCK_Y / (H / KV);
-	each_span<D>(o, lse, q, masks, T, H, wanted, type, base, [&](Softmax &m, float(&sum)[D / 8][4], const unsigned(&fragments)[D / 16][4], Span s, Mask mask, int row) __attribute__((always_inline)) {
+	each_span<D>(o, lse, parts, q, masks, T, H, wanted, type, base, [&](Softmax &m, float(&sum)[D / 8][4], const unsigned(&fragments)[D / 16][4], Span s, Mask mask, int row, auto &kept) __attribute__((always_inline)) {
 		auto place = [&](int c) { return s.place(mask, c); };
-		attend<D>(m, sum, fragments, s, place, Packed{k + kv * D, v + kv * D, (long)KV * D}, row, scale * LOG2E, base);
+		auto line = [&](int half) { return row + half * 8 + (int)(THREAD_X % 32) / 4; };
+		attend<D>(m, sum, fragments, s, 0, s.tiles, place, line, Packed{k + kv * D, v + kv * D, (long)KV * D}, kept, scale * LOG2E, base);
 	});
 }
 
-// attention_cached reads keys and values from pages of BLOCK rows. A block of
-// threads has the rows of one sequence from row BLOCK_X on that follow one
-// another, up to the end of a page; blocks for other rows have nothing to do.
-template <int D, class E>
-DEVICE void attention_cached(E *o, Rows q, const E *k, const E *v, const int *sequence, const int *own, const int *pages, const int *prefix,
-                             int T, int H, int KV, int wanted, int table, float scale) {
-	extern __shared__ __attribute__((aligned(128))) unsigned char memory[];
-	unsigned base = shared_address(memory), lane = THREAD_X % 32, warp = THREAD_X / 32;
-	int lo = BLOCK_X, head = BLOCK_Y, kv = head / (H / KV), row = lo + (int)warp * 16;
-	auto begins = [&](int i) { // row i is not of the run of row i-1
+// Lines are the rows of a block over a cache: line i is row i/heads of a run that
+// begins at row `lo`, and head i%heads of `heads` that share keys and values.
+struct Lines {
+	int lo, rows, head, heads, inverse;
+	DEVICE Lines(int lo, int rows, int head, int heads) : lo(lo), rows(rows), head(head), heads(heads), inverse(65536 / heads + 1) {}
+	DEVICE bool has(int i) const { return i < rows * heads; }
+	DEVICE int run(int i) const { return i * inverse >> 16; } // i / heads, for i and heads up to 64
+	DEVICE int row(int i) const { return lo + run(i); }
+	DEVICE long place(int i, int H) const { return (long)row(i) * H + head + i - run(i) * heads; } // of [T, H]
+};
+
+// queries_of is queries for lines.
+template <int D> DEVICE void queries_of(unsigned (&q)[D / 16][4], Rows x, const Lines &l, int H, unsigned memory) {
+	for (int i = THREAD_X; i < BLOCK * D / 8; i += 128) {
+		int line = i / (D / 8), c = i % (D / 8);
+		copy16(memory + tile_at<D / 8>(line, c), l.has(line) ? x + l.place(line, H) * D + c * 8 : x, l.has(line));
+	}
+	copies_commit();
+	copies_wait<0>();
+	__syncthreads();
+	UNROLL for (int d = 0; d < D; d += 16) left_fragment<D / 8, false>(q[d / 16], memory, THREAD_X / 32 * 16, d, THREAD_X % 32);
+	__syncthreads();
+}
+
+// Cache is what a call of attention_cached reads beside queries: pages of BLOCK rows.
+struct Cache {
+	const int *sequence, *own, *pages, *prefix;
+	int table;
+	// begins says that row i is not of the run of row i-1.
+	DEVICE bool begins(int i, int T) const {
 		return i == 0 || i >= T || sequence[i] != sequence[i - 1] || own[i] != own[i - 1] + 1 || (own[i] - 1) % BLOCK == 0;
-	};
-	if (!begins(lo))
+	}
+};
+
+// attention_cached has for each block of threads the rows of one sequence from row
+// BLOCK_X on that follow one another, up to the end of a page, and `group` heads from
+// BLOCK_Y*group on, which share keys and values: `group` times the rows of a run is at
+// most BLOCK. Blocks for other rows have nothing to do. With more than one of `parts` a block has part
+// BLOCK_Z of the keys alone, and attention_join adds the parts up.
+template <int D, class E>
+DEVICE void attention_cached(E *o, float *kept, Rows q, const E *k, const E *v, Cache cache, int T, int H, int KV, int wanted, float scale, int group, int parts) {
+	extern __shared__ __attribute__((aligned(128))) unsigned char memory[];
+	unsigned base = shared_address(memory), lane = THREAD_X % 32;
+	int lo = BLOCK_X, from = BLOCK_Z * PART;
+	if (!cache.begins(lo, T))
 		return;
-	unsigned long ends = ends_of([&](int i) { return !begins(i + 1); }, lo, min(T, lo + BLOCK), lane);
-	int to = lo + first_end(ends, 0), shared = prefix[sequence[lo]];
-	const int *list = pages + (long)sequence[lo] * table;
-	unsigned fragments[D / 16][4];
-	queries<D>(fragments, q + head * D, (long)H * D, lo, to, warp, base);
-	Span s{lo, to, shared, own[to - 1], own[lo] - 1 - lo};
+	unsigned long ends = ends_of([&](int i) { return !cache.begins(i + 1, T); }, lo, min(T, lo + BLOCK), lane);
+	int to = lo + first_end(ends, 0), sequence = cache.sequence[lo];
+	const int *list = cache.pages + (long)sequence * cache.table;
+	Span s{lo, to, cache.prefix[sequence], cache.own[to - 1], cache.own[lo] - 1 - lo};
 	s.count();
+	int end = parts > 1 ? min(s.tiles, from + PART) : s.tiles;
+	if (parts > 1 && from >= end)
+		return;
+	int head = BLOCK_Y * group, kv = head / (H / KV);
 	auto place = [&](int c) { return list[c] * BLOCK; };
+	Lines lines(lo, to - lo, head, group);
+	unsigned fragments[D / 16][4];
+	queries_of<D>(fragments, q, lines, H, base);
+	int line = THREAD_X / 32 * 16 + lane / 4;
+	auto row = [&](int half) { return lines.row(line + half * 8); };
+	auto state = [&](int half) { return lines.place(line + half * 8, H) * parts + (int)BLOCK_Z; };
+	auto before = kept_at<D>([&](int half) { return lines.has(line + half * 8) ? kept + state(half) * D : nullptr; });
 	Softmax m;
 	float sum[D / 8][4];
 	clear(sum);
-	attend<D>(m, sum, fragments, s, place, Cached<E>{k + kv * wanted, v + kv * wanted, (long)KV * wanted, wanted}, row, scale * LOG2E, base);
-	put_rows<D>(o + head * wanted, (long)H * wanted, sum, row, lo, to, wanted, lane, m.inverse(0), m.inverse(1));
+	attend<D>(m, sum, fragments, s, from, end, place, row, Cached<E>{k + kv * wanted, v + kv * wanted, (long)KV * wanted, wanted}, before, scale * LOG2E, base);
+	late(line), late(wanted), late(lane);
+	UNROLL for (int half = 0; half < 2; half++) {
+		if (!lines.has(line + half * 8))
+			continue;
+		if (parts > 1) {
+			put_line<D>(kept + state(half) * D, sum, half, D, lane, 1);
+			if (lane % 4 == 0)
+				((float2 *)(kept + (long)T * H * parts * D))[state(half)] = float2{m.top[half], m.sum[half]};
+		} else
+			put_line<D>(o + lines.place(line + half * 8, H) * wanted, sum, half, wanted, lane, m.inverse(half));
+	}
+}
+
+// attention_join adds up the parts of a row in ascending order, as a block that goes
+// through all of them does. A thread has an element of o. It reads AHEAD parts while
+// it adds those before.
+template <class E> DEVICE void attention_join(E *o, const float *kept, Cache cache, int T, int H, int wanted, int width, int parts) {
+	constexpr int AHEAD = 4;
+	int row = BLOCK_X, at = BLOCK_Y * BLOCK_SIZE + THREAD_X;
+	if (at >= H * wanted)
+		return;
+	int head = at / wanted;
+	long state = ((long)row * H + head) * parts;
+	const float *x = kept + state * width + at % wanted;
+	const float2 *states = (const float2 *)(kept + (long)T * H * parts * width) + state;
+	Span s{row, row + 1, cache.prefix[cache.sequence[row]], cache.own[row], 0};
+	s.count();
+	int n = min(parts, (s.tiles + PART - 1) / PART);
+	float top = NONE, sum = 0, y = 0, next[AHEAD];
+	float2 nextState[AHEAD];
+	auto read = [&](int from) {
+		UNROLL for (int i = 0; i < AHEAD; i++) {
+			int p = min(from + i, n - 1);
+			next[i] = x[(long)p * width], nextState[i] = states[p];
+		}
+	};
+	if (n > 0)
+		read(0);
+	for (int from = 0; from < n; from += AHEAD) {
+		float now[AHEAD];
+		float2 nowState[AHEAD];
+		UNROLL for (int i = 0; i < AHEAD; i++) now[i] = next[i], nowState[i] = nextState[i];
+		read(from + AHEAD);
+		UNROLL for (int i = 0; i < AHEAD; i++) {
+			if (from + i >= n)
+				break;
+			if (from + i == 0) {
+				top = nowState[i].x, sum = nowState[i].y, y = now[i];
+				continue;
+			}
+			Joined j(top, sum, nowState[i].x, nowState[i].y);
+			y = j.of(y, now[i]), top = j.top, sum = j.sum;
+		}
+	}
+	narrow(o[(long)row * H * wanted + at], y * (sum == 0 ? 0 : 1 / sum));
 }
 
 // So many blocks share a multiprocessor, which gives a thread 255 or 168 registers.
 #define BLOCKS(D) (D == 128 ? 2 : 3)
 
 #define CACHED(name, D, E)                                                                                              \
-	KERNEL __launch_bounds__(128, BLOCKS(D)) void attention_cached_##name##_##D(E *o, Rows q, const E *k, const E *v,               \
-	    const int *sequence, const int *own, const int *pages, const int *prefix, int T, int H, int KV, int wanted, int table, float scale) { \
-		attention_cached<D>(o, q, k, v, sequence, own, pages, prefix, T, H, KV, wanted, table, scale);                   \
+	KERNEL __launch_bounds__(128, BLOCKS(D)) void attention_cached_##name##_##D(E *o, float *kept, Rows q, const E *k, const E *v,  \
+	    const int *sequence, const int *own, const int *pages, const int *prefix, int T, int H, int KV, int wanted, int table,      \
+	    float scale, int group, int parts) {                                                                             \
+		attention_cached<D>(o, kept, q, k, v, Cache{sequence, own, pages, prefix, table}, T, H, KV, wanted, scale, group, parts);   \
 	}
 #define ATTENTION(D)                                                                                                    \
-	KERNEL __launch_bounds__(128, BLOCKS(D)) void attention_##D(void *o, float *lse, Rows q, Rows k, Rows v, const int *prefixStart, \
+	KERNEL __launch_bounds__(128, BLOCKS(D)) void attention_##D(void *o, float *lse, float *parts, Rows q, Rows k, Rows v, const int *prefixStart, \
 	    const int *prefixEnd, const int *segmentStart, int T, int H, int KV, int wanted, float scale, int type) {        \
-		attention<D>(o, lse, q, k, v, Masks{prefixStart, prefixEnd, segmentStart}, T, H, KV, wanted, scale, type);       \
+		attention<D>(o, lse, parts, q, k, v, Masks{prefixStart, prefixEnd, segmentStart}, T, H, KV, wanted, scale, type); \
 	}                                                                                                                    \
 	CACHED(f32, D, float)                                                                                                \
 	CACHED(bf16, D, bf16)
@@ -145,3 +244,11 @@ ATTENTION(16)
 ATTENTION(32)
 ATTENTION(64)
 ATTENTION(128)
+
+#define JOIN(name, E)                                                                                                   \
+	KERNEL void attention_join_##name(E *o, const float *kept, const int *sequence, const int *own, const int *prefix, int T, int H, \
+	    int wanted, int width, int parts) {                                                                              \
+		attention_join<E>(o, kept, Cache{sequence, own, nullptr, prefix, 0}, T, H, wanted, width, parts);                \
+	}
+JOIN(f32, float)
+JOIN(bf16, bf16)

@@ -8,9 +8,9 @@
 #define STAGES 3
 
 // attend is that of attention.cu, for keys and values of a pack.
-template <int D>
+template <int D, class Parts>
 DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16][4], Span s, Mask mask, Rows k, Rows v, long step,
-                   int row, float scale, unsigned memory) {
+                   int row, Parts &parts, float scale, unsigned memory) {
 	constexpr int TILE = BLOCK * D * 2;
 	unsigned lane = THREAD_X % 32;
 	auto fetch = [&](int c, unsigned at) {
@@ -23,62 +23,65 @@ DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16]
 	};
 	fetch(0, memory);
 	unsigned now = 0;
-	for (int c = 0; c < s.tiles; c++) {
-		unsigned next = now + 1 == STAGES ? 0 : now + 1;
-		copies_wait<0>();
-		show();
-		__syncthreads();
-		// All warps have waited for the products of two tiles ago: their stage is free.
-		fetch(c + 1, memory + next * 2 * TILE);
-		unsigned at = memory + now * 2 * TILE;
-		u64 keys = descriptor<false>(at), values = descriptor<true>(at + TILE);
-		float p[BLOCK / 8][4];
-		clear(p);
-		begin(p);
-		UNROLL for (int d = 0; d < D; d += 16) multiply64<false>(p, q[d / 16], keys + (d / 64 * GROUP + d % 64 * 2) / 16);
-		commit();
-		finish(p); // and o
-		pin(o);
-		UNROLL for (int half = 0; half < 2; half++) {
-			int visible = s.visible(c, row + half * 8 + lane / 4);
-			UNROLL for (int n = 0; n < BLOCK / 8; n++)
-				UNROLL for (int e = 0; e < 2; e++) {
-					int j = n * 8 + lane % 4 * 2 + e;
-					float x = no_fma(p[n][half * 2 + e], scale); // outside of the choice, which would branch
-					p[n][half * 2 + e] = j < visible ? x : NONE;
-				}
+	for (int first = 0; first < s.tiles; first += PART) {
+		int end = min(first + PART, s.tiles);
+		for (int c = first; c < end; c++) {
+			unsigned next = now + 1 == STAGES ? 0 : now + 1;
+			copies_wait<0>();
+			show();
+			__syncthreads();
+			// All warps have waited for the products of two tiles ago: their stage is free.
+			fetch(c + 1, memory + next * 2 * TILE);
+			unsigned at = memory + now * 2 * TILE;
+			u64 keys = descriptor<false>(at), values = descriptor<true>(at + TILE);
+			float p[BLOCK / 8][4];
+			clear(p);
+			begin(p);
+			UNROLL for (int d = 0; d < D; d += 16) multiply64<false>(p, q[d / 16], keys + (d / 64 * GROUP + d % 64 * 2) / 16);
+			commit();
+			finish(p); // and o
+			pin(o);
+			UNROLL for (int half = 0; half < 2; half++) {
+				int visible = s.visible(c, row + half * 8 + lane / 4);
+				UNROLL for (int n = 0; n < BLOCK / 8; n++)
+					UNROLL for (int e = 0; e < 2; e++) {
+						int j = n * 8 + lane % 4 * 2 + e;
+						float x = no_fma(p[n][half * 2 + e], scale); // outside of the choice, which would branch
+						p[n][half * 2 + e] = j < visible ? x : NONE;
+					}
+			}
+			m.add(p, o);
+			unsigned w[BLOCK / 16][4];
+			UNROLL for (int n = 0; n < BLOCK / 16; n++) {
+				weights(w[n], p[2 * n], p[2 * n + 1]);
+				pin(w[n]);
+			}
+			begin(o);
+			UNROLL for (int n = 0; n < BLOCK / 16; n++) multiply64<true>(o, w[n], values + n * 16 * 128 / 16);
+			commit();
+			now = next;
 		}
-		m.add(p, o);
-		unsigned w[BLOCK / 16][4];
-		UNROLL for (int n = 0; n < BLOCK / 16; n++) {
-			weights(w[n], p[2 * n], p[2 * n + 1]);
-			pin(w[n]);
-		}
-		begin(o);
-		UNROLL for (int n = 0; n < BLOCK / 16; n++) multiply64<true>(o, w[n], values + n * 16 * 128 / 16);
-		commit();
-		now = next;
+		finish(o);
+		parts.end(m, o, first == 0, end == s.tiles);
 	}
-	finish(o);
 	__syncthreads(); // before the tiles are used again
-	m.finish();
 }
 
 template <int D>
-DEVICE void attention(void *o, float *lse, Rows q, Rows k, Rows v, Masks masks, int T, int H, int KV, int wanted, float scale, int type) {
+DEVICE void attention(void *o, float *lse, float *parts, Rows q, Rows k, Rows v, Masks masks, int T, int H, int KV, int wanted, float scale, int type) {
 	extern __shared__ __attribute__((aligned(1024))) unsigned char memory[];
 	unsigned base = (shared_address(memory) + 1023) & ~1023u;
 	int kv = (int)BLOCK_Y / (H / KV);
-	each_span<D>(o, lse, q, masks, T, H, wanted, type, base, [&](Softmax &m, float(&sum)[D / 8][4], const unsigned(&fragments)[D / 16][4], Span s, Mask mask, int row) __attribute__((always_inline)) {
-		attend<D>(m, sum, fragments, s, mask, k + kv * D, v + kv * D, (long)KV * D, row, scale * LOG2E, base);
+	each_span<D>(o, lse, parts, q, masks, T, H, wanted, type, base, [&](Softmax &m, float(&sum)[D / 8][4], const unsigned(&fragments)[D / 16][4], Span s, Mask mask, int row, auto &kept) __attribute__((always_inline)) {
+		attend<D>(m, sum, fragments, s, mask, k + kv * D, v + kv * D, (long)KV * D, row, kept, scale * LOG2E, base);
 	});
 }
 
 #define ATTENTION(D)                                                                                                    \
-	KERNEL __launch_bounds__(128) void attention_wgmma_##D(void *o, float *lse, Rows q, Rows k, Rows v,                 \
+	KERNEL __launch_bounds__(128) void attention_wgmma_##D(void *o, float *lse, float *parts, Rows q, Rows k, Rows v,   \
 	    const int *prefixStart, const int *prefixEnd, const int *segmentStart, int T, int H, int KV, int wanted,         \
 	    float scale, int type) {                                                                                         \
-		attention<D>(o, lse, q, k, v, Masks{prefixStart, prefixEnd, segmentStart}, T, H, KV, wanted, scale, type);       \
+		attention<D>(o, lse, parts, q, k, v, Masks{prefixStart, prefixEnd, segmentStart}, T, H, KV, wanted, scale, type); \
 	}
 ATTENTION(64)
 ATTENTION(128)

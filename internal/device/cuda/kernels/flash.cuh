@@ -10,6 +10,7 @@
 #include "tensor.cuh"
 
 #define BLOCK 64 // rows of queries of a block, and of keys in a tile (device.PageRows)
+#define PART 16  // tiles of keys that a row sums by themselves, counted from its first
 #define LOG2E 1.4426950408889634f
 #define LN2 0.6931471805599453f
 #define NONE (-__builtin_inff())
@@ -124,24 +125,27 @@ template <int D, int N> DEVICE void weigh(float (&o)[D / 8][4], const float (&p)
 // registers are all in use.
 template <class N> DEVICE void late(N &n) { asm volatile("" : "+r"(n)); }
 
+// put_line writes the thread's columns of one of its two rows, of which `wanted` are there.
+template <int D, class T> DEVICE void put_line(T *to, const float (&o)[D / 8][4], int half, int wanted, unsigned lane, float scale) {
+	to += lane % 4 * 2;
+	if (wanted == D) {
+		UNROLL for (int n = 0; n < D / 8; n++) put2(to + n * 8, o[n][half * 2] * scale, o[n][half * 2 + 1] * scale);
+		return;
+	}
+	UNROLL for (int n = 0; n < D / 8; n++)
+		UNROLL for (int e = 0; e < 2; e++)
+			if (n * 8 + lane % 4 * 2 + e < wanted)
+				narrow(to[n * 8 + e], o[n][half * 2 + e] * scale);
+}
+
 // put_rows writes 16 rows of D columns, of which `wanted` are there, for rows
 // first <= i < end.
 template <int D, class T> DEVICE void put_rows(T *y, long step, const float (&o)[D / 8][4], int row, int first, int end, int wanted, unsigned lane, float high, float low) {
 	late(row), late(wanted), late(lane);
 	UNROLL for (int half = 0; half < 2; half++) {
 		int i = row + half * 8 + lane / 4;
-		if (i < first || i >= end)
-			continue;
-		float scale = half ? low : high;
-		T *to = y + i * step + lane % 4 * 2;
-		if (wanted == D) {
-			UNROLL for (int n = 0; n < D / 8; n++) put2(to + n * 8, o[n][half * 2] * scale, o[n][half * 2 + 1] * scale);
-			continue;
-		}
-		UNROLL for (int n = 0; n < D / 8; n++)
-			UNROLL for (int e = 0; e < 2; e++)
-				if (n * 8 + lane % 4 * 2 + e < wanted)
-					narrow(to[n * 8 + e], o[n][half * 2 + e] * scale);
+		if (i >= first && i < end)
+			put_line<D>(y + i * step, o, half, wanted, lane, half ? low : high);
 	}
 }
 
@@ -186,6 +190,59 @@ struct Softmax {
 	DEVICE float inverse(int half) const { return sum[half] == 0 ? 0 : 1 / sum[half]; }
 };
 
+// Joined is a row's parts so far with one more behind them: both in the measure of
+// the larger of their largest scores. A part of which the row sees nothing leaves
+// every bit, so that it does not matter who else in the block sees some of it.
+struct Joined {
+	float top, sum, before, part; // and the factors of both sides' o
+	DEVICE Joined(float top0, float sum0, float top1, float sum1) {
+		top = larger(top0, top1);
+		float base = top == NONE ? 0 : top;
+		before = exp2_fast(top0 - base), part = sum1 == 0 ? 0 : exp2_fast(top1 - base);
+		sum = of(sum0, sum1);
+	}
+	DEVICE float of(float a, float b) const {
+		float x = __builtin_fmaf(a, before, no_fma(b, part));
+		return part == 0 ? a : x;
+	}
+};
+
+// Kept is where a thread keeps o of the parts so far, in float32 rows of D that no
+// other thread touches: registers are all in use. It is asked for once a part.
+// place(half) is where the thread's row begins, null where the row is not the block's.
+template <int D, class Place> struct Kept {
+	Place place;
+	Softmax before;
+	// end closes a part: what is added up goes on in m and o, or, behind the last
+	// one, is left there.
+	DEVICE void end(Softmax &m, float (&o)[D / 8][4], bool first, bool last) {
+		m.finish();
+		if (first && last)
+			return;
+		UNROLL for (int half = 0; half < 2; half++) {
+			float *at = place(half);
+			if (!at)
+				continue;
+			at += THREAD_X % 4 * 2;
+			if (!first) {
+				Joined j(before.top[half], before.sum[half], m.top[half], m.sum[half]);
+				UNROLL for (int n = 0; n < D / 8; n++) {
+					float2 was = *(const float2 *)(at + n * 8);
+					o[n][half * 2] = j.of(was.x, o[n][half * 2]), o[n][half * 2 + 1] = j.of(was.y, o[n][half * 2 + 1]);
+				}
+				m.top[half] = j.top, m.sum[half] = j.sum;
+			}
+			if (!last)
+				UNROLL for (int n = 0; n < D / 8; n++) put2(at + n * 8, o[n][half * 2], o[n][half * 2 + 1]);
+		}
+		if (!last) {
+			before = m, m = Softmax();
+			clear(o);
+		}
+	}
+};
+template <int D, class Place> DEVICE Kept<D, Place> kept_at(Place place) { return Kept<D, Place>{place, Softmax()}; }
+
 // queries reads 16 rows of the block's queries; the tile is free afterwards.
 template <int D> DEVICE void queries(unsigned (&q)[D / 16][4], Rows x, long step, int lo, int hi, unsigned warp, unsigned memory) {
 	fetch_rows<BLOCK, D, 128>(memory, x, step, lo, hi);
@@ -207,7 +264,7 @@ DEVICE void put_lse(float *lse, int H, const Softmax &m, int i, int first, int e
 // each_span attends the spans of a block of a pack's queries, one after the
 // other, and writes their rows.
 template <int D, class Attend>
-DEVICE void each_span(void *o, float *lse, Rows q, Masks masks, int T, int H, int wanted, int type, unsigned memory, Attend attend) {
+DEVICE void each_span(void *o, float *lse, float *parts, Rows q, Masks masks, int T, int H, int wanted, int type, unsigned memory, Attend attend) {
 	unsigned lane = THREAD_X % 32, warp = THREAD_X / 32;
 	// The last rows see the most keys: they begin first.
 	int lo = ((T + BLOCK - 1) / BLOCK - 1 - (int)BLOCK_X) * BLOCK, hi = min(T, lo + BLOCK);
@@ -223,7 +280,12 @@ DEVICE void each_span(void *o, float *lse, Rows q, Masks masks, int T, int H, in
 		Softmax m;
 		float sum[D / 8][4];
 		clear(sum);
-		attend(m, sum, fragments, s, mask, row);
+		auto kept = kept_at<D>([&](int half) {
+			int i = row + half * 8 + (int)lane / 4;
+			late(i);
+			return i >= from && i < to ? parts + ((long)i * H + head) * D : nullptr;
+		});
+		attend(m, sum, fragments, s, mask, row, kept);
 		if (o)
 			put_head<D>(o, type, head, (long)H * wanted, sum, row, from, to, wanted, lane, m.inverse(0), m.inverse(1));
 		if (lse && lane % 4 == 0)
