@@ -2,11 +2,7 @@
 
 package driver
 
-import (
-	"runtime"
-
-	"github.com/ebitengine/purego"
-)
+import "align/internal/device/cuda/dlopen"
 
 // places are where the driver's library lies, in order: the loader's own
 // search, then WSL, containers and NixOS, which keep it out of that search.
@@ -19,18 +15,4 @@ func places() []string {
 	}
 }
 
-// The loader keeps its last error for each thread, and purego asks for it by a
-// second call: the goroutine must stay where it is, or the reason is lost.
-func load(place string) (resolver, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	handle, err := purego.Dlopen(place, purego.RTLD_NOW|purego.RTLD_LOCAL)
-	if err != nil {
-		return nil, err
-	}
-	return func(name string) (uintptr, error) {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		return purego.Dlsym(handle, name)
-	}, nil
-}
+func load(place string) (resolver, error) { return dlopen.Open(place) }
