@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes the PTX of every .cu file, and manifest.json, with Debian's clang-19:
-# no CUDA toolkit, no CUDA headers. The result is the same bytes everywhere.
+# Makes the PTX of every .cu file, packed, and manifest.json, with Debian's clang-19
+# and zstd: no CUDA toolkit, no CUDA headers. The texts are the same bytes everywhere;
+# `zstd -dc` shows one.
 # NAME_sm90.cu is for compute capability 9.0 alone, the others for 8.0 and later.
 # ./build.sh OUT writes to another folder.
 set -eu
@@ -8,7 +9,7 @@ cd "$(dirname "$0")"
 out=${1:-.}
 clang=${CLANG:-clang-19}
 mkdir -p "$out/ptx/sm80" "$out/ptx/sm90a"
-rm -f "$out"/ptx/*/*.ptx
+rm -f "$out"/ptx/*/*.ptx.zst
 
 hash() { sha256sum | cut -d' ' -f1; }
 
@@ -25,8 +26,9 @@ comma=
 		# path, which clang would find and complain of, is none of its business.
 		$clang -x cuda --cuda-path=/none --cuda-device-only -nocudainc -nocudalib --cuda-gpu-arch=$target --cuda-feature=+ptx$version \
 			-O3 -ffp-contract=fast -std=c++17 -Wall -Werror -S "$source" -o "$out/$ptx"
+		zstd -q -19 --rm "$out/$ptx"
 		printf '%s\n  "%s": {"source": "%s", "ptx": "%s"}' "$comma" "$name" \
-			"$(cat ./*.cuh "$source" | hash)" "$(hash <"$out/$ptx")"
+			"$(cat ./*.cuh "$source" | hash)" "$(zstd -dc "$out/$ptx.zst" | hash)"
 		comma=,
 	done
 	printf '\n }\n}\n'

@@ -90,6 +90,9 @@ func TestPTXIsReproducible(t *testing.T) {
 	if err != nil {
 		t.Skip("clang-19 is not installed; the hashes are checked all the same")
 	}
+	if _, err := exec.LookPath("zstd"); err != nil {
+		t.Skip("zstd is not installed; the hashes are checked all the same")
+	}
 	version, err := exec.Command(clang, "--version").Output()
 	if m := readManifest(t); err != nil || !strings.HasPrefix(string(version), m.Compiler+"\n") {
 		t.Skipf("the compiler is not %q", m.Compiler)
@@ -98,10 +101,9 @@ func TestPTXIsReproducible(t *testing.T) {
 	if said, err := exec.Command("./build.sh", out).CombinedOutput(); err != nil {
 		t.Fatalf("build.sh: %v: %s", err, said)
 	}
-	for _, name := range append(sources(t, "ptx/*/*.ptx"), "manifest.json") {
-		if !bytes.Equal(read(t, name), read(t, filepath.Join(out, name))) {
-			t.Errorf("%s: the compiler gives other bytes", name)
-		}
+	// The manifest has the texts' hashes: another zstd may pack them otherwise.
+	if !bytes.Equal(read(t, "manifest.json"), read(t, filepath.Join(out, "manifest.json"))) {
+		t.Error("the compiler gives other bytes")
 	}
 }
 
