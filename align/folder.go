@@ -86,6 +86,9 @@ func AdapterFolder(path string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("adapter: %w", err)
 		}
+		if !c.Has(model.AdapterConfigFile) {
+			return "", fmt.Errorf("adapter: %s is a run of all weights: name it as the model", path)
+		}
 		return c.Path, nil
 	}
 	if !has(path, model.AdapterConfigFile) {

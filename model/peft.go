@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -27,25 +28,25 @@ const (
 // peftConfig is adapter_config.json. PEFT ignores keys that it does not know
 // and so do we; the ones that would change the numbers are checked.
 type peftConfig struct {
-	AlphaPattern      map[string]float64 `json:"alpha_pattern"`
-	BaseModel         string             `json:"base_model_name_or_path"`
-	Bias              string             `json:"bias"`
-	FanInFanOut       bool               `json:"fan_in_fan_out"`
-	InferenceMode     bool               `json:"inference_mode"`
-	InitLoRAWeights   bool               `json:"init_lora_weights"`
-	LayersPattern     *string            `json:"layers_pattern"`
-	LayersToTransform jsontext.Value     `json:"layers_to_transform"`
-	LoRAAlpha         jsontext.Value     `json:"lora_alpha"`
-	LoRADropout       float64            `json:"lora_dropout"`
-	ModulesToSave     []string           `json:"modules_to_save"`
-	PeftType          string             `json:"peft_type"`
-	Rank              int                `json:"r"`
-	RankPattern       map[string]int     `json:"rank_pattern"`
-	Revision          *string            `json:"revision"`
-	TargetModules     jsontext.Value     `json:"target_modules"`
-	TaskType          string             `json:"task_type"`
-	UseDoRA           bool               `json:"use_dora"`
-	UseRSLoRA         bool               `json:"use_rslora"`
+	AlphaPattern      jsontext.Value `json:"alpha_pattern"`
+	BaseModel         string         `json:"base_model_name_or_path"`
+	Bias              string         `json:"bias"`
+	FanInFanOut       bool           `json:"fan_in_fan_out"`
+	InferenceMode     bool           `json:"inference_mode"`
+	InitLoRAWeights   jsontext.Value `json:"init_lora_weights"`
+	LayersPattern     *string        `json:"layers_pattern"`
+	LayersToTransform jsontext.Value `json:"layers_to_transform"`
+	LoRAAlpha         jsontext.Value `json:"lora_alpha"`
+	LoRADropout       float64        `json:"lora_dropout"`
+	ModulesToSave     []string       `json:"modules_to_save"`
+	PeftType          string         `json:"peft_type"`
+	Rank              int            `json:"r"`
+	RankPattern       map[string]int `json:"rank_pattern"`
+	Revision          *string        `json:"revision"`
+	TargetModules     jsontext.Value `json:"target_modules"`
+	TaskType          string         `json:"task_type"`
+	UseDoRA           bool           `json:"use_dora"`
+	UseRSLoRA         bool           `json:"use_rslora"`
 }
 
 // PEFTConfig is the adapter_config.json of an adapter; base is what PEFT shall
@@ -71,8 +72,12 @@ func (a *Adapter) PEFTConfig(base string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	pattern, err := json.Marshal(orEmpty(c.AlphaPattern), json.Deterministic(true))
+	if err != nil {
+		return nil, err
+	}
 	data, err := json.Marshal(peftConfig{
-		AlphaPattern: orEmpty(c.AlphaPattern), BaseModel: base, Bias: "none", InferenceMode: true, InitLoRAWeights: true,
+		AlphaPattern: pattern, BaseModel: base, Bias: "none", InferenceMode: true, InitLoRAWeights: jsontext.Value("true"),
 		LayersToTransform: layers, LoRAAlpha: alpha, LoRADropout: c.Dropout, PeftType: "LORA", Rank: c.Rank,
 		RankPattern: orEmpty(c.RankPattern), TargetModules: targets, TaskType: "CAUSAL_LM", UseRSLoRA: c.RSLoRA,
 		UseDoRA: c.DoRA, ModulesToSave: c.Save,
@@ -178,12 +183,32 @@ func (c peftConfig) supported() error {
 	if c.FanInFanOut {
 		errs = append(errs, errors.New("fan_in_fan_out is not supported"))
 	}
+	if init := string(c.InitLoRAWeights); changesBase(init) {
+		errs = append(errs, fmt.Errorf("init_lora_weights %s changes the base model that the adapter belongs to: convert it by PEFT's save_pretrained with path_initial_model_for_weight_conversion", init))
+	}
+	if len(c.TargetModules) > 0 {
+		for _, name := range SavedModules {
+			if strings.Contains(string(c.TargetModules), `"`+name+`"`) {
+				errs = append(errs, fmt.Errorf("target_modules %q: its factors are not supported; modules_to_save trains it whole", name))
+			}
+		}
+	}
 	for _, name := range c.ModulesToSave {
 		if !slices.Contains(SavedModules, name) {
 			errs = append(errs, fmt.Errorf("modules_to_save %q: only %s can be trained whole", name, strings.Join(SavedModules, " and ")))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// changesBase says whether an initialisation takes its factors out of the base's
+// weights, as PiSSA, OLoRA, CorDA and LoftQ do. The others leave the base alone.
+func changesBase(init string) bool {
+	switch init {
+	case "", "null", "true", "false", `"gaussian"`, `"orthogonal"`, `"eva"`:
+		return false
+	}
+	return true
 }
 
 // factorName splits a tensor's name into the module's place and its kind.
@@ -193,6 +218,10 @@ var factorName = regexp.MustCompile(`^base_model\.model\.model\.layers\.(\d+)\.(
 // which modules are adapted, their shapes the ranks.
 func (c peftConfig) layout(tensors []safetensors.Info, base Config) (*Adapter, error) {
 	alpha, err := c.alpha()
+	if err != nil {
+		return nil, err
+	}
+	patterns, err := readPatterns(c.AlphaPattern)
 	if err != nil {
 		return nil, err
 	}
@@ -221,6 +250,11 @@ func (c peftConfig) layout(tensors []safetensors.Info, base Config) (*Adapter, e
 		present[moduleName(layer, m[2])] = true
 		config.include(layer, m[2])
 	}
+	for name := range present {
+		if v, ok := matchPattern(patterns, name); ok {
+			config.AlphaPattern[name] = v
+		}
+	}
 	return c.checked(config, base, shapes, present)
 }
 
@@ -244,9 +278,6 @@ func (c peftConfig) checked(config LoRAConfig, base Config, shapes map[string][]
 	for name := range present {
 		if shape := shapes[peftPrefix+name+".lora_A.weight"]; len(shape) == 2 && shape[0] != config.Rank {
 			config.RankPattern[name] = shape[0]
-		}
-		if v, ok := matchPattern(c.AlphaPattern, name); ok {
-			config.AlphaPattern[name] = v
 		}
 	}
 	a, err := NewAdapter(base, config)
@@ -275,13 +306,44 @@ func (a *Adapter) fits(shapes map[string][]int) error {
 	return nil
 }
 
-// matchPattern finds the entry for a module: PEFT's keys are regular
-// expressions that match the end of the name after a dot.
-func matchPattern(patterns map[string]float64, name string) (float64, bool) {
-	for key, v := range patterns {
-		re, err := regexp.Compile(`(.*\.)?(` + key + `)$`)
-		if err == nil && re.MatchString(name) {
-			return v, true
+// pattern is an entry of alpha_pattern: PEFT's keys are regular expressions
+// that match a module's name, or the end of it after a dot.
+type pattern struct {
+	name  *regexp.Regexp
+	value float64
+}
+
+// readPatterns reads alpha_pattern in the file's order, which decides where
+// several match.
+func readPatterns(raw jsontext.Value) ([]pattern, error) {
+	if len(raw) == 0 || raw.Kind() == jsontext.KindNull {
+		return nil, nil
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(raw))
+	if token, err := d.ReadToken(); err != nil || token.Kind() != jsontext.KindBeginObject {
+		return nil, errors.New("alpha_pattern is no object")
+	}
+	var list []pattern
+	for d.PeekKind() == jsontext.KindString {
+		var key string
+		var p pattern
+		if err := errors.Join(json.UnmarshalDecode(d, &key), json.UnmarshalDecode(d, &p.value)); err != nil {
+			return nil, fmt.Errorf("alpha_pattern: %w", err)
+		}
+		var err error
+		if p.name, err = regexp.Compile(`^(.*\.)?(` + key + `)$`); err != nil {
+			return nil, fmt.Errorf("alpha_pattern %q: %w", key, err)
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// matchPattern is the value of the first entry for a module.
+func matchPattern(patterns []pattern, name string) (float64, bool) {
+	for _, p := range patterns {
+		if p.name.MatchString(name) {
+			return p.value, true
 		}
 	}
 	return 0, false
