@@ -125,6 +125,8 @@ func knownTemplates() []knownTemplate {
 		{name: "llama3.1", hash: llama31Hash},
 		// Llama-3.2-1B-Instruct and Llama-3.2-3B-Instruct.
 		{name: "llama3.2", hash: llama32Hash},
+		// Llama 3's with a case for each role, as Unsloth saves it.
+		{name: "llama3", hash: llama3RolesHash},
 	}
 	for name, texts := range knownTexts() {
 		for _, text := range texts {
@@ -138,6 +140,8 @@ const (
 	// SHA-256 of the canonical texts.
 	llama31Hash = "a374583c3bc7c39fd25c521f54ee1cdc7283f23cd80ff1ae5128514c5ea9742e"
 	llama32Hash = "546807bf84ba29dbf42d7f99b10cdb9d5fcc1a5ce49ae47a9859a4c5cef21721"
+
+	llama3RolesHash = "760247cc868396a1cac7bedd55e8dc144b3c1cfbae8c4d021cdbc92e3fecf094"
 )
 
 // knownTexts are the short templates by name.
@@ -146,6 +150,9 @@ func knownTexts() map[string][]string {
 		llama3 = `{% set loop_messages = messages %}{% for message in loop_messages %}` +
 			`{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' %}` +
 			`{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}`
+		// The same with BOS before the loop.
+		llama3Short = `{{ bos_token }}{% for message in messages %}` +
+			`{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}{% endfor %}`
 		llama3Prompt = `{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}`
 		defined      = `{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}`
 		chatML       = `{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}`
@@ -166,7 +173,7 @@ func knownTexts() map[string][]string {
 {% endfor %}`
 	)
 	known := map[string][]string{
-		"llama3": {llama3 + llama3Prompt, llama3 + onPrompt(llama3Prompt), defined + llama3 + onPrompt(llama3Prompt)},
+		"llama3": {llama3 + llama3Prompt, llama3 + onPrompt(llama3Prompt), defined + llama3 + onPrompt(llama3Prompt), llama3Short + onPrompt(llama3Prompt)},
 		"zephyr": {zephyr},
 	}
 	for _, each := range []string{chatML, chatMLShort} {

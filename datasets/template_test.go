@@ -248,6 +248,12 @@ func TestRenderRefuses(t *testing.T) {
 
 func TestChooseTemplate(t *testing.T) {
 	const chatML = "{%- for m in x %}{% endfor %}"
+	say := func(role string) string {
+		return "{{ '<|start_header_id|>" + role + "<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}"
+	}
+	roles := "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}" + say("user") +
+		"{% elif message['role'] == 'assistant' %}" + say("assistant") + "{% else %}" + say("' + message['role'] + '") +
+		"{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 	headers := []string{"</s>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}
 	jinja := filepath.Join(t.TempDir(), "chat_template.jinja")
 	// The layout differs from the known text's, the template does not.
@@ -266,6 +272,8 @@ func TestChooseTemplate(t *testing.T) {
 		{"neither headers nor EOS", "auto", "", nil, "", "needs a tokenizer with EOS"},
 		{"its own", "auto", knownTexts()["zephyr"][0], headers, "zephyr", ""},
 		{"its own, llama3", "auto", knownTexts()["llama3"][1], headers, "llama3", ""},
+		{"its own, llama3 with a case for each role", "auto", roles, headers, "llama3", ""},
+		{"its own, llama3 with BOS before the loop", "auto", knownTexts()["llama3"][3], headers, "llama3", ""},
 		{"unknown", "auto", chatML, headers, "", "choose a template by name: llama3, llama3.1, llama3.2, chatml, zephyr, plain"},
 		{"name", "plain", chatML, headers, "plain", ""},
 		{"name without its tokens", "chatml", "", headers, "", "needs <|im_start|>, <|im_end|>"},

@@ -138,6 +138,17 @@ func TestReadRefusesAFileThatIsMissingOrLarge(t *testing.T) {
 	}
 }
 
+func TestReadTakesAByteOrderMark(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.yaml")
+	if err := os.WriteFile(path, []byte("\ufeffbeta: 0.5\r\nseed: 3\r\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var c methodConfig
+	if _, err := Read(path, Fields(&c)); err != nil || c.Beta != 0.5 || c.Shared.Seed != 3 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 // What Write prints, Read reads back to the same bits.
 func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
