@@ -18,16 +18,16 @@ package device
 //	linear          y[T,N] = x W'  (+ bias)                           in: x[T,C], W[N,C] (, bias[N])
 //	linear_dx       dx[T,C] = dy W                  (Accumulate)      in: dy[T,N], W[N,C]
 //	bias_grad       db[N] = column sums of dy       (Accumulate)      in: dy[T,N]
-//	lora_linear     y = x W' + u B' (+ bias) (, u = scale xd A')      in: x[T,C], xd[T,C], W[N,C], A[R,C], B[N,R] (, bias[N])   attr LoRA; xd is x where nothing drops
+//	lora_linear     y = x W' + u B' (+ bias) (, u = scale xd A')      in: x[T,C], xd[T,C], W[N,C], A[R,C], B[N,R] (, bias[N])   attr LoRA; xd is x where nothing drops, or a mask of x: then u takes x where it has a 1
 //	lora_du         dB[N,R] = dy' u, du[T,R] = scale dy B (Accumulate: dB)   in: dy[T,N], B[N,R], u[T,R]     attr LoRA
 //	lora_dx         dx[T,C] = dy W + du A           (Accumulate)      in: dy[T,N], W[N,C], du[T,R], A[R,C]
-//	lora_dropped_dx dx[T,C] = dy W + drop(du A)     (Accumulate)      in: dy, W, du, A, xd[T,C], key I32[T], seed I32[2]   attr Dropout; xd is what dropout made under it, whose mask a backend may read in it
+//	lora_dropped_dx dx[T,C] = dy W + Scale du A     (Accumulate)      in: dy, W, du, A, mask of dx           attr Dropout; du A joins where the mask has a 1
 //	dora_norm       n[N] = length of the rows of W + scale B A        in: s F64[N] (squared lengths of W's rows), B[N,R], A W' [R,N], A A' [R,R]   attr LoRA
 //	dora_scale      y[T,N] = z (m/n - Shift) (+ bias)                 in: z[T,N], m[N], n[N] (, bias[N])     attr DoRA; may be in place; 0 for m/n where n is 0
 //	dora_dm         dm[N] = sum over t of dy z / n  (Accumulate)      in: z[T,N], n[N], dy[T,N]
 //	matmul_nt       y[M,N] = alpha x[M,K] w[N,K]'   (Accumulate)      in: x, w (both Plain, type A)          attr MatMul
 //	matmul_nn       y[M,N] = alpha x[M,K] w[K,N]    (Accumulate)      in: x, w                               attr MatMul
-//	matmul_tn       y[M,N] = alpha x[K,M]' w[K,N]   (Accumulate)      in: x, w                               attr MatMul
+//	matmul_tn       y[M,N] = alpha x[K,M]' w[K,N]   (Accumulate)      in: x, w (, mask of w: it counts where that has a 1)   attr MatMul
 //	rope_table      y[T,D] = cos in columns [0,D/2), sin in [D/2,D)   in: pos I32[T]                         attr RopeTable
 //	rope            rotate-half (Hugging Face) of each head           in: x[T,H*D], table[T,D]               attr Rope; may be in place
 //	attention       o[T,H*D], lse[T,H]                                in: q[T,H*D], k[T,K*D], v[T,K*D], prefixStart, prefixEnd, segmentStart I32[T]   attr Attention
@@ -39,6 +39,7 @@ package device
 //	gather          y[N,C] = x[rows[n]]                               in: x[T,C], rows I32[N]
 //	scatter         y[T,C] = sum over n, ascending, of dy[n] at rows[n]   in: dy[N,C], rows I32[N], like[T,C] (read for its size only)
 //	dropout         y = x*keep*Scale                                  in: x[T,C], key I32[T], seed I32[2]    attr Dropout; its gradient is itself on dy
+//	dropout_mask    mask[T,(C+31)/32] I32 of x[T,C]: bit j%32 of word j/32 is 1 where dropout keeps column j   in: key I32[T], seed I32[2]   attr Dropout
 //	logprob         lp[N], lse[N], entropy[N], hit[N] (type A)        in: h[N,C], W[V,C], targets I32[N]     attr LogProb; of a Sloper with slope[N,C] = d lp/d h
 //	logprob_dx      dh[N,C]                                           in: h, W, targets, lse, dlp[N]         attr LogProb
 //	logprob_dw      dW[V,C]                         (Accumulate)      in: h, W, targets, lse, dlp            attr LogProb (dW Plain)

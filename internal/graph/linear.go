@@ -111,28 +111,30 @@ func (b *Builder) LoRALinear(x, w, bias *Node, l LoRA) *Node {
 	return b.Part(b.Apply(op, withBias(bias, x, w, l.A, l.B)...), 0)
 }
 
-// loraDrops is LoRALinear with dropout. The gradient of x joins in one kernel, which
-// applies the mask: none flows through the dropout itself.
+// loraDrops is LoRALinear with dropout, whose mask takes the place of a dropped copy of
+// x: a bit an element. Kernels read x and A's product under it, and the scale of what is
+// kept is a factor of theirs.
 func (b *Builder) loraDrops(x, w, bias *Node, l LoRA) *Node {
 	attr := device.Dropout{P: l.DropoutP, Stream: l.Stream}
-	xd := b.Dropout(x, l.Key, l.Seed, attr)
+	mask := b.DropoutMask(x, l.Key, l.Seed, attr)
 	if b.err != nil {
 		return nil
 	}
-	in := withBias(bias, x, xd, w, l.A, l.B)
-	op := b.loraOp(x, w, l, []int{0, 1, 2, 3, 4, 5}[:len(in)])
-	op.Diff = []bool{true, false, false, true, true}
+	scaled := l
+	scaled.Scale *= attr.Scale()
+	op := b.loraOp(x, w, scaled, nil)
+	op.Diff = []bool{true, false, false, true, true, false}
 	op.Pull = func(in Nodes, out, dy *Node) Nodes {
 		grads := make(Nodes, len(in))
 		dB, du := b.loraDU(dy, in[4], out, l)
-		grads[3], grads[4] = b.MatMulTN(du, in[1], 1), dB
+		grads[3], grads[4] = b.product("matmul_tn", attr.Scale(), Matrix(b.wide(), b.Info(in[3]).Rows, b.Info(in[3]).Cols), du, in[0], in[1]), dB
 		if op.Diff[0] {
 			dx := &Op{Kernel: "lora_dropped_dx", Attr: attr, Accumulates: true, Outs: []Info{Matrix(b.activations, b.Info(in[0]).Rows, b.Info(in[0]).Cols)}}
-			grads[0] = b.Apply(dx, dy, in[2], du, in[3], in[1], in[len(in)-2], in[len(in)-1])
+			grads[0] = b.Apply(dx, dy, in[2], du, in[3], in[1])
 		}
 		return grads
 	}
-	return b.Part(b.Apply(op, append(in, l.Key, l.Seed)...), 0)
+	return b.Part(b.Apply(op, withBias(bias, x, mask, w, l.A, l.B)...), 0)
 }
 
 // loraDropped is LoRALinear where the adapter's input is xd and not x itself.
@@ -181,29 +183,44 @@ func (b *Builder) loraDU(dy, up, out *Node, l LoRA) (dB, du *Node) {
 
 // MatMulNT is y[M,N] = alpha x[M,K] w[N,K]'.
 func (b *Builder) MatMulNT(x, w *Node, alpha float64) *Node {
-	return b.product("matmul_nt", x, w, alpha, Matrix(b.Info(x).Type, b.Info(x).Rows, b.Info(w).Rows.Max))
+	return b.product("matmul_nt", alpha, Matrix(b.Info(x).Type, b.Info(x).Rows, b.Info(w).Rows.Max), x, w)
 }
 
 // MatMulNN is y[M,N] = alpha x[M,K] w[K,N].
 func (b *Builder) MatMulNN(x, w *Node, alpha float64) *Node {
-	return b.product("matmul_nn", x, w, alpha, Matrix(b.Info(x).Type, b.Info(x).Rows, b.Info(w).Cols))
+	return b.product("matmul_nn", alpha, Matrix(b.Info(x).Type, b.Info(x).Rows, b.Info(w).Cols), x, w)
 }
 
 // MatMulTN is y[M,N] = alpha x[K,M]' w[K,N]: the gradient of a weight.
 func (b *Builder) MatMulTN(x, w *Node, alpha float64) *Node {
-	return b.product("matmul_tn", x, w, alpha, Matrix(b.wide(), Size(max(b.Info(x).Cols, 1)), b.Info(w).Cols))
+	return b.product("matmul_tn", alpha, Matrix(b.wide(), Size(max(b.Info(x).Cols, 1)), b.Info(w).Cols), x, w)
 }
 
 // product has no pullback for its own gradients: it stands in backward passes
 // only, and the products of the forward pass are Linear and LoRALinear.
-func (b *Builder) product(kernel string, x, w *Node, alpha float64, out Info) *Node {
+func (b *Builder) product(kernel string, alpha float64, out Info, in ...*Node) *Node {
 	if b.err != nil {
 		return nil
 	}
 	return b.Apply(&Op{
 		Kernel: kernel, Attr: device.MatMul{Alpha: alpha}, Accumulates: true,
 		Outs: []Info{out},
-	}, x, w)
+	}, in...)
+}
+
+// maskWord is the elements of a word of a mask.
+const maskWord = 32
+
+// DropoutMask is what Dropout keeps of x[T,C]: a bit for each element, 32 to a word.
+func (b *Builder) DropoutMask(x, key, seed *Node, attr device.Dropout) *Node {
+	if b.err != nil {
+		return nil
+	}
+	if err := attr.Check(); err != nil {
+		return b.fail("dropout: %v", err)
+	}
+	out := Matrix(device.I32, b.Info(x).Rows, (b.Info(x).Cols+maskWord-1)/maskWord)
+	return b.Apply(&Op{Kernel: "dropout_mask", Attr: attr, Outs: []Info{out}}, key, seed)
 }
 
 // Dropout zeroes elements of x[T,C] with probability P and scales the rest by
@@ -211,7 +228,7 @@ func (b *Builder) product(kernel string, x, w *Node, alpha float64, out Info) *N
 // gradient is the same mask.
 func (b *Builder) Dropout(x, key, seed *Node, attr device.Dropout) *Node {
 	if err := attr.Check(); err != nil {
-		return b.fail("dropout: %w", err)
+		return b.fail("dropout: %v", err)
 	}
 	op := &Op{Kernel: "dropout", Attr: attr, Outs: []Info{untrained(b.Info(x))}, Diff: []bool{true}, InPlace: []int{0}}
 	op.Pull = func(in Nodes, _, dy *Node) Nodes {

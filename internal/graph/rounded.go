@@ -9,7 +9,6 @@ import (
 // sides are the inputs of kernels that are a side of a product and nothing else.
 var sides = map[string][]int{
 	"linear": {0}, "lora_linear": {0, 1}, "matmul_nt": {0}, "matmul_tn": {1}, "attention": {0, 1, 2}, "attention_grad": {0, 1, 2, 3},
-	"lora_dropped_dx": {4},
 }
 
 // rounders are the kernels that write what products round as rounded, in their

@@ -24,6 +24,7 @@ func (f *fast) accelerate(kernels map[string]binder) {
 		kernels["round"] = plain(func(k string) device.Kernel { return b.overRows(&round{kernel: k, f: f}) })
 	}
 	kernels["dropout"] = instead(b, newDropout[float32], func(d *dropout[float32]) rowKernel { return &fastDropout{d, set} })
+	kernels["dropout_mask"] = overRowsWith(b, newDropoutMask(set))
 	kernels["adamw"] = instead(b, newAdamW[float32], func(a *adamW[float32]) rowKernel { return &fastAdamW{a, set} })
 	kernels["lora_linear"] = withAttribute(f.bindLoRA)
 	kernels["lora_dropped_dx"] = withAttribute(f.bindLoRADroppedDX)

@@ -2,17 +2,13 @@ package cpu
 
 import (
 	"fmt"
-	"math"
 
 	"align/internal/device"
 	"align/internal/device/contract"
 	"align/internal/device/cpu/kern"
 )
 
-// dropout is y = x*keep*Scale under the draws of device.Dropout. What is dropped is -0
-// and what is kept never is, so that the backward pass finds the mask in y
-// (lora_dropped_dx). Of a y in bfloat16 that does not hold for kept numbers of less than
-// float32's least normal one, 1e-38.
+// dropout is y = x*keep*Scale under the draws of device.Dropout.
 type dropout[E float] struct {
 	kernel string
 	draw   kern.Draw
@@ -62,9 +58,9 @@ func (d *dropout[E]) compute(lo, hi int) {
 			words := d.draw.Words(counter)
 			counter[0]++
 			for i := j; i < min(j+kern.PerDraw, d.cols); i++ {
-				kept := E(math.Copysign(0, -1)) // y may be x
+				kept := E(0) // y may be x
 				if d.draw.Keeps(words, i) {
-					kept = x[i]*d.scale + 0 // -0 becomes +0
+					kept = x[i] * d.scale
 				}
 				y[i] = kept
 			}

@@ -150,7 +150,21 @@ func (f *fast) describe(q *product[float32], xAcross, wAcross bool) error {
 	}
 	var err error
 	p.W, err = f.weightOf(q, xAcross)
+	if q.mask.Addr != 0 {
+		p.W.Kept = bitsOf(q.mask)
+	}
 	return err
+}
+
+// keeps says whether the gradient of a LoRA's A takes x under a mask, as it lies or
+// packed.
+func (f *fast) keeps(q *product[float32]) bool {
+	return f.engine.KeepsLeft() && q.x.Len() > 0 && q.y.Rows <= kern.TurnRows && q.y.Cols > kern.TurnCols && q.y.Cols%kern.TurnCols == 0
+}
+
+// bitsOf is a mask.
+func bitsOf(v device.View) gemm.Mask {
+	return gemm.Mask{Bits: device.Slice[uint32](v), Stride: v.Cols}
 }
 
 // run does the product that f.product holds, whose left side is x.

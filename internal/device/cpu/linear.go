@@ -55,8 +55,8 @@ func newLinearDX[E float](p products[E], kernel string) device.Kernel {
 
 // bindMatMul is the three plain products: y (+)= alpha x w, where the sums run
 // over the rows of x (xAcross) or its columns, and over the rows of w
-// (wAcross) or its columns.
-func bindMatMul[E float](p products[E], xAcross, wAcross bool) func(string, device.MatMul) (device.Kernel, error) {
+// (wAcross) or its columns. Where both run over rows w may have a mask.
+func bindMatMul[E float](b *Backend, p products[E], xAcross, wAcross bool) func(string, device.MatMul) (device.Kernel, error) {
 	run := p.nt
 	switch {
 	case xAcross:
@@ -65,10 +65,11 @@ func bindMatMul[E float](p products[E], xAcross, wAcross bool) func(string, devi
 		run = p.nn
 	}
 	return func(kernel string, attr device.MatMul) (device.Kernel, error) {
-		q := &product[E]{alpha: E(attr.Alpha)}
+		q, keep := &product[E]{alpha: E(attr.Alpha)}, newKeeping(b, p)
 		return func(c *device.Call) error {
 			k := contract.Of("cpu", kernel)
-			if k.Arity(c, 1, 2) {
+			masked := xAcross && len(c.In) == 3
+			if k.Arity(c, 1, 2+count(masked)) {
 				y, x, w := c.Out[0], c.In[0], c.In[1]
 				m, kx := dims(x, xAcross)
 				n, kw := dims(w, wAcross)
@@ -84,11 +85,28 @@ func bindMatMul[E float](p products[E], xAcross, wAcross bool) func(string, devi
 				if kx != kw {
 					k.Failf("x is %dx%d and w is %dx%d: the summed sides differ", x.Rows, x.Cols, w.Rows, w.Cols)
 				}
+				if masked {
+					checkMask(&k, c.In[2], w.Rows, w.Cols)
+				}
 			}
 			if k.Err != nil || c.Out[0].Addr == 0 {
 				return k.Err
 			}
-			q.y, q.x, q.w, q.accumulate = c.Out[0], c.In[0], c.In[1], c.Accumulate
+			q.y, q.x, q.w, q.mask, q.accumulate = c.Out[0], c.In[0], c.In[1], device.View{}, c.Accumulate
+			if !masked || q.w.Len() == 0 {
+				return run(q)
+			}
+			if q.mask = c.In[2]; p.keeps(q) {
+				return run(q)
+			}
+			if err := b.spaces.reserve(0, words8(q.w.Bytes())); err != nil {
+				return err
+			}
+			var err error
+			if q.w, err = keep.into(b.spaces.common.Addr, q.w, q.mask); err != nil {
+				return err
+			}
+			q.mask = device.View{}
 			return run(q)
 		}, nil
 	}

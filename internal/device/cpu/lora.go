@@ -7,20 +7,32 @@ import (
 
 // bindLoRALinear is y[T,N] = x W' + scale (xd A') B' (+ bias), equation 3 of
 // https://arxiv.org/abs/2106.09685. u = scale xd A' [T,R], the second output, is
-// computed once and its product with B joins each block of x W'.
+// computed once and its product with B joins each block of x W'. Where xd is a mask of
+// x, u takes x where it has a 1.
 func bindLoRALinear[E float](b *Backend, p products[E]) func(string, device.LoRA) (device.Kernel, error) {
 	return func(kernel string, attr device.LoRA) (device.Kernel, error) {
-		down := &product[E]{alpha: E(attr.Scale)}
+		keep, down := newKeeping(b, p), &product[E]{alpha: E(attr.Scale)}
 		up := &product[E]{alpha: 1}
 		return func(c *device.Call) error {
 			if err := checkLoRALinear(kernel, c, p); err != nil || c.Out[0].Addr == 0 && !wantsLow(c) {
 				return err
+			}
+			x, masked, low := c.In[0], isMask(c.In[1]), lowWords(c)
+			if masked {
+				if err := b.spaces.reserve(0, low+words8(x.Bytes())); err != nil {
+					return err
+				}
 			}
 			u, err := lowOf[E](b, c)
 			if err != nil {
 				return err
 			}
 			down.y, down.x, down.w = u, c.In[1], c.In[3]
+			if masked {
+				if down.x, err = keep.into(b.spaces.common.Addr+8*uintptr(low), x, c.In[1]); err != nil {
+					return err
+				}
+			}
 			if err := p.nt(down); err != nil || c.Out[0].Addr == 0 {
 				return err
 			}
@@ -36,6 +48,10 @@ func bindLoRALinear[E float](b *Backend, p products[E]) func(string, device.LoRA
 
 // wantsLow says whether the call wants u.
 func wantsLow(c *device.Call) bool { return len(c.Out) == 2 && c.Out[1].Addr != 0 }
+
+// lowWords is the words of 8 bytes that u takes of the shared workspace at most, whole
+// lines of them.
+func lowWords(c *device.Call) int { return (c.In[0].Rows*c.In[3].Rows + 7) / 8 * 8 }
 
 // lowOf is where u goes: the call's own place, or else the shared workspace.
 func lowOf[E float](b *Backend, c *device.Call) (device.View, error) {
@@ -54,7 +70,11 @@ func checkLoRALinear[E float](kernel string, c *device.Call, p products[E]) erro
 		y, x, xd, w, a, up := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3], c.In[4]
 		k.Overwrites(c)
 		k.Matrix("x", x, sideType(p, x), x.Rows, w.Cols)
-		k.Matrix("xd", xd, sideType(p, xd), x.Rows, x.Cols)
+		if isMask(xd) {
+			checkMask(&k, xd, x.Rows, x.Cols)
+		} else {
+			k.Matrix("xd", xd, sideType(p, xd), x.Rows, x.Cols)
+		}
 		checkWeight(&k, "W", w, w.Rows, x.Cols)
 		k.Matrix("A", a, t, a.Rows, x.Cols)
 		k.Matrix("B", up, t, w.Rows, a.Rows)

@@ -83,14 +83,14 @@ func (b bench) adapt(tokens int, g group, dropped bool) (layers []*adapted) {
 	const rank, scale = 16, 2
 	matrix := func(rows, cols int) device.View { return b.view(device.F32, rows, cols) }
 	x, dx := matrix(tokens, g.k), matrix(tokens, g.k)
-	if !g.shared && !dropped {
+	if !g.shared {
 		x = b.side(tokens, g.k)
 	}
 	du := matrix(tokens, rank)
 	for i, n := range g.n {
-		xd := x
+		xd, drops := x, device.Dropout{P: 0.05, Stream: uint32(i)}
 		if dropped {
-			xd = b.side(tokens, g.k)
+			xd = b.view(device.I32, tokens, g.k/32)
 		}
 		w, a, up := b.randomWeight(device.BF16, n, g.k), matrix(rank, g.k), matrix(n, rank)
 		y, dy, da, dup, u := matrix(tokens, n), matrix(tokens, n), matrix(rank, g.k), matrix(n, rank), matrix(tokens, rank)
@@ -106,9 +106,9 @@ func (b bench) adapt(tokens int, g group, dropped bool) (layers []*adapted) {
 		l.backwardLoRA[0].c.Out = append(l.backwardLoRA[0].c.Out, du)
 		if dropped {
 			key, seed := b.view(device.I32, tokens, 1), b.view(device.I32, 2, 1)
-			drops := device.Dropout{P: 0.05, Stream: uint32(i)}
-			l.forwardLoRA = append([]loraCall{b.call("dropout", drops, false, xd, x, key, seed)}, l.forwardLoRA...)
-			l.backwardLoRA = append(l.backwardLoRA, b.call("lora_dropped_dx", drops, i > 0, dx, dy, w, du, a, xd, key, seed))
+			l.forwardLoRA = append([]loraCall{b.call("dropout_mask", drops, false, xd, key, seed)}, l.forwardLoRA...)
+			l.backwardLoRA[1] = b.call("matmul_tn", device.MatMul{Alpha: drops.Scale()}, true, da, du, x, xd)
+			l.backwardLoRA = append(l.backwardLoRA, b.call("lora_dropped_dx", drops, i > 0, dx, dy, w, du, a, xd))
 		} else {
 			l.backwardLoRA = append(l.backwardLoRA, b.call("lora_dx", nil, i > 0, dx, dy, w, du, a))
 		}

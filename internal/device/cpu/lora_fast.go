@@ -7,8 +7,8 @@ import (
 	"align/internal/device/cpu/gemm"
 )
 
-// bindLoRA is lora_linear as one product: where the adapter reads the same x,
-// the engine takes u = scale x A' from the x that it has packed, with the bits
+// bindLoRA is lora_linear as one product: where the adapter reads the same x, or some
+// of its elements, the engine takes u = scale x A' from the x that it has packed, with the bits
 // that a product of its own would give.
 func (f *fast) bindLoRA(kernel string, attr device.LoRA) (device.Kernel, error) {
 	apart, err := bindLoRALinear[float32](f.b, f)(kernel, attr)
@@ -21,7 +21,8 @@ func (f *fast) bindLoRA(kernel string, attr device.LoRA) (device.Kernel, error) 
 			return err
 		}
 		x, xd, w, a := c.In[0], c.In[1], c.In[2], c.In[3]
-		if x.Addr != xd.Addr || x.Len() == 0 || c.Out[0].Addr == 0 {
+		masked := isMask(xd)
+		if x.Addr != xd.Addr && !(masked && f.engine.KeepsLeft()) || x.Len() == 0 || c.Out[0].Addr == 0 {
 			return apart(c)
 		}
 		var err error
@@ -37,6 +38,9 @@ func (f *fast) bindLoRA(kernel string, attr device.LoRA) (device.Kernel, error) 
 			return err
 		}
 		f.product.LowRank.Down, f.product.LowRank.Scale = matrixOf(a), float32(attr.Scale)
+		if masked {
+			f.product.LowRank.XKept = bitsOf(xd)
+		}
 		return f.run(x)
 	}, nil
 }

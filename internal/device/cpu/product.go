@@ -15,6 +15,8 @@ type products[E float] interface {
 	tn(p *product[E]) error
 	// rounded is the type that both sides are rounded to.
 	rounded() device.Type
+	// keeps says whether tn takes the product's mask.
+	keeps(p *product[E]) bool
 }
 
 // sideType is the type that a side x of a product is checked for: E or, in rows
@@ -43,6 +45,7 @@ type product[E float] struct {
 	windowStart, windowRows int
 	u, v                    device.View // both of type E; Addr 0: no such part
 	bias                    device.View // Addr 0: none
+	mask                    device.View // of w, of tn where keeps says so: Addr 0: none
 	alpha                   E
 	accumulate              bool
 }

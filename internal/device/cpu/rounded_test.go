@@ -12,7 +12,7 @@ import (
 // and products that read it give the bits of those that round; on a level that
 // does not round sides a call with such a view is refused.
 func TestRoundedKernels(t *testing.T) {
-	const rows, cols, n, rank = 45, 96, 70, 16
+	const rows, cols, n, rank = 45, 192, 70, 16
 	for _, level := range []feature.Level{feature.AMX, feature.AVX512BF16, feature.AVX512, feature.AVX2, feature.Generic} {
 		if !feature.Has(level) {
 			continue
@@ -30,6 +30,10 @@ func TestRoundedKernels(t *testing.T) {
 			r.rounded("swiglu", nil, x, g)
 			drops := device.Dropout{P: 0.3, Stream: 5}
 			xd := r.rounded("dropout", drops, x, key, seed)
+			mask := r.view(device.I32, rows, cols/32)
+			if err := r.run("dropout_mask", drops, mask, key, seed); err != nil {
+				t.Fatal(err)
+			}
 			r.rounded("rope", device.Rope{HeadDim: cols / 3}, x, r.view(device.F32, rows, cols/3))
 			w, a, up := r.view(device.F32, n, cols), r.view(device.F32, rank, cols), r.view(device.F32, n, rank)
 			du := r.view(device.F32, rows, rank)
@@ -37,8 +41,10 @@ func TestRoundedKernels(t *testing.T) {
 			r.reads("lora_linear", device.LoRA{Scale: 2}, rows, n, []int{0, 1}, half, half, w, a, up)
 			r.reads("lora_linear", device.LoRA{Scale: 2}, rows, n, []int{1}, x, half, w, a, up)
 			r.reads("matmul_nt", device.MatMul{Alpha: 1}, rows, rank, []int{0}, half, a)
+			r.reads("lora_linear", device.LoRA{Scale: 2}, rows, n, []int{0}, half, mask, w, a, up)
+			r.reads("lora_linear", device.LoRA{Scale: 2}, rows, n, []int{1}, x, xd, w, a, up)
 			r.reads("matmul_tn", device.MatMul{Alpha: 1}, rank, cols, []int{1}, du, half)
-			r.reads("lora_dropped_dx", drops, rows, cols, []int{4}, r.view(device.F32, rows, n), w, du, a, xd, key, seed)
+			r.reads("matmul_tn", device.MatMul{Alpha: 1}, rank, cols, []int{1}, du, half, mask)
 		})
 	}
 }

@@ -44,10 +44,7 @@ func (s *scratch) step(p *device.Step) {
 	case "linear_dx":
 		s.product(in[0], in[1], false, true, 0)
 	case "lora_linear":
-		x, a := in[0], in[3]
-		s.shared(8 * int64(x.Rows) * int64(a.Rows))
-		s.product(in[1], a, false, false, 0)
-		s.product(x, in[2], false, false, a.Rows)
+		s.adapted(p.Call)
 	case "lora_dx":
 		s.product(in[0], in[1], false, true, in[2].Cols)
 	case "lora_dropped_dx":
@@ -56,6 +53,7 @@ func (s *scratch) step(p *device.Step) {
 		s.product(in[0], in[1], false, true, 0)
 		s.gradient(p.Call.Out[0], in[0], in[2])
 	case "matmul_tn":
+		s.masked(p.Call)
 		s.across(p.Call.Out[0], in[0], in[1])
 	case "matmul_nt", "matmul_nn":
 		s.product(in[0], in[1], false, p.Kernel != "matmul_nt", 0)
@@ -94,10 +92,34 @@ func (s *scratch) product(x, w device.View, xAcross, wAcross bool, r int) {
 	}
 }
 
+// adapted is a layer and its adapter, whose input may be dropped in part.
+func (s *scratch) adapted(c device.Call) {
+	x, xd, w, a := c.In[0], c.In[1], c.In[2], c.In[3]
+	low := int64(lowWords(&c))
+	switch {
+	case isMask(xd) && s.b.fast.engine.KeepsLeft():
+		p := gemm.Product{M: x.Rows, N: w.Rows, K: x.Cols, LowRank: gemm.LowRank{R: a.Rows, Down: gemm.Matrix{Data: make([]float32, 1)}, XKept: gemm.Mask{Bits: make([]uint32, 1)}}}
+		s.worker = max(s.worker, s.b.fast.engine.Sizes(&p).Worker)
+	case isMask(xd):
+		low += x.Bytes() / 8
+	}
+	s.shared(8 * low)
+	s.product(x, a, false, false, 0)
+	s.product(x, w, false, false, a.Rows)
+}
+
+// masked is the copy of w that a product takes which takes no mask.
+func (s *scratch) masked(c device.Call) {
+	q := product[float32]{y: c.Out[0], x: c.In[0], w: c.In[1]}
+	if len(c.In) == 3 && !s.b.fast.keeps(&q) {
+		s.shared(q.w.Bytes())
+	}
+}
+
 // dropped is dx of a layer whose adapter's input was dropped in part.
 func (s *scratch) dropped(in []device.View) {
-	dy, w, du, xd := in[0], in[1], in[2], in[4]
-	p := gemm.Product{M: dy.Rows, N: w.Cols, K: dy.Cols, WAcross: true, Alpha: 1, LowRank: gemm.LowRank{R: du.Cols, Kept: matrixOf(xd)}}
+	dy, w, du := in[0], in[1], in[2]
+	p := gemm.Product{M: dy.Rows, N: w.Cols, K: dy.Cols, WAcross: true, Alpha: 1, LowRank: gemm.LowRank{R: du.Cols, Kept: bitsOf(in[4])}}
 	if w.Type.IsBlock() {
 		p.W.Source = &viewSource{}
 	}

@@ -45,6 +45,10 @@ func TestScratchBytes(t *testing.T) {
 				}
 				views := func(v ...device.View) []device.View { return v }
 				add("lora_linear", device.LoRA{Scale: 2}, views(dy), views(x, x, w, a, up))
+				mask, wideMask, uw := zeros(t, b, device.I32, tokens, width/32), zeros(t, b, device.I32, tokens, width/32), matrix(rank, width)
+				add("lora_linear", device.LoRA{Scale: 2}, views(dy, u), views(x, mask, w, a, up))
+				add("matmul_tn", device.MatMul{Alpha: 1}, views(uw), views(u, x, mask))
+				add("lora_dropped_dx", device.Dropout{P: 0.5}, views(x), views(dy, w, u, a, wideMask))
 				for range numKept {
 					other := matrix(tokens, wide)
 					add("linear_dx", nil, views(x), views(other, w))

@@ -10,18 +10,19 @@ import (
 
 // elementTable are the kernels of elements.cu, norm.cu and optimiser.cu.
 var elementTable = map[string]binder{
-	"add":         plain(func(b *Backend, kernel string) (enqueue, error) { return newAdd(b, kernel, 2) }),
-	"accumulate":  plain(func(b *Backend, kernel string) (enqueue, error) { return newAdd(b, kernel, 1) }),
-	"zero":        plain(newZero),
-	"swiglu":      plain(newSwiGLU),
-	"swiglu_grad": plain(newSwiGLUGrad),
-	"dropout":     withAttribute(newDropout),
-	"rmsnorm":     withAttribute(newNorm),
-	"rmsnorm_dx":  withAttribute(newNormDX),
-	"rmsnorm_dw":  withAttribute(newNormDW),
-	"bias_grad":   plain(newBiasGrad),
-	"sum_squares": plain(newSumSquares),
-	"adamw":       withAttribute(newAdamW),
+	"add":          plain(func(b *Backend, kernel string) (enqueue, error) { return newAdd(b, kernel, 2) }),
+	"accumulate":   plain(func(b *Backend, kernel string) (enqueue, error) { return newAdd(b, kernel, 1) }),
+	"zero":         plain(newZero),
+	"swiglu":       plain(newSwiGLU),
+	"swiglu_grad":  plain(newSwiGLUGrad),
+	"dropout":      withAttribute(newDropout),
+	"dropout_mask": withAttribute(newDropoutMask),
+	"rmsnorm":      withAttribute(newNorm),
+	"rmsnorm_dx":   withAttribute(newNormDX),
+	"rmsnorm_dw":   withAttribute(newNormDW),
+	"bias_grad":    plain(newBiasGrad),
+	"sum_squares":  plain(newSumSquares),
+	"adamw":        withAttribute(newAdamW),
 }
 
 // block is the number of threads of blocks whose size is not chosen.

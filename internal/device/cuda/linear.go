@@ -90,11 +90,18 @@ func (l *launcher) backward(c *device.Call, p *product) (err error) {
 // product with B follows that of x and W in the same sums.
 func newLoRALinear(b *Backend, kernel string, attr device.LoRA) (enqueue, error) {
 	l := newLauncher(b)
+	keep, failed := newKeeper(b)
 	return func(c *device.Call) error {
 		if err := checkLoRALinear(kernel, c); err != nil {
 			return err
 		}
 		x, xd, a, up := c.In[0], c.In[1], c.In[3], c.In[4]
+		if isMask(xd) {
+			var err error
+			if xd, err = keep.of(x, xd); err != nil {
+				return err
+			}
+		}
 		if err := l.lowOut(c, xd, a, float32(attr.Scale)); err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
 			return err
 		}
@@ -110,7 +117,7 @@ func newLoRALinear(b *Backend, kernel string, attr device.LoRA) (enqueue, error)
 			return err
 		}
 		return l.times(c.In[2], &p)
-	}, nil
+	}, failed
 }
 
 // lowOut is the second output, u = scale xd A', where it is wanted.
@@ -155,7 +162,11 @@ func checkLoRALinear(kernel string, c *device.Call) error {
 		y, x, xd, w, a, up := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3], c.In[4]
 		k.Overwrites(c)
 		activations(&k, "x", x, x.Rows, w.Cols)
-		activations(&k, "xd", xd, x.Rows, x.Cols)
+		if isMask(xd) {
+			checkMask(&k, xd, x.Rows, x.Cols)
+		} else {
+			activations(&k, "xd", xd, x.Rows, x.Cols)
+		}
 		checkWeight(&k, "W", w, w.Rows, x.Cols)
 		k.Matrix("A", a, device.F32, a.Rows, x.Cols)
 		k.Matrix("B", up, device.F32, w.Rows, a.Rows)
@@ -232,11 +243,13 @@ func newLoRADX(b *Backend, kernel string) (enqueue, error) {
 
 // newMatMul is the three plain products, y (+)= alpha x w.
 func newMatMul(b *Backend, kernel string, attr device.MatMul) (enqueue, error) {
+	keep, failed := newKeeper(b)
 	l, of := newLauncher(b), map[string]kind{"matmul_nt": kindNT, "matmul_nn": kindNN, "matmul_tn": kindTN}[kernel]
 	return func(c *device.Call) error {
 		k := contract.Of("cuda", kernel)
 		p := product{alpha: float32(attr.Alpha), accumulate: c.Accumulate}
-		if k.Arity(c, 1, 2) {
+		masked := of == kindTN && len(c.In) == 3
+		if k.Arity(c, 1, 2+int(count(masked))) {
 			y, x, w := c.Out[0], c.In[0], c.In[1]
 			var kw int
 			p.m, p.k = dims(x, of == kindTN)
@@ -244,6 +257,9 @@ func newMatMul(b *Backend, kernel string, attr device.MatMul) (enqueue, error) {
 			activations(&k, "x", x, x.Rows, x.Cols)
 			activations(&k, "w", w, w.Rows, w.Cols)
 			activationsOut(&k, "y", y, p.m, p.n)
+			if masked {
+				checkMask(&k, c.In[2], w.Rows, w.Cols)
+			}
 			if p.k != kw {
 				k.Failf("x is %dx%d and w is %dx%d: the summed sides differ", x.Rows, x.Cols, w.Rows, w.Cols)
 			}
@@ -256,11 +272,17 @@ func newMatMul(b *Backend, kernel string, attr device.MatMul) (enqueue, error) {
 		if p.x, err = l.left(c.In[0]); err != nil {
 			return err
 		}
-		if p.w, err = l.sideOf(slotWeight, c.In[1]); err != nil {
+		w := c.In[1]
+		if masked {
+			if w, err = keep.of(w, c.In[2]); err != nil {
+				return err
+			}
+		}
+		if p.w, err = l.sideOf(slotWeight, w); err != nil {
 			return err
 		}
 		return l.gemmSplit(of, &p)
-	}, nil
+	}, failed
 }
 
 // dims is the number of vectors of a side of a product, and their length.

@@ -95,6 +95,9 @@ func (e *Engine) Run(p *Product, space Space) error {
 	r := &e.run
 	r.plan(e, p)
 	r.carve(space)
+	if len(r.W.Kept.Bits) > 0 && !(r.turns() && r.N%kern.TurnCols == 0) {
+		return errors.New("gemm: w has a mask: want a product of few rows that turns it, and whole turns of columns")
+	}
 	if r.packsDown() {
 		if err := e.pool.Run((*packDown)(r), r.downTasks()); err != nil {
 			return err

@@ -30,6 +30,9 @@ func TestRowsArePlaceInvariant(t *testing.T) {
 				p.Y.Data = make([]float32, part.rows*p.Y.Stride)
 				if k.rank > 0 && !k.down {
 					p.LowRank.U.Data = p.LowRank.U.Data[part.from*p.LowRank.U.Stride:]
+					if m := &p.LowRank.Kept; len(m.Bits) > 0 {
+						m.Bits = m.Bits[part.from*m.Stride:]
+					}
 				} else if k.rank > 0 {
 					p.LowRank.U.Data = make([]float32, part.rows*p.LowRank.U.Stride)
 				}

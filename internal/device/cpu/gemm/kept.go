@@ -7,8 +7,29 @@ import (
 )
 
 // Where an adapter's input was dropped in part, so is the gradient that comes back
-// through it: u v joins y in registers, under what dropout kept, and takes no memory
-// of its own.
+// through it: u v joins y in registers, under a mask, and takes no memory of its own.
+// The other way u takes copies of x's panels, a block of K at a time, in which what
+// was dropped is 0.
+
+// KeepsLeft says whether the engine takes a LowRank's XKept.
+func (e *Engine) KeepsLeft() bool { return e.tiles.KeepLeft != nil }
+
+// keptStride is the bytes of the copy of a panel.
+func (r *run) keptStride() int {
+	return align(4 * r.tall * min(r.e.tiles.LeftWords(r.words), blockWords))
+}
+
+// keptX copies words [k, k+nk) of some panels of n rows of x from panel i on, keptStride
+// apart.
+func (r *run) keptX(worker, i, panels, n, k, nk int) unsafe.Pointer {
+	t, to := r.e.tiles, r.workers[worker]
+	for j := range panels {
+		row, _ := r.rowsOf(i + j)
+		mask := r.LowRank.XKept.address(row, k*t.PerWord)
+		t.KeepLeft(unsafe.Add(to, j*r.keptStride()), r.xPanel(i+j, n, k), mask, 4*r.LowRank.XKept.Stride, n, t.LeftWords(nk)/t.Depth)
+	}
+	return to
+}
 
 // keptTile adds to the tile of y at panel i of x and j of w.
 func (r *run) keptTile(worker, i, j, from int, y unsafe.Pointer, ldc, width int) {
@@ -45,8 +66,5 @@ func (r *run) addKept(worker int, y unsafe.Pointer, ldc int, low unsafe.Pointer,
 	l := &r.LowRank
 	k := &r.e.own[worker].kept
 	*k = kern.Kept{C: y, LDC: ldc, Low: low, Mask: l.Kept.address(row, col), MaskStride: 4 * l.Kept.Stride, Rows: n, Scale: l.KeptScale}
-	if l.Kept.Half != nil {
-		k.Half, k.MaskStride = true, 2*l.Kept.Stride
-	}
 	r.e.set.AddKept(k, width)
 }

@@ -17,6 +17,18 @@ type Matrix struct {
 	Stride int
 }
 
+// Mask is a matrix of bits, row-major: 32 elements of a row are a word, the first
+// lowest, and rows are Stride words apart. No bits are no mask.
+type Mask struct {
+	Bits   []uint32
+	Stride int
+}
+
+// address is the address of the word of element (row, col).
+func (m Mask) address(row, col int) unsafe.Pointer {
+	return unsafe.Pointer(&m.Bits[row*m.Stride+col/kern.Cols])
+}
+
 // len is the number of its elements.
 func (m Matrix) len() int { return max(len(m.Data), len(m.Half)) }
 
@@ -30,6 +42,10 @@ type Weight struct {
 	Source Source
 	Plain  Matrix
 	Left   unsafe.Pointer
+	// Kept, if it has bits, is K x N: where it has a 0 the plain matrix counts as 0. It
+	// is taken of products that turn w: of an engine that KeepsLeft, M at most TurnRows
+	// and N whole TurnCols.
+	Kept Mask
 }
 
 // Product is one matrix product with what may join it:
@@ -70,15 +86,20 @@ type LowRank struct {
 	V     Matrix // N x R, or R x N
 	Down  Matrix
 	Scale float32
-	// Kept, if it has elements, is M x N of which kern's Dropout dropped some: u v is
-	// added behind the whole sum, KeptScale times, where it did not. Alpha is 1 then,
-	// and the rows of w are summed over.
-	Kept      Matrix
+	// XKept, if it has bits, is M x K: u takes x where it has a 1. The engine says
+	// whether it KeepsLeft.
+	XKept Mask
+	// Kept, if it has bits, is M x N: u v is added behind the whole sum, KeptScale
+	// times, where it has a 1. Alpha is 1 then, and the rows of w are summed over.
+	Kept      Mask
 	KeptScale float32
 }
 
-// drops says whether u v joins where nothing was dropped.
-func (l *LowRank) drops() bool { return l.R > 0 && l.Kept.len() > 0 }
+// drops says whether u v joins where a mask has a 1.
+func (l *LowRank) drops() bool { return l.R > 0 && len(l.Kept.Bits) > 0 }
+
+// dropsX says whether u takes x where a mask has a 1.
+func (l *LowRank) dropsX() bool { return l.computesU() && len(l.XKept.Bits) > 0 }
 
 // computesU says whether u comes from x.
 func (l *LowRank) computesU() bool { return l.R > 0 && len(l.Down.Data) > 0 }
@@ -102,11 +123,17 @@ func (p *Product) check(t device.Type) error {
 			c.matrix("down", l.Down, l.R, p.K, p.WAcross)
 		}
 		if l.drops() {
-			c.matrix("kept", l.Kept, p.M, p.N, false)
+			c.mask("kept", l.Kept, p.M, p.N)
 			if p.Alpha != 1 || !p.WAcross {
 				c.failf("u v joins what was kept: want alpha 1 and sums over the rows of w")
 			}
 		}
+	}
+	if p.LowRank.dropsX() {
+		c.mask("the mask of x", p.LowRank.XKept, p.M, p.K)
+	}
+	if len(p.W.Kept.Bits) > 0 {
+		c.mask("the mask of w", p.W.Kept, p.K, p.N)
 	}
 	p.checkWeight(&c, t)
 	return errors.Join(c.errs...)
@@ -154,6 +181,13 @@ func (c *checker) matrix(name string, m Matrix, rows, cols int, across bool) {
 	}
 	if m.Stride < cols || m.len() < (rows-1)*m.Stride+cols {
 		c.failf("%s has %d elements in rows of %d: want %dx%d", name, m.len(), m.Stride, rows, cols)
+	}
+}
+
+// mask checks that m holds rows x cols bits.
+func (c *checker) mask(name string, m Mask, rows, cols int) {
+	if words := kern.MaskWords(cols); m.Stride < words || rows > 0 && len(m.Bits) < (rows-1)*m.Stride+words {
+		c.failf("%s has %d words in rows of %d: want %dx%d bits", name, len(m.Bits), m.Stride, rows, cols)
 	}
 }
 

@@ -3,6 +3,7 @@ package gemm
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -85,10 +86,7 @@ func newTrial(t testing.TB, set *kern.Set, k kind, m, n, depth int) *trial {
 	if k.rank > 0 {
 		p.LowRank = LowRank{R: k.rank, U: randomMatrix(r, m, k.rank, 1), V: oriented(n, k.rank, 1, k.across)}
 		if k.drops {
-			p.Alpha, p.LowRank.KeptScale, p.LowRank.Kept = 1, 1.25, randomMatrix(r, m, n, 3)
-			for i := 0; i < len(p.LowRank.Kept.Data); i += 1 + i%3 {
-				p.LowRank.Kept.Data[i] = float32(math.Copysign(0, -1))
-			}
+			p.Alpha, p.LowRank.KeptScale, p.LowRank.Kept = 1, 1.25, randomMask(r, m, n)
 		}
 		if k.down {
 			p.LowRank.Down, p.LowRank.Scale = oriented(k.rank, depth, 2, k.across), 0.25
@@ -173,13 +171,24 @@ func (tr *trial) verify(t *testing.T, typ device.Type) {
 	}
 }
 
+// randomMask is a mask of rows x cols, its rows apart.
+func randomMask(r *rand.Rand, rows, cols int) Mask {
+	m := Mask{Stride: kern.MaskWords(cols) + 1}
+	for range rows * m.Stride {
+		m.Bits = append(m.Bits, r.Uint32()|r.Uint32())
+	}
+	return m
+}
+
+func (m Mask) has(i, j int) bool { return m.Bits[i*m.Stride+j/32]>>(j%32)&1 == 1 }
+
 // lowScale is what a term of u v counts for y[i,j].
 func (tr *trial) lowScale(i, j int) float64 {
 	l := &tr.p.LowRank
 	if !l.drops() {
 		return float64(tr.p.Alpha)
 	}
-	if kept := entry(l.Kept, i, j, false); kept == 0 && math.Signbit(kept) {
+	if !l.Kept.has(i, j) {
 		return 0
 	}
 	return float64(l.KeptScale)

@@ -66,17 +66,21 @@ func (r *run) computeU(worker, from, to int) {
 	}
 	for i := from; i < to; i++ {
 		row, n := r.rowsOf(i)
-		r.panelU(&r.e.own[worker], i, row, n)
+		r.panelU(worker, i, row, n)
 	}
 }
 
 // panelU is computeU for panel i.
-func (r *run) panelU(own *scratch, i, row, n int) {
-	l := &r.LowRank
+func (r *run) panelU(worker, i, row, n int) {
+	l, own := &r.LowRank, &r.e.own[worker]
 	for j := range r.downWidth {
 		for k := 0; k < r.words; k += blockWords {
 			nk := min(blockWords, r.words-k)
-			r.e.tiles.Tile[n](nk, r.xPanel(i, n, k), r.downPanel(j, k), unsafe.Pointer(&own.tile), kern.Stride, l.Scale, k, r.x)
+			x := r.xPanel(i, n, k)
+			if l.dropsX() {
+				x = r.keptX(worker, i, 1, n, k, nk)
+			}
+			r.e.tiles.Tile[n](nk, x, r.downPanel(j, k), unsafe.Pointer(&own.tile), kern.Stride, l.Scale, k, r.x)
 		}
 		col := j * kern.Cols
 		width := min(kern.Cols, l.R-col)

@@ -157,6 +157,9 @@ func (r *run) sizes() Sizes {
 		shared += r.words * fewBytes
 	}
 	worker := r.tilesAt + r.tilesBytes()
+	if r.LowRank.dropsX() {
+		worker = max(worker, thinPanels*r.keptStride())
+	}
 	return Sizes{Shared: int64(shared + line), Worker: int64(worker + line)}
 }
 

@@ -110,7 +110,11 @@ func (r *run) multiplyThin16(worker, i int, y Matrix, columns int, alpha float32
 			add = 1
 			continue
 		}
-		r.e.tiles.Thin(nk, r.xPanel(i, n, k), r.xStride, r.downPanel(0, k), unsafe.Pointer(&own.tile), alpha, add)
+		x, stride := r.xPanel(i, n, k), r.xStride
+		if r.LowRank.dropsX() {
+			x, stride = r.keptX(worker, i, thinPanels, n, k, nk), r.keptStride()
+		}
+		r.e.tiles.Thin(nk, x, stride, r.downPanel(0, k), unsafe.Pointer(&own.tile), alpha, add)
 		add = 1
 	}
 	for j := range thinPanels * n {

@@ -90,6 +90,9 @@ func (r *run) turnPair(worker, j int) {
 			if w := r.W.Plain; r.W.Left == nil {
 				p.B, p.BRow, p.BNext = w.address(k, j*kern.Cols), 2*w.Stride, 2*w.Stride*rows
 			}
+			if len(r.W.Kept.Bits) > 0 {
+				p.Mask, p.MaskRow = r.W.Kept.address(k, j*kern.Cols), 4*r.W.Kept.Stride
+			}
 			t.Turn(p)
 			p.Add = 1
 		}
@@ -109,11 +112,12 @@ func (r *run) turnRest(worker int, p *kern.Turn, j, k, rest int) {
 		to := own.flip[i*rows*leftStepWords:]
 		if r.W.Left == nil {
 			r.copyRows(to, j+i, k, rest)
-			continue
+		} else {
+			copy(to, unsafe.Slice((*uint32)(r.leftStep(k/rows, j+i, rest)), rest*leftStepWords))
 		}
-		copy(to, unsafe.Slice((*uint32)(r.leftStep(k/rows, j+i, rest)), rest*leftStepWords))
+		r.keepRest(to, j+i, k, rest)
 	}
-	p.Panels, p.BRow = 1, 0
+	p.Panels, p.BRow, p.Mask = 1, 0, nil
 	p.A, p.B = r.xPanel(0, r.M, k/r.e.tiles.PerWord), unsafe.Pointer(&own.flip)
 	r.e.tiles.Turn(p)
 }
@@ -123,6 +127,21 @@ func (r *run) copyRows(to []uint32, j, k, n int) {
 	for i := range n {
 		row := unsafe.Slice((*uint32)(r.W.Plain.address(k+i, j*kern.Cols)), leftStepWords)
 		copy(to[i*leftStepWords:], row)
+	}
+}
+
+// keepRest clears what w's mask drops in n rows of a step, from row k on.
+func (r *run) keepRest(to []uint32, j, k, n int) {
+	for i := range n {
+		if len(r.W.Kept.Bits) == 0 {
+			return
+		}
+		bits := *(*uint32)(r.W.Kept.address(k+i, j*kern.Cols))
+		for pair := range leftStepWords {
+			kept := bits >> (2 * pair) & 1 * 0xffff
+			kept |= bits >> (2*pair + 1) & 1 * 0xffff0000
+			to[i*leftStepWords+pair] &= kept
+		}
 	}
 }
 

@@ -44,6 +44,7 @@ func (s *Set) amx() {
 	}
 	p.Thin, p.ThinRows = thinAMX, thinRowsAMX
 	p.Turn, p.TurnedOut, p.TurnedIn = turnAMX, turnedOut, turnedIn
+	p.KeepLeft = amxKeep
 	p.leftRows, p.leftColumns, p.leftHalf = leftRowsAMX, leftColumnsAMX, leftHalfAMX
 	for rows := 1; rows <= p.Rows; rows++ {
 		p.strip[rows] = func(k int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int) {
@@ -84,11 +85,17 @@ var turnConfigs = func() (all [TurnRows + 1]tileConfig) {
 }()
 
 func turnAMX(t *Turn) {
-	if t.BRow > 0 {
-		amxTurnRows(unsafe.Pointer(&turnConfigs[t.Rows]), t.Panels, t.A, 64*t.Rows, t.B, t.BNext, t.C, t.Add, t.Work, t.BRow)
-		return
+	config := unsafe.Pointer(&turnConfigs[t.Rows])
+	switch {
+	case t.BRow > 0 && t.Mask != nil:
+		amxTurnRowsKept(config, t.Panels, t.A, 64*t.Rows, t.B, t.BNext, t.C, t.Add, t.Work, t.BRow, t.Mask, t.MaskRow)
+	case t.BRow > 0:
+		amxTurnRows(config, t.Panels, t.A, 64*t.Rows, t.B, t.BNext, t.C, t.Add, t.Work, t.BRow)
+	case t.Mask != nil:
+		amxTurnKept(config, t.Panels, t.A, 64*t.Rows, t.B, t.BNext, t.C, t.Add, t.Work, t.Mask, t.MaskRow)
+	default:
+		amxTurn(config, t.Panels, t.A, 64*t.Rows, t.B, t.BNext, t.C, t.Add, t.Work)
 	}
-	amxTurn(unsafe.Pointer(&turnConfigs[t.Rows]), t.Panels, t.A, 64*t.Rows, t.B, t.BNext, t.C, t.Add, t.Work)
 }
 
 func thinAMX(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int) {

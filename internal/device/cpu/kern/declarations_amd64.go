@@ -529,40 +529,55 @@ func unroundAVX512(y, x unsafe.Pointer, n int)
 //go:noescape
 func unroundAVX2(y, x unsafe.Pointer, n int)
 
-// dropoutAVX512 is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of 64.
+// dropoutAVX512 is y = x*scale where a draw is kept, else 0; n is a multiple of 64.
 //
 //go:noescape
 func dropoutAVX512(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
 
-// dropoutHalf is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of 64. Each is rounded to bfloat16.
+// dropoutMaskAVX512 is a bit for each of n elements, 1 where its draw is kept; n is a multiple of 64.
+//
+//go:noescape
+func dropoutMaskAVX512(y unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
+
+// dropoutHalf is y = x*scale where a draw is kept, else 0, rounded to bfloat16; n is a multiple of 64.
 //
 //go:noescape
 func dropoutHalf(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
 
-// dropoutAVX2 is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of 32.
+// dropoutAVX2 is y = x*scale where a draw is kept, else 0; n is a multiple of 32.
 //
 //go:noescape
 func dropoutAVX2(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
 
-// addKeptAVX512 is c += scale low for rows of 32 float32 where the mask's is not -0.
+// dropoutMaskAVX2 is a bit for each of n elements, 1 where its draw is kept; n is a multiple of 32.
+//
+//go:noescape
+func dropoutMaskAVX2(y unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
+
+// addKeptAVX512 is c += scale low for rows of 32 float32 where the mask has a 1.
 //
 //go:noescape
 func addKeptAVX512(c unsafe.Pointer, ldc int, low, mask unsafe.Pointer, maskStride, rows int, scale float32)
 
-// addKeptHalfAVX512 is addKept for a mask of bfloat16.
+// keepAVX512 is y = x where the mask has a 1, else 0, for so many words of the mask: 32 float32 each.
 //
 //go:noescape
-func addKeptHalfAVX512(c unsafe.Pointer, ldc int, low, mask unsafe.Pointer, maskStride, rows int, scale float32)
+func keepAVX512(y, x, mask unsafe.Pointer, words int)
 
-// addKeptAVX2 is c += scale low for rows of 32 float32 where the mask's is not -0.
+// keepHalf is y = x where the mask has a 1, else 0, for so many words of the mask: 32 bfloat16 each.
+//
+//go:noescape
+func keepHalf(y, x, mask unsafe.Pointer, words int)
+
+// addKeptAVX2 is c += scale low for rows of 32 float32 where the mask has a 1.
 //
 //go:noescape
 func addKeptAVX2(c unsafe.Pointer, ldc int, low, mask unsafe.Pointer, maskStride, rows int, scale float32)
 
-// addKeptHalfAVX2 is addKept for a mask of bfloat16.
+// keepAVX2 is y = x where the mask has a 1, else 0, for so many words of the mask: 32 float32 each.
 //
 //go:noescape
-func addKeptHalfAVX2(c unsafe.Pointer, ldc int, low, mask unsafe.Pointer, maskStride, rows int, scale float32)
+func keepAVX2(y, x, mask unsafe.Pointer, words int)
 
 // columnSumsAVX512 is sums += the sum of rows rows of x, stride bytes apart, of 64 columns in float64.
 //
@@ -969,10 +984,25 @@ func amxThinRows(config unsafe.Pointer, steps int, a unsafe.Pointer, aRow int, b
 //go:noescape
 func amxTurn(config unsafe.Pointer, panels int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bNext int, c unsafe.Pointer, add int, work unsafe.Pointer)
 
+// amxTurnKept is amxTurn where the mask of b's elements has a 1; its rows are maskRow bytes apart.
+//
+//go:noescape
+func amxTurnKept(config unsafe.Pointer, panels int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bNext int, c unsafe.Pointer, add int, work, mask unsafe.Pointer, maskRow int)
+
 // amxTurnRows is amxTurn for plain rows of bfloat16, bRow bytes apart, 32 of which are taken at a time, bNext bytes; b is 64 columns of them.
 //
 //go:noescape
 func amxTurnRows(config unsafe.Pointer, panels int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bNext int, c unsafe.Pointer, add int, work unsafe.Pointer, bRow int)
+
+// amxTurnRowsKept is amxTurnRows where the mask of b's elements has a 1; its rows are maskRow bytes apart.
+//
+//go:noescape
+func amxTurnRowsKept(config unsafe.Pointer, panels int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bNext int, c unsafe.Pointer, add int, work unsafe.Pointer, bRow int, mask unsafe.Pointer, maskRow int)
+
+// amxKeep is the steps at x, of so many rows of 32 bfloat16, where the mask has a 1, else 0; a row of the mask is maskStride bytes behind the one before.
+//
+//go:noescape
+func amxKeep(y, x, mask unsafe.Pointer, maskStride, rows, steps int)
 
 // turnedOut is c = alpha t, or c += alpha t, for rows of 64 float32 and tiles t as amxTurn leaves them.
 //

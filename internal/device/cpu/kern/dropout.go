@@ -1,9 +1,6 @@
 package kern
 
-import (
-	"math"
-	"unsafe"
-)
+import "unsafe"
 
 // Draw is what the draws of a dropout have in common. Its layout is known to the
 // assembly.
@@ -45,9 +42,35 @@ func (d *Draw) Keeps(words [4]uint32, j int) bool {
 	return words[j%PerDraw/2]>>(16*(j%2))&0xffff >= d.Limit
 }
 
-// Dropout is y = x*Scale where the element is kept, else -0, by which AddKept knows
-// it: a kept 0 is +0. Element j has the counter with j/PerDraw added to its first word.
-// y may be x.
+// Mask is the bits of a row's elements: the first 32*len(mask) of them.
+func (d *Draw) Mask(mask []uint32, counter [4]uint32) {
+	for i := range mask {
+		mask[i] = 0
+		for j := 0; j < Cols; j += PerDraw {
+			words := d.Words(counter)
+			counter[0]++
+			for k := j; k < j+PerDraw; k++ {
+				if d.Keeps(words, k) {
+					mask[i] |= 1 << k
+				}
+			}
+		}
+	}
+}
+
+// DropoutMask is d.Mask.
+func (s *Set) DropoutMask(mask []uint32, d *Draw, counter [4]uint32) {
+	whole := 0
+	if s.dropoutMask != nil {
+		whole = len(mask) * Cols / s.drops * s.drops / Cols
+		s.dropoutMask(first(mask, whole), whole*Cols, unsafe.Pointer(d), counter[0], counter[1], counter[2], counter[3])
+	}
+	counter[0] += uint32(whole * Cols / PerDraw)
+	d.Mask(mask[whole:], counter)
+}
+
+// Dropout is y = x*Scale where the element is kept, else 0. Element j has the counter
+// with j/PerDraw added to its first word. y may be x.
 func (s *Set) Dropout(y, x []float32, d *Draw, counter [4]uint32) {
 	n := len(y)
 	whole := n / s.drops * s.drops
@@ -72,9 +95,6 @@ func (s *Set) DropoutHalf(y []uint16, x, wide []float32, d *Draw, counter [4]uin
 	s.ToBF16(y, wide)
 }
 
-// dropped is -0.
-var dropped = math.Float32frombits(1 << 31)
-
 func dropoutGeneric(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32) {
 	d := (*Draw)(draw)
 	to, from := floats(y, n), floats(x, n)
@@ -83,9 +103,9 @@ func dropoutGeneric(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2,
 		if j%PerDraw == 0 {
 			words = d.Words([4]uint32{c0 + uint32(j/PerDraw), c1, c2, c3})
 		}
-		to[j] = dropped
+		to[j] = 0
 		if d.Keeps(words, j) {
-			to[j] = v*d.Scale + 0 // -0 becomes +0
+			to[j] = v * d.Scale
 		}
 	}
 }

@@ -49,66 +49,84 @@ func TestDropoutKeepsNaNApart(t *testing.T) {
 	})
 }
 
-// What is dropped is -0 and what is kept never is, at every level.
-func TestDropoutMarksWhatItDrops(t *testing.T) {
+// A mask says what Dropout keeps, at every level and length.
+func TestDropoutMask(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {
-		d := &Draw{Limit: 1 << 15, Scale: 2}
+		d := &Draw{Limit: 20000, Scale: 2}
 		d.SetKey([2]uint32{1, 2})
-		x := make([]float32, 203)
-		for i := range x {
-			x[i] = []float32{1, 0, float32(math.Copysign(0, -1)), -3}[i/7%4]
-		}
-		y := make([]float32, len(x))
-		s.Dropout(y, x, d, [4]uint32{0, 3, 4, 0})
-		for i, v := range y {
-			drops := !d.Keeps(d.Words([4]uint32{uint32(i / PerDraw), 3, 4, 0}), i)
-			if want := 2 * x[i]; drops != (v == 0 && math.Signbit(float64(v))) || !drops && v != want {
-				t.Fatalf("element %d of %g is %g, dropped: %v", i, x[i], v, drops)
+		for _, words := range []int{0, 1, 2, 3, 5, 6, 7, 12, 24, 25} {
+			x, mask := make([]float32, words*Cols), make([]uint32, words+1)
+			for i := range x {
+				x[i] = 1
+			}
+			counter := [4]uint32{1<<32 - 5, 3, 4, 0}
+			s.Dropout(x, x, d, counter)
+			mask[words] = 77
+			s.DropoutMask(mask[:words], d, counter)
+			for i, v := range x {
+				if bit := mask[i/Cols] >> (i % Cols) & 1; float32(bit)*2 != v {
+					t.Fatalf("words=%d: bit %d is %d, dropout gave %g", words, i, bit, v)
+				}
+			}
+			if mask[words] != 77 {
+				t.Fatalf("words=%d: one more is written", words)
 			}
 		}
 	})
 }
 
-// Rows are added to where the mask is not -0, whatever lies around them.
-func TestAddKept(t *testing.T) {
+// Elements are kept where the mask has a 1.
+func TestKeep(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {
-		for _, rows := range []int{1, 2, 7, MaxRows} {
-			for _, columns := range []int{1, 5, Cols - 1, Cols} {
-				for _, half := range []bool{false, true} {
-					checkAddKept(t, s, rows, columns, half)
+		for _, n := range []int{0, 1, 31, 32, 33, 64, 100, 768} {
+			x, mask, half := random(newRand(1), n), make([]uint32, MaskWords(n)), make([]uint16, n)
+			for i := range mask {
+				mask[i] = uint32(i+1) * 0x9E3779B9
+			}
+			roundGeneric(first(half, n), first(x, n), n)
+			y, h := make([]float32, n), make([]uint16, n)
+			s.Keep(y, x, mask)
+			s.KeepHalf(h, half, mask)
+			for i := range x {
+				bit := mask[i/Cols]>>(i%Cols)&1 == 1
+				if bit && (y[i] != x[i] || h[i] != half[i]) || !bit && (y[i] != 0 || h[i] != 0) {
+					t.Fatalf("n=%d: element %d of %g is %g and %x, kept: %v", n, i, x[i], y[i], h[i], bit)
 				}
 			}
 		}
 	})
 }
 
-func checkAddKept(t *testing.T, s *Set, rows, columns int, half bool) {
-	t.Helper()
-	const ldc, maskStride = Cols + 16, Cols + 8
-	c, low := newGuarded(random(newRand(1), rows*ldc)), random(newRand(2), rows*Cols)
-	mask := random(newRand(3), rows*maskStride)
-	for i := range mask {
-		if i%3 > 0 {
-			mask[i] = float32(math.Copysign(0, float64(i%3)-1.5))
+// Rows are added to where the mask has a 1, whatever lies around them.
+func TestAddKept(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, rows := range []int{1, 2, 7, MaxRows} {
+			for _, columns := range []int{1, 5, Cols - 1, Cols} {
+				checkAddKept(t, s, rows, columns)
+			}
 		}
+	})
+}
+
+func checkAddKept(t *testing.T, s *Set, rows, columns int) {
+	t.Helper()
+	const ldc, maskStride = Cols + 16, 3
+	c, low := newGuarded(random(newRand(1), rows*ldc)), random(newRand(2), rows*Cols)
+	mask := make([]uint32, rows*maskStride)
+	for i := range mask {
+		mask[i] = uint32(i+1) * 0x9E3779B9
 	}
-	k := &Kept{C: pointer(c.slice()), Low: pointer(low), Mask: pointer(mask), LDC: 4 * ldc, MaskStride: 4 * maskStride, Rows: rows, Scale: 1.25, Half: half}
-	halves := make([]uint16, len(mask))
-	if half {
-		roundGeneric(first(halves, len(halves)), pointer(mask), len(mask))
-		k.Mask, k.MaskStride = first(halves, 1), 2*maskStride
-	}
+	k := &Kept{C: pointer(c.slice()), Low: pointer(low), Mask: first(mask, 1), LDC: 4 * ldc, MaskStride: 4 * maskStride, Rows: rows, Scale: 1.25}
 	want := slices.Clone(c.slice())
 	for i := range rows * columns {
-		row, col := i/columns, i%columns
-		if m := mask[row*maskStride+col]; m != 0 || !math.Signbit(float64(m)) {
+		if row, col := i/columns, i%columns; mask[row*maskStride]>>col&1 == 1 {
 			want[row*ldc+col] += 1.25 * low[row*Cols+col]
 		}
 	}
 	s.AddKept(k, columns)
 	c.check(t, "c")
 	if err := differ("AddKept", c.slice(), want); err != nil {
-		t.Fatalf("rows=%d columns=%d half=%v: %v", rows, columns, half, err)
+		t.Fatalf("rows=%d columns=%d: %v", rows, columns, err)
 	}
 }
 

@@ -55,7 +55,8 @@ func (s *Set) avx2() {
 		unround:     unroundAVX2,
 		dropout:     dropoutAVX2,
 		addKept:     addKeptAVX2,
-		addKeptHalf: addKeptHalfAVX2,
+		keep:        keepAVX2,
+		dropoutMask: dropoutMaskAVX2,
 		columnSums:  columnSumsAVX2,
 		normColumns: normColumnsAVX2,
 		columns:     32,
@@ -106,7 +107,8 @@ func (s *Set) avx512() {
 		unround:     unroundAVX512,
 		dropout:     dropoutAVX512,
 		addKept:     addKeptAVX512,
-		addKeptHalf: addKeptHalfAVX512,
+		keep:        keepAVX512,
+		dropoutMask: dropoutMaskAVX512,
 		columnSums:  columnSumsAVX512,
 		normColumns: normColumnsAVX512,
 		columns:     64,
@@ -134,5 +136,5 @@ func (s *Set) avx512BF16() {
 	s.Q8_0.Direct, s.Q4_0.Direct, s.NF4.Direct, s.Q4_K.Direct, s.Q6_K.Direct, s.Int8.Direct = q8x0Direct, q4x0Direct, nf4Direct, q4KDirect, q6KDirect, int8Direct
 	s.Q8_0.Pack, s.Q4_0.Pack, s.NF4.Pack, s.Q4_K.Pack, s.Q6_K.Pack, s.Int8.Pack = q8x0Pack, q4x0Pack, nf4Pack, q4KPack, q6KPack, int8Pack
 	s.Join = joinHalf
-	s.round, s.dropoutHalf = roundAVX512BF16, dropoutHalf
+	s.round, s.dropoutHalf, s.keepHalf = roundAVX512BF16, dropoutHalf, keepHalf
 }

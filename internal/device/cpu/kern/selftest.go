@@ -229,13 +229,11 @@ func (s *Set) trialVectors() []trialResult {
 		d := &Draw{Limit: 1 << 14, Scale: 2}
 		d.SetKey([2]uint32{1, 2})
 		s.Dropout(out, x, d, [4]uint32{3, 4, 5, 6})
-		half, c, kept := make([]uint16, n), wave(n, 7), &Kept{LDC: Stride, Rows: 1, Scale: 2, Low: first(y, 1)}
-		s.ToBF16(half, out)
-		kept.C, kept.Mask = first(c, 1), first(out, 1)
-		s.AddKept(kept, Cols)
-		kept.Mask, kept.Half = first(half, 1), true
-		s.AddKept(kept, Cols)
-		return c
+		mask, c, x := make([]uint32, n/Cols), wave(n, 7), wave(n, 8)
+		s.DropoutMask(mask, d, [4]uint32{3, 4, 5, 6})
+		s.AddKept(&Kept{C: first(c, 1), Mask: first(mask, 1), LDC: Stride, Rows: 1, Scale: 2, Low: first(y, 1)}, Cols)
+		s.Keep(x[:len(mask)*Cols], y, mask)
+		return append(c, x...)
 	})
 	try("BF16", func(out []float32) []float32 {
 		half := make([]uint16, n)

@@ -121,6 +121,10 @@ type Products struct {
 	Turn      func(*Turn)
 	TurnedOut func(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows int, alpha float32, add int)
 	TurnedIn  func(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows int)
+	// KeepLeft, where the level has one, is y = x for steps of a left side of n rows
+	// where the mask has a 1, else 0. A step is Cols elements, a word of the mask,
+	// whose rows are maskStride bytes apart.
+	KeepLeft func(y, x, mask unsafe.Pointer, maskStride, n, steps int)
 	// Flip takes panels of this type.
 	Flip Flip
 	// Peak runs n rounds of multiplications in registers alone and PeakFlops

@@ -22,4 +22,8 @@ type Turn struct {
 	Rows, Panels, BNext, Add int
 	BRow                     int
 	A, B, C, Work            unsafe.Pointer
+	// Mask, if there is one, has rows of bits MaskRow bytes apart, one for each of B:
+	// its elements count where they are 1.
+	Mask    unsafe.Pointer
+	MaskRow int
 }

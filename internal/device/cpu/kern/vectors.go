@@ -32,8 +32,12 @@ type vectors struct {
 	// dropoutHalf is dropout with y rounded to bfloat16; nil where a level has none.
 	dropoutHalf  func(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
 	whole, drops int
-	// addKept is AddKept on whole rows, addKeptHalf where the mask is of bfloat16.
-	addKept, addKeptHalf func(c unsafe.Pointer, ldc int, low, mask unsafe.Pointer, maskStride, rows int, scale float32)
+	// dropoutMask is DropoutMask for n elements, of drops; nil where a level has none.
+	dropoutMask func(mask unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
+	// addKept is AddKept on whole rows.
+	addKept func(c unsafe.Pointer, ldc int, low, mask unsafe.Pointer, maskStride, rows int, scale float32)
+	// keep is Keep for whole words of the mask; keepHalf is nil where a level has none.
+	keep, keepHalf func(y, x, mask unsafe.Pointer, words int)
 	// columnSums and normColumns take columns columns.
 	columnSums  func(sums, x unsafe.Pointer, rows, stride int)
 	normColumns func(sums, x, dy, scales unsafe.Pointer, rows, stride int)

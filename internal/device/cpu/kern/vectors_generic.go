@@ -15,7 +15,7 @@ func genericVectors() vectors {
 		normApply: normApplyGeneric, normGrad: normGradGeneric,
 		swiGLU: swiGLUGeneric, swiGLUGrad: swiGLUGradGeneric, rope: ropeGeneric, adamW: adamWGeneric,
 		round: roundGeneric, unround: unroundGeneric, dropout: dropoutGeneric, whole: 1, drops: PerDraw,
-		addKept: addKeptFloats, addKeptHalf: addKeptHalves,
+		addKept: addKeptFloats, keep: keepFloats,
 		columnSums: oneColumn, normColumns: oneNormColumn, columns: 1,
 	}
 }

@@ -107,3 +107,35 @@ DEVICE void dropout(T *y, const T *x, const unsigned *key, const unsigned *seed,
 }
 #define DROPOUT(T) (T *y, const T *x, const unsigned *key, const unsigned *seed, unsigned stream, unsigned limit, float scale, int rows, int cols)
 BOTH(dropout, DROPOUT, y, x, key, seed, stream, limit, scale, rows, cols)
+
+// A mask has a bit for each column of a row, the first lowest: 1 where dropout keeps it.
+// A thread makes a word of 32.
+KERNEL __launch_bounds__(256) void dropout_mask(unsigned *mask, const unsigned *key, const unsigned *seed, unsigned stream, unsigned limit, int rows, int words) {
+	long i = (long)BLOCK_X * 256 + THREAD_X;
+	if (i >= (long)rows * words)
+		return;
+	int t = i / words, word = i % words;
+	unsigned bits = 0;
+	UNROLL for (int d = 0; d < 4; d++) {
+		Words draw = philox(word * 4 + d, key[t], stream, 0, seed[0], seed[1]);
+		UNROLL for (int j = 0; j < 8; j++) bits |= (unsigned)((draw.w[j / 2] >> 16 * (j % 2) & 0xffff) >= limit) << (8 * d + j);
+	}
+	mask[i] = bits;
+}
+
+// y = scale x where the mask has a 1, else 0; y may be x. A thread makes 8 columns.
+template <class T> DEVICE void keep(T *y, const T *x, const unsigned *mask, float scale, int rows, int cols) {
+	int eights = (cols + 7) / 8, words = (cols + 31) / 32;
+	long i = (long)BLOCK_X * 256 + THREAD_X;
+	if (i >= (long)rows * eights)
+		return;
+	int t = i / eights, eight = i % eights;
+	unsigned bits = mask[(long)t * words + eight / 4] >> 8 * (eight % 4);
+	UNROLL for (int j = 0; j < 8; j++)
+		if (eight * 8 + j < cols) {
+			long at = (long)t * cols + eight * 8 + j;
+			narrow(y[at], bits >> j & 1 ? widen(x[at]) * scale : 0);
+		}
+}
+#define KEEP(T) (T *y, const T *x, const unsigned *mask, float scale, int rows, int cols)
+BOTH(keep, KEEP, y, x, mask, scale, rows, cols)

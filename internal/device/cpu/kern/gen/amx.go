@@ -80,6 +80,7 @@ func emitAMX(f *file) {
 	amxFew(f)
 	amxThin(f)
 	amxTurn(f)
+	keepLeft(f)
 	amxTurned(f)
 	emitSpan(f)
 }

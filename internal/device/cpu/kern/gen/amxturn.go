@@ -17,25 +17,30 @@ const (
 // amxTurn sums over panels of a left side: b is two steps of each. The rows of
 // a panel are joined in the first cache one panel ahead of the tiles.
 func amxTurn(f *file) {
+	const masked = "is %s where the mask of b's elements has a 1; its rows are maskRow bytes apart."
 	turn(f, "amxTurn", "is c = a b, or c += a b, for the pairs of rows of panels of a left side, bNext bytes apart, of which b is two steps of 32 rows; c is four tiles of 16 rows of 64 bytes, their columns as amxTurn leaves them; work is 8 KiB.", (*file).turnJoin)
+	turn(f, "amxTurnKept", fmt.Sprintf(masked, "amxTurn"), (*file).turnJoinKept, "mask", "maskRow")
 	turn(f, "amxTurnRows", "is amxTurn for plain rows of bfloat16, bRow bytes apart, 32 of which are taken at a time, bNext bytes; b is 64 columns of them.", (*file).rowsJoin, "bRow")
+	turn(f, "amxTurnRowsKept", fmt.Sprintf(masked, "amxTurnRows"), (*file).rowsJoinKept, "bRow", "mask", "maskRow")
 }
 
-// turn is the code of both: join brings 32 rows into the order of tiles. A row's
-// distance, if it is an argument, is in BX.
-func turn(f *file, name, does string, join func(f *file, to string), row ...string) {
+// turnRegisters hold what some of the forms take besides.
+var turnRegisters = map[string]string{"bRow": "BX", "mask": "AX", "maskRow": "R14"}
+
+// turn is the code of all: join brings 32 rows into the order of tiles.
+func turn(f *file, name, does string, join func(f *file, to string), more ...string) {
 	args := []arg{{"config", "unsafe.Pointer"}, {"panels", "int"}, {"a", "unsafe.Pointer"}, {"aStep", "int"}, {"b", "unsafe.Pointer"}, {"bNext", "int"}, {"c", "unsafe.Pointer"}, {"add", "int"}, {"work", "unsafe.Pointer"}}
-	for _, r := range row {
-		args = append(args, arg{r, "int"})
+	for _, m := range more {
+		args = append(args, arg{m, map[bool]string{true: "unsafe.Pointer", false: "int"}[m == "mask"]})
 	}
 	fr := f.function(name, does, args, nil)
 	for _, m := range [][2]string{{"config", "AX"}, {"panels", "CX"}, {"a", "DI"}, {"aStep", "R9"}, {"b", "SI"}, {"bNext", "R10"}, {"c", "DX"}, {"work", "R11"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}
-	for _, r := range row {
-		f.op("MOVQ %s, BX", fr.slot(r))
-	}
 	f.loadConfig("AX")
+	for _, m := range more {
+		f.op("MOVQ %s, %s", fr.slot(m), turnRegisters[m])
+	}
 	f.op("MOVQ $%d, R8", amxBytes)
 	f.op("LEAQ %d(R11), R12", 2*turnSteps*turnTile)
 	loop, last, begin := f.label("panel"), f.label("last"), f.label("begin")
@@ -101,6 +106,47 @@ func (f *file) rowsJoin(to string) {
 		}
 		f.op("LEAQ (R15)(BX*1), R13")
 	}
+}
+
+// turnJoinKept is turnJoin under a mask, whose rows it goes along.
+func (f *file) turnJoinKept(to string) {
+	for pair := range amxRows {
+		for step := range turnSteps {
+			from, at := (step*amxRows+pair)*2*amxBytes, step*2*turnTile+pair*amxBytes
+			f.op("PREFETCHT0 %d(SI)(R10*1)", from)
+			f.op("PREFETCHT0 %d(SI)(R10*1)", from+amxBytes)
+			f.joinKept(step, fmt.Sprintf("%d(SI)", from), fmt.Sprintf("%d(SI)", from+amxBytes), at, to)
+		}
+		f.op("LEAQ (AX)(R14*2), AX")
+	}
+}
+
+// rowsJoinKept is rowsJoin under a mask.
+func (f *file) rowsJoinKept(to string) {
+	f.op("MOVQ SI, R13")
+	for pair := range amxRows {
+		f.op("LEAQ (R13)(BX*1), R15")
+		for step := range turnSteps {
+			from, at := step*amxBytes, step*2*turnTile+pair*amxBytes
+			f.op("PREFETCHT0 %d(R13)(R10*1)", from)
+			f.op("PREFETCHT0 %d(R15)(R10*1)", from)
+			f.joinKept(step, fmt.Sprintf("%d(R13)", from), fmt.Sprintf("%d(R15)", from), at, to)
+		}
+		f.op("LEAQ (R15)(BX*1), R13")
+		f.op("LEAQ (AX)(R14*2), AX")
+	}
+}
+
+// joinKept joins a pair of rows of a step.
+func (f *file) joinKept(step int, first, second string, at int, to string) {
+	f.op("KMOVD %d(AX), K1", 4*step)
+	f.op("KMOVD %d(AX)(R14*1), K2", 4*step)
+	f.op("VMOVDQU16.Z %s, K1, Z0", first)
+	f.op("VMOVDQU16.Z %s, K2, Z1", second)
+	f.op("VPUNPCKLWD Z1, Z0, Z2")
+	f.op("VPUNPCKHWD Z1, Z0, Z3")
+	f.op("VMOVDQU32 Z2, %d(%s)", at, to)
+	f.op("VMOVDQU32 Z3, %d(%s)", at+turnTile, to)
 }
 
 func (f *file) turnMultiply(from string) {

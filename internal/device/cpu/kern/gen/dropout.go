@@ -19,8 +19,6 @@ const (
 	dropCounter = iota // and the counters' other three words
 	dropLimit   = iota + 3
 	dropScale
-	dropMark
-	dropZero
 	dropTemporary
 	dropMultiplier // of AVX-512, two: AVX2 reads them
 )
@@ -29,7 +27,7 @@ const (
 const dropOdd = "K2"
 
 // drop writes the dropout of an instruction set into elements of size bytes: with 2
-// they are rounded to bfloat16.
+// they are rounded to bfloat16, with 0 a bit of each says whether it is kept.
 type drop struct {
 	f    *file
 	s    isa
@@ -41,6 +39,7 @@ type drop struct {
 // that the high ones may hold anything until the words are joined at the end.
 func emitDropout(f *file, s isa) {
 	drop{f, s, 4}.function("dropout" + s.name)
+	drop{f, s, 0}.function("dropoutMask" + s.name)
 	if s == avx512 {
 		drop{f, s, 2}.function("dropoutHalf")
 	}
@@ -61,15 +60,19 @@ func (d drop) elements() int { return 4 * d.s.width }
 func (d drop) fixed(register int) string { return d.s.r(dropWords*d.blocks() + register) }
 
 func (d drop) function(name string) {
-	f, form := d.f, ""
-	if d.size == 2 {
-		form = " Each is rounded to bfloat16."
+	f, does := d.f, "y = x*scale where a draw is kept, else 0"
+	args := []arg{{"y", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"n", "int"}, {"draw", "unsafe.Pointer"}}
+	switch d.size {
+	case 0:
+		does, args = "a bit for each of n elements, 1 where its draw is kept", append(args[:1:1], args[2:]...)
+	case 2:
+		does += ", rounded to bfloat16"
 	}
-	fr := f.function(name, fmt.Sprintf("is y = x*scale where a draw is kept, else -0; a kept 0 is +0, n is a multiple of %d.%s", d.elements(), form),
-		[]arg{{"y", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"n", "int"}, {"draw", "unsafe.Pointer"},
-			{"c0", "uint32"}, {"c1", "uint32"}, {"c2", "uint32"}, {"c3", "uint32"}}, nil)
-	for i, name := range []string{"y", "x", "n", "draw"} {
-		f.op("MOVQ %s, %s", fr.slot(name), []string{"DI", "SI", "CX", "DX"}[i])
+	registers := map[string]string{"y": "DI", "x": "SI", "n": "CX", "draw": "DX"}
+	fr := f.function(name, fmt.Sprintf("is %s; n is a multiple of %d.", does, d.elements()),
+		append(args[:len(args):len(args)], arg{"c0", "uint32"}, arg{"c1", "uint32"}, arg{"c2", "uint32"}, arg{"c3", "uint32"}), nil)
+	for _, a := range args {
+		f.op("MOVQ %s, %s", fr.slot(a.name), registers[a.name])
 	}
 	d.constants(fr)
 	for n := d.blocks(); n > 0; n-- {
@@ -100,8 +103,6 @@ func (d drop) constants(fr frame) {
 	f.op("VPADDD %s, %[2]s, %[2]s", order, d.fixed(dropCounter))
 	f.op("VPBROADCASTW %d(DX), %s", drawLimit, d.fixed(dropLimit))
 	f.op("VBROADCASTSS %d(DX), %s", drawScale, d.fixed(dropScale))
-	f.op("VMOVUPS %s, %s", f.dwords("dropped", func(int) uint32 { return 1 << 31 }), d.fixed(dropMark))
-	f.op("VXORPS %[1]s, %[1]s, %[1]s", d.fixed(dropZero))
 	if d.s == avx512 {
 		for i := range 2 {
 			f.op("VMOVUPS %s, %s", d.multiplier(i), d.fixed(dropMultiplier+i))
@@ -145,7 +146,15 @@ func (d drop) body(n int) {
 		d.join(&blocks[u])
 	}
 	for u := range blocks {
+		if d.size == 0 {
+			d.bits(&blocks[u], u*d.elements()/8)
+			continue
+		}
 		d.write(&blocks[u], u*d.elements())
+	}
+	if d.size == 0 {
+		d.f.op("ADDQ $%d, DI", n*d.elements()/8)
+		return
 	}
 	d.f.op("ADDQ $%d, SI", 4*n*d.elements())
 	d.f.op("ADDQ $%d, DI", d.size*n*d.elements())
@@ -209,15 +218,34 @@ func (d drop) join(b *draws) {
 	d.f.op("VPUNPCKHQDQ %s, %s, %s", b.words[2], b.words[0], b.free[1])
 }
 
+// bits writes the bits of a joined block.
+func (d drop) bits(b *draws, at int) {
+	f, limit, low, high := d.f, d.fixed(dropLimit), b.free[0], b.free[1]
+	if d.s == avx512 {
+		for i, halves := range b.free {
+			f.op("VPCMPUW $5, %s, %s, K1", limit, halves) // not less
+			f.op("KMOVD K1, %d(DI)", at+4*i)
+		}
+		return
+	}
+	for _, halves := range b.free {
+		f.op("VPMAXUW %s, %s, %s", limit, halves, d.fixed(dropTemporary))
+		f.op("VPCMPEQW %s, %[2]s, %[2]s", d.fixed(dropTemporary), halves)
+	}
+	f.op("VPACKSSWB %s, %s, %[2]s", high, low)
+	f.op("VPERMQ $0xd8, %s, %[1]s", low) // quarters 0, 2, 1, 3
+	f.op("VPMOVMSKB %s, AX", low)
+	f.op("MOVL AX, %d(DI)", at)
+}
+
 // write writes the elements of a joined block, which begins at element at.
 func (d drop) write(b *draws, at int) {
 	for i, halves := range b.free {
 		to := b.words[2*i : 2*i+2]
 		for j, y := range to {
-			d.f.op("VMOVUPS %d(SI), %s", 4*(at+j*d.s.width), y)
-			d.f.op("VFMADD213PS %s, %s, %s", d.fixed(dropZero), d.fixed(dropScale), y)
+			d.f.op("VMULPS %d(SI), %s, %s", 4*(at+j*d.s.width), d.fixed(dropScale), y)
 		}
-		d.mark(halves, to)
+		d.drop(halves, to)
 		if d.size == 2 {
 			low, high := d.number(to[0]), d.number(to[1])
 			d.f.convertTwo(low, high, low)
@@ -231,23 +259,23 @@ func (d drop) write(b *draws, at int) {
 	}
 }
 
-// mark sets -0 where an element's half of a word is below the limit.
-func (d drop) mark(halves string, y []string) {
-	f, limit, mark, t := d.f, d.fixed(dropLimit), d.fixed(dropMark), d.fixed(dropTemporary)
+// drop sets 0 where an element's half of a word is below the limit.
+func (d drop) drop(halves string, y []string) {
+	f, limit, t := d.f, d.fixed(dropLimit), d.fixed(dropTemporary)
 	if d.s == avx512 {
-		f.op("VPCMPUW $1, %s, %s, K1", limit, halves)
-		f.op("VMOVAPS %s, K1, %s", mark, y[0])
+		f.op("VPCMPUW $5, %s, %s, K1", limit, halves)
+		f.op("VMOVAPS.Z %s, K1, %[1]s", y[0])
 		f.op("KSHIFTRD $16, K1, K1")
-		f.op("VMOVAPS %s, K1, %s", mark, y[1])
+		f.op("VMOVAPS.Z %s, K1, %[1]s", y[1])
 		return
 	}
 	f.op("VPMAXUW %s, %s, %s", limit, halves, t)
 	f.op("VPCMPEQW %s, %[2]s, %[2]s", t, halves)
 	f.op("VPMOVSXWD X%d, %s", d.number(halves), t)
-	f.op("VBLENDVPS %s, %s, %s, %[2]s", t, y[0], mark)
+	f.op("VANDPS %s, %s, %[2]s", t, y[0])
 	f.op("VEXTRACTI128 $1, %s, X%d", halves, d.number(halves))
 	f.op("VPMOVSXWD X%d, %s", d.number(halves), t)
-	f.op("VBLENDVPS %s, %s, %s, %[2]s", t, y[1], mark)
+	f.op("VANDPS %s, %s, %[2]s", t, y[1])
 }
 
 // number is that of a register.

@@ -12,7 +12,6 @@ func emitVectors(f *file) {
 	emitDropout(f, avx2)
 	for _, s := range []isa{avx512, avx2} {
 		emitKept(f, s)
-		emitKeptHalf(f, s)
 	}
 	emitColumnSums(f, avx512)
 	emitColumnSums(f, avx2)

@@ -1,79 +1,136 @@
 package main
 
-// emitKept writes addKept: the mask is an element's being other than -0.
+import "fmt"
+
+// A mask has a bit for each element, 1 where it is kept; 32 elements are a word.
+const maskWord = 32
+
+// emitKept writes what is done under a mask.
 func emitKept(f *file, s isa) {
-	f.keptFunction("addKept"+s.name, "is c += scale low for rows of 32 float32 where the mask's is not -0.", s)
-	loop := f.label("row")
-	f.mark(loop)
-	f.op("PREFETCHT1 (SI)(R10*1)")
-	f.op("PREFETCHT1 64(SI)(R10*1)")
-	for at := 0; at < panelStride; at += 4 * s.width {
-		if s == avx512 {
-			f.op("VPCMPUD $4, %d(SI), %s, K1", at, s.r(keptMark))
-		} else {
-			f.op("VPCMPEQD %d(SI), %s, %s", at, s.r(keptMark), s.r(0))
-		}
-		f.addKept(s, at)
+	f.addKept(s)
+	f.keepFloats(s)
+	if s == avx512 {
+		f.keepHalves()
 	}
-	f.nextKept(loop)
 }
 
-// emitKeptHalf is emitKept for a mask of bfloat16.
-func emitKeptHalf(f *file, s isa) {
-	f.keptFunction("addKeptHalf"+s.name, "is addKept for a mask of bfloat16.", s)
-	loop := f.label("row")
-	f.mark(loop)
-	f.op("PREFETCHT1 (SI)(R10*1)")
-	for at := 0; at < panelStride; at += 4 * s.width {
-		f.op("VPMOVZXWD %d(SI), %s", at/2, s.r(0))
-		f.op("VPSLLD $16, %s, %s", s.r(0), s.r(0))
-		if s == avx512 {
-			f.op("VPCMPUD $4, %s, %s, K1", s.r(0), s.r(keptMark))
-		} else {
-			f.op("VPCMPEQD %s, %s, %s", s.r(0), s.r(keptMark), s.r(0))
-		}
-		f.addKept(s, at)
-	}
-	f.nextKept(loop)
-}
-
-// Registers beside 0, of AVX2 the mask, and 1, of c.
-const (
-	keptLow = 2 + iota
-	keptMark
-	keptScale
-)
-
-func (f *file) keptFunction(name, doc string, s isa) {
-	fr := f.function(name, doc, []arg{{"c", "unsafe.Pointer"}, {"ldc", "int"}, {"low", "unsafe.Pointer"}, {"mask", "unsafe.Pointer"},
-		{"maskStride", "int"}, {"rows", "int"}, {"scale", "float32"}}, nil)
+// addKept adds rows of a tile.
+func (f *file) addKept(s isa) {
+	fr := f.function("addKept"+s.name, "is c += scale low for rows of 32 float32 where the mask has a 1.", []arg{{"c", "unsafe.Pointer"}, {"ldc", "int"},
+		{"low", "unsafe.Pointer"}, {"mask", "unsafe.Pointer"}, {"maskStride", "int"}, {"rows", "int"}, {"scale", "float32"}}, nil)
 	for _, m := range [][2]string{{"c", "DI"}, {"ldc", "R8"}, {"low", "DX"}, {"mask", "SI"}, {"maskStride", "R9"}, {"rows", "CX"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}
-	f.op("MOVQ R9, R10")
-	f.op("IMULQ CX, R10") // the mask of as many rows that follow is wanted next
 	f.op("VBROADCASTSS %s, %s", fr.slot("scale"), s.r(keptScale))
-	f.op("VMOVUPS %s, %s", f.dwords("dropped", func(int) uint32 { return 1 << 31 }), s.r(keptMark))
-}
-
-// addKept adds a register of low: K1 is the elements that take part, or those of
-// register 0 do not.
-func (f *file) addKept(s isa, at int) {
-	f.op("VMOVUPS %d(DI), %s", at, s.r(1))
-	if s == avx512 {
-		f.op("VFMADD231PS %d(DX), %s, K1, %s", at, s.r(keptScale), s.r(1))
-	} else {
-		f.op("VANDNPS %d(DX), %s, %s", at, s.r(0), s.r(keptLow))
-		f.op("VFMADD231PS %s, %s, %s", s.r(keptLow), s.r(keptScale), s.r(1))
-	}
-	f.op("VMOVUPS %s, %d(DI)", s.r(1), at)
-}
-
-func (f *file) nextKept(loop string) {
+	loop := f.label("row")
+	f.mark(loop)
+	f.underMask(s, "SI", func(at int, kept string) {
+		f.op("VMOVUPS %d(DI), %s", at, s.r(keptSum))
+		if s == avx512 {
+			f.op("VFMADD231PS %d(DX), %s, %s, %s", at, s.r(keptScale), kept, s.r(keptSum))
+		} else {
+			f.op("VANDPS %d(DX), %s, %[2]s", at, kept)
+			f.op("VFMADD231PS %s, %s, %s", kept, s.r(keptScale), s.r(keptSum))
+		}
+		f.op("VMOVUPS %s, %d(DI)", s.r(keptSum), at)
+	})
 	f.op("ADDQ R8, DI")
 	f.op("ADDQ $%d, DX", panelStride)
 	f.op("ADDQ R9, SI")
 	f.op("DECQ CX")
 	f.op("JNZ %s", loop)
+	f.ret()
+}
+
+const (
+	keptWord = iota // of AVX2
+	keptPart
+	keptSum
+	keptScale
+)
+
+// underMask does 32 elements, a register at a time: kept is a mask register of
+// AVX-512, and of AVX2 all ones where an element is kept.
+func (f *file) underMask(s isa, mask string, do func(at int, kept string)) {
+	if s == avx512 {
+		for i := range 2 {
+			f.op("KMOVW %d(%s), K%d", 2*i, mask, i+1)
+			do(4*s.width*i, fmt.Sprintf("K%d", i+1))
+		}
+		return
+	}
+	f.op("VPBROADCASTD (%s), %s", mask, s.r(keptWord))
+	for i := range maskWord / s.width {
+		bits := f.dwords(fmt.Sprintf("bits%d", i), func(lane int) uint32 { return 1 << (i*s.width + lane%s.width) })
+		f.op("VPAND %s, %s, %s", bits, s.r(keptWord), s.r(keptPart))
+		f.op("VPCMPEQD %s, %s, %[2]s", bits, s.r(keptPart))
+		do(4*s.width*i, s.r(keptPart))
+	}
+}
+
+func (f *file) keepFloats(s isa) {
+	loop := f.beginKeep("keep"+s.name, "float32")
+	f.underMask(s, "DX", func(at int, kept string) {
+		if s == avx512 {
+			f.op("VMOVUPS.Z %d(SI), %s, %s", at, kept, s.r(keptSum))
+		} else {
+			f.op("VANDPS %d(SI), %s, %s", at, kept, s.r(keptSum))
+		}
+		f.op("VMOVUPS %s, %d(DI)", s.r(keptSum), at)
+	})
+	f.endKeep(loop, 4)
+}
+
+func (f *file) keepHalves() {
+	loop := f.beginKeep("keepHalf", "bfloat16")
+	f.op("KMOVD (DX), K1")
+	f.op("VMOVDQU16.Z (SI), K1, Z0")
+	f.op("VMOVDQU16 Z0, (DI)")
+	f.endKeep(loop, 2)
+}
+
+func (f *file) beginKeep(name, of string) (loop string) {
+	fr := f.function(name, "is y = x where the mask has a 1, else 0, for so many words of the mask: 32 "+of+" each.",
+		[]arg{{"y", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"mask", "unsafe.Pointer"}, {"words", "int"}}, nil)
+	for _, m := range [][2]string{{"y", "DI"}, {"x", "SI"}, {"mask", "DX"}, {"words", "CX"}} {
+		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+	}
+	loop = f.label("word")
+	f.mark(loop)
+	return loop
+}
+
+func (f *file) endKeep(loop string, size int) {
+	f.op("ADDQ $%d, DI", maskWord*size)
+	f.op("ADDQ $%d, SI", maskWord*size)
+	f.op("ADDQ $4, DX")
+	f.op("DECQ CX")
+	f.op("JNZ %s", loop)
+	f.ret()
+}
+
+// keepLeft copies a panel of a left side under a mask.
+func keepLeft(f *file) {
+	fr := f.function("amxKeep", "is the steps at x, of so many rows of 32 bfloat16, where the mask has a 1, else 0; a row of the mask is maskStride bytes behind the one before.",
+		[]arg{{"y", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"mask", "unsafe.Pointer"}, {"maskStride", "int"}, {"rows", "int"}, {"steps", "int"}}, nil)
+	for _, m := range [][2]string{{"y", "DI"}, {"x", "SI"}, {"mask", "DX"}, {"maskStride", "R9"}, {"rows", "R8"}, {"steps", "R10"}} {
+		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+	}
+	step, row := f.label("step"), f.label("row")
+	f.mark(step)
+	f.op("MOVQ DX, BX")
+	f.op("MOVQ R8, CX")
+	f.mark(row)
+	f.op("KMOVD (BX), K1")
+	f.op("VMOVDQU16.Z (SI), K1, Z0")
+	f.op("VMOVDQU16 Z0, (DI)")
+	f.op("ADDQ R9, BX")
+	f.op("ADDQ $%d, SI", amxBytes)
+	f.op("ADDQ $%d, DI", amxBytes)
+	f.op("DECQ CX")
+	f.op("JNZ %s", row)
+	f.op("ADDQ $4, DX")
+	f.op("DECQ R10")
+	f.op("JNZ %s", step)
 	f.ret()
 }
