@@ -22,6 +22,9 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 	if err := s.begin(); err != nil {
 		return Result{}, err
 	}
+	for _, line := range c.Unused() {
+		env.note(line)
+	}
 	if c.Unpaired() {
 		return s.runUnpaired(ctx, &c)
 	}
