@@ -2,6 +2,8 @@ package datasets
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 
 	"align/internal/records"
@@ -30,36 +32,61 @@ func promptLayouts() []layout[Prompt] {
 		{Format{"prompts", []string{"prompt"}, beside}, promptOf("prompt")},
 		{Format{"prompts, messages", []string{"messages"}, beside}, promptOf("messages")},
 		{Format{"prompts, sharegpt", []string{"conversations"}, beside}, promptOf("conversations")},
-		{Format{"prompts, alpaca", []string{"instruction"}, []string{"input", "system", "tools"}}, instructionPrompt},
+		{Format{"prompts, alpaca", []string{"instruction"}, []string{"input", "system", "tools"}}, promptOf("instruction")},
 		{Format{"prompts, text", []string{"text"}, beside}, promptOf("text")},
 	}
+}
+
+// PromptOf reads the conversation of one record of prompts, of whatever layout,
+// without rendering it.
+func PromptOf(r records.Record) ([]Message, error) {
+	l, err := recogniseLayout("prompt", promptLayouts(), r)
+	if err != nil {
+		return nil, err
+	}
+	c, err := promptMessages(r, l.Columns[0])
+	if err == nil {
+		c, err = withColumns(r, c)
+	}
+	if err == nil {
+		err = checkTurns(c, "user", "tool")
+	}
+	var bad *records.RecordError
+	switch {
+	case errors.As(err, &bad):
+		bad.Place = r.Place
+	case err != nil:
+		err = fmt.Errorf("%s: %w", r.Place, err)
+	}
+	return c, err
+}
+
+// promptMessages is what a column says, without an answer at its end.
+func promptMessages(r records.Record, column string) ([]Message, error) {
+	if column == "instruction" {
+		instruction, err := text(r, column)
+		if err != nil {
+			return nil, err
+		}
+		return alpacaPrompt(r, instruction)
+	}
+	c, err := conversation(r, column)
+	if n := len(c); n > 1 && c[n-1].Role == "assistant" {
+		c = c[:n-1]
+	}
+	return c, err
 }
 
 func (p Prompt) count() (tokens, targets int) { return len(p.IDs), 0 }
 
 func promptOf(column string) func(*encoder, records.Record) (Prompt, error) {
 	return func(e *encoder, r records.Record) (Prompt, error) {
-		c, err := conversation(r, column)
+		c, err := promptMessages(r, column)
 		if err != nil {
 			return Prompt{}, err
 		}
-		if n := len(c); n > 1 && c[n-1].Role == "assistant" {
-			c = c[:n-1]
-		}
 		return e.fitPrompt(r, c)
 	}
-}
-
-func instructionPrompt(e *encoder, r records.Record) (Prompt, error) {
-	instruction, err := text(r, "instruction")
-	if err != nil {
-		return Prompt{}, err
-	}
-	c, err := alpacaPrompt(r, instruction)
-	if err != nil {
-		return Prompt{}, err
-	}
-	return e.fitPrompt(r, c)
 }
 
 func (e *encoder) fitPrompt(r records.Record, c []Message) (Prompt, error) {

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"unicode"
 
 	"align/align"
 	"align/datasets"
+	"align/internal/records"
 	"align/model"
 
 	"github.com/go-json-experiment/json"
@@ -62,7 +62,7 @@ func (o *generateOptions) addFlags(c *cobra.Command) {
 	f.StringVar(&o.Adapter, "adapter", "", "`folder` of an adapter, run or checkpoint; none is the model alone")
 	addCheckpointFlag(c, &o.checkpoint)
 	f.StringVar(&o.prompt, "prompt", "", "`text` to answer; - reads it from stdin")
-	f.StringVar(&o.prompts, "prompts", "", "`file` of prompts, one JSON object per line")
+	f.StringVar(&o.prompts, "prompts", "", "`file` of prompts: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst")
 	f.StringVar(&o.system, "system", "", "`text` of a system message before every prompt")
 	f.StringVar(&o.Template, "template", "auto", plainHelp("template"))
 	f.BoolVar(&o.Raw, "raw", false, "feed the text as it is, without a template")
@@ -128,64 +128,52 @@ func (o *generateOptions) read() ([][]datasets.Message, error) {
 		}
 		return [][]datasets.Message{o.conversation(text)}, nil
 	}
-	f, err := os.Open(o.prompts)
+	return o.readFile()
+}
+
+func (o *generateOptions) conversation(text string) []datasets.Message {
+	return o.withSystem([]datasets.Message{{Role: "user", Content: text}})
+}
+
+// readFile reads prompts as ppo and rejection do; each record may have its own
+// layout.
+func (o *generateOptions) readFile() (list [][]datasets.Message, err error) {
+	f, err := records.Open(o.prompts)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return o.readLines(f)
-}
-
-func (o *generateOptions) conversation(text string) []datasets.Message {
-	var c []datasets.Message
-	if o.system != "" {
-		c = append(c, datasets.Message{Role: "system", Content: o.system})
-	}
-	return append(c, datasets.Message{Role: "user", Content: text})
-}
-
-func (o *generateOptions) readLines(f io.Reader) (list [][]datasets.Message, err error) {
-	lines := bufio.NewReader(f)
-	for n := 1; ; n++ {
-		line, err := lines.ReadString('\n')
-		if err != nil && err != io.EOF {
-			return nil, err
-		}
-		if strings.TrimSpace(line) != "" {
-			c, bad := o.parseLine(line)
-			if bad != nil {
-				return nil, fmt.Errorf("%s:%d: %w", o.prompts, n, bad)
-			}
-			list = append(list, c)
-		}
+	for {
+		r, err := f.Next()
 		if err == io.EOF {
 			return list, nil
 		}
+		if err != nil {
+			return nil, err
+		}
+		c, err := o.promptOf(r)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, o.withSystem(c))
 	}
 }
 
-func (o *generateOptions) parseLine(line string) ([]datasets.Message, error) {
-	var x struct {
-		Prompt   *string `json:"prompt"`
-		Messages []struct {
-			Role    string `json:"role"`
-			Content string `json:"content"`
-		} `json:"messages"`
+// promptOf is a record's conversation; with --raw a text is that text.
+func (o *generateOptions) promptOf(r records.Record) ([]datasets.Message, error) {
+	var text string
+	if v, ok := r.Get("prompt"); ok && o.Raw && json.Unmarshal(v, &text) == nil {
+		return o.conversation(text), nil
 	}
-	if err := json.Unmarshal([]byte(line), &x); err != nil {
-		return nil, err
+	return datasets.PromptOf(r)
+}
+
+// withSystem puts the message of --system first where there is none.
+func (o *generateOptions) withSystem(c []datasets.Message) []datasets.Message {
+	if o.system == "" || c[0].Role == "system" {
+		return c
 	}
-	if x.Prompt != nil {
-		return o.conversation(*x.Prompt), nil
-	}
-	if len(x.Messages) == 0 {
-		return nil, errors.New(`neither "prompt" nor "messages" is there`)
-	}
-	var c []datasets.Message
-	for _, m := range x.Messages {
-		c = append(c, datasets.Message{Role: m.Role, Content: m.Content})
-	}
-	return c, nil
+	return append([]datasets.Message{{Role: "system", Content: o.system}}, c...)
 }
 
 // answerPrinter prints answers as they end.

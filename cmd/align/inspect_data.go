@@ -31,6 +31,7 @@ type dataset struct {
 	examples  []datasets.Example
 	pairs     []datasets.Pair
 	unpaired  []datasets.Unpaired
+	prompts   []datasets.Prompt
 	view      presetView
 	mixture   []fact // what a mixture takes of the file
 }
@@ -72,6 +73,14 @@ func inspectData(ctx context.Context, path string, o dataOptions) (*dataset, err
 	if err != nil {
 		return nil, err
 	}
+	isExamples, err := holdsAll(path, mapping, datasets.ExampleFormats())
+	if err != nil {
+		return nil, err
+	}
+	isPrompts, err := holdsAll(path, mapping, datasets.PromptFormats())
+	if err != nil {
+		return nil, err
+	}
 	if view.preset != nil && !isPairs {
 		return nil, errNotPairs
 	}
@@ -82,6 +91,8 @@ func inspectData(ctx context.Context, path string, o dataOptions) (*dataset, err
 		d.pairs, d.summary, err = datasets.ReadPairs(ctx, path, options)
 	case isUnpaired:
 		d.unpaired, d.summary, err = datasets.ReadUnpaired(ctx, path, options)
+	case isPrompts && !isExamples:
+		d.prompts, d.summary, err = datasets.ReadPrompts(ctx, path, options)
 	default:
 		d.examples, d.summary, err = datasets.ReadExamples(ctx, path, options)
 	}
@@ -141,6 +152,8 @@ func (d *dataset) facts() []fact {
 		kind = "pairs"
 	case d.unpaired != nil:
 		kind = "labelled answers"
+	case d.prompts != nil:
+		kind = "prompts"
 	}
 	dropped := []string{}
 	for _, drop := range s.Dropped {

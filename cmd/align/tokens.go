@@ -83,6 +83,11 @@ func (d *dataset) drawRecords(w io.Writer, s style, n int) error {
 			return err
 		}
 	}
+	for _, p := range d.prompts[:min(n, len(d.prompts))] {
+		if _, err := fmt.Fprintf(w, "\n%s\n%s\n", s.title(p.Place), drawMasked(s, d.tokenizer, p.IDs, nil)); err != nil {
+			return err
+		}
+	}
 	for _, u := range d.unpaired[:min(n, len(d.unpaired))] {
 		label := "undesirable"
 		if u.Desirable {
