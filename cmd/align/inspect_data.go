@@ -77,7 +77,8 @@ func inspectData(ctx context.Context, path string, o dataOptions) (*dataset, err
 	if err != nil {
 		return nil, err
 	}
-	isPrompts, err := holdsAll(path, mapping, datasets.PromptFormats())
+	// An instruction alone is more likely an example whose answer has a foreign name.
+	isPrompts, err := holdsAll(path, mapping, datasets.PromptFormats()[:1])
 	if err != nil {
 		return nil, err
 	}
