@@ -146,7 +146,7 @@ func (x *export) open() (err error) {
 	if _, err := os.Lstat(x.Out); err == nil {
 		return fmt.Errorf("out: %s exists: want a new name", x.Out)
 	}
-	if x.folder, err = AdapterFolder(x.Adapter); err != nil {
+	if x.folder, err = trainedFolder(x.Adapter); err != nil {
 		return err
 	}
 	if x.full = isFull(x.folder); x.full && !x.merges() && x.Format != FormatHF {
@@ -168,6 +168,9 @@ func (x *export) open() (err error) {
 		if x.run.Method == "reward" {
 			return errors.New("a reward model gives scores, not text: it is merged into no language model")
 		}
+	}
+	if x.run.Method == "reward" {
+		x.env.note("reward: the score head is not an adapter's and is left out: it is score.weight in " + filepath.Join(x.folder, model.HeadsFile))
 	}
 	return nil
 }

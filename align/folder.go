@@ -71,6 +71,15 @@ func writeRunFile(run string, c any) error {
 // a checkpoint, or a run, of which the newest valid checkpoint is taken. An
 // adapter in a GGUF file stands for itself.
 func AdapterFolder(path string) (string, error) {
+	folder, err := trainedFolder(path)
+	if err == nil && isFull(folder) {
+		return "", fmt.Errorf("adapter: %s is a run of all weights: name it as the model", path)
+	}
+	return folder, err
+}
+
+// trainedFolder is AdapterFolder, or the checkpoint of a run of all weights.
+func trainedFolder(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", fmt.Errorf("adapter: %w", err)
@@ -85,9 +94,6 @@ func AdapterFolder(path string) (string, error) {
 		c, err := checkpoint.Open(path)
 		if err != nil {
 			return "", fmt.Errorf("adapter: %w", err)
-		}
-		if !c.Has(model.AdapterConfigFile) {
-			return "", fmt.Errorf("adapter: %s is a run of all weights: name it as the model", path)
 		}
 		return c.Path, nil
 	}
