@@ -61,6 +61,8 @@ func TestParseValues(t *testing.T) {
 		{"beta: .5", "beta", "0.5"},
 		{"batch: -3", "batch", "-3"},
 		{"packing: true", "packing", "on"},
+		{"packing: True", "packing", "on"},
+		{"packing: OFF", "packing", "off"},
 		{"packing: 'off'", "packing", "off"},
 		{"pairs: 123", "pairs", "123"},
 		{"pairs: true", "pairs", "true"},

@@ -70,7 +70,7 @@ func (f Field) Set(text string) error {
 }
 
 func (f Field) setBool(text string) error {
-	switch text {
+	switch strings.ToLower(text) {
 	case "on", "true":
 		f.value.SetBool(true)
 	case "off", "false":
