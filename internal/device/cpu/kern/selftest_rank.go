@@ -64,5 +64,31 @@ func (p *Products) trialTurn() (got, want []float32) {
 	for j := range TurnCols / Cols {
 		p.Tile[TurnRows](words, first(a, 1), first(right[j*words*Cols:], 1), first(want[j*Cols:], 1), 4*TurnCols, 1, 0, nil)
 	}
+	want = append(want, want...)
+	if p.KeepLeft != nil {
+		kept, plain := p.trialKept(left, half, first(a, 1))
+		got, want = append(got, kept...), append(want, plain...)
+	}
+	return got, want
+}
+
+// trialKept is turns under a mask, of a panel and of its plain rows, and turns over
+// what the mask keeps.
+func (p *Products) trialKept(left []float32, half []uint16, a unsafe.Pointer) (got, want []float32) {
+	const words = TurnCols / Cols
+	mask, kept := make([]uint32, p.Rows*words), make([]float32, len(left))
+	for i := range mask {
+		mask[i] = uint32(i+1) * 0x9E3779B9
+	}
+	p.KeepLeft(first(kept, 1), first(left, 1), first(mask, 1), 4*words, p.Rows, words)
+	work := make([]float32, TurnWork/4)
+	turn := func(t Turn) []float32 {
+		sums := make([]float32, TurnRows*TurnCols)
+		t.Rows, t.Panels, t.A, t.C, t.Work, t.MaskRow = TurnRows, 1, a, first(sums, 1), first(work, 1), 4*words
+		p.Turn(&t)
+		return sums
+	}
+	got = append(turn(Turn{B: first(left, 1), Mask: first(mask, 1)}), turn(Turn{B: first(half, 1), BRow: 2 * TurnCols, Mask: first(mask, 1)})...)
+	want = turn(Turn{B: first(kept, 1)})
 	return got, append(want, want...)
 }
