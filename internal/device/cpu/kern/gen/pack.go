@@ -57,7 +57,7 @@ func transposeRows(f *file, v isa) {
 	for i := range v.width {
 		f.op("MOVQ %d(R8), R9", 8*i)
 		f.prefetchRow(v.bytes())
-		f.ownColumn()
+		f.ownRow()
 		f.maskedLoad(v, "(R9)(AX*1)", i, 1)
 	}
 	f.storeColumns(f.transpose(v), v, "R10", "CX", done)
@@ -76,17 +76,17 @@ func (f *file) prefetchRow(step int) {
 	}
 }
 
-// packAhead sets R13 to how far before it is written the place of a column comes
-// into the first cache, 32 columns: a line that is written in parts has to be there
+// packAhead sets R13 to how far before it is written the place of a row of a panel
+// comes into the first cache, 32 rows: a line that is written in parts has to be there
 // first.
 func (f *file) packAhead() {
 	f.op("MOVQ R10, R13")
 	f.op("SHLQ $5, R13")
 }
 
-// ownColumn brings in the place of a column, in R12, to be written. Go's assembler
+// ownRow brings in the place of a row, in R12, to be written. Go's assembler
 // does not know PREFETCHW.
-func (f *file) ownColumn() {
+func (f *file) ownRow() {
 	f.op("LONG $0x0c0d0f41; BYTE $0x24 // PREFETCHW (R12)")
 	f.op("ADDQ R10, R12")
 }
@@ -215,7 +215,7 @@ func transposeConvert(f *file) {
 	for i := range 16 {
 		f.op("MOVQ %d(R8), R9", 8*i)
 		f.prefetchRow(128)
-		f.ownColumn()
+		f.ownRow()
 		f.op("VMOVUPS.Z (R9)(AX*1), K1, Z%d", i)
 		f.op("VMOVUPS.Z 64(R9)(AX*1), K2, Z16")
 		f.convertTwo(i, 16, i)
@@ -242,8 +242,11 @@ func copyColumns(f *file, v isa) {
 	fr := f.function("columns"+v.name, doc, columnsArgs, nil)
 	loadColumnsArgs(f, fr)
 	f.tailMask(v, "R9", v.width, 1)
+	f.packAhead()
+	f.op("LEAQ (DI)(R13*1), R12")
 	loop := f.label("row")
 	f.mark(loop)
+	f.ownRow()
 	f.maskedLoad(v, "(SI)", 0, 1)
 	f.op("VMOVUPS %s, (DI)", v.r(0))
 	f.op("ADDQ R8, SI")
@@ -254,7 +257,7 @@ func copyColumns(f *file, v isa) {
 }
 
 // copyPanels copies n rows of whole panels. Rows are far apart, so that the machine
-// does not foresee them: each brings in the fourth after it.
+// does not foresee them: each brings in the fourth after it, and the place of that.
 func copyPanels(f *file, v isa) {
 	fr := f.function("panels"+v.name, "copies n rows of 32 words for each of so many panels, dstStep bytes apart.",
 		[]arg{{"dst", "unsafe.Pointer"}, {"src", "unsafe.Pointer"}, {"n", "int"}, {"srcStride", "int"}, {"panels", "int"}, {"dstStep", "int"}}, nil)
@@ -270,6 +273,7 @@ func copyPanels(f *file, v isa) {
 	f.mark(panel)
 	for at := 0; at < panelStride; at += 64 {
 		f.op("PREFETCHT0 %d(AX)(R11*1)", at)
+		f.op("BYTE $0x0f; BYTE $0x0d; BYTE $0x8a; LONG $0x%08x // PREFETCHW %d(DX)", 4*panelStride+at, 4*panelStride+at)
 	}
 	for i := range panelStride / v.bytes() {
 		f.op("VMOVUPS %d(AX), %s", i*v.bytes(), v.r(i))
