@@ -55,7 +55,7 @@ type InBlocks struct {
 type FewBlocks func(c, x, src unsafe.Pointer, n, srcStep, m, add int, work *DirectWork, rows unsafe.Pointer)
 
 // FewSpace is the bytes that a FewBlocks works in.
-const FewSpace = 12 << 10
+const FewSpace = 16 << 10
 
 // SpanBlocks is a Span of MakingRows rows, MakingWords words and MakingPanels
 // panels, which makes as many units of a panel of B on its way.

@@ -729,7 +729,7 @@ func int8Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsaf
 //go:noescape
 func int8SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
-// int8Few is amxFew for 32 rows of n blocks of 32 elements of Int8, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 12 KiB that it works in.
+// int8Few is amxFew for 32 rows of n blocks of 32 elements of Int8, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
 //go:noescape
 func int8Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, add int, work *DirectWork, rows unsafe.Pointer)
@@ -754,7 +754,7 @@ func q8x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsaf
 //go:noescape
 func q8x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
-// q8x0Few is amxFew for 32 rows of n blocks of Q8_0, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 12 KiB that it works in.
+// q8x0Few is amxFew for 32 rows of n blocks of Q8_0, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
 //go:noescape
 func q8x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, add int, work *DirectWork, rows unsafe.Pointer)
@@ -779,7 +779,7 @@ func q4x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsaf
 //go:noescape
 func q4x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
-// q4x0Few is amxFew for 32 rows of n blocks of Q4_0, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 12 KiB that it works in.
+// q4x0Few is amxFew for 32 rows of n blocks of Q4_0, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
 //go:noescape
 func q4x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, add int, work *DirectWork, rows unsafe.Pointer)
@@ -804,7 +804,7 @@ func nf4Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe
 //go:noescape
 func nf4SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
-// nf4Few is amxFew for 32 rows of n blocks of NF4, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 12 KiB that it works in.
+// nf4Few is amxFew for 32 rows of n blocks of NF4, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
 //go:noescape
 func nf4Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, add int, work *DirectWork, rows unsafe.Pointer)
@@ -829,7 +829,7 @@ func q4KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe
 //go:noescape
 func q4KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
-// q4KFew is amxFew for 32 rows of n blocks of Q4_K, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 12 KiB that it works in.
+// q4KFew is amxFew for 32 rows of n blocks of Q4_K, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
 //go:noescape
 func q4KFew(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, add int, work *DirectWork, rows unsafe.Pointer)
@@ -854,7 +854,7 @@ func q6KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe
 //go:noescape
 func q6KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
-// q6KFew is amxFew for 32 rows of n blocks of Q6_K, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 12 KiB that it works in.
+// q6KFew is amxFew for 32 rows of n blocks of Q6_K, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
 //go:noescape
 func q6KFew(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, add int, work *DirectWork, rows unsafe.Pointer)

@@ -29,7 +29,9 @@ type inBlocks struct {
 	bytes, elements      int // of a block
 	passes               int
 	passBytes, passWorks int
+	scaled               bool        // a block is of one pass and begins with its scale, of binary16
 	prepare              func()      // what a block needs before its first pass
+	few                  func()      // unit of few rows, if they have one of their own, for scales that fewOdd lets pass
 	unit                 func(e int) // decodes the words of the rows from element e of a pass on
 }
 

@@ -26,7 +26,7 @@ const (
 // fewBlocks writes the function of a type.
 func (d direct) fewBlocks(b inBlocks) {
 	f := d.f
-	fr := f.function(b.name+"Few", "is amxFew for 32 rows of n blocks of "+b.of+", srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 12 KiB that it works in.", fewBlocksArgs, nil)
+	fr := f.function(b.name+"Few", "is amxFew for 32 rows of n blocks of "+b.of+", srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.", fewBlocksArgs, nil)
 	f.op("MOVQ %s, AX", fr.slot("config"))
 	f.loadConfig("AX")
 	f.op("MOVQ $%d, R13", tileCols/d.isa.width)
@@ -37,23 +37,29 @@ func (d direct) fewBlocks(b inBlocks) {
 	f.op("MOVQ %s, R14", fr.slot("srcStep"))
 	f.op("SHLQ $4, R14")
 	f.op("ADDQ %s, R14", fr.slot("src"))
+	if b.scaled {
+		d.fewRows(fr)
+		d.fewFirstScales(fr, b)
+	}
 	f.mark(block)
-	f.op("MOVQ %s, R8", fr.slot("srcStep"))
-	f.op("LEAQ (R8)(R8*2), R9")
-	f.op("MOVQ %s, R10", fr.slot("src"))
-	d.quarters()
+	d.fewRows(fr)
 	f.op("MOVQ %s, DI", fr.slot("work"))
-	b.prepare()
+	if b.scaled {
+		d.fewScales()
+	} else {
+		b.prepare()
+	}
 	if b.passes > 1 {
 		f.op("MOVQ $%d, CX", b.passes)
 		f.mark(pass)
 	}
 	for e := 0; e < b.elements/b.passes; e += 2 * d.isa.width {
 		f.op("MOVQ %s, DI", fr.slot("work"))
-		prefetches := f.capture(func() { d.fewPrefetch(b) })
-		for _, line := range among(prefetches, f.capture(func() { b.unit(e) })) {
-			f.text.WriteString(line)
+		ahead := f.capture(func() { d.fewPrefetch(b) })
+		if b.scaled {
+			ahead = append(f.capture(func() { d.fewNextScales(fr, b) }), ahead...)
 		}
+		d.fewDecode(b, e, ahead)
 		d.fewUnit(fr)
 	}
 	if b.passes > 1 {
@@ -73,6 +79,35 @@ func (d direct) fewBlocks(b inBlocks) {
 	f.op("JNZ %s", group)
 	f.releaseTiles()
 	f.ret()
+}
+
+// fewDecode decodes a unit, with what is done ahead spread over it.
+func (d direct) fewDecode(b inBlocks, e int, ahead []string) {
+	f := d.f
+	spread := func(unit func()) {
+		for _, line := range among(ahead, f.capture(unit)) {
+			f.text.WriteString(line)
+		}
+	}
+	if b.few == nil {
+		spread(func() { b.unit(e) })
+		return
+	}
+	odd, done := f.label("odd"), f.label("done")
+	d.fewOdd(odd)
+	spread(b.few)
+	f.op("JMP %s", done)
+	f.mark(odd)
+	spread(func() { b.unit(e) })
+	f.mark(done)
+}
+
+// fewRows is the addresses of 16 rows' blocks.
+func (d direct) fewRows(fr frame) {
+	d.f.op("MOVQ %s, R8", fr.slot("srcStep"))
+	d.f.op("LEAQ (R8)(R8*2), R9")
+	d.f.op("MOVQ %s, R10", fr.slot("src"))
+	d.quarters()
 }
 
 // fewBegin begins 16 rows.

@@ -1,0 +1,36 @@
+package kern
+
+import (
+	"syscall"
+	"testing"
+	"unsafe"
+)
+
+// Ensure that products of few rows with blocks read none behind the weight's last: the
+// page after it must not be touched. It can be brought in ahead, which reads nothing.
+func TestFewBlocksEndAtTheWeight(t *testing.T) {
+	const room, page = 1 << 20, 1 << 16
+	mem, err := syscall.Mmap(-1, 0, room+page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer func() { _ = syscall.Munmap(mem) }()
+	if err := syscall.Mprotect(mem[room:], syscall.PROT_NONE); err != nil {
+		t.Skip(err)
+	}
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, d := range s.directTrials() {
+			for _, n := range []int{1, 2, 5} {
+				for first := 0; first < 2 && d.Few != nil; first++ {
+					step := n * d.bytes
+					src := mem[room-DirectRows*step : room]
+					copy(src, randomBlocks(len(src)))
+					x := make([]uint32, n*d.elements/2)
+					c, space := make([]float32, DirectRows*FewRows), make([]float32, FewSpace/4)
+					var work DirectWork
+					d.Few(pointer(c), pointer(x), unsafe.Pointer(&src[0]), n, step, 1, first, &work, pointer(space))
+				}
+			}
+		}
+	})
+}
