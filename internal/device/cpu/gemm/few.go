@@ -106,8 +106,13 @@ func (r *run) multiplyFewBlocks(worker int, s span) {
 	}
 }
 
-// storeFewBlocks is storeFew of a whole panel.
+// storeFewBlocks is storeFew of a whole panel, which from two rows of x on is a
+// transposition.
 func (r *run) storeFewBlocks(own *scratch, row int) {
+	if r.M == 1 {
+		r.storeFew(own, row, kern.Cols)
+		return
+	}
 	for lane := 0; lane < kern.Cols; lane += r.e.tiles.Lanes {
 		for i := range r.e.tiles.Lanes {
 			own.table[i] = unsafe.Pointer(&own.few()[(lane+i)*kern.FewRows])
