@@ -397,6 +397,7 @@ func FuzzRead(f *testing.F) {
 		`{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}`, `{"input_ids":[1,2],"document_ids":[0,1],"completion_mask":[1,1]}`,
 		`{"prompt":"p","completion":"c","label":true}`, `{"prompt":"p","responses":["a","b"],"ranks":[2,1]}`,
 		`{"messages":[{"role":"user","content":"q"},{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}]}`,
+		`{"prompt":[{"role":"user","content":"q"}],"tools":[{"name":"f"}],"chosen":"a","rejected":"b"}`, `{"prompt":"q","tools":"[{}]"}`,
 		`{"conversations":[{"from":"human","value":"q"},{"from":"gpt","value":"a"}]}`, `{"instruction":"i","input":null,"output":"o"}`,
 	} {
 		f.Add([]byte(seed), uint8(12))

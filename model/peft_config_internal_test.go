@@ -68,3 +68,16 @@ func TestAlphaPattern(t *testing.T) {
 		}
 	}
 }
+
+// Ensure that no alpha_pattern ends the process.
+func FuzzAlphaPattern(f *testing.F) {
+	for _, seed := range []string{`{"q_proj":3}`, `{"a":1,"a":2}`, `{"(":1}`, `{"q":"x"}`, `[1]`, `{`, ``} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		list, err := readPatterns(jsontext.Value(raw))
+		if err == nil {
+			matchPattern(list, "model.layers.1.mlp.up_proj")
+		}
+	})
+}
