@@ -24,6 +24,8 @@ func Choose(card driver.Info, means Means, m, n, k int) Choice {
 		c.Kernel, c.Reason = "gemv", fmt.Sprintf("up to %d rows: the weight is read once, in the type that it is stored in", gemvRows)
 	case means.Vendor && pick(card.Major) && forVendor(m, n, k):
 		c.Kernel, c.Reason = "cublaslt", "NVIDIA's library is asked for and goes before our own kernels"
+	case s == &shapeSlim:
+		c.Reason = fmt.Sprintf("our own; up to %d rows: tiles of %d columns, so that more of the card reads the weight", s.m, s.n)
 	case means.Wgmma && s == &shapeLarge:
 		c.Reason = fmt.Sprintf("our own; wgmma's kernel wants a multiple of %d columns of the result", eight)
 	case means.Wgmma && s.file != hopperFile:

@@ -22,8 +22,10 @@ func TestChoices(t *testing.T) {
 		{ada, 12040, "", false, 4096, 4096, "mma.sync 128x128", "made for capability 8.9"},
 		{ada, 12040, "", true, 4096, 4096, "mma.sync 128x128", "made for capability 8.9"},
 		{ada, 12040, "mma", false, 4096, 4096, "mma.sync 128x128", "made for capability 8.9"},
-		{ada, 12040, "", true, 8, 4096, "gemv", "up to 8 rows"},
-		{ada, 12040, "", false, 40, 4096, "mma.sync 64x64", "made for capability 8.9"},
+		{ada, 12040, "", true, 16, 4096, "gemv", "up to 16 rows"},
+		{ada, 12040, "", false, 17, 4096, "mma.sync 64x32", "up to 64 rows"},
+		{ada, 12040, "", false, 64, 4096, "mma.sync 64x32", "up to 64 rows"},
+		{ada, 12040, "", false, 64, 14336, "mma.sync 64x64", "made for capability 8.9"},
 		{hopper, 12040, "", false, 4096, 4096, "wgmma 128x256", "capability 9.0 has wgmma"},
 		{hopper, 12040, "", false, 4096, 1024, "wgmma 128x256", "capability 9.0 has wgmma"},
 		{hopper, 12040, "", false, 2048, 1024, "wgmma 128x128", "capability 9.0 has wgmma"},
@@ -34,7 +36,7 @@ func TestChoices(t *testing.T) {
 		{hopper, 12040, "", true, 4096, 4096, "cublaslt", "NVIDIA's library is asked for"},
 		{hopper, 12040, "", true, 100, 4096, "mma.sync 64x64", "too small"},
 		{hopper, 12040, "", true, 100, 14336, "wgmma 128x128", "capability 9.0 has wgmma"},
-		{hopper, 12040, "", true, 1, 4096, "gemv", "up to 8 rows"},
+		{hopper, 12040, "", true, 1, 4096, "gemv", "up to 16 rows"},
 	} {
 		t.Setenv(Variable, c.env)
 		means, err := MeansOf(c.card, c.version)

@@ -41,13 +41,16 @@ func newGemmCase(kind, shape string, m, n, k, r int) *gemmCase {
 		g.bias = append(g.bias, float32(rng.NormFloat64()))
 	}
 	g.rows, g.cols, g.by, g.prefix = 64, 64, 128, "gemm"
+	stages := 3
 	switch shape {
 	case "large":
 		g.rows, g.cols, g.by = 128, 128, 256
+	case "slim":
+		g.cols, stages = 32, 8
 	case "narrow":
 		g.cols = 16
 	}
-	g.shared = 3 * 64 * (g.rows + g.cols)
+	g.shared = stages * 64 * (g.rows + g.cols)
 	return g
 }
 
@@ -104,7 +107,7 @@ func TestGemmAgainstFloat64(t *testing.T) {
 	ptx := ptxOf(t, "gemm")
 	const tolerance = 1e-4
 	for _, kind := range []string{"nt", "nn", "tn"} {
-		for _, shape := range []string{"large", "small", "narrow", "odd"} {
+		for _, shape := range []string{"large", "small", "slim", "narrow", "odd"} {
 			for _, s := range [][4]int{{1, 6, 5, 3}, {65, 70, 100, 16}, {200, 130, 33, 0}, {63, 16, 0, 9}} {
 				n := s[1]
 				if shape == "odd" {
@@ -196,7 +199,7 @@ func TestWgmmaCounters(t *testing.T) {
 func TestGemmTilesAgreeBitForBit(t *testing.T) {
 	ptx := ptxOf(t, "gemm")
 	var want []float32
-	for _, shape := range []string{"large", "small", "narrow", "odd"} {
+	for _, shape := range []string{"large", "small", "slim", "narrow", "odd"} {
 		got, err := newGemmCase("nt", shape, 70, 34, 200, 8).run(t, cudatest.Open(t), ptx)
 		if err != nil {
 			t.Fatal(err)
@@ -212,7 +215,7 @@ func TestGemmTilesAgreeBitForBit(t *testing.T) {
 
 // gemv has the bits of gemm, and reads a weight once.
 func TestGemvHasTheBitsOfGemm(t *testing.T) {
-	for _, s := range [][4]int{{1, 40, 512, 16}, {8, 9, 72, 5}, {3, 130, 257, 0}} {
+	for _, s := range [][4]int{{1, 40, 512, 16}, {8, 9, 72, 5}, {3, 130, 257, 0}, {9, 40, 600, 16}, {16, 9, 72, 5}, {13, 130, 257, 0}} {
 		g := newGemmCase("nt", "odd", s[0], s[1]|1, s[2], s[3])
 		c := cudatest.Open(t)
 		want, err := g.run(t, c, ptxOf(t, "gemm"))
@@ -221,12 +224,51 @@ func TestGemvHasTheBitsOfGemm(t *testing.T) {
 		}
 		y := cudatest.Upload(t, c, g.before)
 		side := func(m matrix) driver.Arg { return driver.Ptr(cudatest.Upload(t, c, m.raw)) }
-		c.Run(t, ptxOf(t, "gemv"), "gemv_bf16", line(ceil(g.n, 32)), line(128), 0,
+		file := "gemv"
+		if s[0] > 8 {
+			file = "gemv16"
+		}
+		c.Run(t, ptxOf(t, file), file+"_bf16", line(ceil(g.n, 32)), line(128), 0,
 			driver.Ptr(y), side(g.x), side(g.w), side(g.u), side(g.v), driver.Ptr(cudatest.Upload(t, c, g.bias)),
 			integer(g.x.ld), driver.U64(uint64(2*g.w.ld)), integer(g.u.ld), integer(g.n), integer(g.m), integer(g.n),
 			integer(g.k), integer(g.r), driver.F32(gemmAlpha), integer(1), integer(g.k), integer(int(device.F32)))
 		if got := cudatest.Download[float32](t, c, y, g.m*g.n); !slices.Equal(got, want) {
 			t.Errorf("%s: the bits differ by %g", fmt.Sprint(s), distance(widened(got), widened(want)))
+		}
+	}
+}
+
+// A product of 16 rows, as the decoding of a rollout makes, reads a weight as it is
+// stored, by one kernel, in few instructions; one in bf16 is read once, and a turn of
+// the loop behind its end. (What asks for sectors again, as blocks do, is served by
+// the multiprocessor's cache, which the simulator does not count.)
+func TestSixteenRowsReadTheWeightAsItIs(t *testing.T) {
+	const m, n, k = 16, 128, 2048
+	for typ, most := range map[device.Type]float64{device.BF16: 94, device.NF4: 140, device.Q4_K: 225, device.Q8_0: 140} {
+		b := openRacing(t, false)
+		r := &trial{t, b, random(9)}
+		x, y := r.array(m, k, 1), r.room(device.BF16, m, n)
+		w := r.array(n, k, 1).view
+		if typ != device.BF16 {
+			w = r.room(typ, n, k)
+			raw, _ := blocks(t, typ, n, k)
+			if err := b.Upload(w, raw); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.run("linear", nil, []device.View{y}, []device.View{x.view, w})
+		r.read(y)
+		s, simulated := cudatest.Counted("gemv16_" + typ.String())
+		if !simulated {
+			t.Skip("a real card does not count")
+		}
+		step := float64(s.Instructions) / (n / 8 * k / 32)
+		// Each warp of 8 columns reads x as well, which the four of a block share in the cache.
+		moved := float64(32*s.GlobalSectors-n/8*2*m*k) / float64(w.Bytes())
+		t.Logf("%v: %.1f instructions for 32 terms of 8 columns; the weight's sectors are asked for %.2f times", typ, step, moved)
+		if s.Launches != 1 || step > most || s.Local != 0 || typ == device.BF16 && moved > 1.25 {
+			t.Errorf("%v: %d launches, %.1f instructions for 32 terms, %d uses of local memory, the weight is asked for %.2f times: want 1, at most %.0f, 0 and, for bf16, 1.25",
+				typ, s.Launches, step, s.Local, moved, most)
 		}
 	}
 }

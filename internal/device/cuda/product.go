@@ -48,6 +48,7 @@ type shape struct {
 // its tiles begin at a multiple of 1024 bytes.
 const (
 	gemmStep, gemmStages     = 32, 3
+	slimStages               = 8
 	hopperStep, hopperStages = 64, 4
 	hopperLost               = 1024
 	hopperFile               = "gemm_sm90"
@@ -57,8 +58,8 @@ func entriesNamed(prefix, name string) [3]string {
 	return [3]string{prefix + "_nt_" + name, prefix + "_nn_" + name, prefix + "_tn_" + name}
 }
 
-func shapeNamed(name string, m, n, size int) shape {
-	return shape{"gemm", "mma.sync", entriesNamed("gemm", name), m, n, size, gemmStages * gemmStep * 2 * (m + n)}
+func shapeNamed(name string, m, n, size, stages int) shape {
+	return shape{"gemm", "mma.sync", entriesNamed("gemm", name), m, n, size, stages * gemmStep * 2 * (m + n)}
 }
 
 func hopperShape(name string, n int) shape {
@@ -67,10 +68,11 @@ func hopperShape(name string, n int) shape {
 }
 
 var (
-	shapeLarge  = shapeNamed("large", 128, 128, 256)
-	shapeSmall  = shapeNamed("small", 64, 64, 128)
-	shapeNarrow = shapeNamed("narrow", 64, 16, 128)
-	shapeOdd    = shapeNamed("odd", 64, 64, 128) // writes columns one by one
+	shapeLarge  = shapeNamed("large", 128, 128, 256, gemmStages)
+	shapeSmall  = shapeNamed("small", 64, 64, 128, gemmStages)
+	shapeSlim   = shapeNamed("slim", 64, 32, 128, slimStages) // for few rows
+	shapeNarrow = shapeNamed("narrow", 64, 16, 128, gemmStages)
+	shapeOdd    = shapeNamed("odd", 64, 64, 128, gemmStages) // writes columns one by one
 	shapeWide   = hopperShape("wide", 256)
 	shapeSquare = hopperShape("square", 128)
 )
@@ -84,6 +86,8 @@ func shapeOf(wgmma bool, m, n, ldy, units int) *shape {
 		return &shapeOdd
 	case n <= shapeNarrow.n:
 		return &shapeNarrow
+	case m <= shapeSlim.m && over(n, shapeSmall.n) <= units:
+		return &shapeSlim
 	case m <= 64 || n <= 64 || 2*over(m, shapeLarge.m)*over(n, shapeLarge.n) <= units:
 		return &shapeSmall
 	case !wgmma || n%eight != 0 || ldy%eight != 0:
@@ -201,12 +205,17 @@ func (l *launcher) low(x, a side, m, r, k int, scale float32) (side, error) {
 }
 
 const (
-	gemvRows    = 8 // rows that gemv takes at most
-	gemvColumns = 8 // columns of a warp
+	gemvRows    = 16 // rows that gemv takes at most
+	gemvFewest  = 8  // and those of gemv.cu; gemv16.cu has the others
+	gemvColumns = 8  // columns of a warp
 	gemvWarps   = 4
 )
 
-var gemvEntries = entriesOf("gemv_", append(device.BlockTypes(), device.BF16)...)
+// gemvEntries are those of gemv.cu and of gemv16.cu, by the type of the weight.
+var (
+	gemvEntries   = entriesOf("gemv_", append(device.BlockTypes(), device.BF16)...)
+	gemv16Entries = entriesOf("gemv16_", append(device.BlockTypes(), device.BF16)...)
+)
 
 // gemv runs an nt product of few rows on a weight of any type that lies at p.w.at
 // in rows of stride bytes. Its bits are gemm's.
@@ -215,7 +224,11 @@ func (l *launcher) gemv(t device.Type, p *product, stride uint64, terms int) err
 		return nil
 	}
 	grid := driver.Dim{X: over(p.n, gemvColumns*gemvWarps), Y: max(1, over(p.k, terms)), Z: 1}
-	return l.run("gemv", gemvEntries[t], 0, grid, driver.Dim{X: 32 * gemvWarps, Y: 1, Z: 1},
+	file, entry := "gemv", gemvEntries[t]
+	if p.m > gemvFewest {
+		file, entry = "gemv16", gemv16Entries[t]
+	}
+	return l.run(file, entry, 0, grid, driver.Dim{X: 32 * gemvWarps, Y: 1, Z: 1},
 		driver.U64(p.y), driver.U64(p.x.at), driver.U64(p.w.at), driver.U64(p.u.at), driver.U64(p.v.at), driver.U64(p.bias),
 		num(p.x.ld), driver.U64(stride), num(p.u.ld), num(p.ldy), num(p.m), num(p.n), num(p.k), num(p.r),
 		driver.F32(p.alpha), driver.I32(count(p.accumulate)), num(terms), code(p.typ))

@@ -103,30 +103,36 @@ func TestWidenedBlocksAreTheReadersBitForBit(t *testing.T) {
 
 // gemv on blocks has the bits of gemv on the widened weight.
 func TestGemvReadsBlocks(t *testing.T) {
-	const m, n = 5, 19
 	for _, typ := range device.BlockTypes() {
-		k := 2 * max(typ.BlockSize(), 48)
-		if typ == device.Int8 {
-			k = 53
-		}
-		raw, values := blocks(t, typ, n, k)
-		wide := newMatrix(random(1), n, k)
-		for i, v := range values {
-			wide.raw[i/k*wide.ld+i%k] = toBF16(v)
-		}
-		x := newMatrix(random(2), m, k)
-		c := cudatest.Open(t)
-		run := func(entry string, w driver.Arg, stride int64) []float32 {
-			y := cudatest.Alloc[float32](t, c, m*n)
-			none := driver.U64(0)
-			c.Run(t, ptxOf(t, "gemv"), entry, line(1), line(128), 0, driver.Ptr(y), driver.Ptr(cudatest.Upload(t, c, x.raw)), w, none, none, none,
-				integer(x.ld), driver.U64(uint64(stride)), integer(8), integer(n), integer(m), integer(n), integer(k), integer(0),
-				driver.F32(1), integer(0), integer(k), integer(int(device.F32)))
-			return cudatest.Download[float32](t, c, y, m*n)
-		}
-		want := run("gemv_bf16", driver.Ptr(cudatest.Upload(t, c, wide.raw)), int64(2*wide.ld))
-		if got := run("gemv_"+typ.String(), driver.Ptr(cudatest.Upload(t, c, raw)), typ.RowBytes(k)); !slices.Equal(got, want) {
-			t.Errorf("%s: the bits differ by %g", typ, distance(widened(got), widened(want)))
-		}
+		gemvReads(t, typ, "gemv", 5)
+		gemvReads(t, typ, "gemv16", 13)
+	}
+}
+
+func gemvReads(t *testing.T, typ device.Type, file string, m int) {
+	t.Helper()
+	const n = 19
+	k := 2 * max(typ.BlockSize(), 48)
+	if typ == device.Int8 {
+		k = 53
+	}
+	raw, values := blocks(t, typ, n, k)
+	wide := newMatrix(random(1), n, k)
+	for i, v := range values {
+		wide.raw[i/k*wide.ld+i%k] = toBF16(v)
+	}
+	x := newMatrix(random(2), m, k)
+	c := cudatest.Open(t)
+	run := func(entry string, w driver.Arg, stride int64) []float32 {
+		y := cudatest.Alloc[float32](t, c, m*n)
+		none := driver.U64(0)
+		c.Run(t, ptxOf(t, file), entry, line(1), line(128), 0, driver.Ptr(y), driver.Ptr(cudatest.Upload(t, c, x.raw)), w, none, none, none,
+			integer(x.ld), driver.U64(uint64(stride)), integer(8), integer(n), integer(m), integer(n), integer(k), integer(0),
+			driver.F32(1), integer(0), integer(k), integer(int(device.F32)))
+		return cudatest.Download[float32](t, c, y, m*n)
+	}
+	want := run(file+"_bf16", driver.Ptr(cudatest.Upload(t, c, wide.raw)), int64(2*wide.ld))
+	if got := run(file+"_"+typ.String(), driver.Ptr(cudatest.Upload(t, c, raw)), typ.RowBytes(k)); !slices.Equal(got, want) {
+		t.Errorf("%s of %s: the bits differ by %g", file, typ, distance(widened(got), widened(want)))
 	}
 }

@@ -12,7 +12,6 @@
 #include "product.cuh"
 
 #define STEP 32 // terms of the sum in one stage
-#define STAGES 3
 
 // stage starts the copies of ROWS vectors by STEP terms.
 template <int ROWS, bool ACROSS, int THREADS>
@@ -51,7 +50,7 @@ template <Out OUT, class T> DEVICE void write(T *y, int left, float s0, float s1
 		narrow(y[1], accumulate ? widen(y[1]) + s1 : s1);
 }
 
-template <Out OUT, int BM, int BN, int WM, int WN, bool TX, bool TW>
+template <Out OUT, int BM, int BN, int WM, int WN, int STAGES, bool TX, bool TW>
 DEVICE void product(Side x, Side w, Side u, Side v, void *y, const float *bias, int M, int N, int K, int K2, int ldy,
                     float alpha, int accumulate, int split, int type) {
 	constexpr int WARPS_N = BN / WN, THREADS = BM / WM * WARPS_N * 32;
@@ -123,20 +122,23 @@ DEVICE void product(Side x, Side w, Side u, Side v, void *y, const float *bias, 
 		put((bf16 *)y);
 }
 
-#define PRODUCT(name, OUT, BM, BN, WM, WN, TX, TW)                                                                       \
+#define PRODUCT(name, OUT, BM, BN, WM, WN, STAGES, TX, TW)                                                                       \
 	KERNEL __launch_bounds__(BM / WM * (BN / WN) * 32) void name(                                                      \
 	    const unsigned short *x, const unsigned short *w, const unsigned short *u, const unsigned short *v, void *y,   \
 	    const float *bias, int ldx, int ldw, int ldu, int ldv, int ldy, int M, int N, int K, int K2, float alpha,      \
 	    int accumulate, int split, int type) {                                                                              \
-		product<OUT, BM, BN, WM, WN, TX, TW>(Side{x, ldx}, Side{w, ldw}, Side{u, ldu}, Side{v, ldv}, y, bias, M, N, K, K2,  \
+		product<OUT, BM, BN, WM, WN, STAGES, TX, TW>(Side{x, ldx}, Side{w, ldw}, Side{u, ldu}, Side{v, ldv}, y, bias, M, N, K, K2,  \
 		                                ldy, alpha, accumulate, split, type);                                               \
 	}
 
+// The slim tile is for few rows, whose time goes into reading w: more blocks, with
+// more copies under way in each.
 #define PRODUCTS(kind, TX, TW)                                                                                         \
-	PRODUCT(gemm_##kind##_large, PAIRS, 128, 128, 64, 32, TX, TW)                                                      \
-	PRODUCT(gemm_##kind##_small, PAIRS, 64, 64, 32, 32, TX, TW)                                                        \
-	PRODUCT(gemm_##kind##_narrow, PAIRS, 64, 16, 16, 16, TX, TW)                                                       \
-	PRODUCT(gemm_##kind##_odd, ONES, 64, 64, 32, 32, TX, TW)
+	PRODUCT(gemm_##kind##_large, PAIRS, 128, 128, 64, 32, 3, TX, TW)                                                   \
+	PRODUCT(gemm_##kind##_small, PAIRS, 64, 64, 32, 32, 3, TX, TW)                                                     \
+	PRODUCT(gemm_##kind##_slim, PAIRS, 64, 32, 16, 32, 8, TX, TW)                                                      \
+	PRODUCT(gemm_##kind##_narrow, PAIRS, 64, 16, 16, 16, 3, TX, TW)                                                    \
+	PRODUCT(gemm_##kind##_odd, ONES, 64, 64, 32, 32, 3, TX, TW)
 
 PRODUCTS(nt, false, false)
 PRODUCTS(nn, false, true)
