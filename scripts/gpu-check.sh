@@ -162,6 +162,8 @@ else
 	speed 53-cublaslt 60 'the same products by cuBLASLt (ALIGN_CUBLASLT=auto)' env ALIGN_CUBLASLT=auto ./align bench gemm --cfg 8b --device cuda --quiet
 	speed 60-step 120 'a step and decoding, the shape of Llama 3.2 1B' ./align bench sft decode --cfg 1b --batch 4 --device cuda --quiet
 	speed 61-step 180 'a step and decoding, the shape of Llama 3 8B as NF4' ./align bench sft decode --cfg 8b --quantize nf4 --batch 1 --seq 2048 --device cuda --quiet
+	speed 61-long 90 'decoding behind 8192 tokens, the shape of Llama 3 8B as NF4' ./align bench decode --cfg 8b --quantize nf4 --batch 1 --prompt 8192 --resp 32 --device cuda --quiet
+	speed 61-sixteen 90 'decoding 16 sequences, the shape of Llama 3 8B as NF4' ./align bench decode --cfg 8b --quantize nf4 --batch 16 --prompt 256 --resp 32 --device cuda --quiet
 	speed 62-dpo 60 'a step of dpo, the shape of Llama 3.2 1B' ./align bench dpo --cfg 1b --batch 4 --device cuda --quiet
 	speed 63-ppo 90 'a rollout and ppo, the shape of Llama 3.2 1B' ./align bench rollout ppo --cfg 1b --batch 8 --prompt 256 --resp 64 --device cuda --quiet
 fi
