@@ -116,8 +116,8 @@ func TestCaptureOfAGrowingCache(t *testing.T) {
 	}
 }
 
-// A decoded row reads its keys and values once for all heads that share them, without
-// bank conflicts or local memory, and the parts are little beside them.
+// A decoded row reads its keys and values once for all heads that share them, the parts
+// are little beside them, and warps without lines do nothing but copy.
 func TestCachedAttentionCounters(t *testing.T) {
 	const keys = 2560
 	b := openRacing(t, false)
@@ -139,8 +139,12 @@ func TestCachedAttentionCounters(t *testing.T) {
 	once := float64(2 * 2 * keys * attr.KVHeads * attr.HeadDim)
 	read, beside := float64(32*s.GlobalSectors)/once, float64(32*join.GlobalSectors)/once
 	t.Logf("%.3f of the keys and values moved, and %.4f by adding up the parts; %.2f instructions per product", read, beside, s.PerProduct())
-	if read > 1.03 || beside > 0.02 || s.Conflicts() > 1 || s.Local+join.Local > 0 {
-		t.Errorf("%.3f of the keys and values moved, and %.4f by adding up the parts, %.2f wavefronts per needed one, %d uses of local memory: want at most 1.03, 0.02, 1 and 0",
-			read, beside, s.Conflicts(), s.Local+join.Local)
+	if read > 1.03 || beside > 0.02 {
+		t.Errorf("%.3f of the keys and values moved, and %.4f by adding up the parts: want at most 1.03 and 0.02", read, beside)
+	}
+	// One warp of four has lines to multiply: 64 products for a tile.
+	if most := int64(keys / device.PageRows * attr.KVHeads * 64); s.Products != most || s.PerProduct() > 16.5 || s.Conflicts() > 1 || s.Local+join.Local > 0 {
+		t.Errorf("%d products, %.2f instructions for one, %.2f wavefronts per needed one, %d uses of local memory: want %d, at most 16.5, 1 and 0",
+			s.Products, s.PerProduct(), s.Conflicts(), s.Local+join.Local, most)
 	}
 }

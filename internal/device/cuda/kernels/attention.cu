@@ -24,14 +24,20 @@ template <class T> struct Cached {
 		copy<D>(values, v, from, n);
 	}
 	template <int D> DEVICE void copy(unsigned tile, const T *x, int from, int n) const {
+		if (sizeof(T) == 2 && wanted % 8 == 0) {
+			constexpr int S = D / 8, LINES = 128 / S; // as in fetch_rows
+			int line = (int)THREAD_X / S, c = (int)THREAD_X % S * 8;
+			unsigned to = tile + tile_at<S>(line, c / 8);
+			const T *at = x + (from + line) * step + c;
+			UNROLL for (int i = 0; i < BLOCK; i += LINES, at += LINES * step) {
+				bool there = (line + i < n) & (c < wanted);
+				copy16(to + i * D * 2, there ? at : x, there);
+			}
+			return;
+		}
 		for (int i = THREAD_X; i < BLOCK * D / 8; i += 128) {
 			int line = i / (D / 8), c = i % (D / 8) * 8;
 			const T *at = x + (from + line) * step + c;
-			if (sizeof(T) == 2 && wanted % 8 == 0) {
-				bool there = (line < n) & (c < wanted);
-				copy16(tile + tile_at<D / 8>(line, c / 8), there ? at : x, there);
-				continue;
-			}
 			float w[8];
 			if (sizeof(T) == 4 && line < n && wanted % 4 == 0 && c + 8 <= wanted) {
 				UNROLL for (int j = 0; j < 8; j += WIDE<T>) unpack(w + j, at + j);
@@ -45,10 +51,10 @@ template <class T> struct Cached {
 
 // attend computes the rows of a block whose queries are in q, over tiles [first,
 // end) of s. place(c) is the row of tile c's first key; row(half) are the thread's two
-// rows.
+// rows. A warp that is not busy has none, and copies only.
 template <int D, class Place, class Row, class Source, class Parts>
 DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16][4], const Span &s, int first, int end, Place place, Row row,
-                   Source source, Parts &parts, float scale, unsigned memory) {
+                   Source source, Parts &parts, bool busy, float scale, unsigned memory) {
 	constexpr int TILE = BLOCK * D * 2;
 	unsigned lane = THREAD_X % 32;
 	auto fetch = [&](int c, unsigned at) {
@@ -62,6 +68,8 @@ DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16]
 		__syncthreads();
 		unsigned now = memory + (c & 1) * 2 * TILE;
 		fetch(c + 1, memory + (~c & 1) * 2 * TILE);
+		if (!busy)
+			continue;
 		float p[BLOCK / 8][4];
 		clear(p);
 		UNROLL for (int d = 0; d < D; d += 16)
@@ -96,7 +104,7 @@ DEVICE void attention(void *o, float *lse, float *parts, Rows q, Rows k, Rows v,
 	each_span<D>(o, lse, parts, q, masks, T, H, wanted, type, base, [&](Softmax &m, float(&sum)[D / 8][4], const unsigned(&fragments)[D / 16][4], Span s, Mask mask, int row, auto &kept) __attribute__((always_inline)) {
 		auto place = [&](int c) { return s.place(mask, c); };
 		auto line = [&](int half) { return row + half * 8 + (int)(THREAD_X % 32) / 4; };
-		attend<D>(m, sum, fragments, s, 0, s.tiles, place, line, Packed{k + kv * D, v + kv * D, (long)KV * D}, kept, scale * LOG2E, base);
+		attend<D>(m, sum, fragments, s, 0, s.tiles, place, line, Packed{k + kv * D, v + kv * D, (long)KV * D}, kept, true, scale * LOG2E, base);
 	});
 }
 
@@ -166,7 +174,7 @@ DEVICE void attention_cached(E *o, float *kept, Rows q, const E *k, const E *v, 
 	Softmax m;
 	float sum[D / 8][4];
 	clear(sum);
-	attend<D>(m, sum, fragments, s, from, end, place, row, Cached<E>{k + kv * wanted, v + kv * wanted, (long)KV * wanted, wanted}, before, scale * LOG2E, base);
+	attend<D>(m, sum, fragments, s, from, end, place, row, Cached<E>{k + kv * wanted, v + kv * wanted, (long)KV * wanted, wanted}, before, lines.has(THREAD_X / 32 * 16), scale * LOG2E, base);
 	late(line), late(wanted), late(lane);
 	UNROLL for (int half = 0; half < 2; half++) {
 		if (!lines.has(line + half * 8))
