@@ -71,7 +71,7 @@ check() {
 	printf '%s\n' "$name" | grep -q -e "$pattern" || return 0
 	set -- "$@" --threads 1 --eval-fraction 0
 	plan=$(planned "$@" --steps "$steps")
-	[ "$1" != dpo ] || run "$@" --steps 1 >/dev/null
+	[ "$1" != dpo ] || run "$@" --steps "$steps" >/dev/null
 	short=$(run "$@" --steps 1)
 	long=$(run "$@" --steps "$steps")
 	echo "$name|$plan|$short|$long" | awk -F '|' -v n="$steps" '{
