@@ -15,7 +15,7 @@ func (t *Trainer) measureRollout(step int, m *train.Metrics) {
 	t.measured, t.stepKL, t.stepTokens = step, 0, 0
 	for i := range t.episodes {
 		e := &t.episodes[i]
-		nonScore := -t.kl.Coef * sum(e.kl)
+		nonScore := 0 - t.kl.Coef*sum(e.kl) // of no divergence 0, where the negated product is -0
 		ended := 0.0
 		if e.Ended {
 			ended = 1
