@@ -186,7 +186,7 @@ func TestAttentionAgainstFloat64(t *testing.T) {
 // Without masks that cut tiles, the matrix units get most of the instructions.
 func TestAttentionCounters(t *testing.T) {
 	newAttentionCase(t, 192, 1, 1, 128, 128, nil, false).check(t, map[string]limits{
-		"attention_128": {1, 8.55}, "attention_keys_grad_128": {1, 6.7}, "attention_queries_grad_128": {1, 6.1},
+		"attention_128": {1, 8.5}, "attention_keys_grad_128": {1, 6.7}, "attention_queries_grad_128": {1, 6.1},
 	})
 }
 
@@ -306,5 +306,5 @@ func TestWgmmaAttentionCounters(t *testing.T) {
 	a := newAttentionCaseOn(t, cudatest.Hopper, 192, 1, 1, 128, 128, nil, false)
 	o, lse := cudatest.Alloc[float32](t, a.c, len(a.o)), cudatest.Alloc[float32](t, a.c, len(a.lse))
 	entry := a.run(t, "attention_sm90", "attention_wgmma", 1, 6, 1024, driver.Ptr(o), driver.Ptr(lse), driver.U64(0), a.aq, a.ak, a.av, a.maskStart, a.maskEnd, a.seg)
-	limits{1, 71.5}.holds(t, a.c, entry)
+	limits{1, 71}.holds(t, a.c, entry)
 }

@@ -62,6 +62,7 @@ DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16]
 			source.template fetch<D>(at, at + TILE, place(c), s.length(c));
 		copies_commit();
 	};
+	int stop = min(end, first + PART);
 	fetch(first, memory);
 	for (int c = first; c < end; c++) {
 		copies_wait<0>();
@@ -90,8 +91,10 @@ DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16]
 		}
 		m.add(p, o);
 		weigh<D, BLOCK / 8>(o, p, now + TILE, lane);
-		if ((c + 1) % PART == 0 || c + 1 == end)
-			parts.end(m, o, c < first + PART, c + 1 == end);
+		if (c + 1 == stop) {
+			parts.end(m, o, c < first + PART, stop == end);
+			stop = min(end, stop + PART);
+		}
 	}
 	__syncthreads(); // before the tiles are used again
 }

@@ -23,7 +23,9 @@ DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16]
 	};
 	fetch(0, memory);
 	unsigned now = 0;
-	for (int first = 0; first < s.tiles; first += PART) {
+	bool last;
+	int first = 0;
+	do {
 		int end = min(first + PART, s.tiles);
 		for (int c = first; c < end; c++) {
 			unsigned next = now + 1 == STAGES ? 0 : now + 1;
@@ -62,8 +64,10 @@ DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16]
 			now = next;
 		}
 		finish(o);
-		parts.end(m, o, first == 0, end == s.tiles);
-	}
+		last = end == s.tiles;
+		parts.end(m, o, first == 0, last);
+		first += PART;
+	} while (!last);
 	__syncthreads(); // before the tiles are used again
 }
 

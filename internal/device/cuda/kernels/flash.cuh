@@ -212,7 +212,8 @@ struct Joined {
 // place(half) is where the thread's row begins, null where the row is not the block's.
 template <int D, class Place> struct Kept {
 	Place place;
-	Softmax before;
+	float top[2], sum[2]; // of the parts so far, once there is one
+	DEVICE Kept(Place place) : place(place) {}
 	// end closes a part: what is added up goes on in m and o, or, behind the last
 	// one, is left there.
 	DEVICE void end(Softmax &m, float (&o)[D / 8][4], bool first, bool last) {
@@ -225,7 +226,7 @@ template <int D, class Place> struct Kept {
 				continue;
 			at += THREAD_X % 4 * 2;
 			if (!first) {
-				Joined j(before.top[half], before.sum[half], m.top[half], m.sum[half]);
+				Joined j(top[half], sum[half], m.top[half], m.sum[half]);
 				UNROLL for (int n = 0; n < D / 8; n++) {
 					float2 was = *(const float2 *)(at + n * 8);
 					o[n][half * 2] = j.of(was.x, o[n][half * 2]), o[n][half * 2 + 1] = j.of(was.y, o[n][half * 2 + 1]);
@@ -236,12 +237,13 @@ template <int D, class Place> struct Kept {
 				UNROLL for (int n = 0; n < D / 8; n++) put2(at + n * 8, o[n][half * 2], o[n][half * 2 + 1]);
 		}
 		if (!last) {
-			before = m, m = Softmax();
+			UNROLL for (int half = 0; half < 2; half++) top[half] = m.top[half], sum[half] = m.sum[half];
+			m = Softmax();
 			clear(o);
 		}
 	}
 };
-template <int D, class Place> DEVICE Kept<D, Place> kept_at(Place place) { return Kept<D, Place>{place, Softmax()}; }
+template <int D, class Place> DEVICE Kept<D, Place> kept_at(Place place) { return Kept<D, Place>(place); }
 
 // queries reads 16 rows of the block's queries; the tile is free afterwards.
 template <int D> DEVICE void queries(unsigned (&q)[D / 16][4], Rows x, long step, int lo, int hi, unsigned warp, unsigned memory) {
