@@ -33,12 +33,7 @@ func (f *fast) accelerate(kernels map[string]binder) {
 	kernels["attention_grad"] = withAttribute(f.bindAttentionGrad)
 	kernels["cache_write"] = withAttribute(f.bindCacheWrite)
 	kernels["attention_cached"] = withAttribute(f.bindCached)
-	kernels["swiglu"] = plain(func(k string) device.Kernel {
-		return b.overRows(&fastSwiGLU{swiGLU: swiGLU[float32]{kernel: k}, set: set})
-	})
-	kernels["swiglu_grad"] = plain(func(k string) device.Kernel {
-		return b.overRows(&fastSwiGLUGrad{swiGLUGrad: swiGLUGrad[float32]{kernel: k}, b: b})
-	})
+	kernels["swiglu"], kernels["swiglu_grad"] = plain(f.newSwiGLU), plain(f.newSwiGLUGrad)
 	kernels["sum_squares"] = plain(func(k string) device.Kernel { return newSumSquares(b, k, set.SumSquares) })
 	kernels["logprob"] = withAttribute(bindLogProb(b, f, f.addChunk, f.expFrom, f.readRow))
 	kernels["logprob_dx"] = withAttribute(bindLogProbDX(b, f, f.weighLogits))

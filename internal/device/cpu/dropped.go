@@ -15,7 +15,7 @@ func bindLoRADroppedDX[E float](b *Backend, p products[E]) func(string, device.D
 	return func(kernel string, attr device.Dropout) (device.Kernel, error) {
 		base, low, scale := &product[E]{alpha: 1}, &product[E]{alpha: 1}, E(attr.Scale())
 		return func(c *device.Call) error {
-			if err := checkLoRADroppedDX[E](kernel, c); err != nil || c.Out[0].Addr == 0 {
+			if err := checkLoRADroppedDX(kernel, c, p); err != nil || c.Out[0].Addr == 0 {
 				return err
 			}
 			dx, du, a, mask := c.Out[0], c.In[2], c.In[3], c.In[4]
@@ -53,16 +53,16 @@ func addKept[E float](y, x []E, mask []uint32, scale E) {
 	}
 }
 
-func checkLoRADroppedDX[E float](kernel string, c *device.Call) error {
+func checkLoRADroppedDX[E float](kernel string, c *device.Call, p products[E]) error {
 	k, t := contract.Of("cpu", kernel), typeOf[E]()
 	if k.Arity(c, 1, 5) {
 		dx, dy, w, du, a := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3]
-		k.Matrix("dy", dy, t, dy.Rows, w.Rows)
+		k.Matrix("dy", dy, sideType(p, dy), dy.Rows, w.Rows)
 		checkWeight(&k, "W", w, dy.Cols, w.Cols)
 		k.Matrix("du", du, t, dy.Rows, a.Rows)
 		k.Matrix("A", a, t, du.Cols, w.Cols)
 		checkMask(&k, c.In[4], dy.Rows, w.Cols)
-		k.Output("dx", dx, t, dy.Rows, w.Cols)
+		k.Output("dx", dx, sideType(p, dx), dy.Rows, w.Cols)
 	}
 	return k.Err
 }
@@ -72,7 +72,7 @@ func checkLoRADroppedDX[E float](kernel string, c *device.Call) error {
 func (f *fast) bindLoRADroppedDX(kernel string, attr device.Dropout) (device.Kernel, error) {
 	q := &product[float32]{alpha: 1}
 	return func(c *device.Call) error {
-		if err := checkLoRADroppedDX[float32](kernel, c); err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
+		if err := checkLoRADroppedDX(kernel, c, products[float32](f)); err != nil || c.Out[0].Addr == 0 || c.Out[0].Len() == 0 {
 			return err
 		}
 		q.y, q.x, q.w, q.u, q.v, q.accumulate = c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3], c.Accumulate

@@ -23,6 +23,7 @@ type fast struct {
 	space    gemm.Space
 	kept     kept
 	narrow   narrow
+	rounding rounding
 }
 
 // newFast is nil where the level is portable Go.
@@ -169,6 +170,13 @@ func bitsOf(v device.View) gemm.Mask {
 
 // run does the product that f.product holds, whose left side is x.
 func (f *fast) run(x device.View) error {
+	if f.product.Y.Half != nil && !f.engine.RoundsY(&f.product) {
+		return f.runRounding(x)
+	}
+	return f.runWhole(x)
+}
+
+func (f *fast) runWhole(x device.View) error {
 	p := &f.product
 	p.XPasses = !p.XAcross && f.kept.panels(x).Addr == 0
 	p.XPasses = p.XPasses && f.engine.TakesRows(p)

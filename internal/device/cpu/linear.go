@@ -16,7 +16,7 @@ func newLinear[E float](p products[E], kernel string) device.Kernel {
 			k.Overwrites(c)
 			k.Matrix("x", x, sideType(p, x), x.Rows, w.Cols)
 			checkWeight(&k, "W", w, w.Rows, x.Cols)
-			k.Output("y", y, typeOf[E](), x.Rows, w.Rows)
+			k.Output("y", y, sideType(p, y), x.Rows, w.Rows)
 			if biased {
 				k.Vector("bias", c.In[2], typeOf[E](), w.Rows)
 			}
@@ -40,9 +40,9 @@ func newLinearDX[E float](p products[E], kernel string) device.Kernel {
 		k := contract.Of("cpu", kernel)
 		if k.Arity(c, 1, 2) {
 			dx, dy, w := c.Out[0], c.In[0], c.In[1]
-			k.Matrix("dy", dy, typeOf[E](), dy.Rows, w.Rows)
+			k.Matrix("dy", dy, sideType(p, dy), dy.Rows, w.Rows)
 			checkWeight(&k, "W", w, dy.Cols, w.Cols)
-			k.Output("dx", dx, typeOf[E](), dy.Rows, w.Cols)
+			k.Output("dx", dx, sideType(p, dx), dy.Rows, w.Cols)
 		}
 		if k.Err != nil || c.Out[0].Addr == 0 {
 			return k.Err
@@ -73,11 +73,9 @@ func bindMatMul[E float](b *Backend, p products[E], xAcross, wAcross bool) func(
 				y, x, w := c.Out[0], c.In[0], c.In[1]
 				m, kx := dims(x, xAcross)
 				n, kw := dims(w, wAcross)
-				xType, wType := typeOf[E](), typeOf[E]()
+				xType, wType := sideType(p, x), typeOf[E]()
 				if xAcross {
 					wType = sideType(p, w)
-				} else {
-					xType = sideType(p, x)
 				}
 				k.Matrix("x", x, xType, x.Rows, x.Cols)
 				k.Matrix("w", w, wType, w.Rows, w.Cols)

@@ -78,7 +78,7 @@ func checkLoRALinear[E float](kernel string, c *device.Call, p products[E]) erro
 		checkWeight(&k, "W", w, w.Rows, x.Cols)
 		k.Matrix("A", a, t, a.Rows, x.Cols)
 		k.Matrix("B", up, t, w.Rows, a.Rows)
-		k.Output("y", y, t, x.Rows, w.Rows)
+		k.Output("y", y, sideType(p, y), x.Rows, w.Rows)
 		if wantsLow(c) {
 			k.Output("u", c.Out[1], t, x.Rows, a.Rows)
 		}
@@ -96,11 +96,11 @@ func newLoRADX[E float](p products[E], kernel string) device.Kernel {
 		k := contract.Of("cpu", kernel)
 		if k.Arity(c, 1, 4) {
 			dx, dy, w, du, a := c.Out[0], c.In[0], c.In[1], c.In[2], c.In[3]
-			k.Matrix("dy", dy, typeOf[E](), dy.Rows, w.Rows)
+			k.Matrix("dy", dy, sideType(p, dy), dy.Rows, w.Rows)
 			checkWeight(&k, "W", w, dy.Cols, w.Cols)
 			k.Matrix("du", du, typeOf[E](), dy.Rows, a.Rows)
 			k.Matrix("A", a, typeOf[E](), du.Cols, w.Cols)
-			k.Output("dx", dx, typeOf[E](), dy.Rows, w.Cols)
+			k.Output("dx", dx, sideType(p, dx), dy.Rows, w.Cols)
 		}
 		if k.Err != nil || c.Out[0].Addr == 0 {
 			return k.Err
@@ -116,7 +116,7 @@ func bindLoRADU[E float](p products[E]) func(string, device.LoRA) (device.Kernel
 	return func(kernel string, attr device.LoRA) (device.Kernel, error) {
 		down, up := &product[E]{alpha: E(attr.Scale)}, &product[E]{alpha: 1}
 		return func(c *device.Call) error {
-			if err := checkLoRADU[E](kernel, c); err != nil {
+			if err := checkLoRADU(kernel, c, p); err != nil {
 				return err
 			}
 			if down.y, down.x, down.w = c.Out[1], c.In[0], c.In[1]; down.y.Addr != 0 {
@@ -133,11 +133,11 @@ func bindLoRADU[E float](p products[E]) func(string, device.LoRA) (device.Kernel
 	}
 }
 
-func checkLoRADU[E float](kernel string, c *device.Call) error {
+func checkLoRADU[E float](kernel string, c *device.Call, p products[E]) error {
 	k, t := contract.Of("cpu", kernel), typeOf[E]()
 	if k.Arity(c, 2, 3) {
 		dy, b, u := c.In[0], c.In[1], c.In[2]
-		k.Matrix("dy", dy, t, dy.Rows, b.Rows)
+		k.Matrix("dy", dy, sideType(p, dy), dy.Rows, b.Rows)
 		k.Matrix("B", b, t, dy.Cols, b.Cols)
 		k.Matrix("u", u, t, dy.Rows, b.Cols)
 		k.Output("dB", c.Out[0], t, b.Rows, b.Cols)

@@ -54,7 +54,7 @@ func (f *fast) bindLoRADU(kernel string, attr device.LoRA) (device.Kernel, error
 	}
 	down := &product[float32]{alpha: float32(attr.Scale)}
 	return func(c *device.Call) error {
-		if err := checkLoRADU[float32](kernel, c); err != nil {
+		if err := checkLoRADU(kernel, c, products[float32](f)); err != nil {
 			return err
 		}
 		dB, dy := c.Out[0], c.In[0]

@@ -12,7 +12,7 @@ import (
 // and products that read it give the bits of those that round; on a level that
 // does not round sides a call with such a view is refused.
 func TestRoundedKernels(t *testing.T) {
-	const rows, cols, n, rank = 45, 192, 70, 16
+	const rows, cols, n, rank, wide = 45, 192, 70, 16, 352
 	for _, level := range []feature.Level{feature.AMX, feature.AVX512BF16, feature.AVX512, feature.AVX2, feature.Generic} {
 		if !feature.Has(level) {
 			continue
@@ -25,6 +25,7 @@ func TestRoundedKernels(t *testing.T) {
 				s[i] = int32(i * 7)
 			}
 			x, g := r.view(device.F32, rows, cols), r.view(device.F32, rows, cols)
+			panels := r.placed(wide, cols)
 			half := r.rounded("rmsnorm", device.Norm{Eps: 1e-5, Width: cols}, x, r.view(device.F32, cols, 1))
 			r.rounded("rmsnorm", device.Norm{Eps: 1e-5, Width: cols / 3}, x, r.view(device.F32, cols/3, 1))
 			r.rounded("swiglu", nil, x, g)
@@ -37,6 +38,18 @@ func TestRoundedKernels(t *testing.T) {
 			r.rounded("rope", device.Rope{HeadDim: cols / 3}, x, r.view(device.F32, rows, cols/3))
 			w, a, up := r.view(device.F32, n, cols), r.view(device.F32, rank, cols), r.view(device.F32, n, rank)
 			du := r.view(device.F32, rows, rank)
+			r.writes("linear", nil, rows, wide, half, panels)
+			r.writes("lora_linear", device.LoRA{Scale: 2}, rows, wide, half, mask, panels, a, r.view(device.F32, wide, rank))
+			r.writes("lora_linear", device.LoRA{Scale: 2}, rows, wide, half, half, panels, a, r.view(device.F32, wide, rank))
+			dy := r.writes("linear", nil, rows, wide, x, panels)
+			r.writes("linear_dx", nil, rows, cols, dy, panels)
+			r.writes("lora_dx", nil, rows, cols, dy, panels, du, a)
+			r.writes("lora_dropped_dx", drops, rows, cols, dy, panels, du, a, mask)
+			for _, rank := range []int{4, 16, 32, 40} {
+				r.reads("matmul_tn", device.MatMul{Alpha: 1}, wide, rank, []int{0}, dy, r.view(device.F32, rows, rank))
+				r.reads("matmul_tn", device.MatMul{Alpha: 1}, wide, rank, []int{0}, dy, r.view(device.F32, rows, rank))
+			}
+			r.gates(rows, wide)
 			r.reads("linear", nil, rows, n, []int{0}, half, w)
 			r.reads("lora_linear", device.LoRA{Scale: 2}, rows, n, []int{0, 1}, half, half, w, a, up)
 			r.reads("lora_linear", device.LoRA{Scale: 2}, rows, n, []int{1}, x, half, w, a, up)
@@ -46,6 +59,30 @@ func TestRoundedKernels(t *testing.T) {
 			r.reads("matmul_tn", device.MatMul{Alpha: 1}, rank, cols, []int{1}, du, half)
 			r.reads("matmul_tn", device.MatMul{Alpha: 1}, rank, cols, []int{1}, du, half, mask)
 		})
+	}
+}
+
+// The same for many rows and few, which take other ways, and for sums that are cut.
+func TestRoundedResults(t *testing.T) {
+	for _, level := range []feature.Level{feature.AMX, feature.AVX512BF16} {
+		for _, c := range [][3]int{{1, 96, 64}, {16, 64, 96}, {17, 64, 96}, {33, 96, 2144}, {70, 96, 2144}, {300, 64, 64}, {600, 544, 64}, {1030, 512, 2144}} {
+			for _, weight := range []device.Type{device.F32, device.Q8_0} {
+				if rows, cols, k := c[0], c[1], c[2]; feature.Has(level) {
+					b := start(t, Options{Threads: 2, Activations: device.F32, Level: &level, Precision: device.BF16})
+					r := roundedCase{t: t, backend: b}
+					x, w, a, up := r.view(device.F32, rows, k), r.placed(cols, k), r.view(device.F32, 16, k), r.view(device.F32, cols, 16)
+					if weight == device.Q8_0 {
+						w = r.view(device.Q8_0, cols, k)
+						for i, bytes := 0, rawBytes(w); i < len(bytes); i++ {
+							bytes[i] = byte(i*37) &^ 0x40 // scales are finite
+						}
+					}
+					r.writes("linear", nil, rows, cols, x, w)
+					r.writes("lora_linear", device.LoRA{Scale: 2}, rows, cols, x, x, w, a, up)
+					r.writes("linear_dx", nil, rows, k, r.view(device.F32, rows, cols), w)
+				}
+			}
+		}
 	}
 }
 
@@ -72,6 +109,71 @@ func (r *roundedCase) view(t device.Type, rows, cols int) device.View {
 	return v
 }
 
+// placed is a frozen weight as products read it.
+func (r *roundedCase) placed(rows, cols int) device.View {
+	plain := r.view(device.F32, rows, cols)
+	w, err := r.backend.Place(device.Weight{Name: "w", Type: device.F32, Rows: rows, Cols: cols, Read: func(dst []byte, row, n int) error {
+		copy(dst, rawBytes(plain.Row(row, n)))
+		return nil
+	}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return w
+}
+
+// gates compares SwiGLU and its gradient on bfloat16 with those on the same numbers in
+// float32, and where some views are float32.
+func (r *roundedCase) gates(rows, cols int) {
+	g, u, dy := r.view(device.BF16, rows, cols), r.view(device.BF16, rows, cols), r.view(device.BF16, rows, cols)
+	wide := func(v device.View) device.View {
+		w := r.view(device.F32, rows, cols)
+		if !r.refused {
+			r.backend.fast.set.ToBF16(device.Slice[uint16](v), device.Slice[float32](w))
+			r.backend.fast.set.FromBF16(device.Slice[float32](w), device.Slice[uint16](v))
+		}
+		return w
+	}
+	g32, u32, dy32 := wide(g), wide(u), wide(dy)
+	y, dg := r.rounded("swiglu", nil, g32, u32), r.view(device.BF16, rows, cols)
+	du := r.view(device.BF16, rows, cols)
+	for _, in := range [][]device.View{{g, u}, {g32, u}, {g, u32}} {
+		got := r.view(device.BF16, rows, cols)
+		if err := r.run("swiglu", nil, got, in...); (err != nil) != r.refused {
+			r.t.Fatalf("swiglu: error %v, want one: %v", err, r.refused)
+		}
+		if !slices.Equal(device.Slice[uint16](got), device.Slice[uint16](y)) {
+			r.t.Errorf("swiglu of bfloat16: y differs")
+		}
+	}
+	if r.refused {
+		return
+	}
+	k, err := r.backend.Bind("swiglu_grad", nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	want := []device.View{r.view(device.F32, rows, cols), r.view(device.F32, rows, cols)}
+	for i, in := range [][]device.View{{g32, u32, dy32}, {g, u, dy}, {g, u, dy32}, {g32, u, dy}} {
+		out := []device.View{dg, du}
+		if i == 0 {
+			out = want
+		}
+		if err := k(&device.Call{Out: out, In: in}); err != nil {
+			r.t.Fatal(err)
+		}
+		for j := range out {
+			rounded := make([]uint16, rows*cols)
+			if r.backend.fast.set.ToBF16(rounded, device.Slice[float32](want[j])); i > 0 && !slices.Equal(rounded, device.Slice[uint16](out[j])) {
+				r.t.Errorf("swiglu_grad, inputs %d: gradient %d is not the rounded one", i, j)
+			}
+		}
+	}
+	if err := k(&device.Call{Out: []device.View{{Type: device.BF16, Rows: rows, Cols: cols}, du}, In: []device.View{g, u, dy}}); err != nil {
+		r.t.Errorf("swiglu_grad of one output: %v", err)
+	}
+}
+
 func (r *roundedCase) run(kernel string, attr any, out device.View, in ...device.View) error {
 	k, err := r.backend.Bind(kernel, attr)
 	if err != nil {
@@ -82,9 +184,13 @@ func (r *roundedCase) run(kernel string, attr any, out device.View, in ...device
 
 // rounded runs a kernel into float32 and into bfloat16, and is the latter.
 func (r *roundedCase) rounded(kernel string, attr any, in ...device.View) device.View {
-	rows, cols := in[0].Rows, in[0].Cols
+	return r.writes(kernel, attr, in[0].Rows, in[0].Cols, in...)
+}
+
+// writes is rounded for a y of a shape of its own.
+func (r *roundedCase) writes(kernel string, attr any, rows, cols int, in ...device.View) device.View {
 	wide, half := r.view(device.F32, rows, cols), r.view(device.BF16, rows, cols)
-	if err := r.run(kernel, attr, wide, in...); err != nil {
+	if err := r.run(kernel, attr, wide, in...); err != nil && !r.refused {
 		r.t.Fatal(err)
 	}
 	if err := r.run(kernel, attr, half, in...); (err != nil) != r.refused {

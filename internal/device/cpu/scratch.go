@@ -16,6 +16,7 @@ type scratch struct {
 	kept   int64 // panels of a left side that stays packed
 	passed int64 // and of one that does not
 	narrow int64 // results of products with few columns
+	wide   int64 // rows of a y that is rounded
 }
 
 // ScratchBytes is what the kernels of the steps keep: the workspaces, and the
@@ -29,26 +30,28 @@ func (b *Backend) ScratchBytes(steps []device.Step) int64 {
 	for i := range steps {
 		s.step(&steps[i])
 	}
-	return int64(b.pool.threads)*s.worker + s.common + numKept*s.kept + s.passed + s.narrow
+	return int64(b.pool.threads)*s.worker + s.common + numKept*s.kept + s.passed + s.narrow + s.wide
 }
 
 func (s *scratch) step(p *device.Step) {
 	in := p.Call.In
 	switch p.Kernel {
 	case "linear":
-		s.product(in[0], in[1], false, false, 0)
-	case "rmsnorm", "swiglu", "dropout", "rope":
+		s.writes(p.Call.Out[0], in[0], in[1], false, 0)
+	case "swiglu", "swiglu_grad":
+		s.worker = max(s.worker, 8*int64(len(in)+len(p.Call.Out))*int64(in[0].Cols))
+	case "rmsnorm", "dropout", "rope":
 		if y := p.Call.Out[0]; y.Type == device.BF16 {
 			s.worker = max(s.worker, 8*int64(y.Cols))
 		}
 	case "linear_dx":
-		s.product(in[0], in[1], false, true, 0)
+		s.writes(p.Call.Out[0], in[0], in[1], true, 0)
 	case "lora_linear":
 		s.adapted(p.Call)
 	case "lora_dx":
-		s.product(in[0], in[1], false, true, in[2].Cols)
+		s.writes(p.Call.Out[0], in[0], in[1], true, in[2].Cols)
 	case "lora_dropped_dx":
-		s.dropped(in)
+		s.dropped(p.Call.Out[0], in)
 	case "lora_du":
 		s.product(in[0], in[1], false, true, 0)
 		s.gradient(p.Call.Out[0], in[0], in[2])
@@ -76,16 +79,20 @@ func (s *scratch) product(x, w device.View, xAcross, wAcross bool, r int) {
 	if m == 0 || n == 0 || k == 0 {
 		return
 	}
-	p := gemm.Product{M: m, N: n, K: k, XAcross: xAcross, WAcross: wAcross, LowRank: gemm.LowRank{R: r}}
+	s.productOf(w, gemm.Product{M: m, N: n, K: k, XAcross: xAcross, WAcross: wAcross, LowRank: gemm.LowRank{R: r}})
+}
+
+// productOf is product as the engine sees it, but for the weight.
+func (s *scratch) productOf(w device.View, p gemm.Product) {
 	if w.Type.IsBlock() {
 		p.W.Source = &viewSource{}
 	}
-	if r > 0 && !wAcross { // u from x, as bindLoRA does where nothing is dropped
+	if p.LowRank.R > 0 && !p.WAcross { // u from x, as bindLoRA does where nothing is dropped
 		p.LowRank.Down.Data = make([]float32, 1)
 	}
 	sizes := s.b.fast.engine.Sizes(&p)
 	s.worker = max(s.worker, sizes.Worker)
-	if xAcross {
+	if p.XAcross {
 		s.passed = max(s.passed, sizes.Shared)
 	} else {
 		s.kept = max(s.kept, sizes.Shared)
@@ -105,7 +112,26 @@ func (s *scratch) adapted(c device.Call) {
 	}
 	s.shared(8 * low)
 	s.product(x, a, false, false, 0)
-	s.product(x, w, false, false, a.Rows)
+	s.writes(c.Out[0], x, w, false, a.Rows)
+}
+
+// writes is product with a y, which may be of bfloat16.
+func (s *scratch) writes(y, x, w device.View, wAcross bool, r int) {
+	s.rounded(y, w, gemm.Product{M: x.Rows, N: y.Cols, K: x.Cols, WAcross: wAcross, LowRank: gemm.LowRank{R: r}})
+}
+
+// rounded is p with a y, which the engine rounds or, some rows at a time, the kernel.
+func (s *scratch) rounded(y, w device.View, p gemm.Product) {
+	if y.Type == device.BF16 {
+		p.Alpha, p.Y = 1, gemm.Matrix{Half: make([]uint16, 1), Stride: p.N}
+		if !s.b.fast.engine.RoundsY(&p) {
+			p.M, p.Y = min(p.M, roundingRows), gemm.Matrix{}
+			s.wide = max(s.wide, 4*int64(p.M)*int64(p.N))
+		}
+	}
+	if p.M > 0 {
+		s.productOf(w, p)
+	}
 }
 
 // masked is the copy of w that a product takes which takes no mask.
@@ -117,14 +143,9 @@ func (s *scratch) masked(c device.Call) {
 }
 
 // dropped is dx of a layer whose adapter's input was dropped in part.
-func (s *scratch) dropped(in []device.View) {
+func (s *scratch) dropped(dx device.View, in []device.View) {
 	dy, w, du := in[0], in[1], in[2]
-	p := gemm.Product{M: dy.Rows, N: w.Cols, K: dy.Cols, WAcross: true, Alpha: 1, LowRank: gemm.LowRank{R: du.Cols, Kept: bitsOf(in[4])}}
-	if w.Type.IsBlock() {
-		p.W.Source = &viewSource{}
-	}
-	sizes := s.b.fast.engine.Sizes(&p)
-	s.worker, s.kept = max(s.worker, sizes.Worker), max(s.kept, sizes.Shared)
+	s.rounded(dx, w, gemm.Product{M: dy.Rows, N: w.Cols, K: dy.Cols, WAcross: true, Alpha: 1, LowRank: gemm.LowRank{R: du.Cols, Kept: bitsOf(in[4])}})
 }
 
 // gradient is y = x' u, beside a product down to as many columns or by itself.

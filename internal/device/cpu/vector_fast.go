@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"align/internal/device"
 	"align/internal/device/cpu/kern"
 )
 
@@ -35,83 +34,6 @@ func (n *fastNormDX) compute(lo, hi int) {
 	}
 }
 
-// rowsOf turns a division over elements into one over rows of cols elements,
-// each of which costs as much as weight cheap ones.
-func rowsOf(elements, cols, weight int) (rows, grain int) {
-	return elements / max(1, cols), rowGrain(weight * cols)
-}
-
-// vectorised is how many cheap operations an exponential costs in kern.
-const vectorised = 2
-
-// fastSwiGLU is swiglu.
-type fastSwiGLU struct {
-	swiGLU[float32]
-	set  *kern.Set
-	cols int
-}
-
-func (s *fastSwiGLU) prepare(c *device.Call) (rows, grain int, err error) {
-	n, _, err := s.swiGLU.prepare(c)
-	if err != nil || n == 0 {
-		return 0, 0, err
-	}
-	s.cols = c.In[0].Cols
-	rows, grain = rowsOf(n, s.cols, vectorised)
-	return rows, grain, nil
-}
-
-func (s *fastSwiGLU) compute(lo, hi int) {
-	for at := lo * s.cols; at < hi*s.cols; at += s.cols {
-		s.set.SwiGLU(s.y[at:at+s.cols], s.g[at:], s.u[at:])
-	}
-}
-
-func (s *fastSwiGLU) row(y []float32, i int) { s.set.SwiGLU(y, s.g[i*s.cols:], s.u[i*s.cols:]) }
-
-// fastSwiGLUGrad is swiglu_grad.
-type fastSwiGLUGrad struct {
-	swiGLUGrad[float32]
-	b    *Backend
-	cols int
-}
-
-func (s *fastSwiGLUGrad) prepare(c *device.Call) (rows, grain int, err error) {
-	n, _, err := s.swiGLUGrad.prepare(c)
-	if err != nil || n == 0 || s.dg == nil && s.du == nil {
-		return 0, 0, err
-	}
-	if err := s.discard(n); err != nil {
-		return 0, 0, err
-	}
-	s.cols = c.In[0].Cols
-	rows, grain = rowsOf(n, s.cols, 2*vectorised)
-	return rows, grain, nil
-}
-
-// discard finds a place for an output that is not wanted: the function has two.
-func (s *fastSwiGLUGrad) discard(n int) error {
-	if s.dg != nil && s.du != nil {
-		return nil
-	}
-	if err := s.b.spaces.reserve(0, n); err != nil {
-		return err
-	}
-	space := s.b.spaces.carveShared()
-	if unwanted := take[float32](&space, n); s.dg == nil {
-		s.dg = unwanted
-	} else {
-		s.du = unwanted
-	}
-	return nil
-}
-
-func (s *fastSwiGLUGrad) compute(lo, hi int) {
-	for at := lo * s.cols; at < hi*s.cols; at += s.cols {
-		s.b.fast.set.SwiGLUGrad(s.dg[at:at+s.cols], s.du[at:], s.g[at:], s.u[at:], s.d[at:])
-	}
-}
-
 // fastRope is rope.
 type fastRope struct {
 	*rope[float32]
@@ -129,6 +51,19 @@ func (r *fastRope) row(y []float32, t int) {
 	cos, sin := r.table[t*r.headDim:][:half], r.table[t*r.headDim+half:][:half]
 	for at := 0; at < r.cols; at += r.headDim {
 		r.set.Rope(y[at:], r.x[t*r.cols+at:], cos, sin, r.sign)
+	}
+}
+
+func (r *fastRope) roundedRow(y []uint16, wide []float32, t int) {
+	half := r.headDim / 2
+	if !r.set.HasRopeHalf(half) {
+		r.row(wide, t)
+		r.set.ToBF16(y, wide)
+		return
+	}
+	cos, sin := r.table[t*r.headDim:][:half], r.table[t*r.headDim+half:][:half]
+	for at := 0; at < r.cols; at += r.headDim {
+		r.set.RopeHalf(y[at:], r.x[t*r.cols+at:], cos, sin, r.sign)
 	}
 }
 

@@ -38,11 +38,11 @@ func (j *multiply) Do(task, worker int) {
 		r.multiplyBlocks(worker, s)
 		return
 	}
-	if s.rowTo-s.rowFrom == 1 && r.direct() {
+	if s.rowTo-s.rowFrom == 1 && r.direct() && r.Y.Half == nil {
 		r.stream(worker, s)
 		return
 	}
-	if s.rowTo-s.rowFrom == 1 && r.reads() {
+	if s.rowTo-s.rowFrom == 1 && r.reads() && r.Y.Half == nil {
 		r.decode(worker, s)
 		return
 	}
@@ -105,18 +105,24 @@ func (r *run) tile(worker, i, j, from, k, nk int, next unsafe.Pointer) {
 		}
 		y, ldc = unsafe.Pointer(&own.tile), kern.Stride
 	}
+	r.tileAt(worker, i, j, from, k, nk, next, y, ldc, add)
+	if width < kern.Cols {
+		r.storeTile(own, row, n, col, width)
+	}
+}
+
+// tileAt is tile with its place of y, which it adds to if add is not 0.
+func (r *run) tileAt(worker, i, j, from, k, nk int, next, y unsafe.Pointer, ldc, add int) {
+	_, n := r.rowsOf(i)
 	multiply := r.e.tiles.Tile[n]
 	if r.eager {
 		multiply = r.e.tiles.Eager[n]
 	}
 	multiply(nk, r.xPanel(i, n, k), r.bPanel(worker, j, from, k), y, ldc, r.Alpha, add, next)
 	if k+nk == r.words && r.LowRank.drops() {
-		r.keptTile(worker, i, j, from, y, ldc, width)
+		r.keptTile(worker, i, j, from, y, ldc, min(kern.Cols, r.N-j*kern.Cols))
 	} else if k+nk == r.words && r.LowRank.R > 0 {
 		multiply(r.lowWords, r.uPanel(i), r.lowPanel(worker, j, from), y, ldc, r.Alpha, 1, next)
-	}
-	if width < kern.Cols {
-		r.storeTile(own, row, n, col, width)
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 // Matrix is a plain matrix, row-major, its rows Stride elements apart. Its
-// elements are Data or, of a side that is rounded to bfloat16 already, Half.
+// elements are Data or, of a side that is rounded to bfloat16 already and of a y
+// that is, Half.
 type Matrix struct {
 	Data   []float32
 	Half   []uint16
@@ -27,6 +28,25 @@ type Mask struct {
 // address is the address of the word of element (row, col).
 func (m Mask) address(row, col int) unsafe.Pointer {
 	return unsafe.Pointer(&m.Bits[row*m.Stride+col/kern.Cols])
+}
+
+// from is the mask from a row on.
+func (m Mask) from(row int) Mask {
+	if len(m.Bits) > 0 {
+		m.Bits = m.Bits[row*m.Stride:]
+	}
+	return m
+}
+
+// from is the matrix from a row on.
+func (m Matrix) from(row int) Matrix {
+	switch {
+	case m.Half != nil:
+		m.Half = m.Half[row*m.Stride:]
+	case m.Data != nil:
+		m.Data = m.Data[row*m.Stride:]
+	}
+	return m
 }
 
 // len is the number of its elements.
@@ -52,6 +72,7 @@ type Weight struct {
 //
 //	y[M,N] = alpha (x[M,K] w + u[M,R] v) + bias[N]  (+ y)
 //
+// A y in bfloat16 is that rounded, of products that the engine RoundsY of.
 // w is N x K and the rows of w are summed over ("NT", the forward product of a
 // layer) or, if WAcross, K x N ("NN", the gradient of its input). x is M x K
 // or, if XAcross, K x M ("TN", the gradient of a weight, together with
@@ -74,6 +95,15 @@ type Product struct {
 	// XPasses says that no later run is XPacked because of this one, which then
 	// need not pack x.
 	XPasses bool
+}
+
+// Rows is the part of the product that makes n rows of y from row on.
+func (p *Product) Rows(row, n int) Product {
+	q := *p
+	q.M, q.Y, q.X = n, p.Y.from(row), p.X.from(row)
+	q.LowRank.U = p.LowRank.U.from(row)
+	q.LowRank.XKept, q.LowRank.Kept = p.LowRank.XKept.from(row), p.LowRank.Kept.from(row)
+	return q
 }
 
 // LowRank is the second product of a LoRA layer (equation 3 of
@@ -112,7 +142,7 @@ func (p *Product) check(t device.Type) error {
 	}
 	c.matrix("y", p.Y, p.M, p.N, false)
 	c.matrix("x", p.X, p.M, p.K, p.XAcross)
-	c.half("x", p.X, t, p.XAcross, false)
+	c.half("x", p.X, t)
 	if len(p.Bias) > 0 && len(p.Bias) < p.N {
 		c.failf("bias has %d elements: want %d", len(p.Bias), p.N)
 	}
@@ -146,7 +176,9 @@ func (p *Product) checkWeight(c *checker, t device.Type) {
 	}
 	if w.Data == nil {
 		c.matrix("w", p.W.Plain, p.N, p.K, p.WAcross)
-		c.half("w", p.W.Plain, t, p.WAcross, true)
+		if c.half("w", p.W.Plain, t); p.W.Plain.Half != nil && !p.WAcross {
+			c.failf("w is of bfloat16: want it summed over its rows")
+		}
 		if p.W.Left != nil && (!p.WAcross || p.LowRank.R > 0) {
 			c.failf("w is the panels of a left side: want a product that sums over its rows, without a low-rank part")
 		}
@@ -191,9 +223,9 @@ func (c *checker) mask(name string, m Mask, rows, cols int) {
 	}
 }
 
-// half checks a side that may be of bfloat16: x along its rows, w across them.
-func (c *checker) half(name string, m Matrix, t device.Type, across, want bool) {
-	if m.Half != nil && (t != device.BF16 || across != want || m.Stride%kern.Cols != 0) {
-		c.failf("%s is of bfloat16 in rows of %d: want products of bf16, rows of whole panels, and x along its rows or w across them", name, m.Stride)
+// half checks a side that may be of bfloat16.
+func (c *checker) half(name string, m Matrix, t device.Type) {
+	if m.Half != nil && (t != device.BF16 || m.Stride%kern.Cols != 0) {
+		c.failf("%s is of bfloat16 in rows of %d: want products of bf16, and rows of whole panels", name, m.Stride)
 	}
 }

@@ -29,6 +29,10 @@ func (j *packX) Do(task, worker int) {
 
 // packLeft packs n vectors of m from v on, of nk elements, as a panel of A.
 func (r *run) packLeft(own *scratch, dst unsafe.Pointer, m Matrix, across bool, v, n, nk int) {
+	if across && m.Half != nil {
+		r.packLeftHalf(own, dst, m, v, n, nk)
+		return
+	}
 	if across {
 		r.e.tiles.PackLeftColumns(dst, m.address(0, v), nk, 4*m.Stride, n)
 		return
@@ -41,6 +45,23 @@ func (r *run) packLeft(own *scratch, dst unsafe.Pointer, m Matrix, across bool, 
 		return
 	}
 	r.e.tiles.PackLeft(dst, &own.table, n, nk)
+}
+
+// packLeftHalf is packLeft of columns of bfloat16, which a level without a packer for
+// them widens, some rows at a time.
+func (r *run) packLeftHalf(own *scratch, dst unsafe.Pointer, m Matrix, v, n, nk int) {
+	if r.e.set.HasLeftColumnsHalf(n) {
+		r.e.set.PackLeftColumnsHalf(dst, m.address(0, v), nk, 2*m.Stride, n)
+		return
+	}
+	const rows = kern.Cols
+	for k := 0; k < nk; k += rows {
+		some := min(rows, nk-k)
+		for i := range some {
+			r.e.set.FromBF16(own.tile[i*kern.Cols:][:n], m.Half[(k+i)*m.Stride+v:][:n])
+		}
+		r.e.tiles.PackLeftColumns(unsafe.Add(dst, 4*n*k/r.e.tiles.PerWord), unsafe.Pointer(&own.tile), some, kern.Stride, n)
+	}
 }
 
 // packLanes writes words of n vectors from v on, at most Lanes of them, side by

@@ -198,6 +198,14 @@ func (r *run) downPanel(j, k int) unsafe.Pointer {
 	return unsafe.Add(r.down, (j*r.words+k)*kern.Stride)
 }
 
+// size is the bytes of an element.
+func (m Matrix) size() int {
+	if m.Half != nil {
+		return 2
+	}
+	return 4
+}
+
 // address is the address of element (row, col).
 func (m Matrix) address(row, col int) unsafe.Pointer {
 	if m.Half != nil {

@@ -31,7 +31,7 @@ const (
 // isKeeping says whether they stay: where a sum is cut, they would go to memory
 // and come back for every block of K. A float32 keeps its bits either way.
 func (r *run) isKeeping() bool {
-	return r.making || r.spans() && r.words > blockWords && r.panels >= keepingLeast
+	return r.making || r.spans() && r.words > blockWords && (r.panels >= keepingLeast || r.Y.Half != nil)
 }
 
 // fillSpans fills the panels of w that a worker has packed up with zeros to
@@ -80,7 +80,8 @@ const streamBytes = 1 << 20
 // streamsOut says whether y is written past the caches, which takes whole lines. A
 // y that is added to is in them, and most often added to again.
 func (r *run) streamsOut() bool {
-	return !r.Accumulate && 4*r.M*r.N >= streamBytes && uintptr(r.Y.address(0, 0))%line == 0 && 4*r.Y.Stride%line == 0
+	row := r.Y.size() * r.Y.Stride
+	return !r.Accumulate && r.M*row >= streamBytes && uintptr(r.Y.address(0, 0))%line == 0 && row%line == 0
 }
 
 // spanRows adds words [k, k+nk) of a task: panel by panel of x, a piece of K at
@@ -94,7 +95,7 @@ func (r *run) spanRows(worker int, s span, k, nk int) {
 	}
 	p := &r.e.own[worker].span
 	*p = kern.Span{
-		BStep: r.panelStep(), LDC: 4 * r.Y.Stride, Panels: s.colTo - s.colFrom,
+		BStep: r.panelStep(), LDC: r.Y.size() * r.Y.Stride, Half: r.Y.Half != nil, Panels: s.colTo - s.colFrom,
 		LowB: r.lowPanel(worker, s.colFrom, s.colFrom), LowStep: r.lowWords * kern.Stride,
 	}
 	var last finished
@@ -119,20 +120,48 @@ func (r *run) spanRows(worker int, s span, k, nk int) {
 		last = finished{y: y, tiles: p.C, rows: n}
 		if !streams {
 			last.rows = 0
-			t.TilesOut(y, p.LDC, p.C, n, p.Panels)
+			r.tilesOut(y, p.C, n, p.Panels)
 		}
 	}
 	if streams && last.rows > 0 {
-		t.TilesOut(last.y, p.LDC, last.tiles, last.rows, p.Panels)
+		r.tilesOut(last.y, last.tiles, last.rows, p.Panels)
 	}
 }
 
-// lastRows is a last panel of x of so few rows that its tiles take the place of
-// a span.
-func (r *run) lastRows(worker, i int, s span, k, nk int) {
-	for j := s.colFrom; j < s.colTo; j++ {
-		r.tile(worker, i, j, s.colFrom, k, nk, r.x)
+// tilesOut writes rows of tiles to y.
+func (r *run) tilesOut(y, tiles unsafe.Pointer, rows, panels int) {
+	if r.Y.Half != nil {
+		r.e.tiles.TilesOutHalf(y, 2*r.Y.Stride, tiles, rows, panels)
+		return
 	}
+	r.e.tiles.TilesOut(y, 4*r.Y.Stride, tiles, rows, panels)
+}
+
+// lastRows is a last panel of x of so few rows that its tiles take the place of
+// a span. Where y is rounded they stay with the worker until they are whole.
+func (r *run) lastRows(worker, i int, s span, k, nk int) {
+	if r.Y.Half == nil {
+		for j := s.colFrom; j < s.colTo; j++ {
+			r.tile(worker, i, j, s.colFrom, k, nk, r.x)
+		}
+		return
+	}
+	row, n := r.rowsOf(i)
+	tiles := r.yTiles(worker, i, s)
+	for j := s.colFrom; j < s.colTo; j++ {
+		r.tileAt(worker, i, j, s.colFrom, k, nk, r.x, unsafe.Add(tiles, (j-s.colFrom)*kern.TileBytes), kern.Stride, k)
+	}
+	if k+nk == r.words {
+		r.tilesOut(r.Y.address(row, s.colFrom*kern.Cols), tiles, n, s.colTo-s.colFrom)
+	}
+}
+
+// RoundsY says whether the engine takes a y of p in bfloat16, whose rows are whole
+// panels: where tiles stay with a worker until they are whole.
+func (e *Engine) RoundsY(p *Product) bool {
+	var r run
+	r.plan(e, p)
+	return r.spans() && r.e.tiles.TilesOutHalf != nil && !r.few && !r.thin && !r.inBlocks && !r.turns() && !r.eager && !r.Accumulate && len(r.Bias) == 0 && r.W.Left == nil
 }
 
 // spanPanel multiplies panel i of x, of which p.C holds the tiles.

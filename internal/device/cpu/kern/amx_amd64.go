@@ -58,7 +58,7 @@ func (s *Set) amx() {
 			}
 		}
 	}
-	p.SpanRows, p.Span, p.TilesOut, p.TilesIn = 17, spanAMX, tilesOut, tilesIn
+	p.SpanRows, p.Span, p.TilesOut, p.TilesOutHalf, p.TilesIn = 17, spanAMX, tilesOut, tilesOutHalf, tilesIn
 	config := unsafe.Pointer(&tileConfigs[MaxRows])
 	s.flash = []Flash{{D: 64, stages: flash64, config: config, finish: flashFinish}, {D: 128, stages: flash128, config: config, finish: flashFinish}}
 	s.gradWeights, s.leftColumnsHalf = gradWeights, leftColumnsHalfAMX
@@ -68,7 +68,7 @@ func (s *Set) amx() {
 
 func spanAMX(s *Span) {
 	const depth = 16
-	amxSpan(unsafe.Pointer(&tileConfigs[s.Rows]), s.K/depth, s.A, 64*s.Rows, s.B, s.BStep, s.LowK/depth, s.LowA, s.LowB, s.LowStep, s.C, s.Panels, s.Add, s.Out, s.Tiles, s.OutRows, s.LDC)
+	amxSpan(unsafe.Pointer(&tileConfigs[s.Rows]), s.K/depth, s.A, 64*s.Rows, s.B, s.BStep, s.LowK/depth, s.LowA, s.LowB, s.LowStep, s.C, s.Panels, s.Add, s.Out, s.Tiles, s.OutRows, s.LDC, s.outBytes())
 }
 
 // turnConfigs is the configurations of amxTurn by the rows of c: tiles 0 to 3

@@ -4096,8 +4096,8 @@ row82:
 	VZEROUPPER
 	RET
 
-// func amxSpan(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int)
-TEXT ·amxSpan(SB), NOSPLIT, $0-136
+// func amxSpan(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int)
+TEXT ·amxSpan(SB), NOSPLIT, $0-144
 	MOVQ config+0(FP), AX
 	MOVQ a+16(FP), R11
 	MOVQ b+32(FP), R12
@@ -4169,22 +4169,35 @@ store89:
 	ADDQ bStep+40(FP), R12
 	MOVQ outRows+120(FP), CX
 	TESTQ CX, CX
-	JEQ done91
+	JEQ done92
 	MOVQ tiles+112(FP), SI
 	MOVQ out+104(FP), DI
 	ADDQ $4096, tiles+112(FP)
-	ADDQ $128, out+104(FP)
+	MOVQ outBytes+136(FP), AX
+	ADDQ AX, out+104(FP)
+	CMPQ AX, $128
 	MOVQ ldc+128(FP), AX
+	JNE half91
 row90:
-	VMOVUPS (SI), Z0
+	VMOVUPS 0(SI), Z0
 	VMOVUPS 64(SI), Z1
-	VMOVNTPS Z0, (DI)
+	VMOVNTPS Z0, 0(DI)
 	VMOVNTPS Z1, 64(DI)
 	ADDQ $128, SI
 	ADDQ AX, DI
 	DECQ CX
 	JNZ row90
-done91:
+	JMP done92
+half91:
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (DI)
+	ADDQ $128, SI
+	ADDQ AX, DI
+	DECQ CX
+	JNZ half91
+done92:
 	DECQ R13
 	JNZ panel83
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
@@ -4198,23 +4211,51 @@ TEXT ·tilesOut(SB), NOSPLIT, $0-40
 	MOVQ t+16(FP), SI
 	MOVQ rows+24(FP), CX
 	MOVQ panels+32(FP), R8
-row92:
+row93:
 	MOVQ R8, AX
 	MOVQ DX, DI
 	MOVQ SI, R9
-panel93:
-	VMOVUPS (R9), Z0
+panel94:
+	VMOVUPS 0(R9), Z0
 	VMOVUPS 64(R9), Z1
-	VMOVUPS Z0, (DI)
+	VMOVUPS Z0, 0(DI)
 	VMOVUPS Z1, 64(DI)
-	ADDQ $4096, R9
 	ADDQ $128, DI
+	ADDQ $4096, R9
 	DECQ AX
-	JNZ panel93
+	JNZ panel94
 	ADDQ $128, SI
 	ADDQ BX, DX
 	DECQ CX
-	JNZ row92
+	JNZ row93
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func tilesOutHalf(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows, panels int)
+TEXT ·tilesOutHalf(SB), NOSPLIT, $0-40
+	MOVQ c+0(FP), DX
+	MOVQ ldc+8(FP), BX
+	MOVQ t+16(FP), SI
+	MOVQ rows+24(FP), CX
+	MOVQ panels+32(FP), R8
+row95:
+	MOVQ R8, AX
+	MOVQ DX, DI
+	MOVQ SI, R9
+panel96:
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVDQU64 Z2, (DI)
+	ADDQ $64, DI
+	ADDQ $4096, R9
+	DECQ AX
+	JNZ panel96
+	ADDQ $128, SI
+	ADDQ BX, DX
+	DECQ CX
+	JNZ row95
 	SFENCE
 	VZEROUPPER
 	RET
@@ -4226,23 +4267,23 @@ TEXT ·tilesIn(SB), NOSPLIT, $0-40
 	MOVQ t+16(FP), SI
 	MOVQ rows+24(FP), CX
 	MOVQ panels+32(FP), R8
-row94:
+row97:
 	MOVQ R8, AX
 	MOVQ DX, DI
 	MOVQ SI, R9
-panel95:
-	VMOVUPS (DI), Z0
+panel98:
+	VMOVUPS 0(DI), Z0
 	VMOVUPS 64(DI), Z1
-	VMOVUPS Z0, (R9)
+	VMOVUPS Z0, 0(R9)
 	VMOVUPS Z1, 64(R9)
-	ADDQ $4096, R9
 	ADDQ $128, DI
+	ADDQ $4096, R9
 	DECQ AX
-	JNZ panel95
+	JNZ panel98
 	ADDQ $128, SI
 	ADDQ BX, DX
 	DECQ CX
-	JNZ row94
+	JNZ row97
 	SFENCE
 	VZEROUPPER
 	RET

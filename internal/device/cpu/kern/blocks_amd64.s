@@ -3343,23 +3343,23 @@ group68:
 	VZEROUPPER
 	RET
 
-// func int8Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
-TEXT ·int8Span(SB), NOSPLIT, $0-168
+// func int8Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+TEXT ·int8Span(SB), NOSPLIT, $0-176
 	MOVQ config+0(FP), AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), CX
-	MOVQ srcStep+144(FP), R8
-	MOVQ next+160(FP), R15
+	MOVQ srcStep+152(FP), R8
+	MOVQ next+168(FP), R15
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	LEAQ (R8)(R8*2), R9
 	MOVQ $64, SI
 	MOVQ $128, R14
 blocks70:
-	MOVQ src+136(FP), R10
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
 	JEQ fresh71
@@ -3659,7 +3659,7 @@ begin72:
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
 	VSHUFF32X4 $0xdd, Z29, Z28, Z11
 	VSHUFF32X4 $0xdd, Z31, Z30, Z15
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
 	PREFETCHT1 0(AX)(R8*1)
 	VMOVUPS Z0, 0(DI)
@@ -3684,9 +3684,9 @@ begin72:
 	VMOVUPS Z14, 1792(DI)
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VMOVUPS Z15, 1920(DI)
-	ADDQ dstStep+128(FP), DI
+	ADDQ dstStep+136(FP), DI
 	PREFETCHT1 0(AX)(R9*1)
-	MOVQ DI, dst+120(FP)
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
@@ -3718,62 +3718,75 @@ nolow74:
 	ADDQ bStep+24(FP), CX
 	MOVQ outRows+104(FP), R10
 	TESTQ R10, R10
-	JEQ done76
+	JEQ done77
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
+	JNE half76
 row75:
-	VMOVUPS (R11), Z0
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
 	JNZ row75
-done76:
+	JMP done77
+half76:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half76
+done77:
 	DECQ panels+72(FP)
-	ADDQ $32, src+136(FP)
-	ADDQ $0, work+152(FP)
+	ADDQ $32, src+144(FP)
+	ADDQ $0, work+160(FP)
 	CMPQ panels+72(FP), $0
 	JNZ blocks70
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
-// func int8SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
-TEXT ·int8SpanAcross(SB), NOSPLIT, $0-168
+// func int8SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+TEXT ·int8SpanAcross(SB), NOSPLIT, $0-176
 	MOVQ config+0(FP), AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), CX
-	MOVQ srcStep+144(FP), R8
-	MOVQ next+160(FP), R15
+	MOVQ srcStep+152(FP), R8
+	MOVQ next+168(FP), R15
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	LEAQ (R8)(R8*2), R9
 	MOVQ $64, SI
 	MOVQ $128, R14
-blocks77:
-	MOVQ src+136(FP), R10
+blocks78:
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
-	JEQ fresh78
+	JEQ fresh79
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin79
-fresh78:
+	JMP begin80
+fresh79:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin79:
+begin80:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
@@ -3971,7 +3984,7 @@ begin79:
 	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
 	VMULPS.BCST 60(DI), Z23, Z23
 	LONG $0x40473262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z15
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
 	VMOVDQU32 join_0<>(SB), Z16
 	PREFETCHT1 0(AX)(R8*2)
@@ -4046,16 +4059,16 @@ begin79:
 	VMOVDQU32 Z14, 896(DI)
 	VMOVDQU32 Z21, 960(DI)
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	ADDQ dstStep+128(FP), DI
+	ADDQ dstStep+136(FP), DI
 	PREFETCHT1 0(AX)(R9*1)
-	MOVQ DI, dst+120(FP)
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
-	JEQ nolow81
+	JEQ nolow82
 	MOVQ lowA+40(FP), R10
 	MOVQ lowB+48(FP), R11
-low80:
+low81:
 	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
 	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
 	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
@@ -4067,10 +4080,10 @@ low80:
 	ADDQ $2048, R10
 	ADDQ $2048, R11
 	DECQ R12
-	JNZ low80
+	JNZ low81
 	MOVQ lowStep+56(FP), AX
 	ADDQ AX, lowB+48(FP)
-nolow81:
+nolow82:
 	MOVQ c+64(FP), AX
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
@@ -4080,27 +4093,40 @@ nolow81:
 	ADDQ bStep+24(FP), CX
 	MOVQ outRows+104(FP), R10
 	TESTQ R10, R10
-	JEQ done83
+	JEQ done85
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
-row82:
-	VMOVUPS (R11), Z0
+	JNE half84
+row83:
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
-	JNZ row82
-done83:
+	JNZ row83
+	JMP done85
+half84:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half84
+done85:
 	DECQ panels+72(FP)
-	ADDQ $32, src+136(FP)
-	ADDQ $0, work+152(FP)
+	ADDQ $32, src+144(FP)
+	ADDQ $0, work+160(FP)
 	CMPQ panels+72(FP), $0
-	JNZ blocks77
+	JNZ blocks78
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -4110,17 +4136,17 @@ TEXT ·int8Few(SB), NOSPLIT, $0-88
 	MOVQ config+0(FP), AX
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $2, R13
-group84:
+group86:
 	MOVQ R13, config+0(FP)
 	CMPQ add+64(FP), $0
-	JEQ fresh87
+	JEQ fresh89
 	MOVQ c+8(FP), AX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(SI*1), T0
-	JMP begin88
-fresh87:
+	JMP begin90
+fresh89:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-begin88:
+begin90:
 	MOVQ n+40(FP), AX
 	MOVQ AX, left+48(FP)
 	MOVQ rows+80(FP), R15
@@ -4134,7 +4160,7 @@ begin88:
 	MOVQ srcStep+56(FP), R14
 	SHLQ $4, R14
 	ADDQ src+32(FP), R14
-block85:
+block87:
 	MOVQ srcStep+56(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+32(FP), R10
@@ -4266,14 +4292,14 @@ block85:
 	LONG $0x40473262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z15
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first89
+	JCS first91
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first89:
+first91:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	VMOVDQU32 Z0, 0(R15)
@@ -4296,31 +4322,31 @@ first89:
 	BTRQ $12, R15
 	ADDQ $32, src+32(FP)
 	DECQ left+48(FP)
-	JNZ block85
+	JNZ block87
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first90
+	JCS first92
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first90:
+first92:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	ADDQ $1024, R15
 	BTRQ $12, R15
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first91
+	JCS first93
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first91:
+first93:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	ADDQ $1024, R15
@@ -4338,7 +4364,7 @@ first91:
 	ADDQ $64, work+72(FP)
 	MOVQ config+0(FP), R13
 	DECQ R13
-	JNZ group84
+	JNZ group86
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -4348,9 +4374,9 @@ TEXT ·q8x0Direct(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block92:
+block94:
 	MOVQ $2, R15
-group93:
+group95:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -4610,8 +4636,8 @@ group93:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next97
-x96:
+	JLT next99
+x98:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -4755,13 +4781,13 @@ x96:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x96
-next97:
+	JGE x98
+next99:
 	ADDQ $4, SI
-	JEQ done95
+	JEQ done97
 	SUBQ $1, SI
-	JLT next99
-x98:
+	JLT next101
+x100:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -4803,18 +4829,18 @@ x98:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x98
-next99:
+	JGE x100
+next101:
 	ADDQ $1, SI
-	JEQ done95
-done95:
+	JEQ done97
+done97:
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
 	ADDQ AX, src+16(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group93
+	JNZ group95
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -4824,15 +4850,15 @@ done95:
 	IMUL3Q $16, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block92
+	JNZ block94
 	VZEROUPPER
 	RET
 
 // func q8x0Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 TEXT ·q8x0Pack(SB), NOSPLIT, $0-40
-block100:
+block102:
 	MOVQ $2, R15
-group101:
+group103:
 	MOVQ srcStep+24(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+8(FP), R10
@@ -5111,7 +5137,7 @@ group101:
 	ADDQ $64, work+32(FP)
 	ADDQ $64, dst+0(FP)
 	DECQ R15
-	JNZ group101
+	JNZ group103
 	MOVQ srcStep+24(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+8(FP)
@@ -5120,41 +5146,41 @@ group101:
 	SUBQ $128, dst+0(FP)
 	ADDQ $2048, dst+0(FP)
 	DECQ n+16(FP)
-	JNZ block100
+	JNZ block102
 	VZEROUPPER
 	RET
 
-// func q8x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
-TEXT ·q8x0Span(SB), NOSPLIT, $0-168
+// func q8x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+TEXT ·q8x0Span(SB), NOSPLIT, $0-176
 	MOVQ config+0(FP), AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), CX
-	MOVQ srcStep+144(FP), R8
-	MOVQ next+160(FP), R15
+	MOVQ srcStep+152(FP), R8
+	MOVQ next+168(FP), R15
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	LEAQ (R8)(R8*2), R9
 	MOVQ $64, SI
 	MOVQ $128, R14
-blocks103:
-	MOVQ src+136(FP), R10
+blocks105:
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
-	JEQ fresh104
+	JEQ fresh106
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin105
-fresh104:
+	JMP begin107
+fresh106:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin105:
+begin107:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
@@ -5490,7 +5516,7 @@ begin105:
 	VSHUFF32X4 $0x88, Z31, Z30, Z7
 	VSHUFF32X4 $0xdd, Z29, Z28, Z11
 	VSHUFF32X4 $0xdd, Z31, Z30, Z15
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
 	PREFETCHT1 0(AX)(R8*1)
 	VMOVUPS Z0, 0(DI)
@@ -5514,16 +5540,16 @@ begin105:
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VMOVUPS Z14, 1792(DI)
 	VMOVUPS Z15, 1920(DI)
-	ADDQ dstStep+128(FP), DI
+	ADDQ dstStep+136(FP), DI
 	PREFETCHT1 0(AX)(R9*1)
-	MOVQ DI, dst+120(FP)
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
-	JEQ nolow107
+	JEQ nolow109
 	MOVQ lowA+40(FP), R10
 	MOVQ lowB+48(FP), R11
-low106:
+low108:
 	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
 	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
 	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
@@ -5535,10 +5561,10 @@ low106:
 	ADDQ $2048, R10
 	ADDQ $2048, R11
 	DECQ R12
-	JNZ low106
+	JNZ low108
 	MOVQ lowStep+56(FP), AX
 	ADDQ AX, lowB+48(FP)
-nolow107:
+nolow109:
 	MOVQ c+64(FP), AX
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
@@ -5548,62 +5574,75 @@ nolow107:
 	ADDQ bStep+24(FP), CX
 	MOVQ outRows+104(FP), R10
 	TESTQ R10, R10
-	JEQ done109
+	JEQ done112
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
-row108:
-	VMOVUPS (R11), Z0
+	JNE half111
+row110:
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
-	JNZ row108
-done109:
+	JNZ row110
+	JMP done112
+half111:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half111
+done112:
 	DECQ panels+72(FP)
-	ADDQ $34, src+136(FP)
-	ADDQ $0, work+152(FP)
+	ADDQ $34, src+144(FP)
+	ADDQ $0, work+160(FP)
 	CMPQ panels+72(FP), $0
-	JNZ blocks103
+	JNZ blocks105
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
-// func q8x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
-TEXT ·q8x0SpanAcross(SB), NOSPLIT, $0-168
+// func q8x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+TEXT ·q8x0SpanAcross(SB), NOSPLIT, $0-176
 	MOVQ config+0(FP), AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), CX
-	MOVQ srcStep+144(FP), R8
-	MOVQ next+160(FP), R15
+	MOVQ srcStep+152(FP), R8
+	MOVQ next+168(FP), R15
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	LEAQ (R8)(R8*2), R9
 	MOVQ $64, SI
 	MOVQ $128, R14
-blocks110:
-	MOVQ src+136(FP), R10
+blocks113:
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
-	JEQ fresh111
+	JEQ fresh114
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin112
-fresh111:
+	JMP begin115
+fresh114:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin112:
+begin115:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
@@ -5858,7 +5897,7 @@ begin112:
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
 	VMULPS.BCST 60(DI), Z23, Z23
 	LONG $0x40473262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z15
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	VMOVDQU32 join_0<>(SB), Z16
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
 	PREFETCHT1 0(AX)(R8*2)
@@ -5925,16 +5964,16 @@ begin112:
 	VMOVDQU32 Z14, 896(DI)
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VMOVDQU32 Z21, 960(DI)
-	ADDQ dstStep+128(FP), DI
+	ADDQ dstStep+136(FP), DI
 	PREFETCHT1 0(AX)(R9*1)
-	MOVQ DI, dst+120(FP)
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
-	JEQ nolow114
+	JEQ nolow117
 	MOVQ lowA+40(FP), R10
 	MOVQ lowB+48(FP), R11
-low113:
+low116:
 	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
 	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
 	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
@@ -5946,10 +5985,10 @@ low113:
 	ADDQ $2048, R10
 	ADDQ $2048, R11
 	DECQ R12
-	JNZ low113
+	JNZ low116
 	MOVQ lowStep+56(FP), AX
 	ADDQ AX, lowB+48(FP)
-nolow114:
+nolow117:
 	MOVQ c+64(FP), AX
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
@@ -5959,27 +5998,40 @@ nolow114:
 	ADDQ bStep+24(FP), CX
 	MOVQ outRows+104(FP), R10
 	TESTQ R10, R10
-	JEQ done116
+	JEQ done120
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
-row115:
-	VMOVUPS (R11), Z0
+	JNE half119
+row118:
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
-	JNZ row115
-done116:
+	JNZ row118
+	JMP done120
+half119:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half119
+done120:
 	DECQ panels+72(FP)
-	ADDQ $34, src+136(FP)
-	ADDQ $0, work+152(FP)
+	ADDQ $34, src+144(FP)
+	ADDQ $0, work+160(FP)
 	CMPQ panels+72(FP), $0
-	JNZ blocks110
+	JNZ blocks113
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -5989,17 +6041,17 @@ TEXT ·q8x0Few(SB), NOSPLIT, $0-88
 	MOVQ config+0(FP), AX
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $2, R13
-group117:
+group121:
 	MOVQ R13, config+0(FP)
 	CMPQ add+64(FP), $0
-	JEQ fresh120
+	JEQ fresh124
 	MOVQ c+8(FP), AX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(SI*1), T0
-	JMP begin121
-fresh120:
+	JMP begin125
+fresh124:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-begin121:
+begin125:
 	MOVQ n+40(FP), AX
 	MOVQ AX, left+48(FP)
 	MOVQ rows+80(FP), R15
@@ -6103,7 +6155,7 @@ begin121:
 	MOVW DX, 5148(R15)
 	MOVWLZX (SI)(R9*1), DX
 	MOVW DX, 5150(R15)
-block118:
+block122:
 	MOVQ srcStep+56(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+32(FP), R10
@@ -6282,14 +6334,14 @@ block118:
 	LONG $0x40473262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z15
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first122
+	JCS first126
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first122:
+first126:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	VMOVDQU32 Z0, 0(R15)
@@ -6312,31 +6364,31 @@ first122:
 	BTRQ $12, R15
 	ADDQ $34, src+32(FP)
 	DECQ left+48(FP)
-	JNZ block118
+	JNZ block122
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first123
+	JCS first127
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first123:
+first127:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	ADDQ $1024, R15
 	BTRQ $12, R15
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first124
+	JCS first128
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first124:
+first128:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	ADDQ $1024, R15
@@ -6354,7 +6406,7 @@ first124:
 	ADDQ $64, work+72(FP)
 	MOVQ config+0(FP), R13
 	DECQ R13
-	JNZ group117
+	JNZ group121
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -6364,9 +6416,9 @@ TEXT ·q4x0Direct(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block125:
+block129:
 	MOVQ $2, R15
-group126:
+group130:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -6623,8 +6675,8 @@ group126:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next130
-x129:
+	JLT next134
+x133:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -6768,13 +6820,13 @@ x129:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x129
-next130:
+	JGE x133
+next134:
 	ADDQ $4, SI
-	JEQ done128
+	JEQ done132
 	SUBQ $1, SI
-	JLT next132
-x131:
+	JLT next136
+x135:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -6816,18 +6868,18 @@ x131:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x131
-next132:
+	JGE x135
+next136:
 	ADDQ $1, SI
-	JEQ done128
-done128:
+	JEQ done132
+done132:
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
 	ADDQ AX, src+16(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group126
+	JNZ group130
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -6837,15 +6889,15 @@ done128:
 	IMUL3Q $16, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block125
+	JNZ block129
 	VZEROUPPER
 	RET
 
 // func q4x0Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 TEXT ·q4x0Pack(SB), NOSPLIT, $0-40
-block133:
+block137:
 	MOVQ $2, R15
-group134:
+group138:
 	MOVQ srcStep+24(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+8(FP), R10
@@ -7121,7 +7173,7 @@ group134:
 	ADDQ $64, work+32(FP)
 	ADDQ $64, dst+0(FP)
 	DECQ R15
-	JNZ group134
+	JNZ group138
 	MOVQ srcStep+24(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+8(FP)
@@ -7130,41 +7182,41 @@ group134:
 	SUBQ $128, dst+0(FP)
 	ADDQ $2048, dst+0(FP)
 	DECQ n+16(FP)
-	JNZ block133
+	JNZ block137
 	VZEROUPPER
 	RET
 
-// func q4x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
-TEXT ·q4x0Span(SB), NOSPLIT, $0-168
+// func q4x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+TEXT ·q4x0Span(SB), NOSPLIT, $0-176
 	MOVQ config+0(FP), AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), CX
-	MOVQ srcStep+144(FP), R8
-	MOVQ next+160(FP), R15
+	MOVQ srcStep+152(FP), R8
+	MOVQ next+168(FP), R15
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	LEAQ (R8)(R8*2), R9
 	MOVQ $64, SI
 	MOVQ $128, R14
-blocks136:
-	MOVQ src+136(FP), R10
+blocks140:
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
-	JEQ fresh137
+	JEQ fresh141
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin138
-fresh137:
+	JMP begin142
+fresh141:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin138:
+begin142:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
@@ -7497,7 +7549,7 @@ begin138:
 	VSHUFF32X4 $0x88, Z31, Z30, Z7
 	VSHUFF32X4 $0xdd, Z29, Z28, Z11
 	VSHUFF32X4 $0xdd, Z31, Z30, Z15
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
 	PREFETCHT1 0(AX)(R8*1)
 	VMOVUPS Z0, 0(DI)
@@ -7521,16 +7573,16 @@ begin138:
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VMOVUPS Z14, 1792(DI)
 	VMOVUPS Z15, 1920(DI)
-	ADDQ dstStep+128(FP), DI
+	ADDQ dstStep+136(FP), DI
 	PREFETCHT1 0(AX)(R9*1)
-	MOVQ DI, dst+120(FP)
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
-	JEQ nolow140
+	JEQ nolow144
 	MOVQ lowA+40(FP), R10
 	MOVQ lowB+48(FP), R11
-low139:
+low143:
 	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
 	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
 	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
@@ -7542,10 +7594,10 @@ low139:
 	ADDQ $2048, R10
 	ADDQ $2048, R11
 	DECQ R12
-	JNZ low139
+	JNZ low143
 	MOVQ lowStep+56(FP), AX
 	ADDQ AX, lowB+48(FP)
-nolow140:
+nolow144:
 	MOVQ c+64(FP), AX
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
@@ -7555,62 +7607,75 @@ nolow140:
 	ADDQ bStep+24(FP), CX
 	MOVQ outRows+104(FP), R10
 	TESTQ R10, R10
-	JEQ done142
+	JEQ done147
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
-row141:
-	VMOVUPS (R11), Z0
+	JNE half146
+row145:
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
-	JNZ row141
-done142:
+	JNZ row145
+	JMP done147
+half146:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half146
+done147:
 	DECQ panels+72(FP)
-	ADDQ $18, src+136(FP)
-	ADDQ $0, work+152(FP)
+	ADDQ $18, src+144(FP)
+	ADDQ $0, work+160(FP)
 	CMPQ panels+72(FP), $0
-	JNZ blocks136
+	JNZ blocks140
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
-// func q4x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
-TEXT ·q4x0SpanAcross(SB), NOSPLIT, $0-168
+// func q4x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+TEXT ·q4x0SpanAcross(SB), NOSPLIT, $0-176
 	MOVQ config+0(FP), AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), CX
-	MOVQ srcStep+144(FP), R8
-	MOVQ next+160(FP), R15
+	MOVQ srcStep+152(FP), R8
+	MOVQ next+168(FP), R15
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	LEAQ (R8)(R8*2), R9
 	MOVQ $64, SI
 	MOVQ $128, R14
-blocks143:
-	MOVQ src+136(FP), R10
+blocks148:
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
-	JEQ fresh144
+	JEQ fresh149
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin145
-fresh144:
+	JMP begin150
+fresh149:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin145:
+begin150:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
@@ -7862,7 +7927,7 @@ begin145:
 	VPTERNLOGD $0xea, Z18, Z17, Z15
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
 	VPERMW Z24, Z15, Z15
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	VMOVDQU32 join_0<>(SB), Z16
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
 	PREFETCHT1 0(AX)(R8*2)
@@ -7929,16 +7994,16 @@ begin145:
 	VMOVDQU32 Z14, 896(DI)
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VMOVDQU32 Z21, 960(DI)
-	ADDQ dstStep+128(FP), DI
+	ADDQ dstStep+136(FP), DI
 	PREFETCHT1 0(AX)(R9*1)
-	MOVQ DI, dst+120(FP)
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
-	JEQ nolow147
+	JEQ nolow152
 	MOVQ lowA+40(FP), R10
 	MOVQ lowB+48(FP), R11
-low146:
+low151:
 	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
 	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
 	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
@@ -7950,10 +8015,10 @@ low146:
 	ADDQ $2048, R10
 	ADDQ $2048, R11
 	DECQ R12
-	JNZ low146
+	JNZ low151
 	MOVQ lowStep+56(FP), AX
 	ADDQ AX, lowB+48(FP)
-nolow147:
+nolow152:
 	MOVQ c+64(FP), AX
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
@@ -7963,27 +8028,40 @@ nolow147:
 	ADDQ bStep+24(FP), CX
 	MOVQ outRows+104(FP), R10
 	TESTQ R10, R10
-	JEQ done149
+	JEQ done155
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
-row148:
-	VMOVUPS (R11), Z0
+	JNE half154
+row153:
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
-	JNZ row148
-done149:
+	JNZ row153
+	JMP done155
+half154:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half154
+done155:
 	DECQ panels+72(FP)
-	ADDQ $18, src+136(FP)
-	ADDQ $0, work+152(FP)
+	ADDQ $18, src+144(FP)
+	ADDQ $0, work+160(FP)
 	CMPQ panels+72(FP), $0
-	JNZ blocks143
+	JNZ blocks148
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -7993,17 +8071,17 @@ TEXT ·q4x0Few(SB), NOSPLIT, $0-88
 	MOVQ config+0(FP), AX
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $2, R13
-group150:
+group156:
 	MOVQ R13, config+0(FP)
 	CMPQ add+64(FP), $0
-	JEQ fresh153
+	JEQ fresh159
 	MOVQ c+8(FP), AX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(SI*1), T0
-	JMP begin154
-fresh153:
+	JMP begin160
+fresh159:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-begin154:
+begin160:
 	MOVQ n+40(FP), AX
 	MOVQ AX, left+48(FP)
 	MOVQ rows+80(FP), R15
@@ -8107,7 +8185,7 @@ begin154:
 	MOVW DX, 5148(R15)
 	MOVWLZX (SI)(R9*1), DX
 	MOVW DX, 5150(R15)
-block151:
+block157:
 	MOVQ srcStep+56(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+32(FP), R10
@@ -8120,7 +8198,7 @@ block151:
 	MOVQ work+72(FP), DI
 	VFPCLASSPSZ $0x9f, 0(DI), K1
 	KORTESTW K1, K1
-	JNZ odd155
+	JNZ odd161
 	VMOVDQU32 times_1_3<>(SB), Z16
 	VMOVDQU32 times_5_7<>(SB), Z17
 	MOVQ R15, CX
@@ -8287,8 +8365,8 @@ block151:
 	VPTERNLOGD $0xea, Z28, Z27, Z15
 	ADDQ $288, R14
 	VPERMW Z26, Z15, Z15
-	JMP done156
-odd155:
+	JMP done162
+odd161:
 	VMOVDQU32 minus8_to_7<>(SB), Z16
 	VMOVDQU32 spread_bytes<>(SB), Z19
 	MOVQ R15, CX
@@ -8448,17 +8526,17 @@ odd155:
 	VPTERNLOGD $0xea, Z18, Z17, Z15
 	ADDQ $288, R14
 	VPERMW Z24, Z15, Z15
-done156:
+done162:
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first157
+	JCS first163
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first157:
+first163:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	VMOVDQU32 Z0, 0(R15)
@@ -8481,31 +8559,31 @@ first157:
 	BTRQ $12, R15
 	ADDQ $18, src+32(FP)
 	DECQ left+48(FP)
-	JNZ block151
+	JNZ block157
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first158
+	JCS first164
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first158:
+first164:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	ADDQ $1024, R15
 	BTRQ $12, R15
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first159
+	JCS first165
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first159:
+first165:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	ADDQ $1024, R15
@@ -8523,7 +8601,7 @@ first159:
 	ADDQ $64, work+72(FP)
 	MOVQ config+0(FP), R13
 	DECQ R13
-	JNZ group150
+	JNZ group156
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -8533,9 +8611,9 @@ TEXT ·nf4Direct(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block160:
+block166:
 	MOVQ $2, R15
-group161:
+group167:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -8751,8 +8829,8 @@ group161:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next165
-x164:
+	JLT next171
+x170:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -8896,13 +8974,13 @@ x164:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x164
-next165:
+	JGE x170
+next171:
 	ADDQ $4, SI
-	JEQ done163
+	JEQ done169
 	SUBQ $1, SI
-	JLT next167
-x166:
+	JLT next173
+x172:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -8944,11 +9022,11 @@ x166:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x166
-next167:
+	JGE x172
+next173:
 	ADDQ $1, SI
-	JEQ done163
-done163:
+	JEQ done169
+done169:
 	MOVQ work+48(FP), DI
 	VMOVDQU32 nf4<>(SB), Z16
 	VMOVDQU32 twice_bytes<>(SB), Z19
@@ -9113,8 +9191,8 @@ done163:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next170
-x169:
+	JLT next176
+x175:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -9258,13 +9336,13 @@ x169:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x169
-next170:
+	JGE x175
+next176:
 	ADDQ $4, SI
-	JEQ done168
+	JEQ done174
 	SUBQ $1, SI
-	JLT next172
-x171:
+	JLT next178
+x177:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -9306,18 +9384,18 @@ x171:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x171
-next172:
+	JGE x177
+next178:
 	ADDQ $1, SI
-	JEQ done168
-done168:
+	JEQ done174
+done174:
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
 	ADDQ AX, src+16(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group161
+	JNZ group167
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -9327,15 +9405,15 @@ done168:
 	IMUL3Q $32, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block160
+	JNZ block166
 	VZEROUPPER
 	RET
 
 // func nf4Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 TEXT ·nf4Pack(SB), NOSPLIT, $0-40
-block173:
+block179:
 	MOVQ $2, R15
-group174:
+group180:
 	MOVQ srcStep+24(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+8(FP), R10
@@ -9745,7 +9823,7 @@ group174:
 	ADDQ $64, work+32(FP)
 	ADDQ $64, dst+0(FP)
 	DECQ R15
-	JNZ group174
+	JNZ group180
 	MOVQ srcStep+24(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+8(FP)
@@ -9754,41 +9832,41 @@ group174:
 	SUBQ $128, dst+0(FP)
 	ADDQ $4096, dst+0(FP)
 	DECQ n+16(FP)
-	JNZ block173
+	JNZ block179
 	VZEROUPPER
 	RET
 
-// func nf4Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
-TEXT ·nf4Span(SB), NOSPLIT, $0-168
+// func nf4Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+TEXT ·nf4Span(SB), NOSPLIT, $0-176
 	MOVQ config+0(FP), AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), CX
-	MOVQ srcStep+144(FP), R8
-	MOVQ next+160(FP), R15
+	MOVQ srcStep+152(FP), R8
+	MOVQ next+168(FP), R15
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	LEAQ (R8)(R8*2), R9
 	MOVQ $64, SI
 	MOVQ $128, R14
-blocks176:
-	MOVQ src+136(FP), R10
+blocks182:
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
-	JEQ fresh177
+	JEQ fresh183
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin178
-fresh177:
+	JMP begin184
+fresh183:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin178:
+begin184:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
@@ -10081,7 +10159,7 @@ begin178:
 	VSHUFF32X4 $0xdd, Z31, Z30, Z15
 	PREFETCHT1 0(AX)(R8*1)
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	VMOVUPS Z0, 0(DI)
 	VMOVUPS Z1, 128(DI)
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
@@ -10104,348 +10182,9 @@ begin178:
 	VMOVUPS Z14, 1792(DI)
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VMOVUPS Z15, 1920(DI)
-	ADDQ dstStep+128(FP), DI
+	ADDQ dstStep+136(FP), DI
 	PREFETCHT1 0(AX)(R9*1)
-	MOVQ DI, dst+120(FP)
-	ADDQ $2048, R15
-	MOVQ lowSteps+32(FP), R12
-	TESTQ R12, R12
-	JEQ nolow180
-	MOVQ lowA+40(FP), R10
-	MOVQ lowB+48(FP), R11
-low179:
-	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
-	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
-	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x32; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R10)(SI*1), T5
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	ADDQ $2048, R10
-	ADDQ $2048, R11
-	DECQ R12
-	JNZ low179
-	MOVQ lowStep+56(FP), AX
-	ADDQ AX, lowB+48(FP)
-nolow180:
-	MOVQ c+64(FP), AX
-	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
-	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
-	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(AX)(R14*1), T2
-	LONG $0x4b7aa2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2112(AX)(R14*1), T3
-	ADDQ $4096, c+64(FP)
-	ADDQ bStep+24(FP), CX
-	MOVQ outRows+104(FP), R10
-	TESTQ R10, R10
-	JEQ done182
-	MOVQ tiles+96(FP), R11
-	MOVQ out+88(FP), R12
-	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
-	MOVQ ldc+112(FP), AX
-row181:
-	VMOVUPS (R11), Z0
-	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
-	VMOVNTPS Z1, 64(R12)
-	ADDQ $128, R11
-	ADDQ AX, R12
-	DECQ R10
-	JNZ row181
-done182:
-	DECQ panels+72(FP)
-	MOVQ src+136(FP), R10
-	LEAQ (R10)(R8*4), R11
-	LEAQ (R11)(R8*4), R12
-	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
-	MOVQ c+64(FP), AX
-	CMPQ add+80(FP), $0
-	JEQ fresh183
-	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
-	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
-	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
-	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin184
-fresh183:
-	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
-	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
-	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin184:
-	PREFETCHT1 0(R15)
-	PREFETCHT1 64(R15)
-	PREFETCHT1 128(R15)
-	PREFETCHT1 192(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
-	VMOVDQU32 nf4<>(SB), Z16
-	VMOVDQU32 twice_bytes<>(SB), Z19
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
-	VMOVDQU32 first_nibbles<>(SB), Z20
-	VMOVDQU32 nibble_words<>(SB), Z17
-	VMOVDQU32 second_words<>(SB), Z18
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
-	VMOVDQU32 256(DI), Z21
-	VBROADCASTI32X4 20(R10), Z0
-	VPSHUFB Z19, Z0, Z0
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPSRLVW Z20, Z0, Z0
-	VPANDD Z17, Z0, Z0
-	VPERMW Z21, Z0, Z0
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
-	VBROADCASTI32X4 20(R10)(R8*1), Z1
-	VPSHUFB Z19, Z1, Z1
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPSRLVW Z20, Z1, Z1
-	VPTERNLOGD $0xea, Z18, Z17, Z1
-	VPERMW Z21, Z1, Z1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMOVDQU32 320(DI), Z24
-	VBROADCASTI32X4 20(R10)(R8*2), Z2
-	VPSHUFB Z19, Z2, Z2
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPSRLVW Z20, Z2, Z2
-	VPANDD Z17, Z2, Z2
-	VPERMW Z24, Z2, Z2
-	PREFETCHT1 256(R15)
-	PREFETCHT1 320(R15)
-	PREFETCHT1 384(R15)
-	PREFETCHT1 448(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
-	VBROADCASTI32X4 20(R10)(R9*1), Z3
-	VPSHUFB Z19, Z3, Z3
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
-	VPSRLVW Z20, Z3, Z3
-	VPTERNLOGD $0xea, Z18, Z17, Z3
-	VPERMW Z24, Z3, Z3
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
-	VMOVDQU32 384(DI), Z21
-	VBROADCASTI32X4 20(R11), Z4
-	VPSHUFB Z19, Z4, Z4
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPSRLVW Z20, Z4, Z4
-	VPANDD Z17, Z4, Z4
-	VPERMW Z21, Z4, Z4
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
-	VBROADCASTI32X4 20(R11)(R8*1), Z5
-	VPSHUFB Z19, Z5, Z5
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPSRLVW Z20, Z5, Z5
-	VPTERNLOGD $0xea, Z18, Z17, Z5
-	VPERMW Z21, Z5, Z5
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMOVDQU32 448(DI), Z24
-	VBROADCASTI32X4 20(R11)(R8*2), Z6
-	VPSHUFB Z19, Z6, Z6
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPSRLVW Z20, Z6, Z6
-	VPANDD Z17, Z6, Z6
-	VPERMW Z24, Z6, Z6
-	PREFETCHT1 512(R15)
-	PREFETCHT1 576(R15)
-	PREFETCHT1 640(R15)
-	PREFETCHT1 704(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
-	VBROADCASTI32X4 20(R11)(R9*1), Z7
-	VPSHUFB Z19, Z7, Z7
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
-	VPSRLVW Z20, Z7, Z7
-	VPTERNLOGD $0xea, Z18, Z17, Z7
-	VPERMW Z24, Z7, Z7
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
-	VMOVDQU32 512(DI), Z21
-	VBROADCASTI32X4 20(R12), Z8
-	VPSHUFB Z19, Z8, Z8
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPSRLVW Z20, Z8, Z8
-	VPANDD Z17, Z8, Z8
-	VPERMW Z21, Z8, Z8
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
-	VBROADCASTI32X4 20(R12)(R8*1), Z9
-	VPSHUFB Z19, Z9, Z9
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPSRLVW Z20, Z9, Z9
-	VPTERNLOGD $0xea, Z18, Z17, Z9
-	VPERMW Z21, Z9, Z9
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMOVDQU32 576(DI), Z24
-	VBROADCASTI32X4 20(R12)(R8*2), Z10
-	VPSHUFB Z19, Z10, Z10
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPSRLVW Z20, Z10, Z10
-	VPANDD Z17, Z10, Z10
-	VPERMW Z24, Z10, Z10
-	PREFETCHT1 768(R15)
-	PREFETCHT1 832(R15)
-	PREFETCHT1 896(R15)
-	PREFETCHT1 960(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
-	VBROADCASTI32X4 20(R12)(R9*1), Z11
-	VPSHUFB Z19, Z11, Z11
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
-	VPSRLVW Z20, Z11, Z11
-	VPTERNLOGD $0xea, Z18, Z17, Z11
-	VPERMW Z24, Z11, Z11
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
-	VMOVDQU32 640(DI), Z21
-	VBROADCASTI32X4 20(R13), Z12
-	VPSHUFB Z19, Z12, Z12
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPSRLVW Z20, Z12, Z12
-	VPANDD Z17, Z12, Z12
-	VPERMW Z21, Z12, Z12
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
-	VBROADCASTI32X4 20(R13)(R8*1), Z13
-	VPSHUFB Z19, Z13, Z13
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPSRLVW Z20, Z13, Z13
-	VPTERNLOGD $0xea, Z18, Z17, Z13
-	VPERMW Z21, Z13, Z13
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMOVDQU32 704(DI), Z24
-	VBROADCASTI32X4 20(R13)(R8*2), Z14
-	VPSHUFB Z19, Z14, Z14
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPSRLVW Z20, Z14, Z14
-	VPANDD Z17, Z14, Z14
-	VPERMW Z24, Z14, Z14
-	PREFETCHT1 1024(R15)
-	PREFETCHT1 1088(R15)
-	PREFETCHT1 1152(R15)
-	PREFETCHT1 1216(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
-	VBROADCASTI32X4 20(R13)(R9*1), Z15
-	VPSHUFB Z19, Z15, Z15
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
-	VPSRLVW Z20, Z15, Z15
-	VPTERNLOGD $0xea, Z18, Z17, Z15
-	VPERMW Z24, Z15, Z15
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
-	VUNPCKLPS Z1, Z0, Z16
-	VUNPCKHPS Z1, Z0, Z17
-	VUNPCKLPS Z3, Z2, Z18
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VUNPCKHPS Z3, Z2, Z19
-	VUNPCKLPS Z5, Z4, Z20
-	VUNPCKHPS Z5, Z4, Z21
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
-	VUNPCKLPS Z7, Z6, Z22
-	VUNPCKHPS Z7, Z6, Z23
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VUNPCKLPS Z9, Z8, Z24
-	VUNPCKHPS Z9, Z8, Z25
-	VUNPCKLPS Z11, Z10, Z26
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VUNPCKHPS Z11, Z10, Z27
-	VUNPCKLPS Z13, Z12, Z28
-	VUNPCKHPS Z13, Z12, Z29
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VUNPCKLPS Z15, Z14, Z30
-	VUNPCKHPS Z15, Z14, Z31
-	VUNPCKLPD Z18, Z16, Z0
-	PREFETCHT1 1280(R15)
-	PREFETCHT1 1344(R15)
-	PREFETCHT1 1408(R15)
-	PREFETCHT1 1472(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
-	VUNPCKHPD Z18, Z16, Z1
-	VUNPCKLPD Z19, Z17, Z2
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
-	VUNPCKHPD Z19, Z17, Z3
-	VUNPCKLPD Z22, Z20, Z4
-	VUNPCKHPD Z22, Z20, Z5
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
-	VUNPCKLPD Z23, Z21, Z6
-	VUNPCKHPD Z23, Z21, Z7
-	VUNPCKLPD Z26, Z24, Z8
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VUNPCKHPD Z26, Z24, Z9
-	VUNPCKLPD Z27, Z25, Z10
-	VUNPCKHPD Z27, Z25, Z11
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
-	VUNPCKLPD Z30, Z28, Z12
-	VUNPCKHPD Z30, Z28, Z13
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VUNPCKLPD Z31, Z29, Z14
-	VUNPCKHPD Z31, Z29, Z15
-	VSHUFF32X4 $0x88, Z4, Z0, Z16
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VSHUFF32X4 $0xdd, Z4, Z0, Z18
-	VSHUFF32X4 $0x88, Z12, Z8, Z17
-	VSHUFF32X4 $0xdd, Z12, Z8, Z19
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VSHUFF32X4 $0x88, Z5, Z1, Z20
-	VSHUFF32X4 $0xdd, Z5, Z1, Z22
-	VSHUFF32X4 $0x88, Z13, Z9, Z21
-	PREFETCHT1 1536(R15)
-	PREFETCHT1 1600(R15)
-	PREFETCHT1 1664(R15)
-	PREFETCHT1 1728(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
-	VSHUFF32X4 $0xdd, Z13, Z9, Z23
-	VSHUFF32X4 $0x88, Z6, Z2, Z24
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
-	VSHUFF32X4 $0xdd, Z6, Z2, Z26
-	VSHUFF32X4 $0x88, Z14, Z10, Z25
-	VSHUFF32X4 $0xdd, Z14, Z10, Z27
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
-	VSHUFF32X4 $0x88, Z7, Z3, Z28
-	VSHUFF32X4 $0xdd, Z7, Z3, Z30
-	VSHUFF32X4 $0x88, Z15, Z11, Z29
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VSHUFF32X4 $0xdd, Z15, Z11, Z31
-	VSHUFF32X4 $0x88, Z17, Z16, Z0
-	VSHUFF32X4 $0x88, Z19, Z18, Z4
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
-	VSHUFF32X4 $0xdd, Z17, Z16, Z8
-	VSHUFF32X4 $0xdd, Z19, Z18, Z12
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VSHUFF32X4 $0x88, Z21, Z20, Z1
-	VSHUFF32X4 $0x88, Z23, Z22, Z5
-	VSHUFF32X4 $0xdd, Z21, Z20, Z9
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VSHUFF32X4 $0xdd, Z23, Z22, Z13
-	VSHUFF32X4 $0x88, Z25, Z24, Z2
-	VSHUFF32X4 $0x88, Z27, Z26, Z6
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VSHUFF32X4 $0xdd, Z25, Z24, Z10
-	VSHUFF32X4 $0xdd, Z27, Z26, Z14
-	VSHUFF32X4 $0x88, Z29, Z28, Z3
-	PREFETCHT1 1792(R15)
-	PREFETCHT1 1856(R15)
-	PREFETCHT1 1920(R15)
-	PREFETCHT1 1984(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
-	VSHUFF32X4 $0x88, Z31, Z30, Z7
-	VSHUFF32X4 $0xdd, Z29, Z28, Z11
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
-	VSHUFF32X4 $0xdd, Z31, Z30, Z15
-	MOVQ dst+120(FP), DI
-	VMOVUPS Z0, 0(DI)
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
-	VMOVUPS Z1, 128(DI)
-	VMOVUPS Z2, 256(DI)
-	VMOVUPS Z3, 384(DI)
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMOVUPS Z4, 512(DI)
-	VMOVUPS Z5, 640(DI)
-	VMOVUPS Z6, 768(DI)
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
-	VMOVUPS Z7, 896(DI)
-	VMOVUPS Z8, 1024(DI)
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMOVUPS Z9, 1152(DI)
-	VMOVUPS Z10, 1280(DI)
-	VMOVUPS Z11, 1408(DI)
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMOVUPS Z12, 1536(DI)
-	VMOVUPS Z13, 1664(DI)
-	VMOVUPS Z14, 1792(DI)
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMOVUPS Z15, 1920(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
@@ -10477,48 +10216,41 @@ nolow186:
 	ADDQ bStep+24(FP), CX
 	MOVQ outRows+104(FP), R10
 	TESTQ R10, R10
-	JEQ done188
+	JEQ done189
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
+	JNE half188
 row187:
-	VMOVUPS (R11), Z0
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
 	JNZ row187
-done188:
+	JMP done189
+half188:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half188
+done189:
 	DECQ panels+72(FP)
-	ADDQ $36, src+136(FP)
-	ADDQ $0, work+152(FP)
-	CMPQ panels+72(FP), $0
-	JNZ blocks176
-	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
-	VZEROUPPER
-	RET
-
-// func nf4SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
-TEXT ·nf4SpanAcross(SB), NOSPLIT, $0-168
-	MOVQ config+0(FP), AX
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), CX
-	MOVQ srcStep+144(FP), R8
-	MOVQ next+160(FP), R15
-	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
-	LEAQ (R8)(R8*2), R9
-	MOVQ $64, SI
-	MOVQ $128, R14
-blocks189:
-	MOVQ src+136(FP), R10
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
 	JEQ fresh190
@@ -10533,6 +10265,378 @@ fresh190:
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
 begin191:
+	PREFETCHT1 0(R15)
+	PREFETCHT1 64(R15)
+	PREFETCHT1 128(R15)
+	PREFETCHT1 192(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
+	VMOVDQU32 nf4<>(SB), Z16
+	VMOVDQU32 twice_bytes<>(SB), Z19
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
+	VMOVDQU32 first_nibbles<>(SB), Z20
+	VMOVDQU32 nibble_words<>(SB), Z17
+	VMOVDQU32 second_words<>(SB), Z18
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
+	VMOVDQU32 256(DI), Z21
+	VBROADCASTI32X4 20(R10), Z0
+	VPSHUFB Z19, Z0, Z0
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPSRLVW Z20, Z0, Z0
+	VPANDD Z17, Z0, Z0
+	VPERMW Z21, Z0, Z0
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
+	VBROADCASTI32X4 20(R10)(R8*1), Z1
+	VPSHUFB Z19, Z1, Z1
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPSRLVW Z20, Z1, Z1
+	VPTERNLOGD $0xea, Z18, Z17, Z1
+	VPERMW Z21, Z1, Z1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VMOVDQU32 320(DI), Z24
+	VBROADCASTI32X4 20(R10)(R8*2), Z2
+	VPSHUFB Z19, Z2, Z2
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPSRLVW Z20, Z2, Z2
+	VPANDD Z17, Z2, Z2
+	VPERMW Z24, Z2, Z2
+	PREFETCHT1 256(R15)
+	PREFETCHT1 320(R15)
+	PREFETCHT1 384(R15)
+	PREFETCHT1 448(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
+	VBROADCASTI32X4 20(R10)(R9*1), Z3
+	VPSHUFB Z19, Z3, Z3
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
+	VPSRLVW Z20, Z3, Z3
+	VPTERNLOGD $0xea, Z18, Z17, Z3
+	VPERMW Z24, Z3, Z3
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
+	VMOVDQU32 384(DI), Z21
+	VBROADCASTI32X4 20(R11), Z4
+	VPSHUFB Z19, Z4, Z4
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPSRLVW Z20, Z4, Z4
+	VPANDD Z17, Z4, Z4
+	VPERMW Z21, Z4, Z4
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
+	VBROADCASTI32X4 20(R11)(R8*1), Z5
+	VPSHUFB Z19, Z5, Z5
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPSRLVW Z20, Z5, Z5
+	VPTERNLOGD $0xea, Z18, Z17, Z5
+	VPERMW Z21, Z5, Z5
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VMOVDQU32 448(DI), Z24
+	VBROADCASTI32X4 20(R11)(R8*2), Z6
+	VPSHUFB Z19, Z6, Z6
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPSRLVW Z20, Z6, Z6
+	VPANDD Z17, Z6, Z6
+	VPERMW Z24, Z6, Z6
+	PREFETCHT1 512(R15)
+	PREFETCHT1 576(R15)
+	PREFETCHT1 640(R15)
+	PREFETCHT1 704(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
+	VBROADCASTI32X4 20(R11)(R9*1), Z7
+	VPSHUFB Z19, Z7, Z7
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
+	VPSRLVW Z20, Z7, Z7
+	VPTERNLOGD $0xea, Z18, Z17, Z7
+	VPERMW Z24, Z7, Z7
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
+	VMOVDQU32 512(DI), Z21
+	VBROADCASTI32X4 20(R12), Z8
+	VPSHUFB Z19, Z8, Z8
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPSRLVW Z20, Z8, Z8
+	VPANDD Z17, Z8, Z8
+	VPERMW Z21, Z8, Z8
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
+	VBROADCASTI32X4 20(R12)(R8*1), Z9
+	VPSHUFB Z19, Z9, Z9
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPSRLVW Z20, Z9, Z9
+	VPTERNLOGD $0xea, Z18, Z17, Z9
+	VPERMW Z21, Z9, Z9
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VMOVDQU32 576(DI), Z24
+	VBROADCASTI32X4 20(R12)(R8*2), Z10
+	VPSHUFB Z19, Z10, Z10
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPSRLVW Z20, Z10, Z10
+	VPANDD Z17, Z10, Z10
+	VPERMW Z24, Z10, Z10
+	PREFETCHT1 768(R15)
+	PREFETCHT1 832(R15)
+	PREFETCHT1 896(R15)
+	PREFETCHT1 960(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
+	VBROADCASTI32X4 20(R12)(R9*1), Z11
+	VPSHUFB Z19, Z11, Z11
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
+	VPSRLVW Z20, Z11, Z11
+	VPTERNLOGD $0xea, Z18, Z17, Z11
+	VPERMW Z24, Z11, Z11
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
+	VMOVDQU32 640(DI), Z21
+	VBROADCASTI32X4 20(R13), Z12
+	VPSHUFB Z19, Z12, Z12
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPSRLVW Z20, Z12, Z12
+	VPANDD Z17, Z12, Z12
+	VPERMW Z21, Z12, Z12
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
+	VBROADCASTI32X4 20(R13)(R8*1), Z13
+	VPSHUFB Z19, Z13, Z13
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPSRLVW Z20, Z13, Z13
+	VPTERNLOGD $0xea, Z18, Z17, Z13
+	VPERMW Z21, Z13, Z13
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VMOVDQU32 704(DI), Z24
+	VBROADCASTI32X4 20(R13)(R8*2), Z14
+	VPSHUFB Z19, Z14, Z14
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPSRLVW Z20, Z14, Z14
+	VPANDD Z17, Z14, Z14
+	VPERMW Z24, Z14, Z14
+	PREFETCHT1 1024(R15)
+	PREFETCHT1 1088(R15)
+	PREFETCHT1 1152(R15)
+	PREFETCHT1 1216(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
+	VBROADCASTI32X4 20(R13)(R9*1), Z15
+	VPSHUFB Z19, Z15, Z15
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
+	VPSRLVW Z20, Z15, Z15
+	VPTERNLOGD $0xea, Z18, Z17, Z15
+	VPERMW Z24, Z15, Z15
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
+	VUNPCKLPS Z1, Z0, Z16
+	VUNPCKHPS Z1, Z0, Z17
+	VUNPCKLPS Z3, Z2, Z18
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VUNPCKHPS Z3, Z2, Z19
+	VUNPCKLPS Z5, Z4, Z20
+	VUNPCKHPS Z5, Z4, Z21
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
+	VUNPCKLPS Z7, Z6, Z22
+	VUNPCKHPS Z7, Z6, Z23
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VUNPCKLPS Z9, Z8, Z24
+	VUNPCKHPS Z9, Z8, Z25
+	VUNPCKLPS Z11, Z10, Z26
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VUNPCKHPS Z11, Z10, Z27
+	VUNPCKLPS Z13, Z12, Z28
+	VUNPCKHPS Z13, Z12, Z29
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VUNPCKLPS Z15, Z14, Z30
+	VUNPCKHPS Z15, Z14, Z31
+	VUNPCKLPD Z18, Z16, Z0
+	PREFETCHT1 1280(R15)
+	PREFETCHT1 1344(R15)
+	PREFETCHT1 1408(R15)
+	PREFETCHT1 1472(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
+	VUNPCKHPD Z18, Z16, Z1
+	VUNPCKLPD Z19, Z17, Z2
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
+	VUNPCKHPD Z19, Z17, Z3
+	VUNPCKLPD Z22, Z20, Z4
+	VUNPCKHPD Z22, Z20, Z5
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
+	VUNPCKLPD Z23, Z21, Z6
+	VUNPCKHPD Z23, Z21, Z7
+	VUNPCKLPD Z26, Z24, Z8
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VUNPCKHPD Z26, Z24, Z9
+	VUNPCKLPD Z27, Z25, Z10
+	VUNPCKHPD Z27, Z25, Z11
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
+	VUNPCKLPD Z30, Z28, Z12
+	VUNPCKHPD Z30, Z28, Z13
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VUNPCKLPD Z31, Z29, Z14
+	VUNPCKHPD Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VSHUFF32X4 $0xdd, Z4, Z0, Z18
+	VSHUFF32X4 $0x88, Z12, Z8, Z17
+	VSHUFF32X4 $0xdd, Z12, Z8, Z19
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VSHUFF32X4 $0x88, Z5, Z1, Z20
+	VSHUFF32X4 $0xdd, Z5, Z1, Z22
+	VSHUFF32X4 $0x88, Z13, Z9, Z21
+	PREFETCHT1 1536(R15)
+	PREFETCHT1 1600(R15)
+	PREFETCHT1 1664(R15)
+	PREFETCHT1 1728(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
+	VSHUFF32X4 $0xdd, Z13, Z9, Z23
+	VSHUFF32X4 $0x88, Z6, Z2, Z24
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
+	VSHUFF32X4 $0xdd, Z6, Z2, Z26
+	VSHUFF32X4 $0x88, Z14, Z10, Z25
+	VSHUFF32X4 $0xdd, Z14, Z10, Z27
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
+	VSHUFF32X4 $0x88, Z7, Z3, Z28
+	VSHUFF32X4 $0xdd, Z7, Z3, Z30
+	VSHUFF32X4 $0x88, Z15, Z11, Z29
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z17, Z16, Z0
+	VSHUFF32X4 $0x88, Z19, Z18, Z4
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
+	VSHUFF32X4 $0xdd, Z17, Z16, Z8
+	VSHUFF32X4 $0xdd, Z19, Z18, Z12
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VSHUFF32X4 $0x88, Z21, Z20, Z1
+	VSHUFF32X4 $0x88, Z23, Z22, Z5
+	VSHUFF32X4 $0xdd, Z21, Z20, Z9
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VSHUFF32X4 $0xdd, Z23, Z22, Z13
+	VSHUFF32X4 $0x88, Z25, Z24, Z2
+	VSHUFF32X4 $0x88, Z27, Z26, Z6
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VSHUFF32X4 $0xdd, Z25, Z24, Z10
+	VSHUFF32X4 $0xdd, Z27, Z26, Z14
+	VSHUFF32X4 $0x88, Z29, Z28, Z3
+	PREFETCHT1 1792(R15)
+	PREFETCHT1 1856(R15)
+	PREFETCHT1 1920(R15)
+	PREFETCHT1 1984(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
+	VSHUFF32X4 $0x88, Z31, Z30, Z7
+	VSHUFF32X4 $0xdd, Z29, Z28, Z11
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
+	VSHUFF32X4 $0xdd, Z31, Z30, Z15
+	MOVQ dst+128(FP), DI
+	VMOVUPS Z0, 0(DI)
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
+	VMOVUPS Z1, 128(DI)
+	VMOVUPS Z2, 256(DI)
+	VMOVUPS Z3, 384(DI)
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VMOVUPS Z4, 512(DI)
+	VMOVUPS Z5, 640(DI)
+	VMOVUPS Z6, 768(DI)
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
+	VMOVUPS Z7, 896(DI)
+	VMOVUPS Z8, 1024(DI)
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VMOVUPS Z9, 1152(DI)
+	VMOVUPS Z10, 1280(DI)
+	VMOVUPS Z11, 1408(DI)
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VMOVUPS Z12, 1536(DI)
+	VMOVUPS Z13, 1664(DI)
+	VMOVUPS Z14, 1792(DI)
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VMOVUPS Z15, 1920(DI)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
+	ADDQ $2048, R15
+	MOVQ lowSteps+32(FP), R12
+	TESTQ R12, R12
+	JEQ nolow193
+	MOVQ lowA+40(FP), R10
+	MOVQ lowB+48(FP), R11
+low192:
+	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
+	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
+	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x32; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R10)(SI*1), T5
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	ADDQ $2048, R10
+	ADDQ $2048, R11
+	DECQ R12
+	JNZ low192
+	MOVQ lowStep+56(FP), AX
+	ADDQ AX, lowB+48(FP)
+nolow193:
+	MOVQ c+64(FP), AX
+	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
+	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
+	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(AX)(R14*1), T2
+	LONG $0x4b7aa2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2112(AX)(R14*1), T3
+	ADDQ $4096, c+64(FP)
+	ADDQ bStep+24(FP), CX
+	MOVQ outRows+104(FP), R10
+	TESTQ R10, R10
+	JEQ done196
+	MOVQ tiles+96(FP), R11
+	MOVQ out+88(FP), R12
+	ADDQ $4096, tiles+96(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
+	MOVQ ldc+112(FP), AX
+	JNE half195
+row194:
+	VMOVUPS 0(R11), Z0
+	VMOVUPS 64(R11), Z1
+	VMOVNTPS Z0, 0(R12)
+	VMOVNTPS Z1, 64(R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ row194
+	JMP done196
+half195:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half195
+done196:
+	DECQ panels+72(FP)
+	ADDQ $36, src+144(FP)
+	ADDQ $0, work+160(FP)
+	CMPQ panels+72(FP), $0
+	JNZ blocks182
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func nf4SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+TEXT ·nf4SpanAcross(SB), NOSPLIT, $0-176
+	MOVQ config+0(FP), AX
+	MOVQ a+8(FP), BX
+	MOVQ b+16(FP), CX
+	MOVQ srcStep+152(FP), R8
+	MOVQ next+168(FP), R15
+	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
+	LEAQ (R8)(R8*2), R9
+	MOVQ $64, SI
+	MOVQ $128, R14
+blocks197:
+	MOVQ src+144(FP), R10
+	LEAQ (R10)(R8*4), R11
+	LEAQ (R11)(R8*4), R12
+	LEAQ (R12)(R8*4), R13
+	MOVQ work+160(FP), DI
+	MOVQ c+64(FP), AX
+	CMPQ add+80(FP), $0
+	JEQ fresh198
+	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
+	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
+	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
+	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
+	JMP begin199
+fresh198:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
+	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
+	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
+begin199:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
@@ -10737,7 +10841,7 @@ begin191:
 	VPERMW Z24, Z15, Z15
 	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
 	PREFETCHT1 0(AX)(R8*2)
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	VMOVDQU32 join_0<>(SB), Z16
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VMOVDQU32 join_1<>(SB), Z17
@@ -10810,16 +10914,16 @@ begin191:
 	VMOVDQU32 Z14, 896(DI)
 	VMOVDQU32 Z21, 960(DI)
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	ADDQ dstStep+128(FP), DI
+	ADDQ dstStep+136(FP), DI
 	PREFETCHT1 0(AX)(R9*1)
-	MOVQ DI, dst+120(FP)
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
-	JEQ nolow193
+	JEQ nolow201
 	MOVQ lowA+40(FP), R10
 	MOVQ lowB+48(FP), R11
-low192:
+low200:
 	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
 	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
 	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
@@ -10831,10 +10935,10 @@ low192:
 	ADDQ $2048, R10
 	ADDQ $2048, R11
 	DECQ R12
-	JNZ low192
+	JNZ low200
 	MOVQ lowStep+56(FP), AX
 	ADDQ AX, lowB+48(FP)
-nolow193:
+nolow201:
 	MOVQ c+64(FP), AX
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
@@ -10844,42 +10948,55 @@ nolow193:
 	ADDQ bStep+24(FP), CX
 	MOVQ outRows+104(FP), R10
 	TESTQ R10, R10
-	JEQ done195
+	JEQ done204
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
-row194:
-	VMOVUPS (R11), Z0
+	JNE half203
+row202:
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
-	JNZ row194
-done195:
+	JNZ row202
+	JMP done204
+half203:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half203
+done204:
 	DECQ panels+72(FP)
-	MOVQ src+136(FP), R10
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
-	JEQ fresh196
+	JEQ fresh205
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin197
-fresh196:
+	JMP begin206
+fresh205:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin197:
+begin206:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
@@ -11041,7 +11158,7 @@ begin197:
 	VPTERNLOGD $0xea, Z18, Z17, Z15
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
 	VPERMW Z24, Z15, Z15
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
 	VMOVDQU32 join_0<>(SB), Z16
 	VMOVDQU32 join_1<>(SB), Z17
@@ -11112,15 +11229,15 @@ begin197:
 	VMOVDQU32 Z14, 896(DI)
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VMOVDQU32 Z21, 960(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
-	JEQ nolow199
+	JEQ nolow208
 	MOVQ lowA+40(FP), R10
 	MOVQ lowB+48(FP), R11
-low198:
+low207:
 	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
 	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
 	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
@@ -11132,10 +11249,10 @@ low198:
 	ADDQ $2048, R10
 	ADDQ $2048, R11
 	DECQ R12
-	JNZ low198
+	JNZ low207
 	MOVQ lowStep+56(FP), AX
 	ADDQ AX, lowB+48(FP)
-nolow199:
+nolow208:
 	MOVQ c+64(FP), AX
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
@@ -11145,27 +11262,40 @@ nolow199:
 	ADDQ bStep+24(FP), CX
 	MOVQ outRows+104(FP), R10
 	TESTQ R10, R10
-	JEQ done201
+	JEQ done211
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
-row200:
-	VMOVUPS (R11), Z0
+	JNE half210
+row209:
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
-	JNZ row200
-done201:
+	JNZ row209
+	JMP done211
+half210:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half210
+done211:
 	DECQ panels+72(FP)
-	ADDQ $36, src+136(FP)
-	ADDQ $0, work+152(FP)
+	ADDQ $36, src+144(FP)
+	ADDQ $0, work+160(FP)
 	CMPQ panels+72(FP), $0
-	JNZ blocks189
+	JNZ blocks197
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -11175,17 +11305,17 @@ TEXT ·nf4Few(SB), NOSPLIT, $0-88
 	MOVQ config+0(FP), AX
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $2, R13
-group202:
+group212:
 	MOVQ R13, config+0(FP)
 	CMPQ add+64(FP), $0
-	JEQ fresh205
+	JEQ fresh215
 	MOVQ c+8(FP), AX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(SI*1), T0
-	JMP begin206
-fresh205:
+	JMP begin216
+fresh215:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-begin206:
+begin216:
 	MOVQ n+40(FP), AX
 	MOVQ AX, left+48(FP)
 	MOVQ rows+80(FP), R15
@@ -11199,7 +11329,7 @@ begin206:
 	MOVQ srcStep+56(FP), R14
 	SHLQ $4, R14
 	ADDQ src+32(FP), R14
-block203:
+block213:
 	MOVQ srcStep+56(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+32(FP), R10
@@ -11333,14 +11463,14 @@ block203:
 	VPERMW Z24, Z15, Z15
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first207
+	JCS first217
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first207:
+first217:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	VMOVDQU32 Z0, 0(R15)
@@ -11463,14 +11593,14 @@ first207:
 	VPERMW Z24, Z15, Z15
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first208
+	JCS first218
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first208:
+first218:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	VMOVDQU32 Z0, 0(R15)
@@ -11493,31 +11623,31 @@ first208:
 	BTRQ $12, R15
 	ADDQ $36, src+32(FP)
 	DECQ left+48(FP)
-	JNZ block203
+	JNZ block213
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first209
+	JCS first219
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first209:
+first219:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	ADDQ $1024, R15
 	BTRQ $12, R15
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first210
+	JCS first220
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first210:
+first220:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	ADDQ $1024, R15
@@ -11535,7 +11665,7 @@ first210:
 	ADDQ $64, work+72(FP)
 	MOVQ config+0(FP), R13
 	DECQ R13
-	JNZ group202
+	JNZ group212
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -11545,9 +11675,9 @@ TEXT ·q4KDirect(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block211:
+block221:
 	MOVQ $2, R15
-group212:
+group222:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -11856,7 +11986,7 @@ group212:
 	VMULPS Z3, Z1, Z1
 	VMOVUPS Z1, 960(DI)
 	MOVQ $4, CX
-pass213:
+pass223:
 	MOVQ work+48(FP), DI
 	VMOVDQU32 from_0<>(SB), Z16
 	VMOVDQU32 nibble_words<>(SB), Z17
@@ -12017,8 +12147,8 @@ pass213:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next216
-x215:
+	JLT next226
+x225:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -12162,13 +12292,13 @@ x215:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x215
-next216:
+	JGE x225
+next226:
 	ADDQ $4, SI
-	JEQ done214
+	JEQ done224
 	SUBQ $1, SI
-	JLT next218
-x217:
+	JLT next228
+x227:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -12210,11 +12340,11 @@ x217:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x217
-next218:
+	JGE x227
+next228:
 	ADDQ $1, SI
-	JEQ done214
-done214:
+	JEQ done224
+done224:
 	MOVQ work+48(FP), DI
 	VMOVDQU32 from_0<>(SB), Z16
 	VMOVDQU32 nibble_words<>(SB), Z17
@@ -12393,8 +12523,8 @@ done214:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next221
-x220:
+	JLT next231
+x230:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -12538,13 +12668,13 @@ x220:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x220
-next221:
+	JGE x230
+next231:
 	ADDQ $4, SI
-	JEQ done219
+	JEQ done229
 	SUBQ $1, SI
-	JLT next223
-x222:
+	JLT next233
+x232:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -12586,11 +12716,11 @@ x222:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x222
-next223:
+	JGE x232
+next233:
 	ADDQ $1, SI
-	JEQ done219
-done219:
+	JEQ done229
+done229:
 	IMUL3Q $32, BX, AX
 	ADDQ AX, x+8(FP)
 	ADDQ $8, work+48(FP)
@@ -12599,7 +12729,7 @@ done219:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
-	JNZ pass213
+	JNZ pass223
 	IMUL3Q $-128, BX, AX
 	ADDQ AX, x+8(FP)
 	MOVQ srcStep+32(FP), AX
@@ -12608,7 +12738,7 @@ done219:
 	ADDQ $32, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group212
+	JNZ group222
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -12618,15 +12748,15 @@ done219:
 	IMUL3Q $128, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block211
+	JNZ block221
 	VZEROUPPER
 	RET
 
 // func q4KPack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 TEXT ·q4KPack(SB), NOSPLIT, $0-40
-block224:
+block234:
 	MOVQ $2, R15
-group225:
+group235:
 	MOVQ srcStep+24(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+8(FP), R10
@@ -12935,7 +13065,7 @@ group225:
 	VMULPS Z3, Z1, Z1
 	VMOVUPS Z1, 960(DI)
 	MOVQ $4, CX
-pass226:
+pass236:
 	MOVQ work+32(FP), DI
 	VMOVDQU32 from_0<>(SB), Z16
 	VMOVDQU32 nibble_words<>(SB), Z17
@@ -13305,7 +13435,7 @@ pass226:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
-	JNZ pass226
+	JNZ pass236
 	ADDQ $-16384, dst+0(FP)
 	MOVQ srcStep+24(FP), AX
 	SHLQ $4, AX
@@ -13313,7 +13443,7 @@ pass226:
 	ADDQ $32, work+32(FP)
 	ADDQ $64, dst+0(FP)
 	DECQ R15
-	JNZ group225
+	JNZ group235
 	MOVQ srcStep+24(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+8(FP)
@@ -13322,40 +13452,40 @@ pass226:
 	SUBQ $128, dst+0(FP)
 	ADDQ $16384, dst+0(FP)
 	DECQ n+16(FP)
-	JNZ block224
+	JNZ block234
 	VZEROUPPER
 	RET
 
-// func q4KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
-TEXT ·q4KSpan(SB), NOSPLIT, $0-168
+// func q4KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+TEXT ·q4KSpan(SB), NOSPLIT, $0-176
 	MOVQ config+0(FP), AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), CX
-	MOVQ srcStep+144(FP), R8
-	MOVQ next+160(FP), R15
+	MOVQ srcStep+152(FP), R8
+	MOVQ next+168(FP), R15
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	LEAQ (R8)(R8*2), R9
 	MOVQ $64, SI
 	MOVQ $128, R14
-	MOVQ src+136(FP), R10
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
-	JEQ fresh228
+	JEQ fresh238
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin229
-fresh228:
+	JMP begin239
+fresh238:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin229:
+begin239:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
@@ -13721,7 +13851,7 @@ begin229:
 	VMULPS Z3, Z1, Z1
 	PREFETCHT1 128(AX)(R9*1)
 	VMOVUPS Z1, 960(DI)
-	MOVQ R10, src+136(FP)
+	MOVQ R10, src+144(FP)
 	VMOVDQU32 from_0<>(SB), Z16
 	VMOVDQU32 nibble_words<>(SB), Z17
 	VMOVDQU32 second_words<>(SB), Z18
@@ -13906,7 +14036,7 @@ begin229:
 	VSHUFF32X4 $0x88, Z31, Z30, Z7
 	VSHUFF32X4 $0xdd, Z29, Z28, Z11
 	VSHUFF32X4 $0xdd, Z31, Z30, Z15
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	VMOVUPS Z0, 0(DI)
 	VMOVUPS Z1, 128(DI)
 	VMOVUPS Z2, 256(DI)
@@ -13925,15 +14055,15 @@ begin229:
 	VMOVUPS Z13, 1664(DI)
 	VMOVUPS Z14, 1792(DI)
 	VMOVUPS Z15, 1920(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
-	JEQ nolow231
+	JEQ nolow241
 	MOVQ lowA+40(FP), R10
 	MOVQ lowB+48(FP), R11
-low230:
+low240:
 	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
 	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
 	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
@@ -13945,10 +14075,10 @@ low230:
 	ADDQ $2048, R10
 	ADDQ $2048, R11
 	DECQ R12
-	JNZ low230
+	JNZ low240
 	MOVQ lowStep+56(FP), AX
 	ADDQ AX, lowB+48(FP)
-nolow231:
+nolow241:
 	MOVQ c+64(FP), AX
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
@@ -13958,48 +14088,61 @@ nolow231:
 	ADDQ bStep+24(FP), CX
 	MOVQ outRows+104(FP), R10
 	TESTQ R10, R10
-	JEQ done233
+	JEQ done244
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
-row232:
-	VMOVUPS (R11), Z0
+	JNE half243
+row242:
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
-	JNZ row232
-done233:
+	JNZ row242
+	JMP done244
+half243:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half243
+done244:
 	DECQ panels+72(FP)
-	MOVQ src+136(FP), R10
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
-	JEQ fresh234
+	JEQ fresh245
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin235
-fresh234:
+	JMP begin246
+fresh245:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin235:
+begin246:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
 	PREFETCHT1 192(R15)
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
-	MOVQ R10, src+136(FP)
+	MOVQ R10, src+144(FP)
 	VMOVDQU32 from_0<>(SB), Z16
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
 	VMOVDQU32 nibble_words<>(SB), Z17
@@ -14256,7 +14399,7 @@ begin235:
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
 	VSHUFF32X4 $0xdd, Z29, Z28, Z11
 	VSHUFF32X4 $0xdd, Z31, Z30, Z15
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
 	VMOVUPS Z0, 0(DI)
 	VMOVUPS Z1, 128(DI)
@@ -14279,15 +14422,15 @@ begin235:
 	VMOVUPS Z14, 1792(DI)
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VMOVUPS Z15, 1920(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
-	JEQ nolow237
+	JEQ nolow248
 	MOVQ lowA+40(FP), R10
 	MOVQ lowB+48(FP), R11
-low236:
+low247:
 	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
 	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
 	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
@@ -14299,703 +14442,10 @@ low236:
 	ADDQ $2048, R10
 	ADDQ $2048, R11
 	DECQ R12
-	JNZ low236
+	JNZ low247
 	MOVQ lowStep+56(FP), AX
 	ADDQ AX, lowB+48(FP)
-nolow237:
-	MOVQ c+64(FP), AX
-	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
-	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
-	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(AX)(R14*1), T2
-	LONG $0x4b7aa2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2112(AX)(R14*1), T3
-	ADDQ $4096, c+64(FP)
-	ADDQ bStep+24(FP), CX
-	MOVQ outRows+104(FP), R10
-	TESTQ R10, R10
-	JEQ done239
-	MOVQ tiles+96(FP), R11
-	MOVQ out+88(FP), R12
-	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
-	MOVQ ldc+112(FP), AX
-row238:
-	VMOVUPS (R11), Z0
-	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
-	VMOVNTPS Z1, 64(R12)
-	ADDQ $128, R11
-	ADDQ AX, R12
-	DECQ R10
-	JNZ row238
-done239:
-	DECQ panels+72(FP)
-	ADDQ $32, src+136(FP)
-	ADDQ $8, work+152(FP)
-blocks227:
-	MOVQ src+136(FP), R10
-	LEAQ (R10)(R8*4), R11
-	LEAQ (R11)(R8*4), R12
-	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
-	MOVQ c+64(FP), AX
-	CMPQ add+80(FP), $0
-	JEQ fresh240
-	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
-	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
-	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
-	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin241
-fresh240:
-	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
-	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
-	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin241:
-	PREFETCHT1 0(R15)
-	PREFETCHT1 64(R15)
-	PREFETCHT1 128(R15)
-	PREFETCHT1 192(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
-	VMOVDQU32 from_0<>(SB), Z16
-	VMOVDQU32 nibble_words<>(SB), Z17
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
-	VMOVDQU32 second_words<>(SB), Z18
-	VMULPS.BCST 0(DI), Z16, Z22
-	VSUBPS.BCST 32(DI), Z22, Z22
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
-	VMULPS.BCST 64(DI), Z16, Z23
-	VSUBPS.BCST 96(DI), Z23, Z23
-	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPMOVZXBW 16(R10), Z0
-	VPANDD Z17, Z0, Z0
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
-	VPERMW Z21, Z0, Z0
-	VPMOVZXBW 16(R10)(R8*1), Z1
-	VPTERNLOGD $0xea, Z18, Z17, Z1
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPERMW Z21, Z1, Z1
-	VMULPS.BCST 128(DI), Z16, Z25
-	VSUBPS.BCST 160(DI), Z25, Z25
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMULPS.BCST 192(DI), Z16, Z26
-	VSUBPS.BCST 224(DI), Z26, Z26
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPMOVZXBW 16(R10)(R8*2), Z2
-	VPANDD Z17, Z2, Z2
-	PREFETCHT1 256(R15)
-	PREFETCHT1 320(R15)
-	PREFETCHT1 384(R15)
-	PREFETCHT1 448(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
-	VPERMW Z24, Z2, Z2
-	VPMOVZXBW 16(R10)(R9*1), Z3
-	VPTERNLOGD $0xea, Z18, Z17, Z3
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
-	VPERMW Z24, Z3, Z3
-	VMULPS.BCST 256(DI), Z16, Z22
-	VSUBPS.BCST 288(DI), Z22, Z22
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
-	VMULPS.BCST 320(DI), Z16, Z23
-	VSUBPS.BCST 352(DI), Z23, Z23
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	VPMOVZXBW 16(R11), Z4
-	VPANDD Z17, Z4, Z4
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
-	VPERMW Z21, Z4, Z4
-	VPMOVZXBW 16(R11)(R8*1), Z5
-	VPTERNLOGD $0xea, Z18, Z17, Z5
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPERMW Z21, Z5, Z5
-	VMULPS.BCST 384(DI), Z16, Z25
-	VSUBPS.BCST 416(DI), Z25, Z25
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMULPS.BCST 448(DI), Z16, Z26
-	VSUBPS.BCST 480(DI), Z26, Z26
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
-	VPMOVZXBW 16(R11)(R8*2), Z6
-	VPANDD Z17, Z6, Z6
-	PREFETCHT1 512(R15)
-	PREFETCHT1 576(R15)
-	PREFETCHT1 640(R15)
-	PREFETCHT1 704(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
-	VPERMW Z24, Z6, Z6
-	VPMOVZXBW 16(R11)(R9*1), Z7
-	VPTERNLOGD $0xea, Z18, Z17, Z7
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
-	VPERMW Z24, Z7, Z7
-	VMULPS.BCST 512(DI), Z16, Z22
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
-	VSUBPS.BCST 544(DI), Z22, Z22
-	VMULPS.BCST 576(DI), Z16, Z23
-	VSUBPS.BCST 608(DI), Z23, Z23
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	VPMOVZXBW 16(R12), Z8
-	VPANDD Z17, Z8, Z8
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
-	VPERMW Z21, Z8, Z8
-	VPMOVZXBW 16(R12)(R8*1), Z9
-	VPTERNLOGD $0xea, Z18, Z17, Z9
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPERMW Z21, Z9, Z9
-	VMULPS.BCST 640(DI), Z16, Z25
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VSUBPS.BCST 672(DI), Z25, Z25
-	VMULPS.BCST 704(DI), Z16, Z26
-	VSUBPS.BCST 736(DI), Z26, Z26
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
-	VPMOVZXBW 16(R12)(R8*2), Z10
-	VPANDD Z17, Z10, Z10
-	PREFETCHT1 768(R15)
-	PREFETCHT1 832(R15)
-	PREFETCHT1 896(R15)
-	PREFETCHT1 960(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
-	VPERMW Z24, Z10, Z10
-	VPMOVZXBW 16(R12)(R9*1), Z11
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
-	VPTERNLOGD $0xea, Z18, Z17, Z11
-	VPERMW Z24, Z11, Z11
-	VMULPS.BCST 768(DI), Z16, Z22
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
-	VSUBPS.BCST 800(DI), Z22, Z22
-	VMULPS.BCST 832(DI), Z16, Z23
-	VSUBPS.BCST 864(DI), Z23, Z23
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	VPMOVZXBW 16(R13), Z12
-	VPANDD Z17, Z12, Z12
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
-	VPERMW Z21, Z12, Z12
-	VPMOVZXBW 16(R13)(R8*1), Z13
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPTERNLOGD $0xea, Z18, Z17, Z13
-	VPERMW Z21, Z13, Z13
-	VMULPS.BCST 896(DI), Z16, Z25
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VSUBPS.BCST 928(DI), Z25, Z25
-	VMULPS.BCST 960(DI), Z16, Z26
-	VSUBPS.BCST 992(DI), Z26, Z26
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
-	VPMOVZXBW 16(R13)(R8*2), Z14
-	VPANDD Z17, Z14, Z14
-	PREFETCHT1 1024(R15)
-	PREFETCHT1 1088(R15)
-	PREFETCHT1 1152(R15)
-	PREFETCHT1 1216(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
-	VPERMW Z24, Z14, Z14
-	VPMOVZXBW 16(R13)(R9*1), Z15
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
-	VPTERNLOGD $0xea, Z18, Z17, Z15
-	VPERMW Z24, Z15, Z15
-	VUNPCKLPS Z1, Z0, Z16
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
-	VUNPCKHPS Z1, Z0, Z17
-	VUNPCKLPS Z3, Z2, Z18
-	VUNPCKHPS Z3, Z2, Z19
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VUNPCKLPS Z5, Z4, Z20
-	VUNPCKHPS Z5, Z4, Z21
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
-	VUNPCKLPS Z7, Z6, Z22
-	VUNPCKHPS Z7, Z6, Z23
-	VUNPCKLPS Z9, Z8, Z24
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VUNPCKHPS Z9, Z8, Z25
-	VUNPCKLPS Z11, Z10, Z26
-	VUNPCKHPS Z11, Z10, Z27
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VUNPCKLPS Z13, Z12, Z28
-	VUNPCKHPS Z13, Z12, Z29
-	VUNPCKLPS Z15, Z14, Z30
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VUNPCKHPS Z15, Z14, Z31
-	VUNPCKLPD Z18, Z16, Z0
-	PREFETCHT1 1280(R15)
-	PREFETCHT1 1344(R15)
-	PREFETCHT1 1408(R15)
-	PREFETCHT1 1472(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
-	VUNPCKHPD Z18, Z16, Z1
-	VUNPCKLPD Z19, Z17, Z2
-	VUNPCKHPD Z19, Z17, Z3
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
-	VUNPCKLPD Z22, Z20, Z4
-	VUNPCKHPD Z22, Z20, Z5
-	VUNPCKLPD Z23, Z21, Z6
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
-	VUNPCKHPD Z23, Z21, Z7
-	VUNPCKLPD Z26, Z24, Z8
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VUNPCKHPD Z26, Z24, Z9
-	VUNPCKLPD Z27, Z25, Z10
-	VUNPCKHPD Z27, Z25, Z11
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
-	VUNPCKLPD Z30, Z28, Z12
-	VUNPCKHPD Z30, Z28, Z13
-	VUNPCKLPD Z31, Z29, Z14
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VUNPCKHPD Z31, Z29, Z15
-	VSHUFF32X4 $0x88, Z4, Z0, Z16
-	VSHUFF32X4 $0xdd, Z4, Z0, Z18
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VSHUFF32X4 $0x88, Z12, Z8, Z17
-	VSHUFF32X4 $0xdd, Z12, Z8, Z19
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VSHUFF32X4 $0x88, Z5, Z1, Z20
-	VSHUFF32X4 $0xdd, Z5, Z1, Z22
-	VSHUFF32X4 $0x88, Z13, Z9, Z21
-	PREFETCHT1 1536(R15)
-	PREFETCHT1 1600(R15)
-	PREFETCHT1 1664(R15)
-	PREFETCHT1 1728(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
-	VSHUFF32X4 $0xdd, Z13, Z9, Z23
-	VSHUFF32X4 $0x88, Z6, Z2, Z24
-	VSHUFF32X4 $0xdd, Z6, Z2, Z26
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
-	VSHUFF32X4 $0x88, Z14, Z10, Z25
-	VSHUFF32X4 $0xdd, Z14, Z10, Z27
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
-	VSHUFF32X4 $0x88, Z7, Z3, Z28
-	VSHUFF32X4 $0xdd, Z7, Z3, Z30
-	VSHUFF32X4 $0x88, Z15, Z11, Z29
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VSHUFF32X4 $0xdd, Z15, Z11, Z31
-	VSHUFF32X4 $0x88, Z17, Z16, Z0
-	VSHUFF32X4 $0x88, Z19, Z18, Z4
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
-	VSHUFF32X4 $0xdd, Z17, Z16, Z8
-	VSHUFF32X4 $0xdd, Z19, Z18, Z12
-	VSHUFF32X4 $0x88, Z21, Z20, Z1
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VSHUFF32X4 $0x88, Z23, Z22, Z5
-	VSHUFF32X4 $0xdd, Z21, Z20, Z9
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VSHUFF32X4 $0xdd, Z23, Z22, Z13
-	VSHUFF32X4 $0x88, Z25, Z24, Z2
-	VSHUFF32X4 $0x88, Z27, Z26, Z6
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VSHUFF32X4 $0xdd, Z25, Z24, Z10
-	VSHUFF32X4 $0xdd, Z27, Z26, Z14
-	VSHUFF32X4 $0x88, Z29, Z28, Z3
-	PREFETCHT1 1792(R15)
-	PREFETCHT1 1856(R15)
-	PREFETCHT1 1920(R15)
-	PREFETCHT1 1984(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
-	VSHUFF32X4 $0x88, Z31, Z30, Z7
-	VSHUFF32X4 $0xdd, Z29, Z28, Z11
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
-	VSHUFF32X4 $0xdd, Z31, Z30, Z15
-	MOVQ dst+120(FP), DI
-	VMOVUPS Z0, 0(DI)
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
-	VMOVUPS Z1, 128(DI)
-	VMOVUPS Z2, 256(DI)
-	VMOVUPS Z3, 384(DI)
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMOVUPS Z4, 512(DI)
-	VMOVUPS Z5, 640(DI)
-	VMOVUPS Z6, 768(DI)
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
-	VMOVUPS Z7, 896(DI)
-	VMOVUPS Z8, 1024(DI)
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMOVUPS Z9, 1152(DI)
-	VMOVUPS Z10, 1280(DI)
-	VMOVUPS Z11, 1408(DI)
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMOVUPS Z12, 1536(DI)
-	VMOVUPS Z13, 1664(DI)
-	VMOVUPS Z14, 1792(DI)
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMOVUPS Z15, 1920(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
-	ADDQ $2048, R15
-	MOVQ lowSteps+32(FP), R12
-	TESTQ R12, R12
-	JEQ nolow243
-	MOVQ lowA+40(FP), R10
-	MOVQ lowB+48(FP), R11
-low242:
-	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
-	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
-	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x32; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R10)(SI*1), T5
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	ADDQ $2048, R10
-	ADDQ $2048, R11
-	DECQ R12
-	JNZ low242
-	MOVQ lowStep+56(FP), AX
-	ADDQ AX, lowB+48(FP)
-nolow243:
-	MOVQ c+64(FP), AX
-	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
-	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
-	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(AX)(R14*1), T2
-	LONG $0x4b7aa2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2112(AX)(R14*1), T3
-	ADDQ $4096, c+64(FP)
-	ADDQ bStep+24(FP), CX
-	MOVQ outRows+104(FP), R10
-	TESTQ R10, R10
-	JEQ done245
-	MOVQ tiles+96(FP), R11
-	MOVQ out+88(FP), R12
-	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
-	MOVQ ldc+112(FP), AX
-row244:
-	VMOVUPS (R11), Z0
-	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
-	VMOVNTPS Z1, 64(R12)
-	ADDQ $128, R11
-	ADDQ AX, R12
-	DECQ R10
-	JNZ row244
-done245:
-	DECQ panels+72(FP)
-	MOVQ src+136(FP), R10
-	LEAQ (R10)(R8*4), R11
-	LEAQ (R11)(R8*4), R12
-	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
-	MOVQ c+64(FP), AX
-	CMPQ add+80(FP), $0
-	JEQ fresh246
-	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
-	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
-	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
-	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin247
-fresh246:
-	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
-	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
-	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin247:
-	PREFETCHT1 0(R15)
-	PREFETCHT1 64(R15)
-	PREFETCHT1 128(R15)
-	PREFETCHT1 192(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
-	VMOVDQU32 from_0<>(SB), Z16
-	VMOVDQU32 nibble_words<>(SB), Z17
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
-	VMOVDQU32 second_words<>(SB), Z18
-	VMULPS.BCST 4(DI), Z16, Z22
-	VSUBPS.BCST 36(DI), Z22, Z22
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
-	VMULPS.BCST 68(DI), Z16, Z23
-	VSUBPS.BCST 100(DI), Z23, Z23
-	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPMOVZXBW 16(R10), Z0
-	VPSRLW $4, Z0, Z0
-	VPANDD Z17, Z0, Z0
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
-	VPERMW Z21, Z0, Z0
-	VPMOVZXBW 16(R10)(R8*1), Z1
-	VPSRLW $4, Z1, Z1
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPTERNLOGD $0xea, Z18, Z17, Z1
-	VPERMW Z21, Z1, Z1
-	VMULPS.BCST 132(DI), Z16, Z25
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VSUBPS.BCST 164(DI), Z25, Z25
-	VMULPS.BCST 196(DI), Z16, Z26
-	VSUBPS.BCST 228(DI), Z26, Z26
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
-	VPMOVZXBW 16(R10)(R8*2), Z2
-	VPSRLW $4, Z2, Z2
-	PREFETCHT1 256(R15)
-	PREFETCHT1 320(R15)
-	PREFETCHT1 384(R15)
-	PREFETCHT1 448(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
-	VPANDD Z17, Z2, Z2
-	VPERMW Z24, Z2, Z2
-	VPMOVZXBW 16(R10)(R9*1), Z3
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
-	VPSRLW $4, Z3, Z3
-	VPTERNLOGD $0xea, Z18, Z17, Z3
-	VPERMW Z24, Z3, Z3
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
-	VMULPS.BCST 260(DI), Z16, Z22
-	VSUBPS.BCST 292(DI), Z22, Z22
-	VMULPS.BCST 324(DI), Z16, Z23
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VSUBPS.BCST 356(DI), Z23, Z23
-	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	VPMOVZXBW 16(R11), Z4
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
-	VPSRLW $4, Z4, Z4
-	VPANDD Z17, Z4, Z4
-	VPERMW Z21, Z4, Z4
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPMOVZXBW 16(R11)(R8*1), Z5
-	VPSRLW $4, Z5, Z5
-	VPTERNLOGD $0xea, Z18, Z17, Z5
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPERMW Z21, Z5, Z5
-	VMULPS.BCST 388(DI), Z16, Z25
-	VSUBPS.BCST 420(DI), Z25, Z25
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMULPS.BCST 452(DI), Z16, Z26
-	VSUBPS.BCST 484(DI), Z26, Z26
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
-	PREFETCHT1 512(R15)
-	PREFETCHT1 576(R15)
-	PREFETCHT1 640(R15)
-	PREFETCHT1 704(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
-	VPMOVZXBW 16(R11)(R8*2), Z6
-	VPSRLW $4, Z6, Z6
-	VPANDD Z17, Z6, Z6
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
-	VPERMW Z24, Z6, Z6
-	VPMOVZXBW 16(R11)(R9*1), Z7
-	VPSRLW $4, Z7, Z7
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
-	VPTERNLOGD $0xea, Z18, Z17, Z7
-	VPERMW Z24, Z7, Z7
-	VMULPS.BCST 516(DI), Z16, Z22
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VSUBPS.BCST 548(DI), Z22, Z22
-	VMULPS.BCST 580(DI), Z16, Z23
-	VSUBPS.BCST 612(DI), Z23, Z23
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
-	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	VPMOVZXBW 16(R12), Z8
-	VPSRLW $4, Z8, Z8
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPANDD Z17, Z8, Z8
-	VPERMW Z21, Z8, Z8
-	VPMOVZXBW 16(R12)(R8*1), Z9
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPSRLW $4, Z9, Z9
-	VPTERNLOGD $0xea, Z18, Z17, Z9
-	VPERMW Z21, Z9, Z9
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMULPS.BCST 644(DI), Z16, Z25
-	VSUBPS.BCST 676(DI), Z25, Z25
-	VMULPS.BCST 708(DI), Z16, Z26
-	PREFETCHT1 768(R15)
-	PREFETCHT1 832(R15)
-	PREFETCHT1 896(R15)
-	PREFETCHT1 960(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
-	VSUBPS.BCST 740(DI), Z26, Z26
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
-	VPMOVZXBW 16(R12)(R8*2), Z10
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
-	VPSRLW $4, Z10, Z10
-	VPANDD Z17, Z10, Z10
-	VPERMW Z24, Z10, Z10
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
-	VPMOVZXBW 16(R12)(R9*1), Z11
-	VPSRLW $4, Z11, Z11
-	VPTERNLOGD $0xea, Z18, Z17, Z11
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPERMW Z24, Z11, Z11
-	VMULPS.BCST 772(DI), Z16, Z22
-	VSUBPS.BCST 804(DI), Z22, Z22
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
-	VMULPS.BCST 836(DI), Z16, Z23
-	VSUBPS.BCST 868(DI), Z23, Z23
-	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPMOVZXBW 16(R13), Z12
-	VPSRLW $4, Z12, Z12
-	VPANDD Z17, Z12, Z12
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPERMW Z21, Z12, Z12
-	VPMOVZXBW 16(R13)(R8*1), Z13
-	VPSRLW $4, Z13, Z13
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPTERNLOGD $0xea, Z18, Z17, Z13
-	VPERMW Z21, Z13, Z13
-	VMULPS.BCST 900(DI), Z16, Z25
-	PREFETCHT1 1024(R15)
-	PREFETCHT1 1088(R15)
-	PREFETCHT1 1152(R15)
-	PREFETCHT1 1216(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
-	VSUBPS.BCST 932(DI), Z25, Z25
-	VMULPS.BCST 964(DI), Z16, Z26
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
-	VSUBPS.BCST 996(DI), Z26, Z26
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
-	VPMOVZXBW 16(R13)(R8*2), Z14
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
-	VPSRLW $4, Z14, Z14
-	VPANDD Z17, Z14, Z14
-	VPERMW Z24, Z14, Z14
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPMOVZXBW 16(R13)(R9*1), Z15
-	VPSRLW $4, Z15, Z15
-	VPTERNLOGD $0xea, Z18, Z17, Z15
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
-	VPERMW Z24, Z15, Z15
-	VUNPCKLPS Z1, Z0, Z16
-	VUNPCKHPS Z1, Z0, Z17
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VUNPCKLPS Z3, Z2, Z18
-	VUNPCKHPS Z3, Z2, Z19
-	VUNPCKLPS Z5, Z4, Z20
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VUNPCKHPS Z5, Z4, Z21
-	VUNPCKLPS Z7, Z6, Z22
-	VUNPCKHPS Z7, Z6, Z23
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VUNPCKLPS Z9, Z8, Z24
-	VUNPCKHPS Z9, Z8, Z25
-	VUNPCKLPS Z11, Z10, Z26
-	PREFETCHT1 1280(R15)
-	PREFETCHT1 1344(R15)
-	PREFETCHT1 1408(R15)
-	PREFETCHT1 1472(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
-	VUNPCKHPS Z11, Z10, Z27
-	VUNPCKLPS Z13, Z12, Z28
-	VUNPCKHPS Z13, Z12, Z29
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
-	VUNPCKLPS Z15, Z14, Z30
-	VUNPCKHPS Z15, Z14, Z31
-	VUNPCKLPD Z18, Z16, Z0
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
-	VUNPCKHPD Z18, Z16, Z1
-	VUNPCKLPD Z19, Z17, Z2
-	VUNPCKHPD Z19, Z17, Z3
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VUNPCKLPD Z22, Z20, Z4
-	VUNPCKHPD Z22, Z20, Z5
-	VUNPCKLPD Z23, Z21, Z6
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
-	VUNPCKHPD Z23, Z21, Z7
-	VUNPCKLPD Z26, Z24, Z8
-	VUNPCKHPD Z26, Z24, Z9
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VUNPCKLPD Z27, Z25, Z10
-	VUNPCKHPD Z27, Z25, Z11
-	VUNPCKLPD Z30, Z28, Z12
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VUNPCKHPD Z30, Z28, Z13
-	VUNPCKLPD Z31, Z29, Z14
-	VUNPCKHPD Z31, Z29, Z15
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VSHUFF32X4 $0x88, Z4, Z0, Z16
-	VSHUFF32X4 $0xdd, Z4, Z0, Z18
-	VSHUFF32X4 $0x88, Z12, Z8, Z17
-	PREFETCHT1 1536(R15)
-	PREFETCHT1 1600(R15)
-	PREFETCHT1 1664(R15)
-	PREFETCHT1 1728(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
-	VSHUFF32X4 $0xdd, Z12, Z8, Z19
-	VSHUFF32X4 $0x88, Z5, Z1, Z20
-	VSHUFF32X4 $0xdd, Z5, Z1, Z22
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
-	VSHUFF32X4 $0x88, Z13, Z9, Z21
-	VSHUFF32X4 $0xdd, Z13, Z9, Z23
-	VSHUFF32X4 $0x88, Z6, Z2, Z24
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
-	VSHUFF32X4 $0xdd, Z6, Z2, Z26
-	VSHUFF32X4 $0x88, Z14, Z10, Z25
-	VSHUFF32X4 $0xdd, Z14, Z10, Z27
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VSHUFF32X4 $0x88, Z7, Z3, Z28
-	VSHUFF32X4 $0xdd, Z7, Z3, Z30
-	VSHUFF32X4 $0x88, Z15, Z11, Z29
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
-	VSHUFF32X4 $0xdd, Z15, Z11, Z31
-	VSHUFF32X4 $0x88, Z17, Z16, Z0
-	VSHUFF32X4 $0x88, Z19, Z18, Z4
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VSHUFF32X4 $0xdd, Z17, Z16, Z8
-	VSHUFF32X4 $0xdd, Z19, Z18, Z12
-	VSHUFF32X4 $0x88, Z21, Z20, Z1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VSHUFF32X4 $0x88, Z23, Z22, Z5
-	VSHUFF32X4 $0xdd, Z21, Z20, Z9
-	VSHUFF32X4 $0xdd, Z23, Z22, Z13
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VSHUFF32X4 $0x88, Z25, Z24, Z2
-	VSHUFF32X4 $0x88, Z27, Z26, Z6
-	VSHUFF32X4 $0xdd, Z25, Z24, Z10
-	PREFETCHT1 1792(R15)
-	PREFETCHT1 1856(R15)
-	PREFETCHT1 1920(R15)
-	PREFETCHT1 1984(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
-	VSHUFF32X4 $0xdd, Z27, Z26, Z14
-	VSHUFF32X4 $0x88, Z29, Z28, Z3
-	VSHUFF32X4 $0x88, Z31, Z30, Z7
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
-	VSHUFF32X4 $0xdd, Z29, Z28, Z11
-	VSHUFF32X4 $0xdd, Z31, Z30, Z15
-	MOVQ dst+120(FP), DI
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
-	VMOVUPS Z0, 0(DI)
-	VMOVUPS Z1, 128(DI)
-	VMOVUPS Z2, 256(DI)
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMOVUPS Z3, 384(DI)
-	VMOVUPS Z4, 512(DI)
-	VMOVUPS Z5, 640(DI)
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
-	VMOVUPS Z6, 768(DI)
-	VMOVUPS Z7, 896(DI)
-	VMOVUPS Z8, 1024(DI)
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMOVUPS Z9, 1152(DI)
-	VMOVUPS Z10, 1280(DI)
-	VMOVUPS Z11, 1408(DI)
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMOVUPS Z12, 1536(DI)
-	VMOVUPS Z13, 1664(DI)
-	VMOVUPS Z14, 1792(DI)
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMOVUPS Z15, 1920(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
-	ADDQ $2048, R15
-	MOVQ lowSteps+32(FP), R12
-	TESTQ R12, R12
-	JEQ nolow249
-	MOVQ lowA+40(FP), R10
-	MOVQ lowB+48(FP), R11
-low248:
-	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
-	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
-	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x32; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R10)(SI*1), T5
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	ADDQ $2048, R10
-	ADDQ $2048, R11
-	DECQ R12
-	JNZ low248
-	MOVQ lowStep+56(FP), AX
-	ADDQ AX, lowB+48(FP)
-nolow249:
+nolow248:
 	MOVQ c+64(FP), AX
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
@@ -15009,597 +14459,331 @@ nolow249:
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
-row250:
-	VMOVUPS (R11), Z0
+	JNE half250
+row249:
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
-	JNZ row250
+	JNZ row249
+	JMP done251
+half250:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half250
 done251:
 	DECQ panels+72(FP)
-	ADDQ $32, src+136(FP)
-	ADDQ $8, work+152(FP)
-	CMPQ panels+72(FP), $0
-	JNZ blocks227
-	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
-	VZEROUPPER
-	RET
-
-// func q4KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
-TEXT ·q4KSpanAcross(SB), NOSPLIT, $0-168
-	MOVQ config+0(FP), AX
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), CX
-	MOVQ srcStep+144(FP), R8
-	MOVQ next+160(FP), R15
-	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
-	LEAQ (R8)(R8*2), R9
-	MOVQ $64, SI
-	MOVQ $128, R14
-	MOVQ src+136(FP), R10
+	ADDQ $32, src+144(FP)
+	ADDQ $8, work+160(FP)
+blocks237:
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
-	JEQ fresh253
+	JEQ fresh252
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin254
-fresh253:
+	JMP begin253
+fresh252:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin254:
+begin253:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
 	PREFETCHT1 192(R15)
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
-	VMOVDQU q4K_most<>(SB), X10
-	VMOVDQU q4K_upper<>(SB), X11
-	VMOVDQU q4K_shift<>(SB), X12
-	VMOVDQU q4K_bits<>(SB), X13
-	MOVQ R8, DX
-	VMOVDQU two_bits_bytes<>(SB), X14
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
-	VMOVDQU q4K_halves<>(SB), Y15
-	VMOVDQU 0(R10), X0
-	VPBROADCASTD 0(R10), Y3
-	VPSHUFB X10, X0, X1
-	SHLQ $5, DX
-	VPSHUFB X11, X0, X2
-	VPSRLVD X12, X1, X1
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
-	VPSRLD $2, X2, X2
-	VPAND X13, X1, X1
-	LEAQ (R10)(DX*1), AX
-	VPAND X14, X2, X2
-	VPOR X1, X2, X1
-	VPSHUFB Y15, Y3, Y3
-	VCVTPH2PS Y3, Z3
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPMOVZXBD X1, Z1
-	PREFETCHT1 0(AX)
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z3, Z1, Z1
-	VMOVUPS Z1, 0(DI)
-	VMOVDQU 0(R10)(R8*1), X0
-	PREFETCHT1 64(AX)
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
-	VPBROADCASTD 0(R10)(R8*1), Y3
-	VPSHUFB X10, X0, X1
-	VPSHUFB X11, X0, X2
-	VPSRLVD X12, X1, X1
-	VPSRLD $2, X2, X2
-	PREFETCHT1 128(AX)
-	VPAND X13, X1, X1
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPAND X14, X2, X2
-	VPOR X1, X2, X1
-	VPSHUFB Y15, Y3, Y3
-	PREFETCHT1 0(AX)(R8*1)
-	VCVTPH2PS Y3, Z3
-	VPMOVZXBD X1, Z1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z3, Z1, Z1
-	VMOVUPS Z1, 64(DI)
-	PREFETCHT1 64(AX)(R8*1)
-	VMOVDQU 0(R10)(R8*2), X0
-	VPBROADCASTD 0(R10)(R8*2), Y3
-	VPSHUFB X10, X0, X1
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPSHUFB X11, X0, X2
-	PREFETCHT1 128(AX)(R8*1)
-	VPSRLVD X12, X1, X1
-	VPSRLD $2, X2, X2
-	VPAND X13, X1, X1
-	VPAND X14, X2, X2
-	VPOR X1, X2, X1
-	PREFETCHT1 256(R15)
-	PREFETCHT1 320(R15)
-	PREFETCHT1 384(R15)
-	PREFETCHT1 448(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
-	PREFETCHT1 0(AX)(R8*2)
-	VPSHUFB Y15, Y3, Y3
-	VCVTPH2PS Y3, Z3
-	VPMOVZXBD X1, Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z3, Z1, Z1
-	PREFETCHT1 64(AX)(R8*2)
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
-	VMOVUPS Z1, 128(DI)
-	VMOVDQU 0(R10)(R9*1), X0
-	VPBROADCASTD 0(R10)(R9*1), Y3
-	VPSHUFB X10, X0, X1
-	PREFETCHT1 128(AX)(R8*2)
-	VPSHUFB X11, X0, X2
-	VPSRLVD X12, X1, X1
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
-	VPSRLD $2, X2, X2
-	VPAND X13, X1, X1
-	VPAND X14, X2, X2
-	PREFETCHT1 0(AX)(R9*1)
-	VPOR X1, X2, X1
-	VPSHUFB Y15, Y3, Y3
-	VCVTPH2PS Y3, Z3
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPMOVZXBD X1, Z1
-	PREFETCHT1 64(AX)(R9*1)
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z3, Z1, Z1
-	VMOVUPS Z1, 192(DI)
-	VMOVDQU 0(R11), X0
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
-	VPBROADCASTD 0(R11), Y3
-	PREFETCHT1 128(AX)(R9*1)
-	VPSHUFB X10, X0, X1
-	VPSHUFB X11, X0, X2
-	VPSRLVD X12, X1, X1
-	VPSRLD $2, X2, X2
-	LEAQ (R11)(DX*1), AX
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPAND X13, X1, X1
-	VPAND X14, X2, X2
-	VPOR X1, X2, X1
-	VPSHUFB Y15, Y3, Y3
-	VCVTPH2PS Y3, Z3
-	PREFETCHT1 0(AX)
-	VPMOVZXBD X1, Z1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z3, Z1, Z1
-	VMOVUPS Z1, 256(DI)
-	PREFETCHT1 64(AX)
-	VMOVDQU 0(R11)(R8*1), X0
-	VPBROADCASTD 0(R11)(R8*1), Y3
-	VPSHUFB X10, X0, X1
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPSHUFB X11, X0, X2
-	VPSRLVD X12, X1, X1
-	PREFETCHT1 128(AX)
-	VPSRLD $2, X2, X2
-	VPAND X13, X1, X1
-	VPAND X14, X2, X2
-	VPOR X1, X2, X1
-	PREFETCHT1 512(R15)
-	PREFETCHT1 576(R15)
-	PREFETCHT1 640(R15)
-	PREFETCHT1 704(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
-	VPSHUFB Y15, Y3, Y3
-	PREFETCHT1 0(AX)(R8*1)
-	VCVTPH2PS Y3, Z3
-	VPMOVZXBD X1, Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z3, Z1, Z1
-	PREFETCHT1 64(AX)(R8*1)
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
-	VMOVUPS Z1, 320(DI)
-	VMOVDQU 0(R11)(R8*2), X0
-	VPBROADCASTD 0(R11)(R8*2), Y3
-	VPSHUFB X10, X0, X1
-	VPSHUFB X11, X0, X2
-	PREFETCHT1 128(AX)(R8*1)
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
-	VPSRLVD X12, X1, X1
-	VPSRLD $2, X2, X2
-	VPAND X13, X1, X1
-	VPAND X14, X2, X2
-	PREFETCHT1 0(AX)(R8*2)
-	VPOR X1, X2, X1
-	VPSHUFB Y15, Y3, Y3
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VCVTPH2PS Y3, Z3
-	VPMOVZXBD X1, Z1
-	VCVTDQ2PS Z1, Z1
-	PREFETCHT1 64(AX)(R8*2)
-	VMULPS Z3, Z1, Z1
-	VMOVUPS Z1, 384(DI)
-	VMOVDQU 0(R11)(R9*1), X0
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
-	VPBROADCASTD 0(R11)(R9*1), Y3
-	PREFETCHT1 128(AX)(R8*2)
-	VPSHUFB X10, X0, X1
-	VPSHUFB X11, X0, X2
-	VPSRLVD X12, X1, X1
-	VPSRLD $2, X2, X2
-	VPAND X13, X1, X1
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	PREFETCHT1 0(AX)(R9*1)
-	VPAND X14, X2, X2
-	VPOR X1, X2, X1
-	VPSHUFB Y15, Y3, Y3
-	VCVTPH2PS Y3, Z3
-	PREFETCHT1 64(AX)(R9*1)
-	VPMOVZXBD X1, Z1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z3, Z1, Z1
-	VMOVUPS Z1, 448(DI)
-	VMOVDQU 0(R12), X0
-	PREFETCHT1 128(AX)(R9*1)
-	VPBROADCASTD 0(R12), Y3
-	VPSHUFB X10, X0, X1
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPSHUFB X11, X0, X2
-	VPSRLVD X12, X1, X1
-	VPSRLD $2, X2, X2
-	LEAQ (R12)(DX*1), AX
-	VPAND X13, X1, X1
-	VPAND X14, X2, X2
-	PREFETCHT1 768(R15)
-	PREFETCHT1 832(R15)
-	PREFETCHT1 896(R15)
-	PREFETCHT1 960(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
-	VPOR X1, X2, X1
-	VPSHUFB Y15, Y3, Y3
-	PREFETCHT1 0(AX)
-	VCVTPH2PS Y3, Z3
-	VPMOVZXBD X1, Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z3, Z1, Z1
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
-	VMOVUPS Z1, 512(DI)
-	PREFETCHT1 64(AX)
-	VMOVDQU 0(R12)(R8*1), X0
-	VPBROADCASTD 0(R12)(R8*1), Y3
-	VPSHUFB X10, X0, X1
-	VPSHUFB X11, X0, X2
-	PREFETCHT1 128(AX)
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
-	VPSRLVD X12, X1, X1
-	VPSRLD $2, X2, X2
-	VPAND X13, X1, X1
-	VPAND X14, X2, X2
-	VPOR X1, X2, X1
-	PREFETCHT1 0(AX)(R8*1)
-	VPSHUFB Y15, Y3, Y3
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VCVTPH2PS Y3, Z3
-	VPMOVZXBD X1, Z1
-	VCVTDQ2PS Z1, Z1
-	PREFETCHT1 64(AX)(R8*1)
-	VMULPS Z3, Z1, Z1
-	VMOVUPS Z1, 576(DI)
-	VMOVDQU 0(R12)(R8*2), X0
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
-	VPBROADCASTD 0(R12)(R8*2), Y3
-	VPSHUFB X10, X0, X1
-	PREFETCHT1 128(AX)(R8*1)
-	VPSHUFB X11, X0, X2
-	VPSRLVD X12, X1, X1
-	VPSRLD $2, X2, X2
-	VPAND X13, X1, X1
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	PREFETCHT1 0(AX)(R8*2)
-	VPAND X14, X2, X2
-	VPOR X1, X2, X1
-	VPSHUFB Y15, Y3, Y3
-	VCVTPH2PS Y3, Z3
-	VPMOVZXBD X1, Z1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	PREFETCHT1 64(AX)(R8*2)
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z3, Z1, Z1
-	VMOVUPS Z1, 640(DI)
-	VMOVDQU 0(R12)(R9*1), X0
-	VPBROADCASTD 0(R12)(R9*1), Y3
-	PREFETCHT1 128(AX)(R8*2)
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPSHUFB X10, X0, X1
-	VPSHUFB X11, X0, X2
-	VPSRLVD X12, X1, X1
-	VPSRLD $2, X2, X2
-	PREFETCHT1 0(AX)(R9*1)
-	VPAND X13, X1, X1
-	VPAND X14, X2, X2
-	PREFETCHT1 1024(R15)
-	PREFETCHT1 1088(R15)
-	PREFETCHT1 1152(R15)
-	PREFETCHT1 1216(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
-	VPOR X1, X2, X1
-	VPSHUFB Y15, Y3, Y3
-	VCVTPH2PS Y3, Z3
-	PREFETCHT1 64(AX)(R9*1)
-	VPMOVZXBD X1, Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z3, Z1, Z1
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
-	VMOVUPS Z1, 704(DI)
-	PREFETCHT1 128(AX)(R9*1)
-	VMOVDQU 0(R13), X0
-	VPBROADCASTD 0(R13), Y3
-	VPSHUFB X10, X0, X1
-	VPSHUFB X11, X0, X2
-	VPSRLVD X12, X1, X1
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
-	LEAQ (R13)(DX*1), AX
-	VPSRLD $2, X2, X2
-	VPAND X13, X1, X1
-	VPAND X14, X2, X2
-	VPOR X1, X2, X1
-	PREFETCHT1 0(AX)
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPSHUFB Y15, Y3, Y3
-	VCVTPH2PS Y3, Z3
-	VPMOVZXBD X1, Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z3, Z1, Z1
-	PREFETCHT1 64(AX)
-	VMOVUPS Z1, 768(DI)
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
-	VMOVDQU 0(R13)(R8*1), X0
-	VPBROADCASTD 0(R13)(R8*1), Y3
-	VPSHUFB X10, X0, X1
-	PREFETCHT1 128(AX)
-	VPSHUFB X11, X0, X2
-	VPSRLVD X12, X1, X1
-	VPSRLD $2, X2, X2
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPAND X13, X1, X1
-	VPAND X14, X2, X2
-	PREFETCHT1 0(AX)(R8*1)
-	VPOR X1, X2, X1
-	VPSHUFB Y15, Y3, Y3
-	VCVTPH2PS Y3, Z3
-	VPMOVZXBD X1, Z1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VCVTDQ2PS Z1, Z1
-	PREFETCHT1 64(AX)(R8*1)
-	VMULPS Z3, Z1, Z1
-	VMOVUPS Z1, 832(DI)
-	VMOVDQU 0(R13)(R8*2), X0
-	VPBROADCASTD 0(R13)(R8*2), Y3
-	PREFETCHT1 128(AX)(R8*1)
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPSHUFB X10, X0, X1
-	VPSHUFB X11, X0, X2
-	VPSRLVD X12, X1, X1
-	VPSRLD $2, X2, X2
-	VPAND X13, X1, X1
-	PREFETCHT1 0(AX)(R8*2)
-	VPAND X14, X2, X2
-	PREFETCHT1 1280(R15)
-	PREFETCHT1 1344(R15)
-	PREFETCHT1 1408(R15)
-	PREFETCHT1 1472(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
-	VPOR X1, X2, X1
-	VPSHUFB Y15, Y3, Y3
-	VCVTPH2PS Y3, Z3
-	PREFETCHT1 64(AX)(R8*2)
-	VPMOVZXBD X1, Z1
-	VCVTDQ2PS Z1, Z1
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
-	VMULPS Z3, Z1, Z1
-	VMOVUPS Z1, 896(DI)
-	VMOVDQU 0(R13)(R9*1), X0
-	PREFETCHT1 128(AX)(R8*2)
-	VPBROADCASTD 0(R13)(R9*1), Y3
-	VPSHUFB X10, X0, X1
-	VPSHUFB X11, X0, X2
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
-	VPSRLVD X12, X1, X1
-	PREFETCHT1 0(AX)(R9*1)
-	VPSRLD $2, X2, X2
-	VPAND X13, X1, X1
-	VPAND X14, X2, X2
-	VPOR X1, X2, X1
-	VPSHUFB Y15, Y3, Y3
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	PREFETCHT1 64(AX)(R9*1)
-	VCVTPH2PS Y3, Z3
-	VPMOVZXBD X1, Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z3, Z1, Z1
-	PREFETCHT1 128(AX)(R9*1)
-	VMOVUPS Z1, 960(DI)
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
-	MOVQ R10, src+136(FP)
 	VMOVDQU32 from_0<>(SB), Z16
 	VMOVDQU32 nibble_words<>(SB), Z17
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
 	VMOVDQU32 second_words<>(SB), Z18
 	VMULPS.BCST 0(DI), Z16, Z22
 	VSUBPS.BCST 32(DI), Z22, Z22
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
 	VMULPS.BCST 64(DI), Z16, Z23
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
 	VSUBPS.BCST 96(DI), Z23, Z23
 	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
 	VPMOVZXBW 16(R10), Z0
 	VPANDD Z17, Z0, Z0
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
 	VPERMW Z21, Z0, Z0
 	VPMOVZXBW 16(R10)(R8*1), Z1
 	VPTERNLOGD $0xea, Z18, Z17, Z1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
 	VPERMW Z21, Z1, Z1
 	VMULPS.BCST 128(DI), Z16, Z25
 	VSUBPS.BCST 160(DI), Z25, Z25
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
 	VMULPS.BCST 192(DI), Z16, Z26
 	VSUBPS.BCST 224(DI), Z26, Z26
 	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VPMOVZXBW 16(R10)(R8*2), Z2
 	VPANDD Z17, Z2, Z2
+	PREFETCHT1 256(R15)
+	PREFETCHT1 320(R15)
+	PREFETCHT1 384(R15)
+	PREFETCHT1 448(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
 	VPERMW Z24, Z2, Z2
 	VPMOVZXBW 16(R10)(R9*1), Z3
 	VPTERNLOGD $0xea, Z18, Z17, Z3
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
 	VPERMW Z24, Z3, Z3
 	VMULPS.BCST 256(DI), Z16, Z22
+	VSUBPS.BCST 288(DI), Z22, Z22
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
+	VMULPS.BCST 320(DI), Z16, Z23
+	VSUBPS.BCST 352(DI), Z23, Z23
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	VPMOVZXBW 16(R11), Z4
+	VPANDD Z17, Z4, Z4
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
+	VPERMW Z21, Z4, Z4
+	VPMOVZXBW 16(R11)(R8*1), Z5
+	VPTERNLOGD $0xea, Z18, Z17, Z5
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPERMW Z21, Z5, Z5
+	VMULPS.BCST 384(DI), Z16, Z25
+	VSUBPS.BCST 416(DI), Z25, Z25
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VMULPS.BCST 448(DI), Z16, Z26
+	VSUBPS.BCST 480(DI), Z26, Z26
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	VPMOVZXBW 16(R11)(R8*2), Z6
+	VPANDD Z17, Z6, Z6
+	PREFETCHT1 512(R15)
+	PREFETCHT1 576(R15)
+	PREFETCHT1 640(R15)
+	PREFETCHT1 704(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
+	VPERMW Z24, Z6, Z6
+	VPMOVZXBW 16(R11)(R9*1), Z7
+	VPTERNLOGD $0xea, Z18, Z17, Z7
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
+	VPERMW Z24, Z7, Z7
+	VMULPS.BCST 512(DI), Z16, Z22
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
+	VSUBPS.BCST 544(DI), Z22, Z22
+	VMULPS.BCST 576(DI), Z16, Z23
+	VSUBPS.BCST 608(DI), Z23, Z23
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	VPMOVZXBW 16(R12), Z8
+	VPANDD Z17, Z8, Z8
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
+	VPERMW Z21, Z8, Z8
+	VPMOVZXBW 16(R12)(R8*1), Z9
+	VPTERNLOGD $0xea, Z18, Z17, Z9
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPERMW Z21, Z9, Z9
+	VMULPS.BCST 640(DI), Z16, Z25
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VSUBPS.BCST 672(DI), Z25, Z25
+	VMULPS.BCST 704(DI), Z16, Z26
+	VSUBPS.BCST 736(DI), Z26, Z26
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	VPMOVZXBW 16(R12)(R8*2), Z10
+	VPANDD Z17, Z10, Z10
+	PREFETCHT1 768(R15)
+	PREFETCHT1 832(R15)
+	PREFETCHT1 896(R15)
+	PREFETCHT1 960(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
+	VPERMW Z24, Z10, Z10
+	VPMOVZXBW 16(R12)(R9*1), Z11
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
+	VPTERNLOGD $0xea, Z18, Z17, Z11
+	VPERMW Z24, Z11, Z11
+	VMULPS.BCST 768(DI), Z16, Z22
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
+	VSUBPS.BCST 800(DI), Z22, Z22
+	VMULPS.BCST 832(DI), Z16, Z23
+	VSUBPS.BCST 864(DI), Z23, Z23
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	VPMOVZXBW 16(R13), Z12
+	VPANDD Z17, Z12, Z12
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
+	VPERMW Z21, Z12, Z12
+	VPMOVZXBW 16(R13)(R8*1), Z13
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPTERNLOGD $0xea, Z18, Z17, Z13
+	VPERMW Z21, Z13, Z13
+	VMULPS.BCST 896(DI), Z16, Z25
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VSUBPS.BCST 928(DI), Z25, Z25
+	VMULPS.BCST 960(DI), Z16, Z26
+	VSUBPS.BCST 992(DI), Z26, Z26
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	VPMOVZXBW 16(R13)(R8*2), Z14
+	VPANDD Z17, Z14, Z14
+	PREFETCHT1 1024(R15)
+	PREFETCHT1 1088(R15)
+	PREFETCHT1 1152(R15)
+	PREFETCHT1 1216(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
+	VPERMW Z24, Z14, Z14
+	VPMOVZXBW 16(R13)(R9*1), Z15
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
+	VPTERNLOGD $0xea, Z18, Z17, Z15
+	VPERMW Z24, Z15, Z15
+	VUNPCKLPS Z1, Z0, Z16
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
+	VUNPCKHPS Z1, Z0, Z17
+	VUNPCKLPS Z3, Z2, Z18
+	VUNPCKHPS Z3, Z2, Z19
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VUNPCKLPS Z5, Z4, Z20
+	VUNPCKHPS Z5, Z4, Z21
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
+	VUNPCKLPS Z7, Z6, Z22
+	VUNPCKHPS Z7, Z6, Z23
+	VUNPCKLPS Z9, Z8, Z24
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VUNPCKHPS Z9, Z8, Z25
+	VUNPCKLPS Z11, Z10, Z26
+	VUNPCKHPS Z11, Z10, Z27
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VUNPCKLPS Z13, Z12, Z28
+	VUNPCKHPS Z13, Z12, Z29
+	VUNPCKLPS Z15, Z14, Z30
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VUNPCKHPS Z15, Z14, Z31
+	VUNPCKLPD Z18, Z16, Z0
+	PREFETCHT1 1280(R15)
+	PREFETCHT1 1344(R15)
+	PREFETCHT1 1408(R15)
+	PREFETCHT1 1472(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
+	VUNPCKHPD Z18, Z16, Z1
+	VUNPCKLPD Z19, Z17, Z2
+	VUNPCKHPD Z19, Z17, Z3
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
+	VUNPCKLPD Z22, Z20, Z4
+	VUNPCKHPD Z22, Z20, Z5
+	VUNPCKLPD Z23, Z21, Z6
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
+	VUNPCKHPD Z23, Z21, Z7
+	VUNPCKLPD Z26, Z24, Z8
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VUNPCKHPD Z26, Z24, Z9
+	VUNPCKLPD Z27, Z25, Z10
+	VUNPCKHPD Z27, Z25, Z11
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
+	VUNPCKLPD Z30, Z28, Z12
+	VUNPCKHPD Z30, Z28, Z13
+	VUNPCKLPD Z31, Z29, Z14
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VUNPCKHPD Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z18
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VSHUFF32X4 $0x88, Z12, Z8, Z17
+	VSHUFF32X4 $0xdd, Z12, Z8, Z19
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VSHUFF32X4 $0x88, Z5, Z1, Z20
+	VSHUFF32X4 $0xdd, Z5, Z1, Z22
+	VSHUFF32X4 $0x88, Z13, Z9, Z21
 	PREFETCHT1 1536(R15)
 	PREFETCHT1 1600(R15)
 	PREFETCHT1 1664(R15)
 	PREFETCHT1 1728(R15)
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
-	VSUBPS.BCST 288(DI), Z22, Z22
-	VMULPS.BCST 320(DI), Z16, Z23
-	VSUBPS.BCST 352(DI), Z23, Z23
-	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	VPMOVZXBW 16(R11), Z4
-	VPANDD Z17, Z4, Z4
-	VPERMW Z21, Z4, Z4
+	VSHUFF32X4 $0xdd, Z13, Z9, Z23
+	VSHUFF32X4 $0x88, Z6, Z2, Z24
+	VSHUFF32X4 $0xdd, Z6, Z2, Z26
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
-	VPMOVZXBW 16(R11)(R8*1), Z5
-	VPTERNLOGD $0xea, Z18, Z17, Z5
-	VPERMW Z21, Z5, Z5
-	VMULPS.BCST 384(DI), Z16, Z25
-	VSUBPS.BCST 416(DI), Z25, Z25
-	VMULPS.BCST 448(DI), Z16, Z26
-	VSUBPS.BCST 480(DI), Z26, Z26
+	VSHUFF32X4 $0x88, Z14, Z10, Z25
+	VSHUFF32X4 $0xdd, Z14, Z10, Z27
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
-	VPMOVZXBW 16(R11)(R8*2), Z6
-	VPANDD Z17, Z6, Z6
-	VPERMW Z24, Z6, Z6
-	VPMOVZXBW 16(R11)(R9*1), Z7
-	VPTERNLOGD $0xea, Z18, Z17, Z7
-	VPERMW Z24, Z7, Z7
+	VSHUFF32X4 $0x88, Z7, Z3, Z28
+	VSHUFF32X4 $0xdd, Z7, Z3, Z30
+	VSHUFF32X4 $0x88, Z15, Z11, Z29
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMULPS.BCST 512(DI), Z16, Z22
-	VSUBPS.BCST 544(DI), Z22, Z22
-	VMULPS.BCST 576(DI), Z16, Z23
-	VSUBPS.BCST 608(DI), Z23, Z23
-	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	VPMOVZXBW 16(R12), Z8
-	VPANDD Z17, Z8, Z8
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z17, Z16, Z0
+	VSHUFF32X4 $0x88, Z19, Z18, Z4
 	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
-	VPERMW Z21, Z8, Z8
-	VPMOVZXBW 16(R12)(R8*1), Z9
-	VPTERNLOGD $0xea, Z18, Z17, Z9
-	VPERMW Z21, Z9, Z9
-	VMULPS.BCST 640(DI), Z16, Z25
-	VSUBPS.BCST 672(DI), Z25, Z25
+	VSHUFF32X4 $0xdd, Z17, Z16, Z8
+	VSHUFF32X4 $0xdd, Z19, Z18, Z12
+	VSHUFF32X4 $0x88, Z21, Z20, Z1
 	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMULPS.BCST 704(DI), Z16, Z26
-	VSUBPS.BCST 736(DI), Z26, Z26
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
-	VPMOVZXBW 16(R12)(R8*2), Z10
-	VPANDD Z17, Z10, Z10
-	VPERMW Z24, Z10, Z10
-	VPMOVZXBW 16(R12)(R9*1), Z11
+	VSHUFF32X4 $0x88, Z23, Z22, Z5
+	VSHUFF32X4 $0xdd, Z21, Z20, Z9
 	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPTERNLOGD $0xea, Z18, Z17, Z11
-	VPERMW Z24, Z11, Z11
-	VMULPS.BCST 768(DI), Z16, Z22
-	VSUBPS.BCST 800(DI), Z22, Z22
-	VMULPS.BCST 832(DI), Z16, Z23
-	VSUBPS.BCST 864(DI), Z23, Z23
-	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	VSHUFF32X4 $0xdd, Z23, Z22, Z13
+	VSHUFF32X4 $0x88, Z25, Z24, Z2
+	VSHUFF32X4 $0x88, Z27, Z26, Z6
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPMOVZXBW 16(R13), Z12
-	VPANDD Z17, Z12, Z12
-	VPERMW Z21, Z12, Z12
-	VPMOVZXBW 16(R13)(R8*1), Z13
-	VPTERNLOGD $0xea, Z18, Z17, Z13
-	VPERMW Z21, Z13, Z13
-	VMULPS.BCST 896(DI), Z16, Z25
+	VSHUFF32X4 $0xdd, Z25, Z24, Z10
+	VSHUFF32X4 $0xdd, Z27, Z26, Z14
+	VSHUFF32X4 $0x88, Z29, Z28, Z3
 	PREFETCHT1 1792(R15)
 	PREFETCHT1 1856(R15)
 	PREFETCHT1 1920(R15)
 	PREFETCHT1 1984(R15)
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
-	VSUBPS.BCST 928(DI), Z25, Z25
-	VMULPS.BCST 960(DI), Z16, Z26
-	VSUBPS.BCST 992(DI), Z26, Z26
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
-	VPMOVZXBW 16(R13)(R8*2), Z14
-	VPANDD Z17, Z14, Z14
-	VPERMW Z24, Z14, Z14
+	VSHUFF32X4 $0x88, Z31, Z30, Z7
+	VSHUFF32X4 $0xdd, Z29, Z28, Z11
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
-	VPMOVZXBW 16(R13)(R9*1), Z15
-	VPTERNLOGD $0xea, Z18, Z17, Z15
-	VPERMW Z24, Z15, Z15
-	MOVQ dst+120(FP), DI
-	VMOVDQU32 join_0<>(SB), Z16
-	VMOVDQU32 join_1<>(SB), Z17
-	VMOVDQA32 Z0, Z18
+	VSHUFF32X4 $0xdd, Z31, Z30, Z15
+	MOVQ dst+128(FP), DI
+	VMOVUPS Z0, 0(DI)
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
-	VPERMT2W Z1, Z16, Z0
-	VPERMT2W Z1, Z17, Z18
-	VMOVDQU32 Z0, 0(DI)
-	VMOVDQU32 Z18, 64(DI)
-	VMOVDQA32 Z2, Z19
-	VPERMT2W Z3, Z16, Z2
+	VMOVUPS Z1, 128(DI)
+	VMOVUPS Z2, 256(DI)
+	VMOVUPS Z3, 384(DI)
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPERMT2W Z3, Z17, Z19
-	VMOVDQU32 Z2, 128(DI)
-	VMOVDQU32 Z19, 192(DI)
-	VMOVDQA32 Z4, Z20
-	VPERMT2W Z5, Z16, Z4
-	VPERMT2W Z5, Z17, Z20
-	VMOVDQU32 Z4, 256(DI)
+	VMOVUPS Z4, 512(DI)
+	VMOVUPS Z5, 640(DI)
+	VMOVUPS Z6, 768(DI)
 	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
-	VMOVDQU32 Z20, 320(DI)
-	VMOVDQA32 Z6, Z21
-	VPERMT2W Z7, Z16, Z6
-	VPERMT2W Z7, Z17, Z21
-	VMOVDQU32 Z6, 384(DI)
-	VMOVDQU32 Z21, 448(DI)
-	VMOVDQA32 Z8, Z18
+	VMOVUPS Z7, 896(DI)
+	VMOVUPS Z8, 1024(DI)
 	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPERMT2W Z9, Z16, Z8
-	VPERMT2W Z9, Z17, Z18
-	VMOVDQU32 Z8, 512(DI)
-	VMOVDQU32 Z18, 576(DI)
-	VMOVDQA32 Z10, Z19
-	VPERMT2W Z11, Z16, Z10
-	VPERMT2W Z11, Z17, Z19
+	VMOVUPS Z9, 1152(DI)
+	VMOVUPS Z10, 1280(DI)
+	VMOVUPS Z11, 1408(DI)
 	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMOVDQU32 Z10, 640(DI)
-	VMOVDQU32 Z19, 704(DI)
-	VMOVDQA32 Z12, Z20
-	VPERMT2W Z13, Z16, Z12
-	VPERMT2W Z13, Z17, Z20
-	VMOVDQU32 Z12, 768(DI)
-	VMOVDQU32 Z20, 832(DI)
+	VMOVUPS Z12, 1536(DI)
+	VMOVUPS Z13, 1664(DI)
+	VMOVUPS Z14, 1792(DI)
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMOVDQA32 Z14, Z21
-	VPERMT2W Z15, Z16, Z14
-	VPERMT2W Z15, Z17, Z21
-	VMOVDQU32 Z14, 896(DI)
-	VMOVDQU32 Z21, 960(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
+	VMOVUPS Z15, 1920(DI)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
-	JEQ nolow256
+	JEQ nolow255
 	MOVQ lowA+40(FP), R10
 	MOVQ lowB+48(FP), R11
-low255:
+low254:
 	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
 	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
 	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
@@ -15611,10 +14795,10 @@ low255:
 	ADDQ $2048, R10
 	ADDQ $2048, R11
 	DECQ R12
-	JNZ low255
+	JNZ low254
 	MOVQ lowStep+56(FP), AX
 	ADDQ AX, lowB+48(FP)
-nolow256:
+nolow255:
 	MOVQ c+64(FP), AX
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
@@ -15628,24 +14812,37 @@ nolow256:
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
-row257:
-	VMOVUPS (R11), Z0
+	JNE half257
+row256:
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
-	JNZ row257
+	JNZ row256
+	JMP done258
+half257:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half257
 done258:
 	DECQ panels+72(FP)
-	MOVQ src+136(FP), R10
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
 	JEQ fresh259
@@ -15665,147 +14862,134 @@ begin260:
 	PREFETCHT1 128(R15)
 	PREFETCHT1 192(R15)
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
-	MOVQ R10, src+136(FP)
 	VMOVDQU32 from_0<>(SB), Z16
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
 	VMOVDQU32 nibble_words<>(SB), Z17
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
 	VMOVDQU32 second_words<>(SB), Z18
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
 	VMULPS.BCST 4(DI), Z16, Z22
 	VSUBPS.BCST 36(DI), Z22, Z22
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
 	VMULPS.BCST 68(DI), Z16, Z23
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
 	VSUBPS.BCST 100(DI), Z23, Z23
 	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
 	VPMOVZXBW 16(R10), Z0
 	VPSRLW $4, Z0, Z0
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
 	VPANDD Z17, Z0, Z0
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
 	VPERMW Z21, Z0, Z0
 	VPMOVZXBW 16(R10)(R8*1), Z1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
 	VPSRLW $4, Z1, Z1
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
 	VPTERNLOGD $0xea, Z18, Z17, Z1
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VPERMW Z21, Z1, Z1
 	VMULPS.BCST 132(DI), Z16, Z25
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
 	VSUBPS.BCST 164(DI), Z25, Z25
+	VMULPS.BCST 196(DI), Z16, Z26
+	VSUBPS.BCST 228(DI), Z26, Z26
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	VPMOVZXBW 16(R10)(R8*2), Z2
+	VPSRLW $4, Z2, Z2
 	PREFETCHT1 256(R15)
 	PREFETCHT1 320(R15)
 	PREFETCHT1 384(R15)
 	PREFETCHT1 448(R15)
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
-	VMULPS.BCST 196(DI), Z16, Z26
-	VSUBPS.BCST 228(DI), Z26, Z26
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
-	VPMOVZXBW 16(R10)(R8*2), Z2
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
-	VPSRLW $4, Z2, Z2
 	VPANDD Z17, Z2, Z2
 	VPERMW Z24, Z2, Z2
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
 	VPMOVZXBW 16(R10)(R9*1), Z3
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
 	VPSRLW $4, Z3, Z3
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
 	VPTERNLOGD $0xea, Z18, Z17, Z3
 	VPERMW Z24, Z3, Z3
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
 	VMULPS.BCST 260(DI), Z16, Z22
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
 	VSUBPS.BCST 292(DI), Z22, Z22
 	VMULPS.BCST 324(DI), Z16, Z23
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
 	VSUBPS.BCST 356(DI), Z23, Z23
 	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VPMOVZXBW 16(R11), Z4
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
 	VPSRLW $4, Z4, Z4
 	VPANDD Z17, Z4, Z4
+	VPERMW Z21, Z4, Z4
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPMOVZXBW 16(R11)(R8*1), Z5
+	VPSRLW $4, Z5, Z5
+	VPTERNLOGD $0xea, Z18, Z17, Z5
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPERMW Z21, Z5, Z5
+	VMULPS.BCST 388(DI), Z16, Z25
+	VSUBPS.BCST 420(DI), Z25, Z25
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VMULPS.BCST 452(DI), Z16, Z26
+	VSUBPS.BCST 484(DI), Z26, Z26
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
 	PREFETCHT1 512(R15)
 	PREFETCHT1 576(R15)
 	PREFETCHT1 640(R15)
 	PREFETCHT1 704(R15)
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
-	VPERMW Z21, Z4, Z4
-	VPMOVZXBW 16(R11)(R8*1), Z5
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
-	VPSRLW $4, Z5, Z5
-	VPTERNLOGD $0xea, Z18, Z17, Z5
-	VPERMW Z21, Z5, Z5
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
-	VMULPS.BCST 388(DI), Z16, Z25
-	VSUBPS.BCST 420(DI), Z25, Z25
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMULPS.BCST 452(DI), Z16, Z26
-	VSUBPS.BCST 484(DI), Z26, Z26
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
 	VPMOVZXBW 16(R11)(R8*2), Z6
 	VPSRLW $4, Z6, Z6
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
 	VPANDD Z17, Z6, Z6
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
 	VPERMW Z24, Z6, Z6
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
 	VPMOVZXBW 16(R11)(R9*1), Z7
 	VPSRLW $4, Z7, Z7
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
 	VPTERNLOGD $0xea, Z18, Z17, Z7
 	VPERMW Z24, Z7, Z7
 	VMULPS.BCST 516(DI), Z16, Z22
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VSUBPS.BCST 548(DI), Z22, Z22
+	VMULPS.BCST 580(DI), Z16, Z23
+	VSUBPS.BCST 612(DI), Z23, Z23
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	VPMOVZXBW 16(R12), Z8
+	VPSRLW $4, Z8, Z8
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPANDD Z17, Z8, Z8
+	VPERMW Z21, Z8, Z8
+	VPMOVZXBW 16(R12)(R8*1), Z9
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPSRLW $4, Z9, Z9
+	VPTERNLOGD $0xea, Z18, Z17, Z9
+	VPERMW Z21, Z9, Z9
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VMULPS.BCST 644(DI), Z16, Z25
+	VSUBPS.BCST 676(DI), Z25, Z25
+	VMULPS.BCST 708(DI), Z16, Z26
 	PREFETCHT1 768(R15)
 	PREFETCHT1 832(R15)
 	PREFETCHT1 896(R15)
 	PREFETCHT1 960(R15)
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
-	VSUBPS.BCST 548(DI), Z22, Z22
-	VMULPS.BCST 580(DI), Z16, Z23
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
-	VSUBPS.BCST 612(DI), Z23, Z23
-	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	VPMOVZXBW 16(R12), Z8
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
-	VPSRLW $4, Z8, Z8
-	VPANDD Z17, Z8, Z8
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPERMW Z21, Z8, Z8
-	VPMOVZXBW 16(R12)(R8*1), Z9
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
-	VPSRLW $4, Z9, Z9
-	VPTERNLOGD $0xea, Z18, Z17, Z9
-	VPERMW Z21, Z9, Z9
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMULPS.BCST 644(DI), Z16, Z25
-	VSUBPS.BCST 676(DI), Z25, Z25
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMULPS.BCST 708(DI), Z16, Z26
 	VSUBPS.BCST 740(DI), Z26, Z26
 	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VPMOVZXBW 16(R12)(R8*2), Z10
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
 	VPSRLW $4, Z10, Z10
-	PREFETCHT1 1024(R15)
-	PREFETCHT1 1088(R15)
-	PREFETCHT1 1152(R15)
-	PREFETCHT1 1216(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
 	VPANDD Z17, Z10, Z10
 	VPERMW Z24, Z10, Z10
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
 	VPMOVZXBW 16(R12)(R9*1), Z11
 	VPSRLW $4, Z11, Z11
 	VPTERNLOGD $0xea, Z18, Z17, Z11
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
 	VPERMW Z24, Z11, Z11
 	VMULPS.BCST 772(DI), Z16, Z22
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
 	VSUBPS.BCST 804(DI), Z22, Z22
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
 	VMULPS.BCST 836(DI), Z16, Z23
 	VSUBPS.BCST 868(DI), Z23, Z23
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
 	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
-	VPMOVZXBW 16(R13), Z12
 	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPMOVZXBW 16(R13), Z12
 	VPSRLW $4, Z12, Z12
 	VPANDD Z17, Z12, Z12
 	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
@@ -15815,100 +14999,150 @@ begin260:
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VPTERNLOGD $0xea, Z18, Z17, Z13
 	VPERMW Z21, Z13, Z13
+	VMULPS.BCST 900(DI), Z16, Z25
+	PREFETCHT1 1024(R15)
+	PREFETCHT1 1088(R15)
+	PREFETCHT1 1152(R15)
+	PREFETCHT1 1216(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
+	VSUBPS.BCST 932(DI), Z25, Z25
+	VMULPS.BCST 964(DI), Z16, Z26
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
+	VSUBPS.BCST 996(DI), Z26, Z26
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	VPMOVZXBW 16(R13)(R8*2), Z14
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
+	VPSRLW $4, Z14, Z14
+	VPANDD Z17, Z14, Z14
+	VPERMW Z24, Z14, Z14
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPMOVZXBW 16(R13)(R9*1), Z15
+	VPSRLW $4, Z15, Z15
+	VPTERNLOGD $0xea, Z18, Z17, Z15
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
+	VPERMW Z24, Z15, Z15
+	VUNPCKLPS Z1, Z0, Z16
+	VUNPCKHPS Z1, Z0, Z17
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VUNPCKLPS Z3, Z2, Z18
+	VUNPCKHPS Z3, Z2, Z19
+	VUNPCKLPS Z5, Z4, Z20
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VUNPCKHPS Z5, Z4, Z21
+	VUNPCKLPS Z7, Z6, Z22
+	VUNPCKHPS Z7, Z6, Z23
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VUNPCKLPS Z9, Z8, Z24
+	VUNPCKHPS Z9, Z8, Z25
+	VUNPCKLPS Z11, Z10, Z26
 	PREFETCHT1 1280(R15)
 	PREFETCHT1 1344(R15)
 	PREFETCHT1 1408(R15)
 	PREFETCHT1 1472(R15)
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
-	VMULPS.BCST 900(DI), Z16, Z25
-	VSUBPS.BCST 932(DI), Z25, Z25
-	VMULPS.BCST 964(DI), Z16, Z26
+	VUNPCKHPS Z11, Z10, Z27
+	VUNPCKLPS Z13, Z12, Z28
+	VUNPCKHPS Z13, Z12, Z29
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
-	VSUBPS.BCST 996(DI), Z26, Z26
-	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	VUNPCKLPS Z15, Z14, Z30
+	VUNPCKHPS Z15, Z14, Z31
+	VUNPCKLPD Z18, Z16, Z0
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
-	VPMOVZXBW 16(R13)(R8*2), Z14
-	VPSRLW $4, Z14, Z14
+	VUNPCKHPD Z18, Z16, Z1
+	VUNPCKLPD Z19, Z17, Z2
+	VUNPCKHPD Z19, Z17, Z3
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPANDD Z17, Z14, Z14
-	VPERMW Z24, Z14, Z14
-	VPMOVZXBW 16(R13)(R9*1), Z15
+	VUNPCKLPD Z22, Z20, Z4
+	VUNPCKHPD Z22, Z20, Z5
+	VUNPCKLPD Z23, Z21, Z6
 	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
-	VPSRLW $4, Z15, Z15
-	VPTERNLOGD $0xea, Z18, Z17, Z15
+	VUNPCKHPD Z23, Z21, Z7
+	VUNPCKLPD Z26, Z24, Z8
+	VUNPCKHPD Z26, Z24, Z9
 	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPERMW Z24, Z15, Z15
-	MOVQ dst+120(FP), DI
+	VUNPCKLPD Z27, Z25, Z10
+	VUNPCKHPD Z27, Z25, Z11
+	VUNPCKLPD Z30, Z28, Z12
 	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMOVDQU32 join_0<>(SB), Z16
-	VMOVDQU32 join_1<>(SB), Z17
-	VMOVDQA32 Z0, Z18
+	VUNPCKHPD Z30, Z28, Z13
+	VUNPCKLPD Z31, Z29, Z14
+	VUNPCKHPD Z31, Z29, Z15
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPERMT2W Z1, Z16, Z0
-	VPERMT2W Z1, Z17, Z18
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z18
+	VSHUFF32X4 $0x88, Z12, Z8, Z17
 	PREFETCHT1 1536(R15)
 	PREFETCHT1 1600(R15)
 	PREFETCHT1 1664(R15)
 	PREFETCHT1 1728(R15)
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
-	VMOVDQU32 Z0, 0(DI)
-	VMOVDQU32 Z18, 64(DI)
-	VMOVDQA32 Z2, Z19
+	VSHUFF32X4 $0xdd, Z12, Z8, Z19
+	VSHUFF32X4 $0x88, Z5, Z1, Z20
+	VSHUFF32X4 $0xdd, Z5, Z1, Z22
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
-	VPERMT2W Z3, Z16, Z2
-	VPERMT2W Z3, Z17, Z19
+	VSHUFF32X4 $0x88, Z13, Z9, Z21
+	VSHUFF32X4 $0xdd, Z13, Z9, Z23
+	VSHUFF32X4 $0x88, Z6, Z2, Z24
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
-	VMOVDQU32 Z2, 128(DI)
-	VMOVDQU32 Z19, 192(DI)
+	VSHUFF32X4 $0xdd, Z6, Z2, Z26
+	VSHUFF32X4 $0x88, Z14, Z10, Z25
+	VSHUFF32X4 $0xdd, Z14, Z10, Z27
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMOVDQA32 Z4, Z20
-	VPERMT2W Z5, Z16, Z4
-	VPERMT2W Z5, Z17, Z20
+	VSHUFF32X4 $0x88, Z7, Z3, Z28
+	VSHUFF32X4 $0xdd, Z7, Z3, Z30
+	VSHUFF32X4 $0x88, Z15, Z11, Z29
 	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
-	VMOVDQU32 Z4, 256(DI)
-	VMOVDQU32 Z20, 320(DI)
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z17, Z16, Z0
+	VSHUFF32X4 $0x88, Z19, Z18, Z4
 	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMOVDQA32 Z6, Z21
-	VPERMT2W Z7, Z16, Z6
-	VPERMT2W Z7, Z17, Z21
+	VSHUFF32X4 $0xdd, Z17, Z16, Z8
+	VSHUFF32X4 $0xdd, Z19, Z18, Z12
+	VSHUFF32X4 $0x88, Z21, Z20, Z1
 	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMOVDQU32 Z6, 384(DI)
-	VMOVDQU32 Z21, 448(DI)
+	VSHUFF32X4 $0x88, Z23, Z22, Z5
+	VSHUFF32X4 $0xdd, Z21, Z20, Z9
+	VSHUFF32X4 $0xdd, Z23, Z22, Z13
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMOVDQA32 Z8, Z18
-	VPERMT2W Z9, Z16, Z8
+	VSHUFF32X4 $0x88, Z25, Z24, Z2
+	VSHUFF32X4 $0x88, Z27, Z26, Z6
+	VSHUFF32X4 $0xdd, Z25, Z24, Z10
 	PREFETCHT1 1792(R15)
 	PREFETCHT1 1856(R15)
 	PREFETCHT1 1920(R15)
 	PREFETCHT1 1984(R15)
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
-	VPERMT2W Z9, Z17, Z18
-	VMOVDQU32 Z8, 512(DI)
-	VMOVDQU32 Z18, 576(DI)
+	VSHUFF32X4 $0xdd, Z27, Z26, Z14
+	VSHUFF32X4 $0x88, Z29, Z28, Z3
+	VSHUFF32X4 $0x88, Z31, Z30, Z7
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
-	VMOVDQA32 Z10, Z19
-	VPERMT2W Z11, Z16, Z10
+	VSHUFF32X4 $0xdd, Z29, Z28, Z11
+	VSHUFF32X4 $0xdd, Z31, Z30, Z15
+	MOVQ dst+128(FP), DI
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
-	VPERMT2W Z11, Z17, Z19
-	VMOVDQU32 Z10, 640(DI)
-	VMOVDQU32 Z19, 704(DI)
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 128(DI)
+	VMOVUPS Z2, 256(DI)
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMOVDQA32 Z12, Z20
-	VPERMT2W Z13, Z16, Z12
+	VMOVUPS Z3, 384(DI)
+	VMOVUPS Z4, 512(DI)
+	VMOVUPS Z5, 640(DI)
 	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
-	VPERMT2W Z13, Z17, Z20
-	VMOVDQU32 Z12, 768(DI)
+	VMOVUPS Z6, 768(DI)
+	VMOVUPS Z7, 896(DI)
+	VMOVUPS Z8, 1024(DI)
 	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMOVDQU32 Z20, 832(DI)
-	VMOVDQA32 Z14, Z21
-	VPERMT2W Z15, Z16, Z14
+	VMOVUPS Z9, 1152(DI)
+	VMOVUPS Z10, 1280(DI)
+	VMOVUPS Z11, 1408(DI)
 	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPERMT2W Z15, Z17, Z21
-	VMOVDQU32 Z14, 896(DI)
+	VMOVUPS Z12, 1536(DI)
+	VMOVUPS Z13, 1664(DI)
+	VMOVUPS Z14, 1792(DI)
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMOVDQU32 Z21, 960(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
+	VMOVUPS Z15, 1920(DI)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
@@ -15940,45 +15174,1019 @@ nolow262:
 	ADDQ bStep+24(FP), CX
 	MOVQ outRows+104(FP), R10
 	TESTQ R10, R10
-	JEQ done264
+	JEQ done265
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
+	JNE half264
 row263:
-	VMOVUPS (R11), Z0
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
 	JNZ row263
-done264:
+	JMP done265
+half264:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half264
+done265:
 	DECQ panels+72(FP)
-	ADDQ $32, src+136(FP)
-	ADDQ $8, work+152(FP)
-blocks252:
-	MOVQ src+136(FP), R10
+	ADDQ $32, src+144(FP)
+	ADDQ $8, work+160(FP)
+	CMPQ panels+72(FP), $0
+	JNZ blocks237
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func q4KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+TEXT ·q4KSpanAcross(SB), NOSPLIT, $0-176
+	MOVQ config+0(FP), AX
+	MOVQ a+8(FP), BX
+	MOVQ b+16(FP), CX
+	MOVQ srcStep+152(FP), R8
+	MOVQ next+168(FP), R15
+	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
+	LEAQ (R8)(R8*2), R9
+	MOVQ $64, SI
+	MOVQ $128, R14
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
-	JEQ fresh265
+	JEQ fresh267
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin266
-fresh265:
+	JMP begin268
+fresh267:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin266:
+begin268:
+	PREFETCHT1 0(R15)
+	PREFETCHT1 64(R15)
+	PREFETCHT1 128(R15)
+	PREFETCHT1 192(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
+	VMOVDQU q4K_most<>(SB), X10
+	VMOVDQU q4K_upper<>(SB), X11
+	VMOVDQU q4K_shift<>(SB), X12
+	VMOVDQU q4K_bits<>(SB), X13
+	MOVQ R8, DX
+	VMOVDQU two_bits_bytes<>(SB), X14
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
+	VMOVDQU q4K_halves<>(SB), Y15
+	VMOVDQU 0(R10), X0
+	VPBROADCASTD 0(R10), Y3
+	VPSHUFB X10, X0, X1
+	SHLQ $5, DX
+	VPSHUFB X11, X0, X2
+	VPSRLVD X12, X1, X1
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
+	VPSRLD $2, X2, X2
+	VPAND X13, X1, X1
+	LEAQ (R10)(DX*1), AX
+	VPAND X14, X2, X2
+	VPOR X1, X2, X1
+	VPSHUFB Y15, Y3, Y3
+	VCVTPH2PS Y3, Z3
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPMOVZXBD X1, Z1
+	PREFETCHT1 0(AX)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	VMOVUPS Z1, 0(DI)
+	VMOVDQU 0(R10)(R8*1), X0
+	PREFETCHT1 64(AX)
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
+	VPBROADCASTD 0(R10)(R8*1), Y3
+	VPSHUFB X10, X0, X1
+	VPSHUFB X11, X0, X2
+	VPSRLVD X12, X1, X1
+	VPSRLD $2, X2, X2
+	PREFETCHT1 128(AX)
+	VPAND X13, X1, X1
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPAND X14, X2, X2
+	VPOR X1, X2, X1
+	VPSHUFB Y15, Y3, Y3
+	PREFETCHT1 0(AX)(R8*1)
+	VCVTPH2PS Y3, Z3
+	VPMOVZXBD X1, Z1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	PREFETCHT1 64(AX)(R8*1)
+	VMOVDQU 0(R10)(R8*2), X0
+	VPBROADCASTD 0(R10)(R8*2), Y3
+	VPSHUFB X10, X0, X1
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPSHUFB X11, X0, X2
+	PREFETCHT1 128(AX)(R8*1)
+	VPSRLVD X12, X1, X1
+	VPSRLD $2, X2, X2
+	VPAND X13, X1, X1
+	VPAND X14, X2, X2
+	VPOR X1, X2, X1
+	PREFETCHT1 256(R15)
+	PREFETCHT1 320(R15)
+	PREFETCHT1 384(R15)
+	PREFETCHT1 448(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
+	PREFETCHT1 0(AX)(R8*2)
+	VPSHUFB Y15, Y3, Y3
+	VCVTPH2PS Y3, Z3
+	VPMOVZXBD X1, Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	PREFETCHT1 64(AX)(R8*2)
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
+	VMOVUPS Z1, 128(DI)
+	VMOVDQU 0(R10)(R9*1), X0
+	VPBROADCASTD 0(R10)(R9*1), Y3
+	VPSHUFB X10, X0, X1
+	PREFETCHT1 128(AX)(R8*2)
+	VPSHUFB X11, X0, X2
+	VPSRLVD X12, X1, X1
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
+	VPSRLD $2, X2, X2
+	VPAND X13, X1, X1
+	VPAND X14, X2, X2
+	PREFETCHT1 0(AX)(R9*1)
+	VPOR X1, X2, X1
+	VPSHUFB Y15, Y3, Y3
+	VCVTPH2PS Y3, Z3
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPMOVZXBD X1, Z1
+	PREFETCHT1 64(AX)(R9*1)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	VMOVUPS Z1, 192(DI)
+	VMOVDQU 0(R11), X0
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
+	VPBROADCASTD 0(R11), Y3
+	PREFETCHT1 128(AX)(R9*1)
+	VPSHUFB X10, X0, X1
+	VPSHUFB X11, X0, X2
+	VPSRLVD X12, X1, X1
+	VPSRLD $2, X2, X2
+	LEAQ (R11)(DX*1), AX
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPAND X13, X1, X1
+	VPAND X14, X2, X2
+	VPOR X1, X2, X1
+	VPSHUFB Y15, Y3, Y3
+	VCVTPH2PS Y3, Z3
+	PREFETCHT1 0(AX)
+	VPMOVZXBD X1, Z1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	VMOVUPS Z1, 256(DI)
+	PREFETCHT1 64(AX)
+	VMOVDQU 0(R11)(R8*1), X0
+	VPBROADCASTD 0(R11)(R8*1), Y3
+	VPSHUFB X10, X0, X1
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPSHUFB X11, X0, X2
+	VPSRLVD X12, X1, X1
+	PREFETCHT1 128(AX)
+	VPSRLD $2, X2, X2
+	VPAND X13, X1, X1
+	VPAND X14, X2, X2
+	VPOR X1, X2, X1
+	PREFETCHT1 512(R15)
+	PREFETCHT1 576(R15)
+	PREFETCHT1 640(R15)
+	PREFETCHT1 704(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
+	VPSHUFB Y15, Y3, Y3
+	PREFETCHT1 0(AX)(R8*1)
+	VCVTPH2PS Y3, Z3
+	VPMOVZXBD X1, Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	PREFETCHT1 64(AX)(R8*1)
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
+	VMOVUPS Z1, 320(DI)
+	VMOVDQU 0(R11)(R8*2), X0
+	VPBROADCASTD 0(R11)(R8*2), Y3
+	VPSHUFB X10, X0, X1
+	VPSHUFB X11, X0, X2
+	PREFETCHT1 128(AX)(R8*1)
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
+	VPSRLVD X12, X1, X1
+	VPSRLD $2, X2, X2
+	VPAND X13, X1, X1
+	VPAND X14, X2, X2
+	PREFETCHT1 0(AX)(R8*2)
+	VPOR X1, X2, X1
+	VPSHUFB Y15, Y3, Y3
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VCVTPH2PS Y3, Z3
+	VPMOVZXBD X1, Z1
+	VCVTDQ2PS Z1, Z1
+	PREFETCHT1 64(AX)(R8*2)
+	VMULPS Z3, Z1, Z1
+	VMOVUPS Z1, 384(DI)
+	VMOVDQU 0(R11)(R9*1), X0
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
+	VPBROADCASTD 0(R11)(R9*1), Y3
+	PREFETCHT1 128(AX)(R8*2)
+	VPSHUFB X10, X0, X1
+	VPSHUFB X11, X0, X2
+	VPSRLVD X12, X1, X1
+	VPSRLD $2, X2, X2
+	VPAND X13, X1, X1
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	PREFETCHT1 0(AX)(R9*1)
+	VPAND X14, X2, X2
+	VPOR X1, X2, X1
+	VPSHUFB Y15, Y3, Y3
+	VCVTPH2PS Y3, Z3
+	PREFETCHT1 64(AX)(R9*1)
+	VPMOVZXBD X1, Z1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	VMOVUPS Z1, 448(DI)
+	VMOVDQU 0(R12), X0
+	PREFETCHT1 128(AX)(R9*1)
+	VPBROADCASTD 0(R12), Y3
+	VPSHUFB X10, X0, X1
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPSHUFB X11, X0, X2
+	VPSRLVD X12, X1, X1
+	VPSRLD $2, X2, X2
+	LEAQ (R12)(DX*1), AX
+	VPAND X13, X1, X1
+	VPAND X14, X2, X2
+	PREFETCHT1 768(R15)
+	PREFETCHT1 832(R15)
+	PREFETCHT1 896(R15)
+	PREFETCHT1 960(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
+	VPOR X1, X2, X1
+	VPSHUFB Y15, Y3, Y3
+	PREFETCHT1 0(AX)
+	VCVTPH2PS Y3, Z3
+	VPMOVZXBD X1, Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
+	VMOVUPS Z1, 512(DI)
+	PREFETCHT1 64(AX)
+	VMOVDQU 0(R12)(R8*1), X0
+	VPBROADCASTD 0(R12)(R8*1), Y3
+	VPSHUFB X10, X0, X1
+	VPSHUFB X11, X0, X2
+	PREFETCHT1 128(AX)
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
+	VPSRLVD X12, X1, X1
+	VPSRLD $2, X2, X2
+	VPAND X13, X1, X1
+	VPAND X14, X2, X2
+	VPOR X1, X2, X1
+	PREFETCHT1 0(AX)(R8*1)
+	VPSHUFB Y15, Y3, Y3
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VCVTPH2PS Y3, Z3
+	VPMOVZXBD X1, Z1
+	VCVTDQ2PS Z1, Z1
+	PREFETCHT1 64(AX)(R8*1)
+	VMULPS Z3, Z1, Z1
+	VMOVUPS Z1, 576(DI)
+	VMOVDQU 0(R12)(R8*2), X0
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
+	VPBROADCASTD 0(R12)(R8*2), Y3
+	VPSHUFB X10, X0, X1
+	PREFETCHT1 128(AX)(R8*1)
+	VPSHUFB X11, X0, X2
+	VPSRLVD X12, X1, X1
+	VPSRLD $2, X2, X2
+	VPAND X13, X1, X1
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	PREFETCHT1 0(AX)(R8*2)
+	VPAND X14, X2, X2
+	VPOR X1, X2, X1
+	VPSHUFB Y15, Y3, Y3
+	VCVTPH2PS Y3, Z3
+	VPMOVZXBD X1, Z1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	PREFETCHT1 64(AX)(R8*2)
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	VMOVUPS Z1, 640(DI)
+	VMOVDQU 0(R12)(R9*1), X0
+	VPBROADCASTD 0(R12)(R9*1), Y3
+	PREFETCHT1 128(AX)(R8*2)
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPSHUFB X10, X0, X1
+	VPSHUFB X11, X0, X2
+	VPSRLVD X12, X1, X1
+	VPSRLD $2, X2, X2
+	PREFETCHT1 0(AX)(R9*1)
+	VPAND X13, X1, X1
+	VPAND X14, X2, X2
+	PREFETCHT1 1024(R15)
+	PREFETCHT1 1088(R15)
+	PREFETCHT1 1152(R15)
+	PREFETCHT1 1216(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
+	VPOR X1, X2, X1
+	VPSHUFB Y15, Y3, Y3
+	VCVTPH2PS Y3, Z3
+	PREFETCHT1 64(AX)(R9*1)
+	VPMOVZXBD X1, Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
+	VMOVUPS Z1, 704(DI)
+	PREFETCHT1 128(AX)(R9*1)
+	VMOVDQU 0(R13), X0
+	VPBROADCASTD 0(R13), Y3
+	VPSHUFB X10, X0, X1
+	VPSHUFB X11, X0, X2
+	VPSRLVD X12, X1, X1
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
+	LEAQ (R13)(DX*1), AX
+	VPSRLD $2, X2, X2
+	VPAND X13, X1, X1
+	VPAND X14, X2, X2
+	VPOR X1, X2, X1
+	PREFETCHT1 0(AX)
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPSHUFB Y15, Y3, Y3
+	VCVTPH2PS Y3, Z3
+	VPMOVZXBD X1, Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	PREFETCHT1 64(AX)
+	VMOVUPS Z1, 768(DI)
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
+	VMOVDQU 0(R13)(R8*1), X0
+	VPBROADCASTD 0(R13)(R8*1), Y3
+	VPSHUFB X10, X0, X1
+	PREFETCHT1 128(AX)
+	VPSHUFB X11, X0, X2
+	VPSRLVD X12, X1, X1
+	VPSRLD $2, X2, X2
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPAND X13, X1, X1
+	VPAND X14, X2, X2
+	PREFETCHT1 0(AX)(R8*1)
+	VPOR X1, X2, X1
+	VPSHUFB Y15, Y3, Y3
+	VCVTPH2PS Y3, Z3
+	VPMOVZXBD X1, Z1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VCVTDQ2PS Z1, Z1
+	PREFETCHT1 64(AX)(R8*1)
+	VMULPS Z3, Z1, Z1
+	VMOVUPS Z1, 832(DI)
+	VMOVDQU 0(R13)(R8*2), X0
+	VPBROADCASTD 0(R13)(R8*2), Y3
+	PREFETCHT1 128(AX)(R8*1)
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPSHUFB X10, X0, X1
+	VPSHUFB X11, X0, X2
+	VPSRLVD X12, X1, X1
+	VPSRLD $2, X2, X2
+	VPAND X13, X1, X1
+	PREFETCHT1 0(AX)(R8*2)
+	VPAND X14, X2, X2
+	PREFETCHT1 1280(R15)
+	PREFETCHT1 1344(R15)
+	PREFETCHT1 1408(R15)
+	PREFETCHT1 1472(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
+	VPOR X1, X2, X1
+	VPSHUFB Y15, Y3, Y3
+	VCVTPH2PS Y3, Z3
+	PREFETCHT1 64(AX)(R8*2)
+	VPMOVZXBD X1, Z1
+	VCVTDQ2PS Z1, Z1
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
+	VMULPS Z3, Z1, Z1
+	VMOVUPS Z1, 896(DI)
+	VMOVDQU 0(R13)(R9*1), X0
+	PREFETCHT1 128(AX)(R8*2)
+	VPBROADCASTD 0(R13)(R9*1), Y3
+	VPSHUFB X10, X0, X1
+	VPSHUFB X11, X0, X2
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
+	VPSRLVD X12, X1, X1
+	PREFETCHT1 0(AX)(R9*1)
+	VPSRLD $2, X2, X2
+	VPAND X13, X1, X1
+	VPAND X14, X2, X2
+	VPOR X1, X2, X1
+	VPSHUFB Y15, Y3, Y3
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	PREFETCHT1 64(AX)(R9*1)
+	VCVTPH2PS Y3, Z3
+	VPMOVZXBD X1, Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z3, Z1, Z1
+	PREFETCHT1 128(AX)(R9*1)
+	VMOVUPS Z1, 960(DI)
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
+	MOVQ R10, src+144(FP)
+	VMOVDQU32 from_0<>(SB), Z16
+	VMOVDQU32 nibble_words<>(SB), Z17
+	VMOVDQU32 second_words<>(SB), Z18
+	VMULPS.BCST 0(DI), Z16, Z22
+	VSUBPS.BCST 32(DI), Z22, Z22
+	VMULPS.BCST 64(DI), Z16, Z23
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VSUBPS.BCST 96(DI), Z23, Z23
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	VPMOVZXBW 16(R10), Z0
+	VPANDD Z17, Z0, Z0
+	VPERMW Z21, Z0, Z0
+	VPMOVZXBW 16(R10)(R8*1), Z1
+	VPTERNLOGD $0xea, Z18, Z17, Z1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPERMW Z21, Z1, Z1
+	VMULPS.BCST 128(DI), Z16, Z25
+	VSUBPS.BCST 160(DI), Z25, Z25
+	VMULPS.BCST 192(DI), Z16, Z26
+	VSUBPS.BCST 224(DI), Z26, Z26
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPMOVZXBW 16(R10)(R8*2), Z2
+	VPANDD Z17, Z2, Z2
+	VPERMW Z24, Z2, Z2
+	VPMOVZXBW 16(R10)(R9*1), Z3
+	VPTERNLOGD $0xea, Z18, Z17, Z3
+	VPERMW Z24, Z3, Z3
+	VMULPS.BCST 256(DI), Z16, Z22
+	PREFETCHT1 1536(R15)
+	PREFETCHT1 1600(R15)
+	PREFETCHT1 1664(R15)
+	PREFETCHT1 1728(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
+	VSUBPS.BCST 288(DI), Z22, Z22
+	VMULPS.BCST 320(DI), Z16, Z23
+	VSUBPS.BCST 352(DI), Z23, Z23
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	VPMOVZXBW 16(R11), Z4
+	VPANDD Z17, Z4, Z4
+	VPERMW Z21, Z4, Z4
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
+	VPMOVZXBW 16(R11)(R8*1), Z5
+	VPTERNLOGD $0xea, Z18, Z17, Z5
+	VPERMW Z21, Z5, Z5
+	VMULPS.BCST 384(DI), Z16, Z25
+	VSUBPS.BCST 416(DI), Z25, Z25
+	VMULPS.BCST 448(DI), Z16, Z26
+	VSUBPS.BCST 480(DI), Z26, Z26
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	VPMOVZXBW 16(R11)(R8*2), Z6
+	VPANDD Z17, Z6, Z6
+	VPERMW Z24, Z6, Z6
+	VPMOVZXBW 16(R11)(R9*1), Z7
+	VPTERNLOGD $0xea, Z18, Z17, Z7
+	VPERMW Z24, Z7, Z7
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VMULPS.BCST 512(DI), Z16, Z22
+	VSUBPS.BCST 544(DI), Z22, Z22
+	VMULPS.BCST 576(DI), Z16, Z23
+	VSUBPS.BCST 608(DI), Z23, Z23
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	VPMOVZXBW 16(R12), Z8
+	VPANDD Z17, Z8, Z8
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
+	VPERMW Z21, Z8, Z8
+	VPMOVZXBW 16(R12)(R8*1), Z9
+	VPTERNLOGD $0xea, Z18, Z17, Z9
+	VPERMW Z21, Z9, Z9
+	VMULPS.BCST 640(DI), Z16, Z25
+	VSUBPS.BCST 672(DI), Z25, Z25
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VMULPS.BCST 704(DI), Z16, Z26
+	VSUBPS.BCST 736(DI), Z26, Z26
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	VPMOVZXBW 16(R12)(R8*2), Z10
+	VPANDD Z17, Z10, Z10
+	VPERMW Z24, Z10, Z10
+	VPMOVZXBW 16(R12)(R9*1), Z11
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPTERNLOGD $0xea, Z18, Z17, Z11
+	VPERMW Z24, Z11, Z11
+	VMULPS.BCST 768(DI), Z16, Z22
+	VSUBPS.BCST 800(DI), Z22, Z22
+	VMULPS.BCST 832(DI), Z16, Z23
+	VSUBPS.BCST 864(DI), Z23, Z23
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPMOVZXBW 16(R13), Z12
+	VPANDD Z17, Z12, Z12
+	VPERMW Z21, Z12, Z12
+	VPMOVZXBW 16(R13)(R8*1), Z13
+	VPTERNLOGD $0xea, Z18, Z17, Z13
+	VPERMW Z21, Z13, Z13
+	VMULPS.BCST 896(DI), Z16, Z25
+	PREFETCHT1 1792(R15)
+	PREFETCHT1 1856(R15)
+	PREFETCHT1 1920(R15)
+	PREFETCHT1 1984(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
+	VSUBPS.BCST 928(DI), Z25, Z25
+	VMULPS.BCST 960(DI), Z16, Z26
+	VSUBPS.BCST 992(DI), Z26, Z26
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	VPMOVZXBW 16(R13)(R8*2), Z14
+	VPANDD Z17, Z14, Z14
+	VPERMW Z24, Z14, Z14
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
+	VPMOVZXBW 16(R13)(R9*1), Z15
+	VPTERNLOGD $0xea, Z18, Z17, Z15
+	VPERMW Z24, Z15, Z15
+	MOVQ dst+128(FP), DI
+	VMOVDQU32 join_0<>(SB), Z16
+	VMOVDQU32 join_1<>(SB), Z17
+	VMOVDQA32 Z0, Z18
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
+	VPERMT2W Z1, Z16, Z0
+	VPERMT2W Z1, Z17, Z18
+	VMOVDQU32 Z0, 0(DI)
+	VMOVDQU32 Z18, 64(DI)
+	VMOVDQA32 Z2, Z19
+	VPERMT2W Z3, Z16, Z2
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPERMT2W Z3, Z17, Z19
+	VMOVDQU32 Z2, 128(DI)
+	VMOVDQU32 Z19, 192(DI)
+	VMOVDQA32 Z4, Z20
+	VPERMT2W Z5, Z16, Z4
+	VPERMT2W Z5, Z17, Z20
+	VMOVDQU32 Z4, 256(DI)
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
+	VMOVDQU32 Z20, 320(DI)
+	VMOVDQA32 Z6, Z21
+	VPERMT2W Z7, Z16, Z6
+	VPERMT2W Z7, Z17, Z21
+	VMOVDQU32 Z6, 384(DI)
+	VMOVDQU32 Z21, 448(DI)
+	VMOVDQA32 Z8, Z18
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPERMT2W Z9, Z16, Z8
+	VPERMT2W Z9, Z17, Z18
+	VMOVDQU32 Z8, 512(DI)
+	VMOVDQU32 Z18, 576(DI)
+	VMOVDQA32 Z10, Z19
+	VPERMT2W Z11, Z16, Z10
+	VPERMT2W Z11, Z17, Z19
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VMOVDQU32 Z10, 640(DI)
+	VMOVDQU32 Z19, 704(DI)
+	VMOVDQA32 Z12, Z20
+	VPERMT2W Z13, Z16, Z12
+	VPERMT2W Z13, Z17, Z20
+	VMOVDQU32 Z12, 768(DI)
+	VMOVDQU32 Z20, 832(DI)
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VMOVDQA32 Z14, Z21
+	VPERMT2W Z15, Z16, Z14
+	VPERMT2W Z15, Z17, Z21
+	VMOVDQU32 Z14, 896(DI)
+	VMOVDQU32 Z21, 960(DI)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
+	ADDQ $2048, R15
+	MOVQ lowSteps+32(FP), R12
+	TESTQ R12, R12
+	JEQ nolow270
+	MOVQ lowA+40(FP), R10
+	MOVQ lowB+48(FP), R11
+low269:
+	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
+	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
+	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x32; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R10)(SI*1), T5
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	ADDQ $2048, R10
+	ADDQ $2048, R11
+	DECQ R12
+	JNZ low269
+	MOVQ lowStep+56(FP), AX
+	ADDQ AX, lowB+48(FP)
+nolow270:
+	MOVQ c+64(FP), AX
+	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
+	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
+	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(AX)(R14*1), T2
+	LONG $0x4b7aa2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2112(AX)(R14*1), T3
+	ADDQ $4096, c+64(FP)
+	ADDQ bStep+24(FP), CX
+	MOVQ outRows+104(FP), R10
+	TESTQ R10, R10
+	JEQ done273
+	MOVQ tiles+96(FP), R11
+	MOVQ out+88(FP), R12
+	ADDQ $4096, tiles+96(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
+	MOVQ ldc+112(FP), AX
+	JNE half272
+row271:
+	VMOVUPS 0(R11), Z0
+	VMOVUPS 64(R11), Z1
+	VMOVNTPS Z0, 0(R12)
+	VMOVNTPS Z1, 64(R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ row271
+	JMP done273
+half272:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half272
+done273:
+	DECQ panels+72(FP)
+	MOVQ src+144(FP), R10
+	LEAQ (R10)(R8*4), R11
+	LEAQ (R11)(R8*4), R12
+	LEAQ (R12)(R8*4), R13
+	MOVQ work+160(FP), DI
+	MOVQ c+64(FP), AX
+	CMPQ add+80(FP), $0
+	JEQ fresh274
+	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
+	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
+	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
+	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
+	JMP begin275
+fresh274:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
+	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
+	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
+begin275:
+	PREFETCHT1 0(R15)
+	PREFETCHT1 64(R15)
+	PREFETCHT1 128(R15)
+	PREFETCHT1 192(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
+	MOVQ R10, src+144(FP)
+	VMOVDQU32 from_0<>(SB), Z16
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
+	VMOVDQU32 nibble_words<>(SB), Z17
+	VMOVDQU32 second_words<>(SB), Z18
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
+	VMULPS.BCST 4(DI), Z16, Z22
+	VSUBPS.BCST 36(DI), Z22, Z22
+	VMULPS.BCST 68(DI), Z16, Z23
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VSUBPS.BCST 100(DI), Z23, Z23
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
+	VPMOVZXBW 16(R10), Z0
+	VPSRLW $4, Z0, Z0
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPANDD Z17, Z0, Z0
+	VPERMW Z21, Z0, Z0
+	VPMOVZXBW 16(R10)(R8*1), Z1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPSRLW $4, Z1, Z1
+	VPTERNLOGD $0xea, Z18, Z17, Z1
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPERMW Z21, Z1, Z1
+	VMULPS.BCST 132(DI), Z16, Z25
+	VSUBPS.BCST 164(DI), Z25, Z25
+	PREFETCHT1 256(R15)
+	PREFETCHT1 320(R15)
+	PREFETCHT1 384(R15)
+	PREFETCHT1 448(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
+	VMULPS.BCST 196(DI), Z16, Z26
+	VSUBPS.BCST 228(DI), Z26, Z26
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	VPMOVZXBW 16(R10)(R8*2), Z2
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
+	VPSRLW $4, Z2, Z2
+	VPANDD Z17, Z2, Z2
+	VPERMW Z24, Z2, Z2
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPMOVZXBW 16(R10)(R9*1), Z3
+	VPSRLW $4, Z3, Z3
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
+	VPTERNLOGD $0xea, Z18, Z17, Z3
+	VPERMW Z24, Z3, Z3
+	VMULPS.BCST 260(DI), Z16, Z22
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VSUBPS.BCST 292(DI), Z22, Z22
+	VMULPS.BCST 324(DI), Z16, Z23
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VSUBPS.BCST 356(DI), Z23, Z23
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPMOVZXBW 16(R11), Z4
+	VPSRLW $4, Z4, Z4
+	VPANDD Z17, Z4, Z4
+	PREFETCHT1 512(R15)
+	PREFETCHT1 576(R15)
+	PREFETCHT1 640(R15)
+	PREFETCHT1 704(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
+	VPERMW Z21, Z4, Z4
+	VPMOVZXBW 16(R11)(R8*1), Z5
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
+	VPSRLW $4, Z5, Z5
+	VPTERNLOGD $0xea, Z18, Z17, Z5
+	VPERMW Z21, Z5, Z5
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
+	VMULPS.BCST 388(DI), Z16, Z25
+	VSUBPS.BCST 420(DI), Z25, Z25
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VMULPS.BCST 452(DI), Z16, Z26
+	VSUBPS.BCST 484(DI), Z26, Z26
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	VPMOVZXBW 16(R11)(R8*2), Z6
+	VPSRLW $4, Z6, Z6
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPANDD Z17, Z6, Z6
+	VPERMW Z24, Z6, Z6
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPMOVZXBW 16(R11)(R9*1), Z7
+	VPSRLW $4, Z7, Z7
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPTERNLOGD $0xea, Z18, Z17, Z7
+	VPERMW Z24, Z7, Z7
+	VMULPS.BCST 516(DI), Z16, Z22
+	PREFETCHT1 768(R15)
+	PREFETCHT1 832(R15)
+	PREFETCHT1 896(R15)
+	PREFETCHT1 960(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
+	VSUBPS.BCST 548(DI), Z22, Z22
+	VMULPS.BCST 580(DI), Z16, Z23
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
+	VSUBPS.BCST 612(DI), Z23, Z23
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	VPMOVZXBW 16(R12), Z8
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
+	VPSRLW $4, Z8, Z8
+	VPANDD Z17, Z8, Z8
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPERMW Z21, Z8, Z8
+	VPMOVZXBW 16(R12)(R8*1), Z9
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
+	VPSRLW $4, Z9, Z9
+	VPTERNLOGD $0xea, Z18, Z17, Z9
+	VPERMW Z21, Z9, Z9
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VMULPS.BCST 644(DI), Z16, Z25
+	VSUBPS.BCST 676(DI), Z25, Z25
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VMULPS.BCST 708(DI), Z16, Z26
+	VSUBPS.BCST 740(DI), Z26, Z26
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPMOVZXBW 16(R12)(R8*2), Z10
+	VPSRLW $4, Z10, Z10
+	PREFETCHT1 1024(R15)
+	PREFETCHT1 1088(R15)
+	PREFETCHT1 1152(R15)
+	PREFETCHT1 1216(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
+	VPANDD Z17, Z10, Z10
+	VPERMW Z24, Z10, Z10
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
+	VPMOVZXBW 16(R12)(R9*1), Z11
+	VPSRLW $4, Z11, Z11
+	VPTERNLOGD $0xea, Z18, Z17, Z11
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
+	VPERMW Z24, Z11, Z11
+	VMULPS.BCST 772(DI), Z16, Z22
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VSUBPS.BCST 804(DI), Z22, Z22
+	VMULPS.BCST 836(DI), Z16, Z23
+	VSUBPS.BCST 868(DI), Z23, Z23
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xee // VCVTNE2PS2BF16 Z22, Z23, Z21
+	VPMOVZXBW 16(R13), Z12
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPSRLW $4, Z12, Z12
+	VPANDD Z17, Z12, Z12
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPERMW Z21, Z12, Z12
+	VPMOVZXBW 16(R13)(R8*1), Z13
+	VPSRLW $4, Z13, Z13
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPTERNLOGD $0xea, Z18, Z17, Z13
+	VPERMW Z21, Z13, Z13
+	PREFETCHT1 1280(R15)
+	PREFETCHT1 1344(R15)
+	PREFETCHT1 1408(R15)
+	PREFETCHT1 1472(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
+	VMULPS.BCST 900(DI), Z16, Z25
+	VSUBPS.BCST 932(DI), Z25, Z25
+	VMULPS.BCST 964(DI), Z16, Z26
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
+	VSUBPS.BCST 996(DI), Z26, Z26
+	LONG $0x402f0262; BYTE $0x72; BYTE $0xc1 // VCVTNE2PS2BF16 Z25, Z26, Z24
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
+	VPMOVZXBW 16(R13)(R8*2), Z14
+	VPSRLW $4, Z14, Z14
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPANDD Z17, Z14, Z14
+	VPERMW Z24, Z14, Z14
+	VPMOVZXBW 16(R13)(R9*1), Z15
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
+	VPSRLW $4, Z15, Z15
+	VPTERNLOGD $0xea, Z18, Z17, Z15
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPERMW Z24, Z15, Z15
+	MOVQ dst+128(FP), DI
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VMOVDQU32 join_0<>(SB), Z16
+	VMOVDQU32 join_1<>(SB), Z17
+	VMOVDQA32 Z0, Z18
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPERMT2W Z1, Z16, Z0
+	VPERMT2W Z1, Z17, Z18
+	PREFETCHT1 1536(R15)
+	PREFETCHT1 1600(R15)
+	PREFETCHT1 1664(R15)
+	PREFETCHT1 1728(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
+	VMOVDQU32 Z0, 0(DI)
+	VMOVDQU32 Z18, 64(DI)
+	VMOVDQA32 Z2, Z19
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
+	VPERMT2W Z3, Z16, Z2
+	VPERMT2W Z3, Z17, Z19
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
+	VMOVDQU32 Z2, 128(DI)
+	VMOVDQU32 Z19, 192(DI)
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VMOVDQA32 Z4, Z20
+	VPERMT2W Z5, Z16, Z4
+	VPERMT2W Z5, Z17, Z20
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
+	VMOVDQU32 Z4, 256(DI)
+	VMOVDQU32 Z20, 320(DI)
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VMOVDQA32 Z6, Z21
+	VPERMT2W Z7, Z16, Z6
+	VPERMT2W Z7, Z17, Z21
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VMOVDQU32 Z6, 384(DI)
+	VMOVDQU32 Z21, 448(DI)
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VMOVDQA32 Z8, Z18
+	VPERMT2W Z9, Z16, Z8
+	PREFETCHT1 1792(R15)
+	PREFETCHT1 1856(R15)
+	PREFETCHT1 1920(R15)
+	PREFETCHT1 1984(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
+	VPERMT2W Z9, Z17, Z18
+	VMOVDQU32 Z8, 512(DI)
+	VMOVDQU32 Z18, 576(DI)
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
+	VMOVDQA32 Z10, Z19
+	VPERMT2W Z11, Z16, Z10
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
+	VPERMT2W Z11, Z17, Z19
+	VMOVDQU32 Z10, 640(DI)
+	VMOVDQU32 Z19, 704(DI)
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VMOVDQA32 Z12, Z20
+	VPERMT2W Z13, Z16, Z12
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
+	VPERMT2W Z13, Z17, Z20
+	VMOVDQU32 Z12, 768(DI)
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VMOVDQU32 Z20, 832(DI)
+	VMOVDQA32 Z14, Z21
+	VPERMT2W Z15, Z16, Z14
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPERMT2W Z15, Z17, Z21
+	VMOVDQU32 Z14, 896(DI)
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VMOVDQU32 Z21, 960(DI)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
+	ADDQ $2048, R15
+	MOVQ lowSteps+32(FP), R12
+	TESTQ R12, R12
+	JEQ nolow277
+	MOVQ lowA+40(FP), R10
+	MOVQ lowB+48(FP), R11
+low276:
+	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
+	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
+	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x32; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R10)(SI*1), T5
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	ADDQ $2048, R10
+	ADDQ $2048, R11
+	DECQ R12
+	JNZ low276
+	MOVQ lowStep+56(FP), AX
+	ADDQ AX, lowB+48(FP)
+nolow277:
+	MOVQ c+64(FP), AX
+	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
+	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
+	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(AX)(R14*1), T2
+	LONG $0x4b7aa2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2112(AX)(R14*1), T3
+	ADDQ $4096, c+64(FP)
+	ADDQ bStep+24(FP), CX
+	MOVQ outRows+104(FP), R10
+	TESTQ R10, R10
+	JEQ done280
+	MOVQ tiles+96(FP), R11
+	MOVQ out+88(FP), R12
+	ADDQ $4096, tiles+96(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
+	MOVQ ldc+112(FP), AX
+	JNE half279
+row278:
+	VMOVUPS 0(R11), Z0
+	VMOVUPS 64(R11), Z1
+	VMOVNTPS Z0, 0(R12)
+	VMOVNTPS Z1, 64(R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ row278
+	JMP done280
+half279:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half279
+done280:
+	DECQ panels+72(FP)
+	ADDQ $32, src+144(FP)
+	ADDQ $8, work+160(FP)
+blocks266:
+	MOVQ src+144(FP), R10
+	LEAQ (R10)(R8*4), R11
+	LEAQ (R11)(R8*4), R12
+	LEAQ (R12)(R8*4), R13
+	MOVQ work+160(FP), DI
+	MOVQ c+64(FP), AX
+	CMPQ add+80(FP), $0
+	JEQ fresh281
+	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
+	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
+	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
+	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
+	JMP begin282
+fresh281:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
+	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
+	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
+begin282:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
@@ -16138,7 +16346,7 @@ begin266:
 	VPTERNLOGD $0xea, Z18, Z17, Z15
 	VPERMW Z24, Z15, Z15
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	VMOVDQU32 join_0<>(SB), Z16
 	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
 	VMOVDQU32 join_1<>(SB), Z17
@@ -16209,15 +16417,15 @@ begin266:
 	VMOVDQU32 Z14, 896(DI)
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VMOVDQU32 Z21, 960(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
-	JEQ nolow268
+	JEQ nolow284
 	MOVQ lowA+40(FP), R10
 	MOVQ lowB+48(FP), R11
-low267:
+low283:
 	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
 	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
 	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
@@ -16229,10 +16437,10 @@ low267:
 	ADDQ $2048, R10
 	ADDQ $2048, R11
 	DECQ R12
-	JNZ low267
+	JNZ low283
 	MOVQ lowStep+56(FP), AX
 	ADDQ AX, lowB+48(FP)
-nolow268:
+nolow284:
 	MOVQ c+64(FP), AX
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
@@ -16242,42 +16450,55 @@ nolow268:
 	ADDQ bStep+24(FP), CX
 	MOVQ outRows+104(FP), R10
 	TESTQ R10, R10
-	JEQ done270
+	JEQ done287
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
-row269:
-	VMOVUPS (R11), Z0
+	JNE half286
+row285:
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
-	JNZ row269
-done270:
+	JNZ row285
+	JMP done287
+half286:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half286
+done287:
 	DECQ panels+72(FP)
-	MOVQ src+136(FP), R10
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
-	JEQ fresh271
+	JEQ fresh288
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin272
-fresh271:
+	JMP begin289
+fresh288:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin272:
+begin289:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
@@ -16455,7 +16676,7 @@ begin272:
 	VPTERNLOGD $0xea, Z18, Z17, Z15
 	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
 	VPERMW Z24, Z15, Z15
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	VMOVDQU32 join_0<>(SB), Z16
 	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
 	VMOVDQU32 join_1<>(SB), Z17
@@ -16524,15 +16745,15 @@ begin272:
 	VMOVDQU32 Z14, 896(DI)
 	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
 	VMOVDQU32 Z21, 960(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
-	JEQ nolow274
+	JEQ nolow291
 	MOVQ lowA+40(FP), R10
 	MOVQ lowB+48(FP), R11
-low273:
+low290:
 	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
 	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
 	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
@@ -16544,10 +16765,10 @@ low273:
 	ADDQ $2048, R10
 	ADDQ $2048, R11
 	DECQ R12
-	JNZ low273
+	JNZ low290
 	MOVQ lowStep+56(FP), AX
 	ADDQ AX, lowB+48(FP)
-nolow274:
+nolow291:
 	MOVQ c+64(FP), AX
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
@@ -16557,27 +16778,40 @@ nolow274:
 	ADDQ bStep+24(FP), CX
 	MOVQ outRows+104(FP), R10
 	TESTQ R10, R10
-	JEQ done276
+	JEQ done294
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
-row275:
-	VMOVUPS (R11), Z0
+	JNE half293
+row292:
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
-	JNZ row275
-done276:
+	JNZ row292
+	JMP done294
+half293:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half293
+done294:
 	DECQ panels+72(FP)
-	ADDQ $32, src+136(FP)
-	ADDQ $8, work+152(FP)
+	ADDQ $32, src+144(FP)
+	ADDQ $8, work+160(FP)
 	CMPQ panels+72(FP), $0
-	JNZ blocks252
+	JNZ blocks266
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -16587,17 +16821,17 @@ TEXT ·q4KFew(SB), NOSPLIT, $0-88
 	MOVQ config+0(FP), AX
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $2, R13
-group277:
+group295:
 	MOVQ R13, config+0(FP)
 	CMPQ add+64(FP), $0
-	JEQ fresh280
+	JEQ fresh298
 	MOVQ c+8(FP), AX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(SI*1), T0
-	JMP begin281
-fresh280:
+	JMP begin299
+fresh298:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-begin281:
+begin299:
 	MOVQ n+40(FP), AX
 	MOVQ AX, left+48(FP)
 	MOVQ rows+80(FP), R15
@@ -16611,7 +16845,7 @@ begin281:
 	MOVQ srcStep+56(FP), R14
 	SHLQ $4, R14
 	ADDQ src+32(FP), R14
-block278:
+block296:
 	MOVQ srcStep+56(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+32(FP), R10
@@ -16866,7 +17100,7 @@ block278:
 	VMULPS Z3, Z1, Z1
 	VMOVUPS Z1, 960(DI)
 	MOVQ $4, CX
-pass279:
+pass297:
 	MOVQ work+72(FP), DI
 	VMOVDQU32 from_0<>(SB), Z16
 	VMOVDQU32 nibble_words<>(SB), Z17
@@ -16967,14 +17201,14 @@ pass279:
 	VPERMW Z24, Z15, Z15
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first282
+	JCS first300
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first282:
+first300:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	VMOVDQU32 Z0, 0(R15)
@@ -17111,14 +17345,14 @@ first282:
 	VPERMW Z24, Z15, Z15
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first283
+	JCS first301
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first283:
+first301:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	VMOVDQU32 Z0, 0(R15)
@@ -17145,35 +17379,35 @@ first283:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
-	JNZ pass279
+	JNZ pass297
 	SUBQ $32, work+72(FP)
 	ADDQ $144, src+32(FP)
 	DECQ left+48(FP)
-	JNZ block278
+	JNZ block296
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first284
+	JCS first302
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first284:
+first302:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	ADDQ $1024, R15
 	BTRQ $12, R15
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first285
+	JCS first303
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first285:
+first303:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	ADDQ $1024, R15
@@ -17191,7 +17425,7 @@ first285:
 	ADDQ $64, work+72(FP)
 	MOVQ config+0(FP), R13
 	DECQ R13
-	JNZ group277
+	JNZ group295
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -17201,9 +17435,9 @@ TEXT ·q6KDirect(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block286:
+block304:
 	MOVQ $2, R15
-group287:
+group305:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -17805,7 +18039,7 @@ group287:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	MOVQ $8, CX
-pass288:
+pass306:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 0(R10), Z16
 	VCVTDQ2PS Z16, Z16
@@ -17987,8 +18221,8 @@ pass288:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next291
-x290:
+	JLT next309
+x308:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -18132,13 +18366,13 @@ x290:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x290
-next291:
+	JGE x308
+next309:
 	ADDQ $4, SI
-	JEQ done289
+	JEQ done307
 	SUBQ $1, SI
-	JLT next293
-x292:
+	JLT next311
+x310:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -18180,11 +18414,11 @@ x292:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x292
-next293:
+	JGE x310
+next311:
 	ADDQ $1, SI
-	JEQ done289
-done289:
+	JEQ done307
+done307:
 	IMUL3Q $16, BX, AX
 	ADDQ AX, x+8(FP)
 	ADDQ $8, work+48(FP)
@@ -18193,7 +18427,7 @@ done289:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
-	JNZ pass288
+	JNZ pass306
 	IMUL3Q $-128, BX, AX
 	ADDQ AX, x+8(FP)
 	MOVQ srcStep+32(FP), AX
@@ -18202,7 +18436,7 @@ done289:
 	ADDQ $0, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group287
+	JNZ group305
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -18212,15 +18446,15 @@ done289:
 	IMUL3Q $128, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block286
+	JNZ block304
 	VZEROUPPER
 	RET
 
 // func q6KPack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 TEXT ·q6KPack(SB), NOSPLIT, $0-40
-block294:
+block312:
 	MOVQ $2, R15
-group295:
+group313:
 	MOVQ srcStep+24(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+8(FP), R10
@@ -18822,7 +19056,7 @@ group295:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	MOVQ $8, CX
-pass296:
+pass314:
 	MOVQ work+32(FP), DI
 	VPMOVSXBD 0(R10), Z16
 	VCVTDQ2PS Z16, Z16
@@ -19024,7 +19258,7 @@ pass296:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
-	JNZ pass296
+	JNZ pass314
 	ADDQ $-16384, dst+0(FP)
 	MOVQ srcStep+24(FP), AX
 	SHLQ $4, AX
@@ -19032,7 +19266,7 @@ pass296:
 	ADDQ $0, work+32(FP)
 	ADDQ $64, dst+0(FP)
 	DECQ R15
-	JNZ group295
+	JNZ group313
 	MOVQ srcStep+24(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+8(FP)
@@ -19041,40 +19275,40 @@ pass296:
 	SUBQ $128, dst+0(FP)
 	ADDQ $16384, dst+0(FP)
 	DECQ n+16(FP)
-	JNZ block294
+	JNZ block312
 	VZEROUPPER
 	RET
 
-// func q6KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
-TEXT ·q6KSpan(SB), NOSPLIT, $0-168
+// func q6KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+TEXT ·q6KSpan(SB), NOSPLIT, $0-176
 	MOVQ config+0(FP), AX
 	MOVQ a+8(FP), BX
 	MOVQ b+16(FP), CX
-	MOVQ srcStep+144(FP), R8
-	MOVQ next+160(FP), R15
+	MOVQ srcStep+152(FP), R8
+	MOVQ next+168(FP), R15
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	LEAQ (R8)(R8*2), R9
 	MOVQ $64, SI
 	MOVQ $128, R14
-	MOVQ src+136(FP), R10
+	MOVQ src+144(FP), R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
+	MOVQ work+160(FP), DI
 	MOVQ c+64(FP), AX
 	CMPQ add+80(FP), $0
-	JEQ fresh298
+	JEQ fresh316
 	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
 	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
 	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
 	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin299
-fresh298:
+	JMP begin317
+fresh316:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
 	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
 	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
 	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin299:
+begin317:
 	PREFETCHT1 0(R15)
 	PREFETCHT1 64(R15)
 	PREFETCHT1 128(R15)
@@ -19745,7 +19979,7 @@ begin299:
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
 	PREFETCHT1 192(AX)(R9*1)
 	LEAQ (R12)(R8*4), R13
-	MOVQ R10, src+136(FP)
+	MOVQ R10, src+144(FP)
 	VPMOVSXBD 0(R10), Z16
 	VCVTDQ2PS Z16, Z16
 	VMULPS.BCST 0(DI), Z16, Z16
@@ -19940,7 +20174,7 @@ begin299:
 	VSHUFF32X4 $0x88, Z31, Z30, Z7
 	VSHUFF32X4 $0xdd, Z29, Z28, Z11
 	VSHUFF32X4 $0xdd, Z31, Z30, Z15
-	MOVQ dst+120(FP), DI
+	MOVQ dst+128(FP), DI
 	VMOVUPS Z0, 0(DI)
 	VMOVUPS Z1, 128(DI)
 	VMOVUPS Z2, 256(DI)
@@ -19958,15 +20192,15 @@ begin299:
 	VMOVUPS Z13, 1664(DI)
 	VMOVUPS Z14, 1792(DI)
 	VMOVUPS Z15, 1920(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
 	ADDQ $2048, R15
 	MOVQ lowSteps+32(FP), R12
 	TESTQ R12, R12
-	JEQ nolow301
+	JEQ nolow319
 	MOVQ lowA+40(FP), R10
 	MOVQ lowB+48(FP), R11
-low300:
+low318:
 	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
 	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
 	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
@@ -19978,1627 +20212,10 @@ low300:
 	ADDQ $2048, R10
 	ADDQ $2048, R11
 	DECQ R12
-	JNZ low300
+	JNZ low318
 	MOVQ lowStep+56(FP), AX
 	ADDQ AX, lowB+48(FP)
-nolow301:
-	MOVQ c+64(FP), AX
-	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
-	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
-	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(AX)(R14*1), T2
-	LONG $0x4b7aa2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2112(AX)(R14*1), T3
-	ADDQ $4096, c+64(FP)
-	ADDQ bStep+24(FP), CX
-	MOVQ outRows+104(FP), R10
-	TESTQ R10, R10
-	JEQ done303
-	MOVQ tiles+96(FP), R11
-	MOVQ out+88(FP), R12
-	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
-	MOVQ ldc+112(FP), AX
-row302:
-	VMOVUPS (R11), Z0
-	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
-	VMOVNTPS Z1, 64(R12)
-	ADDQ $128, R11
-	ADDQ AX, R12
-	DECQ R10
-	JNZ row302
-done303:
-	DECQ panels+72(FP)
-	ADDQ $32, src+136(FP)
-	ADDQ $8, work+152(FP)
-blocks297:
-	MOVQ src+136(FP), R10
-	LEAQ (R10)(R8*4), R11
-	LEAQ (R11)(R8*4), R12
-	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
-	MOVQ c+64(FP), AX
-	CMPQ add+80(FP), $0
-	JEQ fresh304
-	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
-	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
-	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
-	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin305
-fresh304:
-	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
-	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
-	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin305:
-	PREFETCHT1 0(R15)
-	PREFETCHT1 64(R15)
-	PREFETCHT1 128(R15)
-	PREFETCHT1 192(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
-	VPMOVSXBD 0(R10), Z16
-	VCVTDQ2PS Z16, Z16
-	VMULPS.BCST 0(DI), Z16, Z16
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
-	VPMOVSXBD 16(R10), Z17
-	VCVTDQ2PS Z17, Z17
-	VMULPS.BCST 4(DI), Z17, Z17
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
-	LONG $0x4077b262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z0
-	VPMOVSXBD 0(R10)(R8*1), Z18
-	VCVTDQ2PS Z18, Z18
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMULPS.BCST 64(DI), Z18, Z18
-	VPMOVSXBD 16(R10)(R8*1), Z19
-	VCVTDQ2PS Z19, Z19
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
-	VMULPS.BCST 68(DI), Z19, Z19
-	LONG $0x4067b262; BYTE $0x72; BYTE $0xca // VCVTNE2PS2BF16 Z18, Z19, Z1
-	VPMOVSXBD 0(R10)(R8*2), Z20
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VCVTDQ2PS Z20, Z20
-	VMULPS.BCST 128(DI), Z20, Z20
-	VPMOVSXBD 16(R10)(R8*2), Z21
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VCVTDQ2PS Z21, Z21
-	VMULPS.BCST 132(DI), Z21, Z21
-	LONG $0x4057b262; BYTE $0x72; BYTE $0xd4 // VCVTNE2PS2BF16 Z20, Z21, Z2
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPMOVSXBD 0(R10)(R9*1), Z22
-	VCVTDQ2PS Z22, Z22
-	VMULPS.BCST 192(DI), Z22, Z22
-	PREFETCHT1 256(R15)
-	PREFETCHT1 320(R15)
-	PREFETCHT1 384(R15)
-	PREFETCHT1 448(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
-	VPMOVSXBD 16(R10)(R9*1), Z23
-	VCVTDQ2PS Z23, Z23
-	VMULPS.BCST 196(DI), Z23, Z23
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
-	LONG $0x4047b262; BYTE $0x72; BYTE $0xde // VCVTNE2PS2BF16 Z22, Z23, Z3
-	VPMOVSXBD 0(R11), Z16
-	VCVTDQ2PS Z16, Z16
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
-	VMULPS.BCST 256(DI), Z16, Z16
-	VPMOVSXBD 16(R11), Z17
-	VCVTDQ2PS Z17, Z17
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMULPS.BCST 260(DI), Z17, Z17
-	LONG $0x4077b262; BYTE $0x72; BYTE $0xe0 // VCVTNE2PS2BF16 Z16, Z17, Z4
-	VPMOVSXBD 0(R11)(R8*1), Z18
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
-	VCVTDQ2PS Z18, Z18
-	VMULPS.BCST 320(DI), Z18, Z18
-	VPMOVSXBD 16(R11)(R8*1), Z19
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VCVTDQ2PS Z19, Z19
-	VMULPS.BCST 324(DI), Z19, Z19
-	LONG $0x4067b262; BYTE $0x72; BYTE $0xea // VCVTNE2PS2BF16 Z18, Z19, Z5
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPMOVSXBD 0(R11)(R8*2), Z20
-	VCVTDQ2PS Z20, Z20
-	VMULPS.BCST 384(DI), Z20, Z20
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPMOVSXBD 16(R11)(R8*2), Z21
-	VCVTDQ2PS Z21, Z21
-	VMULPS.BCST 388(DI), Z21, Z21
-	PREFETCHT1 512(R15)
-	PREFETCHT1 576(R15)
-	PREFETCHT1 640(R15)
-	PREFETCHT1 704(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
-	LONG $0x4057b262; BYTE $0x72; BYTE $0xf4 // VCVTNE2PS2BF16 Z20, Z21, Z6
-	VPMOVSXBD 0(R11)(R9*1), Z22
-	VCVTDQ2PS Z22, Z22
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
-	VMULPS.BCST 448(DI), Z22, Z22
-	VPMOVSXBD 16(R11)(R9*1), Z23
-	VCVTDQ2PS Z23, Z23
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
-	VMULPS.BCST 452(DI), Z23, Z23
-	LONG $0x4047b262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z7
-	VPMOVSXBD 0(R12), Z16
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VCVTDQ2PS Z16, Z16
-	VMULPS.BCST 512(DI), Z16, Z16
-	VPMOVSXBD 16(R12), Z17
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
-	VCVTDQ2PS Z17, Z17
-	VMULPS.BCST 516(DI), Z17, Z17
-	LONG $0x40773262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z8
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPMOVSXBD 0(R12)(R8*1), Z18
-	VCVTDQ2PS Z18, Z18
-	VMULPS.BCST 576(DI), Z18, Z18
-	VPMOVSXBD 16(R12)(R8*1), Z19
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VCVTDQ2PS Z19, Z19
-	VMULPS.BCST 580(DI), Z19, Z19
-	LONG $0x40673262; BYTE $0x72; BYTE $0xca // VCVTNE2PS2BF16 Z18, Z19, Z9
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPMOVSXBD 0(R12)(R8*2), Z20
-	VCVTDQ2PS Z20, Z20
-	VMULPS.BCST 640(DI), Z20, Z20
-	PREFETCHT1 768(R15)
-	PREFETCHT1 832(R15)
-	PREFETCHT1 896(R15)
-	PREFETCHT1 960(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
-	VPMOVSXBD 16(R12)(R8*2), Z21
-	VCVTDQ2PS Z21, Z21
-	VMULPS.BCST 644(DI), Z21, Z21
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
-	LONG $0x40573262; BYTE $0x72; BYTE $0xd4 // VCVTNE2PS2BF16 Z20, Z21, Z10
-	VPMOVSXBD 0(R12)(R9*1), Z22
-	VCVTDQ2PS Z22, Z22
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
-	VMULPS.BCST 704(DI), Z22, Z22
-	VPMOVSXBD 16(R12)(R9*1), Z23
-	VCVTDQ2PS Z23, Z23
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMULPS.BCST 708(DI), Z23, Z23
-	LONG $0x40473262; BYTE $0x72; BYTE $0xde // VCVTNE2PS2BF16 Z22, Z23, Z11
-	VPMOVSXBD 0(R13), Z16
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
-	VCVTDQ2PS Z16, Z16
-	VMULPS.BCST 768(DI), Z16, Z16
-	VPMOVSXBD 16(R13), Z17
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VCVTDQ2PS Z17, Z17
-	VMULPS.BCST 772(DI), Z17, Z17
-	LONG $0x40773262; BYTE $0x72; BYTE $0xe0 // VCVTNE2PS2BF16 Z16, Z17, Z12
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPMOVSXBD 0(R13)(R8*1), Z18
-	VCVTDQ2PS Z18, Z18
-	VMULPS.BCST 832(DI), Z18, Z18
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPMOVSXBD 16(R13)(R8*1), Z19
-	VCVTDQ2PS Z19, Z19
-	VMULPS.BCST 836(DI), Z19, Z19
-	PREFETCHT1 1024(R15)
-	PREFETCHT1 1088(R15)
-	PREFETCHT1 1152(R15)
-	PREFETCHT1 1216(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
-	LONG $0x40673262; BYTE $0x72; BYTE $0xea // VCVTNE2PS2BF16 Z18, Z19, Z13
-	VPMOVSXBD 0(R13)(R8*2), Z20
-	VCVTDQ2PS Z20, Z20
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
-	VMULPS.BCST 896(DI), Z20, Z20
-	VPMOVSXBD 16(R13)(R8*2), Z21
-	VCVTDQ2PS Z21, Z21
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
-	VMULPS.BCST 900(DI), Z21, Z21
-	LONG $0x40573262; BYTE $0x72; BYTE $0xf4 // VCVTNE2PS2BF16 Z20, Z21, Z14
-	VPMOVSXBD 0(R13)(R9*1), Z22
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VCVTDQ2PS Z22, Z22
-	VMULPS.BCST 960(DI), Z22, Z22
-	VPMOVSXBD 16(R13)(R9*1), Z23
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
-	VCVTDQ2PS Z23, Z23
-	VMULPS.BCST 964(DI), Z23, Z23
-	LONG $0x40473262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z15
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VUNPCKLPS Z1, Z0, Z16
-	VUNPCKHPS Z1, Z0, Z17
-	VUNPCKLPS Z3, Z2, Z18
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VUNPCKHPS Z3, Z2, Z19
-	VUNPCKLPS Z5, Z4, Z20
-	VUNPCKHPS Z5, Z4, Z21
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VUNPCKLPS Z7, Z6, Z22
-	VUNPCKHPS Z7, Z6, Z23
-	VUNPCKLPS Z9, Z8, Z24
-	PREFETCHT1 1280(R15)
-	PREFETCHT1 1344(R15)
-	PREFETCHT1 1408(R15)
-	PREFETCHT1 1472(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
-	VUNPCKHPS Z9, Z8, Z25
-	VUNPCKLPS Z11, Z10, Z26
-	VUNPCKHPS Z11, Z10, Z27
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
-	VUNPCKLPS Z13, Z12, Z28
-	VUNPCKHPS Z13, Z12, Z29
-	VUNPCKLPS Z15, Z14, Z30
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
-	VUNPCKHPS Z15, Z14, Z31
-	VUNPCKLPD Z18, Z16, Z0
-	VUNPCKHPD Z18, Z16, Z1
-	VUNPCKLPD Z19, Z17, Z2
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VUNPCKHPD Z19, Z17, Z3
-	VUNPCKLPD Z22, Z20, Z4
-	VUNPCKHPD Z22, Z20, Z5
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
-	VUNPCKLPD Z23, Z21, Z6
-	VUNPCKHPD Z23, Z21, Z7
-	VUNPCKLPD Z26, Z24, Z8
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VUNPCKHPD Z26, Z24, Z9
-	VUNPCKLPD Z27, Z25, Z10
-	VUNPCKHPD Z27, Z25, Z11
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VUNPCKLPD Z30, Z28, Z12
-	VUNPCKHPD Z30, Z28, Z13
-	VUNPCKLPD Z31, Z29, Z14
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VUNPCKHPD Z31, Z29, Z15
-	VSHUFF32X4 $0x88, Z4, Z0, Z16
-	VSHUFF32X4 $0xdd, Z4, Z0, Z18
-	PREFETCHT1 1536(R15)
-	PREFETCHT1 1600(R15)
-	PREFETCHT1 1664(R15)
-	PREFETCHT1 1728(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
-	VSHUFF32X4 $0x88, Z12, Z8, Z17
-	VSHUFF32X4 $0xdd, Z12, Z8, Z19
-	VSHUFF32X4 $0x88, Z5, Z1, Z20
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
-	VSHUFF32X4 $0xdd, Z5, Z1, Z22
-	VSHUFF32X4 $0x88, Z13, Z9, Z21
-	VSHUFF32X4 $0xdd, Z13, Z9, Z23
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
-	VSHUFF32X4 $0x88, Z6, Z2, Z24
-	VSHUFF32X4 $0xdd, Z6, Z2, Z26
-	VSHUFF32X4 $0x88, Z14, Z10, Z25
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VSHUFF32X4 $0xdd, Z14, Z10, Z27
-	VSHUFF32X4 $0x88, Z7, Z3, Z28
-	VSHUFF32X4 $0xdd, Z7, Z3, Z30
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
-	VSHUFF32X4 $0x88, Z15, Z11, Z29
-	VSHUFF32X4 $0xdd, Z15, Z11, Z31
-	VSHUFF32X4 $0x88, Z17, Z16, Z0
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VSHUFF32X4 $0x88, Z19, Z18, Z4
-	VSHUFF32X4 $0xdd, Z17, Z16, Z8
-	VSHUFF32X4 $0xdd, Z19, Z18, Z12
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VSHUFF32X4 $0x88, Z21, Z20, Z1
-	VSHUFF32X4 $0x88, Z23, Z22, Z5
-	VSHUFF32X4 $0xdd, Z21, Z20, Z9
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VSHUFF32X4 $0xdd, Z23, Z22, Z13
-	VSHUFF32X4 $0x88, Z25, Z24, Z2
-	VSHUFF32X4 $0x88, Z27, Z26, Z6
-	PREFETCHT1 1792(R15)
-	PREFETCHT1 1856(R15)
-	PREFETCHT1 1920(R15)
-	PREFETCHT1 1984(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
-	VSHUFF32X4 $0xdd, Z25, Z24, Z10
-	VSHUFF32X4 $0xdd, Z27, Z26, Z14
-	VSHUFF32X4 $0x88, Z29, Z28, Z3
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
-	VSHUFF32X4 $0x88, Z31, Z30, Z7
-	VSHUFF32X4 $0xdd, Z29, Z28, Z11
-	VSHUFF32X4 $0xdd, Z31, Z30, Z15
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
-	MOVQ dst+120(FP), DI
-	VMOVUPS Z0, 0(DI)
-	VMOVUPS Z1, 128(DI)
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMOVUPS Z2, 256(DI)
-	VMOVUPS Z3, 384(DI)
-	VMOVUPS Z4, 512(DI)
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
-	VMOVUPS Z5, 640(DI)
-	VMOVUPS Z6, 768(DI)
-	VMOVUPS Z7, 896(DI)
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMOVUPS Z8, 1024(DI)
-	VMOVUPS Z9, 1152(DI)
-	VMOVUPS Z10, 1280(DI)
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMOVUPS Z11, 1408(DI)
-	VMOVUPS Z12, 1536(DI)
-	VMOVUPS Z13, 1664(DI)
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMOVUPS Z14, 1792(DI)
-	VMOVUPS Z15, 1920(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
-	ADDQ $2048, R15
-	MOVQ lowSteps+32(FP), R12
-	TESTQ R12, R12
-	JEQ nolow307
-	MOVQ lowA+40(FP), R10
-	MOVQ lowB+48(FP), R11
-low306:
-	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
-	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
-	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x32; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R10)(SI*1), T5
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	ADDQ $2048, R10
-	ADDQ $2048, R11
-	DECQ R12
-	JNZ low306
-	MOVQ lowStep+56(FP), AX
-	ADDQ AX, lowB+48(FP)
-nolow307:
-	MOVQ c+64(FP), AX
-	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
-	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
-	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(AX)(R14*1), T2
-	LONG $0x4b7aa2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2112(AX)(R14*1), T3
-	ADDQ $4096, c+64(FP)
-	ADDQ bStep+24(FP), CX
-	MOVQ outRows+104(FP), R10
-	TESTQ R10, R10
-	JEQ done309
-	MOVQ tiles+96(FP), R11
-	MOVQ out+88(FP), R12
-	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
-	MOVQ ldc+112(FP), AX
-row308:
-	VMOVUPS (R11), Z0
-	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
-	VMOVNTPS Z1, 64(R12)
-	ADDQ $128, R11
-	ADDQ AX, R12
-	DECQ R10
-	JNZ row308
-done309:
-	DECQ panels+72(FP)
-	ADDQ $32, src+136(FP)
-	ADDQ $8, work+152(FP)
-	CMPQ panels+72(FP), $0
-	JNZ blocks297
-	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
-	VZEROUPPER
-	RET
-
-// func q6KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
-TEXT ·q6KSpanAcross(SB), NOSPLIT, $0-168
-	MOVQ config+0(FP), AX
-	MOVQ a+8(FP), BX
-	MOVQ b+16(FP), CX
-	MOVQ srcStep+144(FP), R8
-	MOVQ next+160(FP), R15
-	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
-	LEAQ (R8)(R8*2), R9
-	MOVQ $64, SI
-	MOVQ $128, R14
-	MOVQ src+136(FP), R10
-	LEAQ (R10)(R8*4), R11
-	LEAQ (R11)(R8*4), R12
-	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
-	MOVQ c+64(FP), AX
-	CMPQ add+80(FP), $0
-	JEQ fresh311
-	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
-	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
-	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
-	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin312
-fresh311:
-	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
-	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
-	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin312:
-	PREFETCHT1 0(R15)
-	PREFETCHT1 64(R15)
-	PREFETCHT1 128(R15)
-	PREFETCHT1 192(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
-	VPBROADCASTW 208(R10), Y0
-	VCVTPH2PS Y0, Z0
-	VPMOVSXBD 192(R10), Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z0, Z1, Z1
-	VMOVUPS Z1, 0(DI)
-	VPBROADCASTW 208(R10)(R8*1), Y0
-	MOVQ R8, DX
-	VCVTPH2PS Y0, Z0
-	VPMOVSXBD 192(R10)(R8*1), Z1
-	VCVTDQ2PS Z1, Z1
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
-	VMULPS Z0, Z1, Z1
-	VMOVUPS Z1, 64(DI)
-	VPBROADCASTW 208(R10)(R8*2), Y0
-	VCVTPH2PS Y0, Z0
-	SHLQ $5, DX
-	VPMOVSXBD 192(R10)(R8*2), Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z0, Z1, Z1
-	VMOVUPS Z1, 128(DI)
-	VPBROADCASTW 208(R10)(R9*1), Y0
-	VCVTPH2PS Y0, Z0
-	VPMOVSXBD 192(R10)(R9*1), Z1
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
-	VCVTDQ2PS Z1, Z1
-	LEAQ (R10)(DX*1), AX
-	VMULPS Z0, Z1, Z1
-	VMOVUPS Z1, 192(DI)
-	VPBROADCASTW 208(R11), Y0
-	VCVTPH2PS Y0, Z0
-	VPMOVSXBD 192(R11), Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z0, Z1, Z1
-	PREFETCHT1 0(AX)
-	VMOVUPS Z1, 256(DI)
-	VPBROADCASTW 208(R11)(R8*1), Y0
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VCVTPH2PS Y0, Z0
-	VPMOVSXBD 192(R11)(R8*1), Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z0, Z1, Z1
-	VMOVUPS Z1, 320(DI)
-	VPBROADCASTW 208(R11)(R8*2), Y0
-	PREFETCHT1 64(AX)
-	VCVTPH2PS Y0, Z0
-	VPMOVSXBD 192(R11)(R8*2), Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z0, Z1, Z1
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
-	VMOVUPS Z1, 384(DI)
-	VPBROADCASTW 208(R11)(R9*1), Y0
-	VCVTPH2PS Y0, Z0
-	PREFETCHT1 128(AX)
-	VPMOVSXBD 192(R11)(R9*1), Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z0, Z1, Z1
-	VMOVUPS Z1, 448(DI)
-	VPBROADCASTW 208(R12), Y0
-	VCVTPH2PS Y0, Z0
-	VPMOVSXBD 192(R12), Z1
-	VCVTDQ2PS Z1, Z1
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	PREFETCHT1 192(AX)
-	VMULPS Z0, Z1, Z1
-	VMOVUPS Z1, 512(DI)
-	VPBROADCASTW 208(R12)(R8*1), Y0
-	VCVTPH2PS Y0, Z0
-	VPMOVSXBD 192(R12)(R8*1), Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z0, Z1, Z1
-	PREFETCHT1 0(AX)(R8*1)
-	VMOVUPS Z1, 576(DI)
-	VPBROADCASTW 208(R12)(R8*2), Y0
-	VCVTPH2PS Y0, Z0
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPMOVSXBD 192(R12)(R8*2), Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z0, Z1, Z1
-	VMOVUPS Z1, 640(DI)
-	VPBROADCASTW 208(R12)(R9*1), Y0
-	PREFETCHT1 64(AX)(R8*1)
-	VCVTPH2PS Y0, Z0
-	VPMOVSXBD 192(R12)(R9*1), Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z0, Z1, Z1
-	VMOVUPS Z1, 704(DI)
-	VPBROADCASTW 208(R13), Y0
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VCVTPH2PS Y0, Z0
-	PREFETCHT1 128(AX)(R8*1)
-	VPMOVSXBD 192(R13), Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z0, Z1, Z1
-	VMOVUPS Z1, 768(DI)
-	VPBROADCASTW 208(R13)(R8*1), Y0
-	VCVTPH2PS Y0, Z0
-	VPMOVSXBD 192(R13)(R8*1), Z1
-	VCVTDQ2PS Z1, Z1
-	PREFETCHT1 192(AX)(R8*1)
-	PREFETCHT1 256(R15)
-	PREFETCHT1 320(R15)
-	PREFETCHT1 384(R15)
-	PREFETCHT1 448(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
-	VMULPS Z0, Z1, Z1
-	VMOVUPS Z1, 832(DI)
-	VPBROADCASTW 208(R13)(R8*2), Y0
-	VCVTPH2PS Y0, Z0
-	VPMOVSXBD 192(R13)(R8*2), Z1
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z0, Z1, Z1
-	PREFETCHT1 0(AX)(R8*2)
-	VMOVUPS Z1, 896(DI)
-	VPBROADCASTW 208(R13)(R9*1), Y0
-	VCVTPH2PS Y0, Z0
-	VPMOVSXBD 192(R13)(R9*1), Z1
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
-	VCVTDQ2PS Z1, Z1
-	VMULPS Z0, Z1, Z1
-	VMOVUPS Z1, 960(DI)
-	VMOVDQU32 nibbles<>(SB), Z10
-	PREFETCHT1 64(AX)(R8*2)
-	VMOVDQU32 two_bits_bytes<>(SB), Z11
-	VMOVDQU32 bytes_32<>(SB), Z12
-	VMOVDQU32 up_4_2<>(SB), Z13
-	VMOVDQU32 down_0_2<>(SB), Z14
-	VMOVDQU32 0(R10), Z1
-	VBROADCASTI64X4 128(R10), Z2
-	VPSRLW $4, Z1, Z3
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
-	PREFETCHT1 128(AX)(R8*2)
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 1152(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	PREFETCHT1 192(AX)(R8*2)
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 1216(DI)
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMOVDQU32 64(R10), Z1
-	VBROADCASTI64X4 160(R10), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	PREFETCHT1 0(AX)(R9*1)
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 1280(DI)
-	VPANDD Z10, Z3, Z3
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 1344(DI)
-	PREFETCHT1 64(AX)(R9*1)
-	VMOVDQU32 0(R10)(R8*1), Z1
-	VBROADCASTI64X4 128(R10)(R8*1), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	PREFETCHT1 128(AX)(R9*1)
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 1408(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 1472(DI)
-	VMOVDQU32 64(R10)(R8*1), Z1
-	PREFETCHT1 192(AX)(R9*1)
-	VBROADCASTI64X4 160(R10)(R8*1), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 1536(DI)
-	LEAQ (R11)(DX*1), AX
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 1600(DI)
-	VMOVDQU32 0(R10)(R8*2), Z1
-	VBROADCASTI64X4 128(R10)(R8*2), Z2
-	VPSRLW $4, Z1, Z3
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	PREFETCHT1 0(AX)
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 1664(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	PREFETCHT1 64(AX)
-	VPSUBB Z12, Z2, Z2
-	PREFETCHT1 512(R15)
-	PREFETCHT1 576(R15)
-	PREFETCHT1 640(R15)
-	PREFETCHT1 704(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
-	VMOVDQU32 Z2, 1728(DI)
-	VMOVDQU32 64(R10)(R8*2), Z1
-	VBROADCASTI64X4 160(R10)(R8*2), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	PREFETCHT1 128(AX)
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 1792(DI)
-	VPANDD Z10, Z3, Z3
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 1856(DI)
-	PREFETCHT1 192(AX)
-	VMOVDQU32 0(R10)(R9*1), Z1
-	VBROADCASTI64X4 128(R10)(R9*1), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	PREFETCHT1 0(AX)(R8*1)
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 1920(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 1984(DI)
-	VMOVDQU32 64(R10)(R9*1), Z1
-	VBROADCASTI64X4 160(R10)(R9*1), Z2
-	PREFETCHT1 64(AX)(R8*1)
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 2048(DI)
-	PREFETCHT1 128(AX)(R8*1)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 2112(DI)
-	VMOVDQU32 0(R11), Z1
-	VBROADCASTI64X4 128(R11), Z2
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	PREFETCHT1 192(AX)(R8*1)
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 2176(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	PREFETCHT1 0(AX)(R8*2)
-	VPSUBB Z12, Z2, Z2
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMOVDQU32 Z2, 2240(DI)
-	VMOVDQU32 64(R11), Z1
-	VBROADCASTI64X4 160(R11), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	PREFETCHT1 64(AX)(R8*2)
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 2304(DI)
-	VPANDD Z10, Z3, Z3
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 2368(DI)
-	PREFETCHT1 128(AX)(R8*2)
-	VMOVDQU32 0(R11)(R8*1), Z1
-	VBROADCASTI64X4 128(R11)(R8*1), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPSUBB Z12, Z4, Z4
-	PREFETCHT1 192(AX)(R8*2)
-	VMOVDQU32 Z4, 2432(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 2496(DI)
-	VMOVDQU32 64(R11)(R8*1), Z1
-	VBROADCASTI64X4 160(R11)(R8*1), Z2
-	PREFETCHT1 0(AX)(R9*1)
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	PREFETCHT1 768(R15)
-	PREFETCHT1 832(R15)
-	PREFETCHT1 896(R15)
-	PREFETCHT1 960(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 2560(DI)
-	VPANDD Z10, Z3, Z3
-	PREFETCHT1 64(AX)(R9*1)
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 2624(DI)
-	VMOVDQU32 0(R11)(R8*2), Z1
-	VBROADCASTI64X4 128(R11)(R8*2), Z2
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	PREFETCHT1 128(AX)(R9*1)
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 2688(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	PREFETCHT1 192(AX)(R9*1)
-	VPSUBB Z12, Z2, Z2
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
-	VMOVDQU32 Z2, 2752(DI)
-	VMOVDQU32 64(R11)(R8*2), Z1
-	VBROADCASTI64X4 160(R11)(R8*2), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	LEAQ (R12)(DX*1), AX
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 2816(DI)
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 2880(DI)
-	PREFETCHT1 0(AX)
-	VMOVDQU32 0(R11)(R9*1), Z1
-	VBROADCASTI64X4 128(R11)(R9*1), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
-	VPSUBB Z12, Z4, Z4
-	PREFETCHT1 64(AX)
-	VMOVDQU32 Z4, 2944(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 3008(DI)
-	VMOVDQU32 64(R11)(R9*1), Z1
-	VBROADCASTI64X4 160(R11)(R9*1), Z2
-	PREFETCHT1 128(AX)
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 3072(DI)
-	VPANDD Z10, Z3, Z3
-	PREFETCHT1 192(AX)
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 3136(DI)
-	VMOVDQU32 0(R12), Z1
-	VBROADCASTI64X4 128(R12), Z2
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	PREFETCHT1 0(AX)(R8*1)
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 3200(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	PREFETCHT1 64(AX)(R8*1)
-	VMOVDQU32 Z2, 3264(DI)
-	VMOVDQU32 64(R12), Z1
-	VBROADCASTI64X4 160(R12), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	PREFETCHT1 128(AX)(R8*1)
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 3328(DI)
-	PREFETCHT1 1024(R15)
-	PREFETCHT1 1088(R15)
-	PREFETCHT1 1152(R15)
-	PREFETCHT1 1216(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 3392(DI)
-	VMOVDQU32 0(R12)(R8*1), Z1
-	PREFETCHT1 192(AX)(R8*1)
-	VBROADCASTI64X4 128(R12)(R8*1), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
-	VPSUBB Z12, Z4, Z4
-	PREFETCHT1 0(AX)(R8*2)
-	VMOVDQU32 Z4, 3456(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 3520(DI)
-	VMOVDQU32 64(R12)(R8*1), Z1
-	VBROADCASTI64X4 160(R12)(R8*1), Z2
-	VPSRLW $4, Z1, Z3
-	PREFETCHT1 64(AX)(R8*2)
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 3584(DI)
-	VPANDD Z10, Z3, Z3
-	PREFETCHT1 128(AX)(R8*2)
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 3648(DI)
-	VMOVDQU32 0(R12)(R8*2), Z1
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VBROADCASTI64X4 128(R12)(R8*2), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	PREFETCHT1 192(AX)(R8*2)
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 3712(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
-	PREFETCHT1 0(AX)(R9*1)
-	VMOVDQU32 Z2, 3776(DI)
-	VMOVDQU32 64(R12)(R8*2), Z1
-	VBROADCASTI64X4 160(R12)(R8*2), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	PREFETCHT1 64(AX)(R9*1)
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 3840(DI)
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 3904(DI)
-	VMOVDQU32 0(R12)(R9*1), Z1
-	PREFETCHT1 128(AX)(R9*1)
-	VBROADCASTI64X4 128(R12)(R9*1), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	PREFETCHT1 192(AX)(R9*1)
-	VMOVDQU32 Z4, 3968(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 4032(DI)
-	VMOVDQU32 64(R12)(R9*1), Z1
-	VBROADCASTI64X4 160(R12)(R9*1), Z2
-	VPSRLW $4, Z1, Z3
-	LEAQ (R13)(DX*1), AX
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 4096(DI)
-	VPANDD Z10, Z3, Z3
-	PREFETCHT1 0(AX)
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 4160(DI)
-	VMOVDQU32 0(R13), Z1
-	PREFETCHT1 1280(R15)
-	PREFETCHT1 1344(R15)
-	PREFETCHT1 1408(R15)
-	PREFETCHT1 1472(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
-	VBROADCASTI64X4 128(R13), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	PREFETCHT1 64(AX)
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 4224(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
-	PREFETCHT1 128(AX)
-	VMOVDQU32 Z2, 4288(DI)
-	VMOVDQU32 64(R13), Z1
-	VBROADCASTI64X4 160(R13), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	PREFETCHT1 192(AX)
-	VPSUBB Z12, Z4, Z4
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
-	VMOVDQU32 Z4, 4352(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 4416(DI)
-	VMOVDQU32 0(R13)(R8*1), Z1
-	PREFETCHT1 0(AX)(R8*1)
-	VBROADCASTI64X4 128(R13)(R8*1), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 4480(DI)
-	PREFETCHT1 64(AX)(R8*1)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 4544(DI)
-	VMOVDQU32 64(R13)(R8*1), Z1
-	VBROADCASTI64X4 160(R13)(R8*1), Z2
-	VPSRLW $4, Z1, Z3
-	PREFETCHT1 128(AX)(R8*1)
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 4608(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	PREFETCHT1 192(AX)(R8*1)
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 4672(DI)
-	VMOVDQU32 0(R13)(R8*2), Z1
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VBROADCASTI64X4 128(R13)(R8*2), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	PREFETCHT1 0(AX)(R8*2)
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 4736(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 4800(DI)
-	PREFETCHT1 64(AX)(R8*2)
-	VMOVDQU32 64(R13)(R8*2), Z1
-	VBROADCASTI64X4 160(R13)(R8*2), Z2
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	PREFETCHT1 128(AX)(R8*2)
-	VPSUBB Z12, Z4, Z4
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMOVDQU32 Z4, 4864(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 4928(DI)
-	VMOVDQU32 0(R13)(R9*1), Z1
-	VBROADCASTI64X4 128(R13)(R9*1), Z2
-	PREFETCHT1 192(AX)(R8*2)
-	VPSRLW $4, Z1, Z3
-	VPSLLVW Z13, Z2, Z4
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	PREFETCHT1 1536(R15)
-	PREFETCHT1 1600(R15)
-	PREFETCHT1 1664(R15)
-	PREFETCHT1 1728(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 4992(DI)
-	PREFETCHT1 0(AX)(R9*1)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 5056(DI)
-	VMOVDQU32 64(R13)(R9*1), Z1
-	VBROADCASTI64X4 160(R13)(R9*1), Z2
-	VPSRLW $4, Z1, Z3
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
-	VPSLLVW Z13, Z2, Z4
-	PREFETCHT1 64(AX)(R9*1)
-	VPSRLVW Z14, Z2, Z2
-	VPANDD Z10, Z1, Z1
-	VPTERNLOGD $0xea, Z1, Z11, Z4
-	VPSUBB Z12, Z4, Z4
-	VMOVDQU32 Z4, 5120(DI)
-	VPANDD Z10, Z3, Z3
-	VPTERNLOGD $0xea, Z3, Z11, Z2
-	PREFETCHT1 128(AX)(R9*1)
-	VPSUBB Z12, Z2, Z2
-	VMOVDQU32 Z2, 5184(DI)
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
-	LEAQ 1152(DI), R10
-	MOVQ $256, R8
-	MOVQ $768, R9
-	LEAQ (R10)(R8*4), R11
-	LEAQ (R11)(R8*4), R12
-	PREFETCHT1 192(AX)(R9*1)
-	LEAQ (R12)(R8*4), R13
-	MOVQ R10, src+136(FP)
-	VPMOVSXBD 0(R10), Z16
-	VCVTDQ2PS Z16, Z16
-	VMULPS.BCST 0(DI), Z16, Z16
-	VPMOVSXBD 16(R10), Z17
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VCVTDQ2PS Z17, Z17
-	VMULPS.BCST 4(DI), Z17, Z17
-	LONG $0x4077b262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z0
-	VPMOVSXBD 0(R10)(R8*1), Z18
-	VCVTDQ2PS Z18, Z18
-	VMULPS.BCST 64(DI), Z18, Z18
-	VPMOVSXBD 16(R10)(R8*1), Z19
-	VCVTDQ2PS Z19, Z19
-	VMULPS.BCST 68(DI), Z19, Z19
-	LONG $0x4067b262; BYTE $0x72; BYTE $0xca // VCVTNE2PS2BF16 Z18, Z19, Z1
-	VPMOVSXBD 0(R10)(R8*2), Z20
-	VCVTDQ2PS Z20, Z20
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
-	VMULPS.BCST 128(DI), Z20, Z20
-	VPMOVSXBD 16(R10)(R8*2), Z21
-	VCVTDQ2PS Z21, Z21
-	VMULPS.BCST 132(DI), Z21, Z21
-	LONG $0x4057b262; BYTE $0x72; BYTE $0xd4 // VCVTNE2PS2BF16 Z20, Z21, Z2
-	VPMOVSXBD 0(R10)(R9*1), Z22
-	VCVTDQ2PS Z22, Z22
-	VMULPS.BCST 192(DI), Z22, Z22
-	VPMOVSXBD 16(R10)(R9*1), Z23
-	VCVTDQ2PS Z23, Z23
-	VMULPS.BCST 196(DI), Z23, Z23
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	LONG $0x4047b262; BYTE $0x72; BYTE $0xde // VCVTNE2PS2BF16 Z22, Z23, Z3
-	VPMOVSXBD 0(R11), Z16
-	VCVTDQ2PS Z16, Z16
-	VMULPS.BCST 256(DI), Z16, Z16
-	VPMOVSXBD 16(R11), Z17
-	VCVTDQ2PS Z17, Z17
-	VMULPS.BCST 260(DI), Z17, Z17
-	LONG $0x4077b262; BYTE $0x72; BYTE $0xe0 // VCVTNE2PS2BF16 Z16, Z17, Z4
-	VPMOVSXBD 0(R11)(R8*1), Z18
-	VCVTDQ2PS Z18, Z18
-	VMULPS.BCST 320(DI), Z18, Z18
-	VPMOVSXBD 16(R11)(R8*1), Z19
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VCVTDQ2PS Z19, Z19
-	VMULPS.BCST 324(DI), Z19, Z19
-	LONG $0x4067b262; BYTE $0x72; BYTE $0xea // VCVTNE2PS2BF16 Z18, Z19, Z5
-	VPMOVSXBD 0(R11)(R8*2), Z20
-	VCVTDQ2PS Z20, Z20
-	VMULPS.BCST 384(DI), Z20, Z20
-	VPMOVSXBD 16(R11)(R8*2), Z21
-	VCVTDQ2PS Z21, Z21
-	VMULPS.BCST 388(DI), Z21, Z21
-	LONG $0x4057b262; BYTE $0x72; BYTE $0xf4 // VCVTNE2PS2BF16 Z20, Z21, Z6
-	VPMOVSXBD 0(R11)(R9*1), Z22
-	VCVTDQ2PS Z22, Z22
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMULPS.BCST 448(DI), Z22, Z22
-	VPMOVSXBD 16(R11)(R9*1), Z23
-	VCVTDQ2PS Z23, Z23
-	VMULPS.BCST 452(DI), Z23, Z23
-	LONG $0x4047b262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z7
-	VPMOVSXBD 0(R12), Z16
-	VCVTDQ2PS Z16, Z16
-	VMULPS.BCST 512(DI), Z16, Z16
-	VPMOVSXBD 16(R12), Z17
-	VCVTDQ2PS Z17, Z17
-	VMULPS.BCST 516(DI), Z17, Z17
-	LONG $0x40773262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z8
-	PREFETCHT1 1792(R15)
-	PREFETCHT1 1856(R15)
-	PREFETCHT1 1920(R15)
-	PREFETCHT1 1984(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
-	VPMOVSXBD 0(R12)(R8*1), Z18
-	VCVTDQ2PS Z18, Z18
-	VMULPS.BCST 576(DI), Z18, Z18
-	VPMOVSXBD 16(R12)(R8*1), Z19
-	VCVTDQ2PS Z19, Z19
-	VMULPS.BCST 580(DI), Z19, Z19
-	LONG $0x40673262; BYTE $0x72; BYTE $0xca // VCVTNE2PS2BF16 Z18, Z19, Z9
-	VPMOVSXBD 0(R12)(R8*2), Z20
-	VCVTDQ2PS Z20, Z20
-	VMULPS.BCST 640(DI), Z20, Z20
-	VPMOVSXBD 16(R12)(R8*2), Z21
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
-	VCVTDQ2PS Z21, Z21
-	VMULPS.BCST 644(DI), Z21, Z21
-	LONG $0x40573262; BYTE $0x72; BYTE $0xd4 // VCVTNE2PS2BF16 Z20, Z21, Z10
-	VPMOVSXBD 0(R12)(R9*1), Z22
-	VCVTDQ2PS Z22, Z22
-	VMULPS.BCST 704(DI), Z22, Z22
-	VPMOVSXBD 16(R12)(R9*1), Z23
-	VCVTDQ2PS Z23, Z23
-	VMULPS.BCST 708(DI), Z23, Z23
-	LONG $0x40473262; BYTE $0x72; BYTE $0xde // VCVTNE2PS2BF16 Z22, Z23, Z11
-	VPMOVSXBD 0(R13), Z16
-	VCVTDQ2PS Z16, Z16
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
-	VMULPS.BCST 768(DI), Z16, Z16
-	VPMOVSXBD 16(R13), Z17
-	VCVTDQ2PS Z17, Z17
-	VMULPS.BCST 772(DI), Z17, Z17
-	LONG $0x40773262; BYTE $0x72; BYTE $0xe0 // VCVTNE2PS2BF16 Z16, Z17, Z12
-	VPMOVSXBD 0(R13)(R8*1), Z18
-	VCVTDQ2PS Z18, Z18
-	VMULPS.BCST 832(DI), Z18, Z18
-	VPMOVSXBD 16(R13)(R8*1), Z19
-	VCVTDQ2PS Z19, Z19
-	VMULPS.BCST 836(DI), Z19, Z19
-	LONG $0x40673262; BYTE $0x72; BYTE $0xea // VCVTNE2PS2BF16 Z18, Z19, Z13
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPMOVSXBD 0(R13)(R8*2), Z20
-	VCVTDQ2PS Z20, Z20
-	VMULPS.BCST 896(DI), Z20, Z20
-	VPMOVSXBD 16(R13)(R8*2), Z21
-	VCVTDQ2PS Z21, Z21
-	VMULPS.BCST 900(DI), Z21, Z21
-	LONG $0x40573262; BYTE $0x72; BYTE $0xf4 // VCVTNE2PS2BF16 Z20, Z21, Z14
-	VPMOVSXBD 0(R13)(R9*1), Z22
-	VCVTDQ2PS Z22, Z22
-	VMULPS.BCST 960(DI), Z22, Z22
-	VPMOVSXBD 16(R13)(R9*1), Z23
-	VCVTDQ2PS Z23, Z23
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
-	VMULPS.BCST 964(DI), Z23, Z23
-	LONG $0x40473262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z15
-	MOVQ dst+120(FP), DI
-	VMOVDQU32 join_0<>(SB), Z16
-	VMOVDQU32 join_1<>(SB), Z17
-	VMOVDQA32 Z0, Z18
-	VPERMT2W Z1, Z16, Z0
-	VPERMT2W Z1, Z17, Z18
-	VMOVDQU32 Z0, 0(DI)
-	VMOVDQU32 Z18, 64(DI)
-	VMOVDQA32 Z2, Z19
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPERMT2W Z3, Z16, Z2
-	VPERMT2W Z3, Z17, Z19
-	VMOVDQU32 Z2, 128(DI)
-	VMOVDQU32 Z19, 192(DI)
-	VMOVDQA32 Z4, Z20
-	VPERMT2W Z5, Z16, Z4
-	VPERMT2W Z5, Z17, Z20
-	VMOVDQU32 Z4, 256(DI)
-	VMOVDQU32 Z20, 320(DI)
-	VMOVDQA32 Z6, Z21
-	VPERMT2W Z7, Z16, Z6
-	VPERMT2W Z7, Z17, Z21
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMOVDQU32 Z6, 384(DI)
-	VMOVDQU32 Z21, 448(DI)
-	VMOVDQA32 Z8, Z18
-	VPERMT2W Z9, Z16, Z8
-	VPERMT2W Z9, Z17, Z18
-	VMOVDQU32 Z8, 512(DI)
-	VMOVDQU32 Z18, 576(DI)
-	VMOVDQA32 Z10, Z19
-	VPERMT2W Z11, Z16, Z10
-	VPERMT2W Z11, Z17, Z19
-	VMOVDQU32 Z10, 640(DI)
-	VMOVDQU32 Z19, 704(DI)
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMOVDQA32 Z12, Z20
-	VPERMT2W Z13, Z16, Z12
-	VPERMT2W Z13, Z17, Z20
-	VMOVDQU32 Z12, 768(DI)
-	VMOVDQU32 Z20, 832(DI)
-	VMOVDQA32 Z14, Z21
-	VPERMT2W Z15, Z16, Z14
-	VPERMT2W Z15, Z17, Z21
-	VMOVDQU32 Z14, 896(DI)
-	VMOVDQU32 Z21, 960(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
-	ADDQ $2048, R15
-	MOVQ lowSteps+32(FP), R12
-	TESTQ R12, R12
-	JEQ nolow314
-	MOVQ lowA+40(FP), R10
-	MOVQ lowB+48(FP), R11
-low313:
-	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
-	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
-	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x32; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R10)(SI*1), T5
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	ADDQ $2048, R10
-	ADDQ $2048, R11
-	DECQ R12
-	JNZ low313
-	MOVQ lowStep+56(FP), AX
-	ADDQ AX, lowB+48(FP)
-nolow314:
-	MOVQ c+64(FP), AX
-	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
-	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
-	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(AX)(R14*1), T2
-	LONG $0x4b7aa2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2112(AX)(R14*1), T3
-	ADDQ $4096, c+64(FP)
-	ADDQ bStep+24(FP), CX
-	MOVQ outRows+104(FP), R10
-	TESTQ R10, R10
-	JEQ done316
-	MOVQ tiles+96(FP), R11
-	MOVQ out+88(FP), R12
-	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
-	MOVQ ldc+112(FP), AX
-row315:
-	VMOVUPS (R11), Z0
-	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
-	VMOVNTPS Z1, 64(R12)
-	ADDQ $128, R11
-	ADDQ AX, R12
-	DECQ R10
-	JNZ row315
-done316:
-	DECQ panels+72(FP)
-	ADDQ $32, src+136(FP)
-	ADDQ $8, work+152(FP)
-blocks310:
-	MOVQ src+136(FP), R10
-	LEAQ (R10)(R8*4), R11
-	LEAQ (R11)(R8*4), R12
-	LEAQ (R12)(R8*4), R13
-	MOVQ work+152(FP), DI
-	MOVQ c+64(FP), AX
-	CMPQ add+80(FP), $0
-	JEQ fresh317
-	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
-	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
-	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
-	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
-	JMP begin318
-fresh317:
-	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
-	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
-	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
-begin318:
-	PREFETCHT1 0(R15)
-	PREFETCHT1 64(R15)
-	PREFETCHT1 128(R15)
-	PREFETCHT1 192(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
-	VPMOVSXBD 0(R10), Z16
-	VCVTDQ2PS Z16, Z16
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
-	VMULPS.BCST 0(DI), Z16, Z16
-	VPMOVSXBD 16(R10), Z17
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
-	VCVTDQ2PS Z17, Z17
-	VMULPS.BCST 4(DI), Z17, Z17
-	LONG $0x4077b262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z0
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPMOVSXBD 0(R10)(R8*1), Z18
-	VCVTDQ2PS Z18, Z18
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
-	VMULPS.BCST 64(DI), Z18, Z18
-	VPMOVSXBD 16(R10)(R8*1), Z19
-	VCVTDQ2PS Z19, Z19
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMULPS.BCST 68(DI), Z19, Z19
-	LONG $0x4067b262; BYTE $0x72; BYTE $0xca // VCVTNE2PS2BF16 Z18, Z19, Z1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPMOVSXBD 0(R10)(R8*2), Z20
-	VCVTDQ2PS Z20, Z20
-	VMULPS.BCST 128(DI), Z20, Z20
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPMOVSXBD 16(R10)(R8*2), Z21
-	VCVTDQ2PS Z21, Z21
-	PREFETCHT1 256(R15)
-	PREFETCHT1 320(R15)
-	PREFETCHT1 384(R15)
-	PREFETCHT1 448(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
-	VMULPS.BCST 132(DI), Z21, Z21
-	LONG $0x4057b262; BYTE $0x72; BYTE $0xd4 // VCVTNE2PS2BF16 Z20, Z21, Z2
-	VPMOVSXBD 0(R10)(R9*1), Z22
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
-	VCVTDQ2PS Z22, Z22
-	VMULPS.BCST 192(DI), Z22, Z22
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
-	VPMOVSXBD 16(R10)(R9*1), Z23
-	VCVTDQ2PS Z23, Z23
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMULPS.BCST 196(DI), Z23, Z23
-	LONG $0x4047b262; BYTE $0x72; BYTE $0xde // VCVTNE2PS2BF16 Z22, Z23, Z3
-	VPMOVSXBD 0(R11), Z16
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
-	VCVTDQ2PS Z16, Z16
-	VMULPS.BCST 256(DI), Z16, Z16
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VPMOVSXBD 16(R11), Z17
-	VCVTDQ2PS Z17, Z17
-	VMULPS.BCST 260(DI), Z17, Z17
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	LONG $0x4077b262; BYTE $0x72; BYTE $0xe0 // VCVTNE2PS2BF16 Z16, Z17, Z4
-	VPMOVSXBD 0(R11)(R8*1), Z18
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VCVTDQ2PS Z18, Z18
-	VMULPS.BCST 320(DI), Z18, Z18
-	VPMOVSXBD 16(R11)(R8*1), Z19
-	PREFETCHT1 512(R15)
-	PREFETCHT1 576(R15)
-	PREFETCHT1 640(R15)
-	PREFETCHT1 704(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
-	VCVTDQ2PS Z19, Z19
-	VMULPS.BCST 324(DI), Z19, Z19
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
-	LONG $0x4067b262; BYTE $0x72; BYTE $0xea // VCVTNE2PS2BF16 Z18, Z19, Z5
-	VPMOVSXBD 0(R11)(R8*2), Z20
-	VCVTDQ2PS Z20, Z20
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
-	VMULPS.BCST 384(DI), Z20, Z20
-	VPMOVSXBD 16(R11)(R8*2), Z21
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VCVTDQ2PS Z21, Z21
-	VMULPS.BCST 388(DI), Z21, Z21
-	LONG $0x4057b262; BYTE $0x72; BYTE $0xf4 // VCVTNE2PS2BF16 Z20, Z21, Z6
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
-	VPMOVSXBD 0(R11)(R9*1), Z22
-	VCVTDQ2PS Z22, Z22
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMULPS.BCST 448(DI), Z22, Z22
-	VPMOVSXBD 16(R11)(R9*1), Z23
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VCVTDQ2PS Z23, Z23
-	VMULPS.BCST 452(DI), Z23, Z23
-	LONG $0x4047b262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z7
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VPMOVSXBD 0(R12), Z16
-	VCVTDQ2PS Z16, Z16
-	PREFETCHT1 768(R15)
-	PREFETCHT1 832(R15)
-	PREFETCHT1 896(R15)
-	PREFETCHT1 960(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
-	VMULPS.BCST 512(DI), Z16, Z16
-	VPMOVSXBD 16(R12), Z17
-	VCVTDQ2PS Z17, Z17
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
-	VMULPS.BCST 516(DI), Z17, Z17
-	LONG $0x40773262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z8
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
-	VPMOVSXBD 0(R12)(R8*1), Z18
-	VCVTDQ2PS Z18, Z18
-	VMULPS.BCST 576(DI), Z18, Z18
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPMOVSXBD 16(R12)(R8*1), Z19
-	VCVTDQ2PS Z19, Z19
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
-	VMULPS.BCST 580(DI), Z19, Z19
-	LONG $0x40673262; BYTE $0x72; BYTE $0xca // VCVTNE2PS2BF16 Z18, Z19, Z9
-	VPMOVSXBD 0(R12)(R8*2), Z20
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VCVTDQ2PS Z20, Z20
-	VMULPS.BCST 640(DI), Z20, Z20
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPMOVSXBD 16(R12)(R8*2), Z21
-	VCVTDQ2PS Z21, Z21
-	VMULPS.BCST 644(DI), Z21, Z21
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	LONG $0x40573262; BYTE $0x72; BYTE $0xd4 // VCVTNE2PS2BF16 Z20, Z21, Z10
-	VPMOVSXBD 0(R12)(R9*1), Z22
-	PREFETCHT1 1024(R15)
-	PREFETCHT1 1088(R15)
-	PREFETCHT1 1152(R15)
-	PREFETCHT1 1216(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
-	VCVTDQ2PS Z22, Z22
-	VMULPS.BCST 704(DI), Z22, Z22
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
-	VPMOVSXBD 16(R12)(R9*1), Z23
-	VCVTDQ2PS Z23, Z23
-	VMULPS.BCST 708(DI), Z23, Z23
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
-	LONG $0x40473262; BYTE $0x72; BYTE $0xde // VCVTNE2PS2BF16 Z22, Z23, Z11
-	VPMOVSXBD 0(R13), Z16
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VCVTDQ2PS Z16, Z16
-	VMULPS.BCST 768(DI), Z16, Z16
-	VPMOVSXBD 16(R13), Z17
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
-	VCVTDQ2PS Z17, Z17
-	VMULPS.BCST 772(DI), Z17, Z17
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	LONG $0x40773262; BYTE $0x72; BYTE $0xe0 // VCVTNE2PS2BF16 Z16, Z17, Z12
-	VPMOVSXBD 0(R13)(R8*1), Z18
-	VCVTDQ2PS Z18, Z18
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VMULPS.BCST 832(DI), Z18, Z18
-	VPMOVSXBD 16(R13)(R8*1), Z19
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VCVTDQ2PS Z19, Z19
-	VMULPS.BCST 836(DI), Z19, Z19
-	LONG $0x40673262; BYTE $0x72; BYTE $0xea // VCVTNE2PS2BF16 Z18, Z19, Z13
-	PREFETCHT1 1280(R15)
-	PREFETCHT1 1344(R15)
-	PREFETCHT1 1408(R15)
-	PREFETCHT1 1472(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
-	VPMOVSXBD 0(R13)(R8*2), Z20
-	VCVTDQ2PS Z20, Z20
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
-	VMULPS.BCST 896(DI), Z20, Z20
-	VPMOVSXBD 16(R13)(R8*2), Z21
-	VCVTDQ2PS Z21, Z21
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
-	VMULPS.BCST 900(DI), Z21, Z21
-	LONG $0x40573262; BYTE $0x72; BYTE $0xf4 // VCVTNE2PS2BF16 Z20, Z21, Z14
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VPMOVSXBD 0(R13)(R9*1), Z22
-	VCVTDQ2PS Z22, Z22
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
-	VMULPS.BCST 960(DI), Z22, Z22
-	VPMOVSXBD 16(R13)(R9*1), Z23
-	VCVTDQ2PS Z23, Z23
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMULPS.BCST 964(DI), Z23, Z23
-	LONG $0x40473262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z15
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	MOVQ dst+120(FP), DI
-	VMOVDQU32 join_0<>(SB), Z16
-	VMOVDQU32 join_1<>(SB), Z17
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMOVDQA32 Z0, Z18
-	VPERMT2W Z1, Z16, Z0
-	PREFETCHT1 1536(R15)
-	PREFETCHT1 1600(R15)
-	PREFETCHT1 1664(R15)
-	PREFETCHT1 1728(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
-	VPERMT2W Z1, Z17, Z18
-	VMOVDQU32 Z0, 0(DI)
-	VMOVDQU32 Z18, 64(DI)
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
-	VMOVDQA32 Z2, Z19
-	VPERMT2W Z3, Z16, Z2
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
-	VPERMT2W Z3, Z17, Z19
-	VMOVDQU32 Z2, 128(DI)
-	VMOVDQU32 Z19, 192(DI)
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMOVDQA32 Z4, Z20
-	VPERMT2W Z5, Z16, Z4
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
-	VPERMT2W Z5, Z17, Z20
-	VMOVDQU32 Z4, 256(DI)
-	VMOVDQU32 Z20, 320(DI)
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMOVDQA32 Z6, Z21
-	VPERMT2W Z7, Z16, Z6
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPERMT2W Z7, Z17, Z21
-	VMOVDQU32 Z6, 384(DI)
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMOVDQU32 Z21, 448(DI)
-	VMOVDQA32 Z8, Z18
-	VPERMT2W Z9, Z16, Z8
-	PREFETCHT1 1792(R15)
-	PREFETCHT1 1856(R15)
-	PREFETCHT1 1920(R15)
-	PREFETCHT1 1984(R15)
-	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
-	VPERMT2W Z9, Z17, Z18
-	VMOVDQU32 Z8, 512(DI)
-	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
-	VMOVDQU32 Z18, 576(DI)
-	VMOVDQA32 Z10, Z19
-	VPERMT2W Z11, Z16, Z10
-	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
-	VPERMT2W Z11, Z17, Z19
-	VMOVDQU32 Z10, 640(DI)
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	VMOVDQU32 Z19, 704(DI)
-	VMOVDQA32 Z12, Z20
-	VPERMT2W Z13, Z16, Z12
-	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
-	VPERMT2W Z13, Z17, Z20
-	VMOVDQU32 Z12, 768(DI)
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	VMOVDQU32 Z20, 832(DI)
-	VMOVDQA32 Z14, Z21
-	VPERMT2W Z15, Z16, Z14
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	VPERMT2W Z15, Z17, Z21
-	VMOVDQU32 Z14, 896(DI)
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	VMOVDQU32 Z21, 960(DI)
-	ADDQ dstStep+128(FP), DI
-	MOVQ DI, dst+120(FP)
-	ADDQ $2048, R15
-	MOVQ lowSteps+32(FP), R12
-	TESTQ R12, R12
-	JEQ nolow320
-	MOVQ lowA+40(FP), R10
-	MOVQ lowB+48(FP), R11
-low319:
-	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
-	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
-	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
-	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x32; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R10)(SI*1), T5
-	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
-	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
-	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
-	ADDQ $2048, R10
-	ADDQ $2048, R11
-	DECQ R12
-	JNZ low319
-	MOVQ lowStep+56(FP), AX
-	ADDQ AX, lowB+48(FP)
-nolow320:
+nolow319:
 	MOVQ c+64(FP), AX
 	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
 	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
@@ -21612,23 +20229,1692 @@ nolow320:
 	MOVQ tiles+96(FP), R11
 	MOVQ out+88(FP), R12
 	ADDQ $4096, tiles+96(FP)
-	ADDQ $128, out+88(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
 	MOVQ ldc+112(FP), AX
-row321:
-	VMOVUPS (R11), Z0
+	JNE half321
+row320:
+	VMOVUPS 0(R11), Z0
 	VMOVUPS 64(R11), Z1
-	VMOVNTPS Z0, (R12)
+	VMOVNTPS Z0, 0(R12)
 	VMOVNTPS Z1, 64(R12)
 	ADDQ $128, R11
 	ADDQ AX, R12
 	DECQ R10
-	JNZ row321
+	JNZ row320
+	JMP done322
+half321:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half321
 done322:
 	DECQ panels+72(FP)
-	ADDQ $32, src+136(FP)
-	ADDQ $8, work+152(FP)
+	ADDQ $32, src+144(FP)
+	ADDQ $8, work+160(FP)
+blocks315:
+	MOVQ src+144(FP), R10
+	LEAQ (R10)(R8*4), R11
+	LEAQ (R11)(R8*4), R12
+	LEAQ (R12)(R8*4), R13
+	MOVQ work+160(FP), DI
+	MOVQ c+64(FP), AX
+	CMPQ add+80(FP), $0
+	JEQ fresh323
+	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
+	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
+	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
+	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
+	JMP begin324
+fresh323:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
+	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
+	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
+begin324:
+	PREFETCHT1 0(R15)
+	PREFETCHT1 64(R15)
+	PREFETCHT1 128(R15)
+	PREFETCHT1 192(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
+	VPMOVSXBD 0(R10), Z16
+	VCVTDQ2PS Z16, Z16
+	VMULPS.BCST 0(DI), Z16, Z16
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
+	VPMOVSXBD 16(R10), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS.BCST 4(DI), Z17, Z17
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
+	LONG $0x4077b262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z0
+	VPMOVSXBD 0(R10)(R8*1), Z18
+	VCVTDQ2PS Z18, Z18
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VMULPS.BCST 64(DI), Z18, Z18
+	VPMOVSXBD 16(R10)(R8*1), Z19
+	VCVTDQ2PS Z19, Z19
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
+	VMULPS.BCST 68(DI), Z19, Z19
+	LONG $0x4067b262; BYTE $0x72; BYTE $0xca // VCVTNE2PS2BF16 Z18, Z19, Z1
+	VPMOVSXBD 0(R10)(R8*2), Z20
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VCVTDQ2PS Z20, Z20
+	VMULPS.BCST 128(DI), Z20, Z20
+	VPMOVSXBD 16(R10)(R8*2), Z21
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VCVTDQ2PS Z21, Z21
+	VMULPS.BCST 132(DI), Z21, Z21
+	LONG $0x4057b262; BYTE $0x72; BYTE $0xd4 // VCVTNE2PS2BF16 Z20, Z21, Z2
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPMOVSXBD 0(R10)(R9*1), Z22
+	VCVTDQ2PS Z22, Z22
+	VMULPS.BCST 192(DI), Z22, Z22
+	PREFETCHT1 256(R15)
+	PREFETCHT1 320(R15)
+	PREFETCHT1 384(R15)
+	PREFETCHT1 448(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
+	VPMOVSXBD 16(R10)(R9*1), Z23
+	VCVTDQ2PS Z23, Z23
+	VMULPS.BCST 196(DI), Z23, Z23
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
+	LONG $0x4047b262; BYTE $0x72; BYTE $0xde // VCVTNE2PS2BF16 Z22, Z23, Z3
+	VPMOVSXBD 0(R11), Z16
+	VCVTDQ2PS Z16, Z16
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
+	VMULPS.BCST 256(DI), Z16, Z16
+	VPMOVSXBD 16(R11), Z17
+	VCVTDQ2PS Z17, Z17
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VMULPS.BCST 260(DI), Z17, Z17
+	LONG $0x4077b262; BYTE $0x72; BYTE $0xe0 // VCVTNE2PS2BF16 Z16, Z17, Z4
+	VPMOVSXBD 0(R11)(R8*1), Z18
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
+	VCVTDQ2PS Z18, Z18
+	VMULPS.BCST 320(DI), Z18, Z18
+	VPMOVSXBD 16(R11)(R8*1), Z19
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VCVTDQ2PS Z19, Z19
+	VMULPS.BCST 324(DI), Z19, Z19
+	LONG $0x4067b262; BYTE $0x72; BYTE $0xea // VCVTNE2PS2BF16 Z18, Z19, Z5
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPMOVSXBD 0(R11)(R8*2), Z20
+	VCVTDQ2PS Z20, Z20
+	VMULPS.BCST 384(DI), Z20, Z20
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPMOVSXBD 16(R11)(R8*2), Z21
+	VCVTDQ2PS Z21, Z21
+	VMULPS.BCST 388(DI), Z21, Z21
+	PREFETCHT1 512(R15)
+	PREFETCHT1 576(R15)
+	PREFETCHT1 640(R15)
+	PREFETCHT1 704(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
+	LONG $0x4057b262; BYTE $0x72; BYTE $0xf4 // VCVTNE2PS2BF16 Z20, Z21, Z6
+	VPMOVSXBD 0(R11)(R9*1), Z22
+	VCVTDQ2PS Z22, Z22
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
+	VMULPS.BCST 448(DI), Z22, Z22
+	VPMOVSXBD 16(R11)(R9*1), Z23
+	VCVTDQ2PS Z23, Z23
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
+	VMULPS.BCST 452(DI), Z23, Z23
+	LONG $0x4047b262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z7
+	VPMOVSXBD 0(R12), Z16
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VCVTDQ2PS Z16, Z16
+	VMULPS.BCST 512(DI), Z16, Z16
+	VPMOVSXBD 16(R12), Z17
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
+	VCVTDQ2PS Z17, Z17
+	VMULPS.BCST 516(DI), Z17, Z17
+	LONG $0x40773262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z8
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPMOVSXBD 0(R12)(R8*1), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS.BCST 576(DI), Z18, Z18
+	VPMOVSXBD 16(R12)(R8*1), Z19
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VCVTDQ2PS Z19, Z19
+	VMULPS.BCST 580(DI), Z19, Z19
+	LONG $0x40673262; BYTE $0x72; BYTE $0xca // VCVTNE2PS2BF16 Z18, Z19, Z9
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPMOVSXBD 0(R12)(R8*2), Z20
+	VCVTDQ2PS Z20, Z20
+	VMULPS.BCST 640(DI), Z20, Z20
+	PREFETCHT1 768(R15)
+	PREFETCHT1 832(R15)
+	PREFETCHT1 896(R15)
+	PREFETCHT1 960(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
+	VPMOVSXBD 16(R12)(R8*2), Z21
+	VCVTDQ2PS Z21, Z21
+	VMULPS.BCST 644(DI), Z21, Z21
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
+	LONG $0x40573262; BYTE $0x72; BYTE $0xd4 // VCVTNE2PS2BF16 Z20, Z21, Z10
+	VPMOVSXBD 0(R12)(R9*1), Z22
+	VCVTDQ2PS Z22, Z22
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
+	VMULPS.BCST 704(DI), Z22, Z22
+	VPMOVSXBD 16(R12)(R9*1), Z23
+	VCVTDQ2PS Z23, Z23
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VMULPS.BCST 708(DI), Z23, Z23
+	LONG $0x40473262; BYTE $0x72; BYTE $0xde // VCVTNE2PS2BF16 Z22, Z23, Z11
+	VPMOVSXBD 0(R13), Z16
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
+	VCVTDQ2PS Z16, Z16
+	VMULPS.BCST 768(DI), Z16, Z16
+	VPMOVSXBD 16(R13), Z17
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VCVTDQ2PS Z17, Z17
+	VMULPS.BCST 772(DI), Z17, Z17
+	LONG $0x40773262; BYTE $0x72; BYTE $0xe0 // VCVTNE2PS2BF16 Z16, Z17, Z12
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPMOVSXBD 0(R13)(R8*1), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS.BCST 832(DI), Z18, Z18
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPMOVSXBD 16(R13)(R8*1), Z19
+	VCVTDQ2PS Z19, Z19
+	VMULPS.BCST 836(DI), Z19, Z19
+	PREFETCHT1 1024(R15)
+	PREFETCHT1 1088(R15)
+	PREFETCHT1 1152(R15)
+	PREFETCHT1 1216(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
+	LONG $0x40673262; BYTE $0x72; BYTE $0xea // VCVTNE2PS2BF16 Z18, Z19, Z13
+	VPMOVSXBD 0(R13)(R8*2), Z20
+	VCVTDQ2PS Z20, Z20
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
+	VMULPS.BCST 896(DI), Z20, Z20
+	VPMOVSXBD 16(R13)(R8*2), Z21
+	VCVTDQ2PS Z21, Z21
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
+	VMULPS.BCST 900(DI), Z21, Z21
+	LONG $0x40573262; BYTE $0x72; BYTE $0xf4 // VCVTNE2PS2BF16 Z20, Z21, Z14
+	VPMOVSXBD 0(R13)(R9*1), Z22
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VCVTDQ2PS Z22, Z22
+	VMULPS.BCST 960(DI), Z22, Z22
+	VPMOVSXBD 16(R13)(R9*1), Z23
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
+	VCVTDQ2PS Z23, Z23
+	VMULPS.BCST 964(DI), Z23, Z23
+	LONG $0x40473262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z15
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VUNPCKLPS Z1, Z0, Z16
+	VUNPCKHPS Z1, Z0, Z17
+	VUNPCKLPS Z3, Z2, Z18
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VUNPCKHPS Z3, Z2, Z19
+	VUNPCKLPS Z5, Z4, Z20
+	VUNPCKHPS Z5, Z4, Z21
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VUNPCKLPS Z7, Z6, Z22
+	VUNPCKHPS Z7, Z6, Z23
+	VUNPCKLPS Z9, Z8, Z24
+	PREFETCHT1 1280(R15)
+	PREFETCHT1 1344(R15)
+	PREFETCHT1 1408(R15)
+	PREFETCHT1 1472(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
+	VUNPCKHPS Z9, Z8, Z25
+	VUNPCKLPS Z11, Z10, Z26
+	VUNPCKHPS Z11, Z10, Z27
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
+	VUNPCKLPS Z13, Z12, Z28
+	VUNPCKHPS Z13, Z12, Z29
+	VUNPCKLPS Z15, Z14, Z30
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
+	VUNPCKHPS Z15, Z14, Z31
+	VUNPCKLPD Z18, Z16, Z0
+	VUNPCKHPD Z18, Z16, Z1
+	VUNPCKLPD Z19, Z17, Z2
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VUNPCKHPD Z19, Z17, Z3
+	VUNPCKLPD Z22, Z20, Z4
+	VUNPCKHPD Z22, Z20, Z5
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
+	VUNPCKLPD Z23, Z21, Z6
+	VUNPCKHPD Z23, Z21, Z7
+	VUNPCKLPD Z26, Z24, Z8
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VUNPCKHPD Z26, Z24, Z9
+	VUNPCKLPD Z27, Z25, Z10
+	VUNPCKHPD Z27, Z25, Z11
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VUNPCKLPD Z30, Z28, Z12
+	VUNPCKHPD Z30, Z28, Z13
+	VUNPCKLPD Z31, Z29, Z14
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VUNPCKHPD Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z18
+	PREFETCHT1 1536(R15)
+	PREFETCHT1 1600(R15)
+	PREFETCHT1 1664(R15)
+	PREFETCHT1 1728(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
+	VSHUFF32X4 $0x88, Z12, Z8, Z17
+	VSHUFF32X4 $0xdd, Z12, Z8, Z19
+	VSHUFF32X4 $0x88, Z5, Z1, Z20
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
+	VSHUFF32X4 $0xdd, Z5, Z1, Z22
+	VSHUFF32X4 $0x88, Z13, Z9, Z21
+	VSHUFF32X4 $0xdd, Z13, Z9, Z23
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
+	VSHUFF32X4 $0x88, Z6, Z2, Z24
+	VSHUFF32X4 $0xdd, Z6, Z2, Z26
+	VSHUFF32X4 $0x88, Z14, Z10, Z25
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VSHUFF32X4 $0xdd, Z14, Z10, Z27
+	VSHUFF32X4 $0x88, Z7, Z3, Z28
+	VSHUFF32X4 $0xdd, Z7, Z3, Z30
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
+	VSHUFF32X4 $0x88, Z15, Z11, Z29
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z17, Z16, Z0
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VSHUFF32X4 $0x88, Z19, Z18, Z4
+	VSHUFF32X4 $0xdd, Z17, Z16, Z8
+	VSHUFF32X4 $0xdd, Z19, Z18, Z12
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VSHUFF32X4 $0x88, Z21, Z20, Z1
+	VSHUFF32X4 $0x88, Z23, Z22, Z5
+	VSHUFF32X4 $0xdd, Z21, Z20, Z9
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VSHUFF32X4 $0xdd, Z23, Z22, Z13
+	VSHUFF32X4 $0x88, Z25, Z24, Z2
+	VSHUFF32X4 $0x88, Z27, Z26, Z6
+	PREFETCHT1 1792(R15)
+	PREFETCHT1 1856(R15)
+	PREFETCHT1 1920(R15)
+	PREFETCHT1 1984(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
+	VSHUFF32X4 $0xdd, Z25, Z24, Z10
+	VSHUFF32X4 $0xdd, Z27, Z26, Z14
+	VSHUFF32X4 $0x88, Z29, Z28, Z3
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
+	VSHUFF32X4 $0x88, Z31, Z30, Z7
+	VSHUFF32X4 $0xdd, Z29, Z28, Z11
+	VSHUFF32X4 $0xdd, Z31, Z30, Z15
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
+	MOVQ dst+128(FP), DI
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 128(DI)
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VMOVUPS Z2, 256(DI)
+	VMOVUPS Z3, 384(DI)
+	VMOVUPS Z4, 512(DI)
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
+	VMOVUPS Z5, 640(DI)
+	VMOVUPS Z6, 768(DI)
+	VMOVUPS Z7, 896(DI)
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VMOVUPS Z8, 1024(DI)
+	VMOVUPS Z9, 1152(DI)
+	VMOVUPS Z10, 1280(DI)
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VMOVUPS Z11, 1408(DI)
+	VMOVUPS Z12, 1536(DI)
+	VMOVUPS Z13, 1664(DI)
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VMOVUPS Z14, 1792(DI)
+	VMOVUPS Z15, 1920(DI)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
+	ADDQ $2048, R15
+	MOVQ lowSteps+32(FP), R12
+	TESTQ R12, R12
+	JEQ nolow326
+	MOVQ lowA+40(FP), R10
+	MOVQ lowB+48(FP), R11
+low325:
+	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
+	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
+	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x32; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R10)(SI*1), T5
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	ADDQ $2048, R10
+	ADDQ $2048, R11
+	DECQ R12
+	JNZ low325
+	MOVQ lowStep+56(FP), AX
+	ADDQ AX, lowB+48(FP)
+nolow326:
+	MOVQ c+64(FP), AX
+	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
+	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
+	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(AX)(R14*1), T2
+	LONG $0x4b7aa2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2112(AX)(R14*1), T3
+	ADDQ $4096, c+64(FP)
+	ADDQ bStep+24(FP), CX
+	MOVQ outRows+104(FP), R10
+	TESTQ R10, R10
+	JEQ done329
+	MOVQ tiles+96(FP), R11
+	MOVQ out+88(FP), R12
+	ADDQ $4096, tiles+96(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
+	MOVQ ldc+112(FP), AX
+	JNE half328
+row327:
+	VMOVUPS 0(R11), Z0
+	VMOVUPS 64(R11), Z1
+	VMOVNTPS Z0, 0(R12)
+	VMOVNTPS Z1, 64(R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ row327
+	JMP done329
+half328:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half328
+done329:
+	DECQ panels+72(FP)
+	ADDQ $32, src+144(FP)
+	ADDQ $8, work+160(FP)
 	CMPQ panels+72(FP), $0
-	JNZ blocks310
+	JNZ blocks315
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	VZEROUPPER
+	RET
+
+// func q6KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+TEXT ·q6KSpanAcross(SB), NOSPLIT, $0-176
+	MOVQ config+0(FP), AX
+	MOVQ a+8(FP), BX
+	MOVQ b+16(FP), CX
+	MOVQ srcStep+152(FP), R8
+	MOVQ next+168(FP), R15
+	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
+	LEAQ (R8)(R8*2), R9
+	MOVQ $64, SI
+	MOVQ $128, R14
+	MOVQ src+144(FP), R10
+	LEAQ (R10)(R8*4), R11
+	LEAQ (R11)(R8*4), R12
+	LEAQ (R12)(R8*4), R13
+	MOVQ work+160(FP), DI
+	MOVQ c+64(FP), AX
+	CMPQ add+80(FP), $0
+	JEQ fresh331
+	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
+	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
+	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
+	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
+	JMP begin332
+fresh331:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
+	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
+	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
+begin332:
+	PREFETCHT1 0(R15)
+	PREFETCHT1 64(R15)
+	PREFETCHT1 128(R15)
+	PREFETCHT1 192(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
+	VPBROADCASTW 208(R10), Y0
+	VCVTPH2PS Y0, Z0
+	VPMOVSXBD 192(R10), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z0, Z1, Z1
+	VMOVUPS Z1, 0(DI)
+	VPBROADCASTW 208(R10)(R8*1), Y0
+	MOVQ R8, DX
+	VCVTPH2PS Y0, Z0
+	VPMOVSXBD 192(R10)(R8*1), Z1
+	VCVTDQ2PS Z1, Z1
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
+	VMULPS Z0, Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	VPBROADCASTW 208(R10)(R8*2), Y0
+	VCVTPH2PS Y0, Z0
+	SHLQ $5, DX
+	VPMOVSXBD 192(R10)(R8*2), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z0, Z1, Z1
+	VMOVUPS Z1, 128(DI)
+	VPBROADCASTW 208(R10)(R9*1), Y0
+	VCVTPH2PS Y0, Z0
+	VPMOVSXBD 192(R10)(R9*1), Z1
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
+	VCVTDQ2PS Z1, Z1
+	LEAQ (R10)(DX*1), AX
+	VMULPS Z0, Z1, Z1
+	VMOVUPS Z1, 192(DI)
+	VPBROADCASTW 208(R11), Y0
+	VCVTPH2PS Y0, Z0
+	VPMOVSXBD 192(R11), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z0, Z1, Z1
+	PREFETCHT1 0(AX)
+	VMOVUPS Z1, 256(DI)
+	VPBROADCASTW 208(R11)(R8*1), Y0
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VCVTPH2PS Y0, Z0
+	VPMOVSXBD 192(R11)(R8*1), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z0, Z1, Z1
+	VMOVUPS Z1, 320(DI)
+	VPBROADCASTW 208(R11)(R8*2), Y0
+	PREFETCHT1 64(AX)
+	VCVTPH2PS Y0, Z0
+	VPMOVSXBD 192(R11)(R8*2), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z0, Z1, Z1
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
+	VMOVUPS Z1, 384(DI)
+	VPBROADCASTW 208(R11)(R9*1), Y0
+	VCVTPH2PS Y0, Z0
+	PREFETCHT1 128(AX)
+	VPMOVSXBD 192(R11)(R9*1), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z0, Z1, Z1
+	VMOVUPS Z1, 448(DI)
+	VPBROADCASTW 208(R12), Y0
+	VCVTPH2PS Y0, Z0
+	VPMOVSXBD 192(R12), Z1
+	VCVTDQ2PS Z1, Z1
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	PREFETCHT1 192(AX)
+	VMULPS Z0, Z1, Z1
+	VMOVUPS Z1, 512(DI)
+	VPBROADCASTW 208(R12)(R8*1), Y0
+	VCVTPH2PS Y0, Z0
+	VPMOVSXBD 192(R12)(R8*1), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z0, Z1, Z1
+	PREFETCHT1 0(AX)(R8*1)
+	VMOVUPS Z1, 576(DI)
+	VPBROADCASTW 208(R12)(R8*2), Y0
+	VCVTPH2PS Y0, Z0
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPMOVSXBD 192(R12)(R8*2), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z0, Z1, Z1
+	VMOVUPS Z1, 640(DI)
+	VPBROADCASTW 208(R12)(R9*1), Y0
+	PREFETCHT1 64(AX)(R8*1)
+	VCVTPH2PS Y0, Z0
+	VPMOVSXBD 192(R12)(R9*1), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z0, Z1, Z1
+	VMOVUPS Z1, 704(DI)
+	VPBROADCASTW 208(R13), Y0
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VCVTPH2PS Y0, Z0
+	PREFETCHT1 128(AX)(R8*1)
+	VPMOVSXBD 192(R13), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z0, Z1, Z1
+	VMOVUPS Z1, 768(DI)
+	VPBROADCASTW 208(R13)(R8*1), Y0
+	VCVTPH2PS Y0, Z0
+	VPMOVSXBD 192(R13)(R8*1), Z1
+	VCVTDQ2PS Z1, Z1
+	PREFETCHT1 192(AX)(R8*1)
+	PREFETCHT1 256(R15)
+	PREFETCHT1 320(R15)
+	PREFETCHT1 384(R15)
+	PREFETCHT1 448(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
+	VMULPS Z0, Z1, Z1
+	VMOVUPS Z1, 832(DI)
+	VPBROADCASTW 208(R13)(R8*2), Y0
+	VCVTPH2PS Y0, Z0
+	VPMOVSXBD 192(R13)(R8*2), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z0, Z1, Z1
+	PREFETCHT1 0(AX)(R8*2)
+	VMOVUPS Z1, 896(DI)
+	VPBROADCASTW 208(R13)(R9*1), Y0
+	VCVTPH2PS Y0, Z0
+	VPMOVSXBD 192(R13)(R9*1), Z1
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z0, Z1, Z1
+	VMOVUPS Z1, 960(DI)
+	VMOVDQU32 nibbles<>(SB), Z10
+	PREFETCHT1 64(AX)(R8*2)
+	VMOVDQU32 two_bits_bytes<>(SB), Z11
+	VMOVDQU32 bytes_32<>(SB), Z12
+	VMOVDQU32 up_4_2<>(SB), Z13
+	VMOVDQU32 down_0_2<>(SB), Z14
+	VMOVDQU32 0(R10), Z1
+	VBROADCASTI64X4 128(R10), Z2
+	VPSRLW $4, Z1, Z3
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
+	PREFETCHT1 128(AX)(R8*2)
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 1152(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	PREFETCHT1 192(AX)(R8*2)
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 1216(DI)
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VMOVDQU32 64(R10), Z1
+	VBROADCASTI64X4 160(R10), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	PREFETCHT1 0(AX)(R9*1)
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 1280(DI)
+	VPANDD Z10, Z3, Z3
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 1344(DI)
+	PREFETCHT1 64(AX)(R9*1)
+	VMOVDQU32 0(R10)(R8*1), Z1
+	VBROADCASTI64X4 128(R10)(R8*1), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	PREFETCHT1 128(AX)(R9*1)
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 1408(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 1472(DI)
+	VMOVDQU32 64(R10)(R8*1), Z1
+	PREFETCHT1 192(AX)(R9*1)
+	VBROADCASTI64X4 160(R10)(R8*1), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 1536(DI)
+	LEAQ (R11)(DX*1), AX
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 1600(DI)
+	VMOVDQU32 0(R10)(R8*2), Z1
+	VBROADCASTI64X4 128(R10)(R8*2), Z2
+	VPSRLW $4, Z1, Z3
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	PREFETCHT1 0(AX)
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 1664(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	PREFETCHT1 64(AX)
+	VPSUBB Z12, Z2, Z2
+	PREFETCHT1 512(R15)
+	PREFETCHT1 576(R15)
+	PREFETCHT1 640(R15)
+	PREFETCHT1 704(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
+	VMOVDQU32 Z2, 1728(DI)
+	VMOVDQU32 64(R10)(R8*2), Z1
+	VBROADCASTI64X4 160(R10)(R8*2), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	PREFETCHT1 128(AX)
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 1792(DI)
+	VPANDD Z10, Z3, Z3
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 1856(DI)
+	PREFETCHT1 192(AX)
+	VMOVDQU32 0(R10)(R9*1), Z1
+	VBROADCASTI64X4 128(R10)(R9*1), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	PREFETCHT1 0(AX)(R8*1)
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 1920(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 1984(DI)
+	VMOVDQU32 64(R10)(R9*1), Z1
+	VBROADCASTI64X4 160(R10)(R9*1), Z2
+	PREFETCHT1 64(AX)(R8*1)
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 2048(DI)
+	PREFETCHT1 128(AX)(R8*1)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 2112(DI)
+	VMOVDQU32 0(R11), Z1
+	VBROADCASTI64X4 128(R11), Z2
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	PREFETCHT1 192(AX)(R8*1)
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 2176(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	PREFETCHT1 0(AX)(R8*2)
+	VPSUBB Z12, Z2, Z2
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VMOVDQU32 Z2, 2240(DI)
+	VMOVDQU32 64(R11), Z1
+	VBROADCASTI64X4 160(R11), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	PREFETCHT1 64(AX)(R8*2)
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 2304(DI)
+	VPANDD Z10, Z3, Z3
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 2368(DI)
+	PREFETCHT1 128(AX)(R8*2)
+	VMOVDQU32 0(R11)(R8*1), Z1
+	VBROADCASTI64X4 128(R11)(R8*1), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPSUBB Z12, Z4, Z4
+	PREFETCHT1 192(AX)(R8*2)
+	VMOVDQU32 Z4, 2432(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 2496(DI)
+	VMOVDQU32 64(R11)(R8*1), Z1
+	VBROADCASTI64X4 160(R11)(R8*1), Z2
+	PREFETCHT1 0(AX)(R9*1)
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	PREFETCHT1 768(R15)
+	PREFETCHT1 832(R15)
+	PREFETCHT1 896(R15)
+	PREFETCHT1 960(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 2560(DI)
+	VPANDD Z10, Z3, Z3
+	PREFETCHT1 64(AX)(R9*1)
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 2624(DI)
+	VMOVDQU32 0(R11)(R8*2), Z1
+	VBROADCASTI64X4 128(R11)(R8*2), Z2
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	PREFETCHT1 128(AX)(R9*1)
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 2688(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	PREFETCHT1 192(AX)(R9*1)
+	VPSUBB Z12, Z2, Z2
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
+	VMOVDQU32 Z2, 2752(DI)
+	VMOVDQU32 64(R11)(R8*2), Z1
+	VBROADCASTI64X4 160(R11)(R8*2), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	LEAQ (R12)(DX*1), AX
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 2816(DI)
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 2880(DI)
+	PREFETCHT1 0(AX)
+	VMOVDQU32 0(R11)(R9*1), Z1
+	VBROADCASTI64X4 128(R11)(R9*1), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
+	VPSUBB Z12, Z4, Z4
+	PREFETCHT1 64(AX)
+	VMOVDQU32 Z4, 2944(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 3008(DI)
+	VMOVDQU32 64(R11)(R9*1), Z1
+	VBROADCASTI64X4 160(R11)(R9*1), Z2
+	PREFETCHT1 128(AX)
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 3072(DI)
+	VPANDD Z10, Z3, Z3
+	PREFETCHT1 192(AX)
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 3136(DI)
+	VMOVDQU32 0(R12), Z1
+	VBROADCASTI64X4 128(R12), Z2
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	PREFETCHT1 0(AX)(R8*1)
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 3200(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	PREFETCHT1 64(AX)(R8*1)
+	VMOVDQU32 Z2, 3264(DI)
+	VMOVDQU32 64(R12), Z1
+	VBROADCASTI64X4 160(R12), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	PREFETCHT1 128(AX)(R8*1)
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 3328(DI)
+	PREFETCHT1 1024(R15)
+	PREFETCHT1 1088(R15)
+	PREFETCHT1 1152(R15)
+	PREFETCHT1 1216(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 3392(DI)
+	VMOVDQU32 0(R12)(R8*1), Z1
+	PREFETCHT1 192(AX)(R8*1)
+	VBROADCASTI64X4 128(R12)(R8*1), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
+	VPSUBB Z12, Z4, Z4
+	PREFETCHT1 0(AX)(R8*2)
+	VMOVDQU32 Z4, 3456(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 3520(DI)
+	VMOVDQU32 64(R12)(R8*1), Z1
+	VBROADCASTI64X4 160(R12)(R8*1), Z2
+	VPSRLW $4, Z1, Z3
+	PREFETCHT1 64(AX)(R8*2)
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 3584(DI)
+	VPANDD Z10, Z3, Z3
+	PREFETCHT1 128(AX)(R8*2)
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 3648(DI)
+	VMOVDQU32 0(R12)(R8*2), Z1
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VBROADCASTI64X4 128(R12)(R8*2), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	PREFETCHT1 192(AX)(R8*2)
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 3712(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
+	PREFETCHT1 0(AX)(R9*1)
+	VMOVDQU32 Z2, 3776(DI)
+	VMOVDQU32 64(R12)(R8*2), Z1
+	VBROADCASTI64X4 160(R12)(R8*2), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	PREFETCHT1 64(AX)(R9*1)
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 3840(DI)
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 3904(DI)
+	VMOVDQU32 0(R12)(R9*1), Z1
+	PREFETCHT1 128(AX)(R9*1)
+	VBROADCASTI64X4 128(R12)(R9*1), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	PREFETCHT1 192(AX)(R9*1)
+	VMOVDQU32 Z4, 3968(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 4032(DI)
+	VMOVDQU32 64(R12)(R9*1), Z1
+	VBROADCASTI64X4 160(R12)(R9*1), Z2
+	VPSRLW $4, Z1, Z3
+	LEAQ (R13)(DX*1), AX
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 4096(DI)
+	VPANDD Z10, Z3, Z3
+	PREFETCHT1 0(AX)
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 4160(DI)
+	VMOVDQU32 0(R13), Z1
+	PREFETCHT1 1280(R15)
+	PREFETCHT1 1344(R15)
+	PREFETCHT1 1408(R15)
+	PREFETCHT1 1472(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
+	VBROADCASTI64X4 128(R13), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	PREFETCHT1 64(AX)
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 4224(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
+	PREFETCHT1 128(AX)
+	VMOVDQU32 Z2, 4288(DI)
+	VMOVDQU32 64(R13), Z1
+	VBROADCASTI64X4 160(R13), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	PREFETCHT1 192(AX)
+	VPSUBB Z12, Z4, Z4
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
+	VMOVDQU32 Z4, 4352(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 4416(DI)
+	VMOVDQU32 0(R13)(R8*1), Z1
+	PREFETCHT1 0(AX)(R8*1)
+	VBROADCASTI64X4 128(R13)(R8*1), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 4480(DI)
+	PREFETCHT1 64(AX)(R8*1)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 4544(DI)
+	VMOVDQU32 64(R13)(R8*1), Z1
+	VBROADCASTI64X4 160(R13)(R8*1), Z2
+	VPSRLW $4, Z1, Z3
+	PREFETCHT1 128(AX)(R8*1)
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 4608(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	PREFETCHT1 192(AX)(R8*1)
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 4672(DI)
+	VMOVDQU32 0(R13)(R8*2), Z1
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VBROADCASTI64X4 128(R13)(R8*2), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	PREFETCHT1 0(AX)(R8*2)
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 4736(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 4800(DI)
+	PREFETCHT1 64(AX)(R8*2)
+	VMOVDQU32 64(R13)(R8*2), Z1
+	VBROADCASTI64X4 160(R13)(R8*2), Z2
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	PREFETCHT1 128(AX)(R8*2)
+	VPSUBB Z12, Z4, Z4
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VMOVDQU32 Z4, 4864(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 4928(DI)
+	VMOVDQU32 0(R13)(R9*1), Z1
+	VBROADCASTI64X4 128(R13)(R9*1), Z2
+	PREFETCHT1 192(AX)(R8*2)
+	VPSRLW $4, Z1, Z3
+	VPSLLVW Z13, Z2, Z4
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	PREFETCHT1 1536(R15)
+	PREFETCHT1 1600(R15)
+	PREFETCHT1 1664(R15)
+	PREFETCHT1 1728(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 4992(DI)
+	PREFETCHT1 0(AX)(R9*1)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 5056(DI)
+	VMOVDQU32 64(R13)(R9*1), Z1
+	VBROADCASTI64X4 160(R13)(R9*1), Z2
+	VPSRLW $4, Z1, Z3
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
+	VPSLLVW Z13, Z2, Z4
+	PREFETCHT1 64(AX)(R9*1)
+	VPSRLVW Z14, Z2, Z2
+	VPANDD Z10, Z1, Z1
+	VPTERNLOGD $0xea, Z1, Z11, Z4
+	VPSUBB Z12, Z4, Z4
+	VMOVDQU32 Z4, 5120(DI)
+	VPANDD Z10, Z3, Z3
+	VPTERNLOGD $0xea, Z3, Z11, Z2
+	PREFETCHT1 128(AX)(R9*1)
+	VPSUBB Z12, Z2, Z2
+	VMOVDQU32 Z2, 5184(DI)
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
+	LEAQ 1152(DI), R10
+	MOVQ $256, R8
+	MOVQ $768, R9
+	LEAQ (R10)(R8*4), R11
+	LEAQ (R11)(R8*4), R12
+	PREFETCHT1 192(AX)(R9*1)
+	LEAQ (R12)(R8*4), R13
+	MOVQ R10, src+144(FP)
+	VPMOVSXBD 0(R10), Z16
+	VCVTDQ2PS Z16, Z16
+	VMULPS.BCST 0(DI), Z16, Z16
+	VPMOVSXBD 16(R10), Z17
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VCVTDQ2PS Z17, Z17
+	VMULPS.BCST 4(DI), Z17, Z17
+	LONG $0x4077b262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z0
+	VPMOVSXBD 0(R10)(R8*1), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS.BCST 64(DI), Z18, Z18
+	VPMOVSXBD 16(R10)(R8*1), Z19
+	VCVTDQ2PS Z19, Z19
+	VMULPS.BCST 68(DI), Z19, Z19
+	LONG $0x4067b262; BYTE $0x72; BYTE $0xca // VCVTNE2PS2BF16 Z18, Z19, Z1
+	VPMOVSXBD 0(R10)(R8*2), Z20
+	VCVTDQ2PS Z20, Z20
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
+	VMULPS.BCST 128(DI), Z20, Z20
+	VPMOVSXBD 16(R10)(R8*2), Z21
+	VCVTDQ2PS Z21, Z21
+	VMULPS.BCST 132(DI), Z21, Z21
+	LONG $0x4057b262; BYTE $0x72; BYTE $0xd4 // VCVTNE2PS2BF16 Z20, Z21, Z2
+	VPMOVSXBD 0(R10)(R9*1), Z22
+	VCVTDQ2PS Z22, Z22
+	VMULPS.BCST 192(DI), Z22, Z22
+	VPMOVSXBD 16(R10)(R9*1), Z23
+	VCVTDQ2PS Z23, Z23
+	VMULPS.BCST 196(DI), Z23, Z23
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	LONG $0x4047b262; BYTE $0x72; BYTE $0xde // VCVTNE2PS2BF16 Z22, Z23, Z3
+	VPMOVSXBD 0(R11), Z16
+	VCVTDQ2PS Z16, Z16
+	VMULPS.BCST 256(DI), Z16, Z16
+	VPMOVSXBD 16(R11), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS.BCST 260(DI), Z17, Z17
+	LONG $0x4077b262; BYTE $0x72; BYTE $0xe0 // VCVTNE2PS2BF16 Z16, Z17, Z4
+	VPMOVSXBD 0(R11)(R8*1), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS.BCST 320(DI), Z18, Z18
+	VPMOVSXBD 16(R11)(R8*1), Z19
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VCVTDQ2PS Z19, Z19
+	VMULPS.BCST 324(DI), Z19, Z19
+	LONG $0x4067b262; BYTE $0x72; BYTE $0xea // VCVTNE2PS2BF16 Z18, Z19, Z5
+	VPMOVSXBD 0(R11)(R8*2), Z20
+	VCVTDQ2PS Z20, Z20
+	VMULPS.BCST 384(DI), Z20, Z20
+	VPMOVSXBD 16(R11)(R8*2), Z21
+	VCVTDQ2PS Z21, Z21
+	VMULPS.BCST 388(DI), Z21, Z21
+	LONG $0x4057b262; BYTE $0x72; BYTE $0xf4 // VCVTNE2PS2BF16 Z20, Z21, Z6
+	VPMOVSXBD 0(R11)(R9*1), Z22
+	VCVTDQ2PS Z22, Z22
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VMULPS.BCST 448(DI), Z22, Z22
+	VPMOVSXBD 16(R11)(R9*1), Z23
+	VCVTDQ2PS Z23, Z23
+	VMULPS.BCST 452(DI), Z23, Z23
+	LONG $0x4047b262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z7
+	VPMOVSXBD 0(R12), Z16
+	VCVTDQ2PS Z16, Z16
+	VMULPS.BCST 512(DI), Z16, Z16
+	VPMOVSXBD 16(R12), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS.BCST 516(DI), Z17, Z17
+	LONG $0x40773262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z8
+	PREFETCHT1 1792(R15)
+	PREFETCHT1 1856(R15)
+	PREFETCHT1 1920(R15)
+	PREFETCHT1 1984(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
+	VPMOVSXBD 0(R12)(R8*1), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS.BCST 576(DI), Z18, Z18
+	VPMOVSXBD 16(R12)(R8*1), Z19
+	VCVTDQ2PS Z19, Z19
+	VMULPS.BCST 580(DI), Z19, Z19
+	LONG $0x40673262; BYTE $0x72; BYTE $0xca // VCVTNE2PS2BF16 Z18, Z19, Z9
+	VPMOVSXBD 0(R12)(R8*2), Z20
+	VCVTDQ2PS Z20, Z20
+	VMULPS.BCST 640(DI), Z20, Z20
+	VPMOVSXBD 16(R12)(R8*2), Z21
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
+	VCVTDQ2PS Z21, Z21
+	VMULPS.BCST 644(DI), Z21, Z21
+	LONG $0x40573262; BYTE $0x72; BYTE $0xd4 // VCVTNE2PS2BF16 Z20, Z21, Z10
+	VPMOVSXBD 0(R12)(R9*1), Z22
+	VCVTDQ2PS Z22, Z22
+	VMULPS.BCST 704(DI), Z22, Z22
+	VPMOVSXBD 16(R12)(R9*1), Z23
+	VCVTDQ2PS Z23, Z23
+	VMULPS.BCST 708(DI), Z23, Z23
+	LONG $0x40473262; BYTE $0x72; BYTE $0xde // VCVTNE2PS2BF16 Z22, Z23, Z11
+	VPMOVSXBD 0(R13), Z16
+	VCVTDQ2PS Z16, Z16
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
+	VMULPS.BCST 768(DI), Z16, Z16
+	VPMOVSXBD 16(R13), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS.BCST 772(DI), Z17, Z17
+	LONG $0x40773262; BYTE $0x72; BYTE $0xe0 // VCVTNE2PS2BF16 Z16, Z17, Z12
+	VPMOVSXBD 0(R13)(R8*1), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS.BCST 832(DI), Z18, Z18
+	VPMOVSXBD 16(R13)(R8*1), Z19
+	VCVTDQ2PS Z19, Z19
+	VMULPS.BCST 836(DI), Z19, Z19
+	LONG $0x40673262; BYTE $0x72; BYTE $0xea // VCVTNE2PS2BF16 Z18, Z19, Z13
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPMOVSXBD 0(R13)(R8*2), Z20
+	VCVTDQ2PS Z20, Z20
+	VMULPS.BCST 896(DI), Z20, Z20
+	VPMOVSXBD 16(R13)(R8*2), Z21
+	VCVTDQ2PS Z21, Z21
+	VMULPS.BCST 900(DI), Z21, Z21
+	LONG $0x40573262; BYTE $0x72; BYTE $0xf4 // VCVTNE2PS2BF16 Z20, Z21, Z14
+	VPMOVSXBD 0(R13)(R9*1), Z22
+	VCVTDQ2PS Z22, Z22
+	VMULPS.BCST 960(DI), Z22, Z22
+	VPMOVSXBD 16(R13)(R9*1), Z23
+	VCVTDQ2PS Z23, Z23
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
+	VMULPS.BCST 964(DI), Z23, Z23
+	LONG $0x40473262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z15
+	MOVQ dst+128(FP), DI
+	VMOVDQU32 join_0<>(SB), Z16
+	VMOVDQU32 join_1<>(SB), Z17
+	VMOVDQA32 Z0, Z18
+	VPERMT2W Z1, Z16, Z0
+	VPERMT2W Z1, Z17, Z18
+	VMOVDQU32 Z0, 0(DI)
+	VMOVDQU32 Z18, 64(DI)
+	VMOVDQA32 Z2, Z19
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPERMT2W Z3, Z16, Z2
+	VPERMT2W Z3, Z17, Z19
+	VMOVDQU32 Z2, 128(DI)
+	VMOVDQU32 Z19, 192(DI)
+	VMOVDQA32 Z4, Z20
+	VPERMT2W Z5, Z16, Z4
+	VPERMT2W Z5, Z17, Z20
+	VMOVDQU32 Z4, 256(DI)
+	VMOVDQU32 Z20, 320(DI)
+	VMOVDQA32 Z6, Z21
+	VPERMT2W Z7, Z16, Z6
+	VPERMT2W Z7, Z17, Z21
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VMOVDQU32 Z6, 384(DI)
+	VMOVDQU32 Z21, 448(DI)
+	VMOVDQA32 Z8, Z18
+	VPERMT2W Z9, Z16, Z8
+	VPERMT2W Z9, Z17, Z18
+	VMOVDQU32 Z8, 512(DI)
+	VMOVDQU32 Z18, 576(DI)
+	VMOVDQA32 Z10, Z19
+	VPERMT2W Z11, Z16, Z10
+	VPERMT2W Z11, Z17, Z19
+	VMOVDQU32 Z10, 640(DI)
+	VMOVDQU32 Z19, 704(DI)
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VMOVDQA32 Z12, Z20
+	VPERMT2W Z13, Z16, Z12
+	VPERMT2W Z13, Z17, Z20
+	VMOVDQU32 Z12, 768(DI)
+	VMOVDQU32 Z20, 832(DI)
+	VMOVDQA32 Z14, Z21
+	VPERMT2W Z15, Z16, Z14
+	VPERMT2W Z15, Z17, Z21
+	VMOVDQU32 Z14, 896(DI)
+	VMOVDQU32 Z21, 960(DI)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
+	ADDQ $2048, R15
+	MOVQ lowSteps+32(FP), R12
+	TESTQ R12, R12
+	JEQ nolow334
+	MOVQ lowA+40(FP), R10
+	MOVQ lowB+48(FP), R11
+low333:
+	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
+	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
+	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x32; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R10)(SI*1), T5
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	ADDQ $2048, R10
+	ADDQ $2048, R11
+	DECQ R12
+	JNZ low333
+	MOVQ lowStep+56(FP), AX
+	ADDQ AX, lowB+48(FP)
+nolow334:
+	MOVQ c+64(FP), AX
+	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
+	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
+	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(AX)(R14*1), T2
+	LONG $0x4b7aa2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2112(AX)(R14*1), T3
+	ADDQ $4096, c+64(FP)
+	ADDQ bStep+24(FP), CX
+	MOVQ outRows+104(FP), R10
+	TESTQ R10, R10
+	JEQ done337
+	MOVQ tiles+96(FP), R11
+	MOVQ out+88(FP), R12
+	ADDQ $4096, tiles+96(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
+	MOVQ ldc+112(FP), AX
+	JNE half336
+row335:
+	VMOVUPS 0(R11), Z0
+	VMOVUPS 64(R11), Z1
+	VMOVNTPS Z0, 0(R12)
+	VMOVNTPS Z1, 64(R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ row335
+	JMP done337
+half336:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half336
+done337:
+	DECQ panels+72(FP)
+	ADDQ $32, src+144(FP)
+	ADDQ $8, work+160(FP)
+blocks330:
+	MOVQ src+144(FP), R10
+	LEAQ (R10)(R8*4), R11
+	LEAQ (R11)(R8*4), R12
+	LEAQ (R12)(R8*4), R13
+	MOVQ work+160(FP), DI
+	MOVQ c+64(FP), AX
+	CMPQ add+80(FP), $0
+	JEQ fresh338
+	LONG $0x4b7ba2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(R14*1), T0
+	LONG $0x4b7ba2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(AX)(R14*1), T1
+	LONG $0x4b7ba2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(AX)(R14*1), T2
+	LONG $0x4b7ba2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(AX)(R14*1), T3
+	JMP begin339
+fresh338:
+	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
+	LONG $0x497be2c4; BYTE $0xc8 // TILEZERO T1
+	LONG $0x497be2c4; BYTE $0xd0 // TILEZERO T2
+	LONG $0x497be2c4; BYTE $0xd8 // TILEZERO T3
+begin339:
+	PREFETCHT1 0(R15)
+	PREFETCHT1 64(R15)
+	PREFETCHT1 128(R15)
+	PREFETCHT1 192(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(CX)(R14*1), T6
+	VPMOVSXBD 0(R10), Z16
+	VCVTDQ2PS Z16, Z16
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(SI*1), T4
+	VMULPS.BCST 0(DI), Z16, Z16
+	VPMOVSXBD 16(R10), Z17
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(CX)(R14*1), T7
+	VCVTDQ2PS Z17, Z17
+	VMULPS.BCST 4(DI), Z17, Z17
+	LONG $0x4077b262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z0
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPMOVSXBD 0(R10)(R8*1), Z18
+	VCVTDQ2PS Z18, Z18
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(BX)(SI*1), T5
+	VMULPS.BCST 64(DI), Z18, Z18
+	VPMOVSXBD 16(R10)(R8*1), Z19
+	VCVTDQ2PS Z19, Z19
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VMULPS.BCST 68(DI), Z19, Z19
+	LONG $0x4067b262; BYTE $0x72; BYTE $0xca // VCVTNE2PS2BF16 Z18, Z19, Z1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPMOVSXBD 0(R10)(R8*2), Z20
+	VCVTDQ2PS Z20, Z20
+	VMULPS.BCST 128(DI), Z20, Z20
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPMOVSXBD 16(R10)(R8*2), Z21
+	VCVTDQ2PS Z21, Z21
+	PREFETCHT1 256(R15)
+	PREFETCHT1 320(R15)
+	PREFETCHT1 384(R15)
+	PREFETCHT1 448(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(CX)(R14*1), T6
+	VMULPS.BCST 132(DI), Z21, Z21
+	LONG $0x4057b262; BYTE $0x72; BYTE $0xd4 // VCVTNE2PS2BF16 Z20, Z21, Z2
+	VPMOVSXBD 0(R10)(R9*1), Z22
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2048(BX)(SI*1), T4
+	VCVTDQ2PS Z22, Z22
+	VMULPS.BCST 192(DI), Z22, Z22
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILELOADD 2112(CX)(R14*1), T7
+	VPMOVSXBD 16(R10)(R9*1), Z23
+	VCVTDQ2PS Z23, Z23
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VMULPS.BCST 196(DI), Z23, Z23
+	LONG $0x4047b262; BYTE $0x72; BYTE $0xde // VCVTNE2PS2BF16 Z22, Z23, Z3
+	VPMOVSXBD 0(R11), Z16
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x0c; BYTE $0x00; BYTE $0x00 // TILELOADD 3072(BX)(SI*1), T5
+	VCVTDQ2PS Z16, Z16
+	VMULPS.BCST 256(DI), Z16, Z16
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VPMOVSXBD 16(R11), Z17
+	VCVTDQ2PS Z17, Z17
+	VMULPS.BCST 260(DI), Z17, Z17
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	LONG $0x4077b262; BYTE $0x72; BYTE $0xe0 // VCVTNE2PS2BF16 Z16, Z17, Z4
+	VPMOVSXBD 0(R11)(R8*1), Z18
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VCVTDQ2PS Z18, Z18
+	VMULPS.BCST 320(DI), Z18, Z18
+	VPMOVSXBD 16(R11)(R8*1), Z19
+	PREFETCHT1 512(R15)
+	PREFETCHT1 576(R15)
+	PREFETCHT1 640(R15)
+	PREFETCHT1 704(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(CX)(R14*1), T6
+	VCVTDQ2PS Z19, Z19
+	VMULPS.BCST 324(DI), Z19, Z19
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4096(BX)(SI*1), T4
+	LONG $0x4067b262; BYTE $0x72; BYTE $0xea // VCVTNE2PS2BF16 Z18, Z19, Z5
+	VPMOVSXBD 0(R11)(R8*2), Z20
+	VCVTDQ2PS Z20, Z20
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x10; BYTE $0x00; BYTE $0x00 // TILELOADD 4160(CX)(R14*1), T7
+	VMULPS.BCST 384(DI), Z20, Z20
+	VPMOVSXBD 16(R11)(R8*2), Z21
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VCVTDQ2PS Z21, Z21
+	VMULPS.BCST 388(DI), Z21, Z21
+	LONG $0x4057b262; BYTE $0x72; BYTE $0xf4 // VCVTNE2PS2BF16 Z20, Z21, Z6
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x14; BYTE $0x00; BYTE $0x00 // TILELOADD 5120(BX)(SI*1), T5
+	VPMOVSXBD 0(R11)(R9*1), Z22
+	VCVTDQ2PS Z22, Z22
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VMULPS.BCST 448(DI), Z22, Z22
+	VPMOVSXBD 16(R11)(R9*1), Z23
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VCVTDQ2PS Z23, Z23
+	VMULPS.BCST 452(DI), Z23, Z23
+	LONG $0x4047b262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z7
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VPMOVSXBD 0(R12), Z16
+	VCVTDQ2PS Z16, Z16
+	PREFETCHT1 768(R15)
+	PREFETCHT1 832(R15)
+	PREFETCHT1 896(R15)
+	PREFETCHT1 960(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(CX)(R14*1), T6
+	VMULPS.BCST 512(DI), Z16, Z16
+	VPMOVSXBD 16(R12), Z17
+	VCVTDQ2PS Z17, Z17
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6144(BX)(SI*1), T4
+	VMULPS.BCST 516(DI), Z17, Z17
+	LONG $0x40773262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z8
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x18; BYTE $0x00; BYTE $0x00 // TILELOADD 6208(CX)(R14*1), T7
+	VPMOVSXBD 0(R12)(R8*1), Z18
+	VCVTDQ2PS Z18, Z18
+	VMULPS.BCST 576(DI), Z18, Z18
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPMOVSXBD 16(R12)(R8*1), Z19
+	VCVTDQ2PS Z19, Z19
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x1c; BYTE $0x00; BYTE $0x00 // TILELOADD 7168(BX)(SI*1), T5
+	VMULPS.BCST 580(DI), Z19, Z19
+	LONG $0x40673262; BYTE $0x72; BYTE $0xca // VCVTNE2PS2BF16 Z18, Z19, Z9
+	VPMOVSXBD 0(R12)(R8*2), Z20
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VCVTDQ2PS Z20, Z20
+	VMULPS.BCST 640(DI), Z20, Z20
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPMOVSXBD 16(R12)(R8*2), Z21
+	VCVTDQ2PS Z21, Z21
+	VMULPS.BCST 644(DI), Z21, Z21
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	LONG $0x40573262; BYTE $0x72; BYTE $0xd4 // VCVTNE2PS2BF16 Z20, Z21, Z10
+	VPMOVSXBD 0(R12)(R9*1), Z22
+	PREFETCHT1 1024(R15)
+	PREFETCHT1 1088(R15)
+	PREFETCHT1 1152(R15)
+	PREFETCHT1 1216(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(CX)(R14*1), T6
+	VCVTDQ2PS Z22, Z22
+	VMULPS.BCST 704(DI), Z22, Z22
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8192(BX)(SI*1), T4
+	VPMOVSXBD 16(R12)(R9*1), Z23
+	VCVTDQ2PS Z23, Z23
+	VMULPS.BCST 708(DI), Z23, Z23
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x20; BYTE $0x00; BYTE $0x00 // TILELOADD 8256(CX)(R14*1), T7
+	LONG $0x40473262; BYTE $0x72; BYTE $0xde // VCVTNE2PS2BF16 Z22, Z23, Z11
+	VPMOVSXBD 0(R13), Z16
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VCVTDQ2PS Z16, Z16
+	VMULPS.BCST 768(DI), Z16, Z16
+	VPMOVSXBD 16(R13), Z17
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x24; BYTE $0x00; BYTE $0x00 // TILELOADD 9216(BX)(SI*1), T5
+	VCVTDQ2PS Z17, Z17
+	VMULPS.BCST 772(DI), Z17, Z17
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	LONG $0x40773262; BYTE $0x72; BYTE $0xe0 // VCVTNE2PS2BF16 Z16, Z17, Z12
+	VPMOVSXBD 0(R13)(R8*1), Z18
+	VCVTDQ2PS Z18, Z18
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VMULPS.BCST 832(DI), Z18, Z18
+	VPMOVSXBD 16(R13)(R8*1), Z19
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VCVTDQ2PS Z19, Z19
+	VMULPS.BCST 836(DI), Z19, Z19
+	LONG $0x40673262; BYTE $0x72; BYTE $0xea // VCVTNE2PS2BF16 Z18, Z19, Z13
+	PREFETCHT1 1280(R15)
+	PREFETCHT1 1344(R15)
+	PREFETCHT1 1408(R15)
+	PREFETCHT1 1472(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(CX)(R14*1), T6
+	VPMOVSXBD 0(R13)(R8*2), Z20
+	VCVTDQ2PS Z20, Z20
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10240(BX)(SI*1), T4
+	VMULPS.BCST 896(DI), Z20, Z20
+	VPMOVSXBD 16(R13)(R8*2), Z21
+	VCVTDQ2PS Z21, Z21
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x28; BYTE $0x00; BYTE $0x00 // TILELOADD 10304(CX)(R14*1), T7
+	VMULPS.BCST 900(DI), Z21, Z21
+	LONG $0x40573262; BYTE $0x72; BYTE $0xf4 // VCVTNE2PS2BF16 Z20, Z21, Z14
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VPMOVSXBD 0(R13)(R9*1), Z22
+	VCVTDQ2PS Z22, Z22
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x2c; BYTE $0x00; BYTE $0x00 // TILELOADD 11264(BX)(SI*1), T5
+	VMULPS.BCST 960(DI), Z22, Z22
+	VPMOVSXBD 16(R13)(R9*1), Z23
+	VCVTDQ2PS Z23, Z23
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VMULPS.BCST 964(DI), Z23, Z23
+	LONG $0x40473262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z15
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	MOVQ dst+128(FP), DI
+	VMOVDQU32 join_0<>(SB), Z16
+	VMOVDQU32 join_1<>(SB), Z17
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VMOVDQA32 Z0, Z18
+	VPERMT2W Z1, Z16, Z0
+	PREFETCHT1 1536(R15)
+	PREFETCHT1 1600(R15)
+	PREFETCHT1 1664(R15)
+	PREFETCHT1 1728(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(CX)(R14*1), T6
+	VPERMT2W Z1, Z17, Z18
+	VMOVDQU32 Z0, 0(DI)
+	VMOVDQU32 Z18, 64(DI)
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12288(BX)(SI*1), T4
+	VMOVDQA32 Z2, Z19
+	VPERMT2W Z3, Z16, Z2
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x30; BYTE $0x00; BYTE $0x00 // TILELOADD 12352(CX)(R14*1), T7
+	VPERMT2W Z3, Z17, Z19
+	VMOVDQU32 Z2, 128(DI)
+	VMOVDQU32 Z19, 192(DI)
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VMOVDQA32 Z4, Z20
+	VPERMT2W Z5, Z16, Z4
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x34; BYTE $0x00; BYTE $0x00 // TILELOADD 13312(BX)(SI*1), T5
+	VPERMT2W Z5, Z17, Z20
+	VMOVDQU32 Z4, 256(DI)
+	VMOVDQU32 Z20, 320(DI)
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VMOVDQA32 Z6, Z21
+	VPERMT2W Z7, Z16, Z6
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPERMT2W Z7, Z17, Z21
+	VMOVDQU32 Z6, 384(DI)
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VMOVDQU32 Z21, 448(DI)
+	VMOVDQA32 Z8, Z18
+	VPERMT2W Z9, Z16, Z8
+	PREFETCHT1 1792(R15)
+	PREFETCHT1 1856(R15)
+	PREFETCHT1 1920(R15)
+	PREFETCHT1 1984(R15)
+	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x31; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(CX)(R14*1), T6
+	VPERMT2W Z9, Z17, Z18
+	VMOVDQU32 Z8, 512(DI)
+	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x33; BYTE $0x00; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14336(BX)(SI*1), T4
+	VMOVDQU32 Z18, 576(DI)
+	VMOVDQA32 Z10, Z19
+	VPERMT2W Z11, Z16, Z10
+	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x31; BYTE $0x40; BYTE $0x38; BYTE $0x00; BYTE $0x00 // TILELOADD 14400(CX)(R14*1), T7
+	VPERMT2W Z11, Z17, Z19
+	VMOVDQU32 Z10, 640(DI)
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	VMOVDQU32 Z19, 704(DI)
+	VMOVDQA32 Z12, Z20
+	VPERMT2W Z13, Z16, Z12
+	LONG $0x4b7be2c4; BYTE $0xac; BYTE $0x33; BYTE $0x00; BYTE $0x3c; BYTE $0x00; BYTE $0x00 // TILELOADD 15360(BX)(SI*1), T5
+	VPERMT2W Z13, Z17, Z20
+	VMOVDQU32 Z12, 768(DI)
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	VMOVDQU32 Z20, 832(DI)
+	VMOVDQA32 Z14, Z21
+	VPERMT2W Z15, Z16, Z14
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	VPERMT2W Z15, Z17, Z21
+	VMOVDQU32 Z14, 896(DI)
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	VMOVDQU32 Z21, 960(DI)
+	ADDQ dstStep+136(FP), DI
+	MOVQ DI, dst+128(FP)
+	ADDQ $2048, R15
+	MOVQ lowSteps+32(FP), R12
+	TESTQ R12, R12
+	JEQ nolow341
+	MOVQ lowA+40(FP), R10
+	MOVQ lowB+48(FP), R11
+low340:
+	LONG $0x4b7b82c4; BYTE $0xb4; BYTE $0x33; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R11)(R14*1), T6
+	LONG $0x4b7bc2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R10)(SI*1), T4
+	LONG $0x4b7b82c4; BYTE $0xbc; BYTE $0x33; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(R11)(R14*1), T7
+	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
+	LONG $0x4b7bc2c4; BYTE $0xac; BYTE $0x32; BYTE $0x00; BYTE $0x04; BYTE $0x00; BYTE $0x00 // TILELOADD 1024(R10)(SI*1), T5
+	LONG $0x5c42e2c4; BYTE $0xcc // TDPBF16PS T7, T4, T1
+	LONG $0x5c4ae2c4; BYTE $0xd5 // TDPBF16PS T6, T5, T2
+	LONG $0x5c42e2c4; BYTE $0xdd // TDPBF16PS T7, T5, T3
+	ADDQ $2048, R10
+	ADDQ $2048, R11
+	DECQ R12
+	JNZ low340
+	MOVQ lowStep+56(FP), AX
+	ADDQ AX, lowB+48(FP)
+nolow341:
+	MOVQ c+64(FP), AX
+	LONG $0x4b7aa2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(R14*1), T0
+	LONG $0x4b7aa2c4; BYTE $0x8c; BYTE $0x30; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 64(AX)(R14*1), T1
+	LONG $0x4b7aa2c4; BYTE $0x94; BYTE $0x30; BYTE $0x00; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2048(AX)(R14*1), T2
+	LONG $0x4b7aa2c4; BYTE $0x9c; BYTE $0x30; BYTE $0x40; BYTE $0x08; BYTE $0x00; BYTE $0x00 // TILESTORED 2112(AX)(R14*1), T3
+	ADDQ $4096, c+64(FP)
+	ADDQ bStep+24(FP), CX
+	MOVQ outRows+104(FP), R10
+	TESTQ R10, R10
+	JEQ done344
+	MOVQ tiles+96(FP), R11
+	MOVQ out+88(FP), R12
+	ADDQ $4096, tiles+96(FP)
+	MOVQ outBytes+120(FP), AX
+	ADDQ AX, out+88(FP)
+	CMPQ AX, $128
+	MOVQ ldc+112(FP), AX
+	JNE half343
+row342:
+	VMOVUPS 0(R11), Z0
+	VMOVUPS 64(R11), Z1
+	VMOVNTPS Z0, 0(R12)
+	VMOVNTPS Z1, 64(R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ row342
+	JMP done344
+half343:
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVNTDQ Z2, (R12)
+	ADDQ $128, R11
+	ADDQ AX, R12
+	DECQ R10
+	JNZ half343
+done344:
+	DECQ panels+72(FP)
+	ADDQ $32, src+144(FP)
+	ADDQ $8, work+160(FP)
+	CMPQ panels+72(FP), $0
+	JNZ blocks330
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -21638,17 +21924,17 @@ TEXT ·q6KFew(SB), NOSPLIT, $0-88
 	MOVQ config+0(FP), AX
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $2, R13
-group323:
+group345:
 	MOVQ R13, config+0(FP)
 	CMPQ add+64(FP), $0
-	JEQ fresh326
+	JEQ fresh348
 	MOVQ c+8(FP), AX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(SI*1), T0
-	JMP begin327
-fresh326:
+	JMP begin349
+fresh348:
 	LONG $0x497be2c4; BYTE $0xc0 // TILEZERO T0
-begin327:
+begin349:
 	MOVQ n+40(FP), AX
 	MOVQ AX, left+48(FP)
 	MOVQ rows+80(FP), R15
@@ -21662,7 +21948,7 @@ begin327:
 	MOVQ srcStep+56(FP), R14
 	SHLQ $4, R14
 	ADDQ src+32(FP), R14
-block324:
+block346:
 	MOVQ srcStep+56(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+32(FP), R10
@@ -22194,7 +22480,7 @@ block324:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	MOVQ $8, CX
-pass325:
+pass347:
 	MOVQ work+72(FP), DI
 	VPMOVSXBD 0(R10), Z16
 	VCVTDQ2PS Z16, Z16
@@ -22318,14 +22604,14 @@ pass325:
 	LONG $0x40473262; BYTE $0x72; BYTE $0xfe // VCVTNE2PS2BF16 Z22, Z23, Z15
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first328
+	JCS first350
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first328:
+first350:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	VMOVDQU32 Z0, 0(R15)
@@ -22352,35 +22638,35 @@ first328:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
-	JNZ pass325
+	JNZ pass347
 	SUBQ $64, work+72(FP)
 	ADDQ $210, src+32(FP)
 	DECQ left+48(FP)
-	JNZ block324
+	JNZ block346
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first329
+	JCS first351
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first329:
+first351:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	ADDQ $1024, R15
 	BTRQ $12, R15
 	MOVQ xStep+24(FP), AX
 	CMPQ BX, x+16(FP)
-	JCS first330
+	JCS first352
 	MOVQ R15, DX
 	XORQ $2048, DX
 	MOVQ $64, SI
 	LONG $0x4b7be2c4; BYTE $0xb4; BYTE $0x03; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(BX)(AX*1), T6
 	LONG $0x4b7be2c4; BYTE $0xa4; BYTE $0x32; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DX)(SI*1), T4
 	LONG $0x5c4ae2c4; BYTE $0xc4 // TDPBF16PS T6, T4, T0
-first330:
+first352:
 	SHLQ $4, AX
 	ADDQ AX, BX
 	ADDQ $1024, R15
@@ -22398,7 +22684,7 @@ first330:
 	ADDQ $64, work+72(FP)
 	MOVQ config+0(FP), R13
 	DECQ R13
-	JNZ group323
+	JNZ group345
 	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
@@ -22408,9 +22694,9 @@ TEXT ·int8DirectAVX512(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block331:
+block353:
 	MOVQ $2, R15
-group332:
+group354:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -22557,8 +22843,8 @@ group332:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next336
-x335:
+	JLT next358
+x357:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -22702,13 +22988,13 @@ x335:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x335
-next336:
+	JGE x357
+next358:
 	ADDQ $4, SI
-	JEQ done334
+	JEQ done356
 	SUBQ $1, SI
-	JLT next338
-x337:
+	JLT next360
+x359:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -22750,11 +23036,11 @@ x337:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x337
-next338:
+	JGE x359
+next360:
 	ADDQ $1, SI
-	JEQ done334
-done334:
+	JEQ done356
+done356:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 16(R10), Z0
 	VCVTDQ2PS Z0, Z0
@@ -22874,8 +23160,8 @@ done334:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next341
-x340:
+	JLT next363
+x362:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -23019,13 +23305,13 @@ x340:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x340
-next341:
+	JGE x362
+next363:
 	ADDQ $4, SI
-	JEQ done339
+	JEQ done361
 	SUBQ $1, SI
-	JLT next343
-x342:
+	JLT next365
+x364:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -23067,18 +23353,18 @@ x342:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x342
-next343:
+	JGE x364
+next365:
 	ADDQ $1, SI
-	JEQ done339
-done339:
+	JEQ done361
+done361:
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
 	ADDQ AX, src+16(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group332
+	JNZ group354
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -23088,7 +23374,7 @@ done339:
 	IMUL3Q $32, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block331
+	JNZ block353
 	VZEROUPPER
 	RET
 
@@ -23097,9 +23383,9 @@ TEXT ·q8x0DirectAVX512(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block344:
+block366:
 	MOVQ $2, R15
-group345:
+group367:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -23295,8 +23581,8 @@ group345:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next349
-x348:
+	JLT next371
+x370:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -23440,13 +23726,13 @@ x348:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x348
-next349:
+	JGE x370
+next371:
 	ADDQ $4, SI
-	JEQ done347
+	JEQ done369
 	SUBQ $1, SI
-	JLT next351
-x350:
+	JLT next373
+x372:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -23488,11 +23774,11 @@ x350:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x350
-next351:
+	JGE x372
+next373:
 	ADDQ $1, SI
-	JEQ done347
-done347:
+	JEQ done369
+done369:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 18(R10), Z0
 	VCVTDQ2PS Z0, Z0
@@ -23612,8 +23898,8 @@ done347:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next354
-x353:
+	JLT next376
+x375:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -23757,13 +24043,13 @@ x353:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x353
-next354:
+	JGE x375
+next376:
 	ADDQ $4, SI
-	JEQ done352
+	JEQ done374
 	SUBQ $1, SI
-	JLT next356
-x355:
+	JLT next378
+x377:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -23805,18 +24091,18 @@ x355:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x355
-next356:
+	JGE x377
+next378:
 	ADDQ $1, SI
-	JEQ done352
-done352:
+	JEQ done374
+done374:
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
 	ADDQ AX, src+16(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group345
+	JNZ group367
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -23826,7 +24112,7 @@ done352:
 	IMUL3Q $32, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block344
+	JNZ block366
 	VZEROUPPER
 	RET
 
@@ -23835,9 +24121,9 @@ TEXT ·q4x0DirectAVX512(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block357:
+block379:
 	MOVQ $2, R15
-group358:
+group380:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -24067,8 +24353,8 @@ group358:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next362
-x361:
+	JLT next384
+x383:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -24212,13 +24498,13 @@ x361:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x361
-next362:
+	JGE x383
+next384:
 	ADDQ $4, SI
-	JEQ done360
+	JEQ done382
 	SUBQ $1, SI
-	JLT next364
-x363:
+	JLT next386
+x385:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -24260,11 +24546,11 @@ x363:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x363
-next364:
+	JGE x385
+next386:
 	ADDQ $1, SI
-	JEQ done360
-done360:
+	JEQ done382
+done382:
 	MOVQ work+48(FP), DI
 	VMOVDQU32 nibble<>(SB), Z22
 	VMOVDQU32 whole_8<>(SB), Z23
@@ -24418,8 +24704,8 @@ done360:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next367
-x366:
+	JLT next389
+x388:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -24563,13 +24849,13 @@ x366:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x366
-next367:
+	JGE x388
+next389:
 	ADDQ $4, SI
-	JEQ done365
+	JEQ done387
 	SUBQ $1, SI
-	JLT next369
-x368:
+	JLT next391
+x390:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -24611,18 +24897,18 @@ x368:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x368
-next369:
+	JGE x390
+next391:
 	ADDQ $1, SI
-	JEQ done365
-done365:
+	JEQ done387
+done387:
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
 	ADDQ AX, src+16(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group358
+	JNZ group380
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -24632,7 +24918,7 @@ done365:
 	IMUL3Q $32, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block357
+	JNZ block379
 	VZEROUPPER
 	RET
 
@@ -24641,9 +24927,9 @@ TEXT ·nf4DirectAVX512(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block370:
+block392:
 	MOVQ $2, R15
-group371:
+group393:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -24839,8 +25125,8 @@ group371:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next375
-x374:
+	JLT next397
+x396:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -24984,13 +25270,13 @@ x374:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x374
-next375:
+	JGE x396
+next397:
 	ADDQ $4, SI
-	JEQ done373
+	JEQ done395
 	SUBQ $1, SI
-	JLT next377
-x376:
+	JLT next399
+x398:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -25032,11 +25318,11 @@ x376:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x376
-next377:
+	JGE x398
+next399:
 	ADDQ $1, SI
-	JEQ done373
-done373:
+	JEQ done395
+done395:
 	MOVQ work+48(FP), DI
 	VMOVDQU32 nf4<>(SB), Z22
 	VPMOVZXBQ 12(R10), Z0
@@ -25205,8 +25491,8 @@ done373:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next380
-x379:
+	JLT next402
+x401:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -25350,13 +25636,13 @@ x379:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x379
-next380:
+	JGE x401
+next402:
 	ADDQ $4, SI
-	JEQ done378
+	JEQ done400
 	SUBQ $1, SI
-	JLT next382
-x381:
+	JLT next404
+x403:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -25398,11 +25684,11 @@ x381:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x381
-next382:
+	JGE x403
+next404:
 	ADDQ $1, SI
-	JEQ done378
-done378:
+	JEQ done400
+done400:
 	MOVQ work+48(FP), DI
 	VMOVDQU32 nf4<>(SB), Z22
 	VPMOVZXBQ 20(R10), Z0
@@ -25571,8 +25857,8 @@ done378:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next385
-x384:
+	JLT next407
+x406:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -25716,13 +26002,13 @@ x384:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x384
-next385:
+	JGE x406
+next407:
 	ADDQ $4, SI
-	JEQ done383
+	JEQ done405
 	SUBQ $1, SI
-	JLT next387
-x386:
+	JLT next409
+x408:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -25764,11 +26050,11 @@ x386:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x386
-next387:
+	JGE x408
+next409:
 	ADDQ $1, SI
-	JEQ done383
-done383:
+	JEQ done405
+done405:
 	MOVQ work+48(FP), DI
 	VMOVDQU32 nf4<>(SB), Z22
 	VPMOVZXBQ 28(R10), Z0
@@ -25937,8 +26223,8 @@ done383:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next390
-x389:
+	JLT next412
+x411:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -26082,13 +26368,13 @@ x389:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x389
-next390:
+	JGE x411
+next412:
 	ADDQ $4, SI
-	JEQ done388
+	JEQ done410
 	SUBQ $1, SI
-	JLT next392
-x391:
+	JLT next414
+x413:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -26130,18 +26416,18 @@ x391:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x391
-next392:
+	JGE x413
+next414:
 	ADDQ $1, SI
-	JEQ done388
-done388:
+	JEQ done410
+done410:
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
 	ADDQ AX, src+16(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group371
+	JNZ group393
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -26151,7 +26437,7 @@ done388:
 	IMUL3Q $64, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block370
+	JNZ block392
 	VZEROUPPER
 	RET
 
@@ -26160,9 +26446,9 @@ TEXT ·q4KDirectAVX512(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block393:
+block415:
 	MOVQ $2, R15
-group394:
+group416:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -26471,7 +26757,7 @@ group394:
 	VMULPS Z3, Z1, Z1
 	VMOVUPS Z1, 960(DI)
 	MOVQ $4, CX
-pass395:
+pass417:
 	MOVQ work+48(FP), DI
 	VMOVDQU32 nibble<>(SB), Z22
 	VPMOVZXBD 16(R10), Z0
@@ -26622,8 +26908,8 @@ pass395:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next398
-x397:
+	JLT next420
+x419:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -26767,13 +27053,13 @@ x397:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x397
-next398:
+	JGE x419
+next420:
 	ADDQ $4, SI
-	JEQ done396
+	JEQ done418
 	SUBQ $1, SI
-	JLT next400
-x399:
+	JLT next422
+x421:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -26815,11 +27101,11 @@ x399:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x399
-next400:
+	JGE x421
+next422:
 	ADDQ $1, SI
-	JEQ done396
-done396:
+	JEQ done418
+done418:
 	MOVQ work+48(FP), DI
 	VMOVDQU32 nibble<>(SB), Z22
 	VPMOVZXBD 32(R10), Z0
@@ -26972,8 +27258,8 @@ done396:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next403
-x402:
+	JLT next425
+x424:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -27117,13 +27403,13 @@ x402:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x402
-next403:
+	JGE x424
+next425:
 	ADDQ $4, SI
-	JEQ done401
+	JEQ done423
 	SUBQ $1, SI
-	JLT next405
-x404:
+	JLT next427
+x426:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -27165,11 +27451,11 @@ x404:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x404
-next405:
+	JGE x426
+next427:
 	ADDQ $1, SI
-	JEQ done401
-done401:
+	JEQ done423
+done423:
 	MOVQ work+48(FP), DI
 	VMOVDQU32 nibble<>(SB), Z22
 	VPMOVZXBD 16(R10), Z0
@@ -27322,8 +27608,8 @@ done401:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next408
-x407:
+	JLT next430
+x429:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -27467,13 +27753,13 @@ x407:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x407
-next408:
+	JGE x429
+next430:
 	ADDQ $4, SI
-	JEQ done406
+	JEQ done428
 	SUBQ $1, SI
-	JLT next410
-x409:
+	JLT next432
+x431:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -27515,11 +27801,11 @@ x409:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x409
-next410:
+	JGE x431
+next432:
 	ADDQ $1, SI
-	JEQ done406
-done406:
+	JEQ done428
+done428:
 	MOVQ work+48(FP), DI
 	VMOVDQU32 nibble<>(SB), Z22
 	VPMOVZXBD 32(R10), Z0
@@ -27672,8 +27958,8 @@ done406:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next413
-x412:
+	JLT next435
+x434:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -27817,13 +28103,13 @@ x412:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x412
-next413:
+	JGE x434
+next435:
 	ADDQ $4, SI
-	JEQ done411
+	JEQ done433
 	SUBQ $1, SI
-	JLT next415
-x414:
+	JLT next437
+x436:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -27865,11 +28151,11 @@ x414:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x414
-next415:
+	JGE x436
+next437:
 	ADDQ $1, SI
-	JEQ done411
-done411:
+	JEQ done433
+done433:
 	IMUL3Q $64, BX, AX
 	ADDQ AX, x+8(FP)
 	ADDQ $8, work+48(FP)
@@ -27878,7 +28164,7 @@ done411:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
-	JNZ pass395
+	JNZ pass417
 	IMUL3Q $-256, BX, AX
 	ADDQ AX, x+8(FP)
 	MOVQ srcStep+32(FP), AX
@@ -27887,7 +28173,7 @@ done411:
 	ADDQ $32, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group394
+	JNZ group416
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -27897,7 +28183,7 @@ done411:
 	IMUL3Q $256, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block393
+	JNZ block415
 	VZEROUPPER
 	RET
 
@@ -27906,9 +28192,9 @@ TEXT ·q6KDirectAVX512(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block416:
+block438:
 	MOVQ $2, R15
-group417:
+group439:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -28510,7 +28796,7 @@ group417:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	MOVQ $8, CX
-pass418:
+pass440:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 0(R10), Z0
 	VCVTDQ2PS Z0, Z0
@@ -28628,8 +28914,8 @@ pass418:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next421
-x420:
+	JLT next443
+x442:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -28773,13 +29059,13 @@ x420:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x420
-next421:
+	JGE x442
+next443:
 	ADDQ $4, SI
-	JEQ done419
+	JEQ done441
 	SUBQ $1, SI
-	JLT next423
-x422:
+	JLT next445
+x444:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -28821,11 +29107,11 @@ x422:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x422
-next423:
+	JGE x444
+next445:
 	ADDQ $1, SI
-	JEQ done419
-done419:
+	JEQ done441
+done441:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 16(R10), Z0
 	VCVTDQ2PS Z0, Z0
@@ -28945,8 +29231,8 @@ done419:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next426
-x425:
+	JLT next448
+x447:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VMOVUPS 128(DI), Z17
@@ -29090,13 +29376,13 @@ x425:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x425
-next426:
+	JGE x447
+next448:
 	ADDQ $4, SI
-	JEQ done424
+	JEQ done446
 	SUBQ $1, SI
-	JLT next428
-x427:
+	JLT next450
+x449:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Z16
 	VBROADCASTSS 0(AX), Z20
@@ -29138,11 +29424,11 @@ x427:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x427
-next428:
+	JGE x449
+next450:
 	ADDQ $1, SI
-	JEQ done424
-done424:
+	JEQ done446
+done446:
 	IMUL3Q $32, BX, AX
 	ADDQ AX, x+8(FP)
 	ADDQ $8, work+48(FP)
@@ -29151,7 +29437,7 @@ done424:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
-	JNZ pass418
+	JNZ pass440
 	IMUL3Q $-256, BX, AX
 	ADDQ AX, x+8(FP)
 	MOVQ srcStep+32(FP), AX
@@ -29160,7 +29446,7 @@ done424:
 	ADDQ $0, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group417
+	JNZ group439
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -29170,7 +29456,7 @@ done424:
 	IMUL3Q $256, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block416
+	JNZ block438
 	VZEROUPPER
 	RET
 
@@ -29179,9 +29465,9 @@ TEXT ·int8DirectAVX2(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block429:
+block451:
 	MOVQ $4, R15
-group430:
+group452:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -29260,8 +29546,8 @@ group430:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next434
-x433:
+	JLT next456
+x455:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -29339,13 +29625,13 @@ x433:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x433
-next434:
+	JGE x455
+next456:
 	ADDQ $4, SI
-	JEQ done432
+	JEQ done454
 	SUBQ $1, SI
-	JLT next436
-x435:
+	JLT next458
+x457:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -29369,11 +29655,11 @@ x435:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x435
-next436:
+	JGE x457
+next458:
 	ADDQ $1, SI
-	JEQ done432
-done432:
+	JEQ done454
+done454:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 8(R10), Y0
 	VCVTDQ2PS Y0, Y0
@@ -29437,8 +29723,8 @@ done432:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next439
-x438:
+	JLT next461
+x460:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -29516,13 +29802,13 @@ x438:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x438
-next439:
+	JGE x460
+next461:
 	ADDQ $4, SI
-	JEQ done437
+	JEQ done459
 	SUBQ $1, SI
-	JLT next441
-x440:
+	JLT next463
+x462:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -29546,11 +29832,11 @@ x440:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x440
-next441:
+	JGE x462
+next463:
 	ADDQ $1, SI
-	JEQ done437
-done437:
+	JEQ done459
+done459:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 16(R10), Y0
 	VCVTDQ2PS Y0, Y0
@@ -29614,8 +29900,8 @@ done437:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next444
-x443:
+	JLT next466
+x465:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -29693,13 +29979,13 @@ x443:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x443
-next444:
+	JGE x465
+next466:
 	ADDQ $4, SI
-	JEQ done442
+	JEQ done464
 	SUBQ $1, SI
-	JLT next446
-x445:
+	JLT next468
+x467:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -29723,11 +30009,11 @@ x445:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x445
-next446:
+	JGE x467
+next468:
 	ADDQ $1, SI
-	JEQ done442
-done442:
+	JEQ done464
+done464:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 24(R10), Y0
 	VCVTDQ2PS Y0, Y0
@@ -29791,8 +30077,8 @@ done442:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next449
-x448:
+	JLT next471
+x470:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -29870,13 +30156,13 @@ x448:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x448
-next449:
+	JGE x470
+next471:
 	ADDQ $4, SI
-	JEQ done447
+	JEQ done469
 	SUBQ $1, SI
-	JLT next451
-x450:
+	JLT next473
+x472:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -29900,18 +30186,18 @@ x450:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x450
-next451:
+	JGE x472
+next473:
 	ADDQ $1, SI
-	JEQ done447
-done447:
+	JEQ done469
+done469:
 	MOVQ srcStep+32(FP), AX
 	SHLQ $3, AX
 	ADDQ AX, src+16(FP)
 	ADDQ $32, work+48(FP)
 	ADDQ $32, c+0(FP)
 	DECQ R15
-	JNZ group430
+	JNZ group452
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -29921,7 +30207,7 @@ done447:
 	IMUL3Q $32, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block429
+	JNZ block451
 	VZEROUPPER
 	RET
 
@@ -29930,9 +30216,9 @@ TEXT ·q8x0DirectAVX2(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block452:
+block474:
 	MOVQ $4, R15
-group453:
+group475:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -30036,8 +30322,8 @@ group453:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next457
-x456:
+	JLT next479
+x478:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -30115,13 +30401,13 @@ x456:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x456
-next457:
+	JGE x478
+next479:
 	ADDQ $4, SI
-	JEQ done455
+	JEQ done477
 	SUBQ $1, SI
-	JLT next459
-x458:
+	JLT next481
+x480:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -30145,11 +30431,11 @@ x458:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x458
-next459:
+	JGE x480
+next481:
 	ADDQ $1, SI
-	JEQ done455
-done455:
+	JEQ done477
+done477:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 10(R10), Y0
 	VCVTDQ2PS Y0, Y0
@@ -30213,8 +30499,8 @@ done455:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next462
-x461:
+	JLT next484
+x483:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -30292,13 +30578,13 @@ x461:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x461
-next462:
+	JGE x483
+next484:
 	ADDQ $4, SI
-	JEQ done460
+	JEQ done482
 	SUBQ $1, SI
-	JLT next464
-x463:
+	JLT next486
+x485:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -30322,11 +30608,11 @@ x463:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x463
-next464:
+	JGE x485
+next486:
 	ADDQ $1, SI
-	JEQ done460
-done460:
+	JEQ done482
+done482:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 18(R10), Y0
 	VCVTDQ2PS Y0, Y0
@@ -30390,8 +30676,8 @@ done460:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next467
-x466:
+	JLT next489
+x488:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -30469,13 +30755,13 @@ x466:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x466
-next467:
+	JGE x488
+next489:
 	ADDQ $4, SI
-	JEQ done465
+	JEQ done487
 	SUBQ $1, SI
-	JLT next469
-x468:
+	JLT next491
+x490:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -30499,11 +30785,11 @@ x468:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x468
-next469:
+	JGE x490
+next491:
 	ADDQ $1, SI
-	JEQ done465
-done465:
+	JEQ done487
+done487:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 26(R10), Y0
 	VCVTDQ2PS Y0, Y0
@@ -30567,8 +30853,8 @@ done465:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next472
-x471:
+	JLT next494
+x493:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -30646,13 +30932,13 @@ x471:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x471
-next472:
+	JGE x493
+next494:
 	ADDQ $4, SI
-	JEQ done470
+	JEQ done492
 	SUBQ $1, SI
-	JLT next474
-x473:
+	JLT next496
+x495:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -30676,18 +30962,18 @@ x473:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x473
-next474:
+	JGE x495
+next496:
 	ADDQ $1, SI
-	JEQ done470
-done470:
+	JEQ done492
+done492:
 	MOVQ srcStep+32(FP), AX
 	SHLQ $3, AX
 	ADDQ AX, src+16(FP)
 	ADDQ $32, work+48(FP)
 	ADDQ $32, c+0(FP)
 	DECQ R15
-	JNZ group453
+	JNZ group475
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -30697,7 +30983,7 @@ done470:
 	IMUL3Q $32, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block452
+	JNZ block474
 	VZEROUPPER
 	RET
 
@@ -30706,9 +30992,9 @@ TEXT ·q4x0DirectAVX2(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block475:
+block497:
 	MOVQ $4, R15
-group476:
+group498:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -30830,8 +31116,8 @@ group476:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next480
-x479:
+	JLT next502
+x501:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -30909,13 +31195,13 @@ x479:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x479
-next480:
+	JGE x501
+next502:
 	ADDQ $4, SI
-	JEQ done478
+	JEQ done500
 	SUBQ $1, SI
-	JLT next482
-x481:
+	JLT next504
+x503:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -30939,11 +31225,11 @@ x481:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x481
-next482:
+	JGE x503
+next504:
 	ADDQ $1, SI
-	JEQ done478
-done478:
+	JEQ done500
+done500:
 	MOVQ work+48(FP), DI
 	VMOVDQU nibble<>(SB), Y14
 	VMOVDQU whole_8<>(SB), Y15
@@ -31025,8 +31311,8 @@ done478:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next485
-x484:
+	JLT next507
+x506:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -31104,13 +31390,13 @@ x484:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x484
-next485:
+	JGE x506
+next507:
 	ADDQ $4, SI
-	JEQ done483
+	JEQ done505
 	SUBQ $1, SI
-	JLT next487
-x486:
+	JLT next509
+x508:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -31134,11 +31420,11 @@ x486:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x486
-next487:
+	JGE x508
+next509:
 	ADDQ $1, SI
-	JEQ done483
-done483:
+	JEQ done505
+done505:
 	MOVQ work+48(FP), DI
 	VMOVDQU nibble<>(SB), Y14
 	VMOVDQU whole_8<>(SB), Y15
@@ -31220,8 +31506,8 @@ done483:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next490
-x489:
+	JLT next512
+x511:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -31299,13 +31585,13 @@ x489:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x489
-next490:
+	JGE x511
+next512:
 	ADDQ $4, SI
-	JEQ done488
+	JEQ done510
 	SUBQ $1, SI
-	JLT next492
-x491:
+	JLT next514
+x513:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -31329,11 +31615,11 @@ x491:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x491
-next492:
+	JGE x513
+next514:
 	ADDQ $1, SI
-	JEQ done488
-done488:
+	JEQ done510
+done510:
 	MOVQ work+48(FP), DI
 	VMOVDQU nibble<>(SB), Y14
 	VMOVDQU whole_8<>(SB), Y15
@@ -31415,8 +31701,8 @@ done488:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next495
-x494:
+	JLT next517
+x516:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -31494,13 +31780,13 @@ x494:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x494
-next495:
+	JGE x516
+next517:
 	ADDQ $4, SI
-	JEQ done493
+	JEQ done515
 	SUBQ $1, SI
-	JLT next497
-x496:
+	JLT next519
+x518:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -31524,18 +31810,18 @@ x496:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x496
-next497:
+	JGE x518
+next519:
 	ADDQ $1, SI
-	JEQ done493
-done493:
+	JEQ done515
+done515:
 	MOVQ srcStep+32(FP), AX
 	SHLQ $3, AX
 	ADDQ AX, src+16(FP)
 	ADDQ $32, work+48(FP)
 	ADDQ $32, c+0(FP)
 	DECQ R15
-	JNZ group476
+	JNZ group498
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -31545,7 +31831,7 @@ done493:
 	IMUL3Q $32, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block475
+	JNZ block497
 	VZEROUPPER
 	RET
 
@@ -31554,9 +31840,9 @@ TEXT ·nf4DirectAVX2(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block498:
+block520:
 	MOVQ $4, R15
-group499:
+group521:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -31685,8 +31971,8 @@ group499:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next503
-x502:
+	JLT next525
+x524:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -31764,13 +32050,13 @@ x502:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x502
-next503:
+	JGE x524
+next525:
 	ADDQ $4, SI
-	JEQ done501
+	JEQ done523
 	SUBQ $1, SI
-	JLT next505
-x504:
+	JLT next527
+x526:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -31794,11 +32080,11 @@ x504:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x504
-next505:
+	JGE x526
+next527:
 	ADDQ $1, SI
-	JEQ done501
-done501:
+	JEQ done523
+done523:
 	MOVQ work+48(FP), DI
 	VMOVDQU nf4<>(SB), Y14
 	VMOVDQU nf4_high<>(SB), Y15
@@ -31912,8 +32198,8 @@ done501:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next508
-x507:
+	JLT next530
+x529:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -31991,13 +32277,13 @@ x507:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x507
-next508:
+	JGE x529
+next530:
 	ADDQ $4, SI
-	JEQ done506
+	JEQ done528
 	SUBQ $1, SI
-	JLT next510
-x509:
+	JLT next532
+x531:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -32021,11 +32307,11 @@ x509:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x509
-next510:
+	JGE x531
+next532:
 	ADDQ $1, SI
-	JEQ done506
-done506:
+	JEQ done528
+done528:
 	MOVQ work+48(FP), DI
 	VMOVDQU nf4<>(SB), Y14
 	VMOVDQU nf4_high<>(SB), Y15
@@ -32139,8 +32425,8 @@ done506:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next513
-x512:
+	JLT next535
+x534:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -32218,13 +32504,13 @@ x512:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x512
-next513:
+	JGE x534
+next535:
 	ADDQ $4, SI
-	JEQ done511
+	JEQ done533
 	SUBQ $1, SI
-	JLT next515
-x514:
+	JLT next537
+x536:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -32248,11 +32534,11 @@ x514:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x514
-next515:
+	JGE x536
+next537:
 	ADDQ $1, SI
-	JEQ done511
-done511:
+	JEQ done533
+done533:
 	MOVQ work+48(FP), DI
 	VMOVDQU nf4<>(SB), Y14
 	VMOVDQU nf4_high<>(SB), Y15
@@ -32366,8 +32652,8 @@ done511:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next518
-x517:
+	JLT next540
+x539:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -32445,13 +32731,13 @@ x517:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x517
-next518:
+	JGE x539
+next540:
 	ADDQ $4, SI
-	JEQ done516
+	JEQ done538
 	SUBQ $1, SI
-	JLT next520
-x519:
+	JLT next542
+x541:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -32475,11 +32761,11 @@ x519:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x519
-next520:
+	JGE x541
+next542:
 	ADDQ $1, SI
-	JEQ done516
-done516:
+	JEQ done538
+done538:
 	MOVQ work+48(FP), DI
 	VMOVDQU nf4<>(SB), Y14
 	VMOVDQU nf4_high<>(SB), Y15
@@ -32593,8 +32879,8 @@ done516:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next523
-x522:
+	JLT next545
+x544:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -32672,13 +32958,13 @@ x522:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x522
-next523:
+	JGE x544
+next545:
 	ADDQ $4, SI
-	JEQ done521
+	JEQ done543
 	SUBQ $1, SI
-	JLT next525
-x524:
+	JLT next547
+x546:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -32702,11 +32988,11 @@ x524:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x524
-next525:
+	JGE x546
+next547:
 	ADDQ $1, SI
-	JEQ done521
-done521:
+	JEQ done543
+done543:
 	MOVQ work+48(FP), DI
 	VMOVDQU nf4<>(SB), Y14
 	VMOVDQU nf4_high<>(SB), Y15
@@ -32820,8 +33106,8 @@ done521:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next528
-x527:
+	JLT next550
+x549:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -32899,13 +33185,13 @@ x527:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x527
-next528:
+	JGE x549
+next550:
 	ADDQ $4, SI
-	JEQ done526
+	JEQ done548
 	SUBQ $1, SI
-	JLT next530
-x529:
+	JLT next552
+x551:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -32929,11 +33215,11 @@ x529:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x529
-next530:
+	JGE x551
+next552:
 	ADDQ $1, SI
-	JEQ done526
-done526:
+	JEQ done548
+done548:
 	MOVQ work+48(FP), DI
 	VMOVDQU nf4<>(SB), Y14
 	VMOVDQU nf4_high<>(SB), Y15
@@ -33047,8 +33333,8 @@ done526:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next533
-x532:
+	JLT next555
+x554:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -33126,13 +33412,13 @@ x532:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x532
-next533:
+	JGE x554
+next555:
 	ADDQ $4, SI
-	JEQ done531
+	JEQ done553
 	SUBQ $1, SI
-	JLT next535
-x534:
+	JLT next557
+x556:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -33156,11 +33442,11 @@ x534:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x534
-next535:
+	JGE x556
+next557:
 	ADDQ $1, SI
-	JEQ done531
-done531:
+	JEQ done553
+done553:
 	MOVQ work+48(FP), DI
 	VMOVDQU nf4<>(SB), Y14
 	VMOVDQU nf4_high<>(SB), Y15
@@ -33274,8 +33560,8 @@ done531:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next538
-x537:
+	JLT next560
+x559:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -33353,13 +33639,13 @@ x537:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x537
-next538:
+	JGE x559
+next560:
 	ADDQ $4, SI
-	JEQ done536
+	JEQ done558
 	SUBQ $1, SI
-	JLT next540
-x539:
+	JLT next562
+x561:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -33383,18 +33669,18 @@ x539:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x539
-next540:
+	JGE x561
+next562:
 	ADDQ $1, SI
-	JEQ done536
-done536:
+	JEQ done558
+done558:
 	MOVQ srcStep+32(FP), AX
 	SHLQ $3, AX
 	ADDQ AX, src+16(FP)
 	ADDQ $32, work+48(FP)
 	ADDQ $32, c+0(FP)
 	DECQ R15
-	JNZ group499
+	JNZ group521
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -33404,7 +33690,7 @@ done536:
 	IMUL3Q $64, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block498
+	JNZ block520
 	VZEROUPPER
 	RET
 
@@ -33413,9 +33699,9 @@ TEXT ·q4KDirectAVX2(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block541:
+block563:
 	MOVQ $4, R15
-group542:
+group564:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -33632,7 +33918,7 @@ group542:
 	VMULPS Y4, Y1, Y1
 	VMOVUPS Y1, 480(DI)
 	MOVQ $4, CX
-pass543:
+pass565:
 	MOVQ work+48(FP), DI
 	VMOVDQU nibble<>(SB), Y14
 	VPMOVZXBD 16(R10), Y0
@@ -33719,8 +34005,8 @@ pass543:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next546
-x545:
+	JLT next568
+x567:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -33798,13 +34084,13 @@ x545:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x545
-next546:
+	JGE x567
+next568:
 	ADDQ $4, SI
-	JEQ done544
+	JEQ done566
 	SUBQ $1, SI
-	JLT next548
-x547:
+	JLT next570
+x569:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -33828,11 +34114,11 @@ x547:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x547
-next548:
+	JGE x569
+next570:
 	ADDQ $1, SI
-	JEQ done544
-done544:
+	JEQ done566
+done566:
 	MOVQ work+48(FP), DI
 	VMOVDQU nibble<>(SB), Y14
 	VPMOVZXBD 24(R10), Y0
@@ -33921,8 +34207,8 @@ done544:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next551
-x550:
+	JLT next573
+x572:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -34000,13 +34286,13 @@ x550:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x550
-next551:
+	JGE x572
+next573:
 	ADDQ $4, SI
-	JEQ done549
+	JEQ done571
 	SUBQ $1, SI
-	JLT next553
-x552:
+	JLT next575
+x574:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -34030,11 +34316,11 @@ x552:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x552
-next553:
+	JGE x574
+next575:
 	ADDQ $1, SI
-	JEQ done549
-done549:
+	JEQ done571
+done571:
 	MOVQ work+48(FP), DI
 	VMOVDQU nibble<>(SB), Y14
 	VPMOVZXBD 32(R10), Y0
@@ -34123,8 +34409,8 @@ done549:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next556
-x555:
+	JLT next578
+x577:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -34202,13 +34488,13 @@ x555:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x555
-next556:
+	JGE x577
+next578:
 	ADDQ $4, SI
-	JEQ done554
+	JEQ done576
 	SUBQ $1, SI
-	JLT next558
-x557:
+	JLT next580
+x579:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -34232,11 +34518,11 @@ x557:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x557
-next558:
+	JGE x579
+next580:
 	ADDQ $1, SI
-	JEQ done554
-done554:
+	JEQ done576
+done576:
 	MOVQ work+48(FP), DI
 	VMOVDQU nibble<>(SB), Y14
 	VPMOVZXBD 40(R10), Y0
@@ -34325,8 +34611,8 @@ done554:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next561
-x560:
+	JLT next583
+x582:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -34404,13 +34690,13 @@ x560:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x560
-next561:
+	JGE x582
+next583:
 	ADDQ $4, SI
-	JEQ done559
+	JEQ done581
 	SUBQ $1, SI
-	JLT next563
-x562:
+	JLT next585
+x584:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -34434,11 +34720,11 @@ x562:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x562
-next563:
+	JGE x584
+next585:
 	ADDQ $1, SI
-	JEQ done559
-done559:
+	JEQ done581
+done581:
 	MOVQ work+48(FP), DI
 	VMOVDQU nibble<>(SB), Y14
 	VPMOVZXBD 16(R10), Y0
@@ -34527,8 +34813,8 @@ done559:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next566
-x565:
+	JLT next588
+x587:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -34606,13 +34892,13 @@ x565:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x565
-next566:
+	JGE x587
+next588:
 	ADDQ $4, SI
-	JEQ done564
+	JEQ done586
 	SUBQ $1, SI
-	JLT next568
-x567:
+	JLT next590
+x589:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -34636,11 +34922,11 @@ x567:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x567
-next568:
+	JGE x589
+next590:
 	ADDQ $1, SI
-	JEQ done564
-done564:
+	JEQ done586
+done586:
 	MOVQ work+48(FP), DI
 	VMOVDQU nibble<>(SB), Y14
 	VPMOVZXBD 24(R10), Y0
@@ -34729,8 +35015,8 @@ done564:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next571
-x570:
+	JLT next593
+x592:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -34808,13 +35094,13 @@ x570:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x570
-next571:
+	JGE x592
+next593:
 	ADDQ $4, SI
-	JEQ done569
+	JEQ done591
 	SUBQ $1, SI
-	JLT next573
-x572:
+	JLT next595
+x594:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -34838,11 +35124,11 @@ x572:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x572
-next573:
+	JGE x594
+next595:
 	ADDQ $1, SI
-	JEQ done569
-done569:
+	JEQ done591
+done591:
 	MOVQ work+48(FP), DI
 	VMOVDQU nibble<>(SB), Y14
 	VPMOVZXBD 32(R10), Y0
@@ -34931,8 +35217,8 @@ done569:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next576
-x575:
+	JLT next598
+x597:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -35010,13 +35296,13 @@ x575:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x575
-next576:
+	JGE x597
+next598:
 	ADDQ $4, SI
-	JEQ done574
+	JEQ done596
 	SUBQ $1, SI
-	JLT next578
-x577:
+	JLT next600
+x599:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -35040,11 +35326,11 @@ x577:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x577
-next578:
+	JGE x599
+next600:
 	ADDQ $1, SI
-	JEQ done574
-done574:
+	JEQ done596
+done596:
 	MOVQ work+48(FP), DI
 	VMOVDQU nibble<>(SB), Y14
 	VPMOVZXBD 40(R10), Y0
@@ -35133,8 +35419,8 @@ done574:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next581
-x580:
+	JLT next603
+x602:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -35212,13 +35498,13 @@ x580:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x580
-next581:
+	JGE x602
+next603:
 	ADDQ $4, SI
-	JEQ done579
+	JEQ done601
 	SUBQ $1, SI
-	JLT next583
-x582:
+	JLT next605
+x604:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -35242,18 +35528,18 @@ x582:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x582
-next583:
+	JGE x604
+next605:
 	ADDQ $1, SI
-	JEQ done579
-done579:
+	JEQ done601
+done601:
 	IMUL3Q $64, BX, AX
 	ADDQ AX, x+8(FP)
 	ADDQ $8, work+48(FP)
 	ADDQ $32, R10
 	LEAQ (R10)(R8*4), R11
 	DECQ CX
-	JNZ pass543
+	JNZ pass565
 	IMUL3Q $-256, BX, AX
 	ADDQ AX, x+8(FP)
 	MOVQ srcStep+32(FP), AX
@@ -35262,7 +35548,7 @@ done579:
 	ADDQ $0, work+48(FP)
 	ADDQ $32, c+0(FP)
 	DECQ R15
-	JNZ group542
+	JNZ group564
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -35272,7 +35558,7 @@ done579:
 	IMUL3Q $256, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block541
+	JNZ block563
 	VZEROUPPER
 	RET
 
@@ -35281,9 +35567,9 @@ TEXT ·q6KDirectAVX2(SB), NOSPLIT, $0-56
 	MOVQ m+40(FP), BX
 	SHLQ $2, BX
 	LEAQ (BX)(BX*2), R14
-block584:
+block606:
 	MOVQ $4, R15
-group585:
+group607:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -35909,7 +36195,7 @@ group585:
 	MOVQ $768, R9
 	LEAQ (R10)(R8*4), R11
 	MOVQ $8, CX
-pass586:
+pass608:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 0(R10), Y0
 	VCVTDQ2PS Y0, Y0
@@ -35971,8 +36257,8 @@ pass586:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next589
-x588:
+	JLT next611
+x610:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -36050,13 +36336,13 @@ x588:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x588
-next589:
+	JGE x610
+next611:
 	ADDQ $4, SI
-	JEQ done587
+	JEQ done609
 	SUBQ $1, SI
-	JLT next591
-x590:
+	JLT next613
+x612:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -36080,11 +36366,11 @@ x590:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x590
-next591:
+	JGE x612
+next613:
 	ADDQ $1, SI
-	JEQ done587
-done587:
+	JEQ done609
+done609:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 8(R10), Y0
 	VCVTDQ2PS Y0, Y0
@@ -36148,8 +36434,8 @@ done587:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next594
-x593:
+	JLT next616
+x615:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -36227,13 +36513,13 @@ x593:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x593
-next594:
+	JGE x615
+next616:
 	ADDQ $4, SI
-	JEQ done592
+	JEQ done614
 	SUBQ $1, SI
-	JLT next596
-x595:
+	JLT next618
+x617:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -36257,11 +36543,11 @@ x595:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x595
-next596:
+	JGE x617
+next618:
 	ADDQ $1, SI
-	JEQ done592
-done592:
+	JEQ done614
+done614:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 16(R10), Y0
 	VCVTDQ2PS Y0, Y0
@@ -36325,8 +36611,8 @@ done592:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next599
-x598:
+	JLT next621
+x620:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -36404,13 +36690,13 @@ x598:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x598
-next599:
+	JGE x620
+next621:
 	ADDQ $4, SI
-	JEQ done597
+	JEQ done619
 	SUBQ $1, SI
-	JLT next601
-x600:
+	JLT next623
+x622:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -36434,11 +36720,11 @@ x600:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x600
-next601:
+	JGE x622
+next623:
 	ADDQ $1, SI
-	JEQ done597
-done597:
+	JEQ done619
+done619:
 	MOVQ work+48(FP), DI
 	VPMOVSXBD 24(R10), Y0
 	VCVTDQ2PS Y0, Y0
@@ -36502,8 +36788,8 @@ done597:
 	MOVQ c+0(FP), DI
 	MOVQ m+40(FP), SI
 	SUBQ $4, SI
-	JLT next604
-x603:
+	JLT next626
+x625:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VMOVUPS 128(DI), Y1
@@ -36581,13 +36867,13 @@ x603:
 	ADDQ $16, DX
 	ADDQ $512, DI
 	SUBQ $4, SI
-	JGE x603
-next604:
+	JGE x625
+next626:
 	ADDQ $4, SI
-	JEQ done602
+	JEQ done624
 	SUBQ $1, SI
-	JLT next606
-x605:
+	JLT next628
+x627:
 	MOVQ DX, AX
 	VMOVUPS 0(DI), Y0
 	VBROADCASTSS 0(AX), Y4
@@ -36611,18 +36897,18 @@ x605:
 	ADDQ $4, DX
 	ADDQ $128, DI
 	SUBQ $1, SI
-	JGE x605
-next606:
+	JGE x627
+next628:
 	ADDQ $1, SI
-	JEQ done602
-done602:
+	JEQ done624
+done624:
 	IMUL3Q $32, BX, AX
 	ADDQ AX, x+8(FP)
 	ADDQ $8, work+48(FP)
 	ADDQ $32, R10
 	LEAQ (R10)(R8*4), R11
 	DECQ CX
-	JNZ pass586
+	JNZ pass608
 	IMUL3Q $-256, BX, AX
 	ADDQ AX, x+8(FP)
 	MOVQ srcStep+32(FP), AX
@@ -36631,7 +36917,7 @@ done602:
 	ADDQ $-32, work+48(FP)
 	ADDQ $32, c+0(FP)
 	DECQ R15
-	JNZ group585
+	JNZ group607
 	MOVQ srcStep+32(FP), AX
 	SHLQ $5, AX
 	SUBQ AX, src+16(FP)
@@ -36641,7 +36927,7 @@ done602:
 	IMUL3Q $256, BX, AX
 	ADDQ AX, x+8(FP)
 	DECQ n+24(FP)
-	JNZ block584
+	JNZ block606
 	VZEROUPPER
 	RET
 
@@ -36654,13 +36940,13 @@ TEXT ·joinHalf(SB), NOSPLIT, $0-40
 	MOVQ dstStride+32(FP), R10
 	VMOVDQU32 join_0<>(SB), Z4
 	VMOVDQU32 join_1<>(SB), Z5
-pair607:
+pair629:
 	VMOVDQU32 (SI), Z0
 	VPXORQ Z1, Z1, Z1
 	CMPQ CX, $1
-	JEQ whole608
+	JEQ whole630
 	VMOVDQU32 (SI)(R8*1), Z1
-whole608:
+whole630:
 	VMOVDQA32 Z0, Z2
 	VPERMT2W Z1, Z4, Z0
 	VPERMT2W Z1, Z5, Z2
@@ -36669,6 +36955,6 @@ whole608:
 	LEAQ (SI)(R8*2), SI
 	ADDQ R10, DI
 	SUBQ $2, CX
-	JGT pair607
+	JGT pair629
 	VZEROUPPER
 	RET

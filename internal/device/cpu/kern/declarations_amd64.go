@@ -604,6 +604,21 @@ func normColumnsAVX2(sums, x, dy, scales unsafe.Pointer, rows, stride int)
 //go:noescape
 func roundAVX512BF16(y, x unsafe.Pointer, n int)
 
+// swiGLUHalfAVX512 is swiGLUHalf, of which y, gate, u are bfloat16 and n is a multiple of 16: y = gate*sigmoid(gate)*u; y may be gate or u.
+//
+//go:noescape
+func swiGLUHalfAVX512(y, gate, u unsafe.Pointer, n int)
+
+// ropeHalfAVX512 is ropeHalf, of which y1, y2 are bfloat16 and n is a multiple of 16: y1 = x1*cos - x2*sign*sin and y2 = x2*cos + x1*sign*sin; y1 may be x1, y2 may be x2.
+//
+//go:noescape
+func ropeHalfAVX512(y1, y2, x1, x2, cos, sin unsafe.Pointer, n int, sign float32)
+
+// swiGLUGradHalfAVX512 is swiGLUGradHalf, of which dg, du, gate, u, dy are bfloat16 and n is a multiple of 16: is, with a = sigmoid(gate), dg = dy*u*a*(1+gate*(1-a)) and du = dy*gate*a; dg may be gate, du may be u.
+//
+//go:noescape
+func swiGLUGradHalfAVX512(dg, du, gate, u, dy unsafe.Pointer, n int)
+
 // peakF32 runs n rounds of 24 VFMADD231PS on 16 float32.
 //
 //go:noescape
@@ -722,12 +737,12 @@ func int8Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 // int8Span is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows, of 16 rows of 32 elements of Int8, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func int8Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func int8Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // int8SpanAcross is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 8 words of 32 columns, of 16 rows of 32 elements of Int8, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func int8SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func int8SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // int8Few is amxFew for 32 rows of n blocks of 32 elements of Int8, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
@@ -747,12 +762,12 @@ func q8x0Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 // q8x0Span is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows, of 16 rows of Q8_0, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func q8x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func q8x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // q8x0SpanAcross is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 8 words of 32 columns, of 16 rows of Q8_0, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func q8x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func q8x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // q8x0Few is amxFew for 32 rows of n blocks of Q8_0, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
@@ -772,12 +787,12 @@ func q4x0Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 // q4x0Span is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows, of 16 rows of Q4_0, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func q4x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func q4x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // q4x0SpanAcross is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 8 words of 32 columns, of 16 rows of Q4_0, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func q4x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func q4x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // q4x0Few is amxFew for 32 rows of n blocks of Q4_0, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
@@ -797,12 +812,12 @@ func nf4Pack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 // nf4Span is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows, of 16 rows of NF4, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func nf4Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func nf4Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // nf4SpanAcross is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 8 words of 32 columns, of 16 rows of NF4, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func nf4SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func nf4SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // nf4Few is amxFew for 32 rows of n blocks of NF4, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
@@ -822,12 +837,12 @@ func q4KPack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 // q4KSpan is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows, of 16 rows of Q4_K, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func q4KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func q4KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // q4KSpanAcross is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 8 words of 32 columns, of 16 rows of Q4_K, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func q4KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func q4KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // q4KFew is amxFew for 32 rows of n blocks of Q4_K, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
@@ -847,12 +862,12 @@ func q6KPack(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 // q6KSpan is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 16 words of 16 rows, of 16 rows of Q6_K, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func q6KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func q6KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // q6KSpanAcross is amxSpan for 32 rows, 8 steps and 8 panels; with each panel it writes 8 words of 32 columns, of 16 rows of Q6_K, at dst, dstStep bytes on each time.
 //
 //go:noescape
-func q6KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
+func q6KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
 // q6KFew is amxFew for 32 rows of n blocks of Q6_K, srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
@@ -1017,12 +1032,17 @@ func turnedIn(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows int)
 // amxSpan is c = a b + lowA lowB, or c += that, on AMX tiles of 17 to 32 rows, for panels of b and tiles of c of 32 rows of 32.
 //
 //go:noescape
-func amxSpan(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc int)
+func amxSpan(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int)
 
 // tilesOut copies panels tiles of 32 rows of 32 float32, as amxSpan writes them, to rows of c side by side.
 //
 //go:noescape
 func tilesOut(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows, panels int)
+
+// tilesOutHalf is tilesOut to rows of bfloat16.
+//
+//go:noescape
+func tilesOutHalf(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows, panels int)
 
 // tilesIn is tilesOut the other way.
 //

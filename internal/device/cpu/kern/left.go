@@ -47,8 +47,13 @@ func (p *Products) PackLeftColumns(dst, src unsafe.Pointer, n, srcStride, lanes 
 	}
 }
 
-// PackLeftColumnsHalf is BF16's PackLeftColumns for rows of bfloat16 and a multiple
-// of 16 lanes, where the level has Flash.
+// HasLeftColumnsHalf says whether the level has PackLeftColumnsHalf for so many lanes.
+func (s *Set) HasLeftColumnsHalf(lanes int) bool {
+	return s.leftColumnsHalf != nil && lanes%MaxLanes == 0
+}
+
+// PackLeftColumnsHalf is BF16's PackLeftColumns for rows of bfloat16, where the level
+// has it.
 func (s *Set) PackLeftColumnsHalf(dst, src unsafe.Pointer, n, srcStride, lanes int) {
 	for from := 0; from < lanes; from += MaxLanes {
 		s.leftColumnsHalf(at(dst, 4*MaxDepth*from), at(src, 2*from), n, srcStride, 4*MaxDepth*lanes)

@@ -223,6 +223,7 @@ func (s *Set) trialVectors() []trialResult {
 	})
 	try("SwiGLU", func(out []float32) []float32 { s.SwiGLU(out, x, y); return nil })
 	try("SwiGLUGrad", func(out []float32) []float32 { du := make([]float32, n); s.SwiGLUGrad(out, du, x, y, z); return du })
+	try("HalfGates", func([]float32) []float32 { return []float32{s.trialHalfGates(x, y)} })
 	try("Rope", func(out []float32) []float32 { s.Rope(out[:n-1], x[:n-1], y[:n/2], z[:n/2], 1); return nil })
 	try("AdamW", func(out []float32) []float32 { return s.trialAdamW(out, x, y) })
 	try("Dropout", func(out []float32) []float32 {
@@ -242,6 +243,29 @@ func (s *Set) trialVectors() []trialResult {
 		return nil
 	})
 	return append(all, s.trialBlocks()...)
+}
+
+// trialHalfGates is the largest distance between SwiGLUHalf and SwiGLU of the same g and u.
+func (s *Set) trialHalfGates(g, u []float32) (most float32) {
+	const n = MaxLanes
+	var halves [3][n]uint16
+	var wide [3][n]float32
+	for i, x := range [][]float32{g, u} {
+		s.ToBF16(halves[i][:], x[:n])
+		s.FromBF16(wide[i][:], halves[i][:])
+	}
+	if !s.HasHalfGates(n) {
+		return 0
+	}
+	s.SwiGLU(wide[2][:], wide[0][:], wide[1][:])
+	s.ToBF16(halves[2][:], wide[2][:])
+	s.FromBF16(wide[2][:], halves[2][:])
+	s.SwiGLUHalf(halves[2][:], halves[0][:], halves[1][:])
+	s.FromBF16(wide[0][:], halves[2][:])
+	for i, x := range wide[0] {
+		most = max(most, x-wide[2][i], wide[2][i]-x)
+	}
+	return most
 }
 
 func (s *Set) trialBlocks() []trialResult {

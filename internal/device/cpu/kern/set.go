@@ -100,9 +100,9 @@ type Products struct {
 	// Span runs a Span of SpanRows rows or more; nil where the level has none.
 	Span     func(*Span)
 	SpanRows int
-	// TilesOut copies tiles of a Span's c to rows that are ldc bytes apart, and
-	// TilesIn the other way.
-	TilesOut, TilesIn func(c unsafe.Pointer, ldc int, tiles unsafe.Pointer, rows, panels int)
+	// TilesOut copies tiles of a Span's c to rows that are ldc bytes apart, TilesOutHalf
+	// to rows of bfloat16, and TilesIn the other way.
+	TilesOut, TilesOutHalf, TilesIn func(c unsafe.Pointer, ldc int, tiles unsafe.Pointer, rows, panels int)
 	// Few, where the level has one, is c = a b, or c += a b if add is not 0, for
 	// up to FewRows columns: a is Cols rows of elements aStride bytes apart, k
 	// words long, a multiple of Depth; b is [k][FewRows] words and c Cols rows of

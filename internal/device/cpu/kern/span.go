@@ -9,14 +9,23 @@ import "unsafe"
 // LowStep are the bytes from a panel of B to the next. On its way it copies
 // OutRows rows of finished tiles, as many as Panels, from Tiles to Out, where they
 // stand side by side in rows LDC bytes apart, past the caches, so that both Out
-// and LDC are multiples of 64. The products hide that; TilesOut orders it before
-// what other threads read.
+// and LDC are multiples of 64; Half rounds them to bfloat16. The products hide that;
+// TilesOut and TilesOutHalf order it before what other threads read.
 type Span struct {
 	Rows, K, LowK             int
 	A, B, LowA, LowB          unsafe.Pointer
 	BStep, LowStep            int
 	C, Out, Tiles             unsafe.Pointer
 	LDC, OutRows, Panels, Add int
+	Half                      bool
+}
+
+// outBytes is those of a row of a tile in Out.
+func (s *Span) outBytes() int {
+	if s.Half {
+		return Stride / 2
+	}
+	return Stride
 }
 
 // TileBytes is the distance of the tiles of a Span's c.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"unsafe"
+
+	"align/internal/half"
 )
 
 // A span gives the bits of its tiles, and copies finished ones.
@@ -51,6 +53,7 @@ func checkSpan(t *testing.T, p *Products, rows, k, low, add int) {
 	if !slices.Equal(c.slice(), want) {
 		t.Fatalf("%s: a span differs from its tiles", name)
 	}
+	checkHalfTiles(t, p, rows, panels, finished)
 	copied, back := aligned(rows*ldc), make([]float32, len(finished))
 	p.TilesOut(pointer(copied), 4*ldc, pointer(finished), rows, panels)
 	p.TilesIn(pointer(copied), 4*ldc, pointer(back), rows, panels)
@@ -63,6 +66,34 @@ func checkSpan(t *testing.T, p *Products, rows, k, low, add int) {
 		}
 		if out[i*ldc+panels*Cols] != 0 || copied[i*ldc+panels*Cols] != 0 {
 			t.Fatalf("%s: a write behind row %d", name, i)
+		}
+	}
+}
+
+// checkHalfTiles compares the two ways into rows of bfloat16, a panel wider than the tiles,
+// with their rounded values.
+func checkHalfTiles(t *testing.T, p *Products, rows, panels int, finished []float32) {
+	t.Helper()
+	ldc := (panels + 1) * Cols
+	out, copied := aligned(rows*ldc/2), aligned(rows*ldc/2)
+	p.Span(&Span{
+		Rows: rows, A: pointer(finished), B: pointer(finished), C: pointer(make([]float32, panels*MaxRows*Cols)), Panels: panels,
+		Out: pointer(out), Tiles: pointer(finished), OutRows: rows, LDC: 2 * ldc, Half: true,
+	})
+	p.TilesOutHalf(pointer(copied), 2*ldc, pointer(finished), rows, panels)
+	halves := func(x []float32) []uint16 { return unsafe.Slice((*uint16)(pointer(x)), 2*len(x)) }
+	want := make([]uint16, Cols)
+	for i := range rows {
+		for j := range panels + 1 {
+			if clear(want); j < panels {
+				for c := range want {
+					want[c] = half.ToBF16(finished[j*MaxRows*Cols+i*Cols+c])
+				}
+			}
+			at := i*ldc + j*Cols
+			if !slices.Equal(halves(out)[at:at+Cols], want) || !slices.Equal(halves(copied)[at:at+Cols], want) {
+				t.Fatalf("rows=%d: row %d of tile %d is not the rounded one", rows, i, j)
+			}
 		}
 	}
 }

@@ -13,7 +13,7 @@ func (s *Set) spanBlocks() {
 
 // spanOfBlocks is the span of blocks of so many bytes and units.
 func spanOfBlocks(run func(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int,
-	out, tiles unsafe.Pointer, outRows, ldc int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer), bytes, units int) SpanBlocks {
+	out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer), bytes, units int) SpanBlocks {
 	const depth = 16
 	config := unsafe.Pointer(&tileConfigs[MakingRows])
 	return func(s *Span, m *Making) {
@@ -22,7 +22,7 @@ func spanOfBlocks(run func(config, a, b unsafe.Pointer, bStep, lowSteps int, low
 			work = unsafe.Pointer(&m.Work.Scales[DirectRows/2])
 		}
 		run(config, s.A, s.B, s.BStep, s.LowK/depth, s.LowA, s.LowB, s.LowStep, s.C, s.Panels, s.Add,
-			s.Out, s.Tiles, s.OutRows, s.LDC, at(m.Dst, m.Units*m.DstStep), m.DstStep, at(m.Src, m.Units/units*bytes), m.SrcStep, work, m.Next)
+			s.Out, s.Tiles, s.OutRows, s.LDC, s.outBytes(), at(m.Dst, m.Units*m.DstStep), m.DstStep, at(m.Src, m.Units/units*bytes), m.SrcStep, work, m.Next)
 		m.Units += s.Panels
 	}
 }

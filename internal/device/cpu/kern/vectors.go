@@ -23,10 +23,16 @@ type vectors struct {
 	normGrad    func(dx, x, w, dy unsafe.Pointer, n int, s, along float32)
 	swiGLU      func(y, gate, u unsafe.Pointer, n int)
 	swiGLUGrad  func(dg, du, gate, u, dy unsafe.Pointer, n int)
-	rope        func(y1, y2, x1, x2, cos, sin unsafe.Pointer, n int, sign float32)
-	adamW       func(p, m, v, grad unsafe.Pointer, n int, clip, b1, c1, b2, c2, keep, step, inverse, eps float32)
-	round       func(y, x unsafe.Pointer, n int) // n is a multiple of whole
-	unround     func(y, x unsafe.Pointer, n int) // n is a multiple of whole
+	// swiGLUHalf and swiGLUGradHalf are those on bfloat16, and n a multiple of 16; nil where
+	// a level has none.
+	swiGLUHalf     func(y, gate, u unsafe.Pointer, n int)
+	swiGLUGradHalf func(dg, du, gate, u, dy unsafe.Pointer, n int)
+	// ropeHalf is rope into bfloat16, n a multiple of 16; nil where a level has none.
+	ropeHalf func(y1, y2, x1, x2, cos, sin unsafe.Pointer, n int, sign float32)
+	rope     func(y1, y2, x1, x2, cos, sin unsafe.Pointer, n int, sign float32)
+	adamW    func(p, m, v, grad unsafe.Pointer, n int, clip, b1, c1, b2, c2, keep, step, inverse, eps float32)
+	round    func(y, x unsafe.Pointer, n int) // n is a multiple of whole
+	unround  func(y, x unsafe.Pointer, n int) // n is a multiple of whole
 	// dropout takes n of drops.
 	dropout func(y, x unsafe.Pointer, n int, draw unsafe.Pointer, c0, c1, c2, c3 uint32)
 	// dropoutHalf is dropout with y rounded to bfloat16; nil where a level has none.
@@ -146,11 +152,35 @@ func (s *Set) SwiGLUGrad(dg, du, g, u, dy []float32) {
 	s.swiGLUGrad(first(dg, n), first(du, n), first(g, n), first(u, n), first(dy, n), n)
 }
 
+// HasHalfGates says whether the level has SwiGLUHalf and SwiGLUGradHalf for n elements.
+func (s *Set) HasHalfGates(n int) bool { return s.swiGLUHalf != nil && n%MaxLanes == 0 }
+
+// SwiGLUHalf is SwiGLU of widened g and u, rounded as ToBF16 rounds it.
+func (s *Set) SwiGLUHalf(y, g, u []uint16) {
+	n := len(y)
+	s.swiGLUHalf(first(y, n), first(g, n), first(u, n), n)
+}
+
+// SwiGLUGradHalf is SwiGLUGrad of widened g, u and dy, rounded as ToBF16 rounds it.
+func (s *Set) SwiGLUGradHalf(dg, du, g, u, dy []uint16) {
+	n := len(dg)
+	s.swiGLUGradHalf(first(dg, n), first(du, n), first(g, n), first(u, n), first(dy, n), n)
+}
+
 // Rope turns the pairs (x[i], x[i+n]) of one head of 2n elements by the angles
 // of cos[n] and sin[n]; sign -1 turns backwards. y may be x.
 func (s *Set) Rope(y, x, cos, sin []float32, sign float32) {
 	n := len(cos)
 	s.rope(first(y, n), first(y[n:], n), first(x, n), first(x[n:], n), first(cos, n), first(sin, n), n, sign)
+}
+
+// HasRopeHalf says whether the level has RopeHalf for heads of 2n elements.
+func (s *Set) HasRopeHalf(n int) bool { return s.ropeHalf != nil && n%MaxLanes == 0 }
+
+// RopeHalf is Rope rounded as ToBF16 rounds it.
+func (s *Set) RopeHalf(y []uint16, x, cos, sin []float32, sign float32) {
+	n := len(cos)
+	s.ropeHalf(first(y, n), first(y[n:], n), first(x, n), first(x[n:], n), first(cos, n), first(sin, n), n, sign)
 }
 
 // AdamW is the settings of one step: the attribute's, and the step's own.

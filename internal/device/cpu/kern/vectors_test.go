@@ -3,6 +3,7 @@ package kern
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -168,6 +169,42 @@ func TestInPlace(t *testing.T) {
 	})
 }
 
+// The gates on bfloat16 have the bits of those between a widening and a rounding.
+func TestHalfGates(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, n := range []int{16, 48, 160} {
+			if !s.HasHalfGates(n) {
+				t.Skip("the level has none")
+			}
+			r := newRand(n)
+			wide := func() (x []float32, half []uint16) {
+				x, half = random(r, n), make([]uint16, n)
+				copy(x, []float32{float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), 0, -100, 100})
+				s.ToBF16(half, x)
+				s.FromBF16(x, half)
+				return x, half
+			}
+			g, halfG := wide()
+			u, halfU := wide()
+			dy, halfDY := wide()
+			y, dg, du := make([]float32, n), make([]float32, n), make([]float32, n)
+			s.SwiGLU(y, g, u)
+			s.SwiGLUGrad(dg, du, g, u, dy)
+			got, want := make([]uint16, n+1), make([]uint16, n+1)
+			s.ToBF16(want[:n], y)
+			if s.SwiGLUHalf(got[:n], halfG, halfU); !slices.Equal(got, want) {
+				t.Errorf("n=%d: y is %x, want %x", n, got, want)
+			}
+			s.SwiGLUGradHalf(halfG, halfU, halfG, halfU, halfDY) // in place
+			for i, x := range [][]float32{dg, du} {
+				if s.ToBF16(want[:n], x); !slices.Equal([][]uint16{halfG, halfU}[i], want[:n]) {
+					t.Errorf("n=%d: gradient %d differs", n, i)
+				}
+			}
+		}
+	})
+}
+
 func TestRope(t *testing.T) {
 	oracle := generic()
 	forEachLevel(t, func(t *testing.T, s *Set) {
@@ -183,6 +220,14 @@ func TestRope(t *testing.T) {
 					if !near(float64(got.slice()[i]), float64(w), elementTolerance, 1) {
 						t.Fatalf("half=%d sign=%g element %d: got %g, want %g", half, sign, i, got.slice()[i], w)
 					}
+				}
+				if !s.HasRopeHalf(half) {
+					continue
+				}
+				rounded, of := make([]uint16, 2*half+1), make([]uint16, 2*half+1)
+				s.RopeHalf(rounded, x, cos, sin, sign)
+				if s.ToBF16(of[:2*half], got.slice()); !slices.Equal(rounded, of) {
+					t.Fatalf("half=%d sign=%g: the bfloat16 is not the rounded one", half, sign)
 				}
 			}
 		}

@@ -1,6 +1,9 @@
 package main
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // emitVectors writes every vector function for both instruction sets.
 func emitVectors(f *file) {
@@ -16,6 +19,16 @@ func emitVectors(f *file) {
 	emitColumnSums(f, avx512)
 	emitColumnSums(f, avx2)
 	emitVector(f, roundBF16(), isa{"AVX512BF16", "Z", 16})
+	emitVector(f, halved(gates(), "y", "gate", "u"), avx512)
+	emitVector(f, halved(rope(), "y1", "y2"), avx512)
+	emitVector(f, halved(gateGrads(), "dg", "du", "gate", "u", "dy"), avx512)
+}
+
+// halved is a function whose listed arrays are bfloat16, by AVX512_BF16.
+func halved(v vector, arrays ...string) vector {
+	v.name, v.half, v.whole = v.name+"Half", arrays, true
+	v.doc = "is " + v.name + ", of which " + strings.Join(arrays, ", ") + " are bfloat16 and n is a multiple of 16: " + strings.TrimPrefix(v.doc, "is ")
+	return v
 }
 
 func vectors() []vector {

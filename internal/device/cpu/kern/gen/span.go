@@ -4,7 +4,7 @@ var spanArgs = []arg{
 	{"config", "unsafe.Pointer"}, {"steps", "int"}, {"a", "unsafe.Pointer"}, {"aStep", "int"}, {"b", "unsafe.Pointer"}, {"bStep", "int"},
 	{"lowSteps", "int"}, {"lowA", "unsafe.Pointer"}, {"lowB", "unsafe.Pointer"}, {"lowStep", "int"},
 	{"c", "unsafe.Pointer"}, {"panels", "int"}, {"add", "int"},
-	{"out", "unsafe.Pointer"}, {"tiles", "unsafe.Pointer"}, {"outRows", "int"}, {"ldc", "int"},
+	{"out", "unsafe.Pointer"}, {"tiles", "unsafe.Pointer"}, {"outRows", "int"}, {"ldc", "int"}, {"outBytes", "int"},
 }
 
 // emitSpan writes a product whose panel of a stays in the first cache while
@@ -54,32 +54,67 @@ func emitSpan(f *file) {
 	f.op("JNZ %s", panel)
 	f.releaseTiles()
 	f.ret()
-	f.spanCopy("tilesOut", "copies panels tiles of 32 rows of 32 float32, as amxSpan writes them, to rows of c side by side.", false)
-	f.spanCopy("tilesIn", "is tilesOut the other way.", true)
+	f.spanCopy("tilesOut", "copies panels tiles of 32 rows of 32 float32, as amxSpan writes them, to rows of c side by side.", func() {
+		f.tileRow("R9", "VMOVUPS", "DI", "VMOVUPS")
+		f.op("ADDQ $%d, DI", panelStride)
+	})
+	f.spanCopy("tilesOutHalf", "is tilesOut to rows of bfloat16.", func() {
+		f.halfTileRow("R9", "DI", "VMOVDQU64")
+		f.op("ADDQ $%d, DI", panelStride/2)
+	})
+	f.spanCopy("tilesIn", "is tilesOut the other way.", func() {
+		f.tileRow("DI", "VMOVUPS", "R9", "VMOVUPS")
+		f.op("ADDQ $%d, DI", panelStride)
+	})
 }
 
-// spanOut copies some rows of a finished tile past the caches: a few stores to
-// memory at a time, which the next panel's product hides. It takes AX and three
-// registers.
+// tileRow copies a row of a tile.
+func (f *file) tileRow(from, load, to, store string) {
+	for i := range 2 {
+		f.op("%s %d(%s), Z%d", load, 64*i, from, i)
+	}
+	for i := range 2 {
+		f.op("%s Z%d, %d(%s)", store, i, 64*i, to)
+	}
+}
+
+// halfTileRow rounds a row of a tile on its way.
+func (f *file) halfTileRow(from, to, store string) {
+	f.op("VMOVUPS (%s), Z0", from)
+	f.op("VMOVUPS 64(%s), Z1", from)
+	f.convertTwo(0, 1, 2)
+	f.op("%s Z2, (%s)", store, to)
+}
+
+// spanOut copies some rows of a finished tile past the caches, as float32 or, where
+// its row has 64 bytes, bfloat16: a few stores to memory at a time, which the next
+// panel's product hides. It takes AX and three registers.
 func (f *file) spanOut(fr frame, rows, from, to string) {
-	row, done := f.label("row"), f.label("done")
+	row, half, done := f.label("row"), f.label("half"), f.label("done")
 	f.op("MOVQ %s, %s", fr.slot("outRows"), rows)
 	f.op("TESTQ %s, %s", rows, rows)
 	f.op("JEQ %s", done)
 	f.op("MOVQ %s, %s", fr.slot("tiles"), from)
 	f.op("MOVQ %s, %s", fr.slot("out"), to)
 	f.op("ADDQ $%d, %s", 2*amxRows*panelStride, fr.slot("tiles"))
-	f.op("ADDQ $%d, %s", panelStride, fr.slot("out"))
+	f.op("MOVQ %s, AX", fr.slot("outBytes"))
+	f.op("ADDQ AX, %s", fr.slot("out"))
+	f.op("CMPQ AX, $%d", panelStride)
 	f.op("MOVQ %s, AX", fr.slot("ldc"))
+	f.op("JNE %s", half)
+	next := func(again string) {
+		f.op("ADDQ $%d, %s", panelStride, from)
+		f.op("ADDQ AX, %s", to)
+		f.op("DECQ %s", rows)
+		f.op("JNZ %s", again)
+	}
 	f.mark(row)
-	f.op("VMOVUPS (%s), Z0", from)
-	f.op("VMOVUPS 64(%s), Z1", from)
-	f.op("VMOVNTPS Z0, (%s)", to)
-	f.op("VMOVNTPS Z1, 64(%s)", to)
-	f.op("ADDQ $%d, %s", panelStride, from)
-	f.op("ADDQ AX, %s", to)
-	f.op("DECQ %s", rows)
-	f.op("JNZ %s", row)
+	f.tileRow(from, "VMOVUPS", to, "VMOVNTPS")
+	next(row)
+	f.op("JMP %s", done)
+	f.mark(half)
+	f.halfTileRow(from, to, "VMOVNTDQ")
+	next(half)
 	f.mark(done)
 }
 
@@ -105,7 +140,8 @@ func (f *file) spanCorners(do func(t, at int)) {
 	}
 }
 
-func (f *file) spanCopy(name, doc string, in bool) {
+// spanCopy walks over the rows of tiles, at R9, and of c, at DI, which copy moves on.
+func (f *file) spanCopy(name, doc string, copy func()) {
 	fr := f.function(name, doc, []arg{{"c", "unsafe.Pointer"}, {"ldc", "int"}, {"t", "unsafe.Pointer"}, {"rows", "int"}, {"panels", "int"}}, nil)
 	for _, m := range [][2]string{{"c", "DX"}, {"ldc", "BX"}, {"t", "SI"}, {"rows", "CX"}, {"panels", "R8"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
@@ -115,17 +151,9 @@ func (f *file) spanCopy(name, doc string, in bool) {
 	f.op("MOVQ R8, AX")
 	f.op("MOVQ DX, DI")
 	f.op("MOVQ SI, R9")
-	from, to := "R9", "DI"
-	if in {
-		from, to = to, from
-	}
 	f.mark(panel)
-	f.op("VMOVUPS (%s), Z0", from)
-	f.op("VMOVUPS 64(%s), Z1", from)
-	f.op("VMOVUPS Z0, (%s)", to)
-	f.op("VMOVUPS Z1, 64(%s)", to)
+	copy()
 	f.op("ADDQ $%d, R9", 2*amxRows*panelStride)
-	f.op("ADDQ $%d, DI", panelStride)
 	f.op("DECQ AX")
 	f.op("JNZ %s", panel)
 	f.op("ADDQ $%d, SI", panelStride)

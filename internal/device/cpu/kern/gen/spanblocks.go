@@ -18,7 +18,7 @@ var spanBlocksArgs = []arg{
 	{"config", "unsafe.Pointer"}, {"a", "unsafe.Pointer"}, {"b", "unsafe.Pointer"}, {"bStep", "int"},
 	{"lowSteps", "int"}, {"lowA", "unsafe.Pointer"}, {"lowB", "unsafe.Pointer"}, {"lowStep", "int"},
 	{"c", "unsafe.Pointer"}, {"panels", "int"}, {"add", "int"},
-	{"out", "unsafe.Pointer"}, {"tiles", "unsafe.Pointer"}, {"outRows", "int"}, {"ldc", "int"},
+	{"out", "unsafe.Pointer"}, {"tiles", "unsafe.Pointer"}, {"outRows", "int"}, {"ldc", "int"}, {"outBytes", "int"},
 	{"dst", "unsafe.Pointer"}, {"dstStep", "int"}, {"src", "unsafe.Pointer"}, {"srcStep", "int"}, {"work", "unsafe.Pointer"}, {"next", "unsafe.Pointer"},
 }
 

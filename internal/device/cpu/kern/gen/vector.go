@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 )
 
 // A vector function walks over arrays of n elements: whole registers, several
@@ -15,6 +16,7 @@ import (
 type vector struct {
 	name, doc string
 	arrays    []string // pointer arguments
+	half      []string // those of them whose elements are bfloat16, where whole
 	scalars   []string // float32 arguments
 	results   []string
 	double    bool    // results are float64
@@ -208,6 +210,11 @@ func (e *emitter) at(array string, size int) string {
 
 // load reads the current elements; the rest of a masked register is 0.
 func (e *emitter) load(array string, reg int) {
+	if slices.Contains(e.v.half, array) {
+		e.op("VPMOVZXWD", e.at(array, 2), reg)
+		e.op("VPSLLD", "$16", reg, reg)
+		return
+	}
 	if e.tail {
 		e.f.maskedLoad(e.isa, e.at(array, 4), reg, 1)
 		return
@@ -216,6 +223,11 @@ func (e *emitter) load(array string, reg int) {
 }
 
 func (e *emitter) store(reg int, array string) {
+	if slices.Contains(e.v.half, array) {
+		e.f.convertOne(reg, reg)
+		e.f.op("VMOVUPS Y%d, %s", reg, e.at(array, 2))
+		return
+	}
 	if e.tail {
 		e.f.maskedStore(e.isa, reg, e.at(array, 4), 1)
 		return
