@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -14,19 +15,15 @@ import (
 )
 
 // What products and attention alone read, held as they round it, moves no bit of log-probabilities,
-// loss or gradients.
+// loss or gradients. The width of the feed-forward part is not one of sides here, so that SwiGLU, which
+// reads numbers, has them in float32 both times.
 func TestRoundedSidesMoveNoBit(t *testing.T) {
 	for name, l := range map[string]model.LoRAConfig{
 		"plain": {}, "dropout": {Dropout: 0.3}, "dora": {DoRA: true}, "dora, dropout": {DoRA: true, Dropout: 0.3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := roundedGolden(t, l)
-			packs := map[string]*datasets.Pack{"masked": maskedPack(), "shared": sharedPack(), "tiles": {}}
-			packs["tiles"].AddExample(datasets.Example{IDs: words(1, 2100), LossMask: make([]bool, 2100)}, 1)
-			for i := range 2 { // few predict something
-				packs["tiles"].AddExample(datasets.Example{IDs: words(i, 9), LossMask: []bool{8: true}}, uint32(i))
-			}
-			for what, pack := range packs {
+			g := roundedGolden(t, l, 80)
+			for what, pack := range roundedPacks() {
 				for _, save := range exec.SavePolicies {
 					if what == "tiles" && save != exec.SaveTiled {
 						continue
@@ -44,6 +41,57 @@ func TestRoundedSidesMoveNoBit(t *testing.T) {
 	}
 }
 
+func roundedPacks() map[string]*datasets.Pack {
+	packs := map[string]*datasets.Pack{"masked": maskedPack(), "shared": sharedPack(), "tiles": {}}
+	packs["tiles"].AddExample(datasets.Example{IDs: words(1, 2100), LossMask: make([]bool, 2100)}, 1)
+	for i := range 2 { // few predict something
+		packs["tiles"].AddExample(datasets.Example{IDs: words(i, 9), LossMask: []bool{8: true}}, uint32(i))
+	}
+	return packs
+}
+
+// What SwiGLU reads and makes, held in bfloat16, moves numbers by its rounding: a part in 512 of
+// each. All policies give the same bits.
+func TestRoundedGatesMoveLittle(t *testing.T) {
+	for name, l := range map[string]model.LoRAConfig{"plain": {}, "dropout": {Dropout: 0.3}, "dora": {DoRA: true}} {
+		t.Run(name, func(t *testing.T) {
+			g := roundedGolden(t, l, 96)
+			for what, pack := range roundedPacks() {
+				o := model.DecoderOptions{Save: exec.SaveTiled, AllRows: what == "tiles", Device: sides{g.backend, 0}}
+				_, plain, plainGrads := g.stepWith(t, pack, o)
+				o.Device = g.backend
+				_, want, wantGrads := g.stepWith(t, pack, o)
+				for i := range want {
+					if math.Abs(want[i]-plain[i]) > math.Abs(plain[i])/512 {
+						t.Errorf("%s: log-probability %d is %v, in float32 %v", what, i, want[i], plain[i])
+					}
+				}
+				if d := distance(wantGrads, plainGrads); d == 0 || d > 1./64 {
+					t.Errorf("%s: gradients are %v of their length away", what, d)
+				}
+				for _, save := range exec.SavePolicies {
+					if what == "tiles" && save != exec.SaveTiled {
+						continue
+					}
+					o.Save = save
+					_, got, grads := g.stepWith(t, pack, o)
+					sameBits(t, fmt.Sprintf("%s, %s: log-probabilities", what, save), got, want)
+					sameBits(t, fmt.Sprintf("%s, %s: gradients", what, save), grads, wantGrads)
+				}
+			}
+		})
+	}
+}
+
+// distance is |x-y| over |y|.
+func distance(x, y []float64) float64 {
+	var far, long float64
+	for i := range x {
+		far, long = far+(x[i]-y[i])*(x[i]-y[i]), long+y[i]*y[i]
+	}
+	return math.Sqrt(far / long)
+}
+
 // sides is a device that rounds the sides of products to a type, whatever it really does.
 type sides struct {
 	device.Backend
@@ -58,8 +106,9 @@ func (s sides) Slopes() bool {
 	return is && d.Slopes()
 }
 
-// roundedGolden is a model whose widths are whole panels, on products of bf16.
-func roundedGolden(t *testing.T, l model.LoRAConfig) *golden {
+// roundedGolden is a model on products of bf16, whose widths are whole panels but for that of its
+// feed-forward part.
+func roundedGolden(t *testing.T, l model.LoRAConfig, intermediate int) *golden {
 	t.Helper()
 	b, err := cpu.New(cpu.Options{Activations: device.F32, Precision: device.BF16, Threads: 2})
 	if err != nil {
@@ -70,7 +119,7 @@ func roundedGolden(t *testing.T, l model.LoRAConfig) *golden {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.NumLayers, c.VocabSize, c.IntermediateSize = 2, 64, 96
+	c.NumLayers, c.VocabSize, c.IntermediateSize = 2, 64, intermediate
 	g := &golden{act: device.F32, backend: b}
 	if g.model, err = model.Random(c, b, device.F32, device.BF16, 1); err != nil {
 		t.Fatal(err)

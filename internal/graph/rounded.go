@@ -6,21 +6,27 @@ import (
 	"align/internal/device"
 )
 
-// sides are the inputs of kernels that are a side of a product and nothing else.
+// sides are the inputs of kernels that are a side of a product and nothing else. What
+// SwiGLU reads as numbers is held as those are too, as bf16 training elsewhere does: it
+// is the widest of a layer.
 var sides = map[string][]int{
-	"linear": {0}, "lora_linear": {0, 1}, "matmul_nt": {0}, "matmul_tn": {1}, "attention": {0, 1, 2}, "attention_grad": {0, 1, 2, 3},
+	"linear": {0}, "linear_dx": {0}, "lora_linear": {0, 1}, "lora_du": {0}, "lora_dx": {0}, "lora_dropped_dx": {0},
+	"matmul_nt": {0}, "matmul_tn": {0, 1}, "attention": {0, 1, 2}, "attention_grad": {0, 1, 2, 3}, "swiglu": {0, 1}, "swiglu_grad": {0, 1, 2},
 }
 
-// rounders are the kernels that write what products round as rounded, in their
-// first output.
-var rounders = []string{"rmsnorm", "swiglu", "dropout", "rope", "attention"}
+// rounders are the kernels that write what products round as rounded, in so many of
+// their first outputs.
+var rounders = map[string]int{
+	"rmsnorm": 1, "linear": 1, "linear_dx": 1, "lora_linear": 1, "lora_dx": 1, "lora_dropped_dx": 1,
+	"swiglu": 1, "swiglu_grad": 2, "dropout": 1, "rope": 1, "attention": 1,
+}
 
 // sideCols is what the width of a rounded value is a multiple of.
 const sideCols = 32
 
-// HoldRounded gives computed values that products alone read, as a side, the
-// type that the device's products round them to (Options.Rounded): no number
-// changes, and they take less memory. keep is read from outside. It is called
+// HoldRounded gives computed values that are read as sides alone the type that the
+// device's products round them to (Options.Rounded): they take less memory, and no
+// number changes but what SwiGLU and the sums of do*o read. keep is read from outside. It is called
 // when the graph is complete.
 func (b *Builder) HoldRounded(keep *Node) {
 	if b.err != nil || !b.rounds() {
@@ -35,26 +41,24 @@ func (b *Builder) HoldRounded(keep *Node) {
 		}
 	}
 	for _, n := range b.graph.AllNodes() {
-		if op := firstOf(n); op != nil && !others[n] && slices.Contains(rounders, op.Kernel) && op.wholeHeads() && b.Info(n).Cols%sideCols == 0 {
-			op.Outs[0].Type = b.rounded
-			b.info[n] = op.Outs[0]
+		if op, i := outputOf(n); op != nil && !others[n] && i < rounders[op.Kernel] && op.wholeHeads() && b.Info(n).Cols%sideCols == 0 {
+			op.Outs[i].Type = b.rounded
+			b.info[n] = op.Outs[i]
 		}
 	}
 }
 
-// firstOf is the op whose first or only output the node is, or nil.
-func firstOf(n *Node) *Op {
+// outputOf is the op of which the node is an output, or nil, and which one.
+func outputOf(n *Node) (op *Op, i int) {
 	switch op := n.Op().(type) {
 	case *Part:
-		if op.Index == 0 {
-			return op.source
-		}
+		return op.source, op.Index
 	case *Op:
 		if len(op.Outs) == 1 {
-			return op
+			return op, 0
 		}
 	}
-	return nil
+	return nil, 0
 }
 
 // wholeHeads says whether heads, if the op has any, may be held rounded.
