@@ -10,13 +10,13 @@ import (
 )
 
 // What the forward pass keeps of a layer for the backward pass, 1024 tokens, an adapter
-// of rank 16 on products of bf16: the policy products keeps about half of what all does.
+// of rank 16 on products of bf16: the policy products keeps less than half of what all does.
 // The states in float32 weigh more where a layer is narrow.
-func TestProductsKeepAboutHalfOfALayer(t *testing.T) {
+func TestProductsKeepLessThanHalfOfALayer(t *testing.T) {
 	for _, c := range []struct {
 		shape string
 		most  float64
-	}{{"small", 0.525}, {"1b", 0.5}, {"8b", 0.505}} {
+	}{{"small", 0.455}, {"1b", 0.42}, {"8b", 0.43}} {
 		for _, dropout := range []float64{0, 0.05} {
 			products, all := keptOfLayer(t, c.shape, dropout, exec.SaveProducts), keptOfLayer(t, c.shape, dropout, exec.SaveAll)
 			t.Logf("%s, dropout %v: %.2f of %.2f MiB, %.3f", c.shape, dropout, products, all, products/all)

@@ -21,10 +21,10 @@ const (
 	SaveNone SavePolicy = "none"
 	// SaveAttention keeps attention's output and its log-sum-exp.
 	SaveAttention SavePolicy = "attention"
-	// SaveProducts keeps attention's output and its rotated queries, the state
-	// between the two halves, the gate's product and adapters' products down to their
-	// rank. It computes norms, activations and the products of keys, values and up
-	// again.
+	// SaveProducts keeps attention's output and what attention reads, the gate's
+	// product and adapters' products down to their rank. It computes norms, activations
+	// and the products of attention's output and up again: the state between the two
+	// halves, in float32, takes twice the memory for its product that others do.
 	SaveProducts SavePolicy = "products"
 	// SaveAll keeps everything that the backward pass reads.
 	SaveAll SavePolicy = "all"
@@ -43,9 +43,9 @@ func ParseSavePolicy(s string) (SavePolicy, error) {
 	return "", fmt.Errorf("exec: save policy %q: want one of %v", s, SavePolicies)
 }
 
-// keptFirst are the gradients whose first operand SaveProducts keeps: the queries,
-// the state, the gate, and, of DoRA, what the magnitudes scale.
-var keptFirst = []string{"attention_grad", "rmsnorm_dx", "swiglu_grad", "dora_dm"}
+// keptOperands are those of gradients that SaveProducts keeps: queries, keys and values,
+// the gate, and, of DoRA, what the magnitudes scale.
+var keptOperands = map[string][]int{"attention_grad": {0, 1, 2}, "swiglu_grad": {0}, "dora_dm": {0}}
 
 // keeps says whether the policy saves a value that the named kernel made, which
 // the reader takes as the given operand.
@@ -57,7 +57,7 @@ func (p SavePolicy) keeps(kernel, reader string, operand int) bool {
 	case SaveAll:
 		return true
 	case SaveProducts:
-		return kernel == "attention" || reader == "lora_du" && kernel == "lora_linear" || operand == 0 && slices.Contains(keptFirst, reader) && kernel != "dora_scale"
+		return kernel == "attention" || reader == "lora_du" && kernel == "lora_linear" || slices.Contains(keptOperands[reader], operand) && kernel != "dora_scale"
 	case SaveAttention:
 		return kernel == "attention"
 	}
