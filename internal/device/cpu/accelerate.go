@@ -35,7 +35,7 @@ func (f *fast) accelerate(kernels map[string]binder) {
 	kernels["attention_cached"] = withAttribute(f.bindCached)
 	kernels["swiglu"], kernels["swiglu_grad"] = plain(f.newSwiGLU), plain(f.newSwiGLUGrad)
 	kernels["sum_squares"] = plain(func(k string) device.Kernel { return newSumSquares(b, k, set.SumSquares) })
-	kernels["logprob"] = withAttribute(bindLogProb(b, f, f.addChunk, f.expFrom, f.readRow))
+	kernels["logprob"] = withAttribute(bindLogProb(b, f, f.chunks()))
 	kernels["logprob_dx"] = withAttribute(bindLogProbDX(b, f, f.weighLogits))
 	kernels["logprob_dw"] = withAttribute(bindLogProbDW(b, f, f.weighLogits))
 }

@@ -126,7 +126,7 @@ func kernelTable[E float](b *Backend, p products[E]) map[string]binder {
 		"accumulate":       plain(func(k string) device.Kernel { return newAccumulate(b, k) }),
 		"dropout":          overRowsWith(b, newDropout[E]),
 		"dropout_mask":     overRowsWith(b, newDropoutMask(nil)),
-		"logprob":          withAttribute(bindLogProb(b, p, addChunk[E], expFrom[E], readRow[E])),
+		"logprob":          withAttribute(bindLogProb(b, p, chunks[E]{add: addChunk[E], exp: expFrom[E], read: readRow[E]})),
 		"logprob_dx":       withAttribute(bindLogProbDX(b, p, weighLogits[E])),
 		"logprob_dw":       withAttribute(bindLogProbDW(b, p, weighLogits[E])),
 		"scale_rows":       plain(func(k string) device.Kernel { return b.overRows(&scaleRows[E]{kernel: k}) }),

@@ -142,15 +142,26 @@ func (s *softmaxRow) entropy() float64 { return math.Log(s.sum) - s.moment/s.sum
 // where it is wanted.
 type logProb[E float] struct {
 	head[E]
+	chunks[E]
 	state                 []softmaxRow
-	addChunk              func(s *softmaxRow, z []E, col int)
 	lp, lse, entropy, hit []E
 	slope                 slope[E]
 }
 
-func bindLogProb[E float](b *Backend, p products[E], addChunk func(*softmaxRow, []E, int), exp func([]E, E), read func([]E, device.View, int)) func(string, device.LogProb) (device.Kernel, error) {
+// chunks is what logprob does with a chunk of a row's logits and with a row of W.
+type chunks[E float] struct {
+	add  func(s *softmaxRow, z []E, col int)
+	exp  func(z []E, top E)
+	read func(dst []E, w device.View, row int)
+	// keep is add that keeps the softmax's weights as products round them, n of them where
+	// keeps says so; both nil where there is no such function.
+	keep  func(s *softmaxRow, y []uint16, z []E, col int)
+	keeps func(n int) bool
+}
+
+func bindLogProb[E float](b *Backend, p products[E], of chunks[E]) func(string, device.LogProb) (device.Kernel, error) {
 	return func(kernel string, attr device.LogProb) (device.Kernel, error) {
-		l := &logProb[E]{state: make([]softmaxRow, headRows), addChunk: addChunk, slope: slope[E]{exp: exp, read: read}}
+		l := &logProb[E]{state: make([]softmaxRow, headRows), chunks: of}
 		l.slope.finish.kernel, l.slope.finish.job = phase(l.finishSlopes), &l.slope.finish
 		if err := l.init(b, p, kernel, attr, l.addRows); err != nil {
 			return nil, err
@@ -185,6 +196,7 @@ func (l *logProb[E]) run(c *device.Call) error {
 			l.state[i] = softmaxRow{largest: math.Inf(-1), best: -1}
 		}
 		for col := 0; col < l.w.Rows; col += headCols {
+			l.placeWeights(n, col)
 			if err := l.tileAt(row, n, col); err != nil {
 				return err
 			}
@@ -210,7 +222,11 @@ func (l *logProb[E]) addRows(lo, hi int) {
 	for i := lo; i < hi; i++ {
 		z, s := l.line(i), &l.state[i]
 		before := s.largest
-		l.addChunk(s, z, l.col)
+		if l.slope.half != nil {
+			l.keep(s, l.slope.half[i*l.width:][:l.width], z, l.col)
+		} else {
+			l.add(s, z, l.col)
+		}
 		if t := int(l.targets[l.row+i]) - l.col; t >= 0 && t < len(z) {
 			s.target = float64(z[t])
 		}

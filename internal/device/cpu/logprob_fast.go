@@ -1,13 +1,39 @@
 package cpu
 
-import "slices"
+import (
+	"slices"
+
+	"align/internal/device"
+)
+
+// chunks is the functions of the level.
+func (f *fast) chunks() chunks[float32] {
+	c := chunks[float32]{add: f.addChunk, exp: f.expFrom, read: f.readRow}
+	if f.rounded() == device.BF16 {
+		c.keep, c.keeps = f.keepChunk, f.set.HasExpWeights
+	}
+	return c
+}
 
 // addChunk is addChunk in the functions of the level.
 func (f *fast) addChunk(s *softmaxRow, z []float32, col int) {
+	f.raise(s, z, col)
+	s.addSums(f.set.ExpMoments(z, 1, float32(s.largest)))
+}
+
+// keepChunk is addChunk with the weights, relative to the largest logit so far, in y.
+func (f *fast) keepChunk(s *softmaxRow, y []uint16, z []float32, col int) {
+	f.raise(s, z, col)
+	s.addSums(f.set.ExpWeights(y, z, 1, float32(s.largest)))
+}
+
+func (f *fast) raise(s *softmaxRow, z []float32, col int) {
 	if m := f.set.Max(z); float64(m) > s.largest {
 		s.raise(float64(m), col+slices.Index(z, m))
 	}
-	sum, moment := f.set.ExpMoments(z, 1, float32(s.largest))
+}
+
+func (s *softmaxRow) addSums(sum, moment float32) {
 	s.sum += float64(sum)
 	s.moment += float64(moment)
 }

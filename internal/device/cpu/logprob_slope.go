@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"align/internal/device"
+	"align/internal/device/cpu/kern"
 )
 
 var _ device.Sloper = (*Backend)(nil)
@@ -25,8 +26,7 @@ type slope[E float] struct {
 	view    device.View
 	product product[E]
 	finish  rowJob
-	exp     func(z []E, top E)
-	read    func(dst []E, w device.View, row int)
+	half    []uint16 // a chunk's weights as products round them; nil: they take the place of logits
 }
 
 // begin takes the place of the slopes, where they are wanted, and makes room.
@@ -48,14 +48,36 @@ func (l *logProb[E]) begin(c *device.Call) error {
 	return nil
 }
 
+// placeWeights begins a chunk of n rows: its weights come behind the logits of float32,
+// which fill half of their place, where one pass gives them as products round them.
+func (l *logProb[E]) placeWeights(n, col int) {
+	s, width := &l.slope, min(headCols, l.w.Rows-col)
+	s.half = nil
+	if s.out == nil || l.keeps == nil || width%kern.Cols != 0 || !l.keeps(width) {
+		return
+	}
+	s.half = device.Slice[uint16](l.weights(n, width))
+}
+
+func (l *logProb[E]) weights(n, width int) device.View {
+	at := l.b.spaces.common.Addr + 4*uintptr(l.blockRows()*headCols)
+	return device.View{Addr: at, Rows: n, Cols: width, Type: device.BF16}
+}
+
 func (l *logProb[E]) sumsOf(i int) []E { return l.slope.sums[i*l.h.Cols:][:l.h.Cols] }
 
 // weigh turns logits of row i into e^(z-m), 0 at the target, with m the largest so
-// far. Where the chunk has raised m from before, the sums shrink.
+// far, unless the pass before has kept them. Where the chunk has raised m from before,
+// the sums shrink.
 func (l *logProb[E]) weigh(z []E, i int, before float64) {
 	m, target := l.state[i].largest, int(l.targets[l.row+i])
+	var half []uint16
+	if l.slope.half != nil {
+		half = l.slope.half[i*l.width:][:l.width]
+	}
 	if target < 0 {
 		clear(z)
+		clear(half)
 		return
 	}
 	if l.col > 0 && m > before {
@@ -64,9 +86,15 @@ func (l *logProb[E]) weigh(z []E, i int, before float64) {
 			sums[j] *= shrink
 		}
 	}
-	l.slope.exp(z, E(m))
-	if t := target - l.col; t >= 0 && t < len(z) {
-		z[t] = 0
+	t := target - l.col
+	within := t >= 0 && t < len(z)
+	switch {
+	case half == nil:
+		if l.exp(z, E(m)); within {
+			z[t] = 0
+		}
+	case within:
+		half[t] = 0
 	}
 }
 
@@ -75,6 +103,9 @@ func (l *logProb[E]) addSums(n int) error {
 	q := &l.slope.product
 	q.y, q.x, q.w = l.slope.view, l.view(n), l.w
 	q.y.Rows = n
+	if l.slope.half != nil {
+		q.x = l.weights(n, l.width)
+	}
 	q.windowStart, q.windowRows, q.accumulate = l.col, l.width, l.col > 0
 	return l.products.nn(q)
 }
@@ -88,7 +119,7 @@ func (l *logProb[E]) finishSlopes(lo, hi int) {
 			clear(y)
 			continue
 		}
-		l.slope.read(y, l.w, target)
+		l.read(y, l.w, target)
 		own := E(float64(l.inverse) * -math.Expm1(s.target-s.logSumExp()))
 		others := E(float64(l.inverse) / s.sum)
 		for j, x := range l.sumsOf(i) {

@@ -614,6 +614,11 @@ func swiGLUHalfAVX512(y, gate, u unsafe.Pointer, n int)
 //go:noescape
 func ropeHalfAVX512(y1, y2, x1, x2, cos, sin unsafe.Pointer, n int, sign float32)
 
+// expWeightsAVX512 is expMoments with y = exp(z) as bfloat16, n a multiple of 16.
+//
+//go:noescape
+func expWeightsAVX512(y, x unsafe.Pointer, n int, scale, shift float32) (sum, moment float32)
+
 // swiGLUGradHalfAVX512 is swiGLUGradHalf, of which dg, du, gate, u, dy are bfloat16 and n is a multiple of 16: is, with a = sigmoid(gate), dg = dy*u*a*(1+gate*(1-a)) and du = dy*gate*a; dg may be gate, du may be u.
 //
 //go:noescape

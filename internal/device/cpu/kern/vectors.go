@@ -8,12 +8,15 @@ import (
 // vectors is the functions on arrays of n elements; the methods of Set say
 // what they compute.
 type vectors struct {
-	rowMax      func(x unsafe.Pointer, n int) float32
-	dot         func(x, y unsafe.Pointer, n int) float32
-	dot3        func(x, y, z unsafe.Pointer, n int) float32
-	sumSquares  func(x unsafe.Pointer, n int) float64
-	expSum      func(y, x unsafe.Pointer, n int, scale, shift float32) float32
-	expMoments  func(x unsafe.Pointer, n int, scale, shift float32) (sum, moment float32)
+	rowMax     func(x unsafe.Pointer, n int) float32
+	dot        func(x, y unsafe.Pointer, n int) float32
+	dot3       func(x, y, z unsafe.Pointer, n int) float32
+	sumSquares func(x unsafe.Pointer, n int) float64
+	expSum     func(y, x unsafe.Pointer, n int, scale, shift float32) float32
+	expMoments func(x unsafe.Pointer, n int, scale, shift float32) (sum, moment float32)
+	// expWeights is expMoments that keeps exp in bfloat16, n a multiple of 16; nil where a
+	// level has none.
+	expWeights  func(y, x unsafe.Pointer, n int, scale, shift float32) (sum, moment float32)
 	softmaxGrad func(ds, p, dp unsafe.Pointer, n int, d, scale float32)
 	scale       func(y, x unsafe.Pointer, n int, a float32)
 	add         func(y, a, b unsafe.Pointer, n int)
@@ -76,6 +79,15 @@ func (s *Set) SumSquares(x []float32) float64 { return s.sumSquares(first(x, len
 func (s *Set) ExpSum(y, x []float32, scale, shift float32) float32 {
 	n := len(y)
 	return s.expSum(first(y, n), first(x, n), n, scale, shift)
+}
+
+// HasExpWeights says whether the level has ExpWeights for n elements.
+func (s *Set) HasExpWeights(n int) bool { return s.expWeights != nil && n%MaxLanes == 0 }
+
+// ExpWeights is ExpMoments with y = exp(scale*x - shift), rounded as ToBF16 rounds it.
+func (s *Set) ExpWeights(y []uint16, x []float32, scale, shift float32) (sum, moment float32) {
+	n := len(x)
+	return s.expWeights(first(y, n), first(x, n), n, scale, shift)
 }
 
 // ExpMoments is, with z = scale*x - shift, the sum of exp(z) and the sum of

@@ -169,6 +169,26 @@ func TestInPlace(t *testing.T) {
 	})
 }
 
+// Weights that are kept while they are summed have the bits of those in two passes.
+func TestExpWeights(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, n := range []int{16, 48, 160} {
+			if !s.HasExpWeights(n) {
+				t.Skip("the level has none")
+			}
+			x, wide := random(newRand(n), n), make([]float32, n)
+			copy(x, []float32{float32(math.Inf(-1)), -1e9, 2})
+			got, want := make([]uint16, n+1), make([]uint16, n+1)
+			sum, moment := s.ExpWeights(got, x, 1.5, 3)
+			s.ExpSum(wide, x, 1.5, 3)
+			s.ToBF16(want[:n], wide)
+			if wantSum, wantMoment := s.ExpMoments(x, 1.5, 3); sum != wantSum || moment != wantMoment || !slices.Equal(got, want) {
+				t.Errorf("n=%d: %v, %v and %x, want %v, %v and %x", n, sum, moment, got, wantSum, wantMoment, want)
+			}
+		}
+	})
+}
+
 // The gates on bfloat16 have the bits of those between a widening and a rounding.
 func TestHalfGates(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {

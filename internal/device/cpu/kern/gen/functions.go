@@ -21,6 +21,7 @@ func emitVectors(f *file) {
 	emitVector(f, roundBF16(), isa{"AVX512BF16", "Z", 16})
 	emitVector(f, halved(gates(), "y", "gate", "u"), avx512)
 	emitVector(f, halved(rope(), "y1", "y2"), avx512)
+	emitVector(f, expWeights(), avx512)
 	emitVector(f, halved(gateGrads(), "dg", "du", "gate", "u", "dy"), avx512)
 }
 
@@ -79,13 +80,41 @@ func reductions() []vector {
 	}
 }
 
-func exponentials() []vector {
-	// exponent is scale*x - shift, in register 0.
-	exponent := func(e *emitter) {
-		e.load("x", 0)
-		e.op("VMULPS", e.scalar("scale"), 0, 0)
-		e.op("VSUBPS", e.scalar("shift"), 0, 0)
+// exponent is scale*x - shift, in register 0.
+func exponent(e *emitter) {
+	e.load("x", 0)
+	e.op("VMULPS", e.scalar("scale"), 0, 0)
+	e.op("VSUBPS", e.scalar("shift"), 0, 0)
+}
+
+// expWeights is expMoments that keeps what it sums.
+func expWeights() vector {
+	v := expMoments()
+	v.name, v.doc = "expWeights", "is expMoments with y = exp(z) as bfloat16, n a multiple of 16."
+	v.arrays, v.half, v.whole = []string{"y", "x"}, []string{"y"}, true
+	body := v.body
+	v.body = func(e *emitter, u int) {
+		body(e, u)
+		e.store(0, "y")
 	}
+	return v
+}
+
+func expMoments() vector {
+	return vector{name: "expMoments", doc: "is, with z = scale*x - shift, the sum of exp(z) and of exp(z)*z.", arrays: []string{"x"}, scalars: []string{"scale", "shift"}, results: []string{"sum", "moment"},
+		join: "VADDPS", unroll: 2, body: func(e *emitter, u int) {
+			exponent(e)
+			// exp(-Inf) times -Inf would be NaN; exp of this is 0 as well.
+			e.op("VMAXPS", 0, e.constantIn(-1e30, 2), 0)
+			e.op("VMOVAPS", 0, 1)
+			e.exp(0)
+			e.zeroRest(0)
+			e.op("VADDPS", 0, e.accumulator(0, u), e.accumulator(0, u))
+			e.op("VFMADD231PS", 0, 1, e.accumulator(1, u))
+		}}
+}
+
+func exponentials() []vector {
 	return []vector{
 		{name: "expSum", doc: "is y = exp(scale*x - shift) and the sum of y; y may be x.", arrays: []string{"y", "x"}, scalars: []string{"scale", "shift"}, results: []string{"sum"},
 			join: "VADDPS", unroll: 4, body: func(e *emitter, u int) {
@@ -95,17 +124,7 @@ func exponentials() []vector {
 				e.zeroRest(0)
 				e.op("VADDPS", 0, e.accumulator(0, u), e.accumulator(0, u))
 			}},
-		{name: "expMoments", doc: "is, with z = scale*x - shift, the sum of exp(z) and of exp(z)*z.", arrays: []string{"x"}, scalars: []string{"scale", "shift"}, results: []string{"sum", "moment"},
-			join: "VADDPS", unroll: 2, body: func(e *emitter, u int) {
-				exponent(e)
-				// exp(-Inf) times -Inf would be NaN; exp of this is 0 as well.
-				e.op("VMAXPS", 0, e.constantIn(-1e30, 2), 0)
-				e.op("VMOVAPS", 0, 1)
-				e.exp(0)
-				e.zeroRest(0)
-				e.op("VADDPS", 0, e.accumulator(0, u), e.accumulator(0, u))
-				e.op("VFMADD231PS", 0, 1, e.accumulator(1, u))
-			}},
+		expMoments(),
 		{name: "softmaxGrad", doc: "is ds = p*(dp-d)*scale; ds may be p or dp.", arrays: []string{"ds", "p", "dp"}, scalars: []string{"d", "scale"},
 			body: func(e *emitter, _ int) {
 				e.load("p", 0)
