@@ -86,9 +86,6 @@ func (b *Builder) Attention(q, k, v *Node, m Mask, attr device.Attention) *Node 
 	rows := b.Info(q).Rows
 	ofQ, ofKV := Matrix(b.activations, rows, attr.Heads*attr.HeadDim), Matrix(b.activations, rows, attr.KVHeads*attr.HeadDim)
 	outs := []Info{ofQ, Matrix(b.wide(), rows, attr.Heads)}
-	if b.rounds() && attr.HeadDim%sideCols == 0 {
-		v = b.round(v)
-	}
 	op := &Op{Kernel: "attention", Attr: attr, Outs: outs, Diff: []bool{true, true, true}}
 	op.Pull = func(in Nodes, out, do *Node) Nodes {
 		grad := &Op{Kernel: "attention_grad", Attr: attr, Outs: []Info{ofQ, ofKV, ofKV}}

@@ -11,7 +11,7 @@ import (
 // is the widest of a layer.
 var sides = map[string][]int{
 	"linear": {0}, "linear_dx": {0}, "lora_linear": {0, 1}, "lora_du": {0}, "lora_dx": {0}, "lora_dropped_dx": {0},
-	"matmul_nt": {0}, "matmul_tn": {0, 1}, "attention": {0, 1, 2}, "attention_grad": {0, 1, 2, 3}, "swiglu": {0, 1}, "swiglu_grad": {0, 1, 2},
+	"matmul_nt": {0}, "matmul_tn": {0, 1}, "attention": {0, 1, 2}, "attention_grad": {0, 1, 2, 3, 5}, "swiglu": {0, 1}, "swiglu_grad": {0, 1, 2},
 }
 
 // rounders are the kernels that write what products round as rounded, in so many of
@@ -69,16 +69,6 @@ func (op *Op) wholeHeads() bool {
 
 // rounds says whether values may be held in another type than the activations'.
 func (b *Builder) rounds() bool { return b.rounded != 0 && b.rounded != b.activations }
-
-// round is x[T,C] in the type that the device's products round it to, for readers
-// of a value whose kernel does not write it so.
-func (b *Builder) round(x *Node) *Node {
-	out := untrained(b.Info(x))
-	out.Type = b.rounded
-	op := &Op{Kernel: "round", Outs: []Info{out}, Diff: []bool{true}}
-	op.Pull = func(_ Nodes, _, dy *Node) Nodes { return Nodes{dy} }
-	return b.Apply(op, x)
-}
 
 // isSide says whether a node reads its child as the side of a product alone.
 func isSide(n *Node, child int) bool {

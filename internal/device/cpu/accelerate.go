@@ -20,9 +20,6 @@ func (f *fast) accelerate(kernels map[string]binder) {
 		return b.overRows(&fastScatter{scatter: scatter[float32]{kernel: k}, set: set})
 	})
 	kernels["rope"] = instead(b, newRope[float32], func(r *rope[float32]) rowKernel { return &fastRope{r, set} })
-	if f.rounded() == device.BF16 {
-		kernels["round"] = plain(func(k string) device.Kernel { return b.overRows(&round{kernel: k, f: f}) })
-	}
 	kernels["dropout"] = instead(b, newDropout[float32], func(d *dropout[float32]) rowKernel { return &fastDropout{d, set} })
 	kernels["dropout_mask"] = overRowsWith(b, newDropoutMask(set))
 	kernels["adamw"] = instead(b, newAdamW[float32], func(a *adamW[float32]) rowKernel { return &fastAdamW{a, set} })

@@ -15,7 +15,7 @@ import (
 type attentionGrad[E float] struct {
 	attend[E]
 	lse, o, dOut []E
-	out          heads // o, for the tiles
+	out, grad    heads // o and do, for the tiles
 	dq, dk, dv   []E
 	delta        []E // [T,H]
 	deltas       rowJob
@@ -69,20 +69,20 @@ func (g *attentionGrad[E]) prepare(c *device.Call) error {
 		g.check(&k, c.In[0], c.In[1], c.In[2], c.In[6:])
 		k.Matrix("o", c.In[3], g.held(c.In[3]), g.tokens, g.qCols)
 		k.Matrix("lse", c.In[4], typeOf[E](), g.tokens, g.attr.Heads)
-		k.Matrix("do", c.In[5], typeOf[E](), g.tokens, g.qCols)
+		k.Matrix("do", c.In[5], g.held(c.In[5]), g.tokens, g.qCols)
 		k.Output("dq", c.Out[0], typeOf[E](), g.tokens, g.qCols)
 		k.Output("dk", c.Out[1], typeOf[E](), g.tokens, g.kvCols)
 		k.Output("dv", c.Out[2], typeOf[E](), g.tokens, g.kvCols)
-		g.lse, g.dOut = device.Slice[E](c.In[4]), device.Slice[E](c.In[5])
+		g.lse = device.Slice[E](c.In[4])
 		g.dq, g.dk, g.dv = device.Slice[E](c.Out[0]), device.Slice[E](c.Out[1]), device.Slice[E](c.Out[2])
 	}
 	if k.Err != nil {
 		return k.Err
 	}
 	if g.b.fast == nil {
-		g.o = device.Slice[E](c.In[3])
+		g.o, g.dOut = device.Slice[E](c.In[3]), device.Slice[E](c.In[5])
 	} else {
-		g.out = headsOf(c.In[3])
+		g.out, g.grad = headsOf(c.In[3]), headsOf(c.In[5])
 	}
 	return nil
 }

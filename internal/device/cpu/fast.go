@@ -32,6 +32,7 @@ func newFast(b *Backend, level feature.Level, precision device.Type) (*fast, err
 		return nil, nil
 	}
 	f := &fast{b: b, set: kern.New(level), portable: newPortable[float32](b)}
+	f.rounding.rows.kernel, f.rounding.rows.job = phase(f.roundRows), &f.rounding.rows
 	multiplied := device.F32
 	if precision == device.BF16 {
 		f.weights = device.BF16

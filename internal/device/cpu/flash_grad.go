@@ -93,36 +93,41 @@ func (g *flashGrad) workspace() (w parts) {
 	return w
 }
 
-// deltaRow is room for a row of a head: rounded, and widened again.
+// deltaRow is room for a row of a head of o and of do: rounded, and widened again.
 type deltaRow struct {
 	half []uint16
-	wide []float32
+	wide [2][]float32
 }
 
 func (g *flashGrad) deltaRow(w *parts) (r deltaRow) {
 	d := g.attr.HeadDim
-	half, wide := w.take(2*d), w.take(4*d)
+	half, o, do := w.take(2*d), w.take(4*d), w.take(4*d)
 	if w.base != nil {
-		r = deltaRow{unsafe.Slice((*uint16)(half), d), floats(wide, d)}
+		r = deltaRow{unsafe.Slice((*uint16)(half), d), [2][]float32{floats(o, d), floats(do, d)}}
 	}
 	return r
 }
 
-// sum is do*o of a row of a head, summed. o is rounded as products round it, whether
-// it is held so or not.
+// sum is do*o of a row of a head, summed. Both are rounded as products round them,
+// whether they are held so or not.
 func (r deltaRow) sum(g *flashGrad, at int) float32 {
-	d := g.attr.HeadDim
-	do := g.dOut[at*d:][:d]
+	at *= g.attr.HeadDim
 	if g.b.Rounded() != device.BF16 {
-		return g.set.Dot(g.out.wide[at*d:][:d], do)
+		return g.set.Dot(g.out.wide[at:][:g.attr.HeadDim], g.grad.wide[at:])
 	}
-	if g.out.half != nil {
-		r.half = g.out.half[at*d:][:d]
-	} else {
-		g.set.ToBF16(r.half, g.out.wide[at*d:][:d])
+	r.round(g, r.wide[0], g.out.from(at))
+	r.round(g, r.wide[1], g.grad.from(at))
+	return g.set.Dot(r.wide[0], r.wide[1])
+}
+
+// round is the first elements of x as products round them.
+func (r deltaRow) round(g *flashGrad, wide []float32, x heads) {
+	half := x.half
+	if half == nil {
+		half = r.half
+		g.set.ToBF16(half, x.wide)
 	}
-	g.set.FromBF16(r.wide, r.half)
-	return g.set.Dot(r.wide, do)
+	g.set.FromBF16(wide, half)
 }
 
 // divideGroups refills groups: a span begins one if no span from it on sees an
@@ -249,7 +254,7 @@ func (t *gradTask) keys(s *span, key, n int, inSegment bool) {
 // rows adds what n rows of a head give: the i-th sees the first seen+i keys.
 func (t *gradTask) rows(from, n, seen, head int) {
 	d, cols := t.attr.HeadDim, t.qCols
-	q, do := t.in.q.from(from*cols+head*d), heads{wide: t.dOut[from*cols+head*d:]}
+	q, do := t.in.q.from(from*cols+head*d), t.grad.from(from*cols+head*d)
 	t.packColsOf(q, t.qSums, t.colsBytes(gradRows), cols, d, n)
 	t.packColsOf(do, t.oSums, t.colsBytes(gradRows), cols, d, n)
 	panels := panelsOf(n, t.Rows)

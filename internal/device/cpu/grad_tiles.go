@@ -120,7 +120,7 @@ func (t *tileGrad) begin(from, to int) {
 		n := min(tilePanel, to-row)
 		for head := range t.attend.group {
 			t.packQueries(t.in.q, t.qRows, t.qSums, head, i, row, n)
-			t.packQueries(heads{wide: t.dOut}, t.oRows, t.oSums, head, i, row, n)
+			t.packQueries(t.grad, t.oRows, t.oSums, head, i, row, n)
 			t.fillRows(head, i, row, n)
 		}
 	}

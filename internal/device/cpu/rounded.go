@@ -1,9 +1,6 @@
 package cpu
 
-import (
-	"align/internal/device"
-	"align/internal/device/contract"
-)
+import "align/internal/device"
 
 var _ device.Rounder = (*Backend)(nil)
 
@@ -80,29 +77,3 @@ func (j *roundedRows) do(task, worker int) {
 		j.b.fast.set.ToBF16(y, row)
 	}
 }
-
-// round is y = x in the type that products round it to.
-type round struct {
-	kernel string
-	f      *fast
-	y      []uint16
-	x      []float32
-	cols   int
-}
-
-func (r *round) prepare(c *device.Call) (rows, grain int, err error) {
-	k := contract.Of("cpu", r.kernel)
-	if k.Arity(c, 1, 1) {
-		y, x := c.Out[0], c.In[0]
-		k.Overwrites(c)
-		k.Matrix("x", x, device.F32, x.Rows, x.Cols)
-		k.Output("y", y, r.f.rounded(), x.Rows, x.Cols)
-		r.y, r.x, r.cols = device.Slice[uint16](y), device.Slice[float32](x), x.Cols
-	}
-	if k.Err != nil || c.Out[0].Addr == 0 {
-		return 0, 0, k.Err
-	}
-	return c.In[0].Rows, rowGrain(r.cols), nil
-}
-
-func (r *round) compute(lo, hi int) { r.f.set.ToBF16(r.y[lo*r.cols:hi*r.cols], r.x[lo*r.cols:]) }
