@@ -345,12 +345,10 @@ var placeOnly = map[string]bool{
 
 // options are the loop's.
 func (s *stage) options(steps int, lineage map[string]string) train.Options {
-	adam := optim.DefaultConfig()
-	adam.WeightDecay, adam.Clip = s.settings.WeightDecay, s.settings.Clip
 	return train.Options{
 		Method: s.method, Run: s.run, Steps: steps,
 		Schedule:  optim.Schedule{Kind: s.settings.Schedule, LearningRate: s.settings.LearningRate, Warmup: s.settings.Warmup, Steps: steps},
-		AdamW:     adam,
+		AdamW:     s.settings.AdamW(),
 		SaveEvery: s.settings.SaveEvery, EvaluateEvery: s.settings.EvalEvery, Keep: s.settings.Keep,
 		Best: s.settings.Best, EarlyStop: s.settings.EarlyStop,
 		Groups:  s.groups(),

@@ -1,6 +1,7 @@
 package sft
 
 import (
+	"math"
 	"strings"
 	"testing"
 )
@@ -15,6 +16,10 @@ func TestConfigValidate(t *testing.T) {
 		{"the mean over examples", func(c *Config) { c.LossMean = "sequence" }, ""},
 		{"no data", func(c *Config) { c.Data = "" }, "data is missing"},
 		{"another mean", func(c *Config) { c.LossMean = "" }, `loss_mean must be one of token, sequence, got ""`},
+		{"AdamW's constants", func(c *Config) { c.AdamBeta1, c.AdamBeta2, c.AdamEpsilon = 0, 0.95, 1e-5 }, ""},
+		{"a first moment that never moves", func(c *Config) { c.AdamBeta1 = 1 }, "adam_beta1 must lie in [0, 1), got 1"},
+		{"a second moment of no number", func(c *Config) { c.AdamBeta2 = math.NaN() }, "adam_beta2 must lie in [0, 1), got NaN"},
+		{"no epsilon", func(c *Config) { c.AdamEpsilon = 0 }, "adam_epsilon must lie in"},
 		{"a shared setting", func(c *Config) { c.Warmup = -1 }, "warmup must lie in"},
 	} {
 		c := DefaultConfig()

@@ -116,6 +116,9 @@ var settings = []setting{
 	{"schedule", training, "learning rate after the warm-up: constant, linear or cosine (`name`)"},
 	{"warmup", training, "below 1 a fraction of the steps, else a number of steps; 0 starts at the peak"},
 	{"weight_decay", training, "decoupled weight decay of AdamW, 0 to 1"},
+	{"adam_beta1", training, "decay of AdamW's first moment, 0 to below 1"},
+	{"adam_beta2", training, "decay of AdamW's second moment, 0 to below 1; 0.95 is usual for pretraining"},
+	{"adam_epsilon", training, "added to the root of AdamW's second moment, above 0"},
 	{"clip", training, "largest global gradient norm; 0 turns clipping off"},
 	{"seed", training, "seed of initialisation, order and dropout; the same seed gives the same bytes"},
 

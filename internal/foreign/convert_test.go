@@ -44,6 +44,11 @@ func TestConvert(t *testing.T) {
 			map[string]string{"max_length": "512", "packing": "on", "data": "a.jsonl", "learning_rate": "0.0002", "map": "text=body", "warmup": "20"}, []string{"packing"},
 		},
 		{
+			"TRL, AdamW's constants", "packing: false\nadam_beta1: 0.9\nadam_beta2: 0.95\nadam_epsilon: 1e-6\nuse_peft: false",
+			"TRL", "sft",
+			map[string]string{"packing": "off", "adam_beta1": "0.9", "adam_beta2": "0.95", "adam_epsilon": "1e-06"}, nil,
+		},
+		{
 			"TRL, weighted losses", "beta: 0.1\nloss_type: [sigmoid, sft]\nloss_weights: [1.0, 0.2]\nuse_peft: true\ndisable_dropout: false\nlora_dropout: 0.1",
 			"TRL", "dpo", map[string]string{"beta": "0.1", "loss": "sigmoid:1,sft:0.2", "dropout": "0.1"}, nil,
 		},

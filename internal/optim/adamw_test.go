@@ -20,10 +20,10 @@ const float32Tolerance = 30 * 0x1p-24
 // reference is AdamW written out in float64 for one element.
 type reference struct{ p, m, v float64 }
 
-func (r *reference) step(g, rate, decay float64, t int) {
-	r.m, r.v = 0.9*r.m+0.1*g, 0.999*r.v+0.001*g*g
-	mean, square := r.m/(1-math.Pow(0.9, float64(t))), r.v/(1-math.Pow(0.999, float64(t)))
-	r.p -= rate * (mean/(math.Sqrt(square)+1e-8) + decay*r.p)
+func (r *reference) step(c optim.Config, g, rate float64, t int) {
+	r.m, r.v = c.Beta1*r.m+(1-c.Beta1)*g, c.Beta2*r.v+(1-c.Beta2)*g*g
+	mean, square := r.m/(1-math.Pow(c.Beta1, float64(t))), r.v/(1-math.Pow(c.Beta2, float64(t)))
+	r.p -= rate * (mean/(math.Sqrt(square)+c.Eps) + c.WeightDecay*r.p)
 }
 
 func put32(t *testing.T, b device.Backend, v device.View, x []float32) {
@@ -43,9 +43,19 @@ func get32(t *testing.T, b device.Backend, v device.View) []float32 {
 }
 
 func TestFloat32FollowsTheReference(t *testing.T) {
-	const n, decay = 7, 0.1
+	for _, c := range []optim.Config{
+		{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.1},
+		{Beta1: 0.8, Beta2: 0.95, Eps: 1e-3},
+		{Beta1: 0, Beta2: 0.99, Eps: 1e-6},
+	} {
+		followsTheReference(t, c)
+	}
+}
+
+func followsTheReference(t *testing.T, c optim.Config) {
+	const n = 7
 	b, flat := buffers(t, device.F32, n)
-	o, err := optim.New(b, optim.Config{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: decay}, flat)
+	o, err := optim.New(b, c, flat)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +70,7 @@ func TestFloat32FollowsTheReference(t *testing.T) {
 		g := make([]float32, n)
 		for i := range g {
 			g[i] = float32(math.Cos(float64(step * (i + 1))))
-			want[i].step(float64(g[i]), 0.01, decay, step)
+			want[i].step(c, float64(g[i]), 0.01, step)
 		}
 		put32(t, b, flat.Grad, g)
 		if _, err := o.Step(0.01); err != nil {
@@ -69,7 +79,7 @@ func TestFloat32FollowsTheReference(t *testing.T) {
 	}
 	for i, got := range get32(t, b, flat.Value) {
 		if math.Abs(float64(got)-want[i].p) > float32Tolerance {
-			t.Errorf("value %d is %v, want %v", i, got, want[i].p)
+			t.Errorf("%+v: value %d is %v, want %v", c, i, got, want[i].p)
 		}
 	}
 }
@@ -92,7 +102,7 @@ func TestGroups(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, rate := range []float64{0.01, 0.01, 0, 0.16, 0.16, 0.16} {
-			want[i].step(g[i]/(norm+1e-6), rate, 0, step)
+			want[i].step(config, g[i]/(norm+1e-6), rate, step)
 		}
 		if norm != math.Sqrt(1+4+9+16+25+36) {
 			t.Errorf("norm is %v", norm)

@@ -9,6 +9,7 @@ import (
 
 	"align/internal/device"
 	"align/internal/mlflow"
+	"align/internal/optim"
 	"align/model"
 )
 
@@ -47,6 +48,11 @@ type Settings struct {
 	// Warmup below 1 is a fraction of the steps, else a number of steps.
 	Warmup      float64 `yaml:"warmup"`
 	WeightDecay float64 `yaml:"weight_decay"`
+	// AdamBeta1 and AdamBeta2 are AdamW's decay of its moments, AdamEpsilon is
+	// added to the root of the second.
+	AdamBeta1   float64 `yaml:"adam_beta1"`
+	AdamBeta2   float64 `yaml:"adam_beta2"`
+	AdamEpsilon float64 `yaml:"adam_epsilon"`
 	// Clip is the largest global gradient norm; 0 turns clipping off.
 	Clip float64 `yaml:"clip"`
 
@@ -127,9 +133,10 @@ const defaultSourceEpochs = 4
 
 // DefaultSettings are the defaults where the methods do not differ.
 func DefaultSettings() Settings {
+	adam := optim.DefaultConfig()
 	return Settings{
 		Epochs: 1, Batch: 4, Accumulate: 1,
-		Schedule: "cosine", Clip: 1,
+		Schedule: "cosine", Clip: adam.Clip, AdamBeta1: adam.Beta1, AdamBeta2: adam.Beta2, AdamEpsilon: adam.Eps,
 		Rank: 16, Alpha: 32, Targets: "all-linear", LoRAPlusRatio: 1,
 		Seed: 42, Order: "shuffle", Packing: true,
 		EvalFraction: 0.05, SaveEvery: 500, Keep: 2, Best: "eval_loss",
@@ -138,6 +145,15 @@ func DefaultSettings() Settings {
 		Device:       "auto", Precision: "auto", SavePolicy: "auto",
 	}
 }
+
+// AdamW are the optimizer's constants.
+func (s Settings) AdamW() optim.Config {
+	return optim.Config{Beta1: s.AdamBeta1, Beta2: s.AdamBeta2, Eps: s.AdamEpsilon, WeightDecay: s.WeightDecay, Clip: s.Clip}
+}
+
+// leastEpsilon keeps AdamW's epsilon a normal float32: at 0 an element that has
+// no gradient yet would be 0/0.
+const leastEpsilon = 1e-37
 
 // choices are the values of the settings that have a fixed list.
 var choices = map[string][]string{
@@ -155,7 +171,8 @@ func (s Settings) Validate() error {
 		positive("epochs", s.Epochs, s.Steps > 0), atLeast("steps", s.Steps, 0),
 		atLeast("batch", s.Batch, 1), atLeast("accumulate", s.Accumulate, 1), atLeast("max_length", s.MaxLength, 0),
 		positive("learning_rate", s.LearningRate, false), within("warmup", s.Warmup, 0, 1e9), within("weight_decay", s.WeightDecay, 0, 1),
-		within("clip", s.Clip, 0, 1e9), atLeast("rank", s.Rank, 1), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999), device.Dropout{P: s.Dropout}.Check(),
+		within("clip", s.Clip, 0, 1e9), belowOne("adam_beta1", s.AdamBeta1), belowOne("adam_beta2", s.AdamBeta2), within("adam_epsilon", s.AdamEpsilon, leastEpsilon, 1),
+		atLeast("rank", s.Rank, 1), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999), device.Dropout{P: s.Dropout}.Check(),
 		positive("source_epochs", s.SourceEpochs, false), within("eval_fraction", s.EvalFraction, 0, 0.9), atLeast("eval_every", s.EvalEvery, 0),
 		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), s.checkBest(), s.checkTrack(), atLeast("threads", s.Threads, 0),
 		oneOf("schedule", s.Schedule), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
@@ -231,6 +248,13 @@ func within(key string, v, lo, hi float64) error {
 		return nil
 	}
 	return fmt.Errorf("%s must lie in [%v, %v], got %v", key, lo, hi, v)
+}
+
+func belowOne(key string, v float64) error {
+	if v >= 0 && v < 1 {
+		return nil
+	}
+	return fmt.Errorf("%s must lie in [0, 1), got %v", key, v)
 }
 
 func atLeast(key string, v, least int) error {
