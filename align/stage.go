@@ -62,6 +62,7 @@ func (s *stage) open() (err error) {
 		}
 	}
 	s.deriveModel()
+	s.deriveSchedule()
 	if s.base, err = ResolveModel(s.settings.Model); err != nil {
 		return err
 	}
@@ -120,6 +121,14 @@ func (s *stage) close() {
 
 // defaultLength is the longest prompt and answer where nothing else is said.
 const defaultLength = 2048
+
+// deriveSchedule calls a schedule by its one name here.
+func (s *stage) deriveSchedule() {
+	if s.settings.Schedule == train.WarmedConstant {
+		s.settings.Schedule = "constant"
+		s.env.note(fmt.Sprintf("schedule: constant (%s is the same: warmup is a setting of its own)", train.WarmedConstant))
+	}
+}
 
 func (s *stage) deriveLength() {
 	if s.settings.MaxLength == 0 {
@@ -347,7 +356,7 @@ var placeOnly = map[string]bool{
 func (s *stage) options(steps int, lineage map[string]string) train.Options {
 	return train.Options{
 		Method: s.method, Run: s.run, Steps: steps,
-		Schedule:  optim.Schedule{Kind: s.settings.Schedule, LearningRate: s.settings.LearningRate, Warmup: s.settings.Warmup, Steps: steps},
+		Schedule:  s.settings.ScheduleOver(steps),
 		AdamW:     s.settings.AdamW(),
 		SaveEvery: s.settings.SaveEvery, EvaluateEvery: s.settings.EvalEvery, Keep: s.settings.Keep,
 		Best: s.settings.Best, EarlyStop: s.settings.EarlyStop,

@@ -20,6 +20,11 @@ func TestConfigValidate(t *testing.T) {
 		{"a first moment that never moves", func(c *Config) { c.AdamBeta1 = 1 }, "adam_beta1 must lie in [0, 1), got 1"},
 		{"a second moment of no number", func(c *Config) { c.AdamBeta2 = math.NaN() }, "adam_beta2 must lie in [0, 1), got NaN"},
 		{"no epsilon", func(c *Config) { c.AdamEpsilon = 0 }, "adam_epsilon must lie in"},
+		{"a schedule with settings", func(c *Config) { c.Schedule, c.MinLRRate, c.Power = "polynomial", 0.1, 2 }, ""},
+		{"an unknown schedule", func(c *Config) { c.Schedule = "cubic" }, `schedule must be one of constant, linear, cosine, cosine_with_min_lr, `},
+		{"a schedule's setting beside another", func(c *Config) { c.MinLRRate = 0.1 }, "min_lr_rate: 0.1 has no effect with the schedule cosine: it is of cosine_with_min_lr, polynomial, warmup_stable_decay"},
+		{"a least rate that is none", func(c *Config) { c.Schedule = "cosine_with_min_lr" }, "schedule cosine_with_min_lr takes min_lr_rate"},
+		{"no cycles", func(c *Config) { c.Schedule, c.NumCycles = "cosine_with_restarts", 0 }, "num_cycles must be at least 1, got 0"},
 		{"a shared setting", func(c *Config) { c.Warmup = -1 }, "warmup must lie in"},
 	} {
 		c := DefaultConfig()

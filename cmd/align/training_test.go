@@ -134,7 +134,7 @@ func TestWrongUseOfATrainingCommand(t *testing.T) {
 		{"bad switch", []string{"--packing", "maybe"}, []string{`align: --packing: want on or off, got "maybe"`}},
 		{"a stray word", []string{"prefs.jsonl"}, []string{`align: unexpected argument "prefs.jsonl"`}},
 		{"all faults at once", []string{"--model", "m", "--beta", "-1", "--batch", "0", "--schedule", "step"}, []string{
-			"align: batch must be at least 1, got 0", `align: schedule must be one of constant, linear, cosine, got "step"`,
+			"align: batch must be at least 1, got 0", `align: schedule must be one of constant, linear, cosine, cosine_with_min_lr, `, `warmup_stable_decay, constant_with_warmup, got "step"`,
 			"align: pairs is missing", "align: beta must be positive, got -1"}},
 		{"resume without a run", []string{"--model", "m", "--pairs", "p", "--resume"}, []string{"align: --resume needs the run", "align: hint: add --out RUN"}},
 		{"resume of no run", []string{"--resume", "--out", "none"}, []string{"align: --resume: none is no run: "}},

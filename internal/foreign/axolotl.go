@@ -18,7 +18,7 @@ func axolotl() *tool {
 		"lora_target_linear": allLinear, "lora_fan_in_fan_out": same("weights are as Llama stores them", "false"),
 
 		"micro_batch_size": whole("batch"), "num_epochs": number("epochs"),
-		"optimizer": same("the optimizer is AdamW with moments in float32", adamW...), "lr_scheduler": choice("schedule", schedules),
+		"optimizer": same("the optimizer is AdamW with moments in float32", adamW...), "lr_scheduler": choice("schedule", schedules), "cosine_min_lr_ratio": noted, // finishSchedule reads it
 		"val_set_size":    fraction,
 		"evals_per_epoch": without("use eval_every, in steps"), "saves_per_epoch": without("use save_every, in steps"),
 		"fsdp": without("training is one process on one machine"), "fsdp_config": without("training is one process on one machine"),
@@ -110,6 +110,7 @@ func finishAxolotl(c *Config, entries []entry) {
 		c.fallback("nll", "1")
 	}
 	c.noHeldOut()
+	c.finishSchedule(entries)
 	switch {
 	case c.has("full"):
 	case c.Method == "sft":

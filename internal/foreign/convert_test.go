@@ -49,6 +49,20 @@ func TestConvert(t *testing.T) {
 			map[string]string{"packing": "off", "adam_beta1": "0.9", "adam_beta2": "0.95", "adam_epsilon": "1e-06"}, nil,
 		},
 		{
+			"TRL, a schedule's own settings", "packing: false\nuse_peft: false\nlearning_rate: 2e-4\nlr_scheduler_type: cosine_with_min_lr\nlr_scheduler_kwargs: {min_lr: 2e-5, num_cycles: 0.5}",
+			"TRL", "sft",
+			map[string]string{"packing": "off", "learning_rate": "0.0002", "schedule": "cosine_with_min_lr", "min_lr_rate": "0.1"}, []string{"lr_scheduler_kwargs.num_cycles"},
+		},
+		{
+			"TRL, the same as JSON", "packing: false\nuse_peft: false\nlr_scheduler_kwargs: '{\"num_decay_steps\": 30, \"min_lr_ratio\": 0.1, \"decay_type\": \"1-sqrt\"}'\nlr_scheduler_type: warmup_stable_decay",
+			"TRL", "sft",
+			map[string]string{"packing": "off", "schedule": "warmup_stable_decay", "decay": "30", "min_lr_rate": "0.1"}, []string{"lr_scheduler_kwargs.decay_type"},
+		},
+		{
+			"axolotl, a least rate", "base_model: m\nlearning_rate: 1e-4\nlr_scheduler: cosine\ncosine_min_lr_ratio: 0.2", "axolotl", "sft",
+			map[string]string{"model": "m", "learning_rate": "0.0001", "schedule": "cosine_with_min_lr", "min_lr_rate": "0.2"}, nil,
+		},
+		{
 			"TRL, weighted losses", "beta: 0.1\nloss_type: [sigmoid, sft]\nloss_weights: [1.0, 0.2]\nuse_peft: true\ndisable_dropout: false\nlora_dropout: 0.1",
 			"TRL", "dpo", map[string]string{"beta": "0.1", "loss": "sigmoid:1,sft:0.2", "dropout": "0.1"}, nil,
 		},
@@ -128,6 +142,9 @@ func TestDefaults(t *testing.T) {
 		{"LLaMA-Factory's 4 bits", "stage: sft\nquantization_bit: 4", "quantize=nf4 double_quant=on dropout=0"},
 		{"LLaMA-Factory's KTO", "stage: kto", "loss=kto beta=0.1 dropout=0"},
 		{"TRL's KTO", "desirable_weight: 1", "loss=kto learning_rate=1e-06"},
+		{"TRL's polynomial", "packing: false\nlearning_rate: 8e-7\nlr_scheduler_type: polynomial", "min_lr_rate=0.125 !power"},
+		{"Transformers' constant has no warm-up", "packing: false\nwarmup_ratio: 0.1\nlr_scheduler_type: constant", "warmup=0"},
+		{"and with one it has", "packing: false\nwarmup_ratio: 0.1\nlr_scheduler_type: constant_with_warmup", "schedule=constant warmup=0.1"},
 		{"LLaMA-Factory's alpha", "stage: sft\nlora_rank: 4", "rank=4 alpha=8 learning_rate=5e-05 !full"},
 		{"LLaMA-Factory's full", "stage: sft\nfinetuning_type: full", "full=on !rank !alpha"},
 	} {

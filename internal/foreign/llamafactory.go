@@ -81,6 +81,7 @@ func finishLLaMAFactory(c *Config, entries []entry) {
 		}
 	}
 	c.fallback("learning_rate", "5e-05")
+	c.finishSchedule(entries)
 	c.fallback("max_length", "2048")
 	c.fallback("overlong", "truncate")
 	if c.Method == "dpo" {

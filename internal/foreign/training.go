@@ -5,9 +5,6 @@ import "maps"
 // adamW are the names of the optimizer that is used here.
 var adamW = []string{"adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw", "adamw_apex_fused"}
 
-// schedules are Transformers' names of learning rate schedules that exist here.
-var schedules = map[string]string{"linear": "linear", "cosine": "cosine", "constant": "constant", "constant_with_warmup": "constant"}
-
 // dtypes are the types of the model's numbers.
 var dtypes = map[string]string{"auto": "auto", "float32": "f32", "fp32": "f32", "bfloat16": "bf16", "bf16": "bf16", "null": "auto"}
 
@@ -17,8 +14,8 @@ func trainingRules() map[string]rule {
 	return map[string]rule{
 		"output_dir": text("out"), "seed": whole("seed"),
 		"learning_rate": number("learning_rate"), "weight_decay": number("weight_decay"), "max_grad_norm": number("clip"),
-		"lr_scheduler_type": choice("schedule", schedules),
-		"warmup_steps":      warmupSteps, "warmup_ratio": warmupRatio,
+		"lr_scheduler_type": choice("schedule", schedules), schedulerKwargs: noted, // finishSchedule reads it
+		"warmup_steps": warmupSteps, "warmup_ratio": warmupRatio,
 		"num_train_epochs": number("epochs"), "max_steps": whole("steps"),
 		"per_device_train_batch_size": whole("batch"), "gradient_accumulation_steps": whole("accumulate"),
 		"save_steps": whole("save_every"), "save_total_limit": whole("keep"), "eval_steps": whole("eval_every"),

@@ -102,6 +102,7 @@ func finishTRL(c *Config, entries []entry) {
 	case "reward":
 		c.fallback("learning_rate", "0.0001")
 	}
+	c.finishSchedule(entries)
 }
 
 // weighLosses puts loss_weights to the losses of loss_type.

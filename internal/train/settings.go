@@ -46,7 +46,14 @@ type Settings struct {
 	LearningRate float64 `yaml:"learning_rate"`
 	Schedule     string  `yaml:"schedule"`
 	// Warmup below 1 is a fraction of the steps, else a number of steps.
-	Warmup      float64 `yaml:"warmup"`
+	Warmup float64 `yaml:"warmup"`
+	// MinLRRate is the least rate as a share of LearningRate, NumCycles the half
+	// cosines of cosine_with_restarts, Power that of polynomial, and Decay how long
+	// warmup_stable_decay falls, counted like Warmup.
+	MinLRRate   float64 `yaml:"min_lr_rate"`
+	NumCycles   int     `yaml:"num_cycles"`
+	Power       float64 `yaml:"power"`
+	Decay       float64 `yaml:"decay"`
 	WeightDecay float64 `yaml:"weight_decay"`
 	// AdamBeta1 and AdamBeta2 are AdamW's decay of its moments, AdamEpsilon is
 	// added to the root of the second.
@@ -131,12 +138,17 @@ type Settings struct {
 // new data (https://arxiv.org/abs/2305.16264, section 6).
 const defaultSourceEpochs = 4
 
+// defaultDecay is the share of the steps over which the rate of
+// https://arxiv.org/abs/2404.06395, section 4, falls.
+const defaultDecay = 0.1
+
 // DefaultSettings are the defaults where the methods do not differ.
 func DefaultSettings() Settings {
 	adam := optim.DefaultConfig()
 	return Settings{
 		Epochs: 1, Batch: 4, Accumulate: 1,
-		Schedule: "cosine", Clip: adam.Clip, AdamBeta1: adam.Beta1, AdamBeta2: adam.Beta2, AdamEpsilon: adam.Eps,
+		Schedule: "cosine", NumCycles: 1, Power: 1, Decay: defaultDecay,
+		Clip: adam.Clip, AdamBeta1: adam.Beta1, AdamBeta2: adam.Beta2, AdamEpsilon: adam.Eps,
 		Rank: 16, Alpha: 32, Targets: "all-linear", LoRAPlusRatio: 1,
 		Seed: 42, Order: "shuffle", Packing: true,
 		EvalFraction: 0.05, SaveEvery: 500, Keep: 2, Best: "eval_loss",
@@ -157,7 +169,7 @@ const leastEpsilon = 1e-37
 
 // choices are the values of the settings that have a fixed list.
 var choices = map[string][]string{
-	"schedule":    {"constant", "linear", "cosine"},
+	"schedule":    append(optim.Schedules(), WarmedConstant),
 	"order":       {"shuffle", "sequential"},
 	"overlong":    {"drop", "truncate-prompt", "truncate", "error"},
 	"bad_records": {"default", "strict", "skip"},
@@ -175,7 +187,7 @@ func (s Settings) Validate() error {
 		atLeast("rank", s.Rank, 1), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999), device.Dropout{P: s.Dropout}.Check(),
 		positive("source_epochs", s.SourceEpochs, false), within("eval_fraction", s.EvalFraction, 0, 0.9), atLeast("eval_every", s.EvalEvery, 0),
 		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), s.checkBest(), s.checkTrack(), atLeast("threads", s.Threads, 0),
-		oneOf("schedule", s.Schedule), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
+		s.checkSchedule(), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
 		oneOf("precision", s.Precision), oneOf("save_policy", s.SavePolicy), model.CheckQuantize(s.Quantize),
 		positive("lora_plus_ratio", s.LoRAPlusRatio, false), s.checkVariant(),
 	)
