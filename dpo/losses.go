@@ -24,31 +24,34 @@ type Loss struct {
 	// One of the two is set.
 	paired   lossFunc
 	unpaired unpairedFunc
-	check    func(Params) error
+	// reads are the keys of the settings that this loss reads beside beta, and
+	// check looks at them.
+	reads []string
+	check func(Params) error
 }
 
 // losses are all preference losses under TRL's names, the usual one first. TRL's
 // aot, aot_pair and aot_unpaired are not among them, see sorted.
 var losses = [...]Loss{
-	{Name: "sigmoid", About: "-log σ(βΔ), DPO; with label smoothing conservative DPO", Paper: "2305.18290", paired: sigmoid, check: labelSmoothing},
-	{Name: "robust", About: "DPO, unbiased where a share of the labels is wrong", Paper: "2403.00409", paired: robust, check: labelSmoothingBelowHalf},
+	{Name: "sigmoid", About: "-log σ(βΔ), DPO; with label smoothing conservative DPO", Paper: "2305.18290", paired: sigmoid, reads: []string{"label_smoothing"}, check: labelSmoothing},
+	{Name: "robust", About: "DPO, unbiased where a share of the labels is wrong", Paper: "2403.00409", paired: robust, reads: []string{"label_smoothing"}, check: labelSmoothingBelowHalf},
 	{Name: "hinge", About: "max(0, 1 - βΔ), SLiC", Paper: "2305.10425", paired: hinge},
 	{Name: "ipo", About: "(c/|yw| - r/|yl| - 1/(2β))², log-ratios per token", Paper: "2310.12036", paired: ipo},
 	{Name: "ipo_sum", About: "(Δ - 1/(2β))², the paper's sums", Paper: "2310.12036", paired: ipoSum},
 	{Name: "sigmoid_norm", About: "-log σ(β(c/|yw| - r/|yl|)), DPO per token; β about 5", Paper: "2411.15124", paired: sigmoidNorm},
-	{Name: "exo_pair", About: "reverse KL of σ(±βΔ) to the smoothed labels", Paper: "2402.00856", paired: exoPair, check: labelSmoothingAboveZero},
+	{Name: "exo_pair", About: "reverse KL of σ(±βΔ) to the smoothed labels", Paper: "2402.00856", paired: exoPair, reads: []string{"label_smoothing"}, check: labelSmoothingAboveZero},
 	{Name: "nca_pair", About: "-log σ(βc) - ½ log σ(-βc) - ½ log σ(-βr)", Paper: "2402.05369", paired: ncaPair},
 	{Name: "bco_pair", About: "-log σ(βc) - log σ(-βr)", Paper: "2404.04656", paired: bcoPair},
 	{Name: "sppo_hard", About: "(c - 1/(2β))² + (r + 1/(2β))²", Paper: "2405.00675", paired: sppoHard},
 	{Name: "apo_zero", About: "1 - σ(βc) + σ(βr): chosen answers better than the model's own", Paper: "2408.06266", paired: apoZero},
 	{Name: "apo_down", About: "σ(βc) + 1 - σ(βΔ): chosen answers worse than the model's own", Paper: "2408.06266", paired: apoDown},
-	{Name: "discopop", About: "a mixture of DPO and exp(-βΔ), weighted by σ(βΔ/τ)", Paper: "2406.08414", paired: discopop, check: discoPOPTau},
-	{Name: "simpo", About: "-log σ(β(log π(yw)/|yw| - log π(yl)/|yl|) - γ)", Paper: "2405.14734", paired: simpo, ReferenceFree: true, check: simPOParams},
-	{Name: "cpo", About: "-log σ(β(log π(yw) - log π(yl))) + α NLL", Paper: "2401.08417", paired: cpo, ReferenceFree: true, check: cpoParams},
+	{Name: "discopop", About: "a mixture of DPO and exp(-βΔ), weighted by σ(βΔ/τ)", Paper: "2406.08414", paired: discopop, reads: []string{"discopop_tau"}, check: discoPOPTau},
+	{Name: "simpo", About: "-log σ(β(log π(yw)/|yw| - log π(yl)/|yl|) - γ)", Paper: "2405.14734", paired: simpo, ReferenceFree: true, reads: []string{"label_smoothing", "simpo_gamma"}, check: simPOParams},
+	{Name: "cpo", About: "-log σ(β(log π(yw) - log π(yl))) + α NLL", Paper: "2401.08417", paired: cpo, ReferenceFree: true, reads: []string{"label_smoothing", "cpo_alpha"}, check: cpoParams},
 	{Name: "orpo", About: "NLL - β log σ(log odds(yw) - log odds(yl))", Paper: "2403.07691", paired: orpo, ReferenceFree: true},
 	{Name: "sft", About: "NLL, for sums as sigmoid:1,sft:0.2", paired: supervised, ReferenceFree: true},
-	{Name: "kto", About: "λ(1 - σ(±β(h - z))), z the mean of h over answers to other prompts", Paper: "2402.01306", unpaired: kto, Baseline: true, check: ktoWeights},
-	{Name: "apo_zero_unpaired", About: "λ(1 - σ(±βh))", Paper: "2408.06266", unpaired: apoZeroUnpaired, check: ktoWeights},
+	{Name: "kto", About: "λ(1 - σ(±β(h - z))), z the mean of h over answers to other prompts", Paper: "2402.01306", unpaired: kto, Baseline: true, reads: []string{"desirable_weight", "undesirable_weight"}, check: ktoWeights},
+	{Name: "apo_zero_unpaired", About: "λ(1 - σ(±βh))", Paper: "2408.06266", unpaired: apoZeroUnpaired, reads: []string{"desirable_weight", "undesirable_weight"}, check: ktoWeights},
 }
 
 // Losses are all of them, the usual one first.

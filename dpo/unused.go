@@ -6,18 +6,17 @@ import (
 	"strings"
 )
 
-// readers names the losses that read a setting; the others leave it out.
-var readers = []struct {
-	key    string
-	losses []string
-	value  func(Config) float64
+// lossSettings are the settings that some losses alone read, by losses' table.
+var lossSettings = []struct {
+	key   string
+	value func(Config) float64
 }{
-	{"label_smoothing", []string{"sigmoid", "robust", "exo_pair", "simpo", "cpo"}, func(c Config) float64 { return c.LabelSmoothing }},
-	{"simpo_gamma", []string{"simpo"}, func(c Config) float64 { return c.SimPOGamma }},
-	{"cpo_alpha", []string{"cpo"}, func(c Config) float64 { return c.CPOAlpha }},
-	{"discopop_tau", []string{"discopop"}, func(c Config) float64 { return c.DiscoPOPTau }},
-	{"desirable_weight", []string{"kto", "apo_zero_unpaired"}, func(c Config) float64 { return c.DesirableWeight }},
-	{"undesirable_weight", []string{"kto", "apo_zero_unpaired"}, func(c Config) float64 { return c.UndesirableWeight }},
+	{"label_smoothing", func(c Config) float64 { return c.LabelSmoothing }},
+	{"simpo_gamma", func(c Config) float64 { return c.SimPOGamma }},
+	{"cpo_alpha", func(c Config) float64 { return c.CPOAlpha }},
+	{"discopop_tau", func(c Config) float64 { return c.DiscoPOPTau }},
+	{"desirable_weight", func(c Config) float64 { return c.DesirableWeight }},
+	{"undesirable_weight", func(c Config) float64 { return c.UndesirableWeight }},
 }
 
 // Unused tells of settings that are not at their defaults and that the loss does
@@ -28,11 +27,21 @@ func (c Config) Unused() []string {
 		return nil // Validate's to tell
 	}
 	var lines []string
-	for _, r := range readers {
-		read := slices.ContainsFunc(loss, func(t Term) bool { return slices.Contains(r.losses, t.Loss.Name) })
-		if !read && r.value(c) != r.value(DefaultConfig()) {
-			lines = append(lines, fmt.Sprintf("%s: %v has no effect with the loss %s: it is of %s", r.key, r.value(c), c.Loss, strings.Join(r.losses, ", ")))
+	for _, s := range lossSettings {
+		read := slices.ContainsFunc(loss, func(t Term) bool { return slices.Contains(t.Loss.reads, s.key) })
+		if !read && s.value(c) != s.value(DefaultConfig()) {
+			lines = append(lines, fmt.Sprintf("%s: %v has no effect with the loss %s: it is of %s", s.key, s.value(c), c.Loss, strings.Join(readersOf(s.key), ", ")))
 		}
 	}
 	return lines
+}
+
+// readersOf names the losses that read a setting.
+func readersOf(key string) (names []string) {
+	for _, l := range losses {
+		if slices.Contains(l.reads, key) {
+			names = append(names, l.Name)
+		}
+	}
+	return names
 }

@@ -62,3 +62,22 @@ func TestUnused(t *testing.T) {
 		t.Errorf("kto: %q", got)
 	}
 }
+
+// What a loss reads is a setting by its key, and every such setting is read.
+func TestReadsAreSettings(t *testing.T) {
+	read := map[string]bool{}
+	for _, l := range Losses() {
+		for _, key := range l.reads {
+			read[key] = true
+		}
+	}
+	for _, s := range lossSettings {
+		if !read[s.key] {
+			t.Errorf("no loss reads %s", s.key)
+		}
+		delete(read, s.key)
+	}
+	if len(read) > 0 {
+		t.Errorf("no setting of a loss: %v", read)
+	}
+}
