@@ -60,10 +60,20 @@ func DefaultConfig() Config {
 	}
 }
 
+// Measured are the metrics of an evaluation; those of one kind of labelled
+// answers are there where some of the kind are held out.
+func (c Config) Measured() []string {
+	own := []string{"rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins", "logps/chosen", "logps/rejected"}
+	if c.Unpaired() {
+		own = append(own, "kl", "count/chosen", "count/rejected")
+	}
+	return train.EvalMetrics(own...)
+}
+
 // Validate returns all faults of the config at once. The comparisons are
 // written so that a NaN fails them.
 func (c Config) Validate() error {
-	errs := []error{c.Settings.Validate()}
+	errs := []error{c.Settings.Validate(), c.CheckBest(c.Measured())}
 	if c.Pairs == "" {
 		errs = append(errs, errors.New("pairs is missing: the file of preference pairs"))
 	} else if _, err := datasets.ParseSources(c.Pairs); err != nil {

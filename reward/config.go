@@ -36,10 +36,20 @@ func DefaultConfig() Config {
 	return Config{Settings: s, Margin: 1, Ranking: RankingPairs}
 }
 
+// Measured are the metrics of an evaluation; the accuracy of a bin of margins is
+// there where a pair falls into it.
+func Measured() []string {
+	names := []string{"eval_loss", "eval_accuracy", "eval_margin", "eval_mean_reward", "eval_min_reward", "eval_max_reward", "eval_calibration_error"}
+	for _, bin := range binNames {
+		names = append(names, "eval_accuracy_margin_"+bin)
+	}
+	return names
+}
+
 // Validate returns all faults of the config at once. The comparisons are
 // written so that a NaN fails them.
 func (c Config) Validate() error {
-	errs := []error{c.Settings.Validate()}
+	errs := []error{c.Settings.Validate(), c.CheckBest(Measured())}
 	if c.Pairs == "" {
 		errs = append(errs, errors.New("pairs is missing: the file of preference pairs or ranked answers"))
 	} else if _, err := datasets.ParseSources(c.Pairs); err != nil {

@@ -29,9 +29,12 @@ func DefaultConfig() Config {
 	return Config{Settings: s, LossMean: "token"}
 }
 
+// Measured are the metrics of an evaluation.
+func Measured() []string { return train.EvalMetrics() }
+
 // Validate returns all faults of the config at once.
 func (c Config) Validate() error {
-	errs := []error{c.Settings.Validate()}
+	errs := []error{c.Settings.Validate(), c.CheckBest(Measured())}
 	if c.Data == "" {
 		errs = append(errs, errors.New("data is missing: the file of examples"))
 	} else if _, err := datasets.ParseSources(c.Data); err != nil {

@@ -25,6 +25,9 @@ func TestConfigValidate(t *testing.T) {
 		{"a schedule's setting beside another", func(c *Config) { c.MinLRRate = 0.1 }, "min_lr_rate: 0.1 has no effect with the schedule cosine: it is of cosine_with_min_lr, polynomial, warmup_stable_decay"},
 		{"a least rate that is none", func(c *Config) { c.Schedule = "cosine_with_min_lr" }, "schedule cosine_with_min_lr takes min_lr_rate"},
 		{"no cycles", func(c *Config) { c.Schedule, c.NumCycles = "cosine_with_restarts", 0 }, "num_cycles must be at least 1, got 0"},
+		{"a metric that there is", func(c *Config) { c.Best = "eval_entropy" }, ""},
+		{"a metric of another tool", func(c *Config) { c.Best = "loss" }, `best is "loss", which is not measured: did you mean eval_loss`},
+		{"a metric of another method", func(c *Config) { c.Best = "eval_accuracy" }, `best is "eval_accuracy", which is not measured: want one of eval_loss, eval_entropy, eval_mean_token_accuracy`},
 		{"a shared setting", func(c *Config) { c.Warmup = -1 }, "warmup must lie in"},
 	} {
 		c := DefaultConfig()

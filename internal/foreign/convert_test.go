@@ -71,7 +71,7 @@ func TestConvert(t *testing.T) {
 			"TRL", "dpo", map[string]string{"loss": "sigmoid", "rank": "4", "dropout": "0"}, []string{"loss_weights", "lora_dropout"},
 		},
 		{
-			"TRL, reward", "center_rewards_coefficient: 0.01\n", "TRL", "reward", map[string]string{"centering": "0.01"}, []string{"use_peft"},
+			"TRL, reward", "center_rewards_coefficient: 0.01\nmetric_for_best_model: accuracy\n", "TRL", "reward", map[string]string{"centering": "0.01", "best": "eval_accuracy"}, []string{"use_peft"},
 		},
 		{
 			"axolotl", "base_model: m\nload_in_4bit: true\nadapter: qlora\ndatasets:\n- path: data/a.jsonl\n  type: alpaca\n- path: b.parquet\nval_set_size: 0.1\nsequence_len: 4096\nsample_packing: true\nlora_target_linear: true\nmicro_batch_size: 2\nnum_epochs: 4\noptimizer: adamw_bnb_8bit\nlr_scheduler: cosine\nwandb_project: x\nwandb_entity:\ntrain_on_inputs: true\nbf16: auto",

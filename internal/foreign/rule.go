@@ -173,7 +173,9 @@ func layerList(c *Config, e entry) error {
 // with or without "eval_".
 func bestMetric(c *Config, e entry) error {
 	name := "eval_" + strings.TrimPrefix(plainText(e.value), "eval_")
-	if name != "eval_loss" && !strings.HasPrefix(name, "eval_rewards/") {
+	measured := name == "eval_loss" || c.Method == "dpo" && strings.HasPrefix(name, "eval_rewards/") ||
+		c.Method == "reward" && name == "eval_accuracy" || c.Method != "reward" && name == "eval_mean_token_accuracy"
+	if !measured {
 		c.leave(e, "%s is not measured here", plainText(e.value))
 		return nil
 	}

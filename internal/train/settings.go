@@ -9,6 +9,7 @@ import (
 
 	"align/internal/device"
 	"align/internal/mlflow"
+	"align/internal/nearest"
 	"align/internal/optim"
 	"align/model"
 )
@@ -186,7 +187,7 @@ func (s Settings) Validate() error {
 		within("clip", s.Clip, 0, 1e9), belowOne("adam_beta1", s.AdamBeta1), belowOne("adam_beta2", s.AdamBeta2), within("adam_epsilon", s.AdamEpsilon, leastEpsilon, 1),
 		atLeast("rank", s.Rank, 1), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999), device.Dropout{P: s.Dropout}.Check(),
 		positive("source_epochs", s.SourceEpochs, false), within("eval_fraction", s.EvalFraction, 0, 0.9), atLeast("eval_every", s.EvalEvery, 0),
-		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), s.checkBest(), s.checkTrack(), atLeast("threads", s.Threads, 0),
+		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), s.checkEarlyStop(), s.checkTrack(), atLeast("threads", s.Threads, 0),
 		s.checkSchedule(), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
 		oneOf("precision", s.Precision), oneOf("save_policy", s.SavePolicy), model.CheckQuantize(s.Quantize),
 		positive("lora_plus_ratio", s.LoRAPlusRatio, false), s.checkVariant(),
@@ -233,13 +234,22 @@ func (s Settings) checkTrack() error {
 // TrackMLflow begins a Track that names an MLflow server.
 const TrackMLflow = "mlflow:"
 
-// checkBest refuses what could name no metric of an evaluation.
-func (s Settings) checkBest() error {
-	var errs []error
-	if s.Best != "" && !strings.HasPrefix(s.Best, "eval_") {
-		errs = append(errs, fmt.Errorf("best must name a metric of the evaluation, as eval_loss, got %q", s.Best))
+// CheckBest refuses a best that is none of the metrics that an evaluation of the
+// method measures.
+func (s Settings) CheckBest(measured []string) error {
+	if s.Best == "" || slices.Contains(measured, s.Best) {
+		return nil
 	}
-	errs = append(errs, atLeast("early_stop", s.EarlyStop, 0))
+	bare := strings.TrimPrefix(s.Best, "eval_") // TRL's word for it
+	if near := nearest.Name("eval_"+bare, measured); near != "" {
+		return fmt.Errorf("best is %q, which is not measured: did you mean %s", s.Best, near)
+	}
+	return fmt.Errorf("best is %q, which is not measured: want one of %s", s.Best, strings.Join(measured, ", "))
+}
+
+// checkEarlyStop refuses to stop by an evaluation that there is not.
+func (s Settings) checkEarlyStop() error {
+	errs := []error{atLeast("early_stop", s.EarlyStop, 0)}
 	if s.EarlyStop > 0 && (s.Best == "" || s.Eval == "" && s.EvalFraction == 0) {
 		errs = append(errs, fmt.Errorf("early_stop is %d, but there is no evaluation to stop by: it takes best, and eval or eval_fraction", s.EarlyStop))
 	}
