@@ -15,10 +15,6 @@ import (
 	"align/sft"
 )
 
-// pretrainBeta2 of AdamW is what large models are trained from nothing with
-// (https://arxiv.org/abs/2005.14165, appendix B).
-const pretrainBeta2 = 0.95
-
 // Pretrain trains all weights of a model that starts from random ones. explicit
 // are the keys that the user named, as opposed to defaults.
 func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Environment) (Result, error) {
@@ -57,9 +53,7 @@ func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Envi
 	for _, key := range notPretrained {
 		delete(lineage, "setting "+key)
 	}
-	o := s.options(steps, lineage)
-	o.AdamW.Beta2 = pretrainBeta2
-	return s.train(ctx, o, &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}, t)
+	return s.train(ctx, s.options(steps, lineage), &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}, t)
 }
 
 // openUntrained is open for a model that is not there yet: its config follows
@@ -90,6 +84,7 @@ func (s *stage) openUntrained(tokenizer string, shape Shape) (err error) {
 	if s.config, err = shape.model(s.tokenizer.VocabSize(), bos, stops); err != nil {
 		return err
 	}
+	s.deriveSchedule()
 	s.deriveLength()
 	s.backend, s.act, err = computeOf(s.settings).For(s.config).open(s.env)
 	return err

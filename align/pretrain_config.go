@@ -47,8 +47,13 @@ func DefaultPretrainConfig() PretrainConfig {
 	}}
 	c.Full, c.Dropout = true, 0
 	c.Batch, c.LearningRate, c.WeightDecay, c.Warmup = 16, 1e-3, 0.1, 0.05
+	c.AdamBeta2 = pretrainBeta2
 	return c
 }
+
+// pretrainBeta2 of AdamW is what large models are trained from nothing with
+// (https://arxiv.org/abs/2005.14165, appendix B).
+const pretrainBeta2 = 0.95
 
 // notPretrained are the settings of the others that a model from nothing has no
 // use for: those of a base, of an adapter, and of what is too long, which is cut
