@@ -47,7 +47,7 @@ func readFile[T any](ctx context.Context, s *stage, path string, f read[T], d *d
 	}
 	list, summary, err := f(ctx, path, datasets.Options{
 		Template: s.template, MaxLength: s.settings.MaxLength, Overlong: s.settings.Overlong, BadRecords: s.settings.BadRecords,
-		Map: columns, Quarantine: &d.quarantine, Progress: s.env.progress("reading " + path),
+		LossOn: s.lossOn, Map: columns, Quarantine: &d.quarantine, Progress: s.env.progress("reading " + path),
 	})
 	if err != nil {
 		return nil, err

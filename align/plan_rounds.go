@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"align/datasets"
 	"align/internal/train"
 )
 
@@ -86,7 +87,11 @@ func (j *roundsPlanner) plan(ctx context.Context, name string) (*Plan, error) {
 			return PlanSFT(ctx, conf, explicit, j.env)
 		}
 		return j.drawnPlan(ctx, name, &conf.Settings, explicit, "examples", false, func(prompt int) extent {
-			return answersExtent(prompt, j.drawn.maxNew)
+			e := answersExtent(prompt, j.drawn.maxNew)
+			if conf.LossOn == datasets.LossOnAll {
+				e.Targets = e.Tokens - 1
+			}
+			return e
 		})
 	case stageDPO:
 		conf := c.dpoConfig(at)

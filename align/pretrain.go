@@ -21,7 +21,7 @@ func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Envi
 	if err := c.Validate(); err != nil {
 		return Result{}, err
 	}
-	s := &stage{method: "pretrain", settings: &c.Settings, env: env, explicit: explicit}
+	s := &stage{method: "pretrain", settings: &c.Settings, env: env, explicit: explicit, lossOn: c.LossOn}
 	defer s.close()
 	if err := s.openUntrained(c.Tokenizer, c.Shape); err != nil {
 		return Result{}, err

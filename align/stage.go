@@ -49,6 +49,8 @@ type stage struct {
 	special string
 	// records says of every file of data how many records of it are used.
 	records []string
+	// lossOn is which tokens of an example are trained on; "" is the default.
+	lossOn string
 	// allRows says that sft and pretrain compute the last layer at every row.
 	allRows bool
 }

@@ -13,12 +13,13 @@ type encoder struct {
 	template  *Template
 	maxLength int
 	overlong  string
+	lossOn    string
 	bos       int32 // -1: the tokenizer has none
 	summary   *Summary
 }
 
 func newEncoder(o Options, s *Summary) encoder {
-	e := encoder{template: o.Template, maxLength: o.MaxLength, overlong: o.Overlong, bos: -1, summary: s}
+	e := encoder{template: o.Template, maxLength: o.MaxLength, overlong: o.Overlong, lossOn: o.LossOn, bos: -1, summary: s}
 	if id, ok := o.Template.tok.BOS(); ok {
 		e.bos = id
 	}

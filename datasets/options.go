@@ -41,7 +41,10 @@ type Options struct {
 	MaxLength int
 	// Overlong and BadRecords are one of the constants; "" is drop and default.
 	Overlong, BadRecords string
-	Map                  Mapping
+	// LossOn is which tokens of an example are trained on, one of LossOn's; "" is
+	// assistant. Pairs and prompts do not read it.
+	LossOn string
+	Map    Mapping
 	// Quarantine, if not nil, gets a line of JSON for each record left out, with
 	// its place and reason.
 	Quarantine io.Writer
@@ -58,6 +61,9 @@ func (o *Options) check() error {
 	if o.BadRecords == "" {
 		o.BadRecords = BadDefault
 	}
+	if o.LossOn == "" {
+		o.LossOn = LossOnAssistant
+	}
 	var errs []error
 	if o.Template == nil {
 		errs = append(errs, errors.New("datasets: options have no template"))
@@ -67,7 +73,8 @@ func (o *Options) check() error {
 	}
 	errs = append(errs,
 		oneOf("overlong", o.Overlong, OverlongDrop, OverlongTruncatePrompt, OverlongTruncate, OverlongError),
-		oneOf("bad_records", o.BadRecords, BadDefault, BadStrict, BadSkip))
+		oneOf("bad_records", o.BadRecords, BadDefault, BadStrict, BadSkip),
+		oneOf("loss_on", o.LossOn, LossOn()...))
 	return errors.Join(errs...)
 }
 

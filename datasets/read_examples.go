@@ -10,7 +10,7 @@ import (
 // ReadExamples reads a data set for supervised fine-tuning: messages, ShareGPT,
 // Alpaca, prompt and completion, plain text, or tokens. A conversation's targets
 // are what the assistant says, with the closing tokens; a text's are all its
-// tokens but the first.
+// tokens but the first; Options.LossOn has other choices.
 //
 // Malformed records stop it with the place, field and reason; records that
 // teach nothing are dropped and counted (Options.BadRecords changes that).
@@ -111,7 +111,11 @@ func (e *encoder) conversation(r records.Record, c []Message) (Example, error) {
 	if err != nil {
 		return Example{}, notRendered(err)
 	}
-	return e.fitExample(r.Place, Example{IDs: rendering.IDs, LossMask: rendering.LossMask})
+	mask := rendering.LossMask
+	if e.lossOn == LossOnCompletion {
+		mask = lastTurn(mask)
+	}
+	return e.fitExample(r.Place, Example{IDs: rendering.IDs, LossMask: mask})
 }
 
 // textExample is BOS, the text and EOS, where the tokenizer has these. Every
@@ -123,6 +127,9 @@ func textExample(e *encoder, r records.Record) (Example, error) {
 	}
 	if s == "" {
 		return Example{}, &degenerate{EmptyAnswer, "the text is empty"}
+	}
+	if err := e.checkCompletion(r.Place, "a text"); err != nil {
+		return Example{}, err
 	}
 	var ids []int32
 	if e.bos >= 0 {
@@ -156,6 +163,8 @@ func tokenExample(e *encoder, r records.Record) (Example, error) {
 		if len(out.LossMask) != len(ids) {
 			return Example{}, malformed("completion_mask", "has %d entries for %d tokens", len(out.LossMask), len(ids))
 		}
+	} else if err := e.checkCompletion(r.Place, "a record of tokens without completion_mask"); err != nil {
+		return Example{}, err
 	}
 	if out.Document, err = documents(r, len(ids)); err != nil {
 		return Example{}, err
@@ -205,6 +214,7 @@ func (e *encoder) fitExample(place records.Place, x Example) (Example, error) {
 		}
 		e.truncated(over)
 	}
+	x.LossMask = e.targets(x.LossMask)
 	if x.Targets() == 0 {
 		return x, &degenerate{NoTarget, ""}
 	}

@@ -98,6 +98,7 @@ func TestReadExamples(t *testing.T) {
 	overlong := func(policy string, limit int) func(*Options) {
 		return func(o *Options) { o.Overlong, o.MaxLength = policy, limit }
 	}
+	lossOn := func(what string) func(*Options) { return func(o *Options) { o.LossOn = what } }
 	bad := func(policy string) func(*Options) { return func(o *Options) { o.BadRecords = policy } }
 	mapped := func(m Mapping) func(*Options) { return func(o *Options) { o.Map = m } }
 	cases := []readCase{
@@ -123,6 +124,24 @@ func TestReadExamples(t *testing.T) {
 		{name: "tokens with documents", text: `{"input_ids":[65,66,67,68],"document_ids":[0,0,3,3]}`, want: []string{"ABCD -> BD"}},
 		{name: "tokens of a table", file: "a.csv", text: "input_ids;completion_mask\n[65, 66];[0, 1]\n", want: []string{"AB -> B"}},
 		{name: "mapped", file: "a.tsv", text: "Question\tprompt\tBest\nq\tother\ta\n", change: mapped(Mapping{"prompt": "Question", "completion": "Best"}), want: []string{"<s>q\na</s> -> a</s>"}},
+
+		{name: "loss on the completion", change: lossOn("completion"), text: `{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"yo"},{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}`,
+			want: []string{"<s>q\nyo</s>\na\nb</s> -> b</s>"}},
+		{name: "loss on all", change: lossOn("all"), text: `{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"yo"},{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}`,
+			want: []string{"<s>q\nyo</s>\na\nb</s> -> q\nyo</s>\na\nb</s>"}},
+		{name: "loss on all, with a prompt that is cut", text: `{"prompt":"pqrst","completion":"c"}`,
+			change: func(o *Options) { o.LossOn, o.Overlong, o.MaxLength = "all", "truncate-prompt", 6 }, want: []string{"<s>st\nc</s> -> st\nc</s>"}},
+		{name: "loss on the completion, with earlier turns that are cut", change: func(o *Options) { o.LossOn, o.Overlong, o.MaxLength = "completion", "truncate-prompt", 6 },
+			text: `{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"yo"},{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}`,
+			want: []string{"<s>\na\nb</s> -> b</s>"}},
+		{name: "loss on all of a text", change: lossOn("all"), text: `{"text":"abc"}`, want: []string{"<s>abc</s> -> abc</s>"}},
+		{name: "loss on all of masked tokens", change: lossOn("all"), text: `{"input_ids":[256,65,66,257],"completion_mask":[0,0,1,1]}`, want: []string{"<s>AB</s> -> AB</s>"}},
+		{name: "loss on the completion of masked tokens", change: lossOn("completion"), text: `{"input_ids":[256,65,66,257],"completion_mask":[0,0,1,1]}`, want: []string{"<s>AB</s> -> B</s>"}},
+		{name: "loss on the completion of a text", change: func(o *Options) { o.LossOn, o.BadRecords = "completion", "skip" }, text: `{"text":"abc"}`,
+			fails: `datasets: a.jsonl:1: a text has no completion for loss_on completion: all of it is trained on with assistant or all`},
+		{name: "loss on the completion of tokens without a mask", change: lossOn("completion"), text: `{"input_ids":[256,65]}`,
+			fails: `datasets: a.jsonl:1: a record of tokens without completion_mask has no completion for loss_on completion: all of it is trained on with assistant or all`},
+		{name: "loss on something else", change: lossOn("prompt"), text: `{"text":"abc"}`, fails: `datasets: loss_on is "prompt": want one of assistant, completion, all`},
 
 		{name: "map to nothing", text: `{"Question":"q","answer":"a"}`, change: mapped(Mapping{"prompt": "Questoin", "completion": "answer"}),
 			fails: `datasets: a.jsonl:1: map prompt=Questoin: there is no column "Questoin" (did you mean "Question"?): the columns are Question, answer`},

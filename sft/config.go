@@ -3,6 +3,8 @@ package sft
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"align/datasets"
 	"align/internal/train"
@@ -16,6 +18,8 @@ type Config struct {
 	// LossMean says what the loss is the mean of: "token", all target tokens
 	// of a step alike, or "sequence", the examples alike whatever their length.
 	LossMean string `yaml:"loss_mean"`
+	// LossOn says which tokens are trained on, one of datasets.LossOn.
+	LossOn string `yaml:"loss_on"`
 }
 
 // DefaultConfig returns the defaults: those all methods share, with the
@@ -26,7 +30,7 @@ func DefaultConfig() Config {
 	s.LearningRate = 2e-4
 	s.Warmup = 0.03
 	s.Dropout = 0.05
-	return Config{Settings: s, LossMean: "token"}
+	return Config{Settings: s, LossMean: "token", LossOn: datasets.LossOnAssistant}
 }
 
 // Measured are the metrics of an evaluation.
@@ -42,6 +46,9 @@ func (c Config) Validate() error {
 	}
 	if c.LossMean != "token" && c.LossMean != "sequence" {
 		errs = append(errs, fmt.Errorf("loss_mean must be one of token, sequence, got %q", c.LossMean))
+	}
+	if !slices.Contains(datasets.LossOn(), c.LossOn) {
+		errs = append(errs, fmt.Errorf("loss_on must be one of %s, got %q", strings.Join(datasets.LossOn(), ", "), c.LossOn))
 	}
 	return errors.Join(errs...)
 }

@@ -28,6 +28,8 @@ func TestConfigValidate(t *testing.T) {
 		{"a metric that there is", func(c *Config) { c.Best = "eval_entropy" }, ""},
 		{"a metric of another tool", func(c *Config) { c.Best = "loss" }, `best is "loss", which is not measured: did you mean eval_loss`},
 		{"a metric of another method", func(c *Config) { c.Best = "eval_accuracy" }, `best is "eval_accuracy", which is not measured: want one of eval_loss, eval_entropy, eval_mean_token_accuracy`},
+		{"loss on all", func(c *Config) { c.LossOn = "all" }, ""},
+		{"loss on prompts", func(c *Config) { c.LossOn = "prompt" }, `loss_on must be one of assistant, completion, all, got "prompt"`},
 		{"a shared setting", func(c *Config) { c.Warmup = -1 }, "warmup must lie in"},
 	} {
 		c := DefaultConfig()

@@ -83,6 +83,7 @@ checkpoints that were passed over are named with the reason.`,
 	flags.IntVar(&o.data.maxLength, "max-length", 0, plainHelp("max_length"))
 	flags.StringVar(&o.data.overlong, "overlong", "drop", plainHelp("overlong"))
 	flags.StringVar(&o.data.badRecords, "bad-records", "skip", plainHelp("bad_records"))
+	flags.StringVar(&o.data.lossOn, "loss-on", datasets.LossOnAssistant, plainHelp("loss_on"))
 	flags.StringVar(&o.data.preset, "preset", "", "show what a preset of align dpo leaves out of the loss of pairs: `name`, llama3 or zephyr")
 	flags.IntVar(&o.data.show, "show", 3, "first records that are drawn as tokens")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object")

@@ -18,7 +18,7 @@ import (
 type dataOptions struct {
 	model, template, mapping string
 	overlong, badRecords     string
-	preset                   string
+	preset, lossOn           string
 	maxLength                int
 	show                     int // records to draw
 }
@@ -86,7 +86,7 @@ func inspectData(ctx context.Context, path string, o dataOptions) (*dataset, err
 		return nil, errNotPairs
 	}
 	d := &dataset{view: view, tokenizer: t, template: fmt.Sprintf("%s (%s)", template.Name(), reason)}
-	options := datasets.Options{Template: template, MaxLength: o.length(), Overlong: o.overlong, BadRecords: o.badRecords, Map: mapping}
+	options := datasets.Options{Template: template, MaxLength: o.length(), Overlong: o.overlong, BadRecords: o.badRecords, LossOn: o.lossOn, Map: mapping}
 	switch {
 	case isPairs:
 		d.pairs, d.summary, err = datasets.ReadPairs(ctx, path, options)

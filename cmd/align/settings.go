@@ -106,6 +106,7 @@ var settings = []setting{
 	{"overlong_buffer", method, "tokens before max_new over which an answer loses up to overlong_factor; 0 is off"},
 	{"overlong_factor", method, "what an answer of max_new tokens loses, 0 or more"},
 	{"ref", method, "reference: init (the policy as loaded), base (no adapter) or an adapter's `folder`"},
+	{"loss_on", method, "tokens that are trained on: `assistant` (every turn of it; a whole text), completion (its last turn alone) or all (prompts too)"},
 	{"loss_mean", method, "what the loss is a mean of: `token` (all target tokens alike) or sequence (all examples alike)"},
 
 	{"epochs", training, "passes over the data, above 0"},

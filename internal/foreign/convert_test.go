@@ -44,23 +44,30 @@ func TestConvert(t *testing.T) {
 			map[string]string{"max_length": "512", "packing": "on", "data": "a.jsonl", "learning_rate": "0.0002", "map": "text=body", "warmup": "20"}, []string{"packing"},
 		},
 		{
-			"TRL, AdamW's constants", "packing: false\nadam_beta1: 0.9\nadam_beta2: 0.95\nadam_epsilon: 1e-6\nuse_peft: false",
+			"TRL, AdamW's constants", "packing: false\nadam_beta1: 0.9\nadam_beta2: 0.95\nadam_epsilon: 1e-6\nuse_peft: false\nassistant_only_loss: true",
 			"TRL", "sft",
-			map[string]string{"packing": "off", "adam_beta1": "0.9", "adam_beta2": "0.95", "adam_epsilon": "1e-06"}, nil,
+			map[string]string{"loss_on": "assistant", "packing": "off", "adam_beta1": "0.9", "adam_beta2": "0.95", "adam_epsilon": "1e-06"}, nil,
 		},
 		{
 			"TRL, a schedule's own settings", "packing: false\nuse_peft: false\nlearning_rate: 2e-4\nlr_scheduler_type: cosine_with_min_lr\nlr_scheduler_kwargs: {min_lr: 2e-5, num_cycles: 0.5}",
 			"TRL", "sft",
-			map[string]string{"packing": "off", "learning_rate": "0.0002", "schedule": "cosine_with_min_lr", "min_lr_rate": "0.1"}, []string{"lr_scheduler_kwargs.num_cycles"},
+			map[string]string{"packing": "off", "learning_rate": "0.0002", "schedule": "cosine_with_min_lr", "min_lr_rate": "0.1"}, []string{"lr_scheduler_kwargs.num_cycles", "assistant_only_loss"},
 		},
 		{
-			"TRL, the same as JSON", "packing: false\nuse_peft: false\nlr_scheduler_kwargs: '{\"num_decay_steps\": 30, \"min_lr_ratio\": 0.1, \"decay_type\": \"1-sqrt\"}'\nlr_scheduler_type: warmup_stable_decay",
+			"TRL, the same as JSON", "packing: false\nuse_peft: false\nlr_scheduler_kwargs: '{\"num_decay_steps\": 30, \"min_lr_ratio\": 0.1, \"decay_type\": \"1-sqrt\"}'\nlr_scheduler_type: warmup_stable_decay\ncompletion_only_loss: false",
 			"TRL", "sft",
-			map[string]string{"packing": "off", "schedule": "warmup_stable_decay", "decay": "30", "min_lr_rate": "0.1"}, []string{"lr_scheduler_kwargs.decay_type"},
+			map[string]string{"packing": "off", "schedule": "warmup_stable_decay", "decay": "30", "min_lr_rate": "0.1", "loss_on": "all"}, []string{"lr_scheduler_kwargs.decay_type"},
 		},
 		{
 			"axolotl, a least rate", "base_model: m\nlearning_rate: 1e-4\nlr_scheduler: cosine\ncosine_min_lr_ratio: 0.2", "axolotl", "sft",
 			map[string]string{"model": "m", "learning_rate": "0.0001", "schedule": "cosine_with_min_lr", "min_lr_rate": "0.2"}, nil,
+		},
+		{
+			"TRL, DPO has no loss on prompts", "beta: 0.1\nuse_peft: true\ncompletion_only_loss: true", "TRL", "dpo",
+			map[string]string{"beta": "0.1", "dropout": "0"}, []string{"completion_only_loss"},
+		},
+		{
+			"LLaMA-Factory, the last turn", "stage: sft\nmask_history: true\ntrain_on_prompt: false", "LLaMA-Factory", "sft", map[string]string{"loss_on": "completion"}, nil,
 		},
 		{
 			"TRL, weighted losses", "beta: 0.1\nloss_type: [sigmoid, sft]\nloss_weights: [1.0, 0.2]\nuse_peft: true\ndisable_dropout: false\nlora_dropout: 0.1",
@@ -76,8 +83,8 @@ func TestConvert(t *testing.T) {
 		{
 			"axolotl", "base_model: m\nload_in_4bit: true\nadapter: qlora\ndatasets:\n- path: data/a.jsonl\n  type: alpaca\n- path: b.parquet\nval_set_size: 0.1\nsequence_len: 4096\nsample_packing: true\nlora_target_linear: true\nmicro_batch_size: 2\nnum_epochs: 4\noptimizer: adamw_bnb_8bit\nlr_scheduler: cosine\nwandb_project: x\nwandb_entity:\ntrain_on_inputs: true\nbf16: auto",
 			"axolotl", "sft",
-			map[string]string{"model": "m", "quantize": "nf4", "data": "data/a.jsonl,b.parquet", "eval_fraction": "0.1", "max_length": "4096", "packing": "on", "targets": "all-linear", "batch": "2", "epochs": "4", "schedule": "cosine"},
-			[]string{"sample_packing", "optimizer", "wandb_project", "train_on_inputs"},
+			map[string]string{"model": "m", "quantize": "nf4", "data": "data/a.jsonl,b.parquet", "eval_fraction": "0.1", "max_length": "4096", "packing": "on", "targets": "all-linear", "batch": "2", "epochs": "4", "schedule": "cosine", "loss_on": "all"},
+			[]string{"sample_packing", "optimizer", "wandb_project"},
 		},
 		{
 			"axolotl, DPO", "base_model: m\nadapter: lora\nrl: ipo\ndpo_beta: 0.2\nval_set_size: 200\nchat_template: gemma", "axolotl", "dpo",

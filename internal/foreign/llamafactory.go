@@ -10,8 +10,8 @@ func llamaFactory() *tool {
 		"dataset": dataFiles, "eval_dataset": evalFile, "dataset_dir": without("files are named with their folder"),
 		"template":   choice("template", map[string]string{"llama3": "llama3", "chatml": "chatml", "zephyr": "zephyr"}),
 		"cutoff_len": whole("max_length"), "max_samples": without("all records are read: shorten the file"),
-		"packing": packed, "neat_packing": packed, "train_on_prompt": same("prompts are not trained on", "false"),
-		"mask_history": same("all turns of the assistant are trained on", "false"),
+		"packing": packed, "neat_packing": packed, "train_on_prompt": lossOnIf("all"),
+		"mask_history": lossOnIf("completion"),
 		"mix_strategy": same("give the files weights: a.jsonl:0.7,b.jsonl:0.3", "concat"), "interleave_probs": without("give the files weights: a.jsonl:0.7,b.jsonl:0.3"),
 
 		"lora_rank": whole("rank"), "lora_target": modules, "additional_target": savedModules,

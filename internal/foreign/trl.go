@@ -23,8 +23,7 @@ func trl() *tool {
 		"truncation_mode":       choice("overlong", map[string]string{"keep_start": "truncate", "keep_end": "truncate-prompt"}),
 		"packing":               packed, "padding_free": truth("packing"),
 		"dataset_text_field":   textField,
-		"completion_only_loss": same("prompt and completion data trains on the completion alone", "true"),
-		"assistant_only_loss":  same("conversations train on the assistant's turns alone", "true"),
+		"completion_only_loss": switched, "assistant_only_loss": switched, // finish reads them
 
 		"beta": number("beta"), "label_smoothing": number("label_smoothing"), "rpo_alpha": number("nll"),
 		"loss_type": lossType, "loss_weights": noted, // finish joins the two
@@ -103,6 +102,7 @@ func finishTRL(c *Config, entries []entry) {
 		c.fallback("learning_rate", "0.0001")
 	}
 	c.finishSchedule(entries)
+	c.finishLossOn(entries)
 }
 
 // weighLosses puts loss_weights to the losses of loss_type.
