@@ -89,7 +89,7 @@ func PlanSFT(ctx context.Context, c sft.Config, explicit []string, env Environme
 		return nil, err
 	}
 	p := newPlan("sft", &env)
-	s := &stage{method: "sft", settings: &c.Settings, env: env, explicit: explicit, lossOn: c.LossOn}
+	s := &stage{method: "sft", settings: &c.Settings, env: env, explicit: explicit, lossOn: c.LossOn, noise: c.NEFTuneNoiseAlpha}
 	defer s.close()
 	if err := s.open(); err != nil {
 		return nil, err

@@ -213,7 +213,7 @@ func (s *stage) normSteps(t trained) []device.Step {
 
 // sessionSize is that of a session with a loss on its sequences.
 func (s *stage) sessionSize(t trained, c model.Capacity, save exec.SavePolicy, training bool) (model.SessionSize, error) {
-	o := model.DecoderOptions{Capacity: c, Adapter: t.adapter, Full: t.full, Train: training, Save: save, Device: s.backend, AllRows: s.allRows}
+	o := model.DecoderOptions{Capacity: c, Adapter: t.adapter, Full: t.full, Train: training, Save: save, Device: s.backend, AllRows: s.allRows, Noise: s.noise}
 	if s.head != "" {
 		d, err := model.NewScorer(s.config, s.act, o)
 		if err != nil {

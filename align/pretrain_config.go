@@ -59,7 +59,7 @@ const pretrainBeta2 = 0.95
 // use for: those of a base, of an adapter, and of what is too long, which is cut
 // into pieces.
 var notPretrained = []string{
-	"model", "quantize", "full", "adapter", "rank", "alpha", "dropout", "targets", "layers", "rslora", "overlong",
+	"model", "quantize", "full", "adapter", "rank", "alpha", "dropout", "targets", "layers", "rslora", "overlong", "neftune_noise_alpha",
 }
 
 // Fields are the settings of the config.

@@ -13,7 +13,7 @@ func SFT(ctx context.Context, c sft.Config, explicit []string, env Environment) 
 	if err := c.Validate(); err != nil {
 		return Result{}, err
 	}
-	s := &stage{method: "sft", settings: &c.Settings, env: env, explicit: explicit, lossOn: c.LossOn}
+	s := &stage{method: "sft", settings: &c.Settings, env: env, explicit: explicit, lossOn: c.LossOn, noise: c.NEFTuneNoiseAlpha}
 	defer s.close()
 	if err := s.begin(); err != nil {
 		return Result{}, err

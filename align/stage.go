@@ -51,6 +51,8 @@ type stage struct {
 	records []string
 	// lossOn is which tokens of an example are trained on; "" is the default.
 	lossOn string
+	// noise is sft's neftune_noise_alpha.
+	noise float64
 	// allRows says that sft and pretrain compute the last layer at every row.
 	allRows bool
 }

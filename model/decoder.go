@@ -57,6 +57,9 @@ type DecoderOptions struct {
 	// Flat puts every layer's ops into the one graph, without recompute: the
 	// form that Gorgonia's own machine can run.
 	Flat bool
+	// Noise is NEFTune's alpha: noise is added to the embeddings in training; 0 adds
+	// none.
+	Noise float64
 	// Temperature divides the logits; 0 means 1.
 	Temperature float64
 	// Shared, if not nil, is the memory that the session uses in turns with others.
@@ -92,6 +95,8 @@ type Decoder struct {
 	seeds   []*graph.Node // one per layer, where dropout acts
 	// scoreHead[1,C] is the trained head of NewScorer.
 	scoreHead *graph.Node
+	// noise[T,C] is added to the embeddings; nil: none.
+	noise *graph.Node
 	// rowKey[N] is DropoutKey at the rows, where the last layer wants it.
 	rowKey *graph.Node
 }
@@ -159,7 +164,7 @@ func (d *Decoder) inputs() {
 
 // layers lays the decoder layers over the embedding: x[N,C] at the rows.
 func (d *Decoder) layers() (*graph.Node, error) {
-	x := d.Embed(d.embedNode(), d.IDs)
+	x := d.noisy(d.Embed(d.embedNode(), d.IDs))
 	table := d.RopeTable(d.Position, d.config.InvFreq())
 	subs := map[string]*exec.Sub{}
 	for layer := range d.config.NumLayers {

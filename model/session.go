@@ -20,6 +20,7 @@ type Session struct {
 	inputs  map[*graph.Node]device.View
 	seeds   device.View
 	rowKeys []int32 // of a pack's rows
+	noise   noise
 	grads   graph.Nodes
 
 	model  *Model
@@ -195,6 +196,7 @@ func (s *Session) Load(p *datasets.Pack, pairs int) error {
 			return err
 		}
 	}
+	s.noise.load(p)
 	return s.loadRowKeys(p)
 }
 
@@ -251,9 +253,12 @@ func (s *Session) SetDropoutSeed(seed uint64, step int) error {
 }
 
 // Loss runs the program with the dropout of a step, as [Session.SetDropoutSeed]
-// draws it, and returns the scalar loss.
+// draws it, and its noise, and returns the scalar loss.
 func (s *Session) Loss(loss *graph.Node, seed uint64, step int) (float64, error) {
 	if err := s.SetDropoutSeed(seed, step); err != nil {
+		return 0, err
+	}
+	if err := s.drawNoise(seed, step); err != nil {
 		return 0, err
 	}
 	if err := s.Run(); err != nil {

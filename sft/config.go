@@ -20,6 +20,9 @@ type Config struct {
 	LossMean string `yaml:"loss_mean"`
 	// LossOn says which tokens are trained on, one of datasets.LossOn.
 	LossOn string `yaml:"loss_on"`
+	// NEFTuneNoiseAlpha is the strength of the noise on the embeddings in training
+	// (https://arxiv.org/abs/2310.05914); 0 adds none.
+	NEFTuneNoiseAlpha float64 `yaml:"neftune_noise_alpha"`
 }
 
 // DefaultConfig returns the defaults: those all methods share, with the
@@ -32,6 +35,9 @@ func DefaultConfig() Config {
 	s.Dropout = 0.05
 	return Config{Settings: s, LossMean: "token", LossOn: datasets.LossOnAssistant}
 }
+
+// maxNoise is far above what its paper tries, 5 to 15.
+const maxNoise = 1000.0
 
 // Measured are the metrics of an evaluation.
 func Measured() []string { return train.EvalMetrics() }
@@ -49,6 +55,9 @@ func (c Config) Validate() error {
 	}
 	if !slices.Contains(datasets.LossOn(), c.LossOn) {
 		errs = append(errs, fmt.Errorf("loss_on must be one of %s, got %q", strings.Join(datasets.LossOn(), ", "), c.LossOn))
+	}
+	if !(c.NEFTuneNoiseAlpha >= 0 && c.NEFTuneNoiseAlpha <= maxNoise) {
+		errs = append(errs, fmt.Errorf("neftune_noise_alpha must lie in [0, %v], got %v", maxNoise, c.NEFTuneNoiseAlpha))
 	}
 	return errors.Join(errs...)
 }

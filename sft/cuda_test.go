@@ -163,3 +163,23 @@ func TestCardTrainsAllWeights(t *testing.T) {
 		}
 	}
 }
+
+// Noise on the embeddings is drawn on the host: the card adds the CPU's. Without it
+// the losses are several limits away.
+func TestCardAddsTheCPUsNoise(t *testing.T) {
+	const steps = 3
+	c := sft.DefaultConfig()
+	c.Batch, c.Dropout = 3, 0
+	plain, _ := trainTiny(t, openHost(t), device.F32, steps, c)
+	c.NEFTuneNoiseAlpha = 40
+	want, _ := trainTiny(t, openHost(t), device.F32, steps, c)
+	got, _ := trainTiny(t, openCard(t), device.BF16, steps, c)
+	worst, moved := 0.0, 0.0
+	for i := range want {
+		worst, moved = max(worst, math.Abs(got[i]-want[i])), max(moved, math.Abs(want[i]-plain[i]))
+	}
+	t.Logf("losses %.4v, on the card within %.2g, moved by up to %.2g", want, worst, moved)
+	if !(worst <= cardTrajectoryLoss) || !(moved > 4*cardTrajectoryLoss) {
+		t.Errorf("losses differ by %.2g, limit %g; noise moves them by %.2g, want more than %g", worst, cardTrajectoryLoss, moved, 4*cardTrajectoryLoss)
+	}
+}

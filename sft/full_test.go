@@ -24,6 +24,7 @@ type fullRun struct {
 	run          string
 	stopAt       int
 	resume, tied bool
+	noise        float64
 }
 
 // stopper asks for an end after a step, as Ctrl-C does.
@@ -63,7 +64,7 @@ func (f fullRun) trainOn(t *testing.T, b device.Backend, act device.Type) (losse
 		t.Fatal(err)
 	}
 	trainer := &sft.Trainer{Config: sft.DefaultConfig(), Model: m, Full: full, Save: exec.SaveAll, Examples: countingExamples()}
-	trainer.Config.Batch = 2
+	trainer.Config.Batch, trainer.Config.NEFTuneNoiseAlpha = 2, f.noise
 	order, err := datasets.NewOrder(len(trainer.Examples), 4, true, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -120,6 +121,23 @@ func TestFullTrainingResumesToTheBit(t *testing.T) {
 		equalRuns(t, "resumed", got, values)
 		equalFiles(t, whole.run, parts.run, train.ModelWeightsFile, train.ModelConfigFile, train.OptimizerFile)
 	}
+}
+
+// Noise on the embeddings is the step's: a resumed run has that of the
+// uninterrupted one.
+func TestNoiseResumesToTheBit(t *testing.T) {
+	whole := fullRun{run: t.TempDir(), noise: 5}
+	losses, values := whole.train(t)
+	plain, _ := fullRun{run: t.TempDir()}.train(t)
+	if plain[0] == losses[0] {
+		t.Errorf("the first loss is %v with noise and without", losses[0])
+	}
+	parts := fullRun{run: t.TempDir(), noise: 5, stopAt: 3}
+	parts.train(t)
+	parts.stopAt, parts.resume = 0, true
+	_, got := parts.train(t)
+	equalRuns(t, "resumed with noise", got, values)
+	equalFiles(t, whole.run, parts.run, train.ModelWeightsFile, train.OptimizerFile)
 }
 
 func equalFiles(t *testing.T, a, b string, names ...string) {

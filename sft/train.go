@@ -143,7 +143,7 @@ func (t *Trainer) allRows() bool {
 
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	d, err := t.Model.NewDecoder(model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, AllRows: t.allRows(),
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, AllRows: t.allRows(), Noise: t.Config.NEFTuneNoiseAlpha,
 	})
 	if err != nil {
 		return nil, err

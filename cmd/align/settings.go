@@ -107,6 +107,7 @@ var settings = []setting{
 	{"overlong_factor", method, "what an answer of max_new tokens loses, 0 or more"},
 	{"ref", method, "reference: init (the policy as loaded), base (no adapter) or an adapter's `folder`"},
 	{"loss_on", method, "tokens that are trained on: `assistant` (every turn of it; a whole text), completion (its last turn alone) or all (prompts too)"},
+	{"neftune_noise_alpha", method, "strength of noise on the embeddings in training (NEFTune), 0 or more; its paper has 5 to 15, 0 adds none"},
 	{"loss_mean", method, "what the loss is a mean of: `token` (all target tokens alike) or sequence (all examples alike)"},
 
 	{"epochs", training, "passes over the data, above 0"},

@@ -70,6 +70,9 @@ func TestConvert(t *testing.T) {
 			"LLaMA-Factory, the last turn", "stage: sft\nmask_history: true\ntrain_on_prompt: false", "LLaMA-Factory", "sft", map[string]string{"loss_on": "completion"}, nil,
 		},
 		{
+			"LLaMA-Factory, noise", "stage: sft\nneftune_alpha: 5", "LLaMA-Factory", "sft", map[string]string{"neftune_noise_alpha": "5"}, nil,
+		},
+		{
 			"TRL, weighted losses", "beta: 0.1\nloss_type: [sigmoid, sft]\nloss_weights: [1.0, 0.2]\nuse_peft: true\ndisable_dropout: false\nlora_dropout: 0.1",
 			"TRL", "dpo", map[string]string{"beta": "0.1", "loss": "sigmoid:1,sft:0.2", "dropout": "0.1"}, nil,
 		},

@@ -226,6 +226,15 @@ func quantizeIf(kind string) rule {
 	}
 }
 
+// noisy carries NEFTune's strength over, which sft alone has.
+func noisy(c *Config, e entry) error {
+	if c.Method != "sft" {
+		c.leave(e, "noise on the embeddings is of align sft alone")
+		return nil
+	}
+	return number("neftune_noise_alpha")(c, e)
+}
+
 // warmupSteps and warmupRatio share one key here; a number of steps above 0
 // goes before a ratio, as in Transformers.
 func warmupSteps(c *Config, e entry) error {
