@@ -78,14 +78,16 @@ func (s *Session) drawNoise(seed uint64, step int) error {
 // fillNoise draws a token's row, two elements from each 64 bits of a counter that
 // begins at a place of the seed and the key.
 func fillNoise(row []float32, seed uint64, key int32, scale float32) {
-	const unit = 1.0 / (1 << 31)
 	start := mix(seed ^ uint64(uint32(key)))
-	var bits uint64
-	for j := range row {
-		if j%2 == 0 {
-			bits = mix(start + uint64(j/2))
-		}
-		row[j] = scale * (float32(int32(uint32(bits))) * unit)
-		bits >>= 32
+	pairs := len(row) / 2
+	for i := range pairs {
+		bits := mix(start + uint64(i))
+		row[2*i], row[2*i+1] = scale*unit(bits), scale*unit(bits>>32)
+	}
+	if len(row)%2 == 1 {
+		row[2*pairs] = scale * unit(mix(start+uint64(pairs)))
 	}
 }
+
+// unit is the lower 32 bits as a number of [-1, 1].
+func unit(bits uint64) float32 { return float32(int32(uint32(bits))) * (1.0 / (1 << 31)) }
