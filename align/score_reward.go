@@ -16,26 +16,7 @@ import (
 // Face classifier; o.Model is its base, "" the one that it names, and o.Adapter
 // is not used.
 func ScoreReward(ctx context.Context, path string, o ScoreOptions, env Environment, emit func(float64) error) error {
-	base, err := reward.Base(path)
-	if err != nil {
-		return err
-	}
-	if o.Model != "" {
-		if base, err = ResolveModel(o.Model); err != nil {
-			return err
-		}
-	}
-	if !has(base, "config.json") && filepath.Ext(base) != ".gguf" {
-		return fmt.Errorf("%s names %q as its base model, which is not here: name it with --model", path, base)
-	}
-	if o.Template == "auto" {
-		own, err := reward.Template(path)
-		if err != nil {
-			return err
-		}
-		o.Template = cmp.Or(own, o.Template)
-	}
-	quantize, err := reward.Quantize(path)
+	base, quantize, err := o.rewardBase(path)
 	if err != nil {
 		return err
 	}
@@ -69,24 +50,54 @@ func ScoreReward(ctx context.Context, path string, o ScoreOptions, env Environme
 	return nil
 }
 
-// readScored reads the examples as the base's tokenizer and template have them.
-func readScored(ctx context.Context, base string, o ScoreOptions, env Environment) ([]datasets.Example, error) {
+// rewardBase is the base of a reward model and how it is held; the template is
+// the reward model's own where none is named.
+func (o *ScoreOptions) rewardBase(path string) (base, quantize string, err error) {
+	if base, err = reward.Base(path); err != nil {
+		return "", "", err
+	}
+	if o.Model != "" {
+		if base, err = ResolveModel(o.Model); err != nil {
+			return "", "", err
+		}
+	}
+	if !has(base, "config.json") && filepath.Ext(base) != ".gguf" {
+		return "", "", fmt.Errorf("%s names %q as its base model, which is not here: name it with --model", path, base)
+	}
+	if o.Template == "auto" {
+		own, err := reward.Template(path)
+		if err != nil {
+			return "", "", err
+		}
+		o.Template = cmp.Or(own, o.Template)
+	}
+	quantize, err = reward.Quantize(path)
+	return base, quantize, err
+}
+
+// readers are the options of datasets' readers, for the base's tokenizer.
+func (o ScoreOptions) readers(base string, env Environment) (datasets.Options, error) {
 	tok, err := OpenTokenizer(base)
 	if err != nil {
-		return nil, err
+		return datasets.Options{}, err
 	}
 	template, reason, err := datasets.ChooseTemplate(o.Template, tok)
 	if err != nil {
-		return nil, err
+		return datasets.Options{}, err
 	}
 	env.note(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
 	columns, err := datasets.ParseMapping(o.Map)
+	return datasets.Options{Template: template, Map: columns, Progress: env.progress("reading " + o.Data)}, err
+}
+
+// readScored reads the examples, all of them, so that each has its line.
+func readScored(ctx context.Context, base string, o ScoreOptions, env Environment) ([]datasets.Example, error) {
+	options, err := o.readers(base, env)
 	if err != nil {
 		return nil, err
 	}
-	examples, summary, err := datasets.ReadExamples(ctx, o.Data, datasets.Options{
-		Template: template, BadRecords: datasets.BadStrict, Map: columns, Progress: env.progress("reading " + o.Data),
-	})
+	options.BadRecords = datasets.BadStrict
+	examples, summary, err := datasets.ReadExamples(ctx, o.Data, options)
 	if err != nil {
 		return nil, err
 	}

@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"math"
 
 	"align/align"
+	"align/dpo"
 	"align/model"
 
 	"github.com/spf13/cobra"
@@ -14,6 +17,8 @@ import (
 type scoreOptions struct {
 	align.ScoreOptions
 	reward     string
+	pairs, ref string
+	beta       float64
 	checkpoint string
 	output
 	io *streams
@@ -22,8 +27,8 @@ type scoreOptions struct {
 func newScoreCommand(io *streams) *cobra.Command {
 	o := &scoreOptions{io: io}
 	c := &cobra.Command{
-		Use:   "score [--model DIR] --data FILE",
-		Short: "Print log-probabilities or rewards of examples",
+		Use:   "score [--model DIR] --data FILE | --pairs FILE",
+		Short: "Print log-probabilities or rewards of examples, or of pairs",
 		Long: `score prints the log-probability of every target token of every example, in
 nats, with their sum and number, one line per example in the file's order.
 
@@ -31,14 +36,26 @@ With --reward it prints what a reward model gives each example instead; its base
 is then the model that it names.
 
 Data is a file in any format of align sft. Without a mask every token but each
-document's first is a target.`,
+document's first is a target.
+
+With --pairs it tells how often the chosen answer of a file of preference pairs
+is preferred, with the interval of 95 per cent confidence, and the means of
+TRL's evaluation (rewards/margins, logps/chosen and so on); --json has a line for
+each pair before the summary. A policy's reward is beta times the
+log-probability of the answer over the reference's: the model without the
+adapter, or --ref. A model alone has none, so that its log-probabilities
+themselves are compared. With --reward a reward model scores both answers.`,
 		Example: `  align score --model models/llama --data held-out.jsonl
   align score --model models/llama --adapter runs/dpo-001 --data held-out.jsonl --json
-  align score --reward runs/reward-001 --data answers.jsonl`,
+  align score --reward runs/reward-001 --data answers.jsonl
+  align score --model models/llama --adapter runs/dpo-001 --pairs held-out.jsonl`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.check(); err != nil {
+			if err := o.check(c.Flags().Changed("beta")); err != nil {
 				return wrongUse(c, err)
+			}
+			if o.pairs != "" {
+				return runScorePairs(c.Context(), o)
 			}
 			return runScore(c.Context(), o)
 		},
@@ -50,6 +67,9 @@ document's first is a target.`,
 	addCheckpointFlag(c, &o.checkpoint)
 	f.StringVar(&o.reward, "reward", "", plainHelp("reward"))
 	f.StringVar(&o.Data, "data", "", plainHelp("data"))
+	f.StringVar(&o.pairs, "pairs", "", "`file` of preference pairs, in place of --data")
+	f.StringVar(&o.ref, "ref", "", "of pairs, the reference: base (no adapter) or an adapter's `folder`; none is base under --adapter")
+	f.Float64Var(&o.beta, "beta", dpo.DefaultParams().Beta, "of pairs, what a policy's rewards are multiplied by, above 0")
 	f.StringVar(&o.Template, "template", "auto", plainHelp("template"))
 	f.StringVar(&o.Map, "map", "", plainHelp("map"))
 	addComputeFlags(c, &o.Compute)
@@ -57,7 +77,7 @@ document's first is a target.`,
 	return c
 }
 
-func (o *scoreOptions) check() error {
+func (o *scoreOptions) check(weighs bool) error {
 	var errs []error
 	if o.reward == "" {
 		o.Model = o.io.modelOr(o.Model, o.quiet)
@@ -65,8 +85,17 @@ func (o *scoreOptions) check() error {
 	if o.reward != "" && (o.Adapter != "" || o.Quantize != "") {
 		errs = append(errs, errors.New("--reward brings its own adapter and quantize: leave --adapter and --quantize out"))
 	}
-	if o.Data == "" {
-		errs = append(errs, errors.New("--data is missing: the file of examples"))
+	switch {
+	case o.Data == "" && o.pairs == "":
+		errs = append(errs, errors.New("--data is missing: the file of examples, or --pairs: of preference pairs"))
+	case o.Data != "" && o.pairs != "":
+		errs = append(errs, errors.New("--data and --pairs are two files: give one"))
+	}
+	if !(o.beta > 0 && o.beta <= math.MaxFloat64) {
+		errs = append(errs, fmt.Errorf("--beta must be positive, got %v", o.beta))
+	}
+	if (o.ref != "" || weighs) && (o.pairs == "" || o.reward != "") {
+		errs = append(errs, errors.New("--ref and --beta are of a policy on --pairs"))
 	}
 	return errors.Join(append(errs, model.CheckQuantize(o.Quantize))...)
 }

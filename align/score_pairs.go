@@ -1,0 +1,220 @@
+package align
+
+import (
+	"context"
+	"fmt"
+
+	"align/datasets"
+	"align/dpo"
+	"align/internal/score"
+	"align/internal/train"
+	"align/model"
+	"align/reward"
+)
+
+// PairScoreOptions say which pairs to score, and by what: a policy against a
+// reference, or a reward model.
+type PairScoreOptions struct {
+	// ScoreOptions name the policy; their Data is a file of preference pairs.
+	ScoreOptions
+	// Reward is a reward model in the policy's place, "" for none.
+	Reward string
+	// Beta weighs a policy's rewards, as in dpo. Ref is the reference: "base", the
+	// model without the adapter, or the folder of another; "" is base under an
+	// adapter, and none for a model alone, whose rewards are of its
+	// log-probabilities themselves.
+	Beta float64
+	Ref  string
+}
+
+// ScoredPair is the reward of both answers of a pair, in TRL's words: that of a
+// policy is beta log(policy/reference), beside the answers' log-probabilities in
+// nats; a reward model's is its score.
+type ScoredPair struct {
+	Place           string  `json:"place"`
+	Chosen          float64 `json:"rewards/chosen"`
+	Rejected        float64 `json:"rewards/rejected"`
+	Margin          float64 `json:"rewards/margins"`
+	ChosenLogProb   float64 `json:"logps/chosen,omitzero"`
+	RejectedLogProb float64 `json:"logps/rejected,omitzero"`
+}
+
+// PairSummary is what the pairs come to.
+type PairSummary struct {
+	Pairs int
+	// Right counts the pairs whose chosen answer has the higher reward; a tie is
+	// wrong, as in training's evaluation.
+	Right int
+	// Accuracy is their share, Low and High bound it with 95 per cent confidence.
+	Accuracy, Low, High float64
+	// Means are those of a ScoredPair's numbers, under their names.
+	Means train.Metrics
+}
+
+// ScorePairs scores the pairs in the order of the file and hands each to emit.
+// Malformed records stop it; those that teach nothing are left out and counted.
+func ScorePairs(ctx context.Context, o PairScoreOptions, env Environment, emit func(ScoredPair) error) (PairSummary, error) {
+	var scored []ScoredPair
+	var err error
+	if o.Reward != "" {
+		scored, err = pairsByReward(ctx, o, env)
+	} else {
+		scored, err = pairsByPolicy(ctx, o, env)
+	}
+	if err != nil {
+		return PairSummary{}, err
+	}
+	for _, s := range scored {
+		if err := emit(s); err != nil {
+			return PairSummary{}, err
+		}
+	}
+	return summarise(scored, o.Reward == ""), nil
+}
+
+func summarise(scored []ScoredPair, logProbs bool) PairSummary {
+	s := PairSummary{Pairs: len(scored)}
+	for _, p := range scored {
+		if p.Margin > 0 {
+			s.Right++
+		}
+		s.Means.Add("rewards/margins", p.Margin, 1)
+		s.Means.Add("rewards/chosen", p.Chosen, 1)
+		s.Means.Add("rewards/rejected", p.Rejected, 1)
+		if logProbs {
+			s.Means.Add("logps/chosen", p.ChosenLogProb, 1)
+			s.Means.Add("logps/rejected", p.RejectedLogProb, 1)
+		}
+	}
+	n := float64(max(1, s.Pairs))
+	s.Accuracy = float64(s.Right) / n
+	s.Low, s.High = wilson(s.Accuracy, n)
+	return s
+}
+
+// scoredPairsBatch is the number of pairs of a pack.
+const scoredPairsBatch = 4
+
+// pairsByPolicy scores by the policy's log-probabilities and the reference's.
+func pairsByPolicy(ctx context.Context, o PairScoreOptions, env Environment) ([]ScoredPair, error) {
+	base, err := ResolveModel(o.Model)
+	if err != nil {
+		return nil, err
+	}
+	pairs, err := readScoredPairs(ctx, base, o.ScoreOptions, env)
+	if err != nil {
+		return nil, err
+	}
+	b, act, err := o.Compute.open(env)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	m, adapter, err := openModel(base, o.Quantize, o.Adapter, b, act, env)
+	if err != nil {
+		return nil, err
+	}
+	reference, whose, err := o.reference(m, adapter)
+	if err != nil {
+		return nil, err
+	}
+	env.note("reference: " + whose)
+	policy, err := pairLogProbs(ctx, m, adapter, pairs, env, "the policy")
+	if err != nil {
+		return nil, err
+	}
+	refs := make([]dpo.Reference, len(pairs))
+	if whose != noReference {
+		if refs, err = pairLogProbs(ctx, m, reference, pairs, env, "the reference"); err != nil {
+			return nil, err
+		}
+	}
+	scored := make([]ScoredPair, len(pairs))
+	for i, p := range policy {
+		chosen, rejected := dpo.ImplicitReward(o.Beta, p.Chosen, refs[i].Chosen), dpo.ImplicitReward(o.Beta, p.Rejected, refs[i].Rejected)
+		scored[i] = ScoredPair{pairs[i].Place, chosen, rejected, chosen - rejected, p.Chosen, p.Rejected}
+	}
+	return scored, nil
+}
+
+// noReference says that a model alone is compared with nothing.
+const noReference = "none, as there is no adapter: rewards are beta times log-probabilities"
+
+// reference is the adapter of the reference, nil for the base, and whose it is.
+func (o PairScoreOptions) reference(m *model.Model, policy *model.Adapter) (*model.Adapter, string, error) {
+	switch {
+	case o.Ref == "" && policy == nil:
+		return nil, noReference, nil
+	case o.Ref == "" || o.Ref == "base":
+		return nil, "base, the model without the adapter", nil
+	}
+	folder, err := AdapterFolder(o.Ref)
+	if err != nil {
+		return nil, "", fmt.Errorf("ref: %w", err)
+	}
+	a, values, err := model.ReadAdapter(folder, m.Config)
+	if err != nil {
+		return nil, "", fmt.Errorf("ref: %w", err)
+	}
+	return a, folder, m.AllocAdapter(a, values)
+}
+
+func pairLogProbs(ctx context.Context, m *model.Model, a *model.Adapter, pairs []datasets.Pair, env Environment, whose string) ([]dpo.Reference, error) {
+	report := env.progress("computing the log-probabilities of " + whose)
+	r := &dpo.Referee{Model: m, Adapter: a, Batch: scoredPairsBatch, Progress: func(done, total int) { report(int64(done), int64(total)) }}
+	return r.LogProbs(ctx, pairs)
+}
+
+// pairsByReward scores by a reward model.
+func pairsByReward(ctx context.Context, o PairScoreOptions, env Environment) ([]ScoredPair, error) {
+	base, quantize, err := o.rewardBase(o.Reward)
+	if err != nil {
+		return nil, err
+	}
+	pairs, err := readScoredPairs(ctx, base, o.ScoreOptions, env)
+	if err != nil {
+		return nil, err
+	}
+	b, act, err := o.Compute.open(env)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	m, err := loadBase(base, quantize, b, act, env)
+	if err != nil {
+		return nil, err
+	}
+	s, err := reward.Load(o.Reward, m)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	var items []score.Item
+	for _, p := range pairs {
+		items = append(items, score.Item{PromptIDs: p.Prompt, ResponseIDs: p.Chosen}, score.Item{PromptIDs: p.Prompt, ResponseIDs: p.Rejected})
+	}
+	scores, err := score.All(ctx, s, items)
+	if err != nil {
+		return nil, err
+	}
+	scored := make([]ScoredPair, len(pairs))
+	for i, p := range pairs {
+		chosen, rejected := scores[2*i], scores[2*i+1]
+		scored[i] = ScoredPair{Place: p.Place, Chosen: chosen, Rejected: rejected, Margin: chosen - rejected}
+	}
+	return scored, nil
+}
+
+// readScoredPairs reads the pairs as the base's tokenizer and template have them.
+func readScoredPairs(ctx context.Context, base string, o ScoreOptions, env Environment) ([]datasets.Pair, error) {
+	options, err := o.readers(base, env)
+	if err != nil {
+		return nil, err
+	}
+	pairs, summary, err := datasets.ReadPairs(ctx, o.Data, options)
+	if err != nil {
+		return nil, err
+	}
+	env.note(summary.String())
+	return pairs, nil
+}

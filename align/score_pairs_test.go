@@ -1,0 +1,77 @@
+package align_test
+
+import (
+	"context"
+	"math"
+	"testing"
+
+	"align/align"
+	"align/dpo"
+	"align/reward"
+)
+
+// evaluated is what training's evaluation and ScorePairs may differ by: the packs
+// are others, and sums of means have another order.
+const evaluated = 1e-6
+
+// The pairs' scores are those of training's evaluation on the same file.
+func TestScorePairsIsTheEvaluation(t *testing.T) {
+	pairs := writeLines(t, "pairs.jsonl", []map[string]any{
+		{"prompt": "Who is Tom?", "chosen": "Tom is a boy.", "rejected": "No."},
+		{"prompt": "What is 2 + 3?", "chosen": "2 + 3 = 5.", "rejected": "Too hard."},
+		{"prompt": "Say hello.", "chosen": "Hello, my friend!", "rejected": "Bye."},
+	})
+	ctx := context.Background()
+	c := dpo.DefaultConfig()
+	c.Model, c.Pairs, c.Eval, c.Steps, c.LearningRate, c.Beta, c.Out = "builtin:tiny", pairs, pairs, 3, 1e-3, 0.3, t.TempDir()
+	env := (&recorder{}).environment(t)
+	result, err := align.DPO(ctx, c, nil, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := align.PairScoreOptions{ScoreOptions: align.ScoreOptions{Model: c.Model, Adapter: result.Run, Data: pairs, Template: "auto"}, Beta: c.Beta}
+	o.Compute = align.Compute{Device: "auto", Precision: "auto"}
+	var places []string
+	got, err := align.ScorePairs(ctx, o, env, func(p align.ScoredPair) error {
+		places = append(places, p.Place)
+		if math.Abs(p.Chosen-p.Rejected-p.Margin) > evaluated {
+			t.Errorf("%+v: the margin is not the difference", p)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(places) != 3 || places[2] != pairs+":3" || got.Pairs != 3 || got.Low > got.Accuracy || got.High < got.Accuracy {
+		t.Errorf("places %v, summary %+v", places, got)
+	}
+	if want, _ := result.Final.Get("eval_rewards/accuracies"); got.Accuracy != want {
+		t.Errorf("accuracy %v, in training %v", got.Accuracy, want)
+	}
+	for _, m := range got.Means {
+		if want, ok := result.Final.Get("eval_" + m.Name); !ok || math.Abs(m.Value()-want) > evaluated {
+			t.Errorf("%s is %v, in training %v", m.Name, m.Value(), want)
+		}
+	}
+
+	// The policy against itself has no margins, and a tie is wrong.
+	o.Ref = result.Run
+	if got, err = align.ScorePairs(ctx, o, env, func(align.ScoredPair) error { return nil }); err != nil || got.Right != 0 {
+		t.Errorf("against itself: %+v, %v", got, err)
+	}
+
+	r := reward.DefaultConfig()
+	r.Model, r.Pairs, r.Eval, r.Steps, r.Out = "builtin:tiny", pairs, pairs, 3, t.TempDir()
+	if result, err = align.Reward(ctx, r, nil, env); err != nil {
+		t.Fatal(err)
+	}
+	o = align.PairScoreOptions{ScoreOptions: align.ScoreOptions{Data: pairs, Template: "auto", Compute: o.Compute}, Reward: result.Run}
+	if got, err = align.ScorePairs(ctx, o, env, func(align.ScoredPair) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	accuracy, _ := result.Final.Get("eval_accuracy")
+	margin, _ := result.Final.Get("eval_margin")
+	if value, _ := got.Means.Get("rewards/margins"); got.Accuracy != accuracy || math.Abs(value-margin) > evaluated {
+		t.Errorf("accuracy %v and margin %v, in training %v and %v", got.Accuracy, value, accuracy, margin)
+	}
+}
