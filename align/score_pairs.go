@@ -20,9 +20,9 @@ type PairScoreOptions struct {
 	// Reward is a reward model in the policy's place, "" for none.
 	Reward string
 	// Beta weighs a policy's rewards, as in dpo. Ref is the reference: "base", the
-	// model without the adapter, or the folder of another; "" is base under an
-	// adapter, and none for a model alone, whose rewards are of its
-	// log-probabilities themselves.
+	// model without the adapter, the folder of another, or "off", rewards of the
+	// log-probabilities themselves, as losses without a reference have them; "" is
+	// base under an adapter, and off for a model alone.
 	Beta float64
 	Ref  string
 }
@@ -137,13 +137,13 @@ func pairsByPolicy(ctx context.Context, o PairScoreOptions, env Environment) ([]
 	return scored, nil
 }
 
-// noReference says that a model alone is compared with nothing.
-const noReference = "none, as there is no adapter: rewards are beta times log-probabilities"
+// noReference says that the policy is compared with nothing.
+const noReference = "off: rewards are beta times log-probabilities"
 
 // reference is the adapter of the reference, nil for the base, and whose it is.
 func (o PairScoreOptions) reference(m *model.Model, policy *model.Adapter) (*model.Adapter, string, error) {
 	switch {
-	case o.Ref == "" && policy == nil:
+	case o.Ref == "off" || o.Ref == "" && policy == nil:
 		return nil, noReference, nil
 	case o.Ref == "" || o.Ref == "base":
 		return nil, "base, the model without the adapter", nil

@@ -43,8 +43,8 @@ is preferred, with the interval of 95 per cent confidence, and the means of
 TRL's evaluation (rewards/margins, logps/chosen and so on); --json has a line for
 each pair before the summary. A policy's reward is beta times the
 log-probability of the answer over the reference's: the model without the
-adapter, or --ref. A model alone has none, so that its log-probabilities
-themselves are compared. With --reward a reward model scores both answers.`,
+adapter, or --ref. For a model alone it is off: its log-probabilities themselves
+are compared. With --reward a reward model scores both answers.`,
 		Example: `  align score --model models/llama --data held-out.jsonl
   align score --model models/llama --adapter runs/dpo-001 --data held-out.jsonl --json
   align score --reward runs/reward-001 --data answers.jsonl
@@ -68,7 +68,7 @@ themselves are compared. With --reward a reward model scores both answers.`,
 	f.StringVar(&o.reward, "reward", "", plainHelp("reward"))
 	f.StringVar(&o.Data, "data", "", plainHelp("data"))
 	f.StringVar(&o.pairs, "pairs", "", "`file` of preference pairs, in place of --data")
-	f.StringVar(&o.ref, "ref", "", "of pairs, the reference: base (no adapter) or an adapter's `folder`; none is base under --adapter")
+	f.StringVar(&o.ref, "ref", "", "of pairs, the reference: base (no adapter), an adapter's `folder` or off (log-probabilities alone, as loss simpo has it); none is base under --adapter, else off")
 	f.Float64Var(&o.beta, "beta", dpo.DefaultParams().Beta, "of pairs, what a policy's rewards are multiplied by, above 0")
 	f.StringVar(&o.Template, "template", "auto", plainHelp("template"))
 	f.StringVar(&o.Map, "map", "", plainHelp("map"))
