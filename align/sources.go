@@ -36,6 +36,9 @@ func readData[T hashed](ctx context.Context, s *stage, path string, f read[T]) (
 	if parts, err = checkRepeats(s, parts, d.held); err != nil {
 		return nil, err
 	}
+	if len(d.held) == 0 {
+		s.noteUnevaluated()
+	}
 	d.train = join(parts)
 	s.use(d.train)
 	mix(s, sources, parts)
@@ -75,6 +78,14 @@ func holdOut[T any](s *stage, parts [][]T) (held []T) {
 		s.env.note(fmt.Sprintf("evaluation: %d of %d records held out (eval_fraction %v)", len(held), all, s.settings.EvalFraction))
 	}
 	return held
+}
+
+// noteUnevaluated says that evaluations were asked for and there is nothing to
+// evaluate.
+func (s *stage) noteUnevaluated() {
+	if n := s.settings.EvalEvery; n > 0 && slices.Contains(s.explicit, "eval_every") {
+		s.env.note(fmt.Sprintf("eval_every: %d has no effect, as nothing is held out: name eval, a file, or eval_fraction, a share of the data", n))
+	}
 }
 
 func choose[T any](all []T, indices []int) []T {
