@@ -54,7 +54,7 @@ func (s Settings) checkSchedule() error {
 	for _, r := range readBy {
 		read := slices.Contains(r.schedules, s.Schedule) || errs[0] != nil
 		if !read && r.value(s) != r.value(DefaultSettings()) {
-			errs = append(errs, fmt.Errorf("%s: %v has no effect with the schedule %s: it is of %s", r.key, r.value(s), s.Schedule, strings.Join(r.schedules, ", ")))
+			errs = append(errs, fmt.Errorf("%s: %v has no effect with the schedule %s: it is of %s; leave it at %v", r.key, r.value(s), s.Schedule, strings.Join(r.schedules, ", "), r.value(DefaultSettings())))
 		}
 	}
 	if s.Schedule == "cosine_with_min_lr" && s.MinLRRate == 0 {
