@@ -96,8 +96,11 @@ func (p *terminal) typed(keys string) (from int) {
 	return from
 }
 
-// prompted tells whether the program waits for the next line.
-func prompted(text string) bool { return strings.HasSuffix(text, "\n> ") }
+// prompted tells whether the program waits for the next line. Where a Ctrl-C came
+// after its answer, its hint and the line behind it each ask for one.
+func prompted(text string) bool {
+	return strings.HasSuffix(text, "\n> ") || strings.HasSuffix(text, "\n> > ")
+}
 
 // TestCtrlCOnATerminal: a real Ctrl-C stops a long answer; the conversation goes
 // on, and the same question gives the same answer to its end.
