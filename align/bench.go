@@ -9,6 +9,7 @@ import (
 
 	"align/internal/device"
 	"align/internal/device/cuda"
+	"align/internal/host"
 	"align/internal/nearest"
 	"align/model"
 )
@@ -135,7 +136,8 @@ type Throughput struct {
 	TokensPerCore         float64 `json:"tps_core"`
 	TokensPerSecond       float64 `json:"tps_wall"`
 	MedianTokensPerSecond float64 `json:"tps_wall_median"`
-	// PeakMiB is the process's peak resident memory.
+	// PeakMiB is the process's peak resident memory, or the most that was taken of
+	// a card.
 	PeakMiB int64   `json:"rss_mib"`
 	Loss    float64 `json:"loss,omitzero"`
 	// The rates of the prompts, of decode.
@@ -285,10 +287,17 @@ func (b *bench) figureOf(name, unit string, value, floor float64) Figure {
 	return f
 }
 
-// last emits the workload's last figure with its throughput; peak is the
-// process's peak memory in bytes.
+// last emits the workload's last figure with its throughput and peak, in bytes.
 func (b *bench) last(f Figure, t Throughput, peak int64) error {
 	t.PeakMiB = peak >> 20
 	f.Throughput = &t
 	return b.emit(f)
+}
+
+// peak is the most memory in bytes that was taken: of the card, or by the process.
+func (b *bench) peak() int64 {
+	if p, is := b.backend.(interface{ Peak() int64 }); is {
+		return p.Peak()
+	}
+	return host.PeakMemory()
 }

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 
 	"align/internal/device"
-	"align/internal/host"
 	"align/model"
 )
 
@@ -37,7 +36,7 @@ func (b *bench) decode(ctx context.Context) error {
 		}
 		b.env.progress("measuring decode")(int64(i+1), int64(o.Warmup+o.Steps))
 	}
-	peak := host.PeakMemory() // before the reading loop takes memory of its own
+	peak := b.peak() // before the reading loop takes memory of its own
 	b.rates.measureArithmetic()
 	b.rates.measureRead()
 	if err := b.kernels(kernelContext{positions: float64(o.Prompt) + float64(o.Response+1)/2}, func() error { return g.answers(ctx) }); err != nil {

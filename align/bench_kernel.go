@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"align/internal/device"
-	"align/internal/host"
 	"align/model"
 )
 
@@ -53,7 +52,7 @@ func (b *bench) reportKernels(name string, tokens int, flops float64, total *tim
 	wall, core := sum(total.wall), sum(total.core)
 	t := Throughput{TokensPerCore: rate(float64(tokens), core), TokensPerSecond: float64(tokens) / wall, MedianTokensPerSecond: float64(tokens) / wall}
 	b.rates.measureArithmetic()
-	return b.last(b.figureOf(name, "TFLOP/s", flops/wall/1e12, b.rates.flops/1e12), t, host.PeakMemory())
+	return b.last(b.figureOf(name, "TFLOP/s", flops/wall/1e12, b.rates.flops/1e12), t, b.peak())
 }
 
 func sum(list []float64) (s float64) {
@@ -234,7 +233,7 @@ func (b *bench) elementwise(ctx context.Context) error {
 	}
 	tokens := float64(rows)
 	t := Throughput{TokensPerCore: rate(tokens, core), TokensPerSecond: tokens / wall, MedianTokensPerSecond: tokens / wall}
-	return b.last(b.figureOf("all", "GB/s", bytes/wall/1e9, b.rates.read/1e9), t, host.PeakMemory())
+	return b.last(b.figureOf("all", "GB/s", bytes/wall/1e9, b.rates.read/1e9), t, b.peak())
 }
 
 // moved times a kernel on matrices of some columns and returns the bytes that it

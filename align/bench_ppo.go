@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"align/internal/host"
 	"align/internal/optim"
 	"align/internal/rollout"
 	"align/internal/score"
@@ -73,7 +72,7 @@ func (b *bench) ppo(ctx context.Context) error {
 		}
 		b.env.progress("measuring ppo")(int64(i+1), int64(o.Warmup+o.Steps))
 	}
-	peak := host.PeakMemory()
+	peak := b.peak()
 	b.rates.measureArithmetic()
 	if err := b.kernels(o.answering(), run.rollout); err != nil {
 		return err

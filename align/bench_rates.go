@@ -135,7 +135,7 @@ func (b *bench) machine() error {
 	if err := b.figure("products "+b.options.Precision, "TFLOP/s", b.rates.flops/1e12, 0); err != nil {
 		return err
 	}
-	peak := host.PeakMemory()
+	peak := b.peak()
 	b.rates.measureRead()
 	return b.last(b.figureOf("memory read", "GB/s", b.rates.read/1e9, 0), Throughput{}, peak)
 }

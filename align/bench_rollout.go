@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 
-	"align/internal/host"
 	"align/internal/rollout"
 	"align/model"
 )
@@ -55,7 +54,7 @@ func (b *bench) rollout(ctx context.Context) error {
 		return err
 	}
 	report(int64(rounds+1), int64(rounds+1))
-	peak := host.PeakMemory() // before the reading loop takes memory of its own
+	peak := b.peak() // before the reading loop takes memory of its own
 	b.rates.measureArithmetic()
 	b.rates.measureRead()
 	if err := b.kernels(o.answering(), func() error { return draw(ctx, e, prompts, 1, o.Response) }); err != nil {

@@ -167,7 +167,7 @@ func (s *training) step(adam *optim.AdamW, step int) (err error) {
 
 func (b *bench) reportTraining(s *training, times *timing) error {
 	wall, core, median := times.bestWall()+s.extraWall, times.bestCore()+s.extraCore, times.medianWall()+s.extraWall
-	peak := host.PeakMemory()
+	peak := b.peak()
 	floor := s.tokens * b.rates.flops / s.flops
 	t := Throughput{TokensPerCore: rate(s.tokens, core), TokensPerSecond: s.tokens / wall, MedianTokensPerSecond: s.tokens / median, Loss: s.loss}
 	err := errors.Join(

@@ -34,7 +34,8 @@ type Plan struct {
 	TargetTokens int64 `json:"target_tokens"`
 	LargestPack  int   `json:"largest_pack_tokens"`
 
-	// Bytes of memory.
+	// Bytes of memory. Evaluation lies in the space of a step, which Activations
+	// of the policies is, and adds nothing where it is the smaller.
 	Weights    int64 `json:"weights_bytes"`
 	Adapter    int64 `json:"adapter_bytes"`
 	Optimizer  int64 `json:"optimizer_bytes"`
@@ -231,7 +232,7 @@ func (p *Plan) count(s *stage, t trained, w *workload) {
 
 func (p *Plan) memory(s *stage, t trained, f *footprint, w *workload, policy exec.SavePolicy) error {
 	p.Weights, p.Adapter, p.Optimizer = f.weights, f.adapter, f.optimizer
-	p.Evaluation, p.Process = f.evaluation, f.process
+	p.Evaluation, p.Process = f.evaluation.Bytes, f.process
 	p.Rollout, p.Cache, p.Scorer, p.Passes = f.rollout, f.cache, f.scorer+f.reference, f.pass()
 	if f.rollout == 0 {
 		p.Cache = s.config.CacheBytes(s.act) * int64((s.settings.MaxLength+device.PageRows-1)/device.PageRows)

@@ -121,14 +121,14 @@ func TestPlansOfACardAreItsPeak(t *testing.T) {
 func sftOf(set func(*train.Settings), data string, full bool) sft.Config {
 	c := sft.DefaultConfig()
 	set(&c.Settings)
-	c.Data, c.Full = data, full
+	c.Data, c.Full, c.EvalFraction = data, full, 0.25
 	return c
 }
 
 func dpoOf(set func(*train.Settings), pairs string) dpo.Config {
 	c := dpo.DefaultConfig()
 	set(&c.Settings)
-	c.Pairs = pairs
+	c.Pairs, c.EvalFraction = pairs, 0.25
 	return c
 }
 

@@ -131,7 +131,7 @@ func TestTooLarge(t *testing.T) {
 		available float64
 		want      string
 	}{
-		{2 * float64(need.Bytes), "--batch 2 --accumulate 8 fits"}, {0.7 * float64(need.Bytes), "--max-length "}, {1, "use a smaller model"},
+		{2 * float64(need.Bytes), "--batch 2 --accumulate 8 fits"}, {0.4 * float64(need.Bytes), "--max-length "}, {1, "use a smaller model"},
 	} {
 		err := s.tooLarge(trained{adapter: a}, f, w, list, int64(tc.available/headroom))
 		if err == nil || !strings.Contains(err.Error(), tc.want) {

@@ -18,9 +18,10 @@ import (
 // footprint is the memory of a run in bytes, by what takes it.
 type footprint struct {
 	weights, adapter, optimizer int64
-	// evaluation is the session of held-out data, process what is resident
-	// already: program and data.
-	evaluation, process int64
+	// evaluation is the session of held-out data, which has the space of a step in
+	// turns with it; process is what is resident already: program and data.
+	evaluation model.SessionSize
+	process    int64
 	// Of a run that samples: the session that does, its keys and values, the
 	// reward model and a reference, and their sessions.
 	rollout, cache, scorer, reference int64
@@ -43,7 +44,7 @@ func (b sessionBytes) total() int64 { return b.activations + b.workspace }
 
 // fixed is what every save policy takes besides.
 func (f *footprint) fixed() int64 {
-	return f.weights + f.adapter + f.optimizer + f.evaluation + f.sampled()
+	return f.weights + f.adapter + f.optimizer + f.sampled()
 }
 
 // headroom is the share of the available memory that a run may plan with: the
@@ -114,7 +115,7 @@ func (s *stage) footprint(t trained, w *workload) (*footprint, error) {
 	var weights int64
 	if t.full == nil && s.model == nil { // else in the flat buffer, or there already
 		var err error
-		if weights, err = model.WeightBytes(s.base, s.settings.Quantize, s.act, s.matrixType, s.rounded); err != nil {
+		if weights, err = model.WeightBytes(s.base, s.settings.Quantize, s.act, s.matrixType, s.reserved()); err != nil {
 			return nil, err
 		}
 	}
@@ -124,11 +125,11 @@ func (s *stage) footprint(t trained, w *workload) (*footprint, error) {
 		process: s.process(trainingBytes), sessions: map[exec.SavePolicy]sessionBytes{},
 	}
 	if w.held > 0 {
-		size, err := s.sessionSize(t, w.heldLargest, exec.SaveAll, false)
-		if err != nil {
+		var err error
+		if f.evaluation, err = s.sessionSize(t, w.heldLargest, exec.SaveAll, false); err != nil {
 			return nil, err
 		}
-		f.evaluation, f.kernels = size.Bytes, size.Kernels
+		f.kernels = f.evaluation.Kernels
 	}
 	return f, nil
 }
@@ -155,12 +156,13 @@ func (s *stage) matrixType(stored device.Type) device.Type {
 	return device.F32
 }
 
-// rounded is what the device reserves for so many bytes.
-func (s *stage) rounded(bytes int64) int64 {
+// reserved is what the device takes for a model's matrices and vectors; nil: for
+// what they are.
+func (s *stage) reserved() func(matrices, vectors []int64) int64 {
 	if s.compute().OnCard() {
-		return cuda.Reserved(bytes)
+		return cuda.Reserved
 	}
-	return bytes
+	return nil
 }
 
 // What a run adds to the program, about: pages of its code that were not used
@@ -244,12 +246,21 @@ func (s *stage) session(f *footprint, t trained, c model.Capacity, save exec.Sav
 			return sessionBytes{}, err
 		}
 	}
-	b := sessionBytes{size.Bytes + critic.Bytes, s.scratch(size.Kernels, critic.Kernels, f.kernels, s.normSteps(t))}
+	b := sessionBytes{inTurns(size, f.evaluation), s.scratch(size.Kernels, critic.Kernels, f.kernels, s.normSteps(t))}
 	if f.turns {
 		b.activations = max(size.Bytes, critic.Bytes, f.rollout+f.cache, slices.Max(append(f.passes, 0)))
 	}
 	f.sessions[save] = b
 	return b, nil
+}
+
+// inTurns is the memory of sessions that use one space.
+func inTurns(sizes ...model.SessionSize) (bytes int64) {
+	var shared int64
+	for _, n := range sizes {
+		shared, bytes = max(shared, n.Bytes-n.Own), bytes+n.Own
+	}
+	return shared + bytes
 }
 
 // savePolicy sizes the run before its weights are read, and tells the policy
@@ -352,7 +363,7 @@ func (s *stage) fits(t trained, train []extent, batch, length int, left int64) b
 		return false
 	}
 	evaluation, err := s.sessionSize(t, pack.Capacity, exec.SaveTiled, false)
-	return err == nil && step.Bytes+evaluation.Bytes+s.scratch(step.Kernels, evaluation.Kernels) <= left
+	return err == nil && inTurns(step, evaluation)+s.scratch(step.Kernels, evaluation.Kernels) <= left
 }
 
 // gib is a size for eyes.

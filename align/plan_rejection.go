@@ -112,7 +112,7 @@ func (s *stage) sizeRejection(d *draws) (*footprint, error) {
 	}
 	if s.model == nil {
 		var err error
-		if f.weights, err = model.WeightBytes(s.base, s.settings.Quantize, s.act, s.matrixType, s.rounded); err != nil {
+		if f.weights, err = model.WeightBytes(s.base, s.settings.Quantize, s.act, s.matrixType, s.reserved()); err != nil {
 			return nil, err
 		}
 	}

@@ -77,7 +77,7 @@ func (s *stage) scorer(f *footprint, d *draws) error {
 		if config, err = model.ReadConfig(base); err != nil {
 			return err
 		}
-		if f.scorer, err = model.WeightBytes(base, quantize, s.act, s.matrixType, s.rounded); err != nil {
+		if f.scorer, err = model.WeightBytes(base, quantize, s.act, s.matrixType, s.reserved()); err != nil {
 			return err
 		}
 	}

@@ -35,6 +35,7 @@ type Trainer struct {
 	References, HeldReferences []Reference
 
 	step, evaluation *program
+	turns            *model.Shared // memory of step and evaluation
 	pack             datasets.Pack
 	values           []float64
 	heldLosses       []train.Loss
@@ -151,7 +152,7 @@ func (t *Trainer) perPair() int {
 // log-probabilities.
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	d, err := t.Model.NewDecoder(model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save,
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, Shared: t.Model.Turns(&t.turns),
 	})
 	if err != nil {
 		return nil, err

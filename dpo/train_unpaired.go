@@ -28,6 +28,7 @@ type UnpairedTrainer struct {
 	References, HeldReferences []Reference
 
 	step, evaluation *answerProgram
+	turns            *model.Shared  // memory of the three
 	mismatched       *answerProgram // forward only, of the answers to other prompts
 	now              baseline       // of the step under way
 	pack             datasets.Pack
@@ -169,7 +170,7 @@ func (t *UnpairedTrainer) runMismatched(answers []Answer, part []int) error {
 		t.pack.AddGroup(a.Prompt, 0, t.counted(a.Other, a.OtherFormat))
 	}
 	build := func(size model.Capacity) (*answerProgram, error) {
-		d, err := t.Model.NewDecoder(model.DecoderOptions{Capacity: size, Adapter: t.Adapter, Full: t.Full})
+		d, err := t.Model.NewDecoder(model.DecoderOptions{Capacity: size, Adapter: t.Adapter, Full: t.Full, Shared: t.Model.Turns(&t.turns)})
 		if err != nil {
 			return nil, err
 		}
@@ -220,7 +221,7 @@ func (t *UnpairedTrainer) run(p **answerProgram, training bool, step int, answer
 // build is the graph of a step: the decoder, and the loss on its answers.
 func (t *UnpairedTrainer) build(training bool, size model.Capacity) (*answerProgram, error) {
 	d, err := t.Model.NewDecoder(model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save,
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, Shared: t.Model.Turns(&t.turns),
 	})
 	if err != nil {
 		return nil, err

@@ -90,7 +90,7 @@ func DecodingSize(config Config, act device.Type, o CacheOptions) (SessionSize, 
 		return SessionSize{}, err
 	}
 	cache := int64(o.Pages) * config.CacheBytes(act)
-	return SessionSize{d.sessionBytes(plan, d.inputNodes(nil)) + cache, plan.Kernels()}, nil
+	return SessionSize{Bytes: d.sessionBytes(plan, d.inputNodes(nil)) + cache, Kernels: plan.Kernels()}, nil
 }
 
 // build compiles and binds the graph.

@@ -89,6 +89,9 @@ func LoadWith(path string, b device.Backend, act device.Type, o LoadOptions) (*M
 	if l.total, err = checkWeights(files, config.weights()); err != nil {
 		return nil, fmt.Errorf("model: %s: config and weights do not fit: %w", path, err)
 	}
+	if err := l.reserve(files.tensor); err != nil {
+		return nil, fmt.Errorf("model: %s: %w", path, err)
+	}
 	for _, w := range config.weights() {
 		if err := l.load(w); err != nil {
 			l.model.Close()
@@ -104,8 +107,46 @@ type loader struct {
 	quantize    device.Type // 0: as stored
 	files       source
 	model       *Model
+	reserved    bool // the matrices' memory is taken
 	done, total int64
 	sums        hash.Hash
+}
+
+// reserve tells a device that lays weights side by side which are to come.
+func (l *loader) reserve(of func(weightInfo) (stored, error)) error {
+	r, is := l.model.backend.(device.Reserver)
+	if !is {
+		return nil
+	}
+	var matrices []device.Weight
+	for _, w := range l.model.Config.weights() {
+		if w.cols == 0 {
+			continue
+		}
+		t, err := of(w)
+		if err != nil {
+			return fmt.Errorf("%q: %w", w.name, err)
+		}
+		matrices = append(matrices, device.Weight{Name: w.name, Type: heldAs(w, t, l.quantize), Rows: w.rows, Cols: w.cols})
+	}
+	memory, err := r.Reserve(matrices)
+	if err == nil {
+		l.reserved = true
+		l.hold(memory)
+	}
+	return err
+}
+
+// hold leaves memory to the model.
+func (l *loader) hold(m device.Memory) { l.model.memory = append(l.model.memory, m) }
+
+// heldAs is the type in which a weight comes to the device, quantised to a type
+// that is not 0 where it can be.
+func heldAs(w weightInfo, t stored, quantize device.Type) device.Type {
+	if quantize != 0 && w.isLinear() && t.cols%quantize.BlockSize() == 0 {
+		return quantize
+	}
+	return t.typ
 }
 
 func (l *loader) load(w weightInfo) error {
@@ -150,23 +191,27 @@ func (l *loader) convert(w weightInfo, t stored) (stored, error) {
 // matrix hands the rows to the backend in order, once.
 func (l *loader) matrix(w weightInfo, t stored, sum hash.Hash) error {
 	next := 0
-	view, err := l.model.backend.Place(device.Weight{
-		Name: w.name, Type: t.typ, Rows: w.rows, Cols: w.cols,
-		Read: func(dst []byte, row, n int) error {
-			if row != next {
-				return fmt.Errorf("row %d read out of order, want %d", row, next)
-			}
-			next += n
-			dst = dst[:n*t.rowBytes()]
-			err := t.read(dst, row, n)
-			sum.Write(dst)
-			return err
-		},
+	return l.place(w, t.typ, func(dst []byte, row, n int) error {
+		if row != next {
+			return fmt.Errorf("row %d read out of order, want %d", row, next)
+		}
+		next += n
+		dst = dst[:n*t.rowBytes()]
+		err := t.read(dst, row, n)
+		sum.Write(dst)
+		return err
 	})
+}
+
+// place puts a matrix on the device, where its memory is reserved or by itself.
+func (l *loader) place(w weightInfo, typ device.Type, read func(dst []byte, row, n int) error) error {
+	view, err := l.model.backend.Place(device.Weight{Name: w.name, Type: typ, Rows: w.rows, Cols: w.cols, Read: read})
 	if err != nil {
 		return err
 	}
-	l.model.memory = append(l.model.memory, device.Memory{Addr: view.Addr, Bytes: view.Bytes()})
+	if !l.reserved {
+		l.hold(device.Memory{Addr: view.Addr, Bytes: view.Bytes()})
+	}
 	l.model.weights[w.name] = view
 	return nil
 }

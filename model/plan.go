@@ -36,8 +36,8 @@ func (d *Decoder) plan(loss *graph.Node, outputs graph.Nodes) (plan, error) {
 
 // SessionSize is what a session takes of its device.
 type SessionSize struct {
-	// Bytes is the memory that it holds.
-	Bytes int64
+	// Bytes is the memory that it holds, Own the part that it never shares.
+	Bytes, Own int64
 	// Kernels are those of its program, for a device.Sizer to say what they take
 	// besides.
 	Kernels []device.Step
@@ -51,7 +51,8 @@ func (d *Decoder) SessionSize(loss *graph.Node, outputs ...*graph.Node) (Session
 	if err != nil {
 		return SessionSize{}, err
 	}
-	return SessionSize{d.sessionBytes(p.exec, d.inputNodes(p.seeds)), p.exec.Kernels()}, nil
+	bytes := d.sessionBytes(p.exec, d.inputNodes(p.seeds))
+	return SessionSize{bytes, bytes - p.exec.ArenaBytes(), p.exec.Kernels()}, nil
 }
 
 // sessionBytes is the arena, the inputs and the layers' seeds.
@@ -88,8 +89,9 @@ func (d *Decoder) inputNodes(seeds graph.Nodes) graph.Nodes {
 // take, held in the types that they are stored in or, the linear ones, in
 // quantize of Quantizations. matrix, if not nil, is the type that a device
 // holds a matrix in which is stored in another; vectors are of the activation
-// type. rounded, if not nil, is what a device reserves for so many bytes.
-func WeightBytes(path, quantize string, act device.Type, matrix func(device.Type) device.Type, rounded func(int64) int64) (int64, error) {
+// type. reserved, if not nil, is what a device takes for matrices and vectors of
+// so many bytes each.
+func WeightBytes(path, quantize string, act device.Type, matrix func(device.Type) device.Type, reserved func(matrices, vectors []int64) int64) (int64, error) {
 	files, config, err := openSource(path)
 	if err != nil {
 		return 0, err
@@ -101,25 +103,33 @@ func WeightBytes(path, quantize string, act device.Type, matrix func(device.Type
 			return 0, err
 		}
 	}
-	var total int64
+	var matrices, vectors []int64
 	for _, w := range config.weights() {
 		t, err := files.tensor(w)
 		if err != nil {
 			return 0, fmt.Errorf("model: %s: %q: %w", path, w.name, err)
 		}
-		switch {
-		case w.cols == 0:
+		if w.cols == 0 {
 			t.typ = act.Wide()
-		case to != 0 && w.isLinear() && t.cols%to.BlockSize() == 0:
-			t.typ = to
-		case matrix != nil:
+			vectors = append(vectors, t.bytes())
+			continue
+		}
+		if held := heldAs(w, t, to); held != t.typ {
+			t.typ = held
+		} else if matrix != nil {
 			t.typ = matrix(t.typ)
 		}
-		bytes := t.bytes()
-		if rounded != nil {
-			bytes = rounded(bytes)
-		}
-		total += bytes
+		matrices = append(matrices, t.bytes())
 	}
-	return total, nil
+	if reserved == nil {
+		reserved = inAll
+	}
+	return reserved(matrices, vectors), nil
+}
+
+func inAll(matrices, vectors []int64) (bytes int64) {
+	for _, n := range slices.Concat(matrices, vectors) {
+		bytes += n
+	}
+	return bytes
 }

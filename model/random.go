@@ -27,12 +27,12 @@ func Random(c Config, b device.Backend, act, stored device.Type, seed uint64) (*
 // RandomQuantised is Random with the linear layers held as quantize says, one of
 // Quantizations or "" for the stored type. A layer whose rows are not whole
 // blocks stays as it is and is listed in Kept.
-func RandomQuantised(c Config, b device.Backend, act, stored device.Type, quantize string, seed uint64) (*Model, error) {
+func RandomQuantised(c Config, b device.Backend, act, typ device.Type, quantize string, seed uint64) (*Model, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	if stored != device.F32 && stored != device.BF16 {
-		return nil, fmt.Errorf("model: random weights are stored as f32 or bf16, not %s", stored)
+	if typ != device.F32 && typ != device.BF16 {
+		return nil, fmt.Errorf("model: random weights are stored as f32 or bf16, not %s", typ)
 	}
 	m := &Model{Config: c, backend: b, act: act, weights: map[string]device.View{}}
 	l := loader{model: m, options: LoadOptions{Quantize: quantize}}
@@ -42,11 +42,14 @@ func RandomQuantised(c Config, b device.Backend, act, stored device.Type, quanti
 			return nil, err
 		}
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "random%s %+v %s %d", quantize, c, stored, seed))
+	sum := sha256.Sum256(fmt.Appendf(nil, "random%s %+v %s %d", quantize, c, typ, seed))
 	m.Hash = hex.EncodeToString(sum[:])
-	bits := normalBits(stored)
+	bits := normalBits(typ)
+	if err := l.reserve(func(w weightInfo) (stored, error) { return stored{typ: typ, rows: w.rows, cols: w.cols}, nil }); err != nil {
+		return nil, err
+	}
 	for _, w := range c.weights() {
-		if err := l.randomWeight(w, bits, stored, seed); err != nil {
+		if err := l.randomWeight(w, bits, typ, seed); err != nil {
 			m.Close()
 			return nil, err
 		}
@@ -61,24 +64,20 @@ func (l *loader) randomWeight(w weightInfo, bits []uint32, typ device.Type, seed
 	}
 	name := fnv.New64a()
 	name.Write([]byte(w.name))
-	width := int(typ.RowBytes(w.cols))
+	width, named := int(typ.RowBytes(w.cols)), name.Sum64()
 	t, err := l.convert(w, stored{typ: typ, rows: w.rows, cols: w.cols, read: func(dst []byte, row, n int) error {
-		for i := range n {
-			source := rand.NewPCG(seed^name.Sum64(), uint64(row+i))
-			fillBits(dst[i*width:][:width], bits, typ.Size(), source)
-		}
-		return nil
+		return overRows(n, func(lo, hi int) error {
+			for i := lo; i < hi; i++ {
+				source := rand.NewPCG(seed^named, uint64(row+i))
+				fillBits(dst[i*width:][:width], bits, typ.Size(), source)
+			}
+			return nil
+		})
 	}})
 	if err != nil {
 		return err
 	}
-	view, err := m.backend.Place(device.Weight{Name: w.name, Type: t.typ, Rows: w.rows, Cols: w.cols, Read: t.read})
-	if err != nil {
-		return err
-	}
-	m.memory = append(m.memory, device.Memory{Addr: view.Addr, Bytes: view.Bytes()})
-	m.weights[w.name] = view
-	return nil
+	return l.place(w, t.typ, t.read)
 }
 
 // constantVector is a norm's weight, all ones, or a bias, all zeros.

@@ -13,6 +13,14 @@ type Shared struct {
 // NewShared is none yet: it grows as its sessions need.
 func NewShared(b device.Backend) *Shared { return &Shared{backend: b} }
 
+// Turns makes *s, where it is nil, memory of the model's device, and returns it.
+func (m *Model) Turns(s **Shared) *Shared {
+	if *s == nil {
+		*s = NewShared(m.backend)
+	}
+	return *s
+}
+
 // hold makes sure that there are so many bytes. Where they move, sessions follow
 // when they next run.
 func (s *Shared) hold(bytes int64) (err error) {

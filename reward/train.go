@@ -23,6 +23,7 @@ type Trainer struct {
 	Groups, Held []Group
 
 	step, evaluation *program
+	turns            *model.Shared // memory of step and evaluation
 	pack             datasets.Pack
 	values           []float64
 	heldLosses       []train.Loss
@@ -218,7 +219,7 @@ func (t *Trainer) keepLosses(b batch, n int) error {
 // build is the graph of a step: the scorer, and the loss on its pairs.
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	d, err := t.Model.NewScorer(model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Train: training, Save: t.Save,
+		Capacity: size, Adapter: t.Adapter, Train: training, Save: t.Save, Shared: t.Model.Turns(&t.turns),
 	})
 	if err != nil {
 		return nil, err

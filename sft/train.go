@@ -26,6 +26,7 @@ type Trainer struct {
 	Examples, Held []datasets.Example
 
 	step, evaluation *program
+	turns            *model.Shared // memory of step and evaluation
 	pack             datasets.Pack
 	values           []float64
 	heldLosses       []train.Loss
@@ -143,7 +144,8 @@ func (t *Trainer) allRows() bool {
 
 func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	d, err := t.Model.NewDecoder(model.DecoderOptions{
-		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, AllRows: t.allRows(), Noise: t.Config.NEFTuneNoiseAlpha,
+		Capacity: size, Adapter: t.Adapter, Full: t.Full, Train: training, Save: t.Save, Shared: t.Model.Turns(&t.turns), AllRows: t.allRows(),
+		Noise: t.Config.NEFTuneNoiseAlpha,
 	})
 	if err != nil {
 		return nil, err

@@ -238,7 +238,7 @@ func printPlan(w io.Writer, p *align.Plan) error {
 		line("work", "%d steps, %d packs, %d tokens, %d of them predicted; the largest pack has %d", p.Steps, p.Packs, p.Tokens, p.TargetTokens, p.LargestPack)
 	}
 	line("memory", "%s for the weights, %s for what is trained and its gradient, %s for the optimizer", size(p.Weights), size(p.Adapter), size(p.Optimizer))
-	line("", "%s for evaluation, %s for the kernels, %s for program and data", size(p.Evaluation), size(p.Workspace), size(p.Process))
+	line("", "%s for the kernels, %s for program and data; evaluation has its %s in the space of a step", size(p.Workspace), size(p.Process), size(p.Evaluation))
 	if p.Rollout > 0 {
 		line("", "%s to draw answers and %s for their keys and values, %s for reward model and reference, %s for passes without gradients", size(p.Rollout), size(p.Cache), size(p.Scorer), size(p.Passes))
 	}

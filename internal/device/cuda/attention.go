@@ -124,7 +124,7 @@ func (a *attend) sums(rows, tiles int) (uint64, error) {
 	if tiles <= partTiles {
 		return 0, nil
 	}
-	return a.room(slotParts, 4*int64(rows)*int64(a.attr.Heads)*int64(a.width))
+	return a.room(slotCarried, 4*int64(rows)*int64(a.attr.Heads)*int64(a.width))
 }
 
 // packed is the entry for a pack: two tiles of keys and values in shared memory,

@@ -85,7 +85,7 @@ func (a attendCached) cachedSums(rows, tiles, parts int) (uint64, error) {
 	if parts == 1 {
 		return a.sums(rows, tiles)
 	}
-	return a.room(slotParts, 4*int64(rows)*int64(a.attr.Heads)*int64(parts)*int64(a.width+2))
+	return a.room(slotCarried, 4*int64(rows)*int64(a.attr.Heads)*int64(parts)*int64(a.width+2))
 }
 
 // together is how many of the heads that share keys and values a block has, which

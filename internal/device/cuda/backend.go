@@ -114,6 +114,10 @@ func (b *Backend) Available() (bytes int64, err error) {
 	return bytes, err
 }
 
+// Peak is the most bytes of the card that were held at a time; what the driver
+// keeps for itself is not in them.
+func (b *Backend) Peak() int64 { return b.pool.most }
+
 // Within runs f where every use of the backend is a plain call: many launches
 // then cost one change of thread.
 func (b *Backend) Within(f func() error) error {

@@ -137,3 +137,46 @@ func TestOldCard(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Weights that are told of before lie side by side, and a weight that was not has
+// memory of its own.
+func TestReservedWeightsLieSideBySide(t *testing.T) {
+	b := openFake(t, 0)
+	weight := func(rows int, broken error) device.Weight {
+		return device.Weight{Name: "w", Type: device.BF16, Rows: rows, Cols: 1 << 10, Read: func([]byte, int, int) error { return broken }}
+	}
+	three := []device.Weight{weight(1100, nil), weight(1, nil), weight(1100, nil)}
+	m, err := b.Reserve(three)
+	if want := cuda.Reserved([]int64{1100 << 11, 1 << 11, 1100 << 11}, nil); err != nil || m.Bytes != want || want != 6<<20 || b.Peak() != want {
+		t.Fatalf("%d bytes of %d: want %d, %v", m.Bytes, b.Peak(), want, err)
+	}
+	next := m.Addr
+	for _, w := range three {
+		v, err := b.Place(w)
+		if err != nil || v.Addr != next {
+			t.Fatalf("address %#x: want %#x, %v", v.Addr, next, err)
+		}
+		next += uintptr(v.Bytes())
+	}
+	alone, err := b.Place(weight(1, nil))
+	if err != nil || alone.Addr >= m.Addr && alone.Addr < m.Addr+uintptr(m.Bytes) {
+		t.Fatalf("a fourth weight has the address %#x: want none of the three's, %v", alone.Addr, err)
+	}
+	b.Free(m)
+
+	// What could not be read leaves its memory to others.
+	if m, err = b.Reserve(three); err != nil {
+		t.Fatal(err)
+	}
+	unread := errors.New("unread")
+	if _, err := b.Place(weight(1100, unread)); !errors.Is(err, unread) {
+		t.Errorf("error %v: want %v", err, unread)
+	}
+	again, err := b.Reserve(three)
+	if err != nil || again.Addr != m.Addr {
+		t.Errorf("address %#x: want %#x again, %v", again.Addr, m.Addr, err)
+	}
+	if _, err := b.Reserve([]device.Weight{weight(1<<20, nil)}); !errors.Is(err, driver.ErrOutOfMemory) {
+		t.Errorf("error %v: want a full card", err)
+	}
+}

@@ -38,11 +38,11 @@ func (b *Backend) Place(w device.Weight) (v device.View, err error) {
 
 func (b *Backend) place(w device.Weight) (device.View, error) {
 	v := device.View{Rows: w.Rows, Cols: w.Cols, Type: w.Type}
-	to, err := b.pool.take(v.Bytes())
+	to, start, err := b.pool.lay(v.Bytes())
 	if err != nil {
 		return v, err
 	}
-	v.Addr = uintptr(to.buffer.Address)
+	v.Addr = uintptr(to.buffer.Address + uint64(start))
 	width := int(w.Type.RowBytes(w.Cols))
 	step := max(1, chunkBytes/2/max(1, width))
 	for row := 0; row < w.Rows; row += step {
@@ -52,15 +52,36 @@ func (b *Backend) place(w device.Weight) (device.View, error) {
 			err = w.Read(room, row, n)
 		}
 		if err == nil && len(room) > 0 {
-			err = b.staging.send(to.buffer, row*width, n*width)
+			err = b.staging.send(to.buffer, int(start)+row*width, n*width)
 		}
 		if err != nil {
-			to.free = true
+			b.pool.give(to.buffer.Address) // with all that lies in it: no model lacks one of its weights
 			return v, err
 		}
 	}
 	return v, nil
 }
+
+// Reserve takes the memory of weights that Place is to be called with next.
+func (b *Backend) Reserve(weights []device.Weight) (m device.Memory, err error) {
+	sizes := make([]int64, len(weights))
+	for i, w := range weights {
+		sizes[i] = device.View{Rows: w.Rows, Cols: w.Cols, Type: HeldType(w.Type)}.Bytes()
+	}
+	err = b.Within(func() error {
+		block, err := b.pool.reserve(sizes)
+		if err == nil {
+			m = device.Memory{Addr: uintptr(block.buffer.Address), Bytes: block.size}
+		}
+		return err
+	})
+	if err != nil {
+		return m, fmt.Errorf("cuda: %d weights: %w", len(weights), err)
+	}
+	return m, nil
+}
+
+var _ device.Reserver = (*Backend)(nil)
 
 // inBF16 is a weight of a wider type, read as the bf16 that products take.
 func inBF16(w device.Weight) device.Weight {

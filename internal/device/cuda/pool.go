@@ -17,7 +17,16 @@ type pool struct {
 	stream *driver.Stream
 	limit  int64 // of held; 0: the card's memory
 	held   int64 // bytes taken from the driver
+	most   int64 // that held has been
 	blocks []*block
+	row    row
+}
+
+// row is memory of weights that are placed next, one behind the other.
+type row struct {
+	block *block // nil: there is none
+	used  int64  // bytes of it
+	left  int    // weights that are to come
 }
 
 // block is memory of the driver. It is in blocks by its address.
@@ -34,8 +43,15 @@ const (
 	largeUnit = 2 << 20
 )
 
-// Reserved is what a reservation of so many bytes takes of a card.
-func Reserved(bytes int64) int64 { return rounded(bytes) }
+// Reserved is what a model takes of a card: matrices that are placed, in one
+// reservation, and vectors, in one each.
+func Reserved(matrices, vectors []int64) int64 {
+	bytes := rounded(sideBySide(matrices))
+	for _, n := range vectors {
+		bytes += rounded(n)
+	}
+	return bytes
+}
 
 func rounded(bytes int64) int64 {
 	unit := int64(smallUnit)
@@ -43,6 +59,35 @@ func rounded(bytes int64) int64 {
 		unit = largeUnit
 	}
 	return max(unit, (bytes+unit-1)/unit*unit)
+}
+
+// sideBySide is the bytes of weights that lie side by side.
+func sideBySide(weights []int64) (bytes int64) {
+	for _, n := range weights {
+		bytes += (n + smallUnit - 1) / smallUnit * smallUnit
+	}
+	return bytes
+}
+
+// reserve makes a row for the weights.
+func (p *pool) reserve(weights []int64) (*block, error) {
+	b, err := p.take(sideBySide(weights))
+	if err == nil {
+		p.row = row{block: b, left: len(weights)}
+	}
+	return b, err
+}
+
+// lay is where the next weight goes: into the row, or by itself.
+func (p *pool) lay(bytes int64) (b *block, at int64, err error) {
+	r := &p.row
+	if r.block == nil || r.left == 0 || r.used+bytes > r.block.size {
+		b, err = p.take(bytes)
+		return b, 0, err
+	}
+	at = r.used
+	r.used, r.left = at+sideBySide([]int64{bytes}), r.left-1
+	return r.block, at, nil
 }
 
 // take finds or makes a block of at least the given size, with undefined
@@ -94,6 +139,7 @@ func (p *pool) make(size int64) (*block, error) {
 	i, _ := slices.BinarySearchFunc(p.blocks, buffer.Address, byAddress)
 	p.blocks = slices.Insert(p.blocks, i, b)
 	p.held += size
+	p.most = max(p.most, p.held)
 	return b, nil
 }
 
@@ -104,6 +150,9 @@ func byAddress(b *block, address uint64) int { return cmp.Compare(b.buffer.Addre
 func (p *pool) give(address uint64) {
 	if i, found := slices.BinarySearchFunc(p.blocks, address, byAddress); found {
 		p.blocks[i].free = true
+		if p.blocks[i] == p.row.block {
+			p.row = row{} // the block's next owner is another
+		}
 	}
 }
 

@@ -37,6 +37,10 @@ const (
 	slots
 )
 
+// slotCarried is the o so far of attention over several parts of the keys: no
+// kernel widens a weight and carries one.
+const slotCarried = slotWeight
+
 // eight is the number of elements in 16 bytes of bf16: what one copy moves.
 const eight = 8
 
