@@ -82,10 +82,21 @@ func (s *viewSource) Multiply(half bool, c, x unsafe.Pointer, m int, p gemm.Piec
 // MultipliesFew says whether the level multiplies blocks of the type by few rows.
 func (s *viewSource) MultipliesFew() bool { return s.inBlocks().Few != nil }
 
-// MultiplyFew is c = x w, or c += that, for DirectRows rows of w and m of x.
-func (s *viewSource) MultiplyFew(c, x unsafe.Pointer, m, add int, p gemm.Piece, work *kern.DirectWork, space unsafe.Pointer) {
-	src, n, step := s.blocks(p, work)
-	s.inBlocks().Few(c, x, src, n, step, m, add, work, space)
+// RowBytes is the bytes of a row.
+func (s *viewSource) RowBytes() int { return int(s.w.Type.RowBytes(s.w.Cols)) }
+
+// MultiplyFew is c = x w, or c += that, for some rows of w and m of x.
+func (s *viewSource) MultiplyFew(c, x unsafe.Pointer, m, add int, rows gemm.FewRows, work *kern.DirectWork, space unsafe.Pointer) {
+	src, step := pointer(s.w.Row(rows.First, 1).Addr), s.RowBytes()
+	n := s.w.Cols / s.Block()
+	if s.w.Type == device.Int8 {
+		for i := range work.Scales {
+			row := i%kern.FewGroup*rows.Apart + i/kern.FewGroup*rows.Next
+			work.Scales[i] = *(*float32)(unsafe.Add(src, row*step)) / 127
+		}
+		src = unsafe.Add(src, int8Header)
+	}
+	s.inBlocks().Few(c, x, src, n, rows.Apart*step, rows.Next*step, m, add, work, space)
 }
 
 // Pack writes a panel of DirectRows rows.

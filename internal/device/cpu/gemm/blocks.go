@@ -24,9 +24,10 @@ type BlockSource interface {
 	// rows at x.
 	Multiply(half bool, c, x unsafe.Pointer, m int, p Piece, work *kern.DirectWork)
 	// MultipliesFew says whether there is a MultiplyFew, which is the product of
-	// kern.FewBlocks.
+	// kern.FewBlocks with those rows. RowBytes is the bytes from row to row.
 	MultipliesFew() bool
-	MultiplyFew(c, x unsafe.Pointer, m, add int, p Piece, work *kern.DirectWork, space unsafe.Pointer)
+	MultiplyFew(c, x unsafe.Pointer, m, add int, rows FewRows, work *kern.DirectWork, space unsafe.Pointer)
+	RowBytes() int
 }
 
 // blockSource is the weight as that, where all its panels are whole.

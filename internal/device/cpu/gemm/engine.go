@@ -25,6 +25,7 @@ type scratch struct {
 	table [kern.MaxRows]unsafe.Pointer
 	tile  [kern.MaxRows * kern.Cols]float32
 	flip  [kern.Cols * kern.Cols]uint32
+	sums  [kern.FewGroup << mostShift * kern.FewRows]float32 // of rows of blocks
 	turn  kern.Turn
 	span  kern.Span
 	work  kern.DirectWork // of a BlockSource

@@ -85,42 +85,6 @@ func (r *run) multiplyFew(worker int, s span) {
 	}
 }
 
-// multiplyFewBlocks is multiplyFew without a piece in between. One row of x is the
-// same in both kinds of panels.
-func (r *run) multiplyFewBlocks(worker int, s span) {
-	own, b := &r.e.own[worker], r.W.Source.(BlockSource)
-	x := r.fewX
-	if r.M == 1 {
-		x = r.x
-	}
-	p := Piece{Rows: kern.Cols, Cols: r.K}
-	for j := s.colFrom; j < s.colTo; j++ {
-		p.Row = j * kern.Cols
-		add := r.loadFew(own, p.Row, p.Rows)
-		b.MultiplyFew(unsafe.Pointer(&own.flip), x, r.M, add, p, &own.work, r.sourceSpace(worker))
-		r.storeFewBlocks(own, p.Row)
-		if r.LowRank.R > 0 {
-			y := r.Y.address(0, p.Row)
-			r.e.tiles.Tile[r.M](r.lowWords, r.uPanel(0), r.lowPanel(worker, j, s.colFrom), y, 4*r.Y.Stride, 1, 1, r.x)
-		}
-	}
-}
-
-// storeFewBlocks is storeFew of a whole panel, which from two rows of x on is a
-// transposition.
-func (r *run) storeFewBlocks(own *scratch, row int) {
-	if r.M == 1 {
-		r.storeFew(own, row, kern.Cols)
-		return
-	}
-	for lane := 0; lane < kern.Cols; lane += r.e.tiles.Lanes {
-		for i := range r.e.tiles.Lanes {
-			own.table[i] = unsafe.Pointer(&own.few()[(lane+i)*kern.FewRows])
-		}
-		r.e.set.Words(r.Y.address(0, row+lane), unsafe.Pointer(&own.table), r.M, 4*r.Y.Stride)
-	}
-}
-
 // storeFew writes rows of the weight to y.
 func (r *run) storeFew(own *scratch, row, rows int) {
 	for m := range r.M {

@@ -50,9 +50,13 @@ type InBlocks struct {
 	Few         FewBlocks
 }
 
-// FewBlocks is Products.Few for DirectRows rows of blocks, n of each, srcStep bytes
-// apart, and m rows of x in a panel [words][m]. It works in FewSpace bytes at rows.
-type FewBlocks func(c, x, src unsafe.Pointer, n, srcStep, m, add int, work *DirectWork, rows unsafe.Pointer)
+// FewBlocks is Products.Few for twice FewGroup rows of blocks, n of each, srcStep bytes
+// apart, the second next bytes behind the first, and m rows of x in a panel
+// [words][m]. It works in FewSpace bytes at rows.
+type FewBlocks func(c, x, src unsafe.Pointer, n, srcStep, next, m, add int, work *DirectWork, rows unsafe.Pointer)
+
+// FewGroup is the rows of w that a FewBlocks takes at a time.
+const FewGroup = DirectRows / 2
 
 // FewSpace is the bytes that a FewBlocks works in.
 const FewSpace = 16 << 10

@@ -69,14 +69,15 @@ func checkDirect(t *testing.T, s *Set, p *Products, d directTrial, n, m int) {
 }
 
 // Ensure that products of few rows with blocks have the bits of Few on the decoded
-// rows, and write no other columns.
+// rows, neighbours or every other one, and write no other columns.
 func TestFewBlocks(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {
 		for _, d := range s.directTrials() {
 			for _, n := range []int{1, 2, 3, 17} {
 				for m := 1; m <= FewRows && d.Few != nil; m++ {
 					for add := range 2 {
-						checkFewBlocks(t, s, d, n, m, add)
+						checkFewBlocks(t, s, d, n, m, add, false)
+						checkFewBlocks(t, s, d, n, m, add, true)
 					}
 				}
 			}
@@ -84,7 +85,7 @@ func TestFewBlocks(t *testing.T) {
 	})
 }
 
-func checkFewBlocks(t *testing.T, s *Set, d directTrial, n, m, add int) {
+func checkFewBlocks(t *testing.T, s *Set, d directTrial, n, m, add int, apart bool) {
 	t.Helper()
 	k, step := n*d.elements, blockBack+n*d.bytes+3
 	src := randomBlocks(DirectRows * step)
@@ -92,16 +93,26 @@ func checkFewBlocks(t *testing.T, s *Set, d directTrial, n, m, add int) {
 	rows, wide := make([]uint16, DirectRows*k), make([]uint32, k/2*FewRows)
 	d.decoder(&s.Halves)(pointer(rows), first, n, DirectRows, 2*k, step, 0, blockBack)
 	work := workOf(src, step)
+	srcStep, next := step, FewGroup*step
+	if apart {
+		srcStep, next = 2*step, step
+		inOrder, scales := slices.Clone(rows), work.Scales
+		for i := range DirectRows {
+			row := i%FewGroup*2 + i/FewGroup
+			copy(rows[i*k:], inOrder[row*k:][:k])
+			work.Scales[i] = scales[row]
+		}
+	}
 	x := randomPanel(m, k/2*m, 2)
 	for i, word := range x {
 		wide[i/m*FewRows+i%m] = word
 	}
-	what := fmt.Sprintf("%s, %d blocks, %d rows, add %d", d.name, n, m, add)
+	what := fmt.Sprintf("%s, %d blocks, %d rows, add %d, apart %v", d.name, n, m, add, apart)
 	want := random(newRand(m), DirectRows*FewRows)
 	got := newGuarded(slices.Clone(want))
 	initial, space := slices.Clone(want), newGuarded(make([]float32, FewSpace/4))
 	s.BF16.Few(k/2, pointer(rows), 2*k, pointer(wide), pointer(want), add)
-	d.Few(pointer(got.slice()), pointer(x), first, n, step, m, add, &work, pointer(space.slice()))
+	d.Few(pointer(got.slice()), pointer(x), first, n, srcStep, next, m, add, &work, pointer(space.slice()))
 	got.check(t, what)
 	space.check(t, what)
 	for i := range want {

@@ -87,7 +87,7 @@ func (d *directTrial) runFew(twin *Set) (got, want []float32) {
 	c, space := make([]float32, DirectRows*FewRows), make([]float32, FewSpace/4)
 	got, want = make([]float32, DirectRows), make([]float32, DirectRows)
 	first := unsafe.Pointer(&src[0])
-	d.Few(unsafe.Pointer(&c[0]), unsafe.Pointer(&x[0]), first, n, step, 1, 0, &work, unsafe.Pointer(&space[0]))
+	d.Few(unsafe.Pointer(&c[0]), unsafe.Pointer(&x[0]), first, n, step, FewGroup*step, 1, 0, &work, unsafe.Pointer(&space[0]))
 	d.Pack(unsafe.Pointer(&panel[0]), first, n, step, &work)
 	twin.BF16.Tile[1](words, unsafe.Pointer(&x[0]), unsafe.Pointer(&panel[0]), unsafe.Pointer(&want[0]), Stride, 1, 0, nil)
 	var size float32

@@ -8,25 +8,26 @@ import "math/bits"
 // behind their decoding: a tile is loaded only once what was stored has left the
 // store buffer, and a product takes 52 cycles more, which is longer than a unit.
 //
-// General registers: R14 how far ahead memory is prefetched, R15 where the rows go,
+// General registers: R14 what is prefetched of the first row, R15 where the rows go,
 // BX x of the elements that are multiplied, CX the passes; SI, AX and DX are free; the
 // others as those of a direct product.
 
 var fewBlocksArgs = []arg{
 	{"config", "unsafe.Pointer"}, {"c", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"xStep", "int"},
-	{"src", "unsafe.Pointer"}, {"n", "int"}, {"left", "int"}, {"srcStep", "int"}, {"add", "int"}, {"work", "*DirectWork"}, {"rows", "unsafe.Pointer"},
+	{"src", "unsafe.Pointer"}, {"n", "int"}, {"left", "int"}, {"srcStep", "int"}, {"next", "int"}, {"add", "int"}, {"work", "*DirectWork"}, {"rows", "unsafe.Pointer"},
 }
 
 const (
 	fewBuffer  = amxRows * amxBytes // 16 rows of 32 elements
 	fewBuffers = 4                  // in a ring, aligned to twice its size
 	fewBehind  = fewBuffers / 2     // units from the decoding to the product
+	fewAhead   = 384                // bytes of a row that it is prefetched ahead
 )
 
 // fewBlocks writes the function of a type.
 func (d direct) fewBlocks(b inBlocks) {
 	f := d.f
-	fr := f.function(b.name+"Few", "is amxFew for 32 rows of n blocks of "+b.of+", srcStep bytes apart; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.", fewBlocksArgs, nil)
+	fr := f.function(b.name+"Few", "is amxFew for twice 16 rows of n blocks of "+b.of+", srcStep bytes apart, the second next bytes behind the first; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.", fewBlocksArgs, nil)
 	f.op("MOVQ %s, AX", fr.slot("config"))
 	f.loadConfig("AX")
 	f.op("MOVQ $%d, R13", tileCols/d.isa.width)
@@ -34,15 +35,13 @@ func (d direct) fewBlocks(b inBlocks) {
 	f.mark(group)
 	f.op("MOVQ R13, %s", fr.slot("config"))
 	d.fewBegin(fr)
-	f.op("MOVQ %s, R14", fr.slot("srcStep"))
-	f.op("SHLQ $4, R14")
-	f.op("ADDQ %s, R14", fr.slot("src"))
 	if b.scaled {
 		d.fewRows(fr)
 		d.fewFirstScales(fr, b)
 	}
 	f.mark(block)
 	d.fewRows(fr)
+	f.op("LEAQ %d(R10), R14", fewAhead)
 	f.op("MOVQ %s, DI", fr.slot("work"))
 	if b.scaled {
 		d.fewScales()
@@ -55,7 +54,7 @@ func (d direct) fewBlocks(b inBlocks) {
 	}
 	for e := 0; e < b.elements/b.passes; e += 2 * d.isa.width {
 		f.op("MOVQ %s, DI", fr.slot("work"))
-		ahead := f.capture(func() { d.fewPrefetch(b) })
+		ahead := f.capture(func() { d.fewPrefetch(fr, b) })
 		if b.scaled {
 			ahead = append(f.capture(func() { d.fewNextScales(fr, b) }), ahead...)
 		}
@@ -135,14 +134,26 @@ func (d direct) fewBegin(fr frame) {
 	f.op("SUBQ AX, BX")
 }
 
-// fewPrefetch brings a unit's part of the next 16 rows in, which follow these: memory
-// is read as it lies.
-func (d direct) fewPrefetch(b inBlocks) {
-	bytes := amxRows * b.bytes * 2 * d.isa.width / b.elements
-	for at := 0; at < bytes; at += 64 {
-		d.f.op("PREFETCHT1 %d(R14)", at)
+// fewPrefetch brings in what half of the rows have some way ahead, in turns, which is
+// often enough: a line is of several units or brings its neighbour in. Behind a
+// row's end that is the next 16 rows', where these begin as far behind them as they are long.
+// It takes AX, DX and SI.
+func (d direct) fewPrefetch(fr frame, b inBlocks) {
+	f := d.f
+	f.op("MOVQ %s, AX", fr.slot("srcStep"))
+	f.op("LEAQ (AX)(AX*2), DX")
+	f.op("LEAQ (R14)(AX*8), SI")
+	f.op("BTQ $%d, R15", bits.Len(fewBuffer)-1)
+	f.op("CMOVQCC R14, SI")
+	for half := range 2 {
+		if half > 0 {
+			f.op("LEAQ (SI)(AX*4), SI")
+		}
+		for _, row := range []string{"", "(AX*1)", "(AX*2)", "(DX*1)"} {
+			f.op("PREFETCHT0 (SI)%s", row)
+		}
 	}
-	d.f.op("ADDQ $%d, R14", bytes)
+	f.op("ADDQ $%d, R14", b.bytes*2*d.isa.width/b.elements)
 }
 
 // fewUnit adds the product of earlier rows and writes the rows in Z0 to Z15.
@@ -191,8 +202,7 @@ func (d direct) fewEnd(fr frame, b inBlocks) {
 	f.op("ADDQ $%d, %s", amxRows*amxBytes, fr.slot("c"))
 	f.op("MOVQ %s, AX", fr.slot("n"))
 	f.op("IMUL3Q $%d, AX, AX", b.bytes)
-	f.op("MOVQ %s, DX", fr.slot("srcStep"))
-	f.op("SHLQ $4, DX")
+	f.op("MOVQ %s, DX", fr.slot("next"))
 	f.op("SUBQ AX, DX")
 	f.op("ADDQ DX, %s", fr.slot("src"))
 	f.op("ADDQ $%d, %s", 4*d.isa.width, fr.slot("work"))
