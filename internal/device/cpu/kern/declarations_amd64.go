@@ -179,6 +179,11 @@ func tileAVX2x6(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, 
 //go:noescape
 func thinF32(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int)
 
+// thinBF16 is 16 columns of two tiles of 14 rows with AVX-512.
+//
+//go:noescape
+func thinBF16(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int)
+
 // thinAVX2 is 16 columns of two tiles of 6 rows with AVX2.
 //
 //go:noescape

@@ -129,7 +129,7 @@ func (s *Set) avx512BF16() {
 			7: eagerBF16x7, 8: eagerBF16x8, 9: eagerBF16x9, 10: eagerBF16x10,
 			11: eagerBF16x11, 12: eagerBF16x12, 13: eagerBF16x13, 14: eagerBF16x14,
 		},
-		PackRows: transposeBF16, PackColumns: columnsBF16, Flip: flipPairs,
+		PackRows: transposeBF16, PackColumns: columnsBF16, Flip: flipPairs, Thin: thinBF16,
 		Peak: peakBF16, PeakFlops: 24 * 16 * 2 * 2,
 	}
 	s.Halves = Decoders{Q8_0: q8x0Half, Q4_0: q4x0Half, NF4: nf4Half, Q4_K: q4KHalf, Q6_K: q6KHalf, Int8: int8Half}

@@ -15,7 +15,11 @@ var thinArgs = []arg{{"k", "int"}, {"a", "unsafe.Pointer"}, {"aNext", "int"}, {"
 const thinStride = 64
 
 func emitThin(f *file) {
-	thin512(f)
+	thin512(f, "thinF32", func(at string, row int) { f.op("VFMADD231PS.BCST %s, Z28, Z%d", at, row) })
+	thin512(f, "thinBF16", func(at string, row int) {
+		f.op("VBROADCASTSS %s, Z%d", at, 29+row%3)
+		f.dotPairs(28, 29+row%3, row)
+	})
 	thin256(f)
 }
 
@@ -25,9 +29,10 @@ func loadThinArgs(f *file, fr frame) {
 	}
 }
 
-// thin512 has both panels' rows in one go: 28 accumulators, a vector of b.
-func thin512(f *file) {
-	fr := f.function("thinF32", fmt.Sprintf("is 16 columns of two tiles of %d rows with AVX-512.", rows512), thinArgs, nil)
+// thin512 has both panels' rows in one go: 28 accumulators, a vector of b. multiply
+// adds the word of a at an address to the sums of a row.
+func thin512(f *file, name string, multiply func(at string, row int)) {
+	fr := f.function(name, fmt.Sprintf("is 16 columns of two tiles of %d rows with AVX-512.", rows512), thinArgs, nil)
 	loadThinArgs(f, fr)
 	f.op("MOVQ SI, R9")
 	f.op("MOVQ $%d, BX", 2*thinStride)
@@ -37,8 +42,8 @@ func thin512(f *file) {
 	tileLoop(f, rows512, nextLine, 0, func(step int) {
 		f.op("VMOVUPS %d(DI), Z28", panelStride*step)
 		for i := range rows512 {
-			f.op("VFMADD231PS.BCST %d(SI), Z28, Z%d", 4*(rows512*step+i), i)
-			f.op("VFMADD231PS.BCST %d(SI)(R10*1), Z28, Z%d", 4*(rows512*step+i), rows512+i)
+			multiply(fmt.Sprintf("%d(SI)", 4*(rows512*step+i)), i)
+			multiply(fmt.Sprintf("%d(SI)(R10*1)", 4*(rows512*step+i)), rows512+i)
 		}
 	})
 	f.op("VBROADCASTSS %s, Z31", fr.slot("alpha"))
