@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"align/internal/device"
@@ -10,20 +11,18 @@ import (
 	"align/internal/host"
 )
 
-// group is linear layers that read one x of k columns: the columns of each y.
-// Where x is shared, attention's gradient reads it as well, so that it stays in
-// float32; else layers hold it as products round it.
+// group is linear layers that read one x of k columns, which layers hold as products
+// round it: the columns of each y.
 type group struct {
-	k      int
-	n      []int
-	shared bool
+	k int
+	n []int
 }
 
 // BenchmarkLoRA is what an adapter of rank 16 adds to linear layers, forward and
 // backward: in turns with the layers alone, one thread, the best of each by
 // processor time. share is the adapter's part of the whole.
 func BenchmarkLoRA(b *testing.B) {
-	small := []group{{768, []int{768, 256, 256}, false}, {768, []int{768}, true}, {768, []int{2048, 2048}, false}, {2048, []int{768}, false}}
+	small := []group{{768, []int{768, 256, 256}}, {768, []int{768}}, {768, []int{2048, 2048}}, {2048, []int{768}}}
 	for _, level := range []feature.Level{feature.AMX, feature.AVX512BF16, feature.AVX512, feature.AVX2} {
 		if !feature.Has(level) {
 			continue
@@ -33,7 +32,7 @@ func BenchmarkLoRA(b *testing.B) {
 			tokens int
 			groups []group
 		}{
-			{"layer=110m", 1024, small}, {"n=2048/k=2048", 512, []group{{2048, []int{2048}, false}}}, {"n=8192/k=2048", 512, []group{{2048, []int{8192}, false}}},
+			{"layer=110m", 1024, small}, {"n=2048/k=2048", 512, []group{{2048, []int{2048}}}}, {"n=8192/k=2048", 512, []group{{2048, []int{8192}}}},
 		} {
 			for _, dropped := range []bool{false, true} {
 				b.Run(fmt.Sprintf("impl=%s/%s/t=%d/dropped=%v", level, s.name, s.tokens, dropped), func(b *testing.B) {
@@ -82,18 +81,14 @@ type loraCall struct {
 func (b bench) adapt(tokens int, g group, dropped bool) (layers []*adapted) {
 	const rank, scale = 16, 2
 	matrix := func(rows, cols int) device.View { return b.view(device.F32, rows, cols) }
-	x, dx := matrix(tokens, g.k), matrix(tokens, g.k)
-	if !g.shared {
-		x = b.side(tokens, g.k)
-	}
-	du := matrix(tokens, rank)
+	x, dx := b.side(tokens, g.k), matrix(tokens, g.k)
 	for i, n := range g.n {
 		xd, drops := x, device.Dropout{P: 0.05, Stream: uint32(i)}
 		if dropped {
 			xd = b.view(device.I32, tokens, g.k/32)
 		}
 		w, a, up := b.randomWeight(device.BF16, n, g.k), matrix(rank, g.k), matrix(n, rank)
-		y, dy, da, dup, u := matrix(tokens, n), matrix(tokens, n), matrix(rank, g.k), matrix(n, rank), matrix(tokens, rank)
+		y, dy, da, dup, u, du := matrix(tokens, n), matrix(tokens, n), matrix(rank, g.k), matrix(n, rank), matrix(tokens, rank), matrix(tokens, rank)
 		l := &adapted{first: i == 0}
 		l.forward = []loraCall{b.call("linear", nil, false, y, x, w)}
 		l.forwardLoRA = []loraCall{b.call("lora_linear", device.LoRA{Scale: scale}, false, y, x, xd, w, a, up)}
@@ -114,7 +109,17 @@ func (b bench) adapt(tokens int, g group, dropped bool) (layers []*adapted) {
 		}
 		layers = append(layers, l)
 	}
+	together(layers)
 	return layers
+}
+
+// together moves the gradients of a group's A to the last one's, as programs take them.
+func together(layers []*adapted) {
+	last := layers[len(layers)-1]
+	for _, l := range layers[:len(layers)-1] {
+		last.backwardLoRA = slices.Insert(last.backwardLoRA, len(last.backwardLoRA)-2, l.backwardLoRA[1])
+		l.backwardLoRA = slices.Delete(l.backwardLoRA, 1, 2)
+	}
 }
 
 // side is an x as products alone read it.
