@@ -79,6 +79,9 @@ func (f *fast) nt(q *product[float32]) error { return f.multiply(q, false, false
 func (f *fast) nn(q *product[float32]) error { return f.multiply(q, false, true) }
 
 func (f *fast) tn(q *product[float32]) error {
+	if f.isOuter(q) {
+		return f.tnOuter(q)
+	}
 	if f.isNarrow(q) {
 		return f.tnNarrow(q)
 	}

@@ -18,6 +18,8 @@ type Engine struct {
 	own      []scratch // one for each worker
 	run      run       // the product under way
 	gradient gradient  // and that of RunWithGradient
+	outer    outer     // that of RunOuter
+	beside   gradientOuter
 }
 
 // scratch is what a worker keeps on the Go heap: addresses, and small tiles.

@@ -8,8 +8,8 @@ import (
 )
 
 // An adapter's backward pass has two products that read one dy: du = dy B, which is
-// thin and packs it, and dB = dy' u, which turns its panels. In turns over blocks of
-// rows the second finds them in the second cache.
+// thin and packs it, and dB = dy' u, which turns its panels or, in float32, takes its
+// rows. In turns over blocks of rows the second finds them in the second cache.
 
 // gradientBytes is the panels of a block, a quarter of a second cache of 2 MiB, beside
 // which the sums and the rows that are packed have room.
@@ -26,12 +26,18 @@ type Gradient struct {
 func (e *Engine) TakesGradient(p *Product, columns int) bool {
 	var r run
 	r.plan(e, p)
-	return e.tiles.Turn != nil && r.thin && !r.rows && columns == kern.TurnRows && p.K%kern.TurnCols == 0
+	if !r.thin || r.rows {
+		return false
+	}
+	return e.TakesOuter(p.K, columns) || e.tiles.Turn != nil && columns == kern.TurnRows && p.K%kern.TurnCols == 0
 }
 
 // GradientSizes is the workspace that RunWithGradient takes beside p's Shared, and of
 // each worker at least.
 func (e *Engine) GradientSizes(p *Product) Sizes {
+	if e.tiles.Outer != nil {
+		return Sizes{Shared: int64(blocks(p.K, outerColumns)*OuterBytes + line)}
+	}
 	return Sizes{Shared: int64(p.K*kern.TurnRows*4 + e.leftStride(kern.TurnRows, p.M) + line), Worker: kern.TurnWork + line}
 }
 
@@ -47,6 +53,7 @@ func (e *Engine) RunWithGradient(p *Product, space Space, g *Gradient, shared un
 	r, of := &e.run, &e.gradient
 	r.plan(e, p)
 	r.carve(space)
+	e.beside = gradientOuter{outer: outer{Outer: Outer{M: p.M, K: p.K, X: p.X, U: g.U, Y: g.Y, Alpha: 1, Accumulate: g.Accumulate}, e: e}, shared: shared}
 	*of = gradient{Gradient: *g, run: r, sums: shared, u: unsafe.Add(shared, p.K*kern.TurnRows*4)}
 	if err := e.pool.Run((*packDown)(r), r.downTasks()); err != nil {
 		return err
@@ -55,6 +62,12 @@ func (e *Engine) RunWithGradient(p *Product, space Space, g *Gradient, shared un
 		r.last = min(r.first+step, r.panels)
 		if err := e.pool.Run((*multiplyThin)(r), blocks(r.last-r.first, thinPanels)); err != nil {
 			return err
+		}
+		if e.tiles.Outer != nil {
+			if err := e.beside.run(r); err != nil {
+				return err
+			}
+			continue
 		}
 		of.packBlock()
 		if err := e.pool.Run(of, blocks(p.K, gradientColumns)); err != nil {
@@ -69,8 +82,8 @@ func (g *Gradient) check(p *Product) error {
 	var c checker
 	c.matrix("the gradient", g.Y, p.K, kern.TurnRows, false)
 	c.matrix("the gradient's u", g.U, p.M, kern.TurnRows, false)
-	if g.Y.Stride != kern.TurnRows {
-		c.failf("the gradient has rows of %d: want %d", g.Y.Stride, kern.TurnRows)
+	if g.Y.Stride != kern.TurnRows || g.U.Stride != kern.TurnRows {
+		c.failf("the gradient has rows of %d, its u of %d: want %d", g.Y.Stride, g.U.Stride, kern.TurnRows)
 	}
 	return errors.Join(c.errs...)
 }

@@ -189,6 +189,16 @@ func thinBF16(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha flo
 //go:noescape
 func thinAVX2(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int)
 
+// outerF32 is sums over rows with AVX-512.
+//
+//go:noescape
+func outerF32(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
+
+// outerAVX2 is sums over rows with AVX2.
+//
+//go:noescape
+func outerAVX2(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
+
 // eagerF32x7 is an eager tile of 7 rows with AVX-512.
 //
 //go:noescape

@@ -25,7 +25,7 @@ func (s *Set) avx2() {
 		Rows: 6, PerWord: 1, Depth: 1, Lanes: 8, TaskPanels: 4,
 		Tile: [MaxRows + 1]Tile{1: tileAVX2x1, 2: tileAVX2x2, 3: tileAVX2x3, 4: tileAVX2x4, 5: tileAVX2x5,
 			6: tileAVX2x6},
-		PackRows: transposeAVX2, PackColumns: columnsAVX2, PackPanels: panelsAVX2, Flip: flipAVX2, Thin: thinAVX2,
+		PackRows: transposeAVX2, PackColumns: columnsAVX2, PackPanels: panelsAVX2, Flip: flipAVX2, Thin: thinAVX2, Outer: outerAVX2,
 		Peak: peakAVX2, PeakFlops: 12 * 8 * 2,
 	}
 	s.BF16 = Products{}
@@ -77,7 +77,7 @@ func (s *Set) avx512() {
 			7: eagerF32x7, 8: eagerF32x8, 9: eagerF32x9, 10: eagerF32x10,
 			11: eagerF32x11, 12: eagerF32x12, 13: eagerF32x13, 14: eagerF32x14,
 		},
-		PackRows: transposeAVX512, PackColumns: columnsAVX512, PackPanels: panelsAVX512, Flip: flipAVX512, Thin: thinF32,
+		PackRows: transposeAVX512, PackColumns: columnsAVX512, PackPanels: panelsAVX512, Flip: flipAVX512, Thin: thinF32, Outer: outerF32,
 		Peak: peakF32, PeakFlops: 24 * 16 * 2,
 	}
 	s.BF16 = Products{}

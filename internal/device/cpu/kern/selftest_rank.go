@@ -28,6 +28,32 @@ func (p *Products) trialThin() (got, want []float32) {
 	return append(got, rows...), append(want, want...)
 }
 
+// trialOuter is sums over rows in two goes, and the tiles that they stand for.
+func (p *Products) trialOuter() (got, want []float32) {
+	const n, cut, cols = 9, 4, 2 * OuterCols
+	x, u := wave(n*cols, 1), wave(n*OuterCols, 2)
+	got = make([]float32, cols*OuterCols)
+	p.Outer(cut, first(x, 1), 4*cols, first(u, 1), first(got, 1), cols/OuterCols, 0)
+	p.Outer(n-cut, first(x[cut*cols:], 1), 4*cols, first(u[cut*OuterCols:], 1), first(got, 1), cols/OuterCols, 1)
+	return got, p.tilesOfOuter(n, x, cols, u)
+}
+
+// tilesOfOuter is Outer by tiles of one row.
+func (p *Products) tilesOfOuter(n int, x []float32, cols int, u []float32) (c []float32) {
+	a, b, tile := make([]float32, n), make([]float32, n*Cols), make([]float32, Cols)
+	for k := range n {
+		copy(b[k*Cols:], u[k*OuterCols:][:OuterCols])
+	}
+	for col := range cols {
+		for k := range a {
+			a[k] = x[k*cols+col]
+		}
+		p.Tile[1](n, first(a, 1), first(b, 1), first(tile, 1), Stride, 1, 0, nil)
+		c = append(c, tile[:OuterCols]...)
+	}
+	return c
+}
+
 // pairWave is n words of two bfloat16 between -1 and 1.
 func pairWave(n int, phase float64) []float32 {
 	x := wave(n, phase)

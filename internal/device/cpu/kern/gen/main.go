@@ -30,6 +30,7 @@ func generate() map[string][]byte {
 	tiles, packs, vectors, peaks, amx := newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl)
 	emitTiles(tiles)
 	emitThin(tiles)
+	emitOuter(tiles)
 	eager := newFile(&decl)
 	emitEager(eager)
 	emitPacks(packs)

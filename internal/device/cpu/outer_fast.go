@@ -1,0 +1,35 @@
+package cpu
+
+import (
+	"align/internal/device"
+	"align/internal/device/cpu/gemm"
+	"align/internal/device/cpu/kern"
+)
+
+// isOuter says whether y = x' w is sums over the rows of a wide side times a side of
+// 16 columns that the engine takes as they lie: the gradients of a LoRA's A and B in
+// float32.
+func (f *fast) isOuter(q *product[float32]) bool {
+	wide, upright := q.y.Cols, q.y.Cols == kern.OuterCols && q.alpha == 1
+	if upright {
+		wide = q.y.Rows
+	}
+	plain := q.w.Layout == device.Plain && q.w.Type == device.F32 && q.x.Len() > 0 && q.y.Len() > 0
+	alone := q.windowRows == 0 && q.u.Addr == 0 && q.bias.Addr == 0 && q.mask.Addr == 0
+	return plain && alone && (upright || q.y.Rows == kern.OuterCols) && f.engine.TakesOuter(wide, kern.OuterCols)
+}
+
+// tnOuter is tn where isOuter.
+func (f *fast) tnOuter(q *product[float32]) error {
+	if err := f.reserveWorkers(gemm.OuterBytes); err != nil {
+		return err
+	}
+	wide, low := q.w, q.x
+	across := q.y.Cols != kern.OuterCols || q.alpha != 1
+	if !across {
+		wide, low = low, wide
+	}
+	return f.engine.RunOuter(&gemm.Outer{
+		M: wide.Rows, K: wide.Cols, X: matrixOf(wide), U: matrixOf(low), Y: matrixOf(q.y), Alpha: q.alpha, Across: across, Accumulate: q.accumulate,
+	}, f.space.Worker)
+}
