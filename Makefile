@@ -52,25 +52,14 @@ ptx:
 # put what checks a machine with an NVIDIA card, which needs no Go, into ./bin/gpu
 gpu-test-binary:
 	mkdir -p bin/gpu
-	CGO_ENABLED=0 go build -trimpath -o bin/gpu/align ./cmd/align
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/gpu/align ./cmd/align
 	for p in internal/device/cuda/driver internal/device/cuda/cudatest internal/device/cuda/kernels internal/device/cuda internal/rollout model sft; do \
-		CGO_ENABLED=0 go test -c -o bin/gpu/$$(basename $$p).test ./$$p || exit 1; done
-	CGO_ENABLED=0 go test -c -o bin/gpu/commands.test ./cmd/align
-	mkdir -p bin/gpu/testdata
-	cp scripts/gpu-check.sh scripts/gpu-torch.py scripts/gpu-curve.py bin/gpu/
+		CGO_ENABLED=0 go test -trimpath -ldflags '-s -w' -c -o bin/gpu/$$(basename $$p).test ./$$p || exit 1; done
+	CGO_ENABLED=0 go test -trimpath -ldflags '-s -w' -c -o bin/gpu/commands.test ./cmd/align
+	cp scripts/gpu-check.sh scripts/gpu-torch.py scripts/gpu-peer.py scripts/gpu-curve.py bin/gpu/
 
-# make the embedded model anew: text, tokenizer, pretraining, fine-tuning
-builtin:
-	go run ./internal/builtin/build
+# the same in one file of some 20 MiB (165 unpacked), for where a copy must be small: ./bin/gpu.tar.xz; takes minutes
+gpu-test-archive: gpu-test-binary
+	tar -C bin -cf - gpu --exclude=gpu/gpu-cache --exclude='gpu/gpu-results*' | xz -T1 --lzma2=preset=6,dict=256MiB >bin/gpu.tar.xz
 
-# count lines of code by package, and the program's bytes
-size: build
-	@find . -name '*.go' ! -name '*_test.go' -not -path './.*' -printf '%h\n' | sort -u | while read -r d; do \
-		printf '%6d %s\n' "$$(cat $$(find "$$d" -maxdepth 1 -name '*.go' ! -name '*_test.go') | wc -l)" "$$d"; done
-	@ls -l bin/align | awk '{print $$5, "bytes", $$9}'
-
-# all that CI does
-check:
-	.ci/run
-
-.PHONY: build test test-arm64 lint bench bench-go generate ptx gpu-test-binary builtin size check
+.PHONY: build test test-arm64 lint bench bench-go generate ptx gpu-test-binary gpu-test-archive builtin size check

@@ -222,6 +222,8 @@ type bench struct {
 	backend  backend
 	act      device.Type
 	rates    *rates
+	// inKernels is the time of one step's kernels by a card's clock, 0 on the CPU.
+	inKernels float64
 }
 
 func (b *bench) describe() string {

@@ -179,6 +179,12 @@ func (b *bench) reportTraining(s *training, times *timing) error {
 	if err != nil {
 		return err
 	}
+	if b.inKernels > 0 {
+		// The card waits for launches, or the host for the card's answer.
+		if err := b.figure("step outside kernels", "%", 100*(1-b.inKernels/median), 0); err != nil {
+			return err
+		}
+	}
 	if b.workload == "dpo" {
 		perPair := float64(b.options.Batch) / s.tokens
 		if err := b.figure("pairs", "pairs/s", t.TokensPerSecond*perPair, floor*perPair); err != nil {
