@@ -21,7 +21,7 @@ def seconds(run, n=10):
 
 
 print(torch.cuda.get_device_name(), "torch", torch.__version__)
-tokens = 2048
+tokens = 4096
 for name, out, width in [("q, o", 4096, 4096), ("k, v", 1024, 4096), ("gate, up", 14336, 4096), ("down", 4096, 14336)]:
     x = torch.randn(tokens, width, device="cuda", dtype=torch.bfloat16)
     w = torch.randn(out, width, device="cuda", dtype=torch.bfloat16)
