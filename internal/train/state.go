@@ -154,6 +154,10 @@ const (
 	oldDraws = "philox4x32-10, 32 bits an element"
 )
 
+// StepsSetting is the key of the lineage with the setting steps: a run may be made
+// longer, by steps as by epochs.
+const StepsSetting = "setting steps"
+
 // difference says by how much another device's numbers may differ.
 func (l *loop[B]) difference(s State) string {
 	if got, want := l.options.Lineage[Activations], s.Lineage[Activations]; got != want {
@@ -177,7 +181,7 @@ func (l *loop[B]) fits(s State) error {
 		errs = append(errs, fmt.Errorf("it is a %s run, not %s", s.Method, l.options.Method))
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Lineage)) {
-		if key == Activations || key == Draws {
+		if key == Activations || key == Draws || key == StepsSetting {
 			continue
 		}
 		if got, want := l.options.Lineage[key], s.Lineage[key]; got != want {
