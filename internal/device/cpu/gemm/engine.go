@@ -81,7 +81,7 @@ func (e *Engine) PackLeft(p *Product, space Space) error {
 	r := &e.run
 	r.plan(e, p)
 	r.carve(space)
-	return e.pool.Run((*packX)(r), blocks(r.panels, thinPanels))
+	return e.pool.Run((*packX)(r), blocks(r.panels, r.packedPanels))
 }
 
 // Run computes p and returns when y is written. y must not overlap the inputs.
@@ -110,7 +110,7 @@ func (e *Engine) Run(p *Product, space Space) error {
 		return e.pool.Run((*multiplyThin)(r), blocks(r.panels, thinPanels))
 	}
 	if !r.XPacked || r.LowRank.R > 0 {
-		if err := e.pool.Run((*packX)(r), blocks(r.panels, thinPanels)); err != nil {
+		if err := e.pool.Run((*packX)(r), blocks(r.panels, r.packedPanels)); err != nil {
 			return err
 		}
 	}

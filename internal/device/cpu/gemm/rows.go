@@ -13,7 +13,8 @@ type packX run
 // Do packs the panels of a task.
 func (j *packX) Do(task, worker int) {
 	r := (*run)(j)
-	from, to := task*thinPanels, min((task+1)*thinPanels, r.panels)
+	from := task * r.packedPanels
+	to := min(from+r.packedPanels, r.panels)
 	r.packPanels(worker, from, to)
 	if r.LowRank.R == 0 {
 		return

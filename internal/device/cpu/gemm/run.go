@@ -41,6 +41,7 @@ type run struct {
 	thin              bool           // it goes by thin
 	rows              bool           // thin reads the rows of x
 	packedFrom        int            // the first panel of x that is packed
+	packedPanels      int            // of x that a task packs
 	first, last       int            // panels of x that a thin product takes
 	inBlocks          bool           // it goes by the source's Multiply
 	making            bool           // its spans make panels
@@ -74,6 +75,10 @@ func (r *run) plan(e *Engine, p *Product) {
 	r.few, r.thin = r.isFew(), r.isThin()
 	if r.rows = r.takesRows(); r.rows {
 		r.packedFrom = max(0, r.panels-1) / thinPanels * thinPanels
+	}
+	r.packedPanels = thinPanels
+	if r.strides() {
+		r.packedPanels = max(thinPanels, blocks(r.panels, stridedTasks*len(e.own)))
 	}
 	r.inBlocks = r.isInBlocks()
 	r.block = blockWords

@@ -76,7 +76,14 @@ func (j *multiplyThin) Do(task, worker int) {
 
 // packPanels packs panels [from, to) of x, where that is not done.
 func (r *run) packPanels(worker, from, to int) {
-	for i := from; i < to && !r.XPacked; i++ {
+	if r.XPacked {
+		return
+	}
+	if r.strides() {
+		r.packStrided(from, to)
+		return
+	}
+	for i := from; i < to; i++ {
 		row, n := r.rowsOf(i)
 		r.packLeft(&r.e.own[worker], r.xPanel(i, n, 0), r.X, r.XAcross, row, n, r.K)
 	}
