@@ -76,14 +76,14 @@ func (s *scratch) shared(bytes int64) { s.common = max(s.common, bytes) }
 func (s *scratch) product(x, w device.View, xAcross, wAcross bool, r int) {
 	m, k := dims(x, xAcross)
 	n, _ := dims(w, wAcross)
-	if m == 0 || n == 0 || k == 0 {
-		return
-	}
 	s.productOf(w, gemm.Product{M: m, N: n, K: k, XAcross: xAcross, WAcross: wAcross, LowRank: gemm.LowRank{R: r}})
 }
 
 // productOf is product as the engine sees it, but for the weight.
 func (s *scratch) productOf(w device.View, p gemm.Product) {
+	if p.M == 0 || p.N == 0 || p.K == 0 {
+		return
+	}
 	if w.Type.IsBlock() {
 		p.W.Source = &viewSource{}
 	}
@@ -117,21 +117,20 @@ func (s *scratch) adapted(c device.Call) {
 
 // writes is product with a y, which may be of bfloat16.
 func (s *scratch) writes(y, x, w device.View, wAcross bool, r int) {
-	s.rounded(y, w, gemm.Product{M: x.Rows, N: y.Cols, K: x.Cols, WAcross: wAcross, LowRank: gemm.LowRank{R: r}})
+	n, _ := dims(w, wAcross)
+	s.rounded(y, w, gemm.Product{M: x.Rows, N: n, K: x.Cols, WAcross: wAcross, LowRank: gemm.LowRank{R: r}})
 }
 
 // rounded is p with a y, which the engine rounds or, some rows at a time, the kernel.
 func (s *scratch) rounded(y, w device.View, p gemm.Product) {
-	if y.Type == device.BF16 {
+	if y.Type == device.BF16 && p.M > 0 {
 		p.Alpha, p.Y = 1, gemm.Matrix{Half: make([]uint16, 1), Stride: p.N}
 		if !s.b.fast.engine.RoundsY(&p) {
 			p.M, p.Y = min(p.M, roundingRows), gemm.Matrix{}
 			s.wide = max(s.wide, 4*int64(p.M)*int64(p.N))
 		}
 	}
-	if p.M > 0 {
-		s.productOf(w, p)
-	}
+	s.productOf(w, p)
 }
 
 // masked is the copy of w that a product takes which takes no mask.
