@@ -33,12 +33,13 @@ type Backend interface {
 }
 
 // Rounder is a Backend whose products round both sides to a type that may be
-// narrower than the activations'. Then rmsnorm, swiglu, dropout and rope write their
-// y in it too, and attention its o where heads are a multiple of 32 elements. Linear,
-// lora_linear, matmul_nt (x) and matmul_tn (w) read such sides, with the same bits,
-// where rows are a multiple of 32 elements; attention and attention_grad read such q,
-// k, v and o, each for itself, where heads are. One more kernel, round, is y = x in
-// that type.
+// narrower than the activations'. Then products of a layer (linear, linear_dx,
+// lora_linear, lora_dx, lora_dropped_dx), rmsnorm, swiglu, swiglu_grad, dropout and rope
+// write what they make in it too, rounded, and attention its o where heads are a multiple
+// of 32 elements. Products of a layer and lora_du, matmul_nt (x) and matmul_tn read such
+// sides, with the same bits, where rows are a multiple of 32 elements, swiglu and its
+// gradient read such numbers, and attention and attention_grad such q, k, v, o and do,
+// each for itself, where heads are.
 type Rounder interface {
 	// Rounded is that type.
 	Rounded() Type

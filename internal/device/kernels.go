@@ -33,7 +33,7 @@ package device
 //	attention       o[T,H*D], lse[T,H]                                in: q[T,H*D], k[T,K*D], v[T,K*D], prefixStart, prefixEnd, segmentStart I32[T]   attr Attention
 //	attention_grad  dq, dk, dv                                        in: q, k, v, o, lse, do, prefixStart, prefixEnd, segmentStart                     attr Attention
 //	swiglu          y = silu(g)*u                                     in: g[T,F], u[T,F]
-//	swiglu_grad     dg, du                                            in: g, u, dy; dg may overwrite g, du may overwrite u
+//	swiglu_grad     dg, du, y (swiglu's)                              in: g, u, dy; dg may overwrite g, du may overwrite u
 //	add             y = a + b (any type of A, F64; any shape)         in: a, b; y may be a or b
 //	accumulate      y += a                                            in: a
 //	gather          y[N,C] = x[rows[n]]                               in: x[T,C], rows I32[N]

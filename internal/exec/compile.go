@@ -133,6 +133,7 @@ func Compile(spec Spec) (*Plan, error) {
 			return nil, err
 		}
 	}
+	c.plan.steps = c.plan.again()
 	c.plan.steps = c.plan.together()
 	if spec.Late {
 		return c.plan, c.plan.layoutLate(c.keep())

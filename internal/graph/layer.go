@@ -117,7 +117,7 @@ func (b *Builder) SwiGLU(g, u *Node) *Node {
 	info := untrained(b.Info(g))
 	op := &Op{Kernel: "swiglu", Outs: []Info{info}, Diff: []bool{true, true}}
 	op.Pull = func(in Nodes, _, dy *Node) Nodes {
-		grad := &Op{Kernel: "swiglu_grad", Outs: []Info{info, info}, InPlace: []int{0, 1}}
+		grad := &Op{Kernel: "swiglu_grad", Outs: []Info{info, info, info}, InPlace: []int{0, 1, -1}}
 		return b.wanted(b.Apply(grad, in[0], in[1], dy), op.Diff)
 	}
 	return b.Apply(op, g, u)

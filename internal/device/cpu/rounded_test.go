@@ -153,9 +153,9 @@ func (r *roundedCase) gates(rows, cols int) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	want := []device.View{r.view(device.F32, rows, cols), r.view(device.F32, rows, cols)}
+	want := []device.View{r.view(device.F32, rows, cols), r.view(device.F32, rows, cols), r.view(device.F32, rows, cols)}
 	for i, in := range [][]device.View{{g32, u32, dy32}, {g, u, dy}, {g, u, dy32}, {g32, u, dy}} {
-		out := []device.View{dg, du}
+		out := []device.View{dg, du, r.view(device.BF16, rows, cols)}
 		if i == 0 {
 			out = want
 		}
@@ -169,7 +169,7 @@ func (r *roundedCase) gates(rows, cols int) {
 			}
 		}
 	}
-	if err := k(&device.Call{Out: []device.View{{Type: device.BF16, Rows: rows, Cols: cols}, du}, In: []device.View{g, u, dy}}); err != nil {
+	if err := k(&device.Call{Out: []device.View{{Type: device.BF16, Rows: rows, Cols: cols}, du, {}}, In: []device.View{g, u, dy}}); err != nil {
 		r.t.Errorf("swiglu_grad of one output: %v", err)
 	}
 }

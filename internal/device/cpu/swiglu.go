@@ -43,15 +43,15 @@ func (s *swiGLU[E]) compute(lo, hi int) {
 //	dg = dy*u*a*(1 + g*(1-a))
 //	du = dy*g*a
 //
-// dg may overwrite g, and du may overwrite u.
+// and, where it is wanted, swiglu's y. dg may overwrite g, and du may overwrite u.
 type swiGLUGrad[E float] struct {
-	kernel          string
-	dg, du, g, u, d []E
+	kernel             string
+	dg, du, y, g, u, d []E
 }
 
 func (s *swiGLUGrad[E]) prepare(c *device.Call) (rows, grain int, err error) {
 	k := contract.Of("cpu", s.kernel)
-	if k.Arity(c, 2, 3) {
+	if k.Arity(c, 3, 3) {
 		g, u, dy := c.In[0], c.In[1], c.In[2]
 		k.Overwrites(c)
 		k.Matrix("g", g, typeOf[E](), g.Rows, g.Cols)
@@ -59,7 +59,8 @@ func (s *swiGLUGrad[E]) prepare(c *device.Call) (rows, grain int, err error) {
 		k.Matrix("dy", dy, typeOf[E](), g.Rows, g.Cols)
 		k.Output("dg", c.Out[0], typeOf[E](), g.Rows, g.Cols)
 		k.Output("du", c.Out[1], typeOf[E](), g.Rows, g.Cols)
-		s.dg, s.du = device.Slice[E](c.Out[0]), device.Slice[E](c.Out[1])
+		k.Output("y", c.Out[2], typeOf[E](), g.Rows, g.Cols)
+		s.dg, s.du, s.y = device.Slice[E](c.Out[0]), device.Slice[E](c.Out[1]), device.Slice[E](c.Out[2])
 		s.g, s.u, s.d = device.Slice[E](g), device.Slice[E](u), device.Slice[E](dy)
 	}
 	if k.Err != nil {
@@ -72,6 +73,9 @@ func (s *swiGLUGrad[E]) compute(lo, hi int) {
 	for i := lo; i < hi; i++ {
 		g, u, d := s.g[i], s.u[i], s.d[i]
 		a := sigmoid(g)
+		if s.y != nil {
+			s.y[i] = g * a * u
+		}
 		if s.dg != nil {
 			s.dg[i] = d * u * a * (1 + g*(1-a))
 		}

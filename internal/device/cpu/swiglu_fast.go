@@ -33,7 +33,8 @@ func (f *fast) newSwiGLU(kernel string) device.Kernel {
 }
 
 func (f *fast) newSwiGLUGrad(kernel string) device.Kernel {
-	return f.swiGLUKernel(kernel, 2, 3, 2*vectorised, func(out, in *[3][]float32) {
+	return f.swiGLUKernel(kernel, 3, 3, 2*vectorised, func(out, in *[3][]float32) {
+		f.set.SwiGLU(out[2], in[0], in[1]) // before dg, which may be g
 		f.set.SwiGLUGrad(out[0], out[1], in[0], in[1], in[2])
 	})
 }
@@ -45,7 +46,7 @@ func (f *fast) swiGLUKernel(kernel string, outs, ins, cost int, row func(out, in
 }
 
 // swiGLUViews names the outputs and inputs of swiglu and of its gradient.
-var swiGLUViews = map[int][2][3]string{1: {{"y"}, {"g", "u"}}, 2: {{"dg", "du"}, {"g", "u", "dy"}}}
+var swiGLUViews = map[int][2][3]string{1: {{"y"}, {"g", "u"}}, 3: {{"dg", "du", "y"}, {"g", "u", "dy"}}}
 
 func (s *fastSwiGLU) run(c *device.Call) error {
 	k := contract.Of("cpu", s.kernel)
@@ -87,6 +88,9 @@ func (s *fastSwiGLU) do(task, worker int) {
 		for j := range s.outs {
 			own.out[j] = s.place(s.out[j], i, &space)
 		}
+		if s.outs == 3 && s.out[2].Addr == 0 {
+			own.out[2] = own.out[2][:0]
+		}
 		s.row(&own.out, &own.in)
 		for j := range s.outs {
 			if v := s.out[j]; v.Addr != 0 && v.Type != device.F32 {
@@ -99,8 +103,8 @@ func (s *fastSwiGLU) do(task, worker int) {
 // isHalf says whether the level's function for bfloat16 takes the call.
 func (s *fastSwiGLU) isHalf() bool {
 	half := s.f.set.HasHalfGates(s.in[0].Cols)
-	for _, v := range s.out[:s.outs] {
-		half = half && v.Type == device.BF16 && v.Addr != 0
+	for i, v := range s.out[:s.outs] {
+		half = half && (v.Type == device.BF16 && v.Addr != 0 || i == 2 && v.Addr == 0)
 	}
 	for _, v := range s.in[:s.ins] {
 		half = half && v.Type == device.BF16
@@ -112,12 +116,16 @@ func (s *fastSwiGLU) isHalf() bool {
 func (s *fastSwiGLU) doHalf(task int) {
 	row := func(v device.View, i int) []uint16 { return device.Slice[uint16](v.Row(i, 1)) }
 	for i := task * s.grain; i < min((task+1)*s.grain, s.in[0].Rows); i++ {
-		y, g, u := row(s.out[0], i), row(s.in[0], i), row(s.in[1], i)
+		out, g, u := row(s.out[0], i), row(s.in[0], i), row(s.in[1], i)
 		if s.outs == 1 {
-			s.f.set.SwiGLUHalf(y, g, u)
-		} else {
-			s.f.set.SwiGLUGradHalf(y, row(s.out[1], i), g, u, row(s.in[2], i))
+			s.f.set.SwiGLUHalf(out, g, u)
+			continue
 		}
+		var y []uint16
+		if s.out[2].Addr != 0 {
+			y = row(s.out[2], i)
+		}
+		s.f.set.SwiGLUGradHalf(out, row(s.out[1], i), y, g, u, row(s.in[2], i))
 	}
 }
 

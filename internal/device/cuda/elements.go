@@ -117,7 +117,7 @@ func newSwiGLUGrad(b *Backend, kernel string) (enqueue, error) {
 	l, err := b.typed("elements", "swiglu_grad")
 	return func(c *device.Call) error {
 		k := contract.Of("cuda", kernel)
-		if k.Arity(c, 2, 3) {
+		if k.Arity(c, 3, 3) {
 			g := c.In[0]
 			k.Overwrites(c)
 			activations(&k, "g", g, g.Rows, g.Cols)
@@ -125,12 +125,13 @@ func newSwiGLUGrad(b *Backend, kernel string) (enqueue, error) {
 			k.Matrix("dy", c.In[2], g.Type, g.Rows, g.Cols)
 			k.Output("dg", c.Out[0], g.Type, g.Rows, g.Cols)
 			k.Output("du", c.Out[1], g.Type, g.Rows, g.Cols)
+			k.Output("y", c.Out[2], g.Type, g.Rows, g.Cols)
 		}
 		if k.Err != nil {
 			return k.Err
 		}
 		n := c.In[0].Len()
-		return l.of(c.In[0]).on(neighbours(n, c.In[0].Type), blockThreads, at(c.Out[0]), at(c.Out[1]), at(c.In[0]), at(c.In[1]), at(c.In[2]),
+		return l.of(c.In[0]).on(neighbours(n, c.In[0].Type), blockThreads, at(c.Out[0]), at(c.Out[1]), at(c.Out[2]), at(c.In[0]), at(c.In[1]), at(c.In[2]),
 			driver.I64(int64(n)))
 	}, err
 }

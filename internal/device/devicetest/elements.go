@@ -113,12 +113,13 @@ func elementTrials(g *gen) []trial {
 		forward := makeTrial("swiglu", name, nil, []tensor{gate, up}, out, func() [][]float64 {
 			return one(fill(rows, cols, func(t, j int) float64 { return gate.at(t, j) * logistic(gate.at(t, j)) * up.at(t, j) }))
 		})
-		backward := makeTrial("swiglu_grad", name, nil, []tensor{gate, up, dy}, append(out, out...), func() [][]float64 {
+		backward := makeTrial("swiglu_grad", name, nil, []tensor{gate, up, dy}, append(out, out[0], out[0]), func() [][]float64 {
 			dg := fill(rows, cols, func(t, j int) float64 {
 				a := logistic(gate.at(t, j))
 				return dy.at(t, j) * up.at(t, j) * a * (1 + gate.at(t, j)*(1-a))
 			})
-			return [][]float64{dg, fill(rows, cols, func(t, j int) float64 { return dy.at(t, j) * gate.at(t, j) * logistic(gate.at(t, j)) })}
+			du := fill(rows, cols, func(t, j int) float64 { return dy.at(t, j) * gate.at(t, j) * logistic(gate.at(t, j)) })
+			return [][]float64{dg, du, fill(rows, cols, func(t, j int) float64 { return gate.at(t, j) * logistic(gate.at(t, j)) * up.at(t, j) })}
 		})
 		forward.byRows, backward.byRows = []int{0, 1}, []int{0, 1, 2}
 		backward.optional, backward.aliases = true, [][2]int{{0, 0}, {1, 1}}

@@ -639,6 +639,11 @@ func expWeightsAVX512(y, x unsafe.Pointer, n int, scale, shift float32) (sum, mo
 //go:noescape
 func swiGLUGradHalfAVX512(dg, du, gate, u, dy unsafe.Pointer, n int)
 
+// swiGLUAgainHalfAVX512 is swiGLUAgainHalf, of which y, dg, du, gate, u, dy are bfloat16 and n is a multiple of 16: swiGLUGrad, and y = gate*sigmoid(gate)*u.
+//
+//go:noescape
+func swiGLUAgainHalfAVX512(y, dg, du, gate, u, dy unsafe.Pointer, n int)
+
 // peakF32 runs n rounds of 24 VFMADD231PS on 16 float32.
 //
 //go:noescape

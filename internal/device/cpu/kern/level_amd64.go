@@ -137,5 +137,6 @@ func (s *Set) avx512BF16() {
 	s.Q8_0.Pack, s.Q4_0.Pack, s.NF4.Pack, s.Q4_K.Pack, s.Q6_K.Pack, s.Int8.Pack = q8x0Pack, q4x0Pack, nf4Pack, q4KPack, q6KPack, int8Pack
 	s.Join = joinHalf
 	s.round, s.dropoutHalf, s.keepHalf = roundAVX512BF16, dropoutHalf, keepHalf
-	s.swiGLUHalf, s.swiGLUGradHalf, s.ropeHalf, s.expWeights = swiGLUHalfAVX512, swiGLUGradHalfAVX512, ropeHalfAVX512, expWeightsAVX512
+	s.swiGLUHalf, s.swiGLUGradHalf, s.swiGLUAgainHalf = swiGLUHalfAVX512, swiGLUGradHalfAVX512, swiGLUAgainHalfAVX512
+	s.ropeHalf, s.expWeights = ropeHalfAVX512, expWeightsAVX512
 }

@@ -26,10 +26,11 @@ type vectors struct {
 	normGrad    func(dx, x, w, dy unsafe.Pointer, n int, s, along float32)
 	swiGLU      func(y, gate, u unsafe.Pointer, n int)
 	swiGLUGrad  func(dg, du, gate, u, dy unsafe.Pointer, n int)
-	// swiGLUHalf and swiGLUGradHalf are those on bfloat16, and n a multiple of 16; nil where
-	// a level has none.
-	swiGLUHalf     func(y, gate, u unsafe.Pointer, n int)
-	swiGLUGradHalf func(dg, du, gate, u, dy unsafe.Pointer, n int)
+	// swiGLUHalf and swiGLUGradHalf are those on bfloat16, swiGLUAgainHalf both at once, and
+	// n a multiple of 16; nil where a level has none.
+	swiGLUHalf      func(y, gate, u unsafe.Pointer, n int)
+	swiGLUGradHalf  func(dg, du, gate, u, dy unsafe.Pointer, n int)
+	swiGLUAgainHalf func(y, dg, du, gate, u, dy unsafe.Pointer, n int)
 	// ropeHalf is rope into bfloat16, n a multiple of 16; nil where a level has none.
 	ropeHalf func(y1, y2, x1, x2, cos, sin unsafe.Pointer, n int, sign float32)
 	rope     func(y1, y2, x1, x2, cos, sin unsafe.Pointer, n int, sign float32)
@@ -173,9 +174,14 @@ func (s *Set) SwiGLUHalf(y, g, u []uint16) {
 	s.swiGLUHalf(first(y, n), first(g, n), first(u, n), n)
 }
 
-// SwiGLUGradHalf is SwiGLUGrad of widened g, u and dy, rounded as ToBF16 rounds it.
-func (s *Set) SwiGLUGradHalf(dg, du, g, u, dy []uint16) {
+// SwiGLUGradHalf is SwiGLUGrad of widened g, u and dy, rounded as ToBF16 rounds it, and,
+// if y is not nil, SwiGLUHalf. dg may be g, and du may be u.
+func (s *Set) SwiGLUGradHalf(dg, du, y, g, u, dy []uint16) {
 	n := len(dg)
+	if y != nil {
+		s.swiGLUAgainHalf(first(y, n), first(dg, n), first(du, n), first(g, n), first(u, n), first(dy, n), n)
+		return
+	}
 	s.swiGLUGradHalf(first(dg, n), first(du, n), first(g, n), first(u, n), first(dy, n), n)
 }
 

@@ -215,7 +215,12 @@ func TestHalfGates(t *testing.T) {
 			if s.SwiGLUHalf(got[:n], halfG, halfU); !slices.Equal(got, want) {
 				t.Errorf("n=%d: y is %x, want %x", n, got, want)
 			}
-			s.SwiGLUGradHalf(halfG, halfU, halfG, halfU, halfDY) // in place
+			again, grads := make([]uint16, n), [2][]uint16{make([]uint16, n), make([]uint16, n)}
+			s.SwiGLUGradHalf(grads[0], grads[1], again, halfG, halfU, halfDY)
+			s.SwiGLUGradHalf(halfG, halfU, nil, halfG, halfU, halfDY) // in place
+			if !slices.Equal(again, want[:n]) || !slices.Equal(grads[0], halfG) || !slices.Equal(grads[1], halfU) {
+				t.Errorf("n=%d: y and the gradients at once differ from those by themselves", n)
+			}
 			for i, x := range [][]float32{dg, du} {
 				if s.ToBF16(want[:n], x); !slices.Equal([][]uint16{halfG, halfU}[i], want[:n]) {
 					t.Errorf("n=%d: gradient %d differs", n, i)

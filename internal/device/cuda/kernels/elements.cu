@@ -52,16 +52,17 @@ template <class T> DEVICE void swiglu(T *y, const T *g, const T *u, long n) {
 #define SWIGLU(T) (T *y, const T *g, const T *u, long n)
 BOTH(swiglu, SWIGLU, y, g, u, n)
 
-// With a = sigmoid(g): dg = dy u a (1 + g (1-a)), du = dy g a. Either may be 0,
+// With a = sigmoid(g): dg = dy u a (1 + g (1-a)), du = dy g a, y = g a u. Each may be 0,
 // dg may overwrite g, du may overwrite u.
-template <class T> DEVICE void swiglu_grad(T *dg, T *du, const T *g, const T *u, const T *dy, long n) {
+template <class T> DEVICE void swiglu_grad(T *dg, T *du, T *y, const T *g, const T *u, const T *dy, long n) {
 	NEIGHBOURS(T, i, n) {
-		float gate[WIDE<T>], up[WIDE<T>], d[WIDE<T>];
+		float gate[WIDE<T>], up[WIDE<T>], d[WIDE<T>], again[WIDE<T>];
 		get(gate, g, i, n);
 		get(up, u, i, n);
 		get(d, dy, i, n);
 		UNROLL for (int j = 0; j < WIDE<T>; j++) {
 			float a = sigmoid(gate[j]), v = d[j], w = gate[j];
+			again[j] = w * a * up[j];
 			gate[j] = v * up[j] * a * (1 + w * (1 - a));
 			up[j] = v * w * a;
 		}
@@ -69,10 +70,12 @@ template <class T> DEVICE void swiglu_grad(T *dg, T *du, const T *g, const T *u,
 			put(dg, i, n, gate);
 		if (du)
 			put(du, i, n, up);
+		if (y)
+			put(y, i, n, again);
 	}
 }
-#define SWIGLU_GRAD(T) (T *dg, T *du, const T *g, const T *u, const T *dy, long n)
-BOTH(swiglu_grad, SWIGLU_GRAD, dg, du, g, u, dy, n)
+#define SWIGLU_GRAD(T) (T *dg, T *du, T *y, const T *g, const T *u, const T *dy, long n)
+BOTH(swiglu_grad, SWIGLU_GRAD, dg, du, y, g, u, dy, n)
 
 struct Words { unsigned w[4]; };
 

@@ -23,6 +23,7 @@ func emitVectors(f *file) {
 	emitVector(f, halved(rope(), "y1", "y2"), avx512)
 	emitVector(f, expWeights(), avx512)
 	emitVector(f, halved(gateGrads(), "dg", "du", "gate", "u", "dy"), avx512)
+	emitVector(f, halved(gateGradsAndY(), "y", "dg", "du", "gate", "u", "dy"), avx512)
 }
 
 // halved is a function whose listed arrays are bfloat16, by AVX512_BF16.
@@ -204,6 +205,20 @@ func gates() vector {
 	}}
 }
 
+// gateGradsAndY is gateGrads that gives gates' y too.
+func gateGradsAndY() vector {
+	v := gateGrads()
+	v.name, v.doc, v.arrays = "swiGLUAgain", "is swiGLUGrad, and y = gate*sigmoid(gate)*u.", append([]string{"y"}, v.arrays...)
+	body := v.body
+	v.body = func(e *emitter, u int) {
+		body(e, u) // which leaves gate in 0, u in 1 and their sigmoid in 6
+		e.op("VMULPS", 0, 6, 6)
+		e.op("VMULPS", 1, 6, 6)
+		e.store(6, "y")
+	}
+	return v
+}
+
 func gateGrads() vector {
 	return vector{name: "swiGLUGrad", doc: "is, with a = sigmoid(gate), dg = dy*u*a*(1+gate*(1-a)) and du = dy*gate*a; dg may be gate, du may be u.",
 		arrays: []string{"dg", "du", "gate", "u", "dy"}, body: func(e *emitter, _ int) {
@@ -211,6 +226,7 @@ func gateGrads() vector {
 			e.load("u", 1)
 			e.load("dy", 2)
 			sigmoid(e, 0, 3)
+			e.op("VMOVAPS", 3, 6)
 			e.op("VMULPS", 3, 2, 2) // dy*a
 			e.op("VMULPS", 0, 2, 4) // du
 			e.op("VMULPS", 1, 2, 2) // dy*u*a
