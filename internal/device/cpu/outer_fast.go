@@ -7,14 +7,13 @@ import (
 )
 
 // isOuter says whether y = x' w is sums over the rows of a wide side times a side of
-// 16 columns that the engine takes as they lie: the gradients of a LoRA's A and B in
-// float32.
+// 16 columns that the engine takes as they lie: the gradients of a LoRA's A and B.
 func (f *fast) isOuter(q *product[float32]) bool {
-	wide, upright := q.y.Cols, q.y.Cols == kern.OuterCols && q.alpha == 1
+	wide, low, upright := q.y.Cols, q.x, q.y.Cols == kern.OuterCols && q.alpha == 1
 	if upright {
-		wide = q.y.Rows
+		wide, low = q.y.Rows, q.w
 	}
-	plain := q.w.Layout == device.Plain && q.w.Type == device.F32 && q.x.Len() > 0 && q.y.Len() > 0
+	plain := q.w.Layout == device.Plain && low.Type == device.F32 && q.x.Len() > 0 && q.y.Len() > 0
 	alone := q.windowRows == 0 && q.u.Addr == 0 && q.bias.Addr == 0 && q.mask.Addr == 0
 	return plain && alone && (upright || q.y.Rows == kern.OuterCols) && f.engine.TakesOuter(wide, kern.OuterCols)
 }

@@ -8,10 +8,10 @@ import (
 )
 
 // The gradients of an adapter's A and B sum over the rows of a wide x times a u of 16
-// columns. In float32 they take no panels: x is read as it lies, once, where it
-// would be packed for two or three tiles of few rows.
+// columns. Where a level has an Outer they take no panels: x is read as it lies, once,
+// where it would be packed for two or three tiles of few rows.
 
-// Outer is y = alpha x' u, or y += that, of float32 x[M,K] and u[M,OuterCols], whose rows
+// Outer is y = alpha x' u, or y += that, of x[M,K] and float32 u[M,OuterCols], whose rows
 // follow each other: y is K x OuterCols, with alpha 1, or OuterCols x K if Across. A
 // sum has the bits of a Product's.
 type Outer struct {
@@ -77,17 +77,33 @@ func (o *outer) Do(task, worker int) {
 }
 
 // add adds rows [from, to) to the sums of n columns; total is memory of their size, which
-// stays with them.
+// stays with them. from is the first of a word.
 func (o *outer) add(worker int, sums, total unsafe.Pointer, col, n, from, to int) {
+	outer, bytes := o.e.tiles.Outer, 4
+	if o.X.Half != nil {
+		outer, bytes = o.e.tiles.OuterHalf, 2
+	}
+	block := blockWords * o.e.tiles.PerWord
 	for row := from; row < to; {
-		next := (row/blockWords + 1) * blockWords // where a product's sums are cut
+		next := (row/block + 1) * block // where a product's sums are cut
 		end := min(to, row+outerRows, next)
-		o.e.tiles.Outer(end-row, o.X.address(row, col), 4*o.X.Stride, o.U.address(row, 0), sums, n/kern.OuterCols, row%blockWords)
+		outer(end-row, o.X.address(row, col), bytes*o.X.Stride, o.words(worker, row, end), sums, n/kern.OuterCols, row%block)
 		if end == next || end == o.M {
-			o.fold(worker, floats(sums, n), floats(total, n), col, n, end)
+			o.fold(worker, floats(sums, n), floats(total, n), col, n, end <= block, end == o.M)
 		}
 		row = end
 	}
+}
+
+// words is rows [from, to) of u as words along them, which float32 are as they lie.
+func (o *outer) words(worker, from, to int) unsafe.Pointer {
+	u := o.U.address(from, 0)
+	if o.e.tiles.PerWord == 1 {
+		return u
+	}
+	packed := unsafe.Pointer(&o.e.own[worker].flip)
+	o.e.tiles.PackColumns(packed, u, to-from, 4*kern.OuterCols, kern.OuterCols, 4*kern.OuterCols)
+	return packed
 }
 
 // floats is the sums of n columns.
@@ -95,41 +111,50 @@ func floats(at unsafe.Pointer, n int) []float32 {
 	return unsafe.Slice((*float32)(at), n*kern.OuterCols)
 }
 
-// fold takes the sums of a block of rows, which ends at a row, to y.
-func (o *outer) fold(worker int, sums, total []float32, col, n, end int) {
-	if o.Across {
-		o.foldAcross(worker, sums, total, col, n, end)
+// fold takes the sums of a block of rows, the first of them or the last, to y.
+func (o *outer) fold(worker int, sums, total []float32, col, n int, first, last bool) {
+	switch {
+	case o.Across:
+		o.foldAcross(sums, total, col, n, o.Accumulate || !first)
 		return
-	}
-	if end > blockWords {
-		o.e.set.Add(total, total, sums)
-		sums = total
-	} else if end < o.M {
+	case first:
 		copy(total, sums)
+	default:
+		o.e.set.Add(total, total, sums)
 	}
-	if end < o.M {
-		return
-	}
-	y := o.Y.Data[col*kern.OuterCols:][:len(sums)]
-	if o.Accumulate {
-		o.e.set.Add(y, y, sums)
-	} else {
-		copy(y, sums)
+	if last {
+		o.standUp(worker, sums, total, o.Y.Data[col*kern.OuterCols:][:len(sums)])
 	}
 }
 
-// foldAcross is fold where y is across: turned is memory for the sums.
-func (o *outer) foldAcross(worker int, sums, turned []float32, col, n, end int) {
-	set, own := o.e.set, &o.e.own[worker]
-	for from := 0; from < n; from += o.e.tiles.Lanes {
-		for i := range o.e.tiles.Lanes {
-			own.table[i] = unsafe.Pointer(&sums[(from+i)*kern.OuterCols])
+// standUp brings the total to columns of x as rows of y; turned is memory of its size.
+func (o *outer) standUp(worker int, turned, total, y []float32) {
+	set, own, lanes := o.e.set, &o.e.own[worker], o.e.tiles.Lanes
+	for at := 0; at < len(total); at += kern.OuterCols * kern.OuterCols {
+		for lane := 0; lane < kern.OuterCols; lane += lanes {
+			for i := range lanes {
+				own.table[i] = unsafe.Pointer(&total[at+(lane+i)*kern.OuterCols])
+			}
+			set.Words(unsafe.Pointer(&turned[at+lane]), unsafe.Pointer(&own.table), kern.OuterCols, 4*kern.OuterCols)
 		}
-		set.Words(unsafe.Pointer(&turned[from]), unsafe.Pointer(&own.table), kern.OuterCols, 4*n)
 	}
+	if o.Accumulate {
+		set.Add(y, y, turned)
+	} else {
+		copy(y, turned)
+	}
+}
+
+// foldAcross is fold where y is across: row is memory for one of its rows.
+func (o *outer) foldAcross(sums, row []float32, col, n int, adds bool) {
+	set := o.e.set
+	row = row[:n]
 	for i := range kern.OuterCols {
-		y, row := o.Y.Data[i*o.Y.Stride+col:][:n], turned[i*n:][:n]
-		switch adds := o.Accumulate || end > blockWords; {
+		for at := 0; at < n; at += kern.OuterCols {
+			copy(row[at:], sums[(at+i)*kern.OuterCols:][:kern.OuterCols])
+		}
+		y := o.Y.Data[i*o.Y.Stride+col:][:n]
+		switch {
 		case adds && o.Alpha == 1:
 			set.Add(y, y, row)
 		case adds:
@@ -155,10 +180,13 @@ func (g *gradientOuter) Do(task, worker int) {
 	g.add(worker, sums, unsafe.Add(sums, outerBytes), col, min(outerColumns, g.K-col), g.from, g.to)
 }
 
-// run adds the rows of the block that r is at.
+// run adds the rows of the block that r is at, but for one that is half of a word whose
+// other half comes with the next.
 func (g *gradientOuter) run(r *run) error {
-	g.from, _ = r.rowsOf(r.first)
 	last, n := r.rowsOf(r.last - 1)
-	g.to = last + n
+	g.from, g.to = g.to, last+n
+	if g.to < g.M {
+		g.to -= g.to % r.e.tiles.PerWord
+	}
 	return r.e.pool.Run(g, blocks(g.K, outerColumns))
 }

@@ -52,11 +52,24 @@ func checkOuter(t *testing.T, e *Engine, o Outer) {
 			want[i] = p.Y.Data[i] + map[bool]float32{true: want[i]}[o.Accumulate]
 		}
 	}
+	before := slices.Clone(o.Y.Data)
+	o.runWant(t, e, name, want)
+	if e.tiles.OuterHalf != nil {
+		o.X.Half = make([]uint16, len(o.X.Data))
+		e.set.ToBF16(o.X.Half, o.X.Data)
+		o.X.Data = nil
+		copy(o.Y.Data, before)
+		o.runWant(t, e, name+" in bfloat16", want)
+	}
+}
+
+func (o *Outer) runWant(t *testing.T, e *Engine, name string, want []float32) {
+	t.Helper()
 	var worker []unsafe.Pointer
 	for range e.own {
 		worker = append(worker, memory(OuterBytes))
 	}
-	if err := e.RunOuter(&o, worker); err != nil {
+	if err := e.RunOuter(o, worker); err != nil {
 		t.Fatal(err)
 	}
 	for _, w := range worker {

@@ -199,6 +199,16 @@ func outerF32(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, ad
 //go:noescape
 func outerAVX2(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
 
+// outerBF16 is sums over rows with AVX512_BF16.
+//
+//go:noescape
+func outerBF16(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
+
+// outerHalf is sums over rows with AVX512_BF16 for x in bfloat16.
+//
+//go:noescape
+func outerHalf(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
+
 // eagerF32x7 is an eager tile of 7 rows with AVX-512.
 //
 //go:noescape

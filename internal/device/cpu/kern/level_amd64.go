@@ -130,6 +130,7 @@ func (s *Set) avx512BF16() {
 			11: eagerBF16x11, 12: eagerBF16x12, 13: eagerBF16x13, 14: eagerBF16x14,
 		},
 		PackRows: transposeBF16, PackColumns: columnsBF16, Flip: flipPairs, Thin: thinBF16,
+		Outer: outerBF16, OuterHalf: outerHalf,
 		Peak: peakBF16, PeakFlops: 24 * 16 * 2 * 2,
 	}
 	s.Halves = Decoders{Q8_0: q8x0Half, Q4_0: q4x0Half, NF4: nf4Half, Q4_K: q4KHalf, Q6_K: q6KHalf, Int8: int8Half}

@@ -51,10 +51,10 @@ func (s *Set) SelfTest() error {
 			got, want := p.trialThin()
 			fail("thin product", got, want)
 		}
-	}
-	if s.F32.Outer != nil {
-		got, want := s.F32.trialOuter()
-		fail("sums over rows", got, want)
+		if p.Outer != nil {
+			got, want := p.trialOuter()
+			fail("sums over rows", got, want)
+		}
 	}
 	if s.BF16.Turn != nil {
 		got, want := s.BF16.trialTurn()

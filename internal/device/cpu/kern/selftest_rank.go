@@ -31,25 +31,46 @@ func (p *Products) trialThin() (got, want []float32) {
 // trialOuter is sums over rows in two goes, and the tiles that they stand for.
 func (p *Products) trialOuter() (got, want []float32) {
 	const n, cut, cols = 9, 4, 2 * OuterCols
-	x, u := wave(n*cols, 1), wave(n*OuterCols, 2)
+	x, u := wave(n*cols, 1), p.wordsOf(wave(n*OuterCols, 2), n)
+	rest := u[cut/p.PerWord*OuterCols:]
 	got = make([]float32, cols*OuterCols)
 	p.Outer(cut, first(x, 1), 4*cols, first(u, 1), first(got, 1), cols/OuterCols, 0)
-	p.Outer(n-cut, first(x[cut*cols:], 1), 4*cols, first(u[cut*OuterCols:], 1), first(got, 1), cols/OuterCols, 1)
-	return got, p.tilesOfOuter(n, x, cols, u)
+	p.Outer(n-cut, first(x[cut*cols:], 1), 4*cols, first(rest, 1), first(got, 1), cols/OuterCols, 1)
+	want = p.tilesOfOuter(n, x, cols, u)
+	if p.OuterHalf == nil {
+		return got, want
+	}
+	half, of := make([]uint16, len(x)), make([]float32, len(got))
+	roundGeneric(first(half, 1), first(x, 1), len(x))
+	p.OuterHalf(n, first(half, 1), 2*cols, first(u, 1), first(of, 1), cols/OuterCols, 0)
+	return append(got, of...), append(want, want...)
+}
+
+// wordsOf is n rows of OuterCols columns as words along the rows.
+func (p *Products) wordsOf(u []float32, n int) []float32 {
+	words := make([]float32, (n+p.PerWord-1)/p.PerWord*OuterCols)
+	for col := 0; col < OuterCols; col += p.Lanes {
+		p.PackColumns(first(words[col:], 1), first(u[col:], 1), n, 4*OuterCols, p.Lanes, 4*OuterCols)
+	}
+	return words
 }
 
 // tilesOfOuter is Outer by tiles of one row.
 func (p *Products) tilesOfOuter(n int, x []float32, cols int, u []float32) (c []float32) {
-	a, b, tile := make([]float32, n), make([]float32, n*Cols), make([]float32, Cols)
-	for k := range n {
-		copy(b[k*Cols:], u[k*OuterCols:][:OuterCols])
-	}
-	for col := range cols {
-		for k := range a {
-			a[k] = x[k*cols+col]
+	words := len(u) / OuterCols
+	b, tile := make([]float32, words*Cols), make([]float32, Cols)
+	for group := 0; group < cols; group += OuterCols {
+		for col := 0; col < OuterCols; col += p.Lanes {
+			p.PackColumns(first(b[col:], 1), first(x[group+col:], 1), n, 4*cols, p.Lanes, Stride)
 		}
-		p.Tile[1](n, first(a, 1), first(b, 1), first(tile, 1), Stride, 1, 0, nil)
-		c = append(c, tile[:OuterCols]...)
+		for row := range OuterCols {
+			a := make([]float32, words)
+			for k := range a {
+				a[k] = u[k*OuterCols+row]
+			}
+			p.Tile[1](words, first(a, 1), first(b, 1), first(tile, 1), Stride, 1, 0, nil)
+			c = append(c, tile[:OuterCols]...)
+		}
 	}
 	return c
 }

@@ -117,11 +117,12 @@ type Products struct {
 	Thin func(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int)
 	// ThinRows is Thin for 2*Rows plain rows of bfloat16, aRow bytes apart.
 	ThinRows func(k int, a unsafe.Pointer, aRow int, b, c unsafe.Pointer, alpha float32, add int)
-	// Outer, where the level has one, is c = x' u, or c += that if add is not 0, for n
-	// rows of x, xRow bytes apart, and of u, OuterCols float32 one behind the other. It
-	// takes so many groups of OuterCols columns of x, each with as many rows of c. A sum
-	// has the bits of Tile's and may be cut anywhere.
-	Outer func(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
+	// Outer, where the level has one, is c = u' x, or c += that if add is not 0, for n
+	// rows of float32, xRow bytes apart: u is their words of OuterCols columns, as
+	// PackColumns writes them, one behind the other. It takes so many groups of OuterCols
+	// columns of x; each has OuterCols rows of c. A sum has the bits of Tile's and may be
+	// cut behind any word. OuterHalf is Outer for x in bfloat16.
+	Outer, OuterHalf func(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
 	// Turn runs a Turn; nil where the level has none. TurnedOut is c = alpha t, or
 	// c += that if add is not 0, from a Turn's c to rows of TurnCols float32, ldc
 	// bytes apart, and TurnedIn copies the other way.
