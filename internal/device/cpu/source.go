@@ -88,15 +88,19 @@ func (s *viewSource) RowBytes() int { return int(s.w.Type.RowBytes(s.w.Cols)) }
 // MultiplyFew is c = x w, or c += that, for some rows of w and m of x.
 func (s *viewSource) MultiplyFew(c, x unsafe.Pointer, m, add int, rows gemm.FewRows, work *kern.DirectWork, space unsafe.Pointer) {
 	src, step := pointer(s.w.Row(rows.First, 1).Addr), s.RowBytes()
-	n := s.w.Cols / s.Block()
-	if s.w.Type == device.Int8 {
-		for i := range work.Scales {
-			row := i%kern.FewGroup*rows.Apart + i/kern.FewGroup*rows.Next
-			work.Scales[i] = *(*float32)(unsafe.Add(src, row*step)) / 127
-		}
-		src = unsafe.Add(src, int8Header)
+	run, n := s.inBlocks().Few, s.w.Cols/s.Block()
+	apart, next := rows.Apart*step, rows.Next*step
+	if s.w.Type != device.Int8 {
+		run(c, x, src, n, apart, next, rows.Groups, m, add, work, space)
+		return
 	}
-	s.inBlocks().Few(c, x, src, n, rows.Apart*step, rows.Next*step, m, add, work, space)
+	for range rows.Groups {
+		for i := range kern.FewGroup {
+			work.Scales[i] = *(*float32)(unsafe.Add(src, i*apart)) / 127
+		}
+		run(c, x, unsafe.Add(src, int8Header), n, apart, next, 1, m, add, work, space)
+		src, c = unsafe.Add(src, next), unsafe.Add(c, 4*kern.FewGroup*m)
+	}
 }
 
 // Pack writes a panel of DirectRows rows.

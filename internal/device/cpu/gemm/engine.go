@@ -27,7 +27,7 @@ type scratch struct {
 	table [kern.MaxRows]unsafe.Pointer
 	tile  [kern.MaxRows * kern.Cols]float32
 	flip  [kern.Cols * kern.Cols]uint32
-	sums  [kern.FewGroup << mostShift * kern.FewRows]float32 // of rows of blocks
+	sums  [kern.FewGroup << mostShift * kern.FewRows]float32 // of rows of blocks, M of each
 	turn  kern.Turn
 	span  kern.Span
 	work  kern.DirectWork // of a BlockSource

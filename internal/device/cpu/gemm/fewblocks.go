@@ -16,9 +16,9 @@ const (
 	sameSets  = 4096 // addresses a multiple of this apart share a place in the first cache
 )
 
-// FewRows is twice 16 rows of a weight: from First on, Apart rows from each to the
-// next, and the same Next rows behind.
-type FewRows struct{ First, Apart, Next int }
+// FewRows is groups of 16 rows of a weight: the first group's from First on, Apart
+// rows from each to the next, and each group's Next rows behind those of the one before.
+type FewRows struct{ First, Apart, Next, Groups int }
 
 // fewBlock is neighbouring rows of a weight that 16 streams of 1<<shift rows cover, or,
 // with a shift of 0, twice 16 rows.
@@ -36,18 +36,18 @@ func (r *run) fewBlockAt(panel, panels int) fewBlock {
 	return fewBlock{panel * kern.Cols, max(kern.Cols, kern.FewGroup<<shift), shift}
 }
 
-// pair is groups 2i and 2i+1 of 16 rows.
-func (b fewBlock) pair(i int) FewRows {
+// groups is the block's rows as they are multiplied.
+func (b fewBlock) groups() FewRows {
 	if b.shift == 0 {
-		return FewRows{b.row, 1, kern.FewGroup}
+		return FewRows{b.row, 1, kern.FewGroup, b.rows / kern.FewGroup}
 	}
-	return FewRows{b.row + 2*i, 1 << b.shift, 1}
+	return FewRows{b.row, 1 << b.shift, 1, 1 << b.shift}
 }
 
-// sum is where the sums of row i of the block begin.
-func (b fewBlock) sum(i int) int {
+// place is where row i of the block comes among those that are multiplied.
+func (b fewBlock) place(i int) int {
 	group, lane := i&(1<<b.shift-1), i>>b.shift
-	return (group*kern.FewGroup + lane) * kern.FewRows
+	return group*kern.FewGroup + lane
 }
 
 // multiplyFewBlocks is multiplyFew without a piece in between. One row of x is the
@@ -61,9 +61,7 @@ func (r *run) multiplyFewBlocks(worker int, s span) {
 	for j := s.colFrom; j < s.colTo; {
 		block := r.fewBlockAt(j, s.colTo-j)
 		add := r.loadFewBlock(own, block)
-		for i := range block.rows / kern.Cols {
-			b.MultiplyFew(unsafe.Pointer(&own.sums[i*kern.Cols*kern.FewRows]), x, r.M, add, block.pair(i), &own.work, r.sourceSpace(worker))
-		}
+		b.MultiplyFew(unsafe.Pointer(&own.sums), x, r.M, add, block.groups(), &own.work, r.sourceSpace(worker))
 		r.storeFewBlock(own, block)
 		for end := j + block.rows/kern.Cols; j < end; j++ {
 			r.addLow(worker, j, s.colFrom)
@@ -85,26 +83,39 @@ func (r *run) loadFewBlock(own *scratch, b fewBlock) (add int) {
 	}
 	for i := range b.rows {
 		for m := range r.M {
-			own.sums[b.sum(i)+m] = r.Y.Data[m*r.Y.Stride+b.row+i]
+			own.sums[b.place(i)*r.M+m] = r.Y.Data[m*r.Y.Stride+b.row+i]
 		}
 	}
 	return 1
 }
 
-// storeFewBlock writes the block's columns of y, which from two rows of x on is a
-// transposition.
+// storeFewBlock writes the block's columns of y.
 func (r *run) storeFewBlock(own *scratch, b fewBlock) {
 	if r.M == 1 {
-		y := r.Y.Data[b.row:][:b.rows]
-		for i := range y {
-			y[i] = own.sums[b.sum(i)]
-		}
+		r.storeOneRow(own, b)
 		return
 	}
 	for first := 0; first < b.rows; first += r.e.tiles.Lanes {
 		for i := range r.e.tiles.Lanes {
-			own.table[i] = unsafe.Pointer(&own.sums[b.sum(first+i)])
+			own.table[i] = unsafe.Pointer(&own.sums[b.place(first+i)*r.M])
 		}
 		r.e.set.Words(r.Y.address(0, b.row+first), unsafe.Pointer(&own.table), r.M, 4*r.Y.Stride)
 	}
+}
+
+// storeOneRow is storeFewBlock of one row of y, which is the sums, groups by rows,
+// transposed.
+func (r *run) storeOneRow(own *scratch, b fewBlock) {
+	y := r.Y.Data[b.row:][:b.rows]
+	groups := 1 << b.shift
+	if groups != r.e.tiles.Lanes {
+		for i := range y {
+			y[i] = own.sums[b.place(i)]
+		}
+		return
+	}
+	for i := range groups {
+		own.table[i] = unsafe.Pointer(&own.sums[i*kern.FewGroup])
+	}
+	r.e.set.Words(unsafe.Pointer(&y[0]), unsafe.Pointer(&own.table), kern.FewGroup, 4*groups)
 }

@@ -24,22 +24,20 @@ func TestFewBlocks(t *testing.T) {
 		r := &run{}
 		r.W.Source = rowsOfBytes{bytes: c.bytes}
 		b := r.fewBlockAt(3, c.panels)
-		if b.rows != c.rows || b.row != 3*kern.Cols || b.pair(0).Apart != c.apart {
-			t.Errorf("rows of %d bytes, %d panels: %d rows from %d on, %d apart, want %d from %d on, %d apart",
-				c.bytes, c.panels, b.rows, b.row, b.pair(0).Apart, c.rows, 3*kern.Cols, c.apart)
+		g := b.groups()
+		if b.rows != c.rows || g.First != 3*kern.Cols || g.Apart != c.apart || g.Groups*kern.FewGroup != c.rows {
+			t.Errorf("rows of %d bytes, %d panels: %d rows, %+v, want %d from %d on, %d apart", c.bytes, c.panels, b.rows, g, c.rows, 3*kern.Cols, c.apart)
+			continue
 		}
 		seen := make([]bool, b.rows)
-		for i := range b.rows / kern.Cols {
-			for lane := range kern.Cols {
-				p := b.pair(i)
-				row := p.First + lane%kern.FewGroup*p.Apart + lane/kern.FewGroup*p.Next - b.row
-				if row < 0 || row >= b.rows || seen[row] {
-					t.Fatalf("rows of %d bytes, %d panels: row %d of %d is out of place or twice", c.bytes, c.panels, row, b.rows)
-				}
-				seen[row] = true
-				if at := (i*kern.Cols + lane) * kern.FewRows; b.sum(row) != at {
-					t.Fatalf("rows of %d bytes, %d panels: the sums of row %d are looked for at %d and lie at %d", c.bytes, c.panels, row, b.sum(row), at)
-				}
+		for i := range b.rows {
+			row := i%kern.FewGroup*g.Apart + i/kern.FewGroup*g.Next
+			if row >= b.rows || seen[row] {
+				t.Fatalf("rows of %d bytes, %d panels: row %d of %d is out of place or twice", c.bytes, c.panels, row, b.rows)
+			}
+			seen[row] = true
+			if b.place(row) != i {
+				t.Fatalf("rows of %d bytes, %d panels: row %d is looked for at place %d and is at %d", c.bytes, c.panels, row, b.place(row), i)
 			}
 		}
 	}

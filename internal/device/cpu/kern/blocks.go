@@ -50,10 +50,11 @@ type InBlocks struct {
 	Few         FewBlocks
 }
 
-// FewBlocks is Products.Few for twice FewGroup rows of blocks, n of each, srcStep bytes
-// apart, the second next bytes behind the first, and m rows of x in a panel
-// [words][m]. It works in FewSpace bytes at rows.
-type FewBlocks func(c, x, src unsafe.Pointer, n, srcStep, next, m, add int, work *DirectWork, rows unsafe.Pointer)
+// FewBlocks is Products.Few for groups of FewGroup rows of blocks, n of each, srcStep
+// bytes apart, each group next bytes behind the one before, and m rows of x in a panel
+// [words][m]; c is rows of m float32. Int8 takes two groups at most. It works in
+// FewSpace bytes at rows.
+type FewBlocks func(c, x, src unsafe.Pointer, n, srcStep, next, groups, m, add int, work *DirectWork, rows unsafe.Pointer)
 
 // FewGroup is the rows of w that a FewBlocks takes at a time.
 const FewGroup = DirectRows / 2

@@ -4131,17 +4131,17 @@ done85:
 	VZEROUPPER
 	RET
 
-// func int8Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, add int, work *DirectWork, rows unsafe.Pointer)
-TEXT ·int8Few(SB), NOSPLIT, $0-96
+// func int8Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
+TEXT ·int8Few(SB), NOSPLIT, $0-104
 	MOVQ config+0(FP), AX
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
-	MOVQ $2, R13
+	MOVQ groups+72(FP), R13
 group86:
 	MOVQ R13, config+0(FP)
-	CMPQ add+72(FP), $0
+	CMPQ add+80(FP), $0
 	JEQ fresh89
 	MOVQ c+8(FP), AX
-	MOVQ $64, SI
+	MOVQ xStep+24(FP), SI
 	LONG $0x4b7be2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(SI*1), T0
 	JMP begin90
 fresh89:
@@ -4149,7 +4149,7 @@ fresh89:
 begin90:
 	MOVQ n+40(FP), AX
 	MOVQ AX, left+48(FP)
-	MOVQ rows+88(FP), R15
+	MOVQ rows+96(FP), R15
 	ADDQ $8191, R15
 	ANDQ $-8192, R15
 	MOVQ xStep+24(FP), AX
@@ -4165,8 +4165,8 @@ block87:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	LEAQ 384(R10), R14
-	MOVQ work+80(FP), DI
-	MOVQ work+80(FP), DI
+	MOVQ work+88(FP), DI
+	MOVQ work+88(FP), DI
 	VPMOVSXBD 0(R10), Z16
 	VCVTDQ2PS Z16, Z16
 	VMULPS.BCST 0(DI), Z16, Z16
@@ -4356,15 +4356,16 @@ first93:
 	ADDQ $1024, R15
 	BTRQ $12, R15
 	MOVQ c+8(FP), AX
-	MOVQ $64, SI
+	MOVQ xStep+24(FP), SI
 	LONG $0x4b7ae2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(SI*1), T0
-	ADDQ $1024, c+8(FP)
+	SHLQ $4, SI
+	ADDQ SI, c+8(FP)
 	MOVQ n+40(FP), AX
 	IMUL3Q $32, AX, AX
 	MOVQ next+64(FP), DX
 	SUBQ AX, DX
 	ADDQ DX, src+32(FP)
-	ADDQ $64, work+80(FP)
+	ADDQ $64, work+88(FP)
 	MOVQ config+0(FP), R13
 	DECQ R13
 	JNZ group86
@@ -6039,17 +6040,17 @@ done120:
 	VZEROUPPER
 	RET
 
-// func q8x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, add int, work *DirectWork, rows unsafe.Pointer)
-TEXT ·q8x0Few(SB), NOSPLIT, $0-96
+// func q8x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
+TEXT ·q8x0Few(SB), NOSPLIT, $0-104
 	MOVQ config+0(FP), AX
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
-	MOVQ $2, R13
+	MOVQ groups+72(FP), R13
 group121:
 	MOVQ R13, config+0(FP)
-	CMPQ add+72(FP), $0
+	CMPQ add+80(FP), $0
 	JEQ fresh124
 	MOVQ c+8(FP), AX
-	MOVQ $64, SI
+	MOVQ xStep+24(FP), SI
 	LONG $0x4b7be2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(SI*1), T0
 	JMP begin125
 fresh124:
@@ -6057,7 +6058,7 @@ fresh124:
 begin125:
 	MOVQ n+40(FP), AX
 	MOVQ AX, left+48(FP)
-	MOVQ rows+88(FP), R15
+	MOVQ rows+96(FP), R15
 	ADDQ $8191, R15
 	ANDQ $-8192, R15
 	MOVQ xStep+24(FP), AX
@@ -6163,10 +6164,10 @@ block122:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	LEAQ 384(R10), R14
-	MOVQ work+80(FP), DI
+	MOVQ work+88(FP), DI
 	VCVTPH2PS 4096(R15), Z0
 	VMOVUPS Z0, 0(DI)
-	MOVQ work+80(FP), DI
+	MOVQ work+88(FP), DI
 	VPMOVSXBD 2(R10), Z16
 	MOVQ R15, CX
 	VCVTDQ2PS Z16, Z16
@@ -6400,15 +6401,15 @@ first128:
 	ADDQ $1024, R15
 	BTRQ $12, R15
 	MOVQ c+8(FP), AX
-	MOVQ $64, SI
+	MOVQ xStep+24(FP), SI
 	LONG $0x4b7ae2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(SI*1), T0
-	ADDQ $1024, c+8(FP)
+	SHLQ $4, SI
+	ADDQ SI, c+8(FP)
 	MOVQ n+40(FP), AX
 	IMUL3Q $34, AX, AX
 	MOVQ next+64(FP), DX
 	SUBQ AX, DX
 	ADDQ DX, src+32(FP)
-	ADDQ $64, work+80(FP)
 	MOVQ config+0(FP), R13
 	DECQ R13
 	JNZ group121
@@ -8071,17 +8072,17 @@ done155:
 	VZEROUPPER
 	RET
 
-// func q4x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, add int, work *DirectWork, rows unsafe.Pointer)
-TEXT ·q4x0Few(SB), NOSPLIT, $0-96
+// func q4x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
+TEXT ·q4x0Few(SB), NOSPLIT, $0-104
 	MOVQ config+0(FP), AX
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
-	MOVQ $2, R13
+	MOVQ groups+72(FP), R13
 group156:
 	MOVQ R13, config+0(FP)
-	CMPQ add+72(FP), $0
+	CMPQ add+80(FP), $0
 	JEQ fresh159
 	MOVQ c+8(FP), AX
-	MOVQ $64, SI
+	MOVQ xStep+24(FP), SI
 	LONG $0x4b7be2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(SI*1), T0
 	JMP begin160
 fresh159:
@@ -8089,7 +8090,7 @@ fresh159:
 begin160:
 	MOVQ n+40(FP), AX
 	MOVQ AX, left+48(FP)
-	MOVQ rows+88(FP), R15
+	MOVQ rows+96(FP), R15
 	ADDQ $8191, R15
 	ANDQ $-8192, R15
 	MOVQ xStep+24(FP), AX
@@ -8195,10 +8196,10 @@ block157:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	LEAQ 384(R10), R14
-	MOVQ work+80(FP), DI
+	MOVQ work+88(FP), DI
 	VCVTPH2PS 4096(R15), Z0
 	VMOVUPS Z0, 0(DI)
-	MOVQ work+80(FP), DI
+	MOVQ work+88(FP), DI
 	VFPCLASSPSZ $0x9f, 0(DI), K1
 	KORTESTW K1, K1
 	JNZ odd161
@@ -8610,15 +8611,15 @@ first165:
 	ADDQ $1024, R15
 	BTRQ $12, R15
 	MOVQ c+8(FP), AX
-	MOVQ $64, SI
+	MOVQ xStep+24(FP), SI
 	LONG $0x4b7ae2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(SI*1), T0
-	ADDQ $1024, c+8(FP)
+	SHLQ $4, SI
+	ADDQ SI, c+8(FP)
 	MOVQ n+40(FP), AX
 	IMUL3Q $18, AX, AX
 	MOVQ next+64(FP), DX
 	SUBQ AX, DX
 	ADDQ DX, src+32(FP)
-	ADDQ $64, work+80(FP)
 	MOVQ config+0(FP), R13
 	DECQ R13
 	JNZ group156
@@ -11320,17 +11321,17 @@ done211:
 	VZEROUPPER
 	RET
 
-// func nf4Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, add int, work *DirectWork, rows unsafe.Pointer)
-TEXT ·nf4Few(SB), NOSPLIT, $0-96
+// func nf4Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
+TEXT ·nf4Few(SB), NOSPLIT, $0-104
 	MOVQ config+0(FP), AX
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
-	MOVQ $2, R13
+	MOVQ groups+72(FP), R13
 group212:
 	MOVQ R13, config+0(FP)
-	CMPQ add+72(FP), $0
+	CMPQ add+80(FP), $0
 	JEQ fresh215
 	MOVQ c+8(FP), AX
-	MOVQ $64, SI
+	MOVQ xStep+24(FP), SI
 	LONG $0x4b7be2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(SI*1), T0
 	JMP begin216
 fresh215:
@@ -11338,7 +11339,7 @@ fresh215:
 begin216:
 	MOVQ n+40(FP), AX
 	MOVQ AX, left+48(FP)
-	MOVQ rows+88(FP), R15
+	MOVQ rows+96(FP), R15
 	ADDQ $8191, R15
 	ANDQ $-8192, R15
 	MOVQ xStep+24(FP), AX
@@ -11354,8 +11355,8 @@ block213:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	LEAQ 384(R10), R14
-	MOVQ work+80(FP), DI
-	MOVQ work+80(FP), DI
+	MOVQ work+88(FP), DI
+	MOVQ work+88(FP), DI
 	VMOVDQU32 nf4<>(SB), Z16
 	VMOVDQU32 twice_bytes<>(SB), Z19
 	VMOVDQU32 first_nibbles<>(SB), Z20
@@ -11518,7 +11519,7 @@ first217:
 	VMOVDQU32 Z15, 960(R15)
 	ADDQ $1024, R15
 	BTRQ $12, R15
-	MOVQ work+80(FP), DI
+	MOVQ work+88(FP), DI
 	VMOVDQU32 nf4<>(SB), Z16
 	VMOVDQU32 twice_bytes<>(SB), Z19
 	VMOVDQU32 first_nibbles<>(SB), Z20
@@ -11689,15 +11690,15 @@ first220:
 	ADDQ $1024, R15
 	BTRQ $12, R15
 	MOVQ c+8(FP), AX
-	MOVQ $64, SI
+	MOVQ xStep+24(FP), SI
 	LONG $0x4b7ae2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(SI*1), T0
-	ADDQ $1024, c+8(FP)
+	SHLQ $4, SI
+	ADDQ SI, c+8(FP)
 	MOVQ n+40(FP), AX
 	IMUL3Q $36, AX, AX
 	MOVQ next+64(FP), DX
 	SUBQ AX, DX
 	ADDQ DX, src+32(FP)
-	ADDQ $64, work+80(FP)
 	MOVQ config+0(FP), R13
 	DECQ R13
 	JNZ group212
@@ -16851,17 +16852,17 @@ done294:
 	VZEROUPPER
 	RET
 
-// func q4KFew(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, add int, work *DirectWork, rows unsafe.Pointer)
-TEXT ·q4KFew(SB), NOSPLIT, $0-96
+// func q4KFew(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
+TEXT ·q4KFew(SB), NOSPLIT, $0-104
 	MOVQ config+0(FP), AX
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
-	MOVQ $2, R13
+	MOVQ groups+72(FP), R13
 group295:
 	MOVQ R13, config+0(FP)
-	CMPQ add+72(FP), $0
+	CMPQ add+80(FP), $0
 	JEQ fresh298
 	MOVQ c+8(FP), AX
-	MOVQ $64, SI
+	MOVQ xStep+24(FP), SI
 	LONG $0x4b7be2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(SI*1), T0
 	JMP begin299
 fresh298:
@@ -16869,7 +16870,7 @@ fresh298:
 begin299:
 	MOVQ n+40(FP), AX
 	MOVQ AX, left+48(FP)
-	MOVQ rows+88(FP), R15
+	MOVQ rows+96(FP), R15
 	ADDQ $8191, R15
 	ANDQ $-8192, R15
 	MOVQ xStep+24(FP), AX
@@ -16885,7 +16886,7 @@ block296:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	LEAQ 384(R10), R14
-	MOVQ work+80(FP), DI
+	MOVQ work+88(FP), DI
 	VMOVDQU q4K_most<>(SB), X10
 	VMOVDQU q4K_upper<>(SB), X11
 	VMOVDQU q4K_shift<>(SB), X12
@@ -17134,7 +17135,7 @@ block296:
 	VMOVUPS Z1, 960(DI)
 	MOVQ $4, CX
 pass297:
-	MOVQ work+80(FP), DI
+	MOVQ work+88(FP), DI
 	VMOVDQU32 from_0<>(SB), Z16
 	VMOVDQU32 nibble_words<>(SB), Z17
 	VMOVDQU32 second_words<>(SB), Z18
@@ -17271,7 +17272,7 @@ first300:
 	VMOVDQU32 Z15, 960(R15)
 	ADDQ $1024, R15
 	BTRQ $12, R15
-	MOVQ work+80(FP), DI
+	MOVQ work+88(FP), DI
 	VMOVDQU32 from_0<>(SB), Z16
 	VMOVDQU32 nibble_words<>(SB), Z17
 	VMOVDQU32 second_words<>(SB), Z18
@@ -17424,14 +17425,14 @@ first301:
 	VMOVDQU32 Z15, 960(R15)
 	ADDQ $1024, R15
 	BTRQ $12, R15
-	ADDQ $8, work+80(FP)
+	ADDQ $8, work+88(FP)
 	ADDQ $32, R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
 	JNZ pass297
-	SUBQ $32, work+80(FP)
+	SUBQ $32, work+88(FP)
 	ADDQ $144, src+32(FP)
 	DECQ left+48(FP)
 	JNZ block296
@@ -17464,15 +17465,15 @@ first303:
 	ADDQ $1024, R15
 	BTRQ $12, R15
 	MOVQ c+8(FP), AX
-	MOVQ $64, SI
+	MOVQ xStep+24(FP), SI
 	LONG $0x4b7ae2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(SI*1), T0
-	ADDQ $1024, c+8(FP)
+	SHLQ $4, SI
+	ADDQ SI, c+8(FP)
 	MOVQ n+40(FP), AX
 	IMUL3Q $144, AX, AX
 	MOVQ next+64(FP), DX
 	SUBQ AX, DX
 	ADDQ DX, src+32(FP)
-	ADDQ $64, work+80(FP)
 	MOVQ config+0(FP), R13
 	DECQ R13
 	JNZ group295
@@ -21969,17 +21970,17 @@ done344:
 	VZEROUPPER
 	RET
 
-// func q6KFew(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, add int, work *DirectWork, rows unsafe.Pointer)
-TEXT ·q6KFew(SB), NOSPLIT, $0-96
+// func q6KFew(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
+TEXT ·q6KFew(SB), NOSPLIT, $0-104
 	MOVQ config+0(FP), AX
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
-	MOVQ $2, R13
+	MOVQ groups+72(FP), R13
 group345:
 	MOVQ R13, config+0(FP)
-	CMPQ add+72(FP), $0
+	CMPQ add+80(FP), $0
 	JEQ fresh348
 	MOVQ c+8(FP), AX
-	MOVQ $64, SI
+	MOVQ xStep+24(FP), SI
 	LONG $0x4b7be2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(AX)(SI*1), T0
 	JMP begin349
 fresh348:
@@ -21987,7 +21988,7 @@ fresh348:
 begin349:
 	MOVQ n+40(FP), AX
 	MOVQ AX, left+48(FP)
-	MOVQ rows+88(FP), R15
+	MOVQ rows+96(FP), R15
 	ADDQ $8191, R15
 	ANDQ $-8192, R15
 	MOVQ xStep+24(FP), AX
@@ -22003,7 +22004,7 @@ block346:
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	LEAQ 384(R10), R14
-	MOVQ work+80(FP), DI
+	MOVQ work+88(FP), DI
 	VPBROADCASTW 208(R10), Y0
 	VCVTPH2PS Y0, Z0
 	VPMOVSXBD 192(R10), Z1
@@ -22529,7 +22530,7 @@ block346:
 	LEAQ (R12)(R8*4), R13
 	MOVQ $8, CX
 pass347:
-	MOVQ work+80(FP), DI
+	MOVQ work+88(FP), DI
 	VPMOVSXBD 0(R10), Z16
 	VCVTDQ2PS Z16, Z16
 	VMULPS.BCST 0(DI), Z16, Z16
@@ -22687,14 +22688,14 @@ first350:
 	VMOVDQU32 Z15, 960(R15)
 	ADDQ $1024, R15
 	BTRQ $12, R15
-	ADDQ $8, work+80(FP)
+	ADDQ $8, work+88(FP)
 	ADDQ $32, R10
 	LEAQ (R10)(R8*4), R11
 	LEAQ (R11)(R8*4), R12
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
 	JNZ pass347
-	SUBQ $64, work+80(FP)
+	SUBQ $64, work+88(FP)
 	ADDQ $210, src+32(FP)
 	DECQ left+48(FP)
 	JNZ block346
@@ -22727,15 +22728,15 @@ first352:
 	ADDQ $1024, R15
 	BTRQ $12, R15
 	MOVQ c+8(FP), AX
-	MOVQ $64, SI
+	MOVQ xStep+24(FP), SI
 	LONG $0x4b7ae2c4; BYTE $0x84; BYTE $0x30; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED 0(AX)(SI*1), T0
-	ADDQ $1024, c+8(FP)
+	SHLQ $4, SI
+	ADDQ SI, c+8(FP)
 	MOVQ n+40(FP), AX
 	IMUL3Q $210, AX, AX
 	MOVQ next+64(FP), DX
 	SUBQ AX, DX
 	ADDQ DX, src+32(FP)
-	ADDQ $64, work+80(FP)
 	MOVQ config+0(FP), R13
 	DECQ R13
 	JNZ group345

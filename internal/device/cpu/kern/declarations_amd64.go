@@ -779,10 +779,10 @@ func int8Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsaf
 //go:noescape
 func int8SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
-// int8Few is amxFew for twice 16 rows of n blocks of 32 elements of Int8, srcStep bytes apart, the second next bytes behind the first; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
+// int8Few is amxFew for groups of 16 rows of n blocks of 32 elements of Int8, srcStep bytes apart, each group next bytes behind the one before; x is words of pairs and c rows xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
 //go:noescape
-func int8Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, add int, work *DirectWork, rows unsafe.Pointer)
+func int8Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
 
 // q8x0Direct is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
@@ -804,10 +804,10 @@ func q8x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsaf
 //go:noescape
 func q8x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
-// q8x0Few is amxFew for twice 16 rows of n blocks of Q8_0, srcStep bytes apart, the second next bytes behind the first; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
+// q8x0Few is amxFew for groups of 16 rows of n blocks of Q8_0, srcStep bytes apart, each group next bytes behind the one before; x is words of pairs and c rows xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
 //go:noescape
-func q8x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, add int, work *DirectWork, rows unsafe.Pointer)
+func q8x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
 
 // q4x0Direct is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
@@ -829,10 +829,10 @@ func q4x0Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsaf
 //go:noescape
 func q4x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
-// q4x0Few is amxFew for twice 16 rows of n blocks of Q4_0, srcStep bytes apart, the second next bytes behind the first; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
+// q4x0Few is amxFew for groups of 16 rows of n blocks of Q4_0, srcStep bytes apart, each group next bytes behind the one before; x is words of pairs and c rows xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
 //go:noescape
-func q4x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, add int, work *DirectWork, rows unsafe.Pointer)
+func q4x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
 
 // nf4Direct is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
@@ -854,10 +854,10 @@ func nf4Span(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe
 //go:noescape
 func nf4SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
-// nf4Few is amxFew for twice 16 rows of n blocks of NF4, srcStep bytes apart, the second next bytes behind the first; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
+// nf4Few is amxFew for groups of 16 rows of n blocks of NF4, srcStep bytes apart, each group next bytes behind the one before; x is words of pairs and c rows xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
 //go:noescape
-func nf4Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, add int, work *DirectWork, rows unsafe.Pointer)
+func nf4Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
 
 // q4KDirect is c += x w for 32 rows of w of n blocks of Q4_K, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
@@ -879,10 +879,10 @@ func q4KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe
 //go:noescape
 func q4KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
-// q4KFew is amxFew for twice 16 rows of n blocks of Q4_K, srcStep bytes apart, the second next bytes behind the first; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
+// q4KFew is amxFew for groups of 16 rows of n blocks of Q4_K, srcStep bytes apart, each group next bytes behind the one before; x is words of pairs and c rows xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
 //go:noescape
-func q4KFew(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, add int, work *DirectWork, rows unsafe.Pointer)
+func q4KFew(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
 
 // q6KDirect is c += x w for 32 rows of w of n blocks of Q6_K, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
 //
@@ -904,10 +904,10 @@ func q6KSpan(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe
 //go:noescape
 func q6KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, dst unsafe.Pointer, dstStep int, src unsafe.Pointer, srcStep int, work, next unsafe.Pointer)
 
-// q6KFew is amxFew for twice 16 rows of n blocks of Q6_K, srcStep bytes apart, the second next bytes behind the first; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.
+// q6KFew is amxFew for groups of 16 rows of n blocks of Q6_K, srcStep bytes apart, each group next bytes behind the one before; x is words of pairs and c rows xStep bytes apart, left is n and rows 16 KiB that it works in.
 //
 //go:noescape
-func q6KFew(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, add int, work *DirectWork, rows unsafe.Pointer)
+func q6KFew(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
 
 // int8DirectAVX512 is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
 //

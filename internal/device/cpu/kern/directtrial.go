@@ -84,10 +84,10 @@ func (d *directTrial) runFew(twin *Set) (got, want []float32) {
 		work.Scales[i] = 0.01
 	}
 	x, panel := pairWave(words, 1), make([]uint32, words*Cols)
-	c, space := make([]float32, DirectRows*FewRows), make([]float32, FewSpace/4)
+	space := make([]float32, FewSpace/4)
 	got, want = make([]float32, DirectRows), make([]float32, DirectRows)
 	first := unsafe.Pointer(&src[0])
-	d.Few(unsafe.Pointer(&c[0]), unsafe.Pointer(&x[0]), first, n, step, FewGroup*step, 1, 0, &work, unsafe.Pointer(&space[0]))
+	d.Few(unsafe.Pointer(&got[0]), unsafe.Pointer(&x[0]), first, n, step, FewGroup*step, 2, 1, 0, &work, unsafe.Pointer(&space[0]))
 	d.Pack(unsafe.Pointer(&panel[0]), first, n, step, &work)
 	twin.BF16.Tile[1](words, unsafe.Pointer(&x[0]), unsafe.Pointer(&panel[0]), unsafe.Pointer(&want[0]), Stride, 1, 0, nil)
 	var size float32
@@ -95,7 +95,7 @@ func (d *directTrial) runFew(twin *Set) (got, want []float32) {
 		size = max(size, w, -w)
 	}
 	for i := range got {
-		got[i], want[i] = c[i*FewRows]/size, want[i]/size
+		got[i], want[i] = got[i]/size, want[i]/size
 	}
 	return got, want
 }

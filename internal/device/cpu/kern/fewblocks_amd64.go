@@ -21,8 +21,8 @@ func (s *Set) fewBlocks() {
 	s.Q4_K.Few, s.Q6_K.Few = fewOfBlocks(q4KFew), fewOfBlocks(q6KFew)
 }
 
-func fewOfBlocks(run func(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, add int, work *DirectWork, rows unsafe.Pointer)) FewBlocks {
-	return func(c, x, src unsafe.Pointer, n, srcStep, next, m, add int, work *DirectWork, rows unsafe.Pointer) {
-		run(unsafe.Pointer(&fewConfigs[m]), c, x, 4*m, src, n, n, srcStep, next, add, work, rows)
+func fewOfBlocks(run func(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)) FewBlocks {
+	return func(c, x, src unsafe.Pointer, n, srcStep, next, groups, m, add int, work *DirectWork, rows unsafe.Pointer) {
+		run(unsafe.Pointer(&fewConfigs[m]), c, x, 4*m, src, n, n, srcStep, next, groups, add, work, rows)
 	}
 }

@@ -28,7 +28,7 @@ func TestFewBlocksEndAtTheWeight(t *testing.T) {
 					x := make([]uint32, n*d.elements/2)
 					c, space := make([]float32, DirectRows*FewRows), make([]float32, FewSpace/4)
 					var work DirectWork
-					d.Few(pointer(c), pointer(x), unsafe.Pointer(&src[0]), n, step, FewGroup*step, 1, first, &work, pointer(space))
+					d.Few(pointer(c), pointer(x), unsafe.Pointer(&src[0]), n, step, FewGroup*step, 2, 1, first, &work, pointer(space))
 				}
 			}
 		}

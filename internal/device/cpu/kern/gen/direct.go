@@ -29,6 +29,7 @@ type inBlocks struct {
 	bytes, elements      int // of a block
 	passes               int
 	passBytes, passWorks int
+	given                bool        // the rows' scales are in the work
 	scaled               bool        // a block is of one pass and begins with its scale, of binary16
 	prepare              func()      // what a block needs before its first pass
 	few                  func()      // unit of few rows, if they have one of their own, for scales that fewOdd lets pass

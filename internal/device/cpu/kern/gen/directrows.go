@@ -9,7 +9,7 @@ import "fmt"
 func (d direct) types() []inBlocks {
 	nothing := func() {}
 	return []inBlocks{
-		{name: "int8", of: "32 elements of Int8", bytes: 32, elements: 32, passes: 1, prepare: nothing,
+		{name: "int8", of: "32 elements of Int8", bytes: 32, elements: 32, passes: 1, given: true, prepare: nothing,
 			unit: d.each(func(i, e int) { d.signed(i, e, 4*i, 0) })},
 		{name: "q8x0", of: "Q8_0", bytes: 34, elements: 32, passes: 1, scaled: true, prepare: d.scales,
 			unit: d.each(func(i, e int) { d.signed(i, 2+e, 4*i, 0) })},

@@ -14,7 +14,7 @@ import "math/bits"
 
 var fewBlocksArgs = []arg{
 	{"config", "unsafe.Pointer"}, {"c", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"xStep", "int"},
-	{"src", "unsafe.Pointer"}, {"n", "int"}, {"left", "int"}, {"srcStep", "int"}, {"next", "int"}, {"add", "int"}, {"work", "*DirectWork"}, {"rows", "unsafe.Pointer"},
+	{"src", "unsafe.Pointer"}, {"n", "int"}, {"left", "int"}, {"srcStep", "int"}, {"next", "int"}, {"groups", "int"}, {"add", "int"}, {"work", "*DirectWork"}, {"rows", "unsafe.Pointer"},
 }
 
 const (
@@ -27,10 +27,10 @@ const (
 // fewBlocks writes the function of a type.
 func (d direct) fewBlocks(b inBlocks) {
 	f := d.f
-	fr := f.function(b.name+"Few", "is amxFew for twice 16 rows of n blocks of "+b.of+", srcStep bytes apart, the second next bytes behind the first; x is words of pairs xStep bytes apart, left is n and rows 16 KiB that it works in.", fewBlocksArgs, nil)
+	fr := f.function(b.name+"Few", "is amxFew for groups of 16 rows of n blocks of "+b.of+", srcStep bytes apart, each group next bytes behind the one before; x is words of pairs and c rows xStep bytes apart, left is n and rows 16 KiB that it works in.", fewBlocksArgs, nil)
 	f.op("MOVQ %s, AX", fr.slot("config"))
 	f.loadConfig("AX")
-	f.op("MOVQ $%d, R13", tileCols/d.isa.width)
+	f.op("MOVQ %s, R13", fr.slot("groups"))
 	group, block, pass := f.label("group"), f.label("block"), f.label("pass")
 	f.mark(group)
 	f.op("MOVQ R13, %s", fr.slot("config"))
@@ -116,7 +116,7 @@ func (d direct) fewBegin(fr frame) {
 	f.op("CMPQ %s, $0", fr.slot("add"))
 	f.op("JEQ %s", fresh)
 	f.op("MOVQ %s, AX", fr.slot("c"))
-	f.op("MOVQ $%d, SI", amxBytes)
+	f.op("MOVQ %s, SI", fr.slot("xStep"))
 	f.loadTile("AX", "SI", 0, 0)
 	f.op("JMP %s", begin)
 	f.mark(fresh)
@@ -197,13 +197,16 @@ func (d direct) fewEnd(fr frame, b inBlocks) {
 		d.fewNext()
 	}
 	f.op("MOVQ %s, AX", fr.slot("c"))
-	f.op("MOVQ $%d, SI", amxBytes)
+	f.op("MOVQ %s, SI", fr.slot("xStep"))
 	f.storeTileAt(0, "AX", "SI", 0)
-	f.op("ADDQ $%d, %s", amxRows*amxBytes, fr.slot("c"))
+	f.op("SHLQ $4, SI")
+	f.op("ADDQ SI, %s", fr.slot("c"))
 	f.op("MOVQ %s, AX", fr.slot("n"))
 	f.op("IMUL3Q $%d, AX, AX", b.bytes)
 	f.op("MOVQ %s, DX", fr.slot("next"))
 	f.op("SUBQ AX, DX")
 	f.op("ADDQ DX, %s", fr.slot("src"))
-	f.op("ADDQ $%d, %s", 4*d.isa.width, fr.slot("work"))
+	if b.given {
+		f.op("ADDQ $%d, %s", 4*d.isa.width, fr.slot("work"))
+	}
 }
