@@ -236,7 +236,7 @@ fi
 
 # 3. again: what stands on the kernels.
 check 70-same 120 'kernels, twice the same bits' cuda.test '^TestSameBits$'
-check 71-draws 60 'tokens drawn' rollout.test '^TestCard'
+check 71-draws 120 'tokens drawn' rollout.test '^TestCard'
 check 72-steps 180 '30 steps beside the CPU' sft.test '^TestCard'
 check 73-commands 300 'whole commands' commands.test '^TestCardScripts$'
 

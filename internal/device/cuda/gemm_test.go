@@ -102,6 +102,27 @@ func (g *gemmCase) run(t *testing.T, c *cudatest.Card, ptx string) ([]float32, e
 	return cudatest.Download[float32](t, c, y, g.m*g.n), nil
 }
 
+// few is run by a file for few rows.
+func (g *gemmCase) few(t *testing.T, c *cudatest.Card, file, ptx string) ([]float32, error) {
+	t.Helper()
+	y := cudatest.Upload(t, c, g.before)
+	side := func(m matrix) driver.Arg { return driver.Ptr(cudatest.Upload(t, c, m.raw)) }
+	args := []driver.Arg{
+		driver.Ptr(y), side(g.x), side(g.w), side(g.u), side(g.v), driver.Ptr(cudatest.Upload(t, c, g.bias)),
+		integer(g.x.ld), driver.U64(uint64(2 * g.w.ld)), integer(g.u.ld), integer(g.n), integer(g.m), integer(g.n),
+		integer(g.k), integer(g.r), driver.F32(gemmAlpha), integer(1),
+	}
+	columns := 8
+	if file != "gemv_narrow" {
+		args, columns = append(args, integer(g.k)), 32 // one part
+	}
+	err := c.TryRun(ptx, file+"_bf16", line(ceil(g.n, columns)), line(128), 0, append(args, integer(int(device.F32)))...)
+	if err != nil {
+		return nil, err
+	}
+	return cudatest.Download[float32](t, c, y, g.m*g.n), nil
+}
+
 // Products of exact bf16 inputs are off by float32 roundings only.
 func TestGemmAgainstFloat64(t *testing.T) {
 	ptx := ptxOf(t, "gemm")
@@ -213,27 +234,61 @@ func TestGemmTilesAgreeBitForBit(t *testing.T) {
 	}
 }
 
-// gemv has the bits of gemm, and reads a weight once.
+// gemv has the bits of gemm, whichever of its files runs.
 func TestGemvHasTheBitsOfGemm(t *testing.T) {
-	for _, s := range [][4]int{{1, 40, 512, 16}, {8, 9, 72, 5}, {3, 130, 257, 0}, {9, 40, 600, 16}, {16, 9, 72, 5}, {13, 130, 257, 0}} {
-		g := newGemmCase("nt", "odd", s[0], s[1]|1, s[2], s[3])
+	for _, s := range []struct {
+		file       string
+		m, n, k, r int
+	}{
+		{"gemv", 1, 40, 512, 16}, {"gemv", 8, 9, 72, 5}, {"gemv", 3, 130, 257, 0},
+		{"gemv16", 9, 40, 600, 16}, {"gemv16", 16, 9, 72, 5}, {"gemv16", 13, 130, 257, 0},
+		{"gemv_narrow", 1, 40, 1024, 16}, {"gemv_narrow", 8, 9, 72, 5}, {"gemv_narrow", 3, 130, 257, 0}, {"gemv_narrow", 5, 23, 1543, 7},
+		{"gemv_narrow", 2, 16, 513, 1}, {"gemv_narrow", 1, 7, 1, 3},
+	} {
+		g := newGemmCase("nt", "odd", s.m, s.n|1, s.k, s.r)
 		c := cudatest.Open(t)
 		want, err := g.run(t, c, ptxOf(t, "gemm"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		y := cudatest.Upload(t, c, g.before)
-		side := func(m matrix) driver.Arg { return driver.Ptr(cudatest.Upload(t, c, m.raw)) }
-		file := "gemv"
-		if s[0] > 8 {
-			file = "gemv16"
+		got, err := g.few(t, c, s.file, ptxOf(t, s.file))
+		if err != nil {
+			t.Fatal(err)
 		}
-		c.Run(t, ptxOf(t, file), file+"_bf16", line(ceil(g.n, 32)), line(128), 0,
-			driver.Ptr(y), side(g.x), side(g.w), side(g.u), side(g.v), driver.Ptr(cudatest.Upload(t, c, g.bias)),
-			integer(g.x.ld), driver.U64(uint64(2*g.w.ld)), integer(g.u.ld), integer(g.n), integer(g.m), integer(g.n),
-			integer(g.k), integer(g.r), driver.F32(gemmAlpha), integer(1), integer(g.k), integer(int(device.F32)))
-		if got := cudatest.Download[float32](t, c, y, g.m*g.n); !slices.Equal(got, want) {
+		if !slices.Equal(got, want) {
 			t.Errorf("%s: the bits differ by %g", fmt.Sprint(s), distance(widened(got), widened(want)))
+		}
+	}
+}
+
+// A weight of few columns, as keys and values have them, is read once by four times as
+// many warps as it has columns for, in few instructions more than a warp alone takes.
+func TestFewColumnsKeepACardBusy(t *testing.T) {
+	const n, k = 64, 4096
+	for typ, most := range map[device.Type]float64{device.BF16: 70, device.NF4: 118} {
+		b := openRacing(t, false)
+		r := &trial{t, b, random(9)}
+		x, y := r.array(1, k, 1), r.room(device.BF16, 1, n)
+		w := r.array(n, k, 1).view
+		if typ != device.BF16 {
+			w = r.room(typ, n, k)
+			raw, _ := blocks(t, typ, n, k)
+			if err := b.Upload(w, raw); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.run("linear", nil, []device.View{y}, []device.View{x.view, w})
+		r.read(y)
+		s, simulated := cudatest.Counted("gemv_narrow_" + typ.String())
+		if !simulated {
+			t.Skip("a real card does not count")
+		}
+		step := float64(s.Instructions) / (n / 8 * k / 32)
+		// Each block reads x as well, for one row's lanes and the others'.
+		moved := float64(32*s.GlobalSectors-n/8*2*k) / float64(w.Bytes())
+		t.Logf("%v: %.1f instructions for 32 terms of 8 columns, conflicts %.2f; the weight's sectors are asked for %.2f times", typ, step, s.Conflicts(), moved)
+		if s.Launches != 1 || step > most || s.Local != 0 || s.Conflicts() > 1.02 || typ == device.BF16 && moved > 1.3 {
+			t.Errorf("%v: %d launches, %.1f instructions for 32 terms, %d uses of local memory: want 1, at most %.0f and 0", typ, s.Launches, step, s.Local, most)
 		}
 	}
 }

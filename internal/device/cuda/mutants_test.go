@@ -52,6 +52,14 @@ func TestMutantsAreFound(t *testing.T) {
 			t.Errorf("%s was not found", name)
 		}
 	}
+	text := ptxOf(t, "gemv_narrow")
+	at := entryIn(t, text, "gemv_narrow_bf16")
+	barrier := guards.FindStringIndex(text[at[0]:at[1]])
+	text = text[:at[0]+barrier[0]] + text[at[0]+barrier[1]:]
+	c := cudatest.Open(t)
+	if _, err := newGemmCase("nt", "odd", 2, 9, 1100, 0).few(t, c, "gemv_narrow", text); err == nil || c.Fault() == nil {
+		t.Error("gemv_narrow without its barrier was not found")
+	}
 	for name, text := range mutants(t, "attention", "attention_16") {
 		a := newAttentionCase(t, 200, 1, 1, 16, 16, []int{150, 180}, true)
 		o, lse := cudatest.Alloc[float32](t, a.c, 200*16), cudatest.Alloc[float32](t, a.c, 200)

@@ -207,12 +207,14 @@ func (l *launcher) low(x, a side, m, r, k int, scale float32) (side, error) {
 const (
 	gemvRows    = 16 // rows that gemv takes at most
 	gemvFewest  = 8  // and those of gemv.cu; gemv16.cu has the others
-	gemvColumns = 8  // columns of a warp
+	gemvColumns = 8  // columns of a warp, or of a block of gemv_narrow.cu
 	gemvWarps   = 4
+	gemvShared  = 4 * 128 // terms that the warps of such a block have at a time
 )
 
-// gemvEntries are those of gemv.cu and of gemv16.cu, by the type of the weight.
+// The entries of gemv.cu, gemv16.cu and gemv_narrow.cu, by the type of the weight.
 var (
+	narrowEntries = entriesOf("gemv_narrow_", append(device.BlockTypes(), device.BF16)...)
 	gemvEntries   = entriesOf("gemv_", append(device.BlockTypes(), device.BF16)...)
 	gemv16Entries = entriesOf("gemv16_", append(device.BlockTypes(), device.BF16)...)
 )
@@ -223,6 +225,12 @@ func (l *launcher) gemv(t device.Type, p *product, stride uint64, terms int) err
 	if p.m == 0 || p.n == 0 {
 		return nil
 	}
+	if l.narrow(p, terms) {
+		return l.run("gemv_narrow", narrowEntries[t], 0, driver.Dim{X: over(p.n, gemvColumns), Y: 1, Z: 1}, driver.Dim{X: 32 * gemvWarps, Y: 1, Z: 1},
+			driver.U64(p.y), driver.U64(p.x.at), driver.U64(p.w.at), driver.U64(p.u.at), driver.U64(p.v.at), driver.U64(p.bias),
+			num(p.x.ld), driver.U64(stride), num(p.u.ld), num(p.ldy), num(p.m), num(p.n), num(p.k), num(p.r),
+			driver.F32(p.alpha), driver.I32(count(p.accumulate)), code(p.typ))
+	}
 	grid := driver.Dim{X: over(p.n, gemvColumns*gemvWarps), Y: max(1, over(p.k, terms)), Z: 1}
 	file, entry := "gemv", gemvEntries[t]
 	if p.m > gemvFewest {
@@ -232,6 +240,12 @@ func (l *launcher) gemv(t device.Type, p *product, stride uint64, terms int) err
 		driver.U64(p.y), driver.U64(p.x.at), driver.U64(p.w.at), driver.U64(p.u.at), driver.U64(p.v.at), driver.U64(p.bias),
 		num(p.x.ld), driver.U64(stride), num(p.u.ld), num(p.ldy), num(p.m), num(p.n), num(p.k), num(p.r),
 		driver.F32(p.alpha), driver.I32(count(p.accumulate)), num(terms), code(p.typ))
+}
+
+// narrow says whether the columns are too few for a warp each: four blocks of
+// gemv_narrow.cu stand on a multiprocessor, so that none has to wait.
+func (l *launcher) narrow(p *product, terms int) bool {
+	return p.m <= gemvFewest && p.k > gemvShared && terms >= p.k && over(p.n, gemvColumns*gemvWarps) <= l.b.device.Units
 }
 
 // times is an nt product with a frozen weight: gemv for few rows, which reads

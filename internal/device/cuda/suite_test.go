@@ -41,7 +41,14 @@ const roundedBF16 = 1.0 / (1 << 8)
 // and, without looking for races, with those of F32.
 func TestConformance(t *testing.T) {
 	for _, act := range []device.Type{device.BF16, device.F32} {
-		t.Run(act.String(), func(t *testing.T) { devicetest.CheckRounded(t, openRacing(t, act == device.BF16), act, roundedBF16) })
+		t.Run(act.String(), func(t *testing.T) {
+			devicetest.CheckRounded(t, openRacing(t, act == device.BF16), act, roundedBF16)
+			for _, typ := range append(device.BlockTypes(), device.BF16) {
+				if n, simulated := cudatest.Launches("gemv_narrow_" + typ.String()); simulated && n == 0 {
+					t.Errorf("no product of few columns ran with a weight of %s", typ)
+				}
+			}
+		})
 	}
 }
 

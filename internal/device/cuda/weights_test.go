@@ -106,15 +106,16 @@ func TestGemvReadsBlocks(t *testing.T) {
 	for _, typ := range device.BlockTypes() {
 		gemvReads(t, typ, "gemv", 5)
 		gemvReads(t, typ, "gemv16", 13)
+		gemvReads(t, typ, "gemv_narrow", 5)
 	}
 }
 
 func gemvReads(t *testing.T, typ device.Type, file string, m int) {
 	t.Helper()
 	const n = 19
-	k := 2 * max(typ.BlockSize(), 48)
+	k := 768 // whole blocks of every type, and more than the warps of a block have at a time
 	if typ == device.Int8 {
-		k = 53
+		k = 533
 	}
 	raw, values := blocks(t, typ, n, k)
 	wide := newMatrix(random(1), n, k)
@@ -126,9 +127,15 @@ func gemvReads(t *testing.T, typ device.Type, file string, m int) {
 	run := func(entry string, w driver.Arg, stride int64) []float32 {
 		y := cudatest.Alloc[float32](t, c, m*n)
 		none := driver.U64(0)
-		c.Run(t, ptxOf(t, file), entry, line(1), line(128), 0, driver.Ptr(y), driver.Ptr(cudatest.Upload(t, c, x.raw)), w, none, none, none,
-			integer(x.ld), driver.U64(uint64(stride)), integer(8), integer(n), integer(m), integer(n), integer(k), integer(0),
-			driver.F32(1), integer(0), integer(k), integer(int(device.F32)))
+		args := []driver.Arg{
+			driver.Ptr(y), driver.Ptr(cudatest.Upload(t, c, x.raw)), w, none, none, none,
+			integer(x.ld), driver.U64(uint64(stride)), integer(8), integer(n), integer(m), integer(n), integer(k), integer(0), driver.F32(1), integer(0),
+		}
+		blocks := ceil(n, 8)
+		if file != "gemv_narrow" {
+			args, blocks = append(args, integer(k)), 1 // one part
+		}
+		c.Run(t, ptxOf(t, file), entry, line(blocks), line(128), 0, append(args, integer(int(device.F32)))...)
 		return cudatest.Download[float32](t, c, y, m*n)
 	}
 	want := run(file+"_bf16", driver.Ptr(cudatest.Upload(t, c, wide.raw)), int64(2*wide.ld))

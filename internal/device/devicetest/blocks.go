@@ -17,6 +17,7 @@ func blockTrials(g *gen) []trial {
 		unit := max(typ.BlockSize(), 32)
 		list = append(list, weightTrials(g, i, 1, g.blocks(typ, 9, unit))...)
 		list = append(list, weightTrials(g, i+1, 17, g.blocks(typ, 65, 256/unit*unit+unit))...)
+		list = append(list, weightTrials(g, i+2, 4, g.blocks(typ, 19, 768))...)
 		w := g.blocks(typ, 17, 3*unit)
 		list = append(list, embedTrial(g, w, g.ints(31, 0, w.rows)))
 		if typ == device.Q4_0 || typ == device.NF4 { // a head walks over the rows, whatever the type

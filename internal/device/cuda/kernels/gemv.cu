@@ -1,4 +1,4 @@
 // Products of up to 8 rows.
 #include "gemv.cuh"
 
-FORMATS(gemv, 1)
+FORMATS(FEW, gemv, 1)

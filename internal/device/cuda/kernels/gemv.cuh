@@ -125,21 +125,100 @@ DEVICE void few_rows(void *y, const unsigned short *x, const unsigned char *w, c
 		}
 }
 
+// few_columns is few_rows of up to 8 rows where the columns are too few to keep a card
+// busy with a warp each: the warps of a block have 8 columns together. Each has read, and
+// laid out for the tensor core, a turn of its own; the sums go from one to the next
+// through shared memory, so that terms are added in the order of few_rows.
+template <Format F>
+DEVICE void few_columns(void *y, const unsigned short *x, const unsigned char *w, const unsigned short *u, const unsigned short *v,
+                        const float *bias, int ldx, long stride, int ldu, int ldy, int M, int N, int K, int K2, float alpha, int accumulate, int type) {
+	constexpr int A = 4, TURN = 32 * A, WARPS = 4; // four blocks on a multiprocessor
+	__shared__ float4 carried[32];
+	unsigned lane = THREAD_X % 32, warp = THREAD_X / 32, g = lane / 4, q = lane % 4;
+	int col = BLOCK_X * 8, mine = min(col + (int)g, N - 1), last = (K - 1) / 8 * 8;
+	bool inside = (int)g < M;
+	const unsigned char *row = w + mine * stride, *xr = (const unsigned char *)(inside ? x + (long)g * ldx : x);
+	float table = table_of<F>(lane), sum[4] = {0, 0, 0, 0};
+	unsigned raw[A][WORDS<F>], left[A][4];
+	auto fetch = [&](int k) __attribute__((always_inline)) {
+		UNROLL for (int i = 0; i < A; i++) {
+			int t = min(k + 32 * i + 8 * (int)q, last);
+			fetch8<F>(raw[i], row, t, K);
+			fetch8<BF16>(left[i], xr, t, K);
+		}
+	};
+	fetch(TURN * warp);
+	for (int first = 0; first < K; first += WARPS * TURN) {
+		int k = first + TURN * warp;
+		unsigned a[A][1][4], b[A][4];
+		UNROLL for (int i = 0; i < A; i++) {
+			int t = k + 32 * i + 8 * (int)q;
+			words8<F>(b[i], raw[i], min(t, last), K, table, t < K);
+			UNROLL for (int e = 0; e < 4; e++) a[i][0][e] = inside && t < K ? left[i][e] : 0;
+			turn(a[i][0], q);
+			turn(b[i], q);
+		}
+		fetch(k + WARPS * TURN);
+		for (unsigned next = 0; next < WARPS; next++) {
+			if (next == warp && k < K) {
+				if (k > 0) {
+					float4 c = carried[lane];
+					sum[0] = c.x, sum[1] = c.y, sum[2] = c.z, sum[3] = c.w;
+				}
+				UNROLL for (int i = 0; i < A; i++)
+					UNROLL for (int j = 0; j < 4; j += 2) {
+						unsigned rows[4] = {a[i][0][j], 0, a[i][0][j + 1], 0};
+						multiply(sum, rows, b[i][j], b[i][j + 1]);
+					}
+				carried[lane] = float4{sum[0], sum[1], sum[2], sum[3]};
+			}
+			__syncthreads();
+		}
+	}
+	if (warp != 0)
+		return;
+	float4 c = carried[lane];
+	sum[0] = c.x, sum[1] = c.y, sum[2] = c.z, sum[3] = c.w;
+	for (int k = 8 * (int)q; k < K2 + 8 * (int)q; k += 32) {
+		unsigned a[1][4], b[4];
+		read8(a[0], u + (long)g * ldu + k, inside && k < K2);
+		read8(b, v + (long)mine * ldu + k, k < K2);
+		add32<1>(sum, a, b, q);
+	}
+	UNROLL for (int e = 0; e < 2; e++) {
+		int at = col + 2 * q + e;
+		if (!inside || at >= N)
+			continue;
+		float s = __builtin_fmaf(sum[e], alpha, bias ? bias[at] : 0);
+		if (type == TYPE_F32)
+			add_to(((float *)y)[(long)g * ldy + at], s, accumulate);
+		else
+			add_to(((bf16 *)y)[(long)g * ldy + at], s, accumulate);
+	}
+}
+
 #define FEW(entry, F, R)                                                                                               \
 	KERNEL __launch_bounds__(128) void entry(                                                                          \
 	    void *y, const unsigned short *x, const unsigned char *w, const unsigned short *u, const unsigned short *v,   \
 	    const float *bias, int ldx, long stride, int ldu, int ldy, int M, int N, int K, int K2, float alpha, int accumulate, int split, int type) { \
 		few_rows<F, R>(y, x, w, u, v, bias, ldx, stride, ldu, ldy, M, N, K, K2, alpha, accumulate, split, type);              \
 	}
-#define FORMATS(name, R)                                                                                               \
-	FEW(name##_bf16, BF16, R)                                                                                          \
-	FEW(name##_q8_0, Q8_0, R)                                                                                          \
-	FEW(name##_q4_0, Q4_0, R)                                                                                          \
-	FEW(name##_q4_1, Q4_1, R)                                                                                          \
-	FEW(name##_q5_0, Q5_0, R)                                                                                          \
-	FEW(name##_q5_1, Q5_1, R)                                                                                          \
-	FEW(name##_q4_k, Q4_K, R)                                                                                          \
-	FEW(name##_q5_k, Q5_K, R)                                                                                          \
-	FEW(name##_q6_k, Q6_K, R)                                                                                          \
-	FEW(name##_nf4, NF4, R)                                                                                            \
-	FEW(name##_int8, INT8, R)
+#define NARROW(entry, F)                                                                                               \
+	KERNEL __launch_bounds__(128, F == INT8 || F == Q6_K ? 3 : 4) void entry(                                                                          \
+	    void *y, const unsigned short *x, const unsigned char *w, const unsigned short *u, const unsigned short *v,   \
+	    const float *bias, int ldx, long stride, int ldu, int ldy, int M, int N, int K, int K2, float alpha, int accumulate, int type) { \
+		few_columns<F>(y, x, w, u, v, bias, ldx, stride, ldu, ldy, M, N, K, K2, alpha, accumulate, type);                     \
+	}
+// FORMATS makes entries of all formats by one of the two.
+#define FORMATS(make, name, ...)                                                                                       \
+	make(name##_bf16, BF16, ##__VA_ARGS__)                                                                             \
+	make(name##_q8_0, Q8_0, ##__VA_ARGS__)                                                                             \
+	make(name##_q4_0, Q4_0, ##__VA_ARGS__)                                                                             \
+	make(name##_q4_1, Q4_1, ##__VA_ARGS__)                                                                             \
+	make(name##_q5_0, Q5_0, ##__VA_ARGS__)                                                                             \
+	make(name##_q5_1, Q5_1, ##__VA_ARGS__)                                                                             \
+	make(name##_q4_k, Q4_K, ##__VA_ARGS__)                                                                             \
+	make(name##_q5_k, Q5_K, ##__VA_ARGS__)                                                                             \
+	make(name##_q6_k, Q6_K, ##__VA_ARGS__)                                                                             \
+	make(name##_nf4, NF4, ##__VA_ARGS__)                                                                               \
+	make(name##_int8, INT8, ##__VA_ARGS__)

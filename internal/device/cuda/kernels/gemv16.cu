@@ -2,4 +2,4 @@
 // are first asked for.
 #include "gemv.cuh"
 
-FORMATS(gemv16, 2)
+FORMATS(FEW, gemv16, 2)
