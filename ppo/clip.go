@@ -5,13 +5,24 @@ import "math"
 // What clipping did to a mini-batch, from the values of a forward pass: sums
 // over its tokens, for metrics.
 
+// clipRange is how far the ratio of a token counts below 1 and above.
+type clipRange struct{ low, high float64 }
+
+// clipRange is the config's.
+func (c Config) clipRange() clipRange {
+	if c.ClipRangeHigh == 0 {
+		return clipRange{c.ClipRange, c.ClipRange}
+	}
+	return clipRange{c.ClipRange, c.ClipRangeHigh}
+}
+
 // policyClips counts the tokens whose loss the clip range of the ratio raised:
 // policy/clipfrac_avg of TRL times the tokens.
-func policyClips(logProbs, oldLogProbs, advantages []float64, clipRange float64) int {
+func policyClips(logProbs, oldLogProbs, advantages []float64, clip clipRange) int {
 	n := 0
 	for t, a := range advantages {
 		ratio := math.Exp(clamp(logProbs[t]-oldLogProbs[t], maxLogRatio))
-		clipped := min(max(ratio, 1-clipRange), 1+clipRange)
+		clipped := min(max(ratio, 1-clip.low), 1+clip.high)
 		if -a*clipped > -a*ratio {
 			n++
 		}

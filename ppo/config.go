@@ -60,7 +60,10 @@ type Config struct {
 	// many nats per token from the one that sampled; 0 never does.
 	StopKL float64 `yaml:"stop_kl"`
 
-	ClipRange      float64 `yaml:"clip_range"`
+	ClipRange float64 `yaml:"clip_range"`
+	// ClipRangeHigh is the range above 1 (https://arxiv.org/abs/2503.14476, section
+	// 3.1: 0.28 beside 0.2 below); 0 is ClipRange.
+	ClipRangeHigh  float64 `yaml:"clip_range_high"`
 	DualClip       float64 `yaml:"dual_clip"`
 	ValueClipRange float64 `yaml:"value_clip_range"`
 	VFCoef         float64 `yaml:"vf_coef"`
@@ -141,8 +144,9 @@ func (c Config) Validate() error {
 	}
 	check(c.KLHorizon > 0, "kl_horizon must be positive, got %v", c.KLHorizon)
 	check(c.ClipRange > 0 && c.ClipRange < 1, "clip_range must lie in (0, 1), got %v", c.ClipRange)
+	check(c.ClipRangeHigh >= 0 && c.ClipRangeHigh <= math.MaxFloat64, "clip_range_high must be finite and not negative, got %v", c.ClipRangeHigh)
 	check(c.ValueClipRange > 0, "value_clip_range must be positive, got %v", c.ValueClipRange)
-	check(c.DualClip == 0 || c.DualClip > 1+c.ClipRange, "dual_clip must be 0 or more than 1 + clip_range, got %v", c.DualClip)
+	check(c.DualClip == 0 || c.DualClip > 1+c.clipRange().high, "dual_clip must be 0 or more than 1 + clip_range (or clip_range_high), got %v", c.DualClip)
 	check(c.Gamma >= 0 && c.Gamma <= 1, "gamma must lie in [0, 1], got %v", c.Gamma)
 	check(c.Lambda >= 0 && c.Lambda <= 1, "lambda must lie in [0, 1], got %v", c.Lambda)
 	check(c.OverlongBuffer >= 0 && c.OverlongBuffer <= c.MaxNew, "overlong_buffer must lie in [0, max_new], got %d", c.OverlongBuffer)

@@ -26,6 +26,8 @@ func TestConfigValidate(t *testing.T) {
 		{"kl_in", func(c *Config) { c.KLIn = "x" }, "kl_in must be one of"},
 		{"kl NaN", func(c *Config) { c.KLCoef = math.NaN() }, "kl_coef must be finite"},
 		{"clip range", func(c *Config) { c.ClipRange = 1 }, "clip_range must lie in (0, 1)"},
+		{"clip range above", func(c *Config) { c.ClipRangeHigh = -1 }, "clip_range_high must be finite and not negative, got -1"},
+		{"dual clip below the range above", func(c *Config) { c.ClipRangeHigh, c.DualClip = 3, 2 }, "dual_clip must be 0 or more than 1 + clip_range"},
 		{"dual clip", func(c *Config) { c.DualClip = 1.1 }, "dual_clip must be 0 or more than 1 + clip_range"},
 		{"gamma", func(c *Config) { c.Gamma = 1.1 }, "gamma must lie in [0, 1]"},
 		{"lambda", func(c *Config) { c.Lambda = -1 }, "lambda must lie in [0, 1]"},

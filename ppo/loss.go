@@ -22,17 +22,18 @@ func ratio(b *graph.Builder, logProb, oldLogProb *graph.Node) *graph.Node {
 
 // policyLoss is the clipped surrogate, equation 7 of
 // https://arxiv.org/abs/1707.06347 with the sign of a loss, where ρ is the
-// ratio, A the advantage and ε the clipRange:
+// ratio, A the advantage and ε the clip range, which may be wider above 1 than
+// below (https://arxiv.org/abs/2503.14476, section 3.1):
 //
-//	L = max( -A·ρ, -A·clip(ρ, 1-ε, 1+ε) )
+//	L = max( -A·ρ, -A·clip(ρ, 1-ε_low, 1+ε_high) )
 //
-// With dualClip c > 1+ε (0 leaves it out; 3 is usual) the loss of a negative
+// With dualClip c > 1+ε_high (0 leaves it out; 3 is usual) the loss of a negative
 // advantage is at most -c·A (https://arxiv.org/abs/1912.09729).
 // That is the same as holding ρ under c in the first term: where A is positive
 // and ρ above c, the second term is the larger one anyway.
-func policyLoss(b *graph.Builder, ratio, advantage *graph.Node, clipRange, dualClip float64) *graph.Node {
+func policyLoss(b *graph.Builder, ratio, advantage *graph.Node, clip clipRange, dualClip float64) *graph.Node {
 	loss := b.Neg(advantage)
-	clipped := b.Mul(loss, b.Clamp(ratio, 1-clipRange, 1+clipRange))
+	clipped := b.Mul(loss, b.Clamp(ratio, 1-clip.low, 1+clip.high))
 	if dualClip > 0 {
 		ratio = b.Clamp(ratio, math.Inf(-1), dualClip)
 	}

@@ -98,9 +98,13 @@ func readGolden(t *testing.T) *golden {
 
 // policyFormula is the loss per token from new and old log-probabilities and
 // advantages.
-func policyFormula(clipRange, dualClip float64) exectest.Formula {
+func policyFormula(clip, dualClip float64) exectest.Formula {
+	return wideFormula(clipRange{clip, clip}, dualClip)
+}
+
+func wideFormula(clip clipRange, dualClip float64) exectest.Formula {
 	return func(b *graph.Builder, in graph.Nodes) *graph.Node {
-		return policyLoss(b, ratio(b, in[0], in[1]), in[2], clipRange, dualClip)
+		return policyLoss(b, ratio(b, in[0], in[1]), in[2], clip, dualClip)
 	}
 }
 
@@ -124,7 +128,7 @@ func TestLossesEqualTheReferenceValues(t *testing.T) {
 	near(t, "value loss", mean(value), []float64{p.ValueLoss})
 
 	tokens := float64(len(g.flat(p.Values)))
-	clips := policyClips(g.flat(p.NewLogProbs), g.flat(p.LogProbs), g.flat(p.Whitened), p.Clip)
+	clips := policyClips(g.flat(p.NewLogProbs), g.flat(p.LogProbs), g.flat(p.Whitened), clipRange{p.Clip, p.Clip})
 	near(t, "policy clips", []float64{float64(clips) / tokens}, []float64{p.PolicyClips})
 	clips = valueClips(g.flat(p.NewValues), g.flat(p.Values), g.flat(p.Returns), p.ValueClip)
 	near(t, "value clips", []float64{float64(clips) / tokens}, []float64{p.ValueClips})
@@ -145,6 +149,36 @@ func TestPolicyLossByHand(t *testing.T) {
 	loss, grads = exectest.Evaluate(t, b, policyFormula(0.2, 3), logProb, old, advantage)
 	near(t, "dual loss", loss, []float64{-2.4, rise, 1.6, 6})
 	near(t, "dual gradient", grads[0], []float64{0, rise, 0, 0})
+}
+
+// A wider range above: at ρ = e^0.5 and A = 2 with 0.7 the gradient goes on, -2ρ,
+// and with 0.4 the loss is -2.8 with none; below 1 nothing changes.
+func TestClipHigherByHand(t *testing.T) {
+	b := backend(t)
+	logProb, old, advantage := exectest.Value{-1, -1, -2}, exectest.Value{-1.5, -1.5, -1.5}, exectest.Value{2, -2, -2}
+	rise := 2 * math.Exp(0.5)
+	loss, grads := exectest.Evaluate(t, b, wideFormula(clipRange{0.2, 0.7}, 0), logProb, old, advantage)
+	near(t, "loss", loss, []float64{-rise, rise, 1.6})
+	near(t, "gradient", grads[0], []float64{-rise, rise, 0})
+	loss, grads = exectest.Evaluate(t, b, wideFormula(clipRange{0.2, 0.4}, 0), logProb, old, advantage)
+	near(t, "loss", loss, []float64{-2.8, rise, 1.6})
+	near(t, "gradient", grads[0], []float64{0, rise, 0})
+	for _, tc := range []struct {
+		high float64
+		want int
+	}{{0.7, 1}, {0.4, 2}} {
+		if got := policyClips(logProb, old, advantage, clipRange{0.2, tc.high}); got != tc.want {
+			t.Errorf("%d tokens are clipped with %v above, want %d", got, tc.high, tc.want)
+		}
+	}
+	c := DefaultConfig()
+	if c.clipRange() != (clipRange{0.2, 0.2}) {
+		t.Errorf("the default is %v", c.clipRange())
+	}
+	c.ClipRangeHigh = 0.28
+	if c.clipRange() != (clipRange{0.2, 0.28}) {
+		t.Errorf("with 0.28 above it is %v", c.clipRange())
+	}
 }
 
 // The dual clip as its paper writes it.

@@ -66,7 +66,7 @@ func (t *Trainer) measurePolicy(step int, lossSum float64, b *tokens, m *train.M
 		ratios += math.Exp(clamp(l-b.logProbs[i], maxLogRatio))
 	}
 	m.Add("policy/approxkl_avg", kl, n)
-	m.Add("policy/clipfrac_avg", float64(policyClips(p.logProbs, b.logProbs, b.advantages, t.Config.ClipRange)), n)
+	m.Add("policy/clipfrac_avg", float64(policyClips(p.logProbs, b.logProbs, b.advantages, t.Config.clipRange())), n)
 	m.Add("policy/entropy_avg", sum(p.entropies), n)
 	m.Add("loss/policy_avg", lossSum, n)
 	m.Add("val/ratio", ratios, n)

@@ -47,7 +47,7 @@ func (t *Trainer) newPolicy(size model.Capacity, adapter *model.Adapter, trainin
 func (t *Trainer) policyLoss(d *model.Decoder, p *policyProgram) *graph.Node {
 	c := t.Config
 	r := ratio(d.Builder, p.logProb, p.oldLogProb)
-	loss := policyLoss(d.Builder, r, p.advantage, c.ClipRange, c.DualClip)
+	loss := policyLoss(d.Builder, r, p.advantage, c.clipRange(), c.DualClip)
 	if c.EntropyCoef > 0 {
 		loss = d.Add(loss, entropyBonus(d.Builder, r, p.logProb, p.entropy, c.EntropyCoef))
 	}

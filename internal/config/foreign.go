@@ -65,6 +65,9 @@ var foreign = map[string]string{
 	"total_episodes":             "use steps or epochs: a step is an update, an epoch all prompts once",
 	"cliprange":                  "use clip_range",
 	"cliprange_value":            "use value_clip_range",
+	"epsilon":                    "use clip_range",
+	"epsilon_high":               "use clip_range_high",
+	"delta":                      "use dual_clip",
 	"lam":                        "use lambda",
 
 	// PEFT.
