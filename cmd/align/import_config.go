@@ -10,6 +10,7 @@ import (
 	"align/dpo"
 	"align/internal/config"
 	"align/internal/foreign"
+	"align/ppo"
 	"align/reward"
 	"align/sft"
 
@@ -27,9 +28,9 @@ func newImportConfigCommand(io *streams) *cobra.Command {
 		Use:   "import-config FILE",
 		Short: "Turn a settings file of TRL, axolotl or LLaMA-Factory into ours",
 		Long: `import-config reads a YAML or JSON file of TRL's command line (SFTConfig,
-DPOConfig or RewardConfig with model and script arguments), of axolotl or of
-LLaMA-Factory, and prints the settings file of align that trains the same way as
-far as that goes. A line above each setting names the key that it comes from, or
+DPOConfig, RewardConfig, GRPOConfig or RLOOConfig with model and script
+arguments), of axolotl or of LLaMA-Factory, and prints the settings file of align
+that trains the same way as far as that goes. A line above each setting names the key that it comes from, or
 says that it is the tool's default where that differs from ours.
 
 Every key that is not carried over is named on stderr with its line and the
@@ -43,18 +44,18 @@ reason. A value that cannot be right is an error, and nothing is printed.`,
 				return wrongUse(c, fmt.Errorf("want one settings file, got %d arguments", len(args)))
 			}
 			if o.method != "" && !slices.Contains(importable, o.method) {
-				return wrongUse(c, fmt.Errorf("--method: want sft, dpo or reward, got %q", o.method))
+				return wrongUse(c, fmt.Errorf("--method: want sft, dpo, reward or ppo, got %q", o.method))
 			}
 			o.path = args[0]
 			return runImportConfig(o)
 		},
 	}
-	c.Flags().StringVar(&o.method, "method", "", "`name` of the method, sft, dpo or reward; without it, what the file's keys tell")
+	c.Flags().StringVar(&o.method, "method", "", "`name` of the method, sft, dpo, reward or ppo; without it, what the file's keys tell")
 	return c
 }
 
 // importable are the methods that other tools' files are of.
-var importable = []string{"sft", "dpo", "reward"}
+var importable = []string{"sft", "dpo", "reward", "ppo"}
 
 func runImportConfig(o *importOptions) error {
 	data, err := os.ReadFile(o.path)
@@ -91,6 +92,9 @@ func importTarget(method string) ([]config.Field, validator) {
 	case "reward":
 		c := reward.DefaultConfig()
 		return config.Fields(&c), &c
+	case "ppo":
+		c := ppo.DefaultConfig()
+		return config.Fields(&c), &c
 	}
 	c := dpo.DefaultConfig()
 	return config.Fields(&c), &c
@@ -115,11 +119,13 @@ func applyImport(c *foreign.Config, fields []config.Field) (set []config.Field, 
 	return set, errors.Join(errs...)
 }
 
-// checkImport checks the values; a file that names no data on this machine is
-// not at fault.
+// checkImport checks the values; a file that names no data on this machine, or
+// no reward, is not at fault.
 func checkImport(fields []config.Field, checked validator) error {
+	rewarded := slices.ContainsFunc(fields, func(f config.Field) bool { return f.Key == "reward" && f.String() != "" })
 	for _, f := range fields {
-		if f.IsList() && f.String() == "" {
+		later := f.IsList() || f.Key == "prompts" || f.Key == "scorer" && !rewarded
+		if later && f.String() == "" {
 			if err := f.Set("later.jsonl"); err != nil {
 				return err
 			}

@@ -12,7 +12,7 @@ import (
 
 // Config is a file of another tool as settings of ours.
 type Config struct {
-	// Tool is TRL, axolotl or LLaMA-Factory; Method is sft, dpo or reward.
+	// Tool is TRL, axolotl or LLaMA-Factory; Method is sft, dpo, reward or ppo.
 	Tool, Method string
 	// Values are in the file's order, then the tool's defaults.
 	Values []Value
@@ -39,14 +39,14 @@ type Left struct {
 type tool struct {
 	name  string
 	rules map[string]rule
-	// method is sft, dpo or reward, from what the file says; "" cannot tell.
+	// method is sft, dpo, reward or ppo, from what the file says; "" cannot tell.
 	method func(entries []entry) (string, error)
 	// finish sets what follows from several keys, or from one that is missing.
 	finish func(c *Config, entries []entry)
 }
 
 // Convert reads a file of another tool; name stands in the errors. method is
-// sft, dpo or reward, or "" to tell it from the file. All faults are returned
+// sft, dpo, reward or ppo, or "" to tell it from the file. All faults are returned
 // at once.
 func Convert(name string, data []byte, method string) (*Config, error) {
 	entries, err := parse(name, data)

@@ -73,6 +73,21 @@ func TestConvert(t *testing.T) {
 			"LLaMA-Factory, noise", "stage: sft\nneftune_alpha: 5", "LLaMA-Factory", "sft", map[string]string{"neftune_noise_alpha": "5"}, nil,
 		},
 		{
+			"TRL, GRPO", "model_name_or_path: m\ndataset_name: p.jsonl\nnum_generations: 8\nper_device_train_batch_size: 4\ngradient_accumulation_steps: 4\nsteps_per_generation: 8\nmax_completion_length: 256\nbeta: 0.01\nepsilon: 0.2\nepsilon_high: 0.28\nnum_iterations: 2\nscale_rewards: none\nloss_type: dr_grpo\nreward_funcs: [accuracy_reward]\nuse_peft: true\nlora_r: 8\nlora_dropout: 0.1\ntop_p: 1.0\nuse_vllm: true",
+			"TRL", "ppo",
+			map[string]string{
+				"model": "m", "prompts": "p.jsonl", "k": "8", "batch": "4", "rollout": "4", "mini_batches": "2", "max_new": "256", "kl_coef": "0.01", "clip_range": "0.2", "clip_range_high": "0.28",
+				"ppo_epochs": "2", "scale_rewards": "off", "rank": "8", "dropout": "0",
+			},
+			[]string{"loss_type", "reward_funcs", "use_vllm", "lora_dropout"},
+		},
+		{
+			"TRL, RLOO", "num_generations: 2\nreward_model_name_or_path: rm\nreward_clip_range: [-5, 5]\nnormalize_advantages: false\nper_device_train_batch_size: 3\nuse_peft: true\nbeta: 0.1",
+			"TRL", "ppo",
+			map[string]string{"k": "2", "reward": "rm", "score_clip": "5", "batch": "3", "kl_coef": "0.1", "dropout": "0"},
+			[]string{"gradient_accumulation_steps"},
+		},
+		{
 			"TRL, weighted losses", "beta: 0.1\nloss_type: [sigmoid, sft]\nloss_weights: [1.0, 0.2]\nuse_peft: true\ndisable_dropout: false\nlora_dropout: 0.1",
 			"TRL", "dpo", map[string]string{"beta": "0.1", "loss": "sigmoid:1,sft:0.2", "dropout": "0.1"}, nil,
 		},
@@ -155,6 +170,8 @@ func TestDefaults(t *testing.T) {
 		{"TRL's polynomial", "packing: false\nlearning_rate: 8e-7\nlr_scheduler_type: polynomial", "min_lr_rate=0.125 !power"},
 		{"Transformers' constant has no warm-up", "packing: false\nwarmup_ratio: 0.1\nlr_scheduler_type: constant", "warmup=0"},
 		{"and with one it has", "packing: false\nwarmup_ratio: 0.1\nlr_scheduler_type: constant_with_warmup", "schedule=constant warmup=0.1"},
+		{"TRL's GRPO", "num_generations: 4\nuse_peft: true", "algorithm=grpo k=4 batch=8 rollout=2 mini_batches=1 max_new=512 kl_coef=0 kl_in=loss learning_rate=1e-06 score_clip=0 missing_eos_penalty=0 !accumulate !max_length"},
+		{"TRL's RLOO", "normalize_advantages: false\nuse_peft: true", "algorithm=rloo k=2 rollout=4 kl_coef=0.05 kl_in=reward"},
 		{"LLaMA-Factory's alpha", "stage: sft\nlora_rank: 4", "rank=4 alpha=8 learning_rate=5e-05 !full"},
 		{"LLaMA-Factory's full", "stage: sft\nfinetuning_type: full", "full=on !rank !alpha"},
 	} {
@@ -183,7 +200,7 @@ func TestConvertRefuses(t *testing.T) {
 		{"nothing", "", "want one mapping"},
 		{"syntax", "a: [", "x.yaml:1: "},
 		{"a file of something else", "name: x\nservices: [a]", "no key is one of TRL, axolotl or LLaMA-Factory"},
-		{"no method", "learning_rate: 1e-5", "add --method sft, dpo or reward"},
+		{"no method", "learning_rate: 1e-5", "add --method sft, dpo, reward or ppo"},
 		{"a word for a number", "beta: much", "x.yaml:1: beta: want a number, got much"},
 		{"all faults at once", "beta: 0.1\nuse_peft: maybe\nlora_r: [1]", "x.yaml:3: lora_r: want a number, got 1"},
 		{"a ratio above 1", "beta: 0.1\nwarmup_ratio: 3", "want a ratio from 0 to 1, got 3"},

@@ -316,8 +316,11 @@ func evalFile(c *Config, e entry) error {
 
 // dataKey is the setting of the training data.
 func (c *Config) dataKey() string {
-	if c.Method == "sft" {
+	switch c.Method {
+	case "sft":
 		return "data"
+	case "ppo":
+		return "prompts"
 	}
 	return "pairs"
 }

@@ -2,13 +2,14 @@ package foreign
 
 import (
 	"errors"
+	"maps"
 	"strings"
 )
 
 // trl is TRL's command line: script arguments, model config and the trainers'
 // configs.
 func trl() *tool {
-	return &tool{name: "TRL", method: trlMethod, finish: finishTRL, rules: with(map[string]rule{
+	rules := map[string]rule{
 		"model_name_or_path": text("model"), "model_revision": same("name the folder of the revision with model", "main"),
 		"dtype": choice("precision", dtypes), "torch_dtype": choice("precision", dtypes),
 		"dataset_name": dataFiles, "datasets": dataFiles,
@@ -19,14 +20,14 @@ func trl() *tool {
 
 		"max_length": whole("max_length"), "max_seq_length": whole("max_length"),
 		"max_prompt_length":     without("max_length bounds prompt and answer together; overlong: truncate-prompt cuts prompts"),
-		"max_completion_length": without("max_length bounds prompt and answer together"),
+		"max_completion_length": ofMethod(whole("max_new"), without("max_length bounds prompt and answer together")),
 		"truncation_mode":       choice("overlong", map[string]string{"keep_start": "truncate", "keep_end": "truncate-prompt"}),
 		"packing":               packed, "padding_free": truth("packing"),
 		"dataset_text_field":   textField,
 		"completion_only_loss": switched, "assistant_only_loss": switched, // finish reads them
 
-		"beta": number("beta"), "label_smoothing": number("label_smoothing"), "rpo_alpha": number("nll"),
-		"loss_type": lossType, "loss_weights": noted, // finish joins the two
+		"beta": ofMethod(number("kl_coef"), number("beta")), "label_smoothing": number("label_smoothing"), "rpo_alpha": number("nll"),
+		"loss_type": ofMethod(sampledLoss, lossType), "loss_weights": noted, // finish joins the two
 		"reference_free":           same("there is a loss without a reference: simpo, orpo or cpo", "false"),
 		"precompute_ref_log_probs": switched, // always so, and cached
 		"disable_dropout":          switched, // finish reads it
@@ -37,12 +38,16 @@ func trl() *tool {
 		"desirable_weight": number("desirable_weight"), "undesirable_weight": number("undesirable_weight"),
 
 		"center_rewards_coefficient": number("centering"),
-	})}
+	}
+	maps.Copy(rules, sampledRules())
+	return &tool{name: "TRL", method: trlMethod, finish: finishTRL, rules: with(rules)}
 }
 
 // trlMethod goes by keys that only one trainer has.
 func trlMethod(entries []entry) (string, error) {
 	switch {
+	case hasAny(entries, sampledKeys...):
+		return "ppo", nil
 	case hasAny(entries, "center_rewards_coefficient"):
 		return "reward", nil
 	case hasAny(entries, "beta", "rpo_alpha", "label_smoothing", "max_prompt_length", "precompute_ref_log_probs", "reference_free", "sync_ref_model", "loss_weights", "f_divergence_type", "desirable_weight", "undesirable_weight", "simpo_gamma", "cpo_alpha"),
@@ -51,7 +56,7 @@ func trlMethod(entries []entry) (string, error) {
 	case hasAny(entries, "packing", "dataset_text_field", "max_seq_length", "completion_only_loss", "assistant_only_loss", "loss_type", "neftune_noise_alpha"):
 		return "sft", nil
 	}
-	return "", errors.New("no key tells the trainer: add --method sft, dpo or reward")
+	return "", errors.New("no key tells the trainer: add --method sft, dpo, reward or ppo")
 }
 
 // textField maps the column of plain texts.
@@ -86,8 +91,12 @@ func finishTRL(c *Config, entries []entry) {
 	c.weighLosses(entries)
 	c.trainTRL(entries)
 	c.trainingDefaults()
-	c.fallback("max_length", "1024")
+	if c.Method != "ppo" {
+		c.fallback("max_length", "1024")
+	}
 	switch c.Method {
+	case "ppo":
+		c.finishSampled(entries)
 	case "sft":
 		c.fallback("learning_rate", "2e-05")
 		c.fallback("overlong", "truncate")
@@ -129,8 +138,9 @@ func (c *Config) trainTRL(entries []entry) {
 	peft, err := truthOf(find(entries, "use_peft"))
 	lora := err == nil && peft || err != nil && hasAny(entries, "lora_r", "lora_alpha", "lora_target_modules")
 	if !lora {
-		if c.Method == "reward" {
-			c.Left = append(c.Left, Left{"use_peft", 0, "align trains a reward model as an adapter, TRL all weights where use_peft is not true"})
+		if c.Method == "reward" || c.Method == "ppo" {
+			what := map[string]string{"reward": "a reward model", "ppo": "such a policy"}[c.Method]
+			c.Left = append(c.Left, Left{"use_peft", 0, "align trains " + what + " as an adapter, TRL all weights where use_peft is not true"})
 			return
 		}
 		c.fallback("full", "on")
@@ -138,6 +148,10 @@ func (c *Config) trainTRL(entries []entry) {
 	}
 	c.fallback("rank", "16")
 	c.fallback("alpha", "32")
+	if c.Method == "ppo" {
+		c.withoutDropout(entries, "the policy that learns must be the one that sampled")
+		return
+	}
 	off, err := truthOf(find(entries, "disable_dropout"))
 	if c.Method != "sft" && (err != nil || off) {
 		c.withoutDropout(entries, "TRL turns it off in preference training: disable_dropout is true unless it is set to false")
