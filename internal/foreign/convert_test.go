@@ -239,11 +239,12 @@ func TestNoUnknownKeyIsSilent(t *testing.T) {
 }
 
 func FuzzConvert(f *testing.F) {
-	for _, seed := range []string{"beta: 1", "base_model: m\ndatasets: [{path: 1}]", "stage: sft\nlora_rank: .inf", "{a: {b: c}}", "\xff", "loss_type: [[1]]\nloss_weights: {a: 1}", "beta: 1\nbeta: 2"} {
+	for _, seed := range []string{"beta: 1", "base_model: m\ndatasets: [{path: 1}]", "stage: sft\nlora_rank: .inf", "{a: {b: c}}", "\xff", "loss_type: [[1]]\nloss_weights: {a: 1}", "beta: 1\nbeta: 2",
+		"lr_scheduler_type: polynomial\nlearning_rate: 0\nlr_scheduler_kwargs: {power: [1], lr_end: x}", "num_generations: 0\ngeneration_batch_size: 1e300\nreward_clip_range: [1]"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, method := range []string{"", "sft", "reward"} {
+		for _, method := range []string{"", "sft", "reward", "ppo"} {
 			if c, err := Convert("x.yaml", data, method); err == nil {
 				_ = fmt.Sprint(c)
 			}
