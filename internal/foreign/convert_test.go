@@ -158,7 +158,7 @@ func TestConvert(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{
 		{"TRL trains all weights", "beta: 0.1", "full=on batch=8 epochs=3 schedule=linear learning_rate=1e-06 max_length=1024 eval_fraction=0 !rank"},
-		{"TRL's LoRA", "max_seq_length: 9\nuse_peft: true", "rank=16 alpha=32 dropout=0.05 learning_rate=2e-05 overlong=truncate !full"},
+		{"TRL's LoRA", "max_seq_length: 9\nuse_peft: true\nshuffle_dataset: false", "!order targets=q_proj,v_proj rank=16 alpha=32 dropout=0.05 learning_rate=2e-05 overlong=truncate !full"},
 		{"TRL holds out what it is told to", "beta: 0.1\nlearning_rate: 1e-5", "learning_rate=1e-05"},
 		{"axolotl without an adapter", "base_model: m", "full=on eval_fraction=0 batch=1 max_length=512 epochs=1 !rank"},
 		{"axolotl's held-out file", "base_model: m\ntest_datasets:\n- path: t.jsonl", "eval=t.jsonl !eval_fraction"},
@@ -171,6 +171,8 @@ func TestDefaults(t *testing.T) {
 		{"Transformers' constant has no warm-up", "packing: false\nwarmup_ratio: 0.1\nlr_scheduler_type: constant", "warmup=0"},
 		{"and with one it has", "packing: false\nwarmup_ratio: 0.1\nlr_scheduler_type: constant_with_warmup", "schedule=constant warmup=0.1"},
 		{"TRL's GRPO", "num_generations: 4\nuse_peft: true", "algorithm=grpo k=4 batch=8 rollout=2 mini_batches=1 max_new=512 kl_coef=0 kl_in=loss learning_rate=1e-06 score_clip=0 missing_eos_penalty=0 !accumulate !max_length"},
+		{"TRL's order", "num_generations: 4\nshuffle_dataset: false", "order=sequential"},
+		{"Transformers' order", "packing: false\ntrain_sampling_strategy: sequential", "order=sequential"},
 		{"TRL's RLOO", "normalize_advantages: false\nuse_peft: true", "algorithm=rloo k=2 rollout=4 kl_coef=0.05 kl_in=reward"},
 		{"LLaMA-Factory's alpha", "stage: sft\nlora_rank: 4", "rank=4 alpha=8 learning_rate=5e-05 !full"},
 		{"LLaMA-Factory's full", "stage: sft\nfinetuning_type: full", "full=on !rank !alpha"},

@@ -33,7 +33,7 @@ func sampledRules() map[string]rule {
 		"mask_truncated_completions": same("use missing_eos_penalty or overlong_buffer: an answer that was cut counts", "false"),
 		"use_vllm":                   same("use generator: the URL of a vLLM server", "false"),
 		"top_p":                      same(whole1, "1"), "top_k": same(whole1, "0", "-1"), "min_p": same(whole1, "0"), "repetition_penalty": same(whole1, "1"),
-		"shuffle_dataset": shuffled,
+		"shuffle_dataset": ofMethod(shuffled, switched), // of the others it shuffles before the sampler does
 	}
 }
 

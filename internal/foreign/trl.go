@@ -132,6 +132,10 @@ func (c *Config) weighLosses(entries []entry) {
 	}
 }
 
+// peftTargets are the modules that PEFT adapts in a Llama where none are named
+// (peft/utils/constants.py).
+const peftTargets = "q_proj,v_proj"
+
 // trainTRL: without use_peft TRL trains all weights, and the LoRA of its model
 // config has defaults of its own; dropout is off in preference training.
 func (c *Config) trainTRL(entries []entry) {
@@ -146,6 +150,7 @@ func (c *Config) trainTRL(entries []entry) {
 		c.fallback("full", "on")
 		return
 	}
+	c.fallback("targets", peftTargets)
 	c.fallback("rank", "16")
 	c.fallback("alpha", "32")
 	if c.Method == "ppo" {
