@@ -88,6 +88,10 @@ func TestConvert(t *testing.T) {
 			[]string{"gradient_accumulation_steps"},
 		},
 		{
+			"TRL, no bound of lengths", "beta: 0.1\nuse_peft: true\nmax_length: null\nwarmup_ratio: null", "TRL", "dpo",
+			map[string]string{"beta": "0.1", "dropout": "0", "max_length": "0"}, []string{"max_length"},
+		},
+		{
 			"TRL, weighted losses", "beta: 0.1\nloss_type: [sigmoid, sft]\nloss_weights: [1.0, 0.2]\nuse_peft: true\ndisable_dropout: false\nlora_dropout: 0.1",
 			"TRL", "dpo", map[string]string{"beta": "0.1", "loss": "sigmoid:1,sft:0.2", "dropout": "0.1"}, nil,
 		},

@@ -15,12 +15,15 @@ const maxFile = 1 << 20
 
 // entry is one key of the file and its value: text, a bool, a number, a
 // []any or a map[string]any. Keys without a value are passed over when the
-// file is read: they mean the tool's default.
+// file is read, unboundedKey excepted: they mean the tool's default.
 type entry struct {
 	key   string
 	line  int
 	value any
 }
+
+// unboundedKey is a key whose null is no default: TRL then cuts nothing.
+const unboundedKey = "max_length"
 
 // parse lists the keys of a YAML or JSON file, in order.
 func parse(name string, data []byte) ([]entry, error) {
@@ -43,7 +46,7 @@ func parse(name string, data []byte) ([]entry, error) {
 		if err := yaml.NodeToValue(pair.Value, &e.value); err != nil {
 			errs = append(errs, fmt.Errorf("foreign: %s:%d: %s: the value cannot be read", name, e.line, e.key))
 		}
-		if e.value != nil && e.value != "" {
+		if e.value != nil && e.value != "" || e.value == nil && e.key == unboundedKey {
 			entries = append(entries, e)
 		}
 	}

@@ -18,7 +18,7 @@ func trl() *tool {
 		"lora_r":   whole("rank"), "lora_target_modules": modules,
 		"use_bnb_nested_quant": truth("double_quant"),
 
-		"max_length": whole("max_length"), "max_seq_length": whole("max_length"),
+		unboundedKey: lengthBound, "max_seq_length": whole("max_length"),
 		"max_prompt_length":     without("max_length bounds prompt and answer together; overlong: truncate-prompt cuts prompts"),
 		"max_completion_length": ofMethod(whole("max_new"), without("max_length bounds prompt and answer together")),
 		"truncation_mode":       choice("overlong", map[string]string{"keep_start": "truncate", "keep_end": "truncate-prompt"}),
@@ -57,6 +57,16 @@ func trlMethod(entries []entry) (string, error) {
 		return "sft", nil
 	}
 	return "", errors.New("no key tells the trainer: add --method sft, dpo, reward or ppo")
+}
+
+// lengthBound carries the bound of lengths over, or that there is none.
+func lengthBound(c *Config, e entry) error {
+	if e.value != nil {
+		return whole("max_length")(c, e)
+	}
+	c.set("max_length", "0", e)
+	c.leave(e, "nothing is cut there; 0 is the model's context here, 2048 at most: name a larger one if the data has it")
+	return nil
 }
 
 // textField maps the column of plain texts.
