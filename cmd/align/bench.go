@@ -27,7 +27,8 @@ random weights, or a GGUF file's own, and prints how fast they are, with the
 floor beside each figure: what the machine can do at best, measured in the same
 run. For training and products that is multiplication in registers alone, for
 decode the memory's read rate where that is the tighter bound. ratio is the
-figure over its floor.
+figure over its floor. Some processors run work that loads what it multiplies at a
+lower clock than that loop.
 
 Operations are counted by one rule: forward 2tN + 2hVC + 4aHDL + 2tP and
 backward 2t(N - q, k and v of layer 0) + 2hVC + 8aHDL + 4tP for t tokens, h of
