@@ -11,18 +11,30 @@ import (
 	"align/internal/host"
 )
 
-// group is linear layers that read one x of k columns, which layers hold as products
-// round it: the columns of each y.
+// group is linear layers that read one x of k columns. dx says whether its gradient is
+// held as products round it, as x is.
 type group struct {
-	k int
-	n []int
+	k      int
+	dx     bool
+	layers []layerOf
+}
+
+// layerOf is a layer of n columns, and whether its y and dy are held as products round
+// them.
+type layerOf struct {
+	n     int
+	y, dy bool
 }
 
 // BenchmarkLoRA is what an adapter of rank 16 adds to linear layers, forward and
 // backward: in turns with the layers alone, one thread, the best of each call by
 // processor time. share is the adapter's part of the sum.
 func BenchmarkLoRA(b *testing.B) {
-	small := []group{{768, []int{768, 256, 256}}, {768, []int{768}}, {768, []int{2048, 2048}}, {2048, []int{768}}}
+	gate := func(k, n int) group { return group{k, false, []layerOf{{n, true, true}}} }
+	small := []group{
+		{768, false, []layerOf{{768, false, true}, {256, false, true}, {256, true, false}}}, {768, true, []layerOf{{768, false, false}}},
+		{768, false, []layerOf{{2048, true, true}, {2048, true, true}}}, {2048, true, []layerOf{{768, false, false}}},
+	}
 	for _, level := range []feature.Level{feature.AMX, feature.AVX512BF16, feature.AVX512, feature.AVX2} {
 		if !feature.Has(level) {
 			continue
@@ -32,7 +44,7 @@ func BenchmarkLoRA(b *testing.B) {
 			tokens int
 			groups []group
 		}{
-			{"layer=110m", 1024, small}, {"n=2048/k=2048", 512, []group{{2048, []int{2048}}}}, {"n=8192/k=2048", 512, []group{{2048, []int{8192}}}},
+			{"layer=110m", 1024, small}, {"n=2048/k=2048", 512, []group{gate(2048, 2048)}}, {"n=8192/k=2048", 512, []group{gate(2048, 8192)}},
 		} {
 			for _, dropped := range []bool{false, true} {
 				b.Run(fmt.Sprintf("impl=%s/%s/t=%d/dropped=%v", level, s.name, s.tokens, dropped), func(b *testing.B) {
@@ -92,14 +104,21 @@ func best(calls []loraCall) (sum float64) {
 func (b bench) adapt(tokens int, g group, dropped bool) (layers []*adapted) {
 	const rank, scale = 16, 2
 	matrix := func(rows, cols int) device.View { return b.view(device.F32, rows, cols) }
-	x, dx := b.side(tokens, g.k), matrix(tokens, g.k)
-	for i, n := range g.n {
+	held := func(rows, cols int, rounded bool) device.View {
+		if rounded {
+			return b.side(rows, cols)
+		}
+		return matrix(rows, cols)
+	}
+	x, dx := b.side(tokens, g.k), held(tokens, g.k, g.dx)
+	for i, of := range g.layers {
+		n := of.n
 		xd, drops := x, device.Dropout{P: 0.05, Stream: uint32(i)}
 		if dropped {
 			xd = b.view(device.I32, tokens, g.k/32)
 		}
 		w, a, up := b.randomWeight(device.BF16, n, g.k), matrix(rank, g.k), matrix(n, rank)
-		y, dy, da, dup, u, du := matrix(tokens, n), matrix(tokens, n), matrix(rank, g.k), matrix(n, rank), matrix(tokens, rank), matrix(tokens, rank)
+		y, dy, da, dup, u, du := held(tokens, n, of.y), held(tokens, n, of.dy), matrix(rank, g.k), matrix(n, rank), matrix(tokens, rank), matrix(tokens, rank)
 		l := &adapted{first: i == 0}
 		l.forward = []loraCall{b.call("linear", nil, false, y, x, w)}
 		l.forwardLoRA = []loraCall{b.call("lora_linear", device.LoRA{Scale: scale}, false, y, x, xd, w, a, up)}
