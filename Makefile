@@ -60,6 +60,6 @@ gpu-test-binary:
 
 # the same in one file of some 20 MiB (165 unpacked), for where a copy must be small: ./bin/gpu.tar.xz; takes minutes
 gpu-test-archive: gpu-test-binary
-	tar -C bin -cf - gpu --exclude=gpu/gpu-cache --exclude='gpu/gpu-results*' | xz -T1 --lzma2=preset=6,dict=256MiB >bin/gpu.tar.xz
+	tar -C bin --exclude=gpu/gpu-cache --exclude='gpu/gpu-results*' -cf - gpu | xz -T1 --lzma2=preset=6,dict=256MiB >bin/gpu.tar.xz
 
 .PHONY: build test test-arm64 lint bench bench-go generate ptx gpu-test-binary gpu-test-archive builtin size check
