@@ -79,7 +79,16 @@ func TestRoundedResults(t *testing.T) {
 					}
 					r.writes("linear", nil, rows, cols, x, w)
 					r.writes("lora_linear", device.LoRA{Scale: 2}, rows, cols, x, x, w, a, up)
-					r.writes("linear_dx", nil, rows, k, r.view(device.F32, rows, cols), w)
+					dy, du := r.view(device.F32, rows, cols), r.view(device.F32, rows, 16)
+					r.writes("linear_dx", nil, rows, k, dy, w)
+					r.writes("lora_dx", nil, rows, k, dy, w, du, a)
+					drops, key, seed := device.Dropout{P: 0.3, Stream: 5}, r.view(device.I32, rows, 1), r.view(device.I32, 2, 1)
+					mask := r.view(device.I32, rows, k/32)
+					if err := r.run("dropout_mask", drops, mask, key, seed); err != nil {
+						t.Fatal(err)
+					}
+					r.writes("lora_dropped_dx", drops, rows, k, dy, w, du, a, mask)
+					r.writes("lora_linear", device.LoRA{Scale: 2}, rows, cols, x, mask, w, a, up)
 				}
 			}
 		}

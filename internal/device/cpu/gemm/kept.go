@@ -45,7 +45,7 @@ func (r *run) keptTiles(worker int, s span, p *kern.Span, i int) {
 	row, n := r.rowsOf(i)
 	tiles := p.C
 	*p = kern.Span{
-		K: r.lowWords, Rows: n, A: r.uPanel(i), B: p.LowB, BStep: p.LowStep, LDC: p.LDC, Panels: p.Panels,
+		K: r.lowWords, Rows: n, A: r.uPanel(i), B: p.LowB, BStep: p.LowStep, LDC: p.LDC, Half: p.Half, Panels: p.Panels,
 		LowB: p.LowB, LowStep: p.LowStep, C: r.keptSpace(worker),
 	}
 	r.e.tiles.Span(p)
