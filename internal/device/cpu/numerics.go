@@ -18,5 +18,9 @@ func (b *Backend) Numerics() string {
 	if b.fast.weights == device.BF16 {
 		precision = device.BF16
 	}
-	return b.fast.set.Level.String() + "-" + precision.String()
+	name := b.fast.set.Level.String() + "-" + precision.String()
+	if b.fast.rounded() == device.BF16 {
+		name += "-gates" // what SwiGLU reads is rounded as well
+	}
+	return name
 }
