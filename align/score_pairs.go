@@ -6,6 +6,7 @@ import (
 
 	"align/datasets"
 	"align/dpo"
+	"align/internal/device"
 	"align/internal/score"
 	"align/internal/train"
 	"align/model"
@@ -101,11 +102,7 @@ func pairsByPolicy(ctx context.Context, o PairScoreOptions, env Environment) ([]
 	if err != nil {
 		return nil, err
 	}
-	pairs, err := readScoredPairs(ctx, base, o.ScoreOptions, env)
-	if err != nil {
-		return nil, err
-	}
-	b, act, err := o.Compute.open(env)
+	pairs, b, act, err := o.open(ctx, base, env)
 	if err != nil {
 		return nil, err
 	}
@@ -171,11 +168,7 @@ func pairsByReward(ctx context.Context, o PairScoreOptions, env Environment) ([]
 	if err != nil {
 		return nil, err
 	}
-	pairs, err := readScoredPairs(ctx, base, o.ScoreOptions, env)
-	if err != nil {
-		return nil, err
-	}
-	b, act, err := o.Compute.open(env)
+	pairs, b, act, err := o.open(ctx, base, env)
 	if err != nil {
 		return nil, err
 	}
@@ -205,16 +198,18 @@ func pairsByReward(ctx context.Context, o PairScoreOptions, env Environment) ([]
 	return scored, nil
 }
 
-// readScoredPairs reads the pairs as the base's tokenizer and template have them.
-func readScoredPairs(ctx context.Context, base string, o ScoreOptions, env Environment) ([]datasets.Pair, error) {
+// open reads the pairs as the base's tokenizer and template have them, and opens the
+// device that scores them.
+func (o PairScoreOptions) open(ctx context.Context, base string, env Environment) (pairs []datasets.Pair, b backend, act device.Type, err error) {
 	options, err := o.readers(base, env)
 	if err != nil {
-		return nil, err
+		return nil, nil, 0, err
 	}
 	pairs, summary, err := datasets.ReadPairs(ctx, o.Data, options)
 	if err != nil {
-		return nil, err
+		return nil, nil, 0, err
 	}
 	env.note(summary.String())
-	return pairs, nil
+	b, act, err = o.Compute.open(env)
+	return pairs, b, act, err
 }

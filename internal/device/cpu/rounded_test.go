@@ -47,7 +47,7 @@ func TestRoundedKernels(t *testing.T) {
 			r.writes("lora_dropped_dx", drops, rows, cols, dy, panels, du, a, mask)
 			for _, rank := range []int{4, 16, 32, 40} {
 				r.reads("matmul_tn", device.MatMul{Alpha: 1}, wide, rank, []int{0}, dy, r.view(device.F32, rows, rank))
-				r.reads("matmul_tn", device.MatMul{Alpha: 1}, wide, rank, []int{0}, dy, r.view(device.F32, rows, rank))
+				r.readsDU(dy, r.view(device.F32, wide, rank), r.view(device.F32, rows, rank))
 			}
 			r.gates(rows, wide)
 			r.reads("linear", nil, rows, n, []int{0}, half, w)
@@ -89,6 +89,9 @@ func TestRoundedResults(t *testing.T) {
 					}
 					r.writes("lora_dropped_dx", drops, rows, k, dy, w, du, a, mask)
 					r.writes("lora_linear", device.LoRA{Scale: 2}, rows, cols, x, mask, w, a, up)
+					for _, rank := range []int{4, 16, 40} {
+						r.readsDU(r.writes("linear", nil, rows, cols, x, w), r.view(device.F32, cols, rank), r.view(device.F32, rows, rank))
+					}
 				}
 			}
 		}
@@ -214,6 +217,32 @@ func (r *roundedCase) writes(kernel string, attr any, rows, cols int, in ...devi
 		r.t.Errorf("%s: y is not the rounded one", kernel)
 	}
 	return half
+}
+
+// readsDU compares both gradients of lora_du of a dy in bfloat16, the second time added to,
+// with those of the same numbers in float32.
+func (r *roundedCase) readsDU(dy, b, u device.View) {
+	wide := r.view(device.F32, dy.Rows, dy.Cols)
+	if !r.refused {
+		r.backend.fast.set.FromBF16(device.Slice[float32](wide), device.Slice[uint16](dy))
+	}
+	var got [2][]float32
+	for i, dy := range []device.View{wide, dy} {
+		out := []device.View{r.view(device.F32, b.Rows, b.Cols), r.view(device.F32, u.Rows, u.Cols)}
+		k, err := r.backend.Bind("lora_du", device.LoRA{Scale: 2})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, accumulate := range []bool{false, true} {
+			if err := k(&device.Call{Out: out, In: []device.View{dy, b, u}, Accumulate: accumulate}); (err != nil) != (r.refused && i == 1) {
+				r.t.Fatalf("lora_du: error %v, refused %v", err, r.refused)
+			}
+		}
+		got[i] = slices.Concat(device.Slice[float32](out[0]), device.Slice[float32](out[1]))
+	}
+	if !r.refused && !slices.Equal(got[0], got[1]) {
+		r.t.Errorf("lora_du of %d x %d, rank %d: a dy in bfloat16 gives other bits", dy.Rows, dy.Cols, b.Cols)
+	}
 }
 
 // reads compares a kernel on sides of bfloat16, which are the inputs listed, with

@@ -26,8 +26,8 @@ const (
 	// beside outerRows rows of them.
 	outerColumns = 8 * kern.OuterCols
 	outerRows    = 16
-	// outerBytes is a task's sums.
-	outerBytes = 4 * outerColumns * kern.OuterCols
+	// outerSums is the bytes of a task's sums.
+	outerSums = 4 * outerColumns * kern.OuterCols
 )
 
 // TakesOuter says whether RunOuter serves for a u of so many columns.
@@ -36,7 +36,7 @@ func (e *Engine) TakesOuter(k, columns int) bool {
 }
 
 // OuterBytes is the workspace that RunOuter takes of each worker.
-const OuterBytes = 2 * outerBytes
+const OuterBytes = 2 * outerSums
 
 // RunOuter computes o, which the engine takes.
 func (e *Engine) RunOuter(o *Outer, worker []unsafe.Pointer) error {
@@ -73,7 +73,7 @@ type outer struct {
 func (o *outer) Do(task, worker int) {
 	col := task * outerColumns
 	sums := o.workers[worker]
-	o.add(worker, sums, unsafe.Add(sums, outerBytes), col, min(outerColumns, o.K-col), 0, o.M)
+	o.add(worker, sums, unsafe.Add(sums, outerSums), col, min(outerColumns, o.K-col), 0, o.M)
 }
 
 // add adds rows [from, to) to the sums of n columns; total is memory of their size, which
@@ -175,9 +175,9 @@ type gradientOuter struct {
 
 // Do adds the rows to some columns.
 func (g *gradientOuter) Do(task, worker int) {
-	sums := unsafe.Add(g.shared, task*2*outerBytes)
+	sums := unsafe.Add(g.shared, task*OuterBytes)
 	col := task * outerColumns
-	g.add(worker, sums, unsafe.Add(sums, outerBytes), col, min(outerColumns, g.K-col), g.from, g.to)
+	g.add(worker, sums, unsafe.Add(sums, outerSums), col, min(outerColumns, g.K-col), g.from, g.to)
 }
 
 // run adds the rows of the block that r is at, but for one that is half of a word whose
