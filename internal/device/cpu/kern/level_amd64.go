@@ -20,9 +20,11 @@ func (s *Set) raise(level feature.Level) {
 	}
 }
 
+// avx2 is the level of processors whose second cache holds 256 or 512 KiB, Zen 3 and
+// before, and of some with more. Two panels of B of 128 KiB leave room for those of A.
 func (s *Set) avx2() {
 	s.F32 = Products{
-		Rows: 6, PerWord: 1, Depth: 1, Lanes: 8, TaskPanels: 4,
+		Rows: 6, PerWord: 1, Depth: 1, Lanes: 8, TaskPanels: 2,
 		Tile: [MaxRows + 1]Tile{1: tileAVX2x1, 2: tileAVX2x2, 3: tileAVX2x3, 4: tileAVX2x4, 5: tileAVX2x5,
 			6: tileAVX2x6},
 		PackRows: transposeAVX2, PackColumns: columnsAVX2, PackPanels: panelsAVX2, Flip: flipAVX2, Thin: thinAVX2, Outer: outerAVX2,
