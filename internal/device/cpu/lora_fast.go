@@ -22,7 +22,7 @@ func (f *fast) bindLoRA(kernel string, attr device.LoRA) (device.Kernel, error) 
 		}
 		x, xd, w, a := c.In[0], c.In[1], c.In[2], c.In[3]
 		masked := isMask(xd)
-		if x.Addr != xd.Addr && !(masked && f.engine.KeepsLeft()) || x.Len() == 0 || c.Out[0].Addr == 0 {
+		if x.Addr != xd.Addr && !(masked && f.engine.KeepsX(x.Cols)) || x.Len() == 0 || c.Out[0].Addr == 0 {
 			return apart(c)
 		}
 		var err error

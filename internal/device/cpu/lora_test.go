@@ -8,6 +8,7 @@ import (
 
 	"align/internal/device"
 	"align/internal/device/cpu/feature"
+	"align/internal/device/cpu/kern"
 )
 
 // One pass over dy gives the bits of its two products, at every level and with any
@@ -82,5 +83,53 @@ func (l loraCase) run(kernel string, attr any, c *device.Call) {
 	}
 	if err != nil {
 		l.t.Fatal(err)
+	}
+}
+
+// A mask gives the bits of an input that was dropped by it: u and y of a layer, and the
+// gradient of A.
+func TestLoRAUnderAMaskHasTheBitsOfADroppedInput(t *testing.T) {
+	for _, threads := range []int{1, 3} {
+		for level := feature.AVX2; level <= feature.Detect(); level++ {
+			t.Run(fmt.Sprintf("%s/threads=%d", level, threads), func(t *testing.T) {
+				c := loraCase{t, start(t, Options{Threads: threads, Activations: device.F32, Level: &level, Precision: device.BF16})}
+				for i, tokens := range []int{1, 6, 12, 31, 64, 130, 333, 1030} {
+					for _, k := range []int{16, 45, 96, 320, 1056, 2080} {
+						c.checkMasked(tokens, k, []int{16, 4, 32}[i*k%3])
+						c.checkMasked(tokens, k, 16)
+					}
+				}
+			})
+		}
+	}
+}
+
+func (l loraCase) checkMasked(tokens, k, rank int) {
+	l.t.Helper()
+	const n = 40
+	x, dropped, w, a, up, du := l.matrix(tokens, k), l.matrix(tokens, k), l.matrix(n, k), l.matrix(rank, k), l.matrix(n, rank), l.matrix(tokens, rank)
+	words := kern.MaskWords(k)
+	mask := zeros(l.t, l.b, device.I32, tokens, words)
+	bits := device.Slice[uint32](mask)
+	for i := range bits {
+		bits[i] = uint32(i+1) * 0x9E3779B9
+	}
+	for i := range tokens {
+		kern.KeepRow(device.Slice[float32](dropped)[i*k:][:k], device.Slice[float32](x)[i*k:][:k], bits[i*words:][:words])
+	}
+	results := func() []device.View {
+		return []device.View{l.matrix(tokens, n), l.matrix(tokens, rank), l.matrix(rank, k)}
+	}
+	got, want := results(), results()
+	scale, alpha := device.LoRA{Scale: 1.75}, device.MatMul{Alpha: 1.25}
+	l.run("lora_linear", scale, &device.Call{Out: want[:2], In: []device.View{x, dropped, w, a, up}})
+	l.run("matmul_tn", alpha, &device.Call{Out: want[2:], In: []device.View{du, dropped}, Accumulate: true})
+	l.b.fast.kept.forget()
+	l.run("lora_linear", scale, &device.Call{Out: got[:2], In: []device.View{x, mask, w, a, up}})
+	l.run("matmul_tn", alpha, &device.Call{Out: got[2:], In: []device.View{du, x, mask}, Accumulate: true})
+	for i, what := range []string{"y", "u", "dA"} {
+		if !slices.Equal(guarded(got[i]), guarded(want[i])) {
+			l.t.Errorf("T%d,K%d,R%d: %s differs", tokens, k, rank, what)
+		}
 	}
 }

@@ -14,8 +14,9 @@ func (f *fast) isOuter(q *product[float32]) bool {
 		wide, low = q.y.Rows, q.w
 	}
 	plain := q.w.Layout == device.Plain && low.Type == device.F32 && q.x.Len() > 0 && q.y.Len() > 0
-	alone := q.windowRows == 0 && q.u.Addr == 0 && q.bias.Addr == 0 && q.mask.Addr == 0
-	return plain && alone && (upright || q.y.Rows == kern.OuterCols) && f.engine.TakesOuter(wide, kern.OuterCols)
+	alone := q.windowRows == 0 && q.u.Addr == 0 && q.bias.Addr == 0
+	keeps := q.mask.Addr == 0 || !upright && f.engine.KeepsOuter(wide)
+	return plain && alone && keeps && (upright || q.y.Rows == kern.OuterCols) && f.engine.TakesOuter(wide, kern.OuterCols)
 }
 
 // tnOuter is tn where isOuter.
@@ -28,7 +29,11 @@ func (f *fast) tnOuter(q *product[float32]) error {
 	if !across {
 		wide, low = low, wide
 	}
-	return f.engine.RunOuter(&gemm.Outer{
+	o := gemm.Outer{
 		M: wide.Rows, K: wide.Cols, X: matrixOf(wide), U: matrixOf(low), Y: matrixOf(q.y), Alpha: q.alpha, Across: across, Accumulate: q.accumulate,
-	}, f.space.Worker)
+	}
+	if q.mask.Addr != 0 {
+		o.Kept = bitsOf(q.mask)
+	}
+	return f.engine.RunOuter(&o, f.space.Worker)
 }

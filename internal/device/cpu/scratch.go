@@ -104,7 +104,7 @@ func (s *scratch) adapted(c device.Call) {
 	x, xd, w, a := c.In[0], c.In[1], c.In[2], c.In[3]
 	low := int64(lowWords(&c))
 	switch {
-	case isMask(xd) && s.b.fast.engine.KeepsLeft():
+	case isMask(xd) && s.b.fast.engine.KeepsX(x.Cols):
 		p := gemm.Product{M: x.Rows, N: w.Rows, K: x.Cols, LowRank: gemm.LowRank{R: a.Rows, Down: gemm.Matrix{Data: make([]float32, 1)}, XKept: gemm.Mask{Bits: make([]uint32, 1)}}}
 		s.worker = max(s.worker, s.b.fast.engine.Sizes(&p).Worker)
 	case isMask(xd):

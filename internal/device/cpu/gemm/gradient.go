@@ -36,7 +36,7 @@ func (e *Engine) TakesGradient(p *Product, columns int) bool {
 // each worker at least.
 func (e *Engine) GradientSizes(p *Product) Sizes {
 	if e.tiles.Outer != nil {
-		return Sizes{Shared: int64(blocks(p.K, outerColumns)*OuterBytes + line)}
+		return Sizes{Shared: int64(blocks(p.K, outerColumns)*2*outerSums + line), Worker: outerKept + line}
 	}
 	return Sizes{Shared: int64(p.K*kern.TurnRows*4 + e.leftStride(kern.TurnRows, p.M) + line), Worker: kern.TurnWork + line}
 }
@@ -53,7 +53,7 @@ func (e *Engine) RunWithGradient(p *Product, space Space, g *Gradient, shared un
 	r, of := &e.run, &e.gradient
 	r.plan(e, p)
 	r.carve(space)
-	e.beside = gradientOuter{outer: outer{Outer: Outer{M: p.M, K: p.K, X: p.X, U: g.U, Y: g.Y, Alpha: 1, Accumulate: g.Accumulate}, e: e}, shared: shared}
+	e.beside = gradientOuter{outer: outer{Outer: Outer{M: p.M, K: p.K, X: p.X, U: g.U, Y: g.Y, Alpha: 1, Accumulate: g.Accumulate}, e: e, workers: space.Worker}, shared: shared}
 	*of = gradient{Gradient: *g, run: r, sums: shared, u: unsafe.Add(shared, p.K*kern.TurnRows*4)}
 	if err := e.pool.Run((*packDown)(r), r.downTasks()); err != nil {
 		return err

@@ -9,26 +9,82 @@ import (
 // Where an adapter's input was dropped in part, so is the gradient that comes back
 // through it: u v joins y in registers, under a mask, and takes no memory of its own.
 // The other way u takes copies of x's panels, a block of K at a time, in which what
-// was dropped is 0.
+// was dropped is 0, or of its rows.
 
-// KeepsLeft says whether the engine takes a LowRank's XKept.
+// KeepsLeft says whether the engine takes a weight's Kept.
 func (e *Engine) KeepsLeft() bool { return e.tiles.KeepLeft != nil }
+
+// KeepsX says whether it takes a LowRank's XKept of so many columns.
+func (e *Engine) KeepsX(k int) bool { return e.KeepsLeft() || e.KeepsOuter(k) }
+
+// keptWords is the words of K that rows are copied of at a time: beside those of down
+// they stay in the first cache.
+const keptWords = 128
 
 // keptStride is the bytes of the copy of a panel.
 func (r *run) keptStride() int {
 	return align(4 * r.tall * min(r.e.tiles.LeftWords(r.words), blockWords))
 }
 
+// keptBytes is the workspace that a worker takes for copies: of two panels, or of one and
+// its rows.
+func (r *run) keptBytes() int { return thinPanels*r.keptStride() + kern.Slack }
+
 // keptX copies words [k, k+nk) of some panels of n rows of x from panel i on, keptStride
 // apart.
 func (r *run) keptX(worker, i, panels, n, k, nk int) unsafe.Pointer {
 	t, to := r.e.tiles, r.workers[worker]
+	if t.KeepLeft == nil {
+		return r.keptRows(worker, i, n, k, nk)
+	}
 	for j := range panels {
 		row, _ := r.rowsOf(i + j)
 		mask := r.LowRank.XKept.address(row, k*t.PerWord)
 		t.KeepLeft(unsafe.Add(to, j*r.keptStride()), r.xPanel(i+j, n, k), mask, 4*r.LowRank.XKept.Stride, n, t.LeftWords(nk)/t.Depth)
 	}
 	return to
+}
+
+// keptRows packs words [k, k+nk) of panel i anew, of n rows.
+func (r *run) keptRows(worker, i, n, k, nk int) unsafe.Pointer {
+	row, _ := r.rowsOf(i)
+	rows, own := r.workers[worker], &r.e.own[worker]
+	r.keepRows(rows, row, n, k, nk)
+	for j := range n {
+		own.table[j] = unsafe.Add(rows, 4*j*nk)
+	}
+	panel := unsafe.Add(rows, r.keptStride())
+	r.e.tiles.PackLeft(panel, &own.table, n, nk)
+	return panel
+}
+
+// keepRows brings words [k, k+nk) of n rows of x, from row on, side by side to dst.
+func (r *run) keepRows(dst unsafe.Pointer, row, n, k, nk int) {
+	mask := &r.LowRank.XKept
+	r.e.tiles.KeepRows(dst, r.X.address(row, k), 4*r.X.Stride, mask.address(row, k), 4*mask.Stride, n, nk/kern.Cols)
+}
+
+// multiplyKept16 is multiplyThin16 of the rows of x, for a u that takes them under a mask.
+func (r *run) multiplyKept16(worker, i int) {
+	own, l := &r.e.own[worker], &r.LowRank
+	row, n := r.rowsOf(i)
+	rows, size := r.workers[worker], thinPanels*n*kern.ThinCols
+	sums, total := own.tile[:size], own.tile[size:][:size]
+	for k := 0; k < r.words; k += keptWords {
+		nk := min(keptWords, r.words-k)
+		r.keepRows(rows, row, thinPanels*n, k, nk)
+		r.e.tiles.ThinKept(nk, rows, 4*nk, r.downPanel(0, k), unsafe.Pointer(&sums[0]), k%blockWords)
+		switch {
+		case (k+nk)%blockWords != 0 && k+nk < r.words:
+		case k < blockWords:
+			r.e.set.Scale(total, sums, l.Scale)
+		default:
+			r.e.set.Axpy(total, sums, l.Scale)
+		}
+	}
+	for j := range thinPanels * n {
+		copy(l.U.Data[(row+j)*l.U.Stride:][:l.R], total[j*kern.ThinCols:])
+	}
 }
 
 // keptTile adds to the tile of y at panel i of x and j of w.

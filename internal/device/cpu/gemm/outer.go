@@ -2,6 +2,7 @@ package gemm
 
 import (
 	"errors"
+	"fmt"
 	"unsafe"
 
 	"align/internal/device/cpu/kern"
@@ -9,7 +10,9 @@ import (
 
 // The gradients of an adapter's A and B sum over the rows of a wide x times a u of 16
 // columns. Where a level has an Outer they take no panels: x is read as it lies, once,
-// where it would be packed for two or three tiles of few rows.
+// where it would be packed for two or three tiles of few rows. A level with KeepRows
+// takes copies of some rows at a time, side by side, where a mask has a 1: rows that lie a
+// power of two apart would share a place in the first cache.
 
 // Outer is y = alpha x' u, or y += that, of x[M,K] and float32 u[M,OuterCols], whose rows
 // follow each other: y is K x OuterCols, with alpha 1, or OuterCols x K if Across. A
@@ -19,6 +22,9 @@ type Outer struct {
 	X, U, Y            Matrix
 	Alpha              float32
 	Across, Accumulate bool
+	// Kept, if it has bits, is M x K: x counts as 0 where it has a 0. The engine says
+	// whether it KeepsOuter.
+	Kept Mask
 }
 
 const (
@@ -28,6 +34,8 @@ const (
 	outerRows    = 16
 	// outerSums is the bytes of a task's sums.
 	outerSums = 4 * outerColumns * kern.OuterCols
+	// outerKept is the bytes of a task's rows side by side.
+	outerKept = 4 * outerColumns * outerRows
 )
 
 // TakesOuter says whether RunOuter serves for a u of so many columns.
@@ -35,8 +43,11 @@ func (e *Engine) TakesOuter(k, columns int) bool {
 	return e.tiles.Outer != nil && columns == kern.OuterCols && k%kern.OuterCols == 0
 }
 
+// KeepsOuter says whether RunOuter takes a Kept of so many columns.
+func (e *Engine) KeepsOuter(k int) bool { return e.tiles.KeepRows != nil && k%kern.Cols == 0 }
+
 // OuterBytes is the workspace that RunOuter takes of each worker.
-const OuterBytes = 2 * outerSums
+const OuterBytes = outerKept + 2*outerSums
 
 // RunOuter computes o, which the engine takes.
 func (e *Engine) RunOuter(o *Outer, worker []unsafe.Pointer) error {
@@ -45,6 +56,9 @@ func (e *Engine) RunOuter(o *Outer, worker []unsafe.Pointer) error {
 	}
 	if len(worker) < len(e.own) {
 		return errors.New("gemm: workspace for too few workers")
+	}
+	if len(o.Kept.Bits) > 0 && !e.KeepsOuter(o.K) {
+		return fmt.Errorf("gemm: sums over %d columns under a mask: want whole words of it, and a level that takes one", o.K)
 	}
 	e.outer = outer{Outer: *o, e: e, workers: worker}
 	return e.pool.Run(&e.outer, blocks(o.K, outerColumns))
@@ -56,6 +70,9 @@ func (o *Outer) check() error {
 	c.matrix("x", o.X, o.M, o.K, false)
 	c.matrix("u", o.U, o.M, kern.OuterCols, false)
 	c.matrix("y", o.Y, o.K, kern.OuterCols, o.Across)
+	if len(o.Kept.Bits) > 0 {
+		c.mask("the mask of x", o.Kept, o.M, o.K)
+	}
 	if o.U.Stride != kern.OuterCols || !o.Across && (o.Y.Stride != kern.OuterCols || o.Alpha != 1) {
 		c.failf("sums over rows with u of stride %d, y of %d, alpha %g: want rows of %d behind each other, and alpha 1 unless y is across", o.U.Stride, o.Y.Stride, o.Alpha, kern.OuterCols)
 	}
@@ -72,27 +89,47 @@ type outer struct {
 // Do computes some columns.
 func (o *outer) Do(task, worker int) {
 	col := task * outerColumns
-	sums := o.workers[worker]
+	sums := unsafe.Add(o.workers[worker], outerKept)
 	o.add(worker, sums, unsafe.Add(sums, outerSums), col, min(outerColumns, o.K-col), 0, o.M)
 }
 
 // add adds rows [from, to) to the sums of n columns; total is memory of their size, which
-// stays with them. from is the first of a word.
+// stays with them. from is the first of a word. Rows side by side lie at the front of the
+// worker's workspace.
 func (o *outer) add(worker int, sums, total unsafe.Pointer, col, n, from, to int) {
-	outer, bytes := o.e.tiles.Outer, 4
-	if o.X.Half != nil {
-		outer, bytes = o.e.tiles.OuterHalf, 2
-	}
 	block := blockWords * o.e.tiles.PerWord
 	for row := from; row < to; {
 		next := (row/block + 1) * block // where a product's sums are cut
 		end := min(to, row+outerRows, next)
-		outer(end-row, o.X.address(row, col), bytes*o.X.Stride, o.words(worker, row, end), sums, n/kern.OuterCols, row%block)
+		o.rows(worker, sums, col, n, row, end, row%block)
 		if end == next || end == o.M {
 			o.fold(worker, floats(sums, n), floats(total, n), col, n, end <= block, end == o.M)
 		}
 		row = end
 	}
+}
+
+// rows adds rows [from, to) to the sums of n columns, which begin with them if add is 0.
+func (o *outer) rows(worker int, sums unsafe.Pointer, col, n, from, to, add int) {
+	t, x, u, groups := o.e.tiles, o.X.address(from, col), o.words(worker, from, to), n/kern.OuterCols
+	switch {
+	case o.X.Half != nil:
+		t.OuterHalf(to-from, x, 2*o.X.Stride, u, sums, groups, add)
+	case o.e.KeepsOuter(n):
+		o.keep(worker, x, col, n, from, to)
+		t.OuterNext(to-from, o.workers[worker], 4*n, u, sums, groups, add, unsafe.Add(x, (to-from)*4*o.X.Stride), 4*o.X.Stride)
+	default:
+		t.Outer(to-from, x, 4*o.X.Stride, u, sums, groups, add)
+	}
+}
+
+// keep brings n columns of rows [from, to) of x side by side.
+func (o *outer) keep(worker int, x unsafe.Pointer, col, n, from, to int) {
+	var mask unsafe.Pointer
+	if len(o.Kept.Bits) > 0 {
+		mask = o.Kept.address(from, col)
+	}
+	o.e.tiles.KeepRows(o.workers[worker], x, 4*o.X.Stride, mask, 4*o.Kept.Stride, to-from, n/kern.Cols)
 }
 
 // words is rows [from, to) of u as words along them, which float32 are as they lie.
@@ -175,7 +212,7 @@ type gradientOuter struct {
 
 // Do adds the rows to some columns.
 func (g *gradientOuter) Do(task, worker int) {
-	sums := unsafe.Add(g.shared, task*OuterBytes)
+	sums := unsafe.Add(g.shared, task*2*outerSums)
 	col := task * outerColumns
 	g.add(worker, sums, unsafe.Add(sums, outerSums), col, min(outerColumns, g.K-col), g.from, g.to)
 }

@@ -23,6 +23,10 @@ func TestOuter(t *testing.T) {
 					checkOuter(t, engine(t, set, typ, threads), Outer{M: s[0], K: s[1], Alpha: 1, Accumulate: accumulate})
 					checkOuter(t, engine(t, set, typ, threads), Outer{M: s[0], K: s[1], Alpha: 1, Accumulate: accumulate, Across: true})
 					checkOuter(t, engine(t, set, typ, threads), Outer{M: s[0], K: s[1], Alpha: 0.75, Accumulate: accumulate, Across: true})
+					if engine(t, set, typ, threads).KeepsOuter(s[1]) {
+						kept := randomMask(newRand(s[0]), s[0], s[1])
+						checkOuter(t, engine(t, set, typ, threads), Outer{M: s[0], K: s[1], Alpha: 0.75, Accumulate: accumulate, Across: true, Kept: kept})
+					}
 				}
 			}
 		}
@@ -38,11 +42,18 @@ func checkOuter(t *testing.T, e *Engine, o Outer) {
 		rows, cols = cols, rows
 	}
 	o.Y = randomMatrix(r, rows, cols, 0)
+	x := o.X
+	if len(o.Kept.Bits) > 0 {
+		x.Data = slices.Clone(x.Data)
+		for i := range o.M {
+			kern.KeepRow(x.Data[i*x.Stride:][:o.K], o.X.Data[i*x.Stride:][:o.K], o.Kept.Bits[i*o.Kept.Stride:])
+		}
+	}
 	want := slices.Clone(o.Y.Data)
 	y := Matrix{Data: want, Stride: cols}
-	p := Product{M: rows, N: cols, K: o.M, Y: y, X: o.X, W: Weight{Plain: o.U}, XAcross: true, WAcross: true, Alpha: o.Alpha, Accumulate: o.Accumulate}
+	p := Product{M: rows, N: cols, K: o.M, Y: y, X: x, W: Weight{Plain: o.U}, XAcross: true, WAcross: true, Alpha: o.Alpha, Accumulate: o.Accumulate}
 	if o.Across {
-		p.X, p.W.Plain = o.U, o.X
+		p.X, p.W.Plain = o.U, x
 	} else { // the sum of all rows is added to y at once
 		p.Y.Data, p.Accumulate = make([]float32, len(want)), false
 	}

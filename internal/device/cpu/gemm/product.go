@@ -117,7 +117,7 @@ type LowRank struct {
 	Down  Matrix
 	Scale float32
 	// XKept, if it has bits, is M x K: u takes x where it has a 1. The engine says
-	// whether it KeepsLeft.
+	// whether it KeepsX.
 	XKept Mask
 	// Kept, if it has bits, is M x N: u v is added behind the whole sum, KeptScale
 	// times, where it has a 1. Alpha is 1 then, and the rows of w are summed over.

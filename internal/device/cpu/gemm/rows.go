@@ -82,6 +82,10 @@ func (r *run) packLanes(own *scratch, dst unsafe.Pointer, stride int, m Matrix, 
 // computeU is u = Scale x down for the rows of panels [from, to).
 func (r *run) computeU(worker, from, to int) {
 	l := &r.LowRank
+	if r.isThin16(from, to, l.R) && l.dropsX() && r.e.tiles.ThinKept != nil {
+		r.multiplyKept16(worker, from)
+		return
+	}
 	if r.isThin16(from, to, l.R) {
 		r.multiplyThin16(worker, from, l.U, l.R, l.Scale, false)
 		return

@@ -163,7 +163,7 @@ func (r *run) sizes() Sizes {
 	}
 	worker := r.tilesAt + r.tilesBytes()
 	if r.LowRank.dropsX() {
-		worker = max(worker, thinPanels*r.keptStride())
+		worker = max(worker, r.keptBytes())
 	}
 	return Sizes{Shared: int64(shared + line), Worker: int64(worker + line)}
 }

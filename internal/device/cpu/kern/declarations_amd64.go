@@ -209,6 +209,16 @@ func outerBF16(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, a
 //go:noescape
 func outerHalf(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
 
+// thinRowsAVX2 is 16 columns of 12 rows with AVX2.
+//
+//go:noescape
+func thinRowsAVX2(k int, a unsafe.Pointer, aRow int, b, c unsafe.Pointer, add int)
+
+// outerNextAVX2 is sums over rows with AVX2, of an x in the first cache.
+//
+//go:noescape
+func outerNextAVX2(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int, next unsafe.Pointer, nextRow int)
+
 // eagerF32x7 is an eager tile of 7 rows with AVX-512.
 //
 //go:noescape
@@ -653,6 +663,11 @@ func swiGLUGradHalfAVX512(dg, du, gate, u, dy unsafe.Pointer, n int)
 //
 //go:noescape
 func swiGLUAgainHalfAVX512(y, dg, du, gate, u, dy unsafe.Pointer, n int)
+
+// keepRowsAVX2 is rows of so many words of 32 float32, xRow bytes apart, as they follow each other at y: x where the mask has a 1, else 0, and x itself where mask is nil.
+//
+//go:noescape
+func keepRowsAVX2(y, x unsafe.Pointer, xRow int, mask unsafe.Pointer, maskRow, rows, words int)
 
 // peakF32 runs n rounds of 24 VFMADD231PS on 16 float32.
 //

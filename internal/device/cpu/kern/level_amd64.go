@@ -28,6 +28,7 @@ func (s *Set) avx2() {
 		Tile: [MaxRows + 1]Tile{1: tileAVX2x1, 2: tileAVX2x2, 3: tileAVX2x3, 4: tileAVX2x4, 5: tileAVX2x5,
 			6: tileAVX2x6},
 		PackRows: transposeAVX2, PackColumns: columnsAVX2, PackPanels: panelsAVX2, Flip: flipAVX2, Thin: thinAVX2, Outer: outerAVX2,
+		KeepRows: keepRowsAVX2, OuterNext: outerNextAVX2, ThinKept: thinRowsAVX2,
 		Peak: peakAVX2, PeakFlops: 12 * 8 * 2,
 	}
 	s.BF16 = Products{}

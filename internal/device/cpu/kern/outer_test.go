@@ -31,7 +31,7 @@ func checkOuter(t *testing.T, p *Products, n, groups int) {
 	roundGeneric(pointer(half), pointer(x), len(x))
 	want := p.tilesOfOuter(n, x, cols, u)
 	for _, cut := range []int{n, (n + 3) / 4 * 2} {
-		for i, outer := range []func(int, unsafe.Pointer, int, unsafe.Pointer, unsafe.Pointer, int, int){p.Outer, p.OuterHalf} {
+		for i, outer := range []func(int, unsafe.Pointer, int, unsafe.Pointer, unsafe.Pointer, int, int){p.Outer, p.OuterHalf, p.outerNext()} {
 			if outer == nil {
 				continue
 			}
@@ -48,6 +48,91 @@ func checkOuter(t *testing.T, p *Products, n, groups int) {
 			if !slices.Equal(bits(c.slice()), bits(want)) {
 				t.Fatalf("%s: differs from tiles", name)
 			}
+		}
+	}
+}
+
+// outerNext is OuterNext as Outer.
+func (p *Products) outerNext() func(int, unsafe.Pointer, int, unsafe.Pointer, unsafe.Pointer, int, int) {
+	if p.OuterNext == nil {
+		return nil
+	}
+	return func(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int) {
+		p.OuterNext(n, x, xRow, u, c, groups, add, x, xRow)
+	}
+}
+
+// Sums of a thin product that go on have the bits of a tile, from rows of any distance.
+func TestThinKept(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		p := &s.F32
+		if p.ThinKept == nil {
+			t.Skip("the level has none")
+		}
+		for _, k := range []int{32, 64, 160} {
+			for _, cut := range []int{k, 32} {
+				checkThinKept(t, p, k, cut)
+			}
+		}
+	})
+}
+
+func checkThinKept(t *testing.T, p *Products, k, cut int) {
+	t.Helper()
+	stride, rows := k+8, 2*p.Rows
+	a, b := random(newRand(k), rows*stride), random(newRand(1), k*Cols)
+	c := newGuarded(random(newRand(2), rows*ThinCols))
+	for at := 0; at < k; at += cut {
+		p.ThinKept(cut, pointer(a[at:]), 4*stride, pointer(b[at*Cols:]), pointer(c.slice()), at)
+	}
+	var want []float32
+	tile := make([]float32, Cols)
+	for i := range rows {
+		p.Tile[1](k, pointer(a[i*stride:]), pointer(b), pointer(tile), Stride, 1, 0, nil)
+		want = append(want, tile[:ThinCols]...)
+	}
+	c.check(t, fmt.Sprintf("k=%d cut=%d", k, cut))
+	if !slices.Equal(bits(c.slice()), bits(want)) {
+		t.Fatalf("k=%d cut=%d: differs from tiles", k, cut)
+	}
+}
+
+// Rows come side by side, under a mask or all of them.
+func TestKeepRows(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		if s.F32.KeepRows == nil {
+			t.Skip("the level has none")
+		}
+		for _, rows := range []int{1, 2, 7} {
+			for words := 1; words <= 5; words++ {
+				checkKeepRows(t, s, rows, words)
+			}
+		}
+	})
+}
+
+func checkKeepRows(t *testing.T, s *Set, rows, words int) {
+	t.Helper()
+	n, stride := words*Cols, words*Cols+8
+	x, mask := random(newRand(rows), rows*stride), make([]uint32, rows*(words+1))
+	for i := range mask {
+		mask[i] = uint32(i+1) * 0x9E3779B9
+	}
+	for _, masked := range []bool{false, true} {
+		want := make([]float32, rows*n)
+		for i := range rows {
+			if copy(want[i*n:], x[i*stride:][:n]); masked {
+				KeepRow(want[i*n:][:n], x[i*stride:][:n], mask[i*(words+1):])
+			}
+		}
+		y, at := newGuarded(random(newRand(3), rows*n)), unsafe.Pointer(nil)
+		if masked {
+			at = pointer(mask)
+		}
+		s.F32.KeepRows(pointer(y.slice()), pointer(x), 4*stride, at, 4*(words+1), rows, words)
+		y.check(t, fmt.Sprintf("rows=%d words=%d", rows, words))
+		if !slices.Equal(bits(y.slice()), bits(want)) {
+			t.Fatalf("rows=%d words=%d masked=%v: differs", rows, words, masked)
 		}
 	}
 }

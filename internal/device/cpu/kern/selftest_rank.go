@@ -37,6 +37,10 @@ func (p *Products) trialOuter() (got, want []float32) {
 	p.Outer(cut, first(x, 1), 4*cols, first(u, 1), first(got, 1), cols/OuterCols, 0)
 	p.Outer(n-cut, first(x[cut*cols:], 1), 4*cols, first(rest, 1), first(got, 1), cols/OuterCols, 1)
 	want = p.tilesOfOuter(n, x, cols, u)
+	if p.KeepRows != nil {
+		sums, thin := p.trialRows(x, u, n, cols)
+		return append(append(got, sums...), thin...), append(append(want, want...), p.tilesOfThin(x)...)
+	}
 	if p.OuterHalf == nil {
 		return got, want
 	}
@@ -44,6 +48,30 @@ func (p *Products) trialOuter() (got, want []float32) {
 	roundGeneric(first(half, 1), first(x, 1), len(x))
 	p.OuterHalf(n, first(half, 1), 2*cols, first(u, 1), first(of, 1), cols/OuterCols, 0)
 	return append(got, of...), append(want, want...)
+}
+
+// trialRows is Outer by OuterNext, of n rows that KeepRows brings side by side, and a thin
+// product of as many of them as ThinKept takes.
+func (p *Products) trialRows(x, u []float32, n, cols int) (sums, thin []float32) {
+	rows, mask := make([]float32, len(x)), make([]uint32, n)
+	for i := range mask {
+		mask[i] = ^uint32(0)
+	}
+	p.KeepRows(first(rows, 1), first(x, 1), 4*cols, first(mask, 1), 4, n, cols/Cols)
+	sums, thin = make([]float32, cols*OuterCols), make([]float32, 2*p.Rows*ThinCols)
+	p.OuterNext(n, first(rows, 1), 4*cols, first(u, 1), first(sums, 1), cols/OuterCols, 0, nil, 0)
+	p.ThinKept(Cols, first(x, 1), 0, first(wave(Cols*Cols, 3), 1), first(thin, 1), 0)
+	return sums, thin
+}
+
+// tilesOfThin is the rows of trialRows' thin product, which are all one.
+func (p *Products) tilesOfThin(x []float32) (c []float32) {
+	tile := make([]float32, Cols)
+	p.Tile[1](Cols, first(x, 1), first(wave(Cols*Cols, 3), 1), first(tile, 1), Stride, 1, 0, nil)
+	for range 2 * p.Rows {
+		c = append(c, tile[:ThinCols]...)
+	}
+	return c
 }
 
 // wordsOf is n rows of OuterCols columns as words along the rows.

@@ -123,6 +123,10 @@ type Products struct {
 	// columns of x; each has OuterCols rows of c. A sum has the bits of Tile's and may be
 	// cut behind any word. OuterHalf is Outer for x in bfloat16.
 	Outer, OuterHalf func(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
+	// OuterNext, where the level has KeepRows, is Outer for an x in the first cache. It
+	// brings in as many rows and columns from next on, nextRow bytes apart; next need not
+	// be memory of the program.
+	OuterNext func(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int, next unsafe.Pointer, nextRow int)
 	// Turn runs a Turn; nil where the level has none. TurnedOut is c = alpha t, or
 	// c += that if add is not 0, from a Turn's c to rows of TurnCols float32, ldc
 	// bytes apart, and TurnedIn copies the other way.
@@ -133,6 +137,13 @@ type Products struct {
 	// where the mask has a 1, else 0. A step is Cols elements, a word of the mask,
 	// whose rows are maskStride bytes apart.
 	KeepLeft func(y, x, mask unsafe.Pointer, maskStride, n, steps int)
+	// KeepRows, where the level has one, brings rows of so many words of Cols float32,
+	// xRow bytes apart, side by side: x where the mask has a 1, else 0, and x itself where
+	// mask is nil.
+	KeepRows func(y, x unsafe.Pointer, xRow int, mask unsafe.Pointer, maskRow, rows, words int)
+	// ThinKept is Thin for 2*Rows plain rows of float32, aRow bytes apart, whose sums go on
+	// with c if add is not 0. k is a multiple of Cols.
+	ThinKept func(k int, a unsafe.Pointer, aRow int, b, c unsafe.Pointer, add int)
 	// Flip takes panels of this type.
 	Flip Flip
 	// Peak runs n rounds of multiplications in registers alone and PeakFlops

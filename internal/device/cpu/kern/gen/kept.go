@@ -61,11 +61,16 @@ func (f *file) underMask(s isa, mask string, do func(at int, kept string)) {
 	}
 	f.op("VPBROADCASTD (%s), %s", mask, s.r(keptWord))
 	for i := range maskWord / s.width {
-		bits := f.dwords(fmt.Sprintf("bits%d", i), func(lane int) uint32 { return 1 << (i*s.width + lane%s.width) })
+		bits := f.maskBits(s, i)
 		f.op("VPAND %s, %s, %s", bits, s.r(keptWord), s.r(keptPart))
 		f.op("VPCMPEQD %s, %s, %[2]s", bits, s.r(keptPart))
 		do(4*s.width*i, s.r(keptPart))
 	}
+}
+
+// maskBits is the bit of each element of the i-th register of a word.
+func (f *file) maskBits(s isa, i int) string {
+	return f.dwords(fmt.Sprintf("bits%d", i), func(lane int) uint32 { return 1 << (i*s.width + lane%s.width) })
 }
 
 func (f *file) keepFloats(s isa) {
@@ -107,6 +112,66 @@ func (f *file) endKeep(loop string, size int) {
 	f.op("DECQ CX")
 	f.op("JNZ %s", loop)
 	f.ret()
+}
+
+// emitKeepRows brings rows side by side.
+func emitKeepRows(f *file) {
+	s := avx2
+	fr := f.function("keepRows"+s.name, "is rows of so many words of 32 float32, xRow bytes apart, as they follow each other at y: x where the mask has a 1, else 0, and x itself where mask is nil.",
+		[]arg{{"y", "unsafe.Pointer"}, {"x", "unsafe.Pointer"}, {"xRow", "int"}, {"mask", "unsafe.Pointer"}, {"maskRow", "int"}, {"rows", "int"}, {"words", "int"}}, nil)
+	for _, m := range [][2]string{{"y", "DI"}, {"x", "SI"}, {"xRow", "R10"}, {"mask", "DX"}, {"maskRow", "R9"}, {"rows", "R8"}, {"words", "R11"}} {
+		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+	}
+	plain := f.label("plain")
+	f.op("TESTQ DX, DX")
+	f.op("JEQ %s", plain)
+	for i := range maskWord / s.width {
+		f.op("VMOVUPS %s, %s", f.maskBits(s, i), s.r(keptBits+i))
+	}
+	f.rowsOfWords(func() {
+		f.op("VPBROADCASTD (BX), %s", s.r(keptWord))
+		for i := range maskWord / s.width {
+			bits, part := s.r(keptBits+i), s.r(keptPart+i)
+			f.op("VPAND %s, %s, %s", bits, s.r(keptWord), part)
+			f.op("VPCMPEQD %s, %s, %[2]s", bits, part)
+			f.op("VANDPS %d(R13), %s, %[2]s", 4*s.width*i, part)
+			f.op("VMOVUPS %s, %d(DI)", part, 4*s.width*i)
+		}
+		f.op("ADDQ $4, BX")
+	})
+	f.ret()
+	f.mark(plain)
+	f.rowsOfWords(func() {
+		for i := range maskWord / s.width {
+			f.op("VMOVUPS %d(R13), %s", 4*s.width*i, s.r(keptPart+i))
+		}
+		for i := range maskWord / s.width {
+			f.op("VMOVUPS %s, %d(DI)", s.r(keptPart+i), 4*s.width*i)
+		}
+	})
+	f.ret()
+}
+
+// keptBits is the first of the registers of keepRows that hold each element's bit.
+const keptBits = 12
+
+// rowsOfWords does each word of each row: x at R13, its mask at BX and y at DI.
+func (f *file) rowsOfWords(do func()) {
+	row, word := f.label("row"), f.label("word")
+	f.mark(row)
+	f.op("MOVQ SI, R13")
+	f.op("MOVQ DX, BX")
+	f.op("MOVQ R11, CX")
+	f.mark(word)
+	do()
+	f.op("ADDQ $%d, R13", 4*maskWord)
+	f.op("ADDQ $%d, DI", 4*maskWord)
+	f.op("DECQ CX")
+	f.op("JNZ %s", word)
+	f.op("ADDQ R10, SI")
+	f.op("ADDQ R9, DX")
+	f.op("DECQ R8")
+	f.op("JNZ %s", row)
 }
 
 // keepLeft copies a panel of a left side under a mask.

@@ -25,15 +25,7 @@ func emitOuter(f *file) {
 			f.op("VFMADD231PS.BCST %d(DI), Z16, Z%d", 4*(from+i), i)
 		}
 	})
-	f.outer("outerAVX2", "AVX2", []int{6, 6, 4}, outerRegisters{sums: "Y", vectors: 2, clear: "VXORPS", bytes: outerBytes}, func(from, rows int) {
-		f.op("VMOVUPS (R8), Y12")
-		f.op("VMOVUPS 32(R8), Y13")
-		for i := range rows {
-			f.op("VBROADCASTSS %d(DI), Y%d", 4*(from+i), 14+i%2)
-			f.op("VFMADD231PS Y12, Y%d, Y%d", 14+i%2, 2*i)
-			f.op("VFMADD231PS Y13, Y%d, Y%d", 14+i%2, 2*i+1)
-		}
-	})
+	f.outer("outerAVX2", "AVX2", outerParts256, outerRegisters{sums: "Y", vectors: 2, clear: "VXORPS", bytes: outerBytes}, f.outerRow256)
 	pairs := outerRegisters{sums: "Z", vectors: 1, clear: "VPXORQ", bytes: outerBytes, pairs: func(both bool) {
 		f.op("VMOVUPS (R8), Z18")
 		if both {
@@ -53,6 +45,26 @@ func emitOuter(f *file) {
 	f.outer("outerHalf", "AVX512_BF16 for x in bfloat16", []int{outerCols}, pairs, f.outerPairs)
 }
 
+// emitOuterNext is a function whose x lies in the first cache: it brings in n rows of 64
+// bytes, nextRow bytes apart, from next on for the first group, and those behind for the
+// others.
+func emitOuterNext(f *file) {
+	r := outerRegisters{sums: "Y", vectors: 2, clear: "VXORPS", bytes: outerBytes, next: true}
+	f.outer("outerNextAVX2", "AVX2, of an x in the first cache", outerParts256, r, f.outerRow256)
+}
+
+var outerParts256 = []int{6, 6, 4}
+
+func (f *file) outerRow256(from, rows int) {
+	f.op("VMOVUPS (R8), Y12")
+	f.op("VMOVUPS 32(R8), Y13")
+	for i := range rows {
+		f.op("VBROADCASTSS %d(DI), Y%d", 4*(from+i), 14+i%2)
+		f.op("VFMADD231PS Y12, Y%d, Y%d", 14+i%2, 2*i)
+		f.op("VFMADD231PS Y13, Y%d, Y%d", 14+i%2, 2*i+1)
+	}
+}
+
 // outerPairs adds two rows of x, which are the halves of Z16, and their words of u.
 func (f *file) outerPairs(_, rows int) {
 	f.op("VPERMW Z16, Z17, Z16")
@@ -70,16 +82,25 @@ type outerRegisters struct {
 	clear   string
 	bytes   int
 	pairs   func(both bool)
+	next    bool // other rows than those behind are brought in
 }
 
 // outer writes a function that takes the rows of c in parts; step adds a word of K.
 func (f *file) outer(name, level string, parts []int, r outerRegisters, step func(from, rows int)) {
-	fr := f.function(name, fmt.Sprintf("is sums over rows with %s.", level), outerArgs, nil)
+	args := outerArgs
+	if r.next {
+		args = append(args[:len(args):len(args)], arg{"next", "unsafe.Pointer"}, arg{"nextRow", "int"})
+	}
+	fr := f.function(name, fmt.Sprintf("is sums over rows with %s.", level), args, nil)
 	for _, m := range [][2]string{{"x", "SI"}, {"xRow", "R10"}, {"c", "DX"}, {"groups", "R11"}, {"add", "AX"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}
 	f.op("MOVQ %s, R12", fr.slot("n"))
 	f.op("IMULQ R10, R12")
+	if r.next {
+		f.op("MOVQ %s, BX", fr.slot("next"))
+		f.op("MOVQ %s, R12", fr.slot("nextRow"))
+	}
 	if r.pairs != nil {
 		f.op("VMOVDQU32 %s, Z17", f.dwords("outer_pairs", func(i int) uint32 { return uint32(i | (16+i)<<16) }))
 	}
@@ -91,6 +112,9 @@ func (f *file) outer(name, level string, parts []int, r outerRegisters, step fun
 	}
 	f.op("ADDQ $%d, SI", r.bytes)
 	f.op("ADDQ $%d, DX", outerCols*outerBytes)
+	if r.next {
+		f.op("ADDQ $%d, BX", outerBytes)
+	}
 	f.op("DECQ R11")
 	f.op("JNZ %s", group)
 	f.ret()
@@ -117,17 +141,24 @@ func (f *file) outerPart(fr frame, from, rows int, r outerRegisters, step func()
 	if r.pairs != nil {
 		f.outerRowPairs(r, step)
 	} else {
-		f.outerRows(from == 0, step)
+		f.outerRows(from == 0, r.next, step)
 	}
 	each(func(i, at int) { f.op("VMOVUPS %s%d, %d(DX)", r.sums, i, at) })
 }
 
 // outerRows is the loop over rows, one at a time.
-func (f *file) outerRows(brings bool, step func()) {
+func (f *file) outerRows(brings, next bool, step func()) {
 	row := f.label("row")
+	if brings && next {
+		f.op("MOVQ BX, R9")
+	}
 	f.op("PCALIGN $32")
 	f.mark(row)
-	if brings {
+	switch {
+	case brings && next:
+		f.op("PREFETCHT0 (R9)")
+		f.op("ADDQ R12, R9")
+	case brings:
 		f.op("PREFETCHT0 (R8)(R12*1)")
 	}
 	step()

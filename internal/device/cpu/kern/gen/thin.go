@@ -71,3 +71,53 @@ func thin256(f *file) {
 	}
 	f.ret()
 }
+
+// emitThinRows is sums that go on: c = a b, or c += that if add is not 0, from plain rows
+// of a, aRow bytes apart. It takes 6 of them at a time; k is a multiple of tileUnroll.
+func emitThinRows(f *file) {
+	fr := f.function("thinRowsAVX2", fmt.Sprintf("is 16 columns of %d rows with AVX2.", 2*rows256), []arg{{"k", "int"}, {"a", "unsafe.Pointer"}, {"aRow", "int"}, {"b", "unsafe.Pointer"}, {"c", "unsafe.Pointer"}, {"add", "int"}}, nil)
+	for half := range 2 {
+		for _, m := range [][2]string{{"k", "CX"}, {"a", "SI"}, {"b", "DI"}, {"c", "DX"}, {"aRow", "R10"}, {"add", "AX"}} {
+			f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+		}
+		f.op("LEAQ (R10)(R10*2), R11")
+		if half == 1 {
+			f.op("ADDQ $%d, DX", rows256*thinStride)
+			f.op("LEAQ (SI)(R11*2), SI")
+		}
+		f.op("ADDQ SI, R11")
+		fresh, begun, loop := f.label("fresh"), f.label("begun"), f.label("loop")
+		f.op("TESTQ AX, AX")
+		f.op("JEQ %s", fresh)
+		for i := range 2 * rows256 {
+			f.op("VMOVUPS %d(DX), Y%d", 32*i, i)
+		}
+		f.op("JMP %s", begun)
+		f.mark(fresh)
+		for i := range 2 * rows256 {
+			f.op("VXORPS Y%d, Y%d, Y%d", i, i, i)
+		}
+		f.mark(begun)
+		f.op("PCALIGN $64")
+		f.mark(loop)
+		rows := [rows256]string{"(SI)", "(SI)(R10*1)", "(SI)(R10*2)", "(R11)", "(SI)(R10*4)", "(R11)(R10*2)"}
+		for step := range tileUnroll {
+			f.op("VMOVUPS %d(DI), Y12", panelStride*step)
+			f.op("VMOVUPS %d(DI), Y13", panelStride*step+32)
+			for i, row := range rows {
+				f.op("VBROADCASTSS %d%s, Y%d", 4*step, row, 14+i%2)
+				f.op("VFMADD231PS Y12, Y%d, Y%d", 14+i%2, 2*i)
+				f.op("VFMADD231PS Y13, Y%d, Y%d", 14+i%2, 2*i+1)
+			}
+		}
+		f.op("ADDQ $%d, SI", 4*tileUnroll)
+		f.op("ADDQ $%d, R11", 4*tileUnroll)
+		f.op("ADDQ $%d, DI", panelStride*tileUnroll)
+		f.op("SUBQ $%d, CX", tileUnroll)
+		f.op("JNZ %s", loop)
+		for i := range 2 * rows256 {
+			f.op("VMOVUPS Y%d, %d(DX)", i, 32*i)
+		}
+	}
+	f.ret()
+}
