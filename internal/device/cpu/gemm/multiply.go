@@ -34,6 +34,10 @@ func (j *multiply) Do(task, worker int) {
 		r.multiplyFew(worker, s)
 		return
 	}
+	if r.wide {
+		r.wideTiles(worker, s)
+		return
+	}
 	if r.inBlocks {
 		r.multiplyBlocks(worker, s)
 		return

@@ -44,6 +44,7 @@ type run struct {
 	packedPanels      int            // of x that a task packs
 	first, last       int            // panels of x that a thin product takes
 	inBlocks          bool           // it goes by the source's Multiply
+	wide              bool           // it goes by wide tiles
 	making            bool           // its spans make panels
 	keeping           bool           // the tiles of y stay with the worker for all of K
 	block             int            // words of K that many rows are multiplied with at a time
@@ -80,7 +81,7 @@ func (r *run) plan(e *Engine, p *Product) {
 	if r.strides() {
 		r.packedPanels = max(thinPanels, blocks(r.panels, stridedTasks*len(e.own)))
 	}
-	r.inBlocks = r.isInBlocks()
+	r.inBlocks, r.wide = r.isInBlocks(), r.isWide()
 	r.block = blockWords
 	if r.keeping {
 		r.block = keepingWords

@@ -1123,3 +1123,33 @@ func gradWeights(s, dp, p, ds, pairs, rows unsafe.Pointer, panels, keyPairs, blo
 //
 //go:noescape
 func gradStrips(config, list unsafe.Pointer, n int)
+
+// wideAVX2x1 is a tile of 1 rows and pairs of bfloat16 with AVX2.
+//
+//go:noescape
+func wideAVX2x1(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// wideAVX2x2 is a tile of 2 rows and pairs of bfloat16 with AVX2.
+//
+//go:noescape
+func wideAVX2x2(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// wideAVX2x3 is a tile of 3 rows and pairs of bfloat16 with AVX2.
+//
+//go:noescape
+func wideAVX2x3(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// wideAVX2x4 is a tile of 4 rows and pairs of bfloat16 with AVX2.
+//
+//go:noescape
+func wideAVX2x4(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// wideAVX2x5 is a tile of 5 rows and pairs of bfloat16 with AVX2.
+//
+//go:noescape
+func wideAVX2x5(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// wideAVX2x6 is a tile of 6 rows and pairs of bfloat16 with AVX2.
+//
+//go:noescape
+func wideAVX2x6(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)

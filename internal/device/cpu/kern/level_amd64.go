@@ -27,6 +27,8 @@ func (s *Set) avx2() {
 		Rows: 6, PerWord: 1, Depth: 1, Lanes: 8, TaskPanels: 2,
 		Tile: [MaxRows + 1]Tile{1: tileAVX2x1, 2: tileAVX2x2, 3: tileAVX2x3, 4: tileAVX2x4, 5: tileAVX2x5,
 			6: tileAVX2x6},
+		Wide: [MaxRows + 1]Tile{1: wideAVX2x1, 2: wideAVX2x2, 3: wideAVX2x3, 4: wideAVX2x4, 5: wideAVX2x5,
+			6: wideAVX2x6},
 		PackRows: transposeAVX2, PackColumns: columnsAVX2, PackPanels: panelsAVX2, Flip: flipAVX2, Thin: thinAVX2, Outer: outerAVX2,
 		KeepRows: keepRowsAVX2, OuterNext: outerNextAVX2, ThinKept: thinRowsAVX2,
 		Peak: peakAVX2, PeakFlops: 12 * 8 * 2,

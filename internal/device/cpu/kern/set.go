@@ -88,6 +88,10 @@ type Products struct {
 	// Eager, where the level has them, is tiles that bring EagerBytes for each word
 	// instead of NextBytes; they know no Onward.
 	Eager [MaxRows + 1]Tile
+	// Wide, where the level has them, is tiles of float32 whose b is pairs of bfloat16:
+	// they have the bits of the tiles on the widened panel. k is even. They bring as
+	// many bytes as b has.
+	Wide [MaxRows + 1]Tile
 	// strip is their strips, nil where a Tile serves for each panel.
 	strip       [MaxRows + 1]Strip
 	PackRows    PackRows

@@ -183,3 +183,39 @@ func TestEagerTiles(t *testing.T) {
 		}
 	})
 }
+
+// A wide tile has the bits of the tile on the widened panel, also where a sum goes on.
+func TestWideTiles(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for rows, wide := range s.F32.Wide {
+			if wide == nil {
+				continue
+			}
+			for _, k := range []int{0, 2, 4, 6, 34, 200} {
+				for _, add := range []int{0, 1, Onward} {
+					checkWideTile(t, s, rows, k, add)
+				}
+			}
+		}
+	})
+}
+
+func checkWideTile(t *testing.T, s *Set, rows, k, add int) {
+	t.Helper()
+	const ldc = Cols + 5
+	alpha := float32(0.75)
+	if add == Onward {
+		alpha = 1
+	}
+	a, pairs, before := randomPanel(1, k*rows, 1), randomPanel(2, k/2*Cols, 2), random(newRand(3), rows*ldc)
+	b := make([]float32, k*Cols)
+	if k > 0 {
+		s.Widen(pointer(b), pointer(pairs), k/2)
+	}
+	want, g := slices.Clone(before), newGuarded(before)
+	s.F32.Tile[rows](k, pointer(a), pointer(b), pointer(want), 4*ldc, alpha, add, nil)
+	s.F32.Wide[rows](k, pointer(a), pointer(pairs), pointer(g.slice()), 4*ldc, alpha, add, nil)
+	what := fmt.Sprintf("rows=%d k=%d add=%d", rows, k, add)
+	g.check(t, what)
+	sameBits(t, what, g.slice(), want)
+}

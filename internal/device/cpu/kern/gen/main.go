@@ -45,6 +45,8 @@ func generate() map[string][]byte {
 	attention := newFile(&decl)
 	emitAttention(attention)
 	emitGradWeights(attention)
+	wide := newFile(&decl)
+	emitWideTiles(wide)
 	neon := newFile(&declNEON)
 	emitNEON(neon)
 	return map[string][]byte{
@@ -56,6 +58,7 @@ func generate() map[string][]byte {
 		"blocks_amd64.s":        quantised.bytes(),
 		"amx_amd64.s":           amx.bytes(),
 		"attention_amd64.s":     attention.bytes(),
+		"wide_amd64.s":          wide.bytes(),
 		"declarations_amd64.go": decl.bytes(),
 		"neon_arm64.s":          neon.bytes(),
 		"declarations_arm64.go": declNEON.bytes(),
