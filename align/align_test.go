@@ -186,7 +186,7 @@ func pairLines(n int) []map[string][]int32 {
 func dpoConfig(t *testing.T, dir string) dpo.Config {
 	c := dpo.DefaultConfig()
 	c.Model, c.Pairs, c.Out = filepath.Join(dir, "data", "stories260K"), writeLines(t, "pairs.jsonl", pairLines(24)), t.TempDir()
-	c.Steps, c.Batch, c.Accumulate, c.EvalFraction, c.SaveEvery, c.LearningRate, c.Rank = 8, 2, 2, 0.2, 3, 1e-3, 4
+	c.Steps, c.Batch, c.Accumulate, c.EvalFraction, c.SaveEvery, c.LearningRate, c.Rank = 8, 2, 2, 0.2, train.EverySteps(3), 1e-3, 4
 	return c
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"align/internal/builtin"
+	"align/internal/train"
 	"align/model"
 )
 
@@ -13,7 +14,7 @@ import (
 // higher rate than a real model's, and evaluating costs next to nothing.
 const (
 	builtinRate      = 1e-3
-	builtinEvalEvery = 12
+	builtinEvalEvery = 12 // steps
 )
 
 // fullRates are the learning rates of all weights, which move less than an
@@ -31,8 +32,8 @@ func (s *stage) deriveModel() {
 		s.deriveRate(fullRates[s.method], "all weights are trained")
 	case s.settings.Model == builtin.Name:
 		s.deriveRate(builtinRate, "for the small model inside the program")
-		if s.settings.EvalEvery == 0 && !slices.Contains(s.explicit, "eval_every") {
-			s.settings.EvalEvery = builtinEvalEvery
+		if s.settings.EvalEvery.IsZero() && !slices.Contains(s.explicit, "eval_every") {
+			s.settings.EvalEvery = train.EverySteps(builtinEvalEvery)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func labelledLines(n int) []map[string]any {
 func TestAResumedKTORunHasTheBytesOfAnUninterruptedOne(t *testing.T) {
 	whole := dpo.DefaultConfig()
 	whole.Loss, whole.Pairs, whole.Out = "kto", writeLines(t, "labelled.jsonl", labelledLines(12)), t.TempDir()
-	whole.Steps, whole.Batch, whole.Accumulate, whole.EvalFraction, whole.SaveEvery, whole.LearningRate, whole.Rank = 6, 2, 2, 0.25, 2, 1e-3, 4
+	whole.Steps, whole.Batch, whole.Accumulate, whole.EvalFraction, whole.SaveEvery, whole.LearningRate, whole.Rank = 6, 2, 2, 0.25, train.EverySteps(2), 1e-3, 4
 	if _, err := align.DPO(context.Background(), whole, nil, (&recorder{}).environment(t)); err != nil {
 		t.Fatal(err)
 	}

@@ -190,7 +190,7 @@ func TestPPOByAServerThatDies(t *testing.T) {
 	}
 	h := &policyHost{dies: 60}
 	c := serverPPO(t, host(t, h))
-	c.SaveEvery = 2
+	c.SaveEvery = train.EverySteps(2)
 	if _, err := align.PPO(context.Background(), c, explicit, (&recorder{}).environment(t)); err == nil || !strings.Contains(err.Error(), "501 Not Implemented: gone") {
 		t.Fatalf("a dead server: %v", err)
 	}

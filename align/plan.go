@@ -271,7 +271,7 @@ func (p *Plan) time(s *stage, t trained, w *workload, v speed, referenced bool) 
 	}
 	training := v.trainSeconds(x, w.train)
 	evaluations := 2
-	if n := s.settings.EvalEvery; n > 0 {
+	if n := s.evalEvery; n > 0 {
 		evaluations += (w.steps - 1) / n
 	}
 	p.Evaluating = float64(evaluations) * v.forwardSeconds(x, w.evaluation)

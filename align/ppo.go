@@ -54,6 +54,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 		steps = t.Steps(c.Epochs)
 		env.note(fmt.Sprintf("steps: %d (%v epochs of %d prompts, %d to a rollout, %d steps each)", steps, c.Epochs, len(p.list), c.Rollout, c.PPOEpochs*c.MiniBatches))
 	}
+	s.deriveEvery(steps, t.Steps(1))
 	if err := s.startRun(&c); err != nil {
 		return Result{}, err
 	}

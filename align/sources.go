@@ -83,8 +83,8 @@ func holdOut[T any](s *stage, parts [][]T) (held []T) {
 // noteUnevaluated says that evaluations were asked for and there is nothing to
 // evaluate.
 func (s *stage) noteUnevaluated() {
-	if n := s.settings.EvalEvery; n > 0 && slices.Contains(s.explicit, "eval_every") {
-		s.env.note(fmt.Sprintf("eval_every: %d has no effect, as nothing is held out: name eval, a file, or eval_fraction, a share of the data", n))
+	if every := s.settings.EvalEvery; !every.IsZero() && slices.Contains(s.explicit, "eval_every") {
+		s.env.note(fmt.Sprintf("eval_every: %s has no effect, as nothing is held out: name eval, a file, or eval_fraction, a share of the data", every))
 	}
 }
 

@@ -53,6 +53,8 @@ type stage struct {
 	lossOn string
 	// noise is sft's neftune_noise_alpha.
 	noise float64
+	// evalEvery and saveEvery are those of the settings in steps.
+	evalEvery, saveEvery int
 	// allRows says that sft and pretrain compute the last layer at every row.
 	allRows bool
 }
@@ -294,7 +296,22 @@ func (s *stage) order(n int, what string) (*datasets.Order, int, error) {
 		steps = order.Steps(s.settings.Epochs)
 		s.env.note(fmt.Sprintf("steps: %d (%v epochs of %d %s, %d to a step)", steps, s.settings.Epochs, n, what, s.settings.Batch*s.settings.Accumulate))
 	}
+	s.deriveEvery(steps, order.Steps(1))
 	return order, steps, nil
+}
+
+// deriveEvery counts in steps what the settings give as shares of the run or as
+// epochs. A run that is made longer has its shares counted anew: a tenth of the
+// run is one of the run as it now is.
+func (s *stage) deriveEvery(steps, perEpoch int) {
+	derive := func(key string, every train.Every) int {
+		n, reason := every.Steps(steps, perEpoch)
+		if reason != "" {
+			s.env.note(fmt.Sprintf("%s: %d (%s)", key, n, reason))
+		}
+		return n
+	}
+	s.evalEvery, s.saveEvery = derive("eval_every", s.settings.EvalEvery), derive("save_every", s.settings.SaveEvery)
 }
 
 // startRun makes the run's folder and writes run.yaml, or finds the run to
@@ -362,7 +379,7 @@ func (s *stage) options(steps int, lineage map[string]string) train.Options {
 		Method: s.method, Run: s.run, Steps: steps,
 		Schedule:  s.settings.ScheduleOver(steps),
 		AdamW:     s.settings.AdamW(),
-		SaveEvery: s.settings.SaveEvery, EvaluateEvery: s.settings.EvalEvery, Keep: s.settings.Keep,
+		SaveEvery: s.saveEvery, EvaluateEvery: s.evalEvery, Keep: s.settings.Keep,
 		Best: s.settings.Best, EarlyStop: s.settings.EarlyStop,
 		Groups:  s.groups(),
 		Lineage: lineage, Resume: s.settings.Resume, Notes: s.env.note,

@@ -153,8 +153,8 @@ var settings = []setting{
 
 	{"eval", eval, "`file` of held-out examples"},
 	{"eval_fraction", eval, "without eval: share of the data that is held out, 0 to 0.9; 0 turns evaluation off"},
-	{"eval_every", eval, "steps between evaluations; 0 evaluates before the first and after the last step"},
-	{"save_every", eval, "steps between checkpoints; 0 saves after the last step"},
+	{"eval_every", eval, "`interval` between evaluations: steps, a share of the run as 0.1 or 10%, or 1epoch, 0.5epoch; 0 evaluates before the first and after the last step"},
+	{"save_every", eval, "`interval` between checkpoints: steps, a share of the run as 0.1 or 10%, or 1epoch, 0.5epoch; 0 saves after the last step"},
 	{"keep", eval, "number of checkpoints that are kept, 1 or more"},
 	{"best", eval, "`metric` of the evaluation whose best checkpoint is kept beside the newest, as eval_loss; none keeps none"},
 	{"early_stop", eval, "evaluations in a row without a better one after which the run ends; 0 is off"},

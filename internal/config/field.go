@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -45,8 +46,12 @@ func Keys(fields []Field) []string {
 	return keys
 }
 
-// Set reads the value from text. Truth is written on, off, true or false.
+// Set reads the value from text. Truth is written on, off, true or false; a type
+// with a text of its own reads that.
 func (f Field) Set(text string) error {
+	if own, ok := f.value.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return own.UnmarshalText([]byte(text))
+	}
 	switch f.value.Kind() {
 	case reflect.String:
 		f.value.SetString(text)

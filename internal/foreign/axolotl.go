@@ -20,7 +20,7 @@ func axolotl() *tool {
 		"micro_batch_size": whole("batch"), "num_epochs": number("epochs"),
 		"optimizer": same("the optimizer is AdamW with moments in float32", adamW...), "lr_scheduler": choice("schedule", schedules), "cosine_min_lr_ratio": noted, // finishSchedule reads it
 		"val_set_size":    fraction,
-		"evals_per_epoch": without("use eval_every, in steps"), "saves_per_epoch": without("use save_every, in steps"),
+		"evals_per_epoch": timesPerEpoch, "saves_per_epoch": timesPerEpoch,
 		"fsdp": without("training is one process on one machine"), "fsdp_config": without("training is one process on one machine"),
 		"model_type": same("the model is Llama", "LlamaForCausalLM", "AutoModelForCausalLM"), "tokenizer_type": same("the tokenizer is read from the model's folder", "AutoTokenizer", "PreTrainedTokenizerFast", "LlamaTokenizer"),
 		"special_tokens": without("special tokens are the tokenizer's"), "flash_attention": same("attention is always computed in blocks", "true", "false"),
@@ -111,6 +111,7 @@ func finishAxolotl(c *Config, entries []entry) {
 	}
 	c.noHeldOut()
 	c.finishSchedule(entries)
+	c.finishEvery(entries, axolotlEvery(entries)...)
 	switch {
 	case c.has("full"):
 	case c.Method == "sft":
@@ -118,6 +119,21 @@ func finishAxolotl(c *Config, entries []entry) {
 	default:
 		c.withoutDropout(entries, "TRL's trainers turn it off in preference training")
 	}
+}
+
+// axolotlEvery: numbers go before words, and a checkpoint is saved at each epoch's
+// end where the file has neither (core/builders/base.py).
+func axolotlEvery(entries []entry) []strategy {
+	evaluated, saved := evaluations(), saves()
+	if hasAny(entries, evaluated.number, evaluated.perEpoch) {
+		evaluated.words, evaluated.word = nil, "steps"
+	}
+	if hasAny(entries, saved.number, saved.perEpoch) {
+		saved.words = nil
+	} else {
+		saved.word = "epoch"
+	}
+	return []strategy{evaluated, saved}
 }
 
 // allLinearOf is the entry that asks for all linear layers.

@@ -178,6 +178,16 @@ func TestDefaults(t *testing.T) {
 		{"TRL's order", "num_generations: 4\nshuffle_dataset: false", "order=sequential"},
 		{"Transformers' order", "packing: false\ntrain_sampling_strategy: sequential", "order=sequential"},
 		{"TRL's RLOO", "normalize_advantages: false\nuse_peft: true", "algorithm=rloo k=2 rollout=4 kl_coef=0.05 kl_in=reward"},
+		{"Transformers' epochs", "packing: false\neval_strategy: epoch\nsave_strategy: epoch", "eval_every=1epoch save_every=1epoch"},
+		{"a share of the run", "packing: false\neval_strategy: steps\neval_steps: 0.1\nsave_steps: 0.25", "eval_every=0.1 save_every=0.25"},
+		{"eval_steps is logging_steps", "stage: sft\neval_strategy: steps\nlogging_steps: 25", "eval_every=25 save_every=500"},
+		{"or Transformers' own", "stage: sft\neval_strategy: steps", "eval_every=500"},
+		{"or TRL's own", "packing: false\nevaluation_strategy: steps", "eval_every=10 save_every=500"},
+		{"no evaluation", "packing: false\neval_steps: 10", "!eval_every save_every=500"},
+		{"no checkpoint between", "packing: false\nsave_strategy: \"no\"\nsave_steps: 10", "save_every=0"},
+		{"axolotl's evaluations", "base_model: m\nevals_per_epoch: 4", "eval_every=0.25epoch save_every=1epoch"},
+		{"axolotl's checkpoints", "base_model: m\nsave_strategy: epoch\nsaves_per_epoch: 2\neval_steps: 7", "eval_every=7 save_every=0.5epoch"},
+		{"axolotl's words", "base_model: m\nsave_strategy: \"no\"\neval_strategy: epoch", "eval_every=1epoch save_every=0"},
 		{"LLaMA-Factory's alpha", "stage: sft\nlora_rank: 4", "rank=4 alpha=8 learning_rate=5e-05 !full"},
 		{"LLaMA-Factory's full", "stage: sft\nfinetuning_type: full", "full=on !rank !alpha"},
 	} {
@@ -209,6 +219,9 @@ func TestConvertRefuses(t *testing.T) {
 		{"no method", "learning_rate: 1e-5", "add --method sft, dpo, reward or ppo"},
 		{"a word for a number", "beta: much", "x.yaml:1: beta: want a number, got much"},
 		{"all faults at once", "beta: 0.1\nuse_peft: maybe\nlora_r: [1]", "x.yaml:3: lora_r: want a number, got 1"},
+		{"steps and a half", "beta: 0.1\nsave_steps: 1.5", "x.yaml:2: save_steps: want a whole number of steps, or a share of the run below 1, got 1.5"},
+		{"a word for steps", "beta: 0.1\neval_steps: often", "x.yaml:2: eval_steps: want a number, got often"},
+		{"a list for a word", "beta: 0.1\nsave_strategy: [steps]", "x.yaml:2: save_strategy: want epoch, steps or no, got steps"},
 		{"a ratio above 1", "beta: 0.1\nwarmup_ratio: 3", "want a ratio from 0 to 1, got 3"},
 		{"a list for a text", "beta: 0.1\noutput_dir: [a, b]", "output_dir: want a text, got a,b"},
 		{"not a number", "beta: .nan", "beta: want a number"},
@@ -230,11 +243,11 @@ func TestConvertRefuses(t *testing.T) {
 // Every key of a file is carried over, left with a reason, or known to be what
 // happens anyway: nothing unknown goes unsaid.
 func TestNoUnknownKeyIsSilent(t *testing.T) {
-	c, err := Convert("x.yaml", []byte("beta: 0.1\nsome_new_key: 1\nlogging_steps: 1\nneftune_noise_alpha: 5\nhub_model_id: x"), "dpo")
+	c, err := Convert("x.yaml", []byte("beta: 0.1\neval_steps: 5\nsave_strategy: often\nsome_new_key: 1\nlogging_steps: 1\nneftune_noise_alpha: 5\nhub_model_id: x"), "dpo")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"some_new_key", "logging_steps", "neftune_noise_alpha", "hub_model_id"}, left(c)); diff != "" {
+	if diff := cmp.Diff([]string{"some_new_key", "logging_steps", "neftune_noise_alpha", "hub_model_id", "eval_steps", "save_strategy"}, left(c)); diff != "" {
 		t.Error(diff)
 	}
 	for _, l := range c.Left {

@@ -82,6 +82,7 @@ func finishLLaMAFactory(c *Config, entries []entry) {
 	}
 	c.fallback("learning_rate", "5e-05")
 	c.finishSchedule(entries)
+	c.finishEvery(entries, evaluations(), saves())
 	c.fallback("max_length", "2048")
 	c.fallback("overlong", "truncate")
 	if c.Method == "dpo" {

@@ -18,10 +18,10 @@ func trainingRules() map[string]rule {
 		"warmup_steps": warmupSteps, "warmup_ratio": warmupRatio,
 		"num_train_epochs": number("epochs"), "max_steps": whole("steps"),
 		"per_device_train_batch_size": whole("batch"), "gradient_accumulation_steps": whole("accumulate"),
-		"save_steps": whole("save_every"), "save_total_limit": whole("keep"), "eval_steps": whole("eval_every"),
-		"save_strategy": same("use save_every, in steps; 0 saves after the last step", "steps"),
-		"eval_strategy": same("use eval_every, in steps; 0 evaluates before the first and after the last", "steps", "no"),
-		"bf16":          halfPrecision, "fp16": same("there is no fp16 here: precision is auto, f32 or bf16", "false"),
+		"save_total_limit": whole("keep"),
+		"save_steps":       stepsOrShare, "eval_steps": stepsOrShare, "logging_steps": loggingSteps,
+		"save_strategy": strategyWord, "eval_strategy": strategyWord, "evaluation_strategy": strategyWord,
+		"bf16": halfPrecision, "fp16": same("there is no fp16 here: precision is auto, f32 or bf16", "false"),
 		"optim":      same("the optimizer is AdamW with moments in float32", adamW...),
 		"adam_beta1": number("adam_beta1"), "adam_beta2": number("adam_beta2"), "adam_epsilon": number("adam_epsilon"),
 		"gradient_checkpointing":  same("save_policy: auto keeps what fits", "true", "false"),
@@ -64,7 +64,7 @@ func halfPrecision(c *Config, e entry) error {
 func (c *Config) trainingDefaults() {
 	for _, v := range [][2]string{
 		{"batch", "8"}, {"accumulate", "1"}, {"epochs", "3"}, {"schedule", "linear"}, {"warmup", "0"},
-		{"weight_decay", "0"}, {"clip", "1"}, {"save_every", "500"}, {"seed", "42"},
+		{"weight_decay", "0"}, {"clip", "1"}, {"seed", "42"},
 	} {
 		c.fallback(v[0], v[1])
 	}

@@ -121,6 +121,9 @@ func finishTRL(c *Config, entries []entry) {
 		c.fallback("learning_rate", "0.0001")
 	}
 	c.finishSchedule(entries)
+	evaluated := evaluations()
+	evaluated.steps = "10" // TRL's logging_steps
+	c.finishEvery(entries, evaluated, saves())
 	c.finishLossOn(entries)
 }
 

@@ -91,14 +91,15 @@ type Settings struct {
 	Packing bool `yaml:"packing"`
 
 	// Eval is a file of held-out examples; without it EvalFraction of the data
-	// is held out (0 turns evaluation off). EvalEvery is in steps; 0 evaluates
-	// before the first and after the last step only.
+	// is held out (0 turns evaluation off). EvalEvery of 0 evaluates before the
+	// first and after the last step only.
 	Eval         string  `yaml:"eval,omitempty"`
 	EvalFraction float64 `yaml:"eval_fraction"`
-	EvalEvery    int     `yaml:"eval_every,omitempty"`
-	// SaveEvery is in steps; Keep is the number of checkpoints kept.
-	SaveEvery int `yaml:"save_every"`
-	Keep      int `yaml:"keep"`
+	EvalEvery    Every   `yaml:"eval_every,omitempty"`
+	// SaveEvery of 0 saves after the last step only; Keep is the number of
+	// checkpoints kept.
+	SaveEvery Every `yaml:"save_every"`
+	Keep      int   `yaml:"keep"`
 	// Best is the metric of the evaluation by which a checkpoint is kept beside
 	// the newest ones; "" keeps none. EarlyStop ends the run after that many
 	// evaluations in a row without a better one; 0 is off.
@@ -152,7 +153,7 @@ func DefaultSettings() Settings {
 		Clip: adam.Clip, AdamBeta1: adam.Beta1, AdamBeta2: adam.Beta2, AdamEpsilon: adam.Eps,
 		Rank: 16, Alpha: 32, Targets: "all-linear", LoRAPlusRatio: 1,
 		Seed: 42, Order: "shuffle", Packing: true,
-		EvalFraction: 0.05, SaveEvery: 500, Keep: 2, Best: "eval_loss",
+		EvalFraction: 0.05, SaveEvery: EverySteps(500), Keep: 2, Best: "eval_loss",
 		Overlong: "drop", BadRecords: "default", Template: "auto",
 		SourceEpochs: defaultSourceEpochs,
 		Device:       "auto", Precision: "auto", SavePolicy: "auto",
@@ -186,8 +187,8 @@ func (s Settings) Validate() error {
 		positive("learning_rate", s.LearningRate, false), within("warmup", s.Warmup, 0, 1e9), within("weight_decay", s.WeightDecay, 0, 1),
 		within("clip", s.Clip, 0, 1e9), belowOne("adam_beta1", s.AdamBeta1), belowOne("adam_beta2", s.AdamBeta2), within("adam_epsilon", s.AdamEpsilon, leastEpsilon, 1),
 		atLeast("rank", s.Rank, 1), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999), device.Dropout{P: s.Dropout}.Check(),
-		positive("source_epochs", s.SourceEpochs, false), within("eval_fraction", s.EvalFraction, 0, 0.9), atLeast("eval_every", s.EvalEvery, 0),
-		atLeast("save_every", s.SaveEvery, 0), atLeast("keep", s.Keep, 1), s.checkEarlyStop(), s.checkTrack(), atLeast("threads", s.Threads, 0),
+		positive("source_epochs", s.SourceEpochs, false), within("eval_fraction", s.EvalFraction, 0, 0.9),
+		atLeast("keep", s.Keep, 1), s.checkEarlyStop(), s.checkTrack(), atLeast("threads", s.Threads, 0),
 		s.checkSchedule(), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
 		oneOf("precision", s.Precision), oneOf("save_policy", s.SavePolicy), model.CheckQuantize(s.Quantize),
 		positive("lora_plus_ratio", s.LoRAPlusRatio, false), s.checkVariant(),
