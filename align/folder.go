@@ -59,12 +59,20 @@ func folderError(err error) error {
 	return fmt.Errorf("run folder: %w", err)
 }
 
-// writeRunFile writes every setting of the config, as they are after defaults,
-// file and flags.
-func writeRunFile(run string, c any) error {
+// writeSettings writes every setting of a run, as they are after defaults, file
+// and flags.
+func writeSettings(run string, fields []config.Field) error {
 	return atomicfile.WriteFile(filepath.Join(run, RunFile), func(w io.Writer) error {
-		return config.Write(w, config.Fields(c), func(string) string { return "" })
+		return config.Write(w, fields, func(string) string { return "" })
 	})
+}
+
+// settingsOf are the settings of a method's config.
+func settingsOf(c any) []config.Field {
+	if p, ok := c.(*PretrainConfig); ok {
+		return p.Fields()
+	}
+	return config.Fields(c)
 }
 
 // AdapterFolder is the folder of PEFT files that a path stands for: an adapter,

@@ -3,13 +3,9 @@ package align
 import (
 	"context"
 	"fmt"
-	"io"
-	"path/filepath"
 	"slices"
 
 	"align/datasets"
-	"align/internal/atomicfile"
-	"align/internal/config"
 	"align/internal/train"
 	"align/model"
 	"align/sft"
@@ -42,18 +38,14 @@ func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Envi
 		return Result{}, err
 	}
 	env.note(fmt.Sprintf("model: new, %d weights, %d layers, vocabulary %d, context %d", s.full.Parameters(), s.config.NumLayers, s.config.VocabSize, s.config.ContextLength))
-	if err := s.startPretraining(&c); err != nil {
+	if err := s.startRun(&c); err != nil {
 		return Result{}, err
 	}
 	if err := d.quarantine.keep(s.run); err != nil {
 		return Result{}, err
 	}
 	t := &sft.Trainer{Config: c.Config, Model: s.model, Full: s.full, Save: policy, Examples: d.train, Held: d.held}
-	lineage := s.lineage(&c, d.hash)
-	for _, key := range notPretrained {
-		delete(lineage, "setting "+key)
-	}
-	return s.train(ctx, s.options(steps, lineage), &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}, t)
+	return s.train(ctx, s.options(steps, s.lineage(&c, d.hash)), &train.Batches{Order: order, PerMicro: c.Batch, Weigh: t.Weigh}, t)
 }
 
 // openUntrained is open for a model that is not there yet: its config follows
@@ -126,18 +118,4 @@ func cutExamples(examples []datasets.Example, length int) []datasets.Example {
 		}
 	}
 	return slices.DeleteFunc(pieces, func(e datasets.Example) bool { return e.Targets() == 0 })
-}
-
-// startPretraining is startRun with the settings that pretraining has.
-func (s *stage) startPretraining(c *PretrainConfig) (err error) {
-	if s.settings.Resume {
-		return s.startRun(c)
-	}
-	s.asked = c.Fields()
-	if err := s.newRun(); err != nil {
-		return err
-	}
-	return atomicfile.WriteFile(filepath.Join(s.run, RunFile), func(w io.Writer) error {
-		return config.Write(w, c.Fields(), func(string) string { return "" })
-	})
 }

@@ -104,7 +104,7 @@ func writeJob(c rejection.Config) error {
 	if has(c.Out, RunFile) && (c.Resume || rejection.Begun(c.Out)) {
 		return nil
 	}
-	return writeRunFile(c.Out, &c)
+	return writeSettings(c.Out, settingsOf(&c))
 }
 
 // drawer draws a job's answers: the engine of this process, or a server.

@@ -317,19 +317,14 @@ func (s *stage) deriveEvery(steps, perEpoch int) {
 // startRun makes the run's folder and writes run.yaml, or finds the run to
 // resume.
 func (s *stage) startRun(c any) (err error) {
-	s.asked = config.Fields(c)
+	s.asked = settingsOf(c)
 	if s.settings.Resume {
-		if s.settings.Out == "" || !has(s.settings.Out, RunFile) {
-			return fmt.Errorf("resume: %q is not a run: name its folder with --out", s.settings.Out)
-		}
-		s.run = s.settings.Out
-		s.release, err = claim(s.run, s.env.note)
-		return err
+		return s.goOn(c)
 	}
 	if err := s.newRun(); err != nil {
 		return err
 	}
-	return writeRunFile(s.run, c)
+	return writeSettings(s.run, s.asked)
 }
 
 // newRun makes the run's folder and claims it.
@@ -356,21 +351,12 @@ func (s *stage) lineage(c any, data string) map[string]string {
 	if s.settings.Dropout > 0 {
 		l[train.Draws] = device.Draws
 	}
-	for _, f := range config.Fields(c) {
-		if !placeOnly[f.Key] {
+	for _, f := range settingsOf(c) {
+		if onResume[f.Key] == fixed {
 			l["setting "+f.Key] = f.String()
 		}
 	}
 	return l
-}
-
-// placeOnly are the settings that say where things are, how they are shown or
-// how fast they go; a resumed run may change them.
-var placeOnly = map[string]bool{
-	"model": true, "tokenizer": true, "adapter": true, "out": true, "data": true, "pairs": true, "eval": true,
-	"eval_every": true, "save_every": true, "keep": true, "threads": true, "device": true, "memory": true, "save_policy": true,
-	"best": true, "early_stop": true, "tensorboard": true, "track": true,
-	"epochs": true, "precision": true, "prompts": true, "reward": true, "sequences": true, "generator": true,
 }
 
 // options are the loop's.
@@ -382,7 +368,7 @@ func (s *stage) options(steps int, lineage map[string]string) train.Options {
 		SaveEvery: s.saveEvery, EvaluateEvery: s.evalEvery, Keep: s.settings.Keep,
 		Best: s.settings.Best, EarlyStop: s.settings.EarlyStop,
 		Groups:  s.groups(),
-		Lineage: lineage, Resume: s.settings.Resume, Notes: s.env.note,
+		Lineage: lineage, Resume: s.settings.Resume, Opened: s.keepSettings, Notes: s.env.note,
 	}
 }
 

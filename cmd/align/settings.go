@@ -248,7 +248,18 @@ func mergeFile(flags *pflag.FlagSet, path string, fields []config.Field) (explic
 			}
 		}
 	}
-	return append(explicit, keys...), nil
+	return append(explicit, keys...), epochsOverSteps(flags, fields)
+}
+
+// epochsOverSteps drops the steps of a file where the command line says epochs
+// alone: steps would override them.
+func epochsOverSteps(flags *pflag.FlagSet, fields []config.Field) error {
+	given := func(name string) bool { f := flags.Lookup(name); return f != nil && f.Changed }
+	i := slices.IndexFunc(fields, func(f config.Field) bool { return f.Key == "steps" })
+	if i < 0 || !given("epochs") || given("steps") {
+		return nil
+	}
+	return fields[i].Set("0")
 }
 
 // builtinModel is the model that commands take where none is named.

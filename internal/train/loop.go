@@ -85,6 +85,9 @@ type Options struct {
 	Lineage map[string]string
 	// Resume starts from the newest valid checkpoint of Run.
 	Resume bool
+	// Opened, where it is given, is called once the place to begin or go on from is
+	// found to fit, before the first step.
+	Opened func() error
 	// Notes are told in one line each: rejected checkpoints, say, and what the
 	// numbers look like to a watcher.
 	Notes func(string)
@@ -154,6 +157,11 @@ func Run[B any](ctx context.Context, o Options, b device.Backend, subject Subjec
 		return Result{}, err
 	}
 	defer l.log.close()
+	if o.Opened != nil {
+		if err := o.Opened(); err != nil {
+			return Result{}, err
+		}
+	}
 	// What reading the model, its data and a checkpoint left on the heap is of no
 	// more use, and a run holds what the heap holds for hours.
 	debug.FreeOSMemory()

@@ -180,6 +180,9 @@ func (l *loop[B]) fits(s State) error {
 	if s.Method != l.options.Method {
 		errs = append(errs, fmt.Errorf("it is a %s run, not %s", s.Method, l.options.Method))
 	}
+	if s.Step > l.options.Steps {
+		errs = append(errs, fmt.Errorf("it has done %d steps, and %d are asked for: name as many or more", s.Step, l.options.Steps))
+	}
 	for _, key := range slices.Sorted(maps.Keys(s.Lineage)) {
 		if key == Activations || key == Draws || key == StepsSetting {
 			continue
