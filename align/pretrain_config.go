@@ -57,9 +57,10 @@ const pretrainBeta2 = 0.95
 
 // notPretrained are the settings of the others that a model from nothing has no
 // use for: those of a base, of an adapter, and of what is too long, which is cut
-// into pieces.
+// into pieces. A loss that passes over what is unlikely would learn nothing from
+// nothing.
 var notPretrained = []string{
-	"model", "quantize", "full", "adapter", "rank", "alpha", "dropout", "targets", "layers", "rslora", "overlong", "neftune_noise_alpha",
+	"model", "quantize", "full", "adapter", "rank", "alpha", "dropout", "targets", "layers", "rslora", "overlong", "neftune_noise_alpha", "loss",
 }
 
 // Fields are the settings of the config.

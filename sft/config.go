@@ -15,6 +15,8 @@ type Config struct {
 	train.Settings `yaml:",inline"`
 	// Data is the file of examples, or several with weights: "a.jsonl:0.7,b.jsonl:0.3".
 	Data string `yaml:"data" config:"list"`
+	// Loss is the loss of a token, one of Losses.
+	Loss string `yaml:"loss"`
 	// LossMean says what the loss is the mean of: "token", all target tokens
 	// of a step alike, or "sequence", the examples alike whatever their length.
 	LossMean string `yaml:"loss_mean"`
@@ -33,7 +35,7 @@ func DefaultConfig() Config {
 	s.LearningRate = 2e-4
 	s.Warmup = 0.03
 	s.Dropout = 0.05
-	return Config{Settings: s, LossMean: "token", LossOn: datasets.LossOnAssistant}
+	return Config{Settings: s, Loss: LossNLL, LossMean: "token", LossOn: datasets.LossOnAssistant}
 }
 
 // maxNoise is far above what its paper tries, 5 to 15.
@@ -49,6 +51,9 @@ func (c Config) Validate() error {
 		errs = append(errs, errors.New("data is missing: the file of examples"))
 	} else if _, err := datasets.ParseSources(c.Data); err != nil {
 		errs = append(errs, fmt.Errorf("data: %w", err))
+	}
+	if !slices.ContainsFunc(Losses(), func(l Loss) bool { return l.Name == c.Loss }) {
+		errs = append(errs, fmt.Errorf("loss must be one of %s, %s, got %q", LossNLL, LossDFT, c.Loss))
 	}
 	if c.LossMean != "token" && c.LossMean != "sequence" {
 		errs = append(errs, fmt.Errorf("loss_mean must be one of token, sequence, got %q", c.LossMean))

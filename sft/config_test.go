@@ -30,6 +30,8 @@ func TestConfigValidate(t *testing.T) {
 		{"a metric of another method", func(c *Config) { c.Best = "eval_accuracy" }, `best is "eval_accuracy", which is not measured: want one of eval_loss, eval_entropy, eval_mean_token_accuracy`},
 		{"loss on all", func(c *Config) { c.LossOn = "all" }, ""},
 		{"loss on prompts", func(c *Config) { c.LossOn = "prompt" }, `loss_on must be one of assistant, completion, all, got "prompt"`},
+		{"dynamic fine-tuning", func(c *Config) { c.Loss = "dft" }, ""},
+		{"a loss of dpo", func(c *Config) { c.Loss = "sigmoid" }, `loss must be one of nll, dft, got "sigmoid"`},
 		{"noise", func(c *Config) { c.NEFTuneNoiseAlpha = 5 }, ""},
 		{"noise of no number", func(c *Config) { c.NEFTuneNoiseAlpha = math.NaN() }, "neftune_noise_alpha must lie in [0, 1000], got NaN"},
 		{"a shared setting", func(c *Config) { c.Warmup = -1 }, "warmup must lie in"},

@@ -41,7 +41,8 @@ var (
 type program struct {
 	session       *model.Session
 	decoder       *model.Decoder
-	weights, loss *graph.Node // weights[S]
+	weights, loss *graph.Node // weights[S], or [N] where the loss is of tokens
+	perToken      bool
 }
 
 // Held is the program's session.
@@ -123,7 +124,11 @@ func (t *Trainer) run(p **program, training bool, step int, examples []datasets.
 	if err := g.session.Load(&t.pack, 0); err != nil {
 		return 0, err
 	}
-	if err := g.session.SetFloat64s(g.weights, sequenceWeights(t.Config.LossMean, t.pack.Tokens, weight)); err != nil {
+	weights := sequenceWeights(t.Config.LossMean, t.pack.Tokens, weight)
+	if g.perToken {
+		weights = tokenWeights(weights, t.pack.Sequence)
+	}
+	if err := g.session.SetFloat64s(g.weights, weights); err != nil {
 		return 0, err
 	}
 	loss, err := g.session.Loss(g.loss, t.Config.Seed, step)
@@ -150,8 +155,16 @@ func (t *Trainer) build(training bool, size model.Capacity) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &program{decoder: d, weights: d.Vector("weights", device.F64, graph.Sequences)}
-	g.loss = loss(d.Builder, d.SequenceLogProbs, g.weights)
+	g := &program{decoder: d}
+	// An evaluation measures the likelihood whichever loss trains: -p log p is small
+	// where p is small too, and would rank a worse model first.
+	if g.perToken = training && t.Config.Loss == LossDFT; g.perToken {
+		g.weights = d.Vector("weights", device.F64, graph.Targets)
+		g.loss = loss(d.Builder, rectified(d.Builder, d.Convert(d.Prediction.LogProb)), g.weights)
+	} else {
+		g.weights = d.Vector("weights", device.F64, graph.Sequences)
+		g.loss = loss(d.Builder, d.SequenceLogProbs, g.weights)
+	}
 	if err := d.Err(); err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func printCommands(io *streams, c *cobra.Command) {
 			fmt.Fprintf(io.out, "  %-13s %s\n", sub.Name(), sub.Short)
 		}
 	}
-	fmt.Fprint(io.out, "\nalign help COMMAND tells more; align help losses lists the losses of dpo, align help environment the environment variables.\n")
+	fmt.Fprint(io.out, "\nalign help COMMAND tells more; align help losses lists the losses of sft and dpo, align help environment the environment variables.\n")
 }
 
 // flagSections sorts a command's flags into sections, in order of declaration.

@@ -46,6 +46,8 @@ var foreign = map[string]string{
 	"assistant_only_loss":      "use loss_on: assistant, or all where it is false",
 	"train_on_inputs":          "use loss_on: all where it is true",
 	"train_on_prompt":          "use loss_on: all where it is true",
+	"use_dft_loss":             "use loss: dft, a setting of sft",
+	"enable_dft_loss":          "use loss: dft, a setting of sft",
 	"mask_history":             "use loss_on: completion where it is true",
 	"padding_free":             "use packing: on",
 	"sample_packing":           "use packing: on",

@@ -11,7 +11,7 @@ func axolotl() *tool {
 		"sequence_len": whole("max_length"), "sample_packing": packed,
 		"excess_length_strategy": choice("overlong", map[string]string{"drop": "drop", "truncate": "truncate", "raise": "error"}),
 		"chat_template":          choice("template", map[string]string{"llama3": "llama3", "chatml": "chatml", "tokenizer_default": "auto"}),
-		"train_on_inputs":        lossOnIf("all"), "group_by_length": same("records keep their order", "false"),
+		"enable_dft_loss":        dftIf, "train_on_inputs": lossOnIf("all"), "group_by_length": same("records keep their order", "false"),
 
 		"lora_r": whole("rank"), "lora_target_modules": modules, "peft_use_rslora": truth("rslora"), "peft_use_dora": truth("dora"),
 		"peft_layers_to_transform": layerList, "bnb_config_kwargs": without("4 bits are nf4 with double_quant"),

@@ -188,6 +188,11 @@ func TestDefaults(t *testing.T) {
 		{"axolotl's evaluations", "base_model: m\nevals_per_epoch: 4", "eval_every=0.25epoch save_every=1epoch"},
 		{"axolotl's checkpoints", "base_model: m\nsave_strategy: epoch\nsaves_per_epoch: 2\neval_steps: 7", "eval_every=7 save_every=0.5epoch"},
 		{"axolotl's words", "base_model: m\nsave_strategy: \"no\"\neval_strategy: epoch", "eval_every=1epoch save_every=0"},
+		{"TRL's dynamic fine-tuning", "loss_type: dft\nuse_peft: true", "loss=dft rank=16"},
+		{"TRL's likelihood in chunks", "loss_type: chunked_nll\nuse_peft: true", "!loss"},
+		{"axolotl's dynamic fine-tuning", "base_model: m\nenable_dft_loss: true", "loss=dft"},
+		{"LLaMA-Factory's", "stage: sft\nuse_dft_loss: true", "loss=dft"},
+		{"switched off", "stage: sft\nuse_dft_loss: false", "!loss"},
 		{"LLaMA-Factory's alpha", "stage: sft\nlora_rank: 4", "rank=4 alpha=8 learning_rate=5e-05 !full"},
 		{"LLaMA-Factory's full", "stage: sft\nfinetuning_type: full", "full=on !rank !alpha"},
 	} {

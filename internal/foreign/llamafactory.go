@@ -11,7 +11,7 @@ func llamaFactory() *tool {
 		"template":   choice("template", map[string]string{"llama3": "llama3", "chatml": "chatml", "zephyr": "zephyr"}),
 		"cutoff_len": whole("max_length"), "max_samples": without("all records are read: shorten the file"),
 		"packing": packed, "neat_packing": packed, "train_on_prompt": lossOnIf("all"),
-		"mask_history": lossOnIf("completion"),
+		"mask_history": lossOnIf("completion"), "use_dft_loss": dftIf,
 		"mix_strategy": same("give the files weights: a.jsonl:0.7,b.jsonl:0.3", "concat"), "interleave_probs": without("give the files weights: a.jsonl:0.7,b.jsonl:0.3"),
 
 		"lora_rank": whole("rank"), "lora_target": modules, "additional_target": savedModules,

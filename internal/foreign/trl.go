@@ -3,6 +3,7 @@ package foreign
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -43,6 +44,9 @@ func trl() *tool {
 	return &tool{name: "TRL", method: trlMethod, finish: finishTRL, rules: with(rules)}
 }
 
+// supervisedLosses are the values of loss_type that SFTConfig has.
+var supervisedLosses = []string{"nll", "chunked_nll", "dft"}
+
 // trlMethod goes by keys that only one trainer has.
 func trlMethod(entries []entry) (string, error) {
 	switch {
@@ -51,7 +55,7 @@ func trlMethod(entries []entry) (string, error) {
 	case hasAny(entries, "center_rewards_coefficient"):
 		return "reward", nil
 	case hasAny(entries, "beta", "rpo_alpha", "label_smoothing", "max_prompt_length", "precompute_ref_log_probs", "reference_free", "sync_ref_model", "loss_weights", "f_divergence_type", "desirable_weight", "undesirable_weight", "simpo_gamma", "cpo_alpha"),
-		hasAny(entries, "loss_type") && find(entries, "loss_type") != "nll":
+		hasAny(entries, "loss_type") && !slices.Contains(supervisedLosses, plainText(find(entries, "loss_type"))):
 		return "dpo", nil
 	case hasAny(entries, "packing", "dataset_text_field", "max_seq_length", "completion_only_loss", "assistant_only_loss", "loss_type", "neftune_noise_alpha"):
 		return "sft", nil
@@ -81,10 +85,7 @@ func textField(c *Config, e entry) error {
 func lossType(c *Config, e entry) error {
 	list := names(e.value)
 	if c.Method != "dpo" {
-		if plainText(e.value) != "nll" && plainText(e.value) != "chunked_nll" {
-			c.leave(e, "the loss of %s is fixed", c.Method)
-		}
-		return nil
+		return supervisedLoss(c, e)
 	}
 	if len(list) == 1 {
 		c.set("loss", list[0], e)
@@ -94,6 +95,34 @@ func lossType(c *Config, e entry) error {
 		list[i] += ":1"
 	}
 	c.set("loss", strings.Join(list, ","), e)
+	return nil
+}
+
+// supervisedLoss carries the loss of SFTConfig over.
+func supervisedLoss(c *Config, e entry) error {
+	switch word := plainText(e.value); {
+	case word == "nll" || word == "chunked_nll": // the same, in less memory
+	case c.Method == "sft" && word == "dft":
+		c.set("loss", word, e)
+	case c.Method == "sft":
+		c.leave(e, "the losses of sft are nll and dft")
+	default:
+		c.leave(e, "the loss of %s is fixed", c.Method)
+	}
+	return nil
+}
+
+// dftIf is the switch of tools that have one for that loss.
+func dftIf(c *Config, e entry) error {
+	on, err := truthOf(e.value)
+	switch {
+	case err != nil || !on:
+		return err
+	case c.Method != "sft":
+		c.leave(e, "dft is a loss of sft")
+	default:
+		c.set("loss", "dft", e)
+	}
 	return nil
 }
 
