@@ -39,7 +39,7 @@ gives the same files, and an interrupted job goes on with --resume.`,
   align rejection --model models/llama --prompts prompts.jsonl --scorer length --shard 1/4 --out part-1`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if _, err := mergeFile(c.Flags(), o.settingsFile(), fields); err != nil {
+			if err := o.settle(c, fields); err != nil {
 				return wrongUse(c, err)
 			}
 			o.config.Model = o.io.modelOr(o.config.Model, o.quiet)
@@ -55,6 +55,20 @@ gives the same files, and an interrupted job goes on with --resume.`,
 	addOutputFlags(c, &o.output, "print the summary as one JSON object")
 	c.AddCommand(newRejectionMergeCommand(io))
 	return c
+}
+
+// settle merges file and flags into the config.
+func (o *rejectionOptions) settle(c *cobra.Command, fields []config.Field) error {
+	if o.config.Resume {
+		if err := ofMethod(c, o.config.Out); err != nil {
+			return err
+		}
+	}
+	file := o.settingsFile()
+	if _, err := mergeFile(c.Flags(), file, fields); err != nil {
+		return otherMethods(c, file, err)
+	}
+	return nil
 }
 
 // settingsFile is the file of --config or, of a job that goes on, the one that

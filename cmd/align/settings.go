@@ -72,7 +72,7 @@ var settings = []setting{
 	{"ranking", method, "loss of a list of ranked answers: the mean over its `pairs`, or plackett-luce, the likelihood of its order"},
 	{"shard", method, "`part` i/n of the prompts, by their content; none is all"},
 	{"beta", method, "strength of the pull towards the reference, above 0; lower moves further away"},
-	{"loss", method, "`name` of the loss, for dpo also a sum as sigmoid:1,sft:0.2; align help losses has all"},
+	{"loss", method, "`name` of align help losses"},
 	{"desirable_weight", method, "weight of the desirable answers of kto and apo_zero_unpaired, 0 or more"},
 	{"undesirable_weight", method, "weight of their undesirable answers, 0 or more"},
 	{"simpo_gamma", method, "reward margin that loss simpo aims at, 0 or more; its paper has 0.3 to 1.6, with a beta of 2 to 10"},

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"align/align"
-	"align/internal/checkpoint"
 	"align/internal/config"
 	"align/internal/train"
 
@@ -75,7 +74,7 @@ func settle(c *cobra.Command, o *trainOptions, fields []config.Field, checked va
 		return nil, wrongUse(c, err)
 	}
 	if explicit, err = mergeFile(c.Flags(), file, fields); err != nil {
-		return nil, wrongUse(c, err)
+		return nil, wrongUse(c, otherMethods(c, file, err))
 	}
 	if err := checked.Validate(); err != nil {
 		return nil, wrongUse(c, hint(err, "%s --help tells each setting's range", c.CommandPath()))
@@ -97,23 +96,7 @@ func (o *trainOptions) settingsFile(c *cobra.Command, resume bool) (string, erro
 	if _, err := os.Stat(file); err != nil {
 		return "", fmt.Errorf("--resume: %s is no run: %w", run, err)
 	}
-	if method := methodOf(run); method != "" && method != c.Name() {
-		return "", hint(fmt.Errorf("--resume: %s is a run of %s", run, method), "align %s --resume --out %s goes on with it", method, run)
-	}
-	return file, nil
-}
-
-// methodOf is the method of a run, or "" before its first checkpoint.
-func methodOf(run string) string {
-	c, err := checkpoint.Open(run)
-	if err != nil {
-		return "" // the method itself tells what is wrong
-	}
-	s, err := train.ReadState(c)
-	if err != nil {
-		return ""
-	}
-	return s.Method
+	return file, ofMethod(c, run)
 }
 
 // conclude prints the run's folder, or how to go on where it was stopped.
