@@ -56,7 +56,7 @@ func transposeRows(f *file, v isa) {
 	f.op("LEAQ (DI)(R13*1), R12")
 	for i := range v.width {
 		f.op("MOVQ %d(R8), R9", 8*i)
-		f.prefetchRow(v.bytes())
+		f.prefetchRow(v)
 		f.ownRow()
 		f.maskedLoad(v, "(R9)(AX*1)", i, 1)
 	}
@@ -67,13 +67,18 @@ func transposeRows(f *file, v isa) {
 	f.ret()
 }
 
+// rowAhead is how far ahead of its words a row is brought in.
+const rowAhead = 512
+
 // prefetchRow brings in a step of the row in R9. Rows a power of two apart
-// push each other out of the cache that the machine's own prefetch fills.
-func (f *file) prefetchRow(step int) {
-	const ahead = 512
-	for at := 0; at < step; at += 64 {
-		f.op("PREFETCHT0 %d(R9)(AX*1)", ahead+at)
+// push each other out of the cache that the machine's own prefetch fills: out of all
+// of the first cache of 8 ways of processors with AVX2 alone.
+func (f *file) prefetchRow(v isa) {
+	into := "PREFETCHT0"
+	if v == avx2 {
+		into = "PREFETCHT1"
 	}
+	f.op("%s %d(R9)(AX*1)", into, rowAhead)
 }
 
 // packAhead sets R13 to how far before it is written the place of a row of a panel
@@ -214,7 +219,9 @@ func transposeConvert(f *file) {
 	f.op("KSHIFTRQ $16, K1, K2")
 	for i := range 16 {
 		f.op("MOVQ %d(R8), R9", 8*i)
-		f.prefetchRow(128)
+		for at := 0; at < 128; at += 64 {
+			f.op("PREFETCHT0 %d(R9)(AX*1)", rowAhead+at)
+		}
 		f.ownRow()
 		f.op("VMOVUPS.Z (R9)(AX*1), K1, Z%d", i)
 		f.op("VMOVUPS.Z 64(R9)(AX*1), K2, Z16")
@@ -257,14 +264,19 @@ func copyColumns(f *file, v isa) {
 }
 
 // copyPanels copies n rows of whole panels. Rows are far apart, so that the machine
-// does not foresee them: each brings in the fourth after it, and the place of that.
+// does not foresee them: each brings in the fourth after it, and the place of that. With
+// AVX2 it is the eighth, to the second cache, whose task has half the panels.
 func copyPanels(f *file, v isa) {
 	fr := f.function("panels"+v.name, "copies n rows of 32 words for each of so many panels, dstStep bytes apart.",
 		[]arg{{"dst", "unsafe.Pointer"}, {"src", "unsafe.Pointer"}, {"n", "int"}, {"srcStride", "int"}, {"panels", "int"}, {"dstStep", "int"}}, nil)
 	for _, m := range [][2]string{{"dst", "DI"}, {"src", "SI"}, {"n", "CX"}, {"srcStride", "R8"}, {"panels", "R9"}, {"dstStep", "R10"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}
-	f.op("LEAQ (R8*4), R11")
+	rows, into := 4, "PREFETCHT0"
+	if v == avx2 {
+		rows, into = 8, "PREFETCHT1"
+	}
+	f.op("LEAQ (R8*%d), R11", rows)
 	row, panel := f.label("row"), f.label("panel")
 	f.mark(row)
 	f.op("MOVQ SI, AX")
@@ -272,8 +284,10 @@ func copyPanels(f *file, v isa) {
 	f.op("MOVQ R9, BX")
 	f.mark(panel)
 	for at := 0; at < panelStride; at += 64 {
-		f.op("PREFETCHT0 %d(AX)(R11*1)", at)
-		f.op("BYTE $0x0f; BYTE $0x0d; BYTE $0x8a; LONG $0x%08x // PREFETCHW %d(DX)", 4*panelStride+at, 4*panelStride+at)
+		f.op("%s %d(AX)(R11*1)", into, at)
+		if v == avx512 {
+			f.op("BYTE $0x0f; BYTE $0x0d; BYTE $0x8a; LONG $0x%08x // PREFETCHW %d(DX)", 4*panelStride+at, 4*panelStride+at)
+		}
 	}
 	for i := range panelStride / v.bytes() {
 		f.op("VMOVUPS %d(AX), %s", i*v.bytes(), v.r(i))

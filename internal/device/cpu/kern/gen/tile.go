@@ -15,11 +15,14 @@ import "fmt"
 var tileArgs = []arg{{"k", "int"}, {"a", "unsafe.Pointer"}, {"b", "unsafe.Pointer"}, {"c", "unsafe.Pointer"}, {"ldc", "int"}, {"alpha", "float32"}, {"add", "int"}, {"next", "unsafe.Pointer"}}
 
 const (
-	tileCols    = 32
-	rows512     = 14 // 28 accumulators, 2 vectors of b, 2 of a
-	rows256     = 6  // 12 accumulators of 8, for 16 columns at a time
-	tileUnroll  = 4
-	nextLine    = 64 // bytes of next for each tileUnroll words
+	tileCols   = 32
+	rows512    = 14 // 28 accumulators, 2 vectors of b, 2 of a
+	rows256    = 6  // 12 accumulators of 8, for 16 columns at a time
+	tileUnroll = 4
+	nextLine   = 64 // bytes of next for each tileUnroll words
+	// unroll256 is the words of a tile with AVX2, which brings in half a line of next for
+	// tileUnroll of them: with as few it would ask for each line twice.
+	unroll256   = 2 * tileUnroll
 	panelStride = 4 * tileCols
 	onward      = -1 // add: the sums begin with c
 	// panelAhead is how far a tile of several rows reads ahead in its panel of
@@ -58,7 +61,7 @@ func tile512(f *file, name string, mr int, multiply func(b, a, c int)) {
 	loadTileArgs(f, fr)
 	f.op("MOVQ DX, R8")
 	beginTile(f, fr, mr, []string{"Z%d", "Z%d"}, "VPXORQ", 64)
-	tileLoop(f, mr, nextLine, rowEvery(mr), func(step int) {
+	tileLoop(f, mr, tileUnroll, nextLine, rowEvery(mr), func(step int) {
 		for at := 0; at < panelStride && mr > 1; at += 64 {
 			f.op("PREFETCHT0 %d(DI)", panelStride*step+at+panelAhead)
 		}
@@ -94,7 +97,7 @@ func tile256(f *file, mr int) {
 		if half == 0 {
 			every = rowEvery(mr)
 		}
-		tileLoop(f, mr, nextLine/2, every, func(step int) {
+		tileLoop(f, mr, unroll256, nextLine, every, func(step int) {
 			if mr > 1 {
 				f.op("PREFETCHT0 %d(DI)", panelStride*step+panelAhead256)
 			}
@@ -129,31 +132,31 @@ func rowEvery(mr int) int {
 	return every
 }
 
-// tileLoop runs step k times, unrolled. It brings in nextBytes of what R9 points to
+// tileLoop runs step k times, so many in a round. It brings in nextBytes of what R9 points to
 // each time, and the row of c in R8 every so many words, never if 0.
-func tileLoop(f *file, mr, nextBytes, every int, step func(step int)) {
+func tileLoop(f *file, mr, unroll, nextBytes, every int, step func(step int)) {
 	many, one, last, done := f.label("many"), f.label("one"), f.label("last"), f.label("done")
 	row, back := f.label("row"), f.label("back")
-	f.op("SUBQ $%d, CX", tileUnroll)
+	f.op("SUBQ $%d, CX", unroll)
 	f.op("JLT %s", one)
 	f.op("PCALIGN $64") // the loop begins a line of code
 	f.mark(many)
 	f.op("PREFETCHT1 (R9)")
 	if every > 0 {
-		f.op("TESTQ $%d, CX", every-tileUnroll)
+		f.op("TESTQ $%d, CX", every-unroll)
 		f.op("JEQ %s", row)
 		f.mark(back)
 	}
 	f.op("ADDQ $%d, R9", nextBytes)
-	for s := range tileUnroll {
+	for s := range unroll {
 		step(s)
 	}
-	f.op("ADDQ $%d, DI", panelStride*tileUnroll)
-	f.op("ADDQ $%d, SI", 4*mr*tileUnroll)
-	f.op("SUBQ $%d, CX", tileUnroll)
+	f.op("ADDQ $%d, DI", panelStride*unroll)
+	f.op("ADDQ $%d, SI", 4*mr*unroll)
+	f.op("SUBQ $%d, CX", unroll)
 	f.op("JGE %s", many)
 	f.mark(one)
-	f.op("ADDQ $%d, CX", tileUnroll)
+	f.op("ADDQ $%d, CX", unroll)
 	f.op("JEQ %s", done)
 	f.mark(last)
 	step(0)
