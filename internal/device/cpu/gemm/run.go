@@ -30,6 +30,8 @@ type run struct {
 	lowWords  int // of R, with those that fill a panel of u up
 	panels    int // of x
 	tall      int // rows of the tallest panel of x
+	least     int // and of the lowest, where rows are spread evenly
+	taller    int // panels of x that have a row more than it
 	colPanels int // of w
 	colTasks  int
 	rowTasks  int
@@ -66,6 +68,7 @@ func (r *run) plan(e *Engine, p *Product) {
 	r.panels = blocks(p.M, e.tiles.Rows)
 	r.last = r.panels
 	r.tall = e.tall(p.M)
+	r.least, r.taller = p.M/max(1, r.panels), p.M%max(1, r.panels)
 	r.colPanels = blocks(p.N, kern.Cols)
 	r.xStride = e.leftStride(p.M, p.K)
 	r.uStride = align(4*r.tall*r.lowWords + kern.Slack)
@@ -185,11 +188,10 @@ func (r *run) rowsOf(i int) (row, n int) {
 	if r.e.TurnsLeft() {
 		return i * r.tall, min(r.tall, r.M-i*r.tall)
 	}
-	base, extra := r.M/r.panels, r.M%r.panels
-	if i < extra {
-		return i * (base + 1), base + 1
+	if i < r.taller {
+		return i * (r.least + 1), r.least + 1
 	}
-	return i*base + extra, base
+	return i*r.least + r.taller, r.least
 }
 
 // xPanel is the address of word k of panel i, which has n rows.
