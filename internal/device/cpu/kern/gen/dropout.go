@@ -47,17 +47,29 @@ func emitDropout(f *file, s isa) {
 
 // blocks is how many blocks of draws are on the way at once.
 func (d drop) blocks() int {
-	if d.s == avx512 {
+	switch {
+	case d.s == avx512:
 		return 3
+	case d.size == 0:
+		return 2
 	}
 	return 1
 }
+
+// packed says whether two blocks leave three registers: of a counter's words only the
+// first stays then, and no scale.
+func (d drop) packed() bool { return d.s != avx512 && d.size == 0 }
 
 // elements is those of a block: two of a word.
 func (d drop) elements() int { return 4 * d.s.width }
 
 // fixed is a register that stays.
-func (d drop) fixed(register int) string { return d.s.r(dropWords*d.blocks() + register) }
+func (d drop) fixed(register int) string {
+	if d.packed() {
+		register = map[int]int{dropCounter: 0, dropLimit: 1, dropTemporary: 2}[register]
+	}
+	return d.s.r(dropWords*d.blocks() + register)
+}
 
 func (d drop) function(name string) {
 	f, does := d.f, "y = x*scale where a draw is kept, else 0"
@@ -80,7 +92,7 @@ func (d drop) function(name string) {
 		f.op("SUBQ $%d, CX", n*d.elements())
 		f.op("JLT %s", next)
 		f.mark(loop)
-		d.body(n)
+		d.body(fr, n)
 		f.op("SUBQ $%d, CX", n*d.elements())
 		f.op("JGE %s", loop)
 		f.mark(next)
@@ -94,6 +106,9 @@ func (d drop) function(name string) {
 func (d drop) constants(fr frame) {
 	f, width := d.f, d.s.width
 	for i := range 4 {
+		if d.packed() && i > 0 {
+			break
+		}
 		to := d.fixed(dropCounter + i)
 		f.op("MOVL %s, AX", fr.slot(fmt.Sprintf("c%d", i)))
 		f.op("VMOVD AX, X%d", d.number(to))
@@ -102,7 +117,9 @@ func (d drop) constants(fr frame) {
 	order := f.dwords(fmt.Sprintf("draws%d", width), func(i int) uint32 { return uint32(i/4 + i/2%2*width/4) })
 	f.op("VPADDD %s, %[2]s, %[2]s", order, d.fixed(dropCounter))
 	f.op("VPBROADCASTW %d(DX), %s", drawLimit, d.fixed(dropLimit))
-	f.op("VBROADCASTSS %d(DX), %s", drawScale, d.fixed(dropScale))
+	if !d.packed() {
+		f.op("VBROADCASTSS %d(DX), %s", drawScale, d.fixed(dropScale))
+	}
 	if d.s == avx512 {
 		for i := range 2 {
 			f.op("VMOVUPS %s, %s", d.multiplier(i), d.fixed(dropMultiplier+i))
@@ -124,7 +141,7 @@ type draws struct {
 }
 
 // body draws for and writes n blocks.
-func (d drop) body(n int) {
+func (d drop) body(fr frame, n int) {
 	blocks := make([]draws, n)
 	for u := range blocks {
 		for i := range dropWords {
@@ -135,7 +152,7 @@ func (d drop) body(n int) {
 	for round := range philoxRounds {
 		for u := range blocks {
 			if round == 0 {
-				d.first(&blocks[u])
+				d.first(fr, &blocks[u])
 				d.f.op("VPADDD %s, %[2]s, %[2]s", step, d.fixed(dropCounter))
 				continue
 			}
@@ -161,13 +178,28 @@ func (d drop) body(n int) {
 }
 
 // first is round 0, on the counters themselves.
-func (d drop) first(b *draws) {
+func (d drop) first(fr frame, b *draws) {
+	if d.packed() {
+		d.firstPacked(fr, b)
+		return
+	}
 	for i := range b.words {
 		b.words[i] = d.fixed(dropCounter + i)
 	}
 	x0, x2 := b.free[4], b.free[5]
 	d.products(b, b.free[0], b.free[1], x0, x2, 0)
 	b.words, b.free = [4]string{x0, b.free[1], x2, b.free[0]}, b.free[2:4]
+}
+
+// firstPacked is first where the counters' other words are read from the arguments.
+func (d drop) firstPacked(fr frame, b *draws) {
+	first, third, x0, x2 := b.free[0], b.free[1], b.free[4], b.free[5]
+	b.words = [4]string{d.fixed(dropCounter), b.free[2], third, b.free[3]}
+	for i := 1; i < len(b.words); i++ {
+		d.f.op("VBROADCASTSS %s, %s", fr.slot(fmt.Sprintf("c%d", i)), b.words[i])
+	}
+	d.products(b, first, third, x0, x2, 0)
+	b.words, b.free = [4]string{x0, third, x2, first}, b.free[2:4]
 }
 
 func (d drop) round(b *draws, round int) {
