@@ -171,12 +171,16 @@ func (t *flashTask) block(n, seen int) {
 			s := floats(t.table[j], visible)
 			t.softmax(s, min(n, max(0, seen+(row+j)/t.group)), row+j)
 		}
+		o := floats(unsafe.Add(t.o, 4*row*t.width), rows*t.width)
+		if t.HasPlain() && t.pages == nil {
+			t.addPlain(t.PlainRows, o, t.width, rows, t.width, visible, t.s, 4*flashStride, t.v, t.colsBytes(flashKeys))
+			continue
+		}
 		t.packLeft(t.p, rows, visible)
 		if t.pages != nil {
 			t.addPages(row, rows, visible)
 			continue
 		}
-		o := floats(unsafe.Add(t.o, 4*row*t.width), rows*t.width)
 		t.add(o, t.width, rows, t.width, t.words(visible), t.p, t.v, t.colsBytes(flashKeys))
 	}
 }

@@ -267,11 +267,7 @@ func (t *gradTask) rows(from, n, seen, head int) {
 			t.weigh(row+j, min(t.n, seen+row+j), (from+row+j)*t.attr.Heads+head)
 		}
 		if t.dq != nil {
-			for j := range rows {
-				t.table[j] = unsafe.Add(t.ds, 4*(row+j)*gradStride)
-			}
-			t.packLeft(t.a, rows, visible)
-			t.add(t.dq[(from+row)*cols+head*d:], cols, rows, d, t.words(visible), t.a, t.kSums, t.colsBytes(gradKeys))
+			t.sumKeys(t.dq[(from+row)*cols+head*d:], row, rows, visible)
 		}
 	}
 	visible := min(t.n, seen+n-1)
@@ -281,6 +277,20 @@ func (t *gradTask) rows(from, n, seen, head int) {
 	if t.dk != nil {
 		t.sumRows(t.dk, t.ds, t.qSums, n, seen, visible)
 	}
+}
+
+// sumKeys is dq += ds k for rows of a head, over the first visible keys.
+func (t *gradTask) sumKeys(dq []float32, row, rows, visible int) {
+	d, ds := t.attr.HeadDim, unsafe.Add(t.ds, 4*row*gradStride)
+	if t.HasPlain() {
+		t.addPlain(t.PlainRows, dq, t.qCols, rows, d, visible, ds, 4*gradStride, t.kSums, t.colsBytes(gradKeys))
+		return
+	}
+	for j := range rows {
+		t.table[j] = unsafe.Add(ds, 4*j*gradStride)
+	}
+	t.packLeft(t.a, rows, visible)
+	t.add(dq, t.qCols, rows, d, t.words(visible), t.a, t.kSums, t.colsBytes(gradKeys))
 }
 
 // scores is c = x y' for rows of x and the first visible columns.
@@ -316,8 +326,12 @@ func (t *gradTask) sumRows(y []float32, x, b unsafe.Pointer, n, seen, visible in
 		j, keys := evenly(visible, panels, i)
 		first := max(0, j+1-seen) &^ (t.PerWord*t.Depth - 1) // rows come in words, or in tiles
 		src := unsafe.Add(x, 4*(first*gradStride+j))
-		t.PackLeftColumns(t.a, src, n-first, 4*gradStride, keys)
 		at := (t.key+j)*t.kvCols + t.kv*d
+		if t.HasPlain() {
+			t.addPlain(t.PlainColumns, y[at:], t.kvCols, keys, d, n-first, src, 4*gradStride, unsafe.Add(b, t.colsBytes(first)), t.colsBytes(gradRows))
+			continue
+		}
+		t.PackLeftColumns(t.a, src, n-first, 4*gradStride, keys)
 		t.add(y[at:], t.kvCols, keys, d, t.words(n-first), t.a, unsafe.Add(b, t.colsBytes(first)), t.colsBytes(gradRows))
 	}
 }

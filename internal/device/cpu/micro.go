@@ -111,6 +111,23 @@ func (m *micro) add(c []float32, ld, rows, n, words int, a, b unsafe.Pointer, st
 	}
 }
 
+// plainStrip is PlainRows or PlainColumns.
+type plainStrip func(rows, k int, a unsafe.Pointer, aRow int, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int)
+
+// addPlain is add where a is not packed.
+func (m *micro) addPlain(multiply plainStrip, c []float32, ld, rows, n, k int, a unsafe.Pointer, aRow int, b unsafe.Pointer, step int) {
+	whole := n / kern.Cols
+	if whole > 0 {
+		multiply(rows, k, a, aRow, b, step, unsafe.Pointer(&c[0]), 4*ld, 1, whole)
+	}
+	if col := whole * kern.Cols; col < n {
+		multiply(rows, k, a, aRow, unsafe.Add(b, whole*step), step, unsafe.Pointer(&m.tile), kern.Stride, 0, 1)
+		for i := range rows {
+			addTo(c[i*ld+col:][:n-col], m.tile[i*kern.Cols:])
+		}
+	}
+}
+
 // floats is n elements at p.
 func floats(p unsafe.Pointer, n int) []float32 { return unsafe.Slice((*float32)(p), n) }
 

@@ -219,6 +219,66 @@ func thinRowsAVX2(k int, a unsafe.Pointer, aRow int, b, c unsafe.Pointer, add in
 //go:noescape
 func outerNextAVX2(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int, next unsafe.Pointer, nextRow int)
 
+// rowsAVX2x1 is a tile of 1 rows of a plain left side with AVX2.
+//
+//go:noescape
+func rowsAVX2x1(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsAVX2x2 is a tile of 2 rows of a plain left side with AVX2.
+//
+//go:noescape
+func rowsAVX2x2(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsAVX2x3 is a tile of 3 rows of a plain left side with AVX2.
+//
+//go:noescape
+func rowsAVX2x3(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsAVX2x4 is a tile of 4 rows of a plain left side with AVX2.
+//
+//go:noescape
+func rowsAVX2x4(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsAVX2x5 is a tile of 5 rows of a plain left side with AVX2.
+//
+//go:noescape
+func rowsAVX2x5(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsAVX2x6 is a tile of 6 rows of a plain left side with AVX2.
+//
+//go:noescape
+func rowsAVX2x6(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsAVX2x1 is a tile of 1 columns of a plain left side with AVX2.
+//
+//go:noescape
+func columnsAVX2x1(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsAVX2x2 is a tile of 2 columns of a plain left side with AVX2.
+//
+//go:noescape
+func columnsAVX2x2(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsAVX2x3 is a tile of 3 columns of a plain left side with AVX2.
+//
+//go:noescape
+func columnsAVX2x3(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsAVX2x4 is a tile of 4 columns of a plain left side with AVX2.
+//
+//go:noescape
+func columnsAVX2x4(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsAVX2x5 is a tile of 5 columns of a plain left side with AVX2.
+//
+//go:noescape
+func columnsAVX2x5(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsAVX2x6 is a tile of 6 columns of a plain left side with AVX2.
+//
+//go:noescape
+func columnsAVX2x6(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
 // eagerF32x7 is an eager tile of 7 rows with AVX-512.
 //
 //go:noescape

@@ -30,6 +30,8 @@ func (s *Set) avx2() {
 		Wide: [MaxRows + 1]Tile{1: wideAVX2x1, 2: wideAVX2x2, 3: wideAVX2x3, 4: wideAVX2x4, 5: wideAVX2x5,
 			6: wideAVX2x6},
 		PackRows: transposeAVX2, PackColumns: columnsAVX2, PackPanels: panelsAVX2, Flip: flipAVX2, Thin: thinAVX2, Outer: outerAVX2,
+		rows:     [MaxRows + 1]Plain{1: rowsAVX2x1, 2: rowsAVX2x2, 3: rowsAVX2x3, 4: rowsAVX2x4, 5: rowsAVX2x5, 6: rowsAVX2x6},
+		columns:  [MaxRows + 1]Plain{1: columnsAVX2x1, 2: columnsAVX2x2, 3: columnsAVX2x3, 4: columnsAVX2x4, 5: columnsAVX2x5, 6: columnsAVX2x6},
 		KeepRows: keepRowsAVX2, OuterNext: outerNextAVX2, ThinKept: thinRowsAVX2,
 		Peak: peakAVX2, PeakFlops: 12 * 8 * 2,
 	}

@@ -47,6 +47,10 @@ func (s *Set) SelfTest() error {
 		fail(fmt.Sprintf("attention of %d columns", f.D), got, want)
 	}
 	for _, p := range []*Products{&s.F32, &s.BF16} {
+		for rows := 1; p.HasPlain() && rows <= p.Rows; rows++ {
+			got, want := p.trialPlain(rows)
+			fail(fmt.Sprintf("plain tile of %d rows", rows), got, want)
+		}
 		if p.Thin != nil {
 			got, want := p.trialThin()
 			fail("thin product", got, want)

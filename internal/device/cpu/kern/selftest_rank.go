@@ -28,6 +28,21 @@ func (p *Products) trialThin() (got, want []float32) {
 	return append(got, rows...), append(want, want...)
 }
 
+// trialPlain is plain tiles, of rows and of columns, and the tile that both stand for: its
+// left side has as many rows as columns.
+func (p *Products) trialPlain(rows int) (got, want []float32) {
+	a, b := wave(rows*rows, 1), wave(rows*Cols, 2)
+	across := make([]float32, len(a))
+	for i := range a {
+		across[i%rows*rows+i/rows] = a[i]
+	}
+	got, want = make([]float32, 2*rows*Cols), make([]float32, rows*Cols)
+	p.PlainRows(rows, rows, first(across, 1), 4*rows, first(b, 1), 0, first(got, 1), Stride, 0, 1)
+	p.PlainColumns(rows, rows, first(a, 1), 4*rows, first(b, 1), 0, first(got[rows*Cols:], 1), Stride, 0, 1)
+	p.Tile[rows](rows, first(a, 1), first(b, 1), first(want, 1), Stride, 1, 0, nil)
+	return got, append(want, want...)
+}
+
 // trialOuter is sums over rows in two goes, and the tiles that they stand for.
 func (p *Products) trialOuter() (got, want []float32) {
 	const n, cut, cols = 9, 4, 2 * OuterCols

@@ -54,6 +54,10 @@ type PackColumns func(dst, src unsafe.Pointer, n, srcStride, cols, dstStride int
 // panels as elements along K and writes them to panels of B dstStep bytes apart.
 type PackPanels func(dst, src unsafe.Pointer, n, srcStride, panels, dstStep int)
 
+// Plain is a Tile of alpha 1 for a left side that lies plainly: its rows, or those of which
+// they are columns, are aStep bytes apart.
+type Plain func(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
 // Strip is a Tile that goes over several panels of b, bStep bytes apart, and
 // writes 32 columns of c for each.
 type Strip func(k int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int)
@@ -92,6 +96,9 @@ type Products struct {
 	// they have the bits of the tiles on the widened panel. k is even. They bring as
 	// many bytes as b has.
 	Wide [MaxRows + 1]Tile
+	// rows and columns, where the level has them, are tiles of a left side that is not
+	// packed: so many rows, or columns.
+	rows, columns [MaxRows + 1]Plain
 	// strip is their strips, nil where a Tile serves for each panel.
 	strip       [MaxRows + 1]Strip
 	PackRows    PackRows

@@ -33,6 +33,7 @@ func generate() map[string][]byte {
 	emitOuter(tiles)
 	emitThinRows(tiles)
 	emitOuterNext(tiles)
+	emitPlain(tiles)
 	eager := newFile(&decl)
 	emitEager(eager)
 	emitPacks(packs)
