@@ -195,6 +195,10 @@ func (t *flashTask) scores(panel, rows, visible int) {
 		}
 		return
 	}
+	if t.HasPlain() {
+		t.PlainColumns(rows, d, t.queries(panel), 4*rows, t.k, t.colsBytes(d), t.s, 4*flashStride, 0, panelsOf(visible, kern.Cols))
+		return
+	}
 	t.Strip(rows, t.words(d), t.queries(panel), t.k, t.colsBytes(d), t.s, 4*flashStride, 0, panelsOf(visible, kern.Cols))
 }
 

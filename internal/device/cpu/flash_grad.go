@@ -296,11 +296,15 @@ func (t *gradTask) sumKeys(dq []float32, row, rows, visible int) {
 // scores is c = x y' for rows of x and the first visible columns.
 func (t *gradTask) scores(panel unsafe.Pointer, x heads, ld int, y, c unsafe.Pointer, row, rows, visible int) {
 	d := t.attr.HeadDim
+	c = unsafe.Add(c, 4*row*gradStride)
+	if t.HasPlain() && x.half == nil {
+		t.PlainRows(rows, d, x.at(0), 4*ld, y, t.colsBytes(d), c, 4*gradStride, 0, panelsOf(visible, kern.Cols))
+		return
+	}
 	for i := range rows {
 		t.table[i] = x.at(i * ld)
 	}
 	t.packLeftOf(x, panel, rows, d)
-	c = unsafe.Add(c, 4*row*gradStride)
 	t.Strip(rows, t.words(d), panel, y, t.colsBytes(d), c, 4*gradStride, 0, panelsOf(visible, kern.Cols))
 }
 
