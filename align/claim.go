@@ -2,6 +2,7 @@ package align
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"align/internal/atomicfile"
@@ -24,10 +25,16 @@ func claim(run string, note func(string)) (release func(), err error) {
 		return func() {}, nil
 	}
 	if !held {
-		return nil, fmt.Errorf("%s is in use: another process is at work in it (wait for it, or stop it)", run)
+		return nil, fmt.Errorf("%s is in use: %s (wait for it, or stop it)", run, readHolder(run))
 	}
 	if err := atomicfile.Sweep(run); err != nil {
 		note(fmt.Sprintf("%s: what an earlier process left half-written is still there (%v)", run, err))
 	}
-	return func() { lock.Close() }, nil // the claim ends with the file, whatever it says
+	if err := thisProcess().leave(run); err != nil {
+		note(fmt.Sprintf("%s: other processes are kept out, but not told by whom (%v)", run, err))
+	}
+	return func() {
+		os.Remove(filepath.Join(run, holderFile)) // what stays is not read without the lock
+		lock.Close()                              // the claim ends with the file, whatever it says
+	}, nil
 }

@@ -1,6 +1,7 @@
 package align
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,15 +15,38 @@ func TestClaimKeepsOthersOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := claim(run, quiet); err == nil || !strings.Contains(err.Error(), "is in use") {
+	held := fmt.Sprintf("is in use: process %d is at work in it since 20", os.Getpid())
+	if _, err := claim(run, quiet); err == nil || !strings.Contains(err.Error(), held) || !strings.Contains(err.Error(), commandLine(os.Args[:1])) {
 		t.Errorf("a second claim: error %v, want one that says so", err)
 	}
+	if err := os.WriteFile(filepath.Join(run, holderFile), []byte(`{"pid":`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := claim(run, quiet); err == nil || !strings.Contains(err.Error(), "is in use: another process is at work in it") {
+		t.Errorf("a second claim beside half a file: error %v", err)
+	}
 	release()
+	if has(run, holderFile) {
+		t.Error("the holder is still named after the release")
+	}
 	release, err = claim(run, quiet)
 	if err != nil {
 		t.Fatalf("after the release: %v", err)
 	}
 	release()
+}
+
+func TestCommandLine(t *testing.T) {
+	for want, args := range map[string][]string{
+		"align dpo --out run":                       {"/usr/bin/align", "dpo", "--out", "run"},
+		`align sft --data "a b.jsonl" ""`:           {"align", "sft", "--data", "a b.jsonl", ""},
+		`align sft "x\x1b[2J"`:                      {"align", "sft", "x\x1b[2J"},
+		"align " + strings.Repeat("x", 394) + "...": {"align", strings.Repeat("x", 500)},
+	} {
+		if got := commandLine(args); got != want {
+			t.Errorf("%q: %s, want %s", args, got, want)
+		}
+	}
 }
 
 // What a process that died was writing is gone, what it wrote is not.
