@@ -47,7 +47,9 @@ func commandLine(args []string) string {
 		if i == 0 {
 			a = filepath.Base(a)
 		}
-		if a == "" || strings.ContainsFunc(a, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`"'\$&;|<>*?`, r) }) {
+		if a == "" || strings.ContainsFunc(a, func(r rune) bool {
+			return unicode.IsSpace(r) || !unicode.IsPrint(r) || strings.ContainsRune(`"'\$&;|<>*?`, r)
+		}) {
 			a = strconv.Quote(a)
 		}
 		words = append(words, a)

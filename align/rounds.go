@@ -32,7 +32,7 @@ type RoundsResult struct {
 	// Policy and Reward are the last runs of each kind, "" for none.
 	Policy, Reward string
 	Stages         []LineageStep
-	// Ended is Interrupt or Terminate where the job was asked to end.
+	// Ended is Interrupt or a stronger request where the job was asked to end.
 	Ended train.Request
 }
 
@@ -55,7 +55,7 @@ func Rounds(ctx context.Context, c RoundsConfig, env Environment) (RoundsResult,
 			if err != nil {
 				return RoundsResult{}, fmt.Errorf("round %d, %s: %w", round, name, err)
 			}
-			if ended == train.Interrupt || ended == train.Terminate {
+			if ended >= train.Interrupt {
 				return RoundsResult{Out: c.Out, Policy: j.policy, Reward: j.judge.Reward, Stages: j.done.Stages, Ended: ended}, nil
 			}
 		}
@@ -214,7 +214,7 @@ func (j *roundsJob) run(ctx context.Context, name string, p placement) (train.Re
 	}
 	if name != stageRejection {
 		r, err := j.config.runStage(ctx, name, p, j.env)
-		if err != nil || r.Ended != train.Interrupt && r.Ended != train.Terminate {
+		if err != nil || r.Ended < train.Interrupt {
 			return train.Continue, err
 		}
 		return r.Ended, nil

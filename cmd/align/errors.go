@@ -8,13 +8,15 @@ import (
 	"align/internal/train"
 )
 
-// The exit codes. The last two are what a shell reports of a program that a
-// signal ended: 128 + SIGINT and 128 + SIGTERM.
+// The exit codes. The last four are what a shell reports of a program that a
+// signal ended: 128 + SIGHUP, SIGINT, SIGPIPE and SIGTERM.
 const (
 	exitDone        = 0
 	exitFailed      = 1
 	exitWrongUse    = 2
+	exitHungUp      = 129
 	exitInterrupted = 130
+	exitUnread      = 141
 	exitTerminated  = 143
 )
 
@@ -46,10 +48,28 @@ func hint(err error, format string, args ...any) error {
 type stoppedError struct{ by train.Request }
 
 func (e *stoppedError) Error() string {
-	if e.by == train.Terminate {
+	switch e.by {
+	case train.HangUp:
+		return "the terminal is gone: ended after saving"
+	case train.Unread:
+		return "nobody reads the output any more: ended after saving"
+	case train.Terminate:
 		return "terminated after saving"
 	}
 	return "interrupted after saving"
+}
+
+// exitCode is that of the signal that asked, or would have come.
+func (e *stoppedError) exitCode() int {
+	switch e.by {
+	case train.HangUp:
+		return exitHungUp
+	case train.Unread:
+		return exitUnread
+	case train.Terminate:
+		return exitTerminated
+	}
+	return exitInterrupted
 }
 
 // exitCode is the one place that maps kinds of errors to exit codes.
@@ -59,10 +79,8 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &stopped) && stopped.by == train.Terminate:
-		return exitTerminated
 	case errors.As(err, &stopped):
-		return exitInterrupted
+		return stopped.exitCode()
 	case errors.As(err, &usage):
 		return exitWrongUse
 	}

@@ -119,7 +119,7 @@ type jsonLines struct {
 }
 
 func (j *jsonLines) Stepped(e train.Event) {
-	_, _ = j.out.Write(append(e.AppendJSON(nil), '\n')) // a closed pipe ends the program by itself
+	_, _ = j.out.Write(append(e.AppendJSON(nil), '\n')) // a run ends by itself where nobody reads
 	j.reporter.Stepped(e)
 }
 

@@ -91,8 +91,10 @@ func (o *roundsOptions) settle(c *cobra.Command, fields []config.Field) error {
 
 func runRounds(c *cobra.Command, o *roundsOptions) error {
 	// The steps of all stages are told on stderr: stdout has the result.
-	r := newReporter(o.io, output{quiet: o.quiet})
 	stop := &train.Stop{}
+	watched, unwatch := o.io.watchPipes(stop)
+	defer unwatch()
+	r := newReporter(watched, output{quiet: o.quiet})
 	release := watchSignals(stop, r.note, leaver(r))
 	defer release()
 	result, err := align.Rounds(c.Context(), o.config, align.Environment{Report: r, Note: r.note, Progress: r.progress, Stop: stop})

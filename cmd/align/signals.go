@@ -8,7 +8,7 @@ import (
 )
 
 // watchSignals passes signals on to a run's stop, with a note on what follows.
-// The first Ctrl-C or SIGTERM asks for the end after the step under way; the
+// The first Ctrl-C, SIGTERM or SIGHUP asks for the end after the step under way; the
 // second calls leave, which ends the program. SIGUSR1 asks for a checkpoint.
 // release returns to the system's own handling.
 func watchSignals(stop *train.Stop, note func(string), leave func(code int)) (release func()) {

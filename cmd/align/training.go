@@ -54,8 +54,10 @@ func runTraining(c *cobra.Command, o *trainOptions, fields []config.Field, check
 	if err != nil {
 		return err
 	}
-	r := newReporter(o.io, o.output)
 	stop := &train.Stop{}
+	io, unwatch := o.io.watchPipes(stop)
+	defer unwatch()
+	r := newReporter(io, o.output)
 	release := watchSignals(stop, r.note, leaver(r))
 	defer release()
 	result, err := start(explicit, align.Environment{Report: r, Note: r.note, Progress: r.progress, Stop: stop})
@@ -101,7 +103,7 @@ func (o *trainOptions) settingsFile(c *cobra.Command, resume bool) (string, erro
 
 // conclude prints the run's folder, or how to go on where it was stopped.
 func conclude(o *trainOptions, r align.Result) error {
-	if r.Ended == train.Interrupt || r.Ended == train.Terminate {
+	if r.Ended >= train.Interrupt {
 		return hint(stoppedAt(r), "go on with --resume --out %s", r.Run)
 	}
 	if o.json {

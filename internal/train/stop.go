@@ -13,6 +13,10 @@ const (
 	SaveNow
 	// Interrupt asks for a checkpoint and the end (Ctrl-C).
 	Interrupt
+	// HangUp is Interrupt by SIGHUP: the terminal is gone.
+	HangUp
+	// Unread is Interrupt because nobody reads the output any more.
+	Unread
 	// Terminate is Interrupt by SIGTERM.
 	Terminate
 )
