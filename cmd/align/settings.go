@@ -162,13 +162,13 @@ var settings = []setting{
 	{"tensorboard", eval, "write TensorBoard's event files into the run's folder tensorboard, on or off"},
 
 	{"threads", machine, "threads of the CPU; 0 takes all cores; changes speed, never the result"},
-	{"quantize", machine, "`type` that the base's linear layers are held in: nf4, int8, q8_0 or q4_0; none leaves them as stored"},
+	{"quantize", machine, "`type` that the base's linear layers are held in: nf4, int8, q8_0 or q4_0; none leaves them as stored; what they are computed in is precision"},
 	{"double_quant", machine, "round nf4's scales as QLoRA's double quantisation does, on or off; for its numbers, not for memory"},
 	{"generator", machine, "`URL` of a vLLM or llama.cpp server that draws the answers in place of this process, with #MODEL where it has several models; ppo wants vLLM, to load the policy before each rollout"},
 	{"sequences", machine, "answers that are drawn (or asked of a server) at once, 1 or more; changes speed, never the result"},
 	{"device", machine, "`device` that computes: cpu, cuda or cuda:1 and so on; auto is cpu"},
 	{"memory", machine, "the most that is used of a card's memory, a `size` as 24GiB; none takes all of it"},
-	{"precision", machine, "`form` of numbers in the model: auto, f32 or bf16"},
+	{"precision", machine, "`form` of numbers in products: f32, bf16 or auto: bf16 on a card, and for a large model stored so where the processor multiplies it (AVX512_BF16), else f32"},
 	{"save_policy", machine, "activations kept for the backward pass: auto, tiled, none, attention, products or all (`policy`); fewer is slower and takes less memory, and tiled serves long sequences"},
 }
 
