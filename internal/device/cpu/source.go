@@ -61,10 +61,20 @@ func (s *viewSource) decode(dst unsafe.Pointer, size int, d *kern.Decoders, p *g
 
 // Packs and Multiplies say what the level does with blocks of the type in
 // registers.
-func (s *viewSource) Packs() bool { return s.inBlocks().Pack != nil }
+func (s *viewSource) Packs(half bool) bool { return s.packs(half) != nil }
 
-// Multiplies says whether there is a direct product.
-func (s *viewSource) Multiplies(half bool) bool { return s.direct(half) != nil }
+func (s *viewSource) packs(half bool) kern.PackBlocks {
+	if half {
+		return s.inBlocks().Pack
+	}
+	return s.inBlocks().PackFloat
+}
+
+// Multiplies says whether there is a direct product of so many rows.
+func (s *viewSource) Multiplies(half bool, rows int) bool {
+	most := s.inBlocks().FloatRows
+	return s.direct(half) != nil && (half || most == 0 || rows <= most)
+}
 
 func (s *viewSource) direct(half bool) kern.Direct {
 	if half {
@@ -104,9 +114,9 @@ func (s *viewSource) MultiplyFew(c, x unsafe.Pointer, m, add int, rows gemm.FewR
 }
 
 // Pack writes a panel of DirectRows rows.
-func (s *viewSource) Pack(dst unsafe.Pointer, p gemm.Piece, work *kern.DirectWork) {
+func (s *viewSource) Pack(half bool, dst unsafe.Pointer, p gemm.Piece, work *kern.DirectWork) {
 	src, n, step := s.blocks(p, work)
-	s.inBlocks().Pack(dst, src, n, step, work)
+	s.packs(half)(dst, src, n, step, work)
 }
 
 // Make begins with rows of a piece.

@@ -11,11 +11,11 @@ import (
 // it reads. Pieces are of whole blocks; work is memory that it may use.
 type BlockSource interface {
 	Source
-	// Packs and Multiplies say what it can, the latter in bfloat16 or float32.
-	Packs() bool
-	Multiplies(half bool) bool
-	// Pack writes a panel of bfloat16.
-	Pack(dst unsafe.Pointer, p Piece, work *kern.DirectWork)
+	// Packs and Multiplies say what it can in bfloat16 or float32.
+	Packs(half bool) bool
+	Multiplies(half bool, rows int) bool
+	// Pack writes a panel of bfloat16 or float32.
+	Pack(half bool, dst unsafe.Pointer, p Piece, work *kern.DirectWork)
 	// Make begins with rows of a piece, half of a panel's or the second half, and Span
 	// does a span that goes on with them.
 	Make(p Piece, second bool, work *kern.DirectWork) kern.Making
@@ -43,7 +43,7 @@ func (r *run) blockSource() BlockSource {
 // would be decoded twice.
 func (r *run) isInBlocks() bool {
 	b := r.blockSource()
-	return b != nil && b.Multiplies(r.half()) && r.e.tiles.Depth == 1 && r.panels == 1 && r.Alpha == 1
+	return b != nil && b.Multiplies(r.half(), r.M) && r.e.tiles.Depth == 1 && r.panels == 1 && r.Alpha == 1
 }
 
 func (r *run) multiplyBlocks(worker int, s span) {

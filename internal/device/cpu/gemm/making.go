@@ -38,7 +38,7 @@ func (r *run) isMaking() bool {
 // blocks, along its rows or across.
 func (r *run) packsBlocks() bool {
 	b, ok := r.W.Source.(BlockSource)
-	if !ok || !b.Packs() {
+	if !ok || !b.Packs(true) {
 		return false
 	}
 	if r.WAcross {

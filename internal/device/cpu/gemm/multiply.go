@@ -38,6 +38,10 @@ func (j *multiply) Do(task, worker int) {
 		r.wideTiles(worker, s)
 		return
 	}
+	if r.pieces {
+		r.multiplyPieces(worker, s)
+		return
+	}
 	if r.inBlocks {
 		r.multiplyBlocks(worker, s)
 		return

@@ -47,6 +47,7 @@ type run struct {
 	first, last       int            // panels of x that a thin product takes
 	inBlocks          bool           // it goes by the source's Multiply
 	wide              bool           // it goes by wide tiles
+	pieces            bool           // it packs blocks in pieces
 	making            bool           // its spans make panels
 	keeping           bool           // the tiles of y stay with the worker for all of K
 	block             int            // words of K that many rows are multiplied with at a time
@@ -84,7 +85,7 @@ func (r *run) plan(e *Engine, p *Product) {
 	if r.strides() {
 		r.packedPanels = max(thinPanels, blocks(r.panels, stridedTasks*len(e.own)))
 	}
-	r.inBlocks, r.wide = r.isInBlocks(), r.isWide()
+	r.inBlocks, r.pieces, r.wide = r.isInBlocks(), r.inPieces(), r.isWide()
 	r.block = blockWords
 	if r.keeping {
 		r.block = keepingWords

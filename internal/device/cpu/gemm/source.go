@@ -81,10 +81,10 @@ func (r *run) packSource(worker, base, from, to, k, nk int) {
 		return
 	}
 	lanes, per := r.e.tiles.Lanes, r.e.tiles.PerWord
-	if b := r.blockSource(); b != nil && r.half() && b.Packs() {
+	if b := r.blockSource(); b != nil && b.Packs(r.half()) {
 		for j := from; j < to; j++ {
 			p := Piece{Row: j * kern.Cols, Rows: kern.Cols, Col: k * per, Cols: nk * per}
-			b.Pack(r.bPanel(worker, j, base, k), p, &r.e.own[worker].work)
+			b.Pack(r.half(), r.bPanel(worker, j, base, k), p, &r.e.own[worker].work)
 		}
 		return
 	}

@@ -40,13 +40,15 @@ type DirectWork struct {
 type PackBlocks func(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 
 // InBlocks is what decodes blocks of a type and transposes them in registers:
-// DirectFloat to float32, the others to bfloat16. Each may be nil.
+// DirectFloat and PackFloat to float32, the others to bfloat16. Each may be nil.
 type InBlocks struct {
 	Direct      Direct
 	Pack        PackBlocks
+	PackFloat   PackBlocks
 	Span        SpanBlocks
 	SpanAcross  SpanBlocks // where the sums run over the rows
 	DirectFloat Direct
+	FloatRows   int // the most rows of x that DirectFloat takes, where there is a limit
 	Few         FewBlocks
 }
 

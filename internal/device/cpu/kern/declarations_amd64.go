@@ -1014,36 +1014,6 @@ func q4KDirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWo
 //go:noescape
 func q6KDirectAVX512(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
-// int8DirectAVX2 is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
-//
-//go:noescape
-func int8DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
-
-// q8x0DirectAVX2 is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
-//
-//go:noescape
-func q8x0DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
-
-// q4x0DirectAVX2 is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
-//
-//go:noescape
-func q4x0DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
-
-// nf4DirectAVX2 is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
-//
-//go:noescape
-func nf4DirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
-
-// q4KDirectAVX2 is c += x w for 32 rows of w of n blocks of Q4_K, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
-//
-//go:noescape
-func q4KDirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
-
-// q6KDirectAVX2 is c += x w for 32 rows of w of n blocks of Q6_K, srcStep bytes apart, and m rows of x in a panel [words][m] of float32; c is m rows of 32.
-//
-//go:noescape
-func q6KDirectAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
-
 // joinHalf writes 32 bfloat16 of rows 2k and 2k+1, of n rows, as pairs at dst+k*dstStride; a missing last row is 0.
 //
 //go:noescape
@@ -1213,3 +1183,58 @@ func wideAVX2x5(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, 
 //
 //go:noescape
 func wideAVX2x6(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
+
+// int8PanelAVX2 writes a panel of B, of float32, of 32 rows of n blocks of 32 elements of Int8, srcStep bytes apart.
+//
+//go:noescape
+func int8PanelAVX2(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
+
+// q8x0PanelAVX2 writes a panel of B, of float32, of 32 rows of n blocks of Q8_0, srcStep bytes apart.
+//
+//go:noescape
+func q8x0PanelAVX2(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
+
+// q4x0PanelAVX2 writes a panel of B, of float32, of 32 rows of n blocks of Q4_0, srcStep bytes apart.
+//
+//go:noescape
+func q4x0PanelAVX2(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
+
+// nf4PanelAVX2 writes a panel of B, of float32, of 32 rows of n blocks of NF4, srcStep bytes apart.
+//
+//go:noescape
+func nf4PanelAVX2(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
+
+// q4KPanelAVX2 writes a panel of B, of float32, of 32 rows of n blocks of Q4_K, srcStep bytes apart.
+//
+//go:noescape
+func q4KPanelAVX2(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
+
+// q6KPanelAVX2 writes a panel of B, of float32, of 32 rows of n blocks of Q6_K, srcStep bytes apart.
+//
+//go:noescape
+func q6KPanelAVX2(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
+
+// int8RowAVX2 is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and one row of x.
+//
+//go:noescape
+func int8RowAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q8x0RowAVX2 is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and one row of x.
+//
+//go:noescape
+func q8x0RowAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q4x0RowAVX2 is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and one row of x.
+//
+//go:noescape
+func q4x0RowAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// nf4RowAVX2 is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and one row of x.
+//
+//go:noescape
+func nf4RowAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q4KRowAVX2 is c += x w for 32 rows of w of n blocks of Q4_K, srcStep bytes apart, and one row of x.
+//
+//go:noescape
+func q4KRowAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)

@@ -31,9 +31,9 @@ func checkDirect(t *testing.T, s *Set, p *Products, d directTrial, n, m int) {
 	src := randomBlocks(DirectRows * step)
 	first := unsafe.Pointer(&src[blockBack])
 	rows, b := make([]uint32, DirectRows*words), make([]uint32, words*Cols)
-	decoders, direct := &s.Floats, d.DirectFloat
+	decoders, direct, pack := &s.Floats, d.DirectFloat, d.PackFloat
 	if p == &s.BF16 {
-		decoders, direct = &s.Halves, d.Direct
+		decoders, direct, pack = &s.Halves, d.Direct, d.Pack
 	}
 	d.decoder(decoders)(pointer(rows), first, n, DirectRows, size*k, step, 0, blockBack)
 	var table [MaxRows]unsafe.Pointer
@@ -45,14 +45,14 @@ func checkDirect(t *testing.T, s *Set, p *Products, d directTrial, n, m int) {
 	}
 	work := workOf(src, step)
 	what := fmt.Sprintf("%s, %d blocks, %d rows, %d elements to a word", d.name, n, m, p.PerWord)
-	if p == &s.BF16 {
+	if pack != nil {
 		panel := make([]uint32, len(b)+Cols)
-		d.Pack(pointer(panel), first, n, step, &work)
+		pack(pointer(panel), first, n, step, &work)
 		if !slices.Equal(panel[:len(b)], b) || panel[len(b)] != 0 {
 			t.Fatalf("%s: the panel differs from decoded rows, packed", what)
 		}
 	}
-	if direct == nil || m > p.Rows {
+	if direct == nil || m > p.Rows || p == &s.F32 && !d.takes(m) {
 		return
 	}
 	x := random(newRand(m), m*k)

@@ -15,7 +15,7 @@ type directTrial struct {
 
 // directTrials is those of the level's functions.
 func (s *Set) directTrials() []directTrial {
-	if s.NF4.Pack == nil && s.NF4.DirectFloat == nil {
+	if s.NF4.Pack == nil && s.NF4.PackFloat == nil && s.NF4.DirectFloat == nil {
 		return nil
 	}
 	return []directTrial{
@@ -100,20 +100,24 @@ func (d *directTrial) runFew(twin *Set) (got, want []float32) {
 	return got, want
 }
 
+// takes says whether the direct product in float32 takes so many rows.
+func (d *InBlocks) takes(m int) bool {
+	return d.DirectFloat != nil && (d.FloatRows == 0 || m <= d.FloatRows)
+}
+
 // multiply is the level's direct product, or its panel times x by twin's tile.
 func (d *directTrial) multiply(twin *Set, half bool, c, x, src unsafe.Pointer, n, step, m int, work *DirectWork) {
-	switch {
-	case !half:
-		d.DirectFloat(c, x, src, n, step, m, work)
-		return
-	case d.Direct != nil:
-		d.Direct(c, x, src, n, step, m, work)
+	p, words, direct, pack := &twin.F32, n*d.elements, d.DirectFloat, d.PackFloat
+	if half {
+		p, words, direct, pack = &twin.BF16, words/2, d.Direct, d.Pack
+	}
+	if direct != nil && (half || d.takes(m)) {
+		direct(c, x, src, n, step, m, work)
 		return
 	}
-	words := n * d.elements / 2
 	panel := make([]uint32, words*Cols)
-	d.Pack(unsafe.Pointer(&panel[0]), src, n, step, work)
-	twin.BF16.Tile[m](words, x, unsafe.Pointer(&panel[0]), c, Stride, 1, 0, x)
+	pack(unsafe.Pointer(&panel[0]), src, n, step, work)
+	p.Tile[m](words, x, unsafe.Pointer(&panel[0]), c, Stride, 1, 0, x)
 }
 
 // runSpan is a span that makes half a panel, and that half; and a span, and the

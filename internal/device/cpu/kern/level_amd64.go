@@ -38,8 +38,13 @@ func (s *Set) avx2() {
 	s.BF16 = Products{}
 	s.Words, s.Widen, s.FlipWiden = transposeAVX2, widenAVX2, flipWidenAVX2
 	s.Floats = Decoders{Q8_0: q8x0AVX2, Q4_0: q4x0AVX2, NF4: nf4AVX2, Q4_K: q4KAVX2, Q6_K: q6KAVX2, Int8: int8AVX2}
-	s.Q8_0.DirectFloat, s.Q4_0.DirectFloat, s.NF4.DirectFloat = q8x0DirectAVX2, q4x0DirectAVX2, nf4DirectAVX2
-	s.Q4_K.DirectFloat, s.Q6_K.DirectFloat, s.Int8.DirectFloat = q4KDirectAVX2, q6KDirectAVX2, int8DirectAVX2
+	s.Q8_0.PackFloat, s.Q4_0.PackFloat, s.NF4.PackFloat = q8x0PanelAVX2, q4x0PanelAVX2, nf4PanelAVX2
+	s.Q4_K.PackFloat, s.Q6_K.PackFloat, s.Int8.PackFloat = q4KPanelAVX2, q6KPanelAVX2, int8PanelAVX2
+	s.Q8_0.DirectFloat, s.Q4_0.DirectFloat, s.NF4.DirectFloat = q8x0RowAVX2, q4x0RowAVX2, nf4RowAVX2
+	s.Q4_K.DirectFloat, s.Int8.DirectFloat = q4KRowAVX2, int8RowAVX2
+	for _, b := range []*InBlocks{&s.Q8_0, &s.Q4_0, &s.NF4, &s.Q4_K, &s.Int8} {
+		b.FloatRows = 1
+	}
 	s.vectors = vectors{
 		rowMax:      rowMaxAVX2,
 		dot:         dotAVX2,

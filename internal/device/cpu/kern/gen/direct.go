@@ -12,9 +12,8 @@ import (
 // decoded panels.
 //
 // Vector registers: the first width hold the rows; the others belong to a row's
-// decoding, to the transposition and, behind it, to sums, except that AVX2 then has
-// columns in 8 to 15 and sums from 0 on. General: R8 the distance of rows, R9
-// three times that, R10 to R13 every fourth row, R15 the groups of the 32 rows that
+// decoding, to the transposition and, behind it, to sums. General: R8 the distance of
+// rows, R9 three times that, R10 to R13 every fourth row, R15 the groups of the 32 rows that
 // are left, CX the passes; BX the distance of x's words, R14 three times that;
 // DI the work; AX, DX, SI are free.
 type direct struct {
@@ -43,7 +42,7 @@ var (
 )
 
 func emitDirect(f *file) {
-	for _, d := range []direct{{halfBlocks{blocks{f, avx512}}, true}, {halfBlocks{blocks{f, avx512}}, false}, {halfBlocks{blocks{f, avx2}}, false}} {
+	for _, d := range []direct{{halfBlocks{blocks{f, avx512}}, true}, {halfBlocks{blocks{f, avx512}}, false}} {
 		for _, b := range d.types() {
 			d.product(b)
 			if d.half {
@@ -182,10 +181,8 @@ const xRows = 4
 // multiply adds the products of columns of words, from element e of a pass on,
 // with every row of x.
 func (d direct) multiply(fr frame, columns []int, e int) {
-	f, sums := d.f, 16
-	if d.isa == avx2 {
-		sums = 0
-	}
+	const sums = 16
+	f := d.f
 	f.op("MOVQ %s, DX", fr.slot("x"))
 	if e > 0 {
 		f.op("IMUL3Q $%d, BX, AX", d.words(e))

@@ -78,8 +78,8 @@ func (d direct) q4KRows(e int) {
 	}
 	d.wholeNibbles(bytes+e%32, e >= 32, 0)
 	for i := range d.isa.width {
-		d.times(work(64*i+group), i, d.spare(0))
-		d.withScale("VSUBPS", work(64*i+32+group), i, d.spare(0))
+		d.times(work(64*i+group), i)
+		d.withScale("VSUBPS", work(64*i+32+group), i)
 	}
 }
 

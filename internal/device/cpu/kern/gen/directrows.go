@@ -33,16 +33,11 @@ func (d direct) each(row func(i, e int)) func(e int) {
 // spare is a register behind those of the rows.
 func (d direct) spare(i int) int { return d.isa.width + i }
 
-// times multiplies by a float32 of the work; AVX2 loses tmp.
-func (d direct) times(scale string, reg, tmp int) { d.withScale("VMULPS", scale, reg, tmp) }
+// times multiplies by a float32 of the work.
+func (d direct) times(scale string, reg int) { d.withScale("VMULPS", scale, reg) }
 
-func (d direct) withScale(name, scale string, reg, tmp int) {
-	if d.isa == avx512 {
-		d.f.op("%s.BCST %s, Z%d, Z%d", name, scale, reg, reg)
-		return
-	}
-	d.op("VBROADCASTSS", scale, tmp)
-	d.op(name, tmp, reg, reg)
+func (d direct) withScale(name, scale string, reg int) {
+	d.f.op("%s.BCST %s, Z%d, Z%d", name, scale, reg, reg)
 }
 
 // work is memory of the work.
@@ -54,14 +49,14 @@ func (d direct) signed(i, at, scale, next int) {
 	if !d.half {
 		d.op("VPMOVSXBD", d.at(i, at), i)
 		d.op("VCVTDQ2PS", i, i)
-		d.times(work(scale), i, d.spare(0))
+		d.times(work(scale), i)
 		return
 	}
 	low, high := d.spare(i%4*2), d.spare(i%4*2+1)
 	for k, reg := range []int{low, high} {
 		d.op("VPMOVSXBD", d.at(i, at+16*k), reg)
 		d.op("VCVTDQ2PS", reg, reg)
-		d.times(work(scale+k*next), reg, 0)
+		d.times(work(scale+k*next), reg)
 	}
 	d.f.convertTwo(low, high, i)
 }
@@ -106,7 +101,7 @@ func (d direct) q4Rows(e int) {
 		return
 	}
 	d.wholeNibbles(2+e%16, e >= 16, 8)
-	d.each(func(i, _ int) { d.times(scale(i), i, d.spare(0)) })(e)
+	d.each(func(i, _ int) { d.times(scale(i), i) })(e)
 }
 
 // wholeNibbles is the low or high halves of bytes, less zero, as float32.
@@ -143,33 +138,23 @@ func (d direct) nf4Rows(e int) {
 		d.lookRows(tables, d.bytesInLanes(4+e/2))
 		return
 	}
-	low, high := d.spare(6), d.spare(7)
-	d.load32(d.f.dwords("nf4", func(i int) uint32 { return normalFloat[i] }), low)
-	if d.isa == avx2 {
-		d.load32(d.f.dwords("nf4_high", func(i int) uint32 { return normalFloat[8+i%8] }), high)
-	}
+	values := d.spare(6)
+	d.load32(d.f.dwords("nf4", func(i int) uint32 { return normalFloat[i] }), values)
 	for i := range d.isa.width {
-		d.normals(i, e, low, high)
+		d.normals(i, e, values)
 	}
 }
 
 // normals takes the index of the first element of a byte in the low word of 64
 // bits, and of the other in the high word.
-func (d direct) normals(i, e, low, high int) {
+func (d direct) normals(i, e, values int) {
 	tmp := d.spare(0)
 	d.op("VPMOVZXBQ", d.at(i, 4+e/2), i)
 	d.op("VPSLLQ", "$32", i, tmp)
 	d.op("VPSRLQ", "$4", i, i)
 	d.or(tmp, i, i)
-	if d.isa == avx512 {
-		d.op("VPERMPS", low, i, i)
-	} else {
-		d.op("VPERMPS", low, i, tmp)
-		d.op("VPERMPS", high, i, d.spare(1))
-		d.op("VPSLLD", "$28", i, i) // bit 3 chooses the table
-		d.op("VBLENDVPS", i, d.spare(1), tmp, i)
-	}
-	d.times(d.at(i, 0), i, tmp)
+	d.op("VPERMPS", values, i, i)
+	d.times(d.at(i, 0), i)
 }
 
 const orAnd = 0xea // (a and b) or c

@@ -48,6 +48,9 @@ func generate() map[string][]byte {
 	emitGradWeights(attention)
 	wide := newFile(&decl)
 	emitWideTiles(wide)
+	panels := newFile(&decl)
+	emitBytePanels(panels)
+	emitByteRows(panels)
 	neon := newFile(&declNEON)
 	emitNEON(neon)
 	return map[string][]byte{
@@ -60,6 +63,7 @@ func generate() map[string][]byte {
 		"amx_amd64.s":           amx.bytes(),
 		"attention_amd64.s":     attention.bytes(),
 		"wide_amd64.s":          wide.bytes(),
+		"panels_amd64.s":        panels.bytes(),
 		"declarations_amd64.go": decl.bytes(),
 		"neon_arm64.s":          neon.bytes(),
 		"declarations_arm64.go": declNEON.bytes(),
