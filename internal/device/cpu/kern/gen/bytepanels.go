@@ -10,7 +10,7 @@ import "fmt"
 // Vector registers: 0 to 3 bytes of the rows and then their columns, 4 to 7 on the way,
 // 8 to 11 what tells a column's bytes from its neighbours', or tables; 12 the scales, 13
 // the mask of low halves, 14 what is subtracted. General: those of a direct product, and
-// BX where the panel goes.
+// BX where the panel goes, R14 what is brought in of blocks of several passes.
 
 // bytePanel is a type of blocks. Behind prepare a block is decoded in passes of the same
 // code, which go passBytes on in the rows and passWorks in the work.
@@ -46,9 +46,9 @@ func emitBytePanels(f *file) {
 		{name: "nf4", of: "NF4", bytes: 36, elements: 64, passes: 1, prepare: d.nf4Tables, pass: d.nf4Columns},
 		{name: "q4K", of: "Q4_K", bytes: 144, elements: 256, passes: 4, passBytes: 32, passWorks: 64,
 			prepare: func() { d.q4KPrepare(); d.turnFactors(); d.wholePattern() }, pass: d.q4KColumns},
-		{name: "q6K", of: "Q6_K", bytes: 210, elements: 256, passes: 16, passBytes: 16, passWorks: 32,
+		{name: "q6K", of: "Q6_K", bytes: 210, elements: 256, passes: 8, passBytes: 32, passWorks: 64,
 			prepare: func() { d.q6KPrepare(); d.turnFactors(); d.signedPattern() },
-			pass:    func() { d.op("VMOVUPS", work(factorsAt), byteScales); d.byteColumns(0); d.signedColumns(0) }},
+			pass:    d.q6KColumns},
 	} {
 		d.bytePanel(b)
 	}
@@ -66,13 +66,20 @@ func (d direct) bytePanel(b bytePanel) {
 	f.op("LEAQ (R8)(R8*2), R9")
 	f.op("MOVQ %s, R10", fr.slot("src"))
 	d.quarters()
-	d.prefetch(b.bytes, "PREFETCHT1", "SI")
+	if b.passes == 1 {
+		d.prefetch(b.bytes, "PREFETCHT1", "SI")
+	} else {
+		f.op("MOVQ R8, R14")
+		f.op("SHLQ $5, R14")
+		f.op("ADDQ R10, R14")
+	}
 	f.op("MOVQ %s, DI", fr.slot("work"))
 	f.op("MOVQ %s, BX", fr.slot("dst"))
 	b.prepare()
 	if b.passes > 1 {
 		f.op("MOVQ $%d, CX", b.passes)
 		f.mark(pass)
+		d.prefetchSome(fr, d.isa.width/b.passes, b.bytes)
 	}
 	b.pass()
 	if b.passes > 1 {
@@ -98,6 +105,17 @@ func (d direct) bytePanel(b bytePanel) {
 	f.op("DECQ %s", fr.slot("n"))
 	f.op("JNZ %s", block)
 	f.ret()
+}
+
+// prefetchSome brings in the blocks at R14 of some of the next 32 rows: those of all at once
+// would fill what waits for memory.
+func (d direct) prefetchSome(fr frame, rows, bytes int) {
+	for range rows {
+		for at := 0; at < bytes; at += 64 {
+			d.f.op("PREFETCHT1 %d(R14)", at)
+		}
+		d.f.op("ADDQ %s, R14", fr.slot("srcStep"))
+	}
 }
 
 // byteColumns reads 16 bytes of each of 8 rows.
@@ -203,6 +221,15 @@ func (d direct) q4KColumns() {
 			d.op("VMULPS", work(at), reg, reg)
 			d.op("VSUBPS", work(at+minima), reg, reg)
 		})
+	}
+}
+
+// q6KColumns decodes two groups.
+func (d direct) q6KColumns() {
+	for i := range 2 {
+		d.op("VMOVUPS", work(factorsAt+32*i), byteScales)
+		d.byteColumns(16 * i)
+		d.signedColumns(16 * i)
 	}
 }
 

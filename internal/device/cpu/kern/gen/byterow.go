@@ -62,7 +62,9 @@ func (d direct) byteRow(b byteRow) {
 	f.mark(pair)
 	f.op("MOVQ %s, DI", fr.slot("work"))
 	d.sixteenRows(fr)
-	d.prefetchSixteen(b.bytes)
+	if b.passes == 1 {
+		d.prefetchSixteen(0)
+	}
 	b.prepare()
 	f.op("MOVQ R12, R10")
 	f.op("MOVQ R13, R11")
@@ -78,6 +80,7 @@ func (d direct) byteRow(b byteRow) {
 	if b.passes > 1 {
 		f.op("MOVQ $%d, CX", b.passes)
 		f.mark(pass)
+		d.prefetchSixteen(b.passBytes / 2) // all at once would fill what waits for memory
 	}
 	b.pass()
 	if b.passes > 1 {
@@ -119,16 +122,15 @@ func (d direct) sixteenRows(fr frame) {
 	}
 }
 
-// prefetchSixteen brings in what the next 32 rows have at the place of these.
-func (d direct) prefetchSixteen(bytes int) {
-	d.f.op("MOVQ R8, SI")
-	d.f.op("SHLQ $5, SI")
+// prefetchSixteen brings in the line that the next 32 rows have some bytes behind the
+// place of these.
+func (d direct) prefetchSixteen(at int) {
+	d.f.op("MOVQ R8, DX")
+	d.f.op("SHLQ $5, DX")
 	for quarter := range 4 {
-		d.f.op("LEAQ (R1%d)(SI*1), AX", quarter)
+		d.f.op("LEAQ (R1%d)(DX*1), AX", quarter)
 		for _, row := range fourRows {
-			for at := 0; at < bytes; at += 64 {
-				d.f.op("PREFETCHT1 %d(AX)%s", at, row)
-			}
+			d.f.op("PREFETCHT1 %d(AX)%s", at, row)
 		}
 	}
 }
