@@ -56,6 +56,9 @@ func (x kernelContext) bytes(kernel string, c *device.Call) float64 {
 		return float64(2*c.Out[0].Bytes() + c.In[1].Bytes())
 	case "cache_write":
 		return float64(2*c.In[0].Bytes() + c.In[1].Bytes())
+	case "rope_cache":
+		q, k, v, table, slot := c.In[0], c.In[1], c.In[2], c.In[3], c.In[4]
+		return float64(2*(q.Bytes()+k.Bytes()+v.Bytes()) + table.Bytes() + slot.Bytes())
 	case "attention_cached":
 		q, keys := c.In[0], c.In[1]
 		return float64(2*q.Bytes()) + 2*x.seen(q.Rows)*float64(keys.Type.RowBytes(keys.Cols))

@@ -36,6 +36,7 @@ func (s *stage) engine(f *footprint, a *model.Adapter, d *draws) error {
 		return nil
 	}
 	o := rollout.Limits{Prompt: d.longest, Answer: d.maxNew, Sequences: d.sequences}.Cache(a)
+	o.Device = s.backend
 	size, err := model.DecodingSize(s.config, s.act, o)
 	if err != nil {
 		return err

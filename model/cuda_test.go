@@ -167,6 +167,53 @@ func cardDecodingHasTheBitsOfThePack(t *testing.T, g *golden) {
 	}
 }
 
+// apart is a card that does each step by a kernel of its own.
+type apart struct{ *cuda.Backend }
+
+func (apart) Joins() bool { return false }
+
+// What one kernel does for several steps has their bits, in decoding and in training,
+// and a decoded token takes five launches less in each layer: for the rotations of q and
+// k and what is written of k and v, and for both sums and the norms behind them.
+func TestCardJoinedStepsKeepTheBits(t *testing.T) {
+	type result struct {
+		logits, grads []float64
+		launches      int
+	}
+	of := func(open func(*cuda.Backend) device.Backend) (r result, layers int) {
+		g := openGoldenOn(t, fixture.Path(t), "tiny", device.BF16, open(openCard(t, cudatest.Ampere)))
+		s, ids := newSequenceRun(t, g, nil, 8), g.long()
+		for _, x := range s.feed(t, ids[:8]) {
+			r.logits = append(r.logits, float64(x))
+		}
+		before, _ := cudatest.Calls("cuLaunchKernel")
+		for _, x := range s.feed(t, ids[8:9]) {
+			r.logits = append(r.logits, float64(x))
+		}
+		after, _ := cudatest.Calls("cuLaunchKernel")
+		r.launches = after - before
+		p := g.documents()
+		weights := make([]float64, p.Sequences)
+		for i := range weights {
+			weights[i] = 0.5
+		}
+		g.train(t, p, exec.SaveTiled, 0, weighted, map[string][]float64{"weights": weights})
+		var err error
+		if r.grads, err = model.ReadFloats(g.backend, nil, g.adapter.Grad); err != nil {
+			t.Fatal(err)
+		}
+		return r, g.model.Config.NumLayers
+	}
+	want, layers := of(func(b *cuda.Backend) device.Backend { return apart{b} })
+	got, _ := of(func(b *cuda.Backend) device.Backend { return b })
+	if !slices.Equal(got.logits, want.logits) || !slices.Equal(got.grads, want.grads) {
+		t.Error("joined steps have other bits")
+	}
+	if _, counted := cudatest.Calls("cuLaunchKernel"); counted && got.launches != want.launches-5*layers {
+		t.Errorf("a token takes %d launches where it took %d: want %d less", got.launches, want.launches, 5*layers)
+	}
+}
+
 // Dropout draws the CPU's bits.
 func TestCardDropoutIsTheCPUs(t *testing.T) {
 	host, err := cpu.New(cpu.Options{Threads: 1, Activations: device.F32})

@@ -14,6 +14,9 @@ import (
 type CacheOptions struct {
 	Rows, Sequences, PagesPerSequence, Pages int
 	Adapter                                  *Adapter
+	// Device, if not nil, is where the session will run, which may join steps
+	// (device.Joiner). NewDecoding sets it.
+	Device device.Backend
 	// Shared, if not nil, is memory that the session and its cache use in turns
 	// with others: the cache is lost whenever another one runs.
 	Shared *Shared
@@ -41,6 +44,7 @@ func (c Config) CacheBytes(act device.Type) int64 {
 
 // NewDecoding builds, compiles and binds a decoding session.
 func NewDecoding(m *Model, o CacheOptions) (*Decoding, error) {
+	o.Device = m.backend
 	c := &Decoding{options: o}
 	if o.Shared == nil {
 		var err error
@@ -112,7 +116,7 @@ func (c *Decoding) graph(config Config, act device.Type) (*Decoder, error) {
 		return nil, fmt.Errorf("model: decoding wants positive sizes, got %d rows, %d sequences, %d pages of %d", o.Rows, o.Sequences, o.PagesPerSequence, o.Pages)
 	}
 	d := &Decoder{
-		Builder: graph.New(graph.Options{Activations: act}), config: config, act: act, weights: map[string]*graph.Node{},
+		Builder: graph.New(graph.Options{Activations: act, Joins: joinsOn(o.Device)}), config: config, act: act, weights: map[string]*graph.Node{},
 		options: DecoderOptions{Capacity: Capacity{Tokens: o.Rows, Targets: o.Rows, Sequences: o.Sequences}, Adapter: o.Adapter, Shared: o.Shared},
 	}
 	c.inputs(d)

@@ -48,8 +48,9 @@ type DecoderOptions struct {
 	Save  exec.SavePolicy
 	// Device, if not nil, is where the graph will run, which may say that it rounds
 	// the sides of products (device.Rounder: layers hold what products alone read in
-	// that type, with the same results) and that it gives slopes (device.Sloper: the
-	// head's gradient takes no logits again). Model.NewDecoder sets it.
+	// that type, with the same results), that it gives slopes (device.Sloper: the
+	// head's gradient takes no logits again) and that it joins steps (device.Joiner).
+	// Model.NewDecoder sets it.
 	Device device.Backend
 	// AllRows computes the last layer at every row, where nearly all of them
 	// predict something; else what follows its attention is computed at Rows alone.
@@ -114,7 +115,7 @@ func NewDecoder(c Config, act device.Type, o DecoderOptions) (*Decoder, error) {
 		return nil, err
 	}
 	d := &Decoder{
-		Builder: graph.New(graph.Options{Activations: act, Slopes: slopesOn(o.Device), Oracle: o.Oracle}),
+		Builder: graph.New(graph.Options{Activations: act, Slopes: slopesOn(o.Device), Joins: joinsOn(o.Device), Oracle: o.Oracle}),
 		config:  c, options: o, act: act, weights: map[string]*graph.Node{},
 	}
 	d.inputs()
@@ -182,7 +183,8 @@ func (d *Decoder) layers() (*graph.Node, error) {
 		sub := subs[k.String()]
 		if sub == nil {
 			var err error
-			if sub, err = d.config.newSub(k, d.dim(graph.Tokens), graph.Options{Activations: d.act, Rounded: roundedOn(d.options.Device)}, d.options.Train, d.options.Save); err != nil {
+			o := graph.Options{Activations: d.act, Rounded: roundedOn(d.options.Device), Joins: joinsOn(d.options.Device)}
+			if sub, err = d.config.newSub(k, d.dim(graph.Tokens), o, d.options.Train, d.options.Save); err != nil {
 				return nil, fmt.Errorf("model: layer %d: %w", layer, err)
 			}
 			subs[k.String()] = sub

@@ -48,6 +48,12 @@ func slopesOn(b device.Backend) bool {
 	return is && s.Slopes()
 }
 
+// joinsOn says whether the device does neighbouring steps by one kernel.
+func joinsOn(b device.Backend) bool {
+	j, is := b.(device.Joiner)
+	return is && j.Joins()
+}
+
 // LoadOptions say how to load a base model.
 type LoadOptions struct {
 	// Quantize is the type that the decoder layers' linear weights are held

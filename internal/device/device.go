@@ -53,6 +53,14 @@ type Sloper interface {
 	Slopes() bool
 }
 
+// Joiner is a Backend that does neighbouring steps of a program by one kernel, with
+// their bits: a sum and the norm of it (add_rmsnorm), and of decoded rows the rotation
+// of q and k and the writing of k and v (rope_cache).
+type Joiner interface {
+	// Joins says whether it does.
+	Joins() bool
+}
+
 // Kernel runs one operation on the views of the call.
 type Kernel func(*Call) error
 

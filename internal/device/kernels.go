@@ -57,6 +57,11 @@ package device
 //	cache_write       the keys or values x[t] come to slot[t]         in: x[T,K*D], slot I32[T]   attr Cache; Out: cache[S,K*D]
 //	attention_cached  o[T,H*D]                                        in: q[T,H*D], keys[S,K*D], values[S,K*D], sequence I32[T], own I32[T], pages I32[B,P], prefix I32[B]   attr Attention
 //
+// A Joiner does several of these by one kernel, with the same bits:
+//
+//	add_rmsnorm       sum[T,C] = a + b, y = rmsnorm of sum            in: a[T,C], b[T,C], w[Width]   attr Norm; sum and y may each be a or b, not the same one
+//	rope_cache        y = rope of q; keys, values = cache_write of rope of k, and of v   in: q[T,H*D], k[T,K*D], v[T,K*D], table[T,D], slot I32[T]   attr Rope; Out: y, keys[S,K*D], values[S,K*D]; y may be q
+//
 // A backend may draw tokens itself, so that a decoding step reads ids instead of
 // logits; draws and log-probabilities are those of internal/rollout:
 //

@@ -135,6 +135,9 @@ func Compile(spec Spec) (*Plan, error) {
 	}
 	c.plan.steps = c.plan.again()
 	c.plan.steps = c.plan.together()
+	if c.builder.Joins() {
+		c.plan.steps = c.plan.joined(c.keep())
+	}
 	if spec.Late {
 		return c.plan, c.plan.layoutLate(c.keep())
 	}

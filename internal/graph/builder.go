@@ -22,6 +22,7 @@ type Builder struct {
 	activations device.Type
 	rounded     device.Type
 	slopes      bool
+	joins       bool
 	oracle      device.Backend
 	graph       *gorgonia.ExprGraph
 	info        map[*Node]Info
@@ -50,13 +51,15 @@ type Options struct {
 	Rounded device.Type
 	// Slopes says that the device is a Sloper which does.
 	Slopes bool
+	// Joins says that the device is a Joiner which does.
+	Joins  bool
 	Oracle device.Backend
 }
 
 // New starts an empty graph.
 func New(o Options) *Builder {
 	return &Builder{
-		activations: o.Activations, rounded: o.Rounded, slopes: o.Slopes, oracle: o.Oracle, graph: gorgonia.NewGraph(),
+		activations: o.Activations, rounded: o.Rounded, slopes: o.Slopes, joins: o.Joins, oracle: o.Oracle, graph: gorgonia.NewGraph(),
 		info: map[*Node]Info{}, needs: map[*Node]bool{}, names: map[string]bool{}, parts: map[partKey]*Node{}, ranges: map[*Node]Range{},
 	}
 }
@@ -69,6 +72,9 @@ func (b *Builder) Activations() device.Type { return b.activations }
 
 // Rounded is the type of values that products alone read: see Options.
 func (b *Builder) Rounded() device.Type { return b.rounded }
+
+// Joins says whether programs of the graph may join steps: see Options.
+func (b *Builder) Joins() bool { return b.joins }
 
 // wide is the type of statistics, angles, trained values and their gradients.
 func (b *Builder) wide() device.Type { return b.activations.Wide() }

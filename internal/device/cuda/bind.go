@@ -17,7 +17,7 @@ type binder func(b *Backend, kernel string, attr any) (enqueue, error)
 
 // Bind returns the named kernel with argument blocks of its own.
 func (b *Backend) Bind(kernel string, attr any) (k device.Kernel, err error) {
-	for _, table := range []map[string]binder{elementTable, rowTable, vectorTable, productTable, headTable, sampleTable, doraTable} {
+	for _, table := range []map[string]binder{elementTable, rowTable, vectorTable, productTable, headTable, sampleTable, doraTable, joinedTable} {
 		bind, found := table[kernel]
 		if !found {
 			continue

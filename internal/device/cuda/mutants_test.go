@@ -41,6 +41,22 @@ func mutants(t *testing.T, file, entry string) map[string]string {
 	return all
 }
 
+// withoutBarrier is the text of a file in which the one barrier of an entry is missing.
+func withoutBarrier(t *testing.T, file, entry string) string {
+	t.Helper()
+	text := ptxOf(t, file)
+	at := entryIn(t, text, entry)
+	barrier := guards.FindStringIndex(text[at[0]:at[1]])
+	return text[:at[0]+barrier[0]] + text[at[0]+barrier[1]:]
+}
+
+// addNormOnce runs the sum and norm of three rows by a given text.
+func addNormOnce(t *testing.T, c *cudatest.Card, text string) error {
+	const rows, cols = 3, 264
+	row := func() driver.Arg { return driver.Ptr(cudatest.Upload(t, c, make([]float32, rows*cols))) }
+	return c.TryRun(text, "add_rmsnorm_f32", line(rows), line(96), 0, row(), row(), row(), row(), row(), driver.F32(1e-5), integer(cols))
+}
+
 // A missing barrier or wait is found, also where the numbers come out right.
 func TestMutantsAreFound(t *testing.T) {
 	if c := cudatest.Open(t); c.Sim == nil {
@@ -52,13 +68,17 @@ func TestMutantsAreFound(t *testing.T) {
 			t.Errorf("%s was not found", name)
 		}
 	}
-	text := ptxOf(t, "gemv_narrow")
-	at := entryIn(t, text, "gemv_narrow_bf16")
-	barrier := guards.FindStringIndex(text[at[0]:at[1]])
-	text = text[:at[0]+barrier[0]] + text[at[0]+barrier[1]:]
 	c := cudatest.Open(t)
-	if _, err := newGemmCase("nt", "odd", 2, 9, 1100, 0).few(t, c, "gemv_narrow", text); err == nil || c.Fault() == nil {
+	if _, err := newGemmCase("nt", "odd", 2, 9, 1100, 0).few(t, c, "gemv_narrow", withoutBarrier(t, "gemv_narrow", "gemv_narrow_bf16")); err == nil || c.Fault() == nil {
 		t.Error("gemv_narrow without its barrier was not found")
+	}
+	c = cudatest.Open(t)
+	if err := addNormOnce(t, c, ptxOf(t, "norm")); err != nil || c.Fault() != nil {
+		t.Errorf("add_rmsnorm as it is: %v, %v", err, c.Fault())
+	}
+	c = cudatest.Open(t)
+	if err := addNormOnce(t, c, withoutBarrier(t, "norm", "add_rmsnorm_f32")); err == nil || c.Fault() == nil {
+		t.Error("add_rmsnorm without its barrier was not found")
 	}
 	c = cudatest.Open(t)
 	if err := foldOnce(t, c, ptxOf(t, "logprob")); err != nil || c.Fault() != nil {

@@ -34,6 +34,9 @@ func trialsFor(b device.Backend, act device.Type) []trial {
 	if s, is := b.(device.Sloper); is && s.Slopes() {
 		list = append(list, slopeTrials(newGen(act))...)
 	}
+	if joins(b) {
+		list = append(list, joinedTrials(newGen(act))...)
+	}
 	return list
 }
 

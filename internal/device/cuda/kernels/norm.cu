@@ -3,12 +3,13 @@
 // group; its size, and so the order of its sums, hangs on the width alone.
 #include "align.cuh"
 
-// scale_of is 1/sqrt(mean(x^2)+eps) of the block's group.
-template <class T> DEVICE float scale_of(const T *x, int width, float eps, float *parts) {
+// scale_of is 1/sqrt(mean(x^2)+eps) of the block's group, of which read gives a
+// thread's elements from j on.
+template <class T, class Read> DEVICE float scale_of(Read read, int width, float eps, float *parts) {
 	float sum = 0;
 	for (int j = THREAD_X * WIDE<T>; j < width; j += BLOCK_SIZE * WIDE<T>) {
 		float v[WIDE<T>];
-		get(v, x, j, width);
+		read(v, j);
 		UNROLL for (int k = 0; k < WIDE<T>; k++) sum += v[k] * v[k];
 	}
 	float mean = __fdiv(block_sum(sum, parts), (float)width) + eps, root;
@@ -16,17 +17,46 @@ template <class T> DEVICE float scale_of(const T *x, int width, float eps, float
 	return __fdiv(1, root);
 }
 
+template <class T> DEVICE float scale_of(const T *x, int width, float eps, float *parts) {
+	return scale_of<T>([&](float (&v)[WIDE<T>], int j) { get(v, x, j, width); }, width, eps, parts);
+}
+
+// normalise is y = s x w of the block's group.
+template <class T> DEVICE void normalise(T *y, const T *x, const float *w, float s, int width) {
+	for (int j = THREAD_X * WIDE<T>; j < width; j += BLOCK_SIZE * WIDE<T>) {
+		float v[WIDE<T>], weight[WIDE<T>];
+		get(v, x, j, width);
+		get(weight, w, j, width);
+		UNROLL for (int k = 0; k < WIDE<T>; k++) v[k] = v[k] * s * weight[k];
+		put(y, j, width, v);
+	}
+}
+
 template <class T> DEVICE void rmsnorm(T *y, const T *x, const float *w, float eps, int width) {
 	__shared__ float parts[32];
 	long at = (long)BLOCK_X * width;
-	float s = scale_of(x + at, width, eps, parts);
-	for (int j = THREAD_X * WIDE<T>; j < width; j += BLOCK_SIZE * WIDE<T>) {
-		float v[WIDE<T>], weight[WIDE<T>];
-		get(v, x + at, j, width);
-		get(weight, w, j, width);
-		UNROLL for (int k = 0; k < WIDE<T>; k++) v[k] = v[k] * s * weight[k];
-		put(y + at, j, width, v);
-	}
+	normalise(y + at, x + at, w, scale_of(x + at, width, eps, parts), width);
+}
+
+// add_rmsnorm is sum = a + b, as add rounds it, and y = rmsnorm of that. Each of sum and
+// y may be a or b, not the same one: a thread reads a group's elements before it writes
+// them.
+template <class T> DEVICE void add_rmsnorm(T *sum, T *y, const T *a, const T *b, const float *w, float eps, int width) {
+	__shared__ float parts[32];
+	long at = (long)BLOCK_X * width;
+	sum += at, y += at, a += at, b += at;
+	auto add = [&](float (&v)[WIDE<T>], int j) {
+		float other[WIDE<T>];
+		get(v, a, j, width);
+		get(other, b, j, width);
+		UNROLL for (int k = 0; k < WIDE<T>; k++) {
+			T rounded;
+			narrow(rounded, v[k] + other[k]);
+			v[k] = widen(rounded);
+		}
+		put(sum, j, width, v);
+	};
+	normalise(y, sum, w, scale_of<T>(add, width, eps, parts), width);
 }
 
 // dx = s w dy - x s^3 mean(w dy x), s the group's scale.
@@ -88,6 +118,9 @@ template <class T> DEVICE void column_sums(float *y, const T *dy, const T *x, co
 #define NORMS(name, T)                                                                                                     \
 	KERNEL __launch_bounds__(256) void rmsnorm_##name(T *y, const T *x, const float *w, float eps, int width) {                \
 		rmsnorm(y, x, w, eps, width);                                                                                      \
+	}                                                                                                                      \
+	KERNEL __launch_bounds__(256) void add_rmsnorm_##name(T *sum, T *y, const T *a, const T *b, const float *w, float eps, int width) { \
+		add_rmsnorm(sum, y, a, b, w, eps, width);                                                                          \
 	}                                                                                                                      \
 	KERNEL __launch_bounds__(256) void rmsnorm_dx_##name(T *dx, const T *x, const float *w, const T *dy, float eps, int width) { \
 		rmsnorm_dx(dx, x, w, dy, eps, width);                                                                              \

@@ -49,6 +49,19 @@ KERNEL __launch_bounds__(256) void rope_table(float *y, const int *pos, const do
 	y[(long)t * 2 * half + half + j] = (float)s;
 }
 
+// turn turns WIDE pairs (a, b) by sign times the angles of a row of the table from pair
+// j on.
+template <int N> DEVICE void turn(float (&a)[N], float (&b)[N], const float *table, int j, int half, float sign) {
+	float c[N], s[N];
+	get(c, table, j, half);
+	get(s, table + half, j, half);
+	UNROLL for (int k = 0; k < N; k++) {
+		float first = a[k], second = b[k], sine = sign * s[k];
+		a[k] = __builtin_fmaf(first, c[k], -(second * sine)); // in this order wherever it is used
+		b[k] = __builtin_fmaf(second, c[k], first * sine);
+	}
+}
+
 // rope turns the pairs (j, j+half) of each head by sign times the table's
 // angles. y may be x. A thread turns WIDE neighbours of n pairs.
 template <class T> DEVICE void rope(T *y, const T *x, const float *table, int cols, int half, float sign, long n) {
@@ -60,23 +73,44 @@ template <class T> DEVICE void rope(T *y, const T *x, const float *table, int co
 	int j = i % chunks * N, head = i / chunks % heads;
 	long t = i / chunks / heads;
 	x += t * cols + head * 2 * half, y += t * cols + head * 2 * half, table += t * 2 * half;
-	float a[N], b[N], c[N], s[N];
+	float a[N], b[N];
 	get(a, x, j, half);
 	get(b, x + half, j, half);
-	get(c, table, j, half);
-	get(s, table + half, j, half);
-	UNROLL for (int k = 0; k < N; k++) {
-		float first = a[k], second = b[k], sine = sign * s[k];
-		a[k] = first * c[k] - second * sine;
-		b[k] = second * c[k] + first * sine;
-	}
+	turn(a, b, table, j, half, sign);
 	put(y, j, half, a);
 	put(y + half, j, half, b);
+}
+
+// rope_cache is y = rope of the heads of q[T,heads], and the rows slot[t] of keys and
+// values: rope of those of k[T,kv], and those of v as they are. y may be q. A thread
+// makes WIDE neighbours of both halves of a head.
+template <class T> DEVICE void rope_cache(T *y, T *keys, T *values, const T *q, const T *k, const T *v, const float *table, const int *slot,
+                                          int heads, int kv, int half, int rows) {
+	constexpr int N = WIDE<T>;
+	int chunks = (half + N - 1) / N, all = heads + 2 * kv;
+	long i = (long)BLOCK_X * 256 + THREAD_X, t = i / chunks / all;
+	if (t >= rows)
+		return;
+	int j = i % chunks * N, head = i / chunks % all, own = head < heads ? head : (head - heads) % kv;
+	bool cached = head >= heads, value = head >= heads + kv;
+	const T *x = (value ? v : cached ? k : q) + (t * (cached ? kv : heads) + own) * 2 * half;
+	T *to = (value ? values : cached ? keys : y) + (cached ? (long)slot[t] * kv : t * heads) * 2 * half + (long)own * 2 * half;
+	float a[N], b[N];
+	get(a, x, j, half);
+	get(b, x + half, j, half);
+	if (!value)
+		turn(a, b, table + t * 2 * half, j, half, 1);
+	put(to, j, half, a);
+	put(to + half, j, half, b);
 }
 
 #define ROPE(name, T)                                                                                                         \
 	KERNEL __launch_bounds__(256) void rope_##name(T *y, const T *x, const float *table, int cols, int half, float sign, long n) { \
 		rope(y, x, table, cols, half, sign, n);                                                                               \
+	}                                                                                                                         \
+	KERNEL __launch_bounds__(256) void rope_cache_##name(T *y, T *keys, T *values, const T *q, const T *k, const T *v, const float *table, \
+	                                                     const int *slot, int heads, int kv, int half, int rows) {            \
+		rope_cache(y, keys, values, q, k, v, table, slot, heads, kv, half, rows);                                             \
 	}
 ROPE(f32, float)
 ROPE(bf16, bf16)
