@@ -49,7 +49,11 @@ func checkFree(out string) error {
 }
 
 func makeDir(dir string) error {
-	return folderError(os.MkdirAll(dir, 0o755))
+	err := os.MkdirAll(dir, 0o755)
+	if target, linked := os.Readlink(dir); err != nil && linked == nil {
+		return fmt.Errorf("run folder: %s is a link to %s, which is no folder", dir, target)
+	}
+	return folderError(err)
 }
 
 func folderError(err error) error {

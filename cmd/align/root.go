@@ -128,6 +128,8 @@ func flagError(c *cobra.Command, err error) error {
 	switch {
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
 		err = unknownFlag(c, unknown.GetSpecifiedName())
+	case errors.As(err, &unknown):
+		err = shortFlag(c, unknown.GetSpecifiedShortnames())
 	case errors.As(err, &invalid):
 		err = invalidValue(invalid)
 	case errors.As(err, &missing):
@@ -144,6 +146,16 @@ func invalidValue(invalid *pflag.InvalidValueError) error {
 		return fmt.Errorf("--%s: %q is not a value of type %s", f.Name, invalid.GetValue(), f.Value.Type())
 	}
 	return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, invalid.Unwrap())
+}
+
+// shortFlag is of a flag with one dash, as other tools have them; name is what
+// stands behind it, up to a "=".
+func shortFlag(c *cobra.Command, name string) error {
+	name, _, _ = strings.Cut(name, "=")
+	if c.Flags().Lookup(name) != nil {
+		return fmt.Errorf("unknown flag -%s: flags have two dashes, --%s", name, name)
+	}
+	return fmt.Errorf("unknown flag -%s: flags have two dashes and whole names", name)
 }
 
 func unknownFlag(c *cobra.Command, name string) error {

@@ -129,6 +129,10 @@ func TestWrongUseOfATrainingCommand(t *testing.T) {
 	}{
 		{"unknown flag", []string{"--betta", "1"}, []string{"align: unknown flag --betta, did you mean --beta"}},
 		{"a flag of another tool", []string{"--lora-r", "8"}, []string{"align: unknown flag --lora-r: use rank"}},
+		{"one dash", []string{"-lr", "1e-5"}, []string{"align: unknown flag -lr: flags have two dashes, --lr"}},
+		{"a letter", []string{"-m", "x"}, []string{"align: unknown flag -m: flags have two dashes and whole names"}},
+		{"numbers beyond any run", []string{"--model", "m", "--pairs", "p", "--batch", "1000000000000", "--epochs", "1e300", "--threads", "100000", "--steps", "5000000000"}, []string{
+			"align: batch must be at most 1048576, got 1e+12", "align: epochs must be at most 1000000, got 1e+300", "align: threads must be at most 4096, got 100000", "align: steps must be at most 1000000000, got 5e+09"}},
 		{"missing value", []string{"--model"}, []string{"align: --model needs a value"}},
 		{"bad number", []string{"--batch", "many"}, []string{`align: --batch: want a whole number, got "many"`}},
 		{"bad switch", []string{"--packing", "maybe"}, []string{`align: --packing: want on or off, got "maybe"`}},

@@ -146,5 +146,8 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return nil, fmt.Errorf("config: %s: the text is UTF-16, as some shells write what is redirected: want UTF-8", path)
+	}
 	return bytes.TrimPrefix(data, []byte("\ufeff")), nil // Windows' editors begin a file with it
 }

@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -29,6 +30,9 @@ const unboundedKey = "max_length"
 func parse(name string, data []byte) ([]entry, error) {
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("foreign: %s: %d bytes, the limit is %d: not a settings file", name, len(data), maxFile)
+	}
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return nil, fmt.Errorf("foreign: %s: the text is UTF-16: want UTF-8", name)
 	}
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {

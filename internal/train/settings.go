@@ -182,18 +182,26 @@ var choices = map[string][]string{
 // Validate returns all faults of the settings at once.
 func (s Settings) Validate() error {
 	return errors.Join(
-		positive("epochs", s.Epochs, s.Steps > 0), atLeast("steps", s.Steps, 0),
-		atLeast("batch", s.Batch, 1), atLeast("accumulate", s.Accumulate, 1), atLeast("max_length", s.MaxLength, 0),
+		positive("epochs", s.Epochs, s.Steps > 0), atMost("epochs", s.Epochs, maxEpochs), atLeast("steps", s.Steps, 0), atMost("steps", float64(s.Steps), maxSteps),
+		atLeast("batch", s.Batch, 1), atMost("batch", float64(s.Batch), maxBatch), atLeast("accumulate", s.Accumulate, 1), atMost("accumulate", float64(s.Accumulate), maxBatch), atLeast("max_length", s.MaxLength, 0),
 		positive("learning_rate", s.LearningRate, false), within("warmup", s.Warmup, 0, 1e9), within("weight_decay", s.WeightDecay, 0, 1),
 		within("clip", s.Clip, 0, 1e9), belowOne("adam_beta1", s.AdamBeta1), belowOne("adam_beta2", s.AdamBeta2), within("adam_epsilon", s.AdamEpsilon, leastEpsilon, 1),
 		atLeast("rank", s.Rank, 1), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999), device.Dropout{P: s.Dropout}.Check(),
 		positive("source_epochs", s.SourceEpochs, false), within("eval_fraction", s.EvalFraction, 0, 0.9),
-		atLeast("keep", s.Keep, 1), s.checkEarlyStop(), s.checkTrack(), atLeast("threads", s.Threads, 0),
+		atLeast("keep", s.Keep, 1), s.checkEarlyStop(), s.checkTrack(), atLeast("threads", s.Threads, 0), atMost("threads", float64(s.Threads), maxThreads),
 		s.checkSchedule(), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
 		oneOf("precision", s.Precision), oneOf("save_policy", s.SavePolicy), model.CheckQuantize(s.Quantize),
 		positive("lora_plus_ratio", s.LoRAPlusRatio, false), s.checkVariant(),
 	)
 }
+
+// Bounds far above what a run is asked for, which keep a slip of the keyboard from
+// filling the memory, or from a number of steps that no integer holds.
+const (
+	maxEpochs  = 1e6
+	maxBatch   = 1 << 20
+	maxThreads = 4096
+)
 
 // checkVariant refuses settings of an adapter that do not go together.
 func (s Settings) checkVariant() error {
@@ -285,6 +293,13 @@ func atLeast(key string, v, least int) error {
 		return nil
 	}
 	return fmt.Errorf("%s must be at least %d, got %d", key, least, v)
+}
+
+func atMost(key string, v, most float64) error {
+	if v > most {
+		return fmt.Errorf("%s must be at most %.0f, got %v", key, most, v)
+	}
+	return nil
 }
 
 func oneOf(key, v string) error {
