@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"align/align"
 	"align/internal/config"
@@ -63,9 +64,18 @@ func runTraining(c *cobra.Command, o *trainOptions, fields []config.Field, check
 	result, err := start(explicit, align.Environment{Report: r, Note: r.note, Progress: r.progress, Stop: stop})
 	r.close()
 	if err != nil {
-		return err
+		return spaceHint(err, result.Run)
 	}
 	return conclude(o, result)
+}
+
+// spaceHint says how to go on with a run that found the disk full: its checkpoints
+// so far are whole.
+func spaceHint(err error, run string) error {
+	if run == "" || !errors.Is(err, syscall.ENOSPC) {
+		return err
+	}
+	return hint(err, "make room, then go on with --resume --out %s; --keep 1 keeps the newest checkpoint and the best one", run)
 }
 
 // settle merges file and flags into the config, checks it, and returns the keys

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"align/align"
@@ -118,6 +121,17 @@ func TestEverySettingIsDescribedOnce(t *testing.T) {
 				t.Errorf("%s: key %q is described %d times, want once", method, f.Key, n)
 			}
 		}
+	}
+}
+
+func TestAFullDiskIsToldWithTheWayOn(t *testing.T) {
+	full := fmt.Errorf("checkpoint: %w", &fs.PathError{Op: "write", Path: "run/x", Err: syscall.ENOSPC})
+	io, _, stderr := testStreams("")
+	if code := report(io, spaceHint(full, "run")); code != exitFailed || !strings.Contains(stderr.String(), "align: hint: make room, then go on with --resume --out run; --keep 1") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	if err := spaceHint(full, ""); err != error(full) {
+		t.Errorf("without a run: %v", err)
 	}
 }
 
