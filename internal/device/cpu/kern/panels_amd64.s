@@ -3166,9 +3166,11 @@ pass18:
 
 // func int8RowAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 TEXT ·int8RowAVX2(SB), NOSPLIT, $0-56
-block19:
 	MOVQ $2, R15
 rows20:
+	MOVQ n+24(FP), AX
+	MOVQ AX, m+40(FP)
+block19:
 	MOVQ work+48(FP), DI
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
@@ -3630,28 +3632,32 @@ rows20:
 	VFMADD231PS Y11, Y13, Y15
 	VMOVUPS Y14, 0(BX)
 	VMOVUPS Y15, 32(BX)
+	ADDQ $32, src+16(FP)
+	ADDQ $128, x+8(FP)
+	DECQ m+40(FP)
+	JNZ block19
 	SHLQ $4, R8
+	MOVQ n+24(FP), AX
+	IMULQ $32, AX
+	SUBQ AX, R8
 	ADDQ R8, src+16(FP)
+	MOVQ n+24(FP), AX
+	IMULQ $128, AX
+	SUBQ AX, x+8(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
 	JNZ rows20
-	SHLQ $1, R8
-	SUBQ R8, src+16(FP)
-	ADDQ $32, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	ADDQ $128, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block19
 	VZEROUPPER
 	RET
 
 // func q8x0RowAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 TEXT ·q8x0RowAVX2(SB), NOSPLIT, $0-56
-block22:
 	MOVQ $2, R15
 rows23:
+	MOVQ n+24(FP), AX
+	MOVQ AX, m+40(FP)
+block22:
 	MOVQ work+48(FP), DI
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
@@ -4163,28 +4169,32 @@ rows23:
 	VFMADD231PS Y11, Y13, Y15
 	VMOVUPS Y14, 0(BX)
 	VMOVUPS Y15, 32(BX)
+	ADDQ $34, src+16(FP)
+	ADDQ $128, x+8(FP)
+	DECQ m+40(FP)
+	JNZ block22
 	SHLQ $4, R8
+	MOVQ n+24(FP), AX
+	IMULQ $34, AX
+	SUBQ AX, R8
 	ADDQ R8, src+16(FP)
+	MOVQ n+24(FP), AX
+	IMULQ $128, AX
+	SUBQ AX, x+8(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
 	JNZ rows23
-	SHLQ $1, R8
-	SUBQ R8, src+16(FP)
-	ADDQ $34, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	ADDQ $128, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block22
 	VZEROUPPER
 	RET
 
 // func q4x0RowAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 TEXT ·q4x0RowAVX2(SB), NOSPLIT, $0-56
-block25:
 	MOVQ $2, R15
 rows26:
+	MOVQ n+24(FP), AX
+	MOVQ AX, m+40(FP)
+block25:
 	MOVQ work+48(FP), DI
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
@@ -4688,28 +4698,32 @@ rows26:
 	VFMADD231PS Y9, Y13, Y15
 	VMOVUPS Y14, 0(BX)
 	VMOVUPS Y15, 32(BX)
+	ADDQ $18, src+16(FP)
+	ADDQ $128, x+8(FP)
+	DECQ m+40(FP)
+	JNZ block25
 	SHLQ $4, R8
+	MOVQ n+24(FP), AX
+	IMULQ $18, AX
+	SUBQ AX, R8
 	ADDQ R8, src+16(FP)
+	MOVQ n+24(FP), AX
+	IMULQ $128, AX
+	SUBQ AX, x+8(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
 	JNZ rows26
-	SHLQ $1, R8
-	SUBQ R8, src+16(FP)
-	ADDQ $18, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	ADDQ $128, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block25
 	VZEROUPPER
 	RET
 
 // func nf4RowAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 TEXT ·nf4RowAVX2(SB), NOSPLIT, $0-56
-block28:
 	MOVQ $2, R15
 rows29:
+	MOVQ n+24(FP), AX
+	MOVQ AX, m+40(FP)
+block28:
 	MOVQ work+48(FP), DI
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
@@ -5711,28 +5725,32 @@ rows29:
 	VFMADD231PS Y7, Y12, Y15
 	VMOVUPS Y14, 0(BX)
 	VMOVUPS Y15, 32(BX)
+	ADDQ $36, src+16(FP)
+	ADDQ $256, x+8(FP)
+	DECQ m+40(FP)
+	JNZ block28
 	SHLQ $4, R8
+	MOVQ n+24(FP), AX
+	IMULQ $36, AX
+	SUBQ AX, R8
 	ADDQ R8, src+16(FP)
+	MOVQ n+24(FP), AX
+	IMULQ $256, AX
+	SUBQ AX, x+8(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
 	JNZ rows29
-	SHLQ $1, R8
-	SUBQ R8, src+16(FP)
-	ADDQ $36, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	ADDQ $256, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block28
 	VZEROUPPER
 	RET
 
 // func q4KRowAVX2(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 TEXT ·q4KRowAVX2(SB), NOSPLIT, $0-56
-block31:
 	MOVQ $2, R15
 rows32:
+	MOVQ n+24(FP), AX
+	MOVQ AX, m+40(FP)
+block31:
 	MOVQ work+48(FP), DI
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
@@ -7192,19 +7210,21 @@ pass33:
 	JNZ pass33
 	VMOVUPS Y14, 0(BX)
 	VMOVUPS Y15, 32(BX)
+	ADDQ $144, src+16(FP)
+	ADDQ $1024, x+8(FP)
+	DECQ m+40(FP)
+	JNZ block31
 	SHLQ $4, R8
+	MOVQ n+24(FP), AX
+	IMULQ $144, AX
+	SUBQ AX, R8
 	ADDQ R8, src+16(FP)
+	MOVQ n+24(FP), AX
+	IMULQ $1024, AX
+	SUBQ AX, x+8(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
 	JNZ rows32
-	SHLQ $1, R8
-	SUBQ R8, src+16(FP)
-	ADDQ $144, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	ADDQ $1024, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block31
 	VZEROUPPER
 	RET
