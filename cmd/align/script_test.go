@@ -7,10 +7,12 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"align/internal/fixture"
@@ -36,11 +38,20 @@ var (
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(mainSwitch) != "1":
+		hearHangup()
 		os.Exit(m.Run())
 	case os.Getenv(cardSwitch) != "" && simulate != nil:
 		os.Exit(runSimulated())
 	}
 	main()
+}
+
+// hearHangup undoes that SIGHUP is ignored, as under nohup, for the programs that scripts
+// start: what a parent ignores its children ignore, what it handles they do not.
+func hearHangup() {
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 }
 
 // exitFault is the exit code where the simulator found a kernel wrong.
