@@ -36,6 +36,7 @@ bench: build
 	bin/align bench sft --cfg 1b --batch 1 --seq 512 --precision bf16 --threads 1 --steps 1
 	bin/align bench decode --cfg 1b --batch 1 --prompt 64 --resp 32 --precision bf16 --steps 2
 	go test -run '^$$' -bench LoRA -benchtime 8x ./internal/device/cpu
+	go test -run '^$$' -bench OpenBLAS -benchtime 12x ./internal/device/cpu/gemm
 
 # run the Go benchmarks of all packages, in benchstat's form
 bench-go:

@@ -97,7 +97,11 @@ func benchmarkProduct(b *testing.B, set *kern.Set, typ device.Type, form kind, s
 
 // benchmarkCase is a product whose operands and workspace lie in huge pages.
 func benchmarkCase(b *testing.B, set *kern.Set, form kind, e *Engine, m, n, k int) (*Product, Space) {
-	p := &newTrial(b, set, form, m, n, k).p
+	return inHugePages(e, &newTrial(b, set, form, m, n, k).p)
+}
+
+// inHugePages moves a product's operands there, with workspace beside them.
+func inHugePages(e *Engine, p *Product) (*Product, Space) {
 	p.X, p.Y = inPages(p.X), inPages(p.Y)
 	if w := &p.W.Packed; w.Data != nil {
 		bytes := PackedBytes(w.Type, w.N, w.K)
