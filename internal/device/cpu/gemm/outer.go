@@ -117,7 +117,11 @@ func (o *outer) rows(worker int, sums unsafe.Pointer, col, n, from, to, add int)
 		t.OuterHalf(to-from, x, 2*o.X.Stride, u, sums, groups, add)
 	case o.e.KeepsOuter(n):
 		o.keep(worker, x, col, n, from, to)
-		t.OuterNext(to-from, o.workers[worker], 4*n, u, sums, groups, add, unsafe.Add(x, (to-from)*4*o.X.Stride), 4*o.X.Stride)
+		next := x // what is brought in meanwhile
+		if to < o.M {
+			next = o.X.address(to, col)
+		}
+		t.OuterNext(to-from, o.workers[worker], 4*n, u, sums, groups, add, next, 4*o.X.Stride)
 	default:
 		t.Outer(to-from, x, 4*o.X.Stride, u, sums, groups, add)
 	}
