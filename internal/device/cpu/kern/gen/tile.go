@@ -176,7 +176,8 @@ func tileLoop(f *file, mr, unroll, nextBytes, every int, step func(step int)) {
 	f.mark(done)
 }
 
-// beginTile sets the accumulators to 0, or to c where add is onward.
+// beginTile sets the accumulators, len(reg) for each row, to 0, or to c where add is
+// onward.
 func beginTile(f *file, fr frame, mr int, reg []string, clear string, width int) {
 	fresh, begun := f.label("fresh"), f.label("begun")
 	f.op("MOVQ %s, AX", fr.slot("add"))
@@ -184,14 +185,14 @@ func beginTile(f *file, fr frame, mr int, reg []string, clear string, width int)
 	f.op("JNE %s", fresh)
 	f.op("MOVQ DX, R8")
 	for i := range mr {
-		for h := range 2 {
-			f.op("VMOVUPS %d(R8), %s", h*width, fmt.Sprintf(reg[h], 2*i+h))
+		for h := range reg {
+			f.op("VMOVUPS %d(R8), %s", h*width, fmt.Sprintf(reg[h], len(reg)*i+h))
 		}
 		f.op("ADDQ BX, R8")
 	}
 	f.op("JMP %s", begun)
 	f.mark(fresh)
-	for i := range 2 * mr {
+	for i := range len(reg) * mr {
 		r := fmt.Sprintf(reg[0], i)
 		f.op("%s %s, %s, %s", clear, r, r, r)
 	}

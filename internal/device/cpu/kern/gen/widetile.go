@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // A wide tile is a tile of float32 whose panel of b is pairs of bfloat16, as a
 // weight lies in memory: each pair is widened in registers, its low half before its
@@ -100,23 +103,7 @@ func highHalf(f *file) string { return f.dwords("high_half", func(int) uint32 { 
 
 // beginWide sets the sums to 0, or to c where add is onward.
 func beginWide(f *file, fr frame, mr, vectors int) {
-	fresh, begun := f.label("fresh"), f.label("begun")
-	f.op("MOVQ %s, AX", fr.slot("add"))
-	f.op("CMPQ AX, $%d", onward)
-	f.op("JNE %s", fresh)
-	f.op("MOVQ DX, R8")
-	for i := range mr {
-		for v := range vectors {
-			f.op("VMOVUPS %d(R8), Y%d", 32*v, vectors*i+v)
-		}
-		f.op("ADDQ BX, R8")
-	}
-	f.op("JMP %s", begun)
-	f.mark(fresh)
-	for r := range vectors * mr {
-		f.op("VXORPS Y%d, Y%d, Y%d", r, r, r)
-	}
-	f.mark(begun)
+	beginTile(f, fr, mr, slices.Repeat([]string{"Y%d"}, vectors), "VXORPS", 32)
 	if vectors == 4 {
 		f.op("VMOVDQU %s, Y15", highHalf(f))
 	}
