@@ -75,6 +75,9 @@ func (s *stage) open() (err error) {
 	if s.config, err = model.ReadConfig(s.base); err != nil {
 		return err
 	}
+	if _, err = s.loraConfig(); err != nil && !s.settings.Full {
+		return err
+	}
 	if s.tokenizer, err = OpenTokenizer(s.base); err != nil {
 		return err
 	}
@@ -204,22 +207,22 @@ func (s *stage) noteSaved() {
 
 // newAdapter has the shape that the settings ask for.
 func (s *stage) newAdapter() (*model.Adapter, error) {
-	targets, err := model.ParseTargets(s.settings.Targets)
+	c, err := s.loraConfig()
 	if err != nil {
 		return nil, err
 	}
-	layers, err := model.ParseLayers(s.settings.Layers, s.config.NumLayers)
-	if err != nil {
-		return nil, err
-	}
-	save, err := model.ParseSaved(s.settings.ModulesToSave)
-	if err != nil {
-		return nil, err
-	}
-	return model.NewAdapter(s.config, model.LoRAConfig{
+	return model.NewAdapter(s.config, c)
+}
+
+// loraConfig reads what the settings say of an adapter of the base.
+func (s *stage) loraConfig() (model.LoRAConfig, error) {
+	targets, wrongTargets := model.ParseTargets(s.settings.Targets)
+	layers, wrongLayers := model.ParseLayers(s.settings.Layers, s.config.NumLayers)
+	save, wrongSave := model.ParseSaved(s.settings.ModulesToSave)
+	return model.LoRAConfig{
 		Rank: s.settings.Rank, Alpha: s.settings.Alpha, Dropout: s.settings.Dropout,
 		Targets: targets, Layers: layers, RSLoRA: s.settings.RSLoRA, DoRA: s.settings.DoRA, Save: save,
-	})
+	}, errors.Join(wrongTargets, wrongLayers, wrongSave)
 }
 
 func (s *stage) loadAdapter() ([]float32, error) {

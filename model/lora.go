@@ -38,46 +38,6 @@ type LoRAConfig struct {
 	AlphaPattern map[string]float64
 }
 
-// ParseTargets reads "all-linear" or module names separated by commas.
-func ParseTargets(s string) ([]string, error) {
-	if s == "all-linear" {
-		return slices.Clone(Modules), nil
-	}
-	var targets []string
-	for name := range strings.SplitSeq(s, ",") {
-		name = strings.TrimSpace(name)
-		if !slices.Contains(Modules, name) {
-			return nil, fmt.Errorf("model: target %q: want all-linear or some of %s", name, strings.Join(Modules, ", "))
-		}
-		targets = append(targets, name)
-	}
-	return targets, nil
-}
-
-// ParseLayers reads "8-15", "3" or a list of these; "" is all layers (nil).
-func ParseLayers(s string, numLayers int) ([]int, error) {
-	if s == "" {
-		return nil, nil
-	}
-	var layers []int
-	for part := range strings.SplitSeq(s, ",") {
-		var lo, hi int
-		if n, _ := fmt.Sscanf(part, "%d-%d", &lo, &hi); n == 1 {
-			hi = lo
-		} else if n != 2 {
-			return nil, fmt.Errorf("model: layers %q: want a range like 8-15", s)
-		}
-		if lo < 0 || hi < lo || hi >= numLayers {
-			return nil, fmt.Errorf("model: layers %q: range must lie in [0, %d]", s, numLayers-1)
-		}
-		for l := lo; l <= hi; l++ {
-			layers = append(layers, l)
-		}
-	}
-	slices.Sort(layers)
-	return slices.Compact(layers), nil
-}
-
 func (c LoRAConfig) validate() error {
 	var errs []error
 	if c.Rank < 1 {

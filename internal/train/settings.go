@@ -186,7 +186,7 @@ func (s Settings) Validate() error {
 		atLeast("batch", s.Batch, 1), atMost("batch", float64(s.Batch), maxBatch), atLeast("accumulate", s.Accumulate, 1), atMost("accumulate", float64(s.Accumulate), maxBatch), atLeast("max_length", s.MaxLength, 0),
 		positive("learning_rate", s.LearningRate, false), within("warmup", s.Warmup, 0, 1e9), within("weight_decay", s.WeightDecay, 0, 1),
 		within("clip", s.Clip, 0, 1e9), belowOne("adam_beta1", s.AdamBeta1), belowOne("adam_beta2", s.AdamBeta2), within("adam_epsilon", s.AdamEpsilon, leastEpsilon, 1),
-		atLeast("rank", s.Rank, 1), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999), device.Dropout{P: s.Dropout}.Check(),
+		atLeast("rank", s.Rank, 1), atMost("rank", float64(s.Rank), maxRank), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999), device.Dropout{P: s.Dropout}.Check(),
 		positive("source_epochs", s.SourceEpochs, false), within("eval_fraction", s.EvalFraction, 0, 0.9),
 		atLeast("keep", s.Keep, 1), s.checkEarlyStop(), s.checkTrack(), atLeast("threads", s.Threads, 0), atMost("threads", float64(s.Threads), maxThreads),
 		s.checkSchedule(), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
@@ -200,13 +200,16 @@ func (s Settings) Validate() error {
 const (
 	maxEpochs  = 1e6
 	maxBatch   = 1 << 20
+	maxRank    = 1 << 16 // no layer of a Llama is wider
 	maxThreads = 4096
 )
 
 // checkVariant refuses settings of an adapter that do not go together.
 func (s Settings) checkVariant() error {
-	_, err := model.ParseSaved(s.ModulesToSave)
-	errs := []error{err}
+	_, wrongSaved := model.ParseSaved(s.ModulesToSave)
+	_, wrongTargets := model.ParseTargets(s.Targets)
+	_, wrongLayers := model.ParseLayers(s.Layers, model.MaxLayers)
+	errs := []error{wrongSaved, wrongTargets, wrongLayers}
 	if s.DoubleQuant && s.Quantize != "nf4" {
 		errs = append(errs, fmt.Errorf("double_quant is for quantize nf4, got quantize %q", s.Quantize))
 	}
