@@ -7,81 +7,106 @@ import (
 	"align/datasets"
 	"align/internal/rollout"
 	"align/internal/tokenizer"
+	"align/internal/train"
 	"align/model"
 	"align/rejection"
 )
 
+// EndedError is a job that was asked to end before it was done. Its journal keeps what
+// it has drawn and scored.
+type EndedError struct {
+	By  train.Request
+	Out string // the job's folder; "" where it had not begun
+}
+
+func (e *EndedError) Error() string { return "sampling ended before it was done" }
+
 // Rejection samples K answers to every prompt, scores them and writes the best
-// as data for fine-tuning.
+// as data for fine-tuning. A request of env.Stop ends it with an EndedError.
 func Rejection(ctx context.Context, c rejection.Config, env Environment) (rejection.Summary, error) {
+	ctx, cancel := env.Stop.Until(ctx) // sampling has no steps to end after
+	defer cancel()
+	summary, out, err := reject(ctx, c, env)
+	by := env.Stop.Asked()
+	if err == nil || by <= train.SaveNow {
+		return summary, err
+	}
+	if !has(out, RunFile) {
+		out = ""
+	}
+	return rejection.Summary{}, &EndedError{by, out}
+}
+
+// reject is Rejection, and tells the job's folder too.
+func reject(ctx context.Context, c rejection.Config, env Environment) (_ rejection.Summary, out string, err error) {
 	if err := c.Validate(); err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	asked := c
 	base, err := ResolveModel(c.Model)
 	if err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	tok, err := OpenTokenizer(base)
 	if err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	template, reason, err := datasets.ChooseTemplate(c.Template, tok)
 	if err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	env.note(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
 	prompts, longest, err := readPrompts(ctx, c.Prompts, c.Map, datasets.Options{Template: template}, env)
 	if err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	if c.Out == "" {
 		if c.Out, err = newRun("", "rejection"); err != nil {
-			return rejection.Summary{}, err
+			return rejection.Summary{}, c.Out, err
 		}
 		asked.Out = c.Out
 	}
 	b, act, err := Compute{Device: c.Device, Precision: c.Precision, Memory: c.Memory, Threads: c.Threads}.open(env)
 	if err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	defer b.Close()
 	config, err := model.ReadConfig(base)
 	if err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	if c.MaxNew, err = roomFor(c.MaxNew, longest, config.ContextLength, env); err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	s := rejectionStage(c, env)
 	s.base, s.config, s.backend, s.act = base, config, b, act
 	if err := s.checkRejection(rejectionDraws(c, prompts, longest)); err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	m, a, err := openModel(base, c.Quantize, c.Adapter, b, act, env)
 	if err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	scorer, hash, err := judge{c.Reward, c.Scorer}.open(opened{base, c.Quantize, m, b, act, tok, template, stopIDs(m.Config, template)}, env)
 	if err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	stop := stopIDs(m.Config, template)
 	generator, err := drawer(ctx, c, m, a, tok, longest, stop, env)
 	if err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	defer generator.Close()
 	if err := makeDir(c.Out); err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	release, err := claim(c.Out, env.note)
 	if err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	defer release()
 	if err := writeJob(asked); err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, c.Out, err
 	}
 	report := env.progress("sampling")
 	job := &rejection.Job{
@@ -95,7 +120,7 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 			env.note(fmt.Sprintf("generator: %v", err))
 		}
 	}
-	return summary, err
+	return summary, c.Out, err
 }
 
 // writeJob writes a job's settings beside what it draws, so that they need not

@@ -219,20 +219,9 @@ func (j *roundsJob) run(ctx context.Context, name string, p placement) (train.Re
 		}
 		return r.Ended, nil
 	}
-	// Sampling has no steps to stop between: it is ended at once, and its
-	// journal keeps what is done.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	env := j.env
-	env.Progress = func(what string, done, total int64) {
-		if j.env.Stop.Asked() > train.SaveNow {
-			cancel()
-		}
-		j.env.progress(what)(done, total)
-	}
-	_, err := Rejection(ctx, j.config.rejectionConfig(p), env)
-	if ended := j.env.Stop.Asked(); ended > train.SaveNow && errors.Is(err, context.Canceled) {
-		return ended, nil
+	_, err := Rejection(ctx, j.config.rejectionConfig(p), j.env)
+	if ended, ok := errors.AsType[*EndedError](err); ok {
+		return ended.By, nil
 	}
 	return train.Continue, err
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"align/align"
 	"align/internal/config"
+	"align/internal/train"
 	"align/rejection"
 
 	"github.com/spf13/cobra"
@@ -82,13 +84,28 @@ func (o *rejectionOptions) settingsFile() string {
 }
 
 func runRejection(ctx context.Context, o *rejectionOptions) error {
+	stop := &train.Stop{}
 	r := newReporter(o.io, output{quiet: o.quiet})
-	s, err := align.Rejection(ctx, o.config, align.Environment{Note: r.note, Progress: r.progress})
+	release := watchSignals(stop, r.note, leaver(r))
+	defer release()
+	s, err := align.Rejection(ctx, o.config, align.Environment{Note: r.note, Progress: r.progress, Stop: stop})
 	r.close()
+	if ended, ok := errors.AsType[*align.EndedError](err); ok {
+		return endedJob(ended)
+	}
 	if err != nil {
 		return err
 	}
 	return printSummary(o.io, o.output, s)
+}
+
+// endedJob says how to go on with a job that was stopped.
+func endedJob(e *align.EndedError) error {
+	by := &stoppedError{by: e.By}
+	if e.Out == "" {
+		return fmt.Errorf("before the first answer: %w nothing", by)
+	}
+	return hint(fmt.Errorf("%w: %s", by, e.Out), "go on with --resume --out %s", e.Out)
 }
 
 func printSummary(io *streams, o output, s rejection.Summary) error {

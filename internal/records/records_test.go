@@ -103,6 +103,7 @@ func TestText(t *testing.T) {
 		{"CSV row of another length", "a.csv", "p,c\n1\n1,2\n1,2,3\n", []string{"? a.csv:2: the row has 1 fields, the header 2", `a.csv:3 {"p":"1","c":"2"}`, "? a.csv:4: the row has 3 fields, the header 2"}},
 		{"CSV quote in a field", "a.csv", "p,c\nx\"y,2\n1,2\n", []string{"? a.csv:2: bad quoting at column 2: bare \" in non-quoted-field", `a.csv:3 {"p":"1","c":"2"}`}},
 		{"CSV quote without end", "a.csv", "p,c\n1,\"x\n1,2\n", []string{"! a.csv:2: a quoted field that begins in this row is not closed rightly at line 3"}},
+		{"CSV of lone carriage returns", "a.csv", "p,q\r1,2\r", []string{`! a.csv:1: lines end in a carriage return alone: save the file with LF or CRLF`}},
 		{"CSV column twice", "a.csv", "p,p\n1,2\n", []string{`! a.csv:1: column "p" stands twice in the header`}},
 		{"CSV in Latin-1", "a.csv", "p,c\n1,caf\xe9\n1,2\n", []string{`? a.csv:2: "c" has invalid UTF-8 at byte 4`, `a.csv:3 {"p":"1","c":"2"}`}},
 		{"CSV header alone", "a.csv", "p,c\n", nil},

@@ -89,6 +89,9 @@ func (t *table) readHeader() error {
 		if invalidUTF8([]byte(name)) >= 0 {
 			return fmt.Errorf("%s:%d: invalid UTF-8 in the header", t.path, 1+t.skipped)
 		}
+		if strings.Contains(strings.TrimSpace(name), "\r") {
+			return fmt.Errorf("%s:%d: lines end in a carriage return alone: save the file with LF or CRLF", t.path, 1+t.skipped)
+		}
 		name = strings.TrimSpace(name)
 		if name != "" && seen[name] {
 			return fmt.Errorf("%s:%d: column %q stands twice in the header", t.path, 1+t.skipped, name)

@@ -1,6 +1,10 @@
 package train
 
-import "sync/atomic"
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
 
 // Request is what a run is asked to do after the step under way.
 type Request int32
@@ -22,16 +26,46 @@ const (
 )
 
 // Stop carries requests from a signal handler to the loop.
-type Stop struct{ request atomic.Int32 }
+type Stop struct {
+	request atomic.Int32
+	mu      sync.Mutex
+	ends    []context.CancelFunc
+}
 
 // Ask makes a request.
 func (s *Stop) Ask(r Request) {
-	for {
-		old := s.request.Load()
-		if int32(r) <= old || s.request.CompareAndSwap(old, int32(r)) {
-			return
-		}
+	for old := s.request.Load(); int32(r) > old && !s.request.CompareAndSwap(old, int32(r)); {
+		old = s.request.Load()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end()
+}
+
+// end cancels what Until has made, where the end is asked for. It is called with
+// mu held.
+func (s *Stop) end() {
+	if s.Asked() <= SaveNow {
+		return
+	}
+	for _, cancel := range s.ends {
+		cancel()
+	}
+	s.ends = nil
+}
+
+// Until is ctx for work without steps: it is cancelled as soon as the end is asked
+// for. The caller calls cancel when the work is done.
+func (s *Stop) Until(ctx context.Context) (_ context.Context, cancel context.CancelFunc) {
+	ctx, cancel = context.WithCancel(ctx)
+	if s == nil {
+		return ctx, cancel
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ends = append(s.ends, cancel)
+	s.end()
+	return ctx, cancel
 }
 
 // take returns the request; a SaveNow is taken off, an end stays.
