@@ -1,0 +1,113 @@
+package align
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"align/model"
+)
+
+// describe is an adapter in words.
+func describe(a *model.Adapter) string {
+	kind := "rank"
+	if a.Config.DoRA {
+		kind = "DoRA of rank"
+	}
+	text := fmt.Sprintf("%s %d on %d linear layers, %d trained parameters", kind, a.Config.Rank, len(a.Factors), a.Parameters())
+	if len(a.Saved) > 0 {
+		text += ", with " + strings.Join(a.Config.Save, " and ") + " trained whole"
+	}
+	return text
+}
+
+// noteSaved says what training one of two tied modules means.
+func (s *stage) noteSaved() {
+	if len(s.adapter.Saved) > 0 && s.config.TieWordEmbeddings {
+		s.env.note("modules_to_save: the base ties embedding and head; the copy that is trained stands alone, as in PEFT, and a merged model is no longer tied")
+	}
+}
+
+// newAdapter has the shape that the settings ask for.
+func (s *stage) newAdapter() (*model.Adapter, error) {
+	c, err := s.loraConfig()
+	if err != nil {
+		return nil, err
+	}
+	return model.NewAdapter(s.config, c)
+}
+
+// loraConfig reads what the settings say of an adapter of the base.
+func (s *stage) loraConfig() (model.LoRAConfig, error) {
+	targets, wrongTargets := model.ParseTargets(s.settings.Targets)
+	layers, wrongLayers := model.ParseLayers(s.settings.Layers, s.config.NumLayers)
+	save, wrongSave := model.ParseSaved(s.settings.ModulesToSave)
+	return model.LoRAConfig{
+		Rank: s.settings.Rank, Alpha: s.settings.Alpha, Dropout: s.settings.Dropout,
+		Targets: targets, Layers: layers, RSLoRA: s.settings.RSLoRA, DoRA: s.settings.DoRA, Save: save,
+	}, errors.Join(wrongTargets, wrongLayers, wrongSave)
+}
+
+func (s *stage) loadAdapter() ([]float32, error) {
+	folder, err := AdapterFolder(s.settings.Adapter)
+	if err != nil {
+		return nil, err
+	}
+	a, values, err := s.readAdapter(folder)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.agrees(a.Config); err != nil {
+		return nil, err
+	}
+	a.Config.Dropout = s.settings.Dropout
+	s.adapter = a
+	s.settings.Rank, s.settings.Alpha, s.settings.RSLoRA, s.settings.DoRA = a.Config.Rank, a.Config.Alpha, a.Config.RSLoRA, a.Config.DoRA
+	s.settings.ModulesToSave = strings.Join(a.Config.Save, ",")
+	s.env.note(fmt.Sprintf("adapter: %s, %s", folder, describe(a)))
+	s.noteSaved()
+	return values, nil
+}
+
+// readAdapter reads the adapter to start from. Where a head is trained with it
+// and it has none, it gets a fresh one.
+func (s *stage) readAdapter(folder string) (*model.Adapter, []float32, error) {
+	if s.head != "" && has(folder, model.HeadsFile) {
+		return model.ReadScored(folder, s.head, s.config)
+	}
+	a, values, err := model.ReadAdapter(folder, s.config)
+	if err != nil || s.head == "" {
+		return a, values, err
+	}
+	a.AddHead(s.config)
+	fresh := a.InitialWithHead(s.settings.Seed)
+	copy(fresh, values)
+	if slices.Contains(a.Config.Save, "lm_head") {
+		return nil, nil, fmt.Errorf("%s has lm_head trained whole, which a reward model does not use", folder)
+	}
+	s.env.note("head: new, the adapter has none")
+	return a, fresh, nil
+}
+
+// agrees refuses a setting that was asked for and is not the adapter's.
+func (s *stage) agrees(c model.LoRAConfig) error {
+	var errs []error
+	check := func(key string, same bool, asked, has any) {
+		if slices.Contains(s.explicit, key) && !same {
+			errs = append(errs, fmt.Errorf("%s: the adapter has %v, not %v: leave the setting out", key, has, asked))
+		}
+	}
+	check("rank", s.settings.Rank == c.Rank, s.settings.Rank, c.Rank)
+	check("alpha", s.settings.Alpha == c.Alpha, s.settings.Alpha, c.Alpha)
+	check("rslora", s.settings.RSLoRA == c.RSLoRA, s.settings.RSLoRA, c.RSLoRA)
+	check("dora", s.settings.DoRA == c.DoRA, s.settings.DoRA, c.DoRA)
+	save, err := model.ParseSaved(s.settings.ModulesToSave)
+	check("modules_to_save", err == nil && slices.Equal(save, c.Save), s.settings.ModulesToSave, c.Save)
+	targets, err := model.ParseTargets(s.settings.Targets)
+	slices.SortFunc(targets, func(a, b string) int { return slices.Index(model.Modules, a) - slices.Index(model.Modules, b) })
+	check("targets", err == nil && slices.Equal(targets, c.Targets), s.settings.Targets, c.Targets)
+	layers, err := model.ParseLayers(s.settings.Layers, s.config.NumLayers)
+	check("layers", err == nil && slices.Equal(layers, c.Layers), s.settings.Layers, c.Layers)
+	return errors.Join(errs...)
+}
