@@ -99,15 +99,7 @@ func TestCardLogitsEqualTheReference(t *testing.T) {
 func TestCardSFTEqualsTheReference(t *testing.T) { onCards(t, cardSFTEqualsTheReference) }
 
 func cardSFTEqualsTheReference(t *testing.T, g *golden) {
-	var batch struct {
-		Examples []goldenExample `json:"examples"`
-	}
-	readJSON(t, filepath.Join(g.dir, "sft_batch.json"), &batch)
-	p := sftPack(batch.Examples)
-	weights := make([]float64, p.Sequences)
-	for i := range weights {
-		weights[i] = 1 / float64(len(p.Targets))
-	}
+	p, weights := g.sftBatch(t), g.sftWeights(t)
 	var grads []float64
 	for _, save := range []exec.SavePolicy{exec.SaveNone, exec.SaveAll} {
 		loss := g.train(t, p, save, 0, weighted, map[string][]float64{"weights": weights})
@@ -127,16 +119,8 @@ func cardSFTEqualsTheReference(t *testing.T, g *golden) {
 func TestCardDPOEqualsTheReference(t *testing.T) { onCards(t, cardDPOEqualsTheReference) }
 
 func cardDPOEqualsTheReference(t *testing.T, g *golden) {
-	var batch struct{ Pairs []goldenPair }
-	readJSON(t, filepath.Join(g.dir, "dpo_pairs.json"), &batch)
-	n := len(batch.Pairs)
-	inputs := map[string][]float64{"inverse length": make([]float64, n)}
-	for i := range n {
-		reference := g.DPO.Pairs[i]
-		inputs["reference margin"] = append(inputs["reference margin"], reference.ReferenceChosen-reference.ReferenceRejected)
-		inputs["weights"] = append(inputs["weights"], 1/float64(n))
-	}
-	loss := g.train(t, pairPack(batch.Pairs, true), exec.SaveAttention, n, dpoLoss(0.1, 0, 0), inputs)
+	pack, inputs := g.dpoBatch(t)
+	loss := g.train(t, pack, exec.SaveAttention, len(g.DPO.Pairs), dpoLoss(0.1, 0, 0), inputs)
 	within(t, "loss", math.Abs(loss/g.DPO.Loss-1), cardLoss)
 	g.gradsEqual(t, "dpo_b0.1_grads.safetensors")
 }

@@ -292,11 +292,19 @@ func TestLogProbabilitiesEqualTheReference(t *testing.T) {
 // gradsEqual compares every factor's gradient with the reference's tensors.
 func (g *golden) gradsEqual(t *testing.T, file string) {
 	t.Helper()
-	f, err := safetensors.Open(filepath.Join(g.dir, file))
+	g.eachGrad(t, file, func(name string, got, want []float64) {
+		within(t, file+" "+name, relativeL2(got, want), g.grads)
+	})
+}
+
+// eachGrad calls f with every factor's gradient and the reference's.
+func (g *golden) eachGrad(t *testing.T, file string, f func(name string, got, want []float64)) {
+	t.Helper()
+	reference, err := safetensors.Open(filepath.Join(g.dir, file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer reference.Close()
 	flat, err := model.ReadFloats(g.backend, nil, g.adapter.Grad)
 	if err != nil {
 		t.Fatal(err)
@@ -307,8 +315,7 @@ func (g *golden) gradsEqual(t *testing.T, file string) {
 			offset, n int
 		}{{"lora_A", factor.OffsetA, factor.Rank * factor.In}, {"lora_B", factor.OffsetB, factor.Out * factor.Rank}} {
 			name := "base_model.model." + factor.Name() + "." + part.name + ".weight"
-			want := float64Tensor(t, f, name)
-			within(t, file+" "+name, relativeL2(flat[part.offset:][:part.n], want), g.grads)
+			f(name, flat[part.offset:][:part.n], float64Tensor(t, reference, name))
 		}
 	}
 }

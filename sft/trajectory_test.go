@@ -66,8 +66,13 @@ func (q *quiet) Saved(string, int) {}
 // runTrajectory repeats the reference run with the given settings.
 func runTrajectory(t *testing.T, dir string, threads, steps int, change func(*sft.Config, *sft.Trainer)) (losses []float64, adapter []float32) {
 	t.Helper()
+	return runTrajectoryOn(t, dir, cpu.Options{Threads: threads, Activations: device.F32}, steps, change)
+}
+
+func runTrajectoryOn(t *testing.T, dir string, o cpu.Options, steps int, change func(*sft.Config, *sft.Trainer)) (losses []float64, adapter []float32) {
+	t.Helper()
 	_, examples, perBatch := readTrajectory(t, dir)
-	b, err := cpu.New(cpu.Options{Threads: threads, Activations: device.F32})
+	b, err := cpu.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +127,24 @@ func TestTheTrajectoryEqualsTheReference(t *testing.T) {
 	t.Logf("largest difference of %d losses: %.2g", len(losses), worst)
 	if !(worst <= lossTolerance) {
 		t.Errorf("losses differ by %.3g, limit %.3g", worst, lossTolerance)
+	}
+}
+
+// bf16Tolerance is what a loss in bf16 may be off, of itself.
+const bf16Tolerance = 0.01
+
+func TestTheTrajectoryInBF16FollowsTheReference(t *testing.T) {
+	dir := fixture.Path(t)
+	tr, _, _ := readTrajectory(t, dir)
+	o := cpu.Options{Threads: 2, Activations: device.F32, Precision: device.BF16}
+	losses, _ := runTrajectoryOn(t, dir, o, len(tr.Losses), nil)
+	worst := 0.0
+	for i, want := range tr.Losses {
+		worst = max(worst, math.Abs(losses[i]/want-1))
+	}
+	t.Logf("largest difference of %d losses: %.2g of itself", len(losses), worst)
+	if !(worst <= bf16Tolerance) {
+		t.Errorf("losses are %.3g of themselves off, limit %.3g", worst, bf16Tolerance)
 	}
 }
 
