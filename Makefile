@@ -35,7 +35,10 @@ bench: build
 	bin/align bench gemm attention --cfg small --seq 512 --precision bf16 --threads 1
 	bin/align bench sft --cfg 1b --batch 1 --seq 512 --precision bf16 --threads 1 --steps 1
 	bin/align bench decode --cfg 1b --batch 1 --prompt 64 --resp 32 --precision bf16 --steps 2
-	go test -run '^$$' -bench LoRA -benchtime 8x ./internal/device/cpu
+	ALIGN_CPU=avx2 bin/align bench sft --cfg small --batch 2 --seq 512 --precision f32 --threads 1
+	go test -run '^$$' -bench 'LoRA|OrderOfSums|Attention' -benchtime 8x ./internal/device/cpu
+	go test -run '^$$' -bench 'Quantised/impl=/kernel=/m=512' -benchtime 5x ./internal/device/cpu
+	go test -run '^$$' -bench StepRatios -benchtime 8x ./model
 	go test -run '^$$' -bench OpenBLAS -benchtime 12x ./internal/device/cpu/gemm
 
 # run the Go benchmarks of all packages, in benchstat's form
