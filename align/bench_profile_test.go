@@ -57,7 +57,7 @@ func TestBenchOnACard(t *testing.T) {
 		"sft":         {"lora_linear 16x48x32", "lora_dx 16x48x32", "attention", "attention_grad", "rmsnorm", "logprob", "adamw", "zero"},
 		"dpo":         {"lora_linear 28x48x32", "attention_grad", "segment_sum"},
 		"decode":      {"linear 2x48x32", "attention_cached", "rope_cache", "add_rmsnorm", "embed"},
-		"ppo":         {"lora_linear 20x48x32", "attention_cached", "sample", "attention_grad", "logprob", "logprob_dx", "adamw"},
+		"ppo":         {"lora_linear 20x48x32", "attention_cached", "sample", "attention_grad", "logprob", "scale_rows", "adamw"},
 		"rollout":     {"linear 2x48x32", "attention_cached", "rope_cache", "sample"},
 		"gemm":        nil,
 		"attention":   nil,

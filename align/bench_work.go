@@ -112,8 +112,14 @@ func (x kernelContext) flops(kernel string, attr any, c *device.Call) float64 {
 		return product(in[0].Rows, c.Out[0].Cols, in[0].Cols)
 	case "matmul_tn":
 		return product(in[0].Rows, c.Out[0].Rows, c.Out[0].Cols)
-	case "logprob", "logprob_dx", "logprob_dw":
+	case "logprob_dx", "logprob_dw":
 		return product(in[0].Rows, in[1].Rows, in[1].Cols)
+	case "logprob":
+		one := product(in[0].Rows, in[1].Rows, in[1].Cols)
+		if len(c.Out) == 5 && c.Out[4].Addr != 0 { // the gradient of h is in it
+			return 2 * one
+		}
+		return one
 	case "attention", "attention_grad":
 		a, is := attr.(device.Attention)
 		if !is {

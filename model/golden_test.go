@@ -292,9 +292,12 @@ func TestLogProbabilitiesEqualTheReference(t *testing.T) {
 // gradsEqual compares every factor's gradient with the reference's tensors.
 func (g *golden) gradsEqual(t *testing.T, file string) {
 	t.Helper()
+	worst := 0.0
 	g.eachGrad(t, file, func(name string, got, want []float64) {
 		within(t, file+" "+name, relativeL2(got, want), g.grads)
+		worst = max(worst, relativeL2(got, want))
 	})
+	t.Logf("%s: the worst factor is %.3g away, limit %.3g", file, worst, g.grads)
 }
 
 // eachGrad calls f with every factor's gradient and the reference's.

@@ -40,10 +40,10 @@ package device
 //	scatter         y[T,C] = sum over n, ascending, of dy[n] at rows[n]   in: dy[N,C], rows I32[N], like[T,C] (read for its size only)
 //	dropout         y = x*keep*Scale                                  in: x[T,C], key I32[T], seed I32[2]    attr Dropout; its gradient is itself on dy
 //	dropout_mask    mask[T,(C+31)/32] I32 of x[T,C]: bit j%32 of word j/32 is 1 where dropout keeps column j   in: key I32[T], seed I32[2]   attr Dropout
-//	logprob         lp[N], lse[N], entropy[N], hit[N] (type A)        in: h[N,C], W[V,C], targets I32[N]     attr LogProb; of a Sloper with slope[N,C] = d lp/d h
+//	logprob         lp[N], lse[N], entropy[N], hit[N] (type A)        in: h[N,C], W[V,C], targets I32[N]     attr LogProb; of a Sloper with slope[N,C] = d lp/d h, wide
 //	logprob_dx      dh[N,C]                                           in: h, W, targets, lse, dlp[N]         attr LogProb
 //	logprob_dw      dW[V,C]                         (Accumulate)      in: h, W, targets, lse, dlp            attr LogProb (dW Plain)
-//	scale_rows      y[N,C] = s[n] x[n] (type A; of a Sloper)          in: x[N,C], s[N]; may be in place
+//	scale_rows      y[N,C] = s[n] x[n] (of a Sloper)                  in: x[N,C], s[N], both wide; may be in place where A is wide
 //
 // Decoding keeps keys and values in pages of PageRows rows of a cache; a
 // sequence's pages are listed in order: first those of its prefix (a prompt that

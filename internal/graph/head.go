@@ -39,7 +39,10 @@ func (b *Builder) LogProb(h, w, targets *Node, temperature float64) Prediction {
 		grads, lse := Nodes{nil, nil, nil}, b.Part(out, 1)
 		switch {
 		case op.Diff[0] && b.slopes:
-			dh := &Op{Kernel: "scale_rows", Outs: []Info{untrained(b.Info(in[0]))}, InPlace: []int{0}}
+			dh := &Op{Kernel: "scale_rows", Outs: []Info{untrained(b.Info(in[0]))}}
+			if dh.Outs[0].Type == b.wide() {
+				dh.InPlace = []int{0}
+			}
 			grads[0] = b.Apply(dh, b.Part(out, slopePart), dlp)
 		case op.Diff[0]:
 			dx := &Op{Kernel: "logprob_dx", Attr: attr, Outs: []Info{untrained(b.Info(in[0]))}}
@@ -52,7 +55,9 @@ func (b *Builder) LogProb(h, w, targets *Node, temperature float64) Prediction {
 		return grads
 	}
 	if b.slopes {
-		op.Outs = append(op.Outs, untrained(b.Info(h)))
+		slope := untrained(b.Info(h))
+		slope.Type = b.wide() // it is multiplied once more
+		op.Outs = append(op.Outs, slope)
 	}
 	t := b.Apply(op, h, w, targets)
 	return Prediction{LogProb: b.Part(t, 0), Entropy: b.Part(t, 2), Hit: b.Part(t, 3)}

@@ -27,6 +27,7 @@ var headTable = map[string]binder{
 	"logprob":          withAttribute(newLogProb),
 	"logprob_dx":       withAttribute(newLogProbDX),
 	"logprob_dw":       withAttribute(newLogProbDW),
+	"scale_rows":       plain(newScaleRows),
 }
 
 const (

@@ -27,7 +27,7 @@ func TestSoftmaxInChunks(t *testing.T) {
 	for _, width := range []int{ids, 8, 256, 264} {
 		c := cudatest.Open(t)
 		up := func(x []int32) driver.Arg { return driver.Ptr(cudatest.Upload(t, c, x)) }
-		states, aims, logits := driver.Ptr(cudatest.Alloc[uint8](t, c, 32*rows)), up(targets), cudatest.Upload(t, c, z)
+		states, aims, logits := driver.Ptr(cudatest.Alloc[uint8](t, c, 40*rows)), up(targets), cudatest.Upload(t, c, z)
 		for col := 0; col < ids; col += width {
 			c.Run(t, ptxOf(t, "logprob"), "logprob_fold", line(rows), line(256), 0,
 				states, driver.U64(logits.Address+uint64(4*col)), aims, integer(ld), integer(col), integer(min(width, ids-col)))

@@ -17,7 +17,7 @@ const (
 )
 
 // stateBytes is the size of a row's State in logprob.cu.
-const stateBytes = 32
+const stateBytes = 40
 
 // head is what the logprob kernels share.
 type head struct {
@@ -27,6 +27,7 @@ type head struct {
 	rows    int     // of a tile
 	cols    int     // of a tile, a multiple of 8
 	tile    tile    // under way
+	slope   slope   // of logprob
 }
 
 func newHead(b *Backend, kernel string, attr device.LogProb) (*head, error) {
@@ -54,6 +55,7 @@ func (d *head) check(k *contract.Check, c *device.Call) {
 type tile struct {
 	row, rows, col, cols int
 	h                    side // its rows
+	w                    side // its columns' weights, where slopes are wanted
 	z                    uint64
 	ld                   int
 }
@@ -86,10 +88,18 @@ func (d *head) tiles(c *device.Call, use func(t *tile) error) error {
 	return nil
 }
 
-// logits is the product; rows of a tile are ld apart whatever its width is.
-func (d *head) logits(t *tile, w device.View, k int) error {
+// logits is the product; rows of a tile are ld apart whatever its width is. Slopes
+// read the weights too: they are widened once.
+func (d *head) logits(t *tile, w device.View, k int) (err error) {
 	p := product{y: t.z, typ: device.F32, ldy: t.ld, m: t.rows, n: t.cols, k: k, x: t.h, alpha: d.inverse}
-	return d.times(w.Row(t.col, t.cols), &p)
+	if !d.slope.wanted() {
+		return d.times(w.Row(t.col, t.cols), &p)
+	}
+	if t.w, err = d.weightOf(w.Row(t.col, t.cols)); err != nil {
+		return err
+	}
+	p.w = t.w
+	return d.gemm(kindNT, &p)
 }
 
 // element is the address of element i of a vector, 0 where it is not wanted.
@@ -110,11 +120,15 @@ func newLogProb(b *Backend, kernel string, attr device.LogProb) (enqueue, error)
 
 func (d *head) logProb(c *device.Call) error {
 	k := contract.Of("cuda", d.kernel)
-	if k.Arity(c, 4, 3) {
+	slopes := len(c.Out) == 5
+	if k.Arity(c, 4+int(count(slopes)), 3) {
 		k.Overwrites(c)
 		d.check(&k, c)
 		for i, name := range [...]string{"lp", "lse", "entropy", "hit"} {
 			k.OutputVector(name, c.Out[i], device.F32, c.In[0].Rows)
+		}
+		if slopes {
+			k.Output("slope", c.Out[4], device.F32, c.In[0].Rows, c.In[0].Cols)
 		}
 	}
 	if k.Err != nil || c.In[0].Rows == 0 {
@@ -124,14 +138,29 @@ func (d *head) logProb(c *device.Call) error {
 	if err != nil {
 		return err
 	}
+	if err := d.beginSlopes(c); err != nil {
+		return err
+	}
 	return d.tiles(c, func(t *tile) error {
-		err := d.each("logprob", "logprob_fold", t.rows*blockThreads, driver.U64(states), driver.U64(t.z), element(c.In[2], t.row), num(t.ld), num(t.col), num(t.cols))
+		err := d.fold(c, t, states)
 		if err != nil || t.col+t.cols < c.In[1].Rows {
 			return err
 		}
-		return d.each("logprob", "logprob_finish", t.rows, element(c.Out[0], t.row), element(c.Out[1], t.row), element(c.Out[2], t.row),
+		err = d.each("logprob", "logprob_finish", t.rows, element(c.Out[0], t.row), element(c.Out[1], t.row), element(c.Out[2], t.row),
 			element(c.Out[3], t.row), driver.U64(states), element(c.In[2], t.row), num(t.rows))
+		if err != nil {
+			return err
+		}
+		return d.finishSlopes(c, t, states)
 	})
+}
+
+// fold adds a tile to the states of its rows, and to their slopes.
+func (d *head) fold(c *device.Call, t *tile, states uint64) error {
+	if d.slope.wanted() {
+		return d.foldSlopes(c, t, states)
+	}
+	return d.each("logprob", "logprob_fold", t.rows*blockThreads, driver.U64(states), driver.U64(t.z), element(c.In[2], t.row), num(t.ld), num(t.col), num(t.cols))
 }
 
 // gradTiles makes the gradient of every tile with respect to h W' in bf16.

@@ -80,6 +80,16 @@ func TestMutantsAreFound(t *testing.T) {
 	if err := addNormOnce(t, c, withoutBarrier(t, "norm", "add_rmsnorm_f32")); err == nil || c.Fault() == nil {
 		t.Error("add_rmsnorm without its barrier was not found")
 	}
+	c = cudatest.Open(t)
+	if err := foldOnce(t, c, ptxOf(t, "logprob")); err != nil || c.Fault() != nil {
+		t.Errorf("logprob_fold_slope as it is: %v, %v", err, c.Fault())
+	}
+	for name, text := range mutants(t, "logprob", "logprob_fold_slope") {
+		c := cudatest.Open(t)
+		if err := foldOnce(t, c, text); err == nil || c.Fault() == nil {
+			t.Errorf("%s was not found", name)
+		}
+	}
 	for name, text := range mutants(t, "attention", "attention_16") {
 		a := newAttentionCase(t, 200, 1, 1, 16, 16, []int{150, 180}, true)
 		o, lse := cudatest.Alloc[float32](t, a.c, 200*16), cudatest.Alloc[float32](t, a.c, 200)

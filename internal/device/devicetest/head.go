@@ -47,10 +47,13 @@ func slopeTrials(g *gen) []trial {
 	}
 	for i, n := range sizes {
 		c := size(i*3+1) + 1
-		x, s := g.a(n, c), g.w(n, 1)
+		x, s := g.w(n, c), g.w(n, 1)
 		y := makeTrial("scale_rows", fmt.Sprintf("N%d,C%d", n, c), nil, []tensor{x, s}, []tensor{empty(g.act, n, c)},
 			func() [][]float64 { return one(fill(n, c, func(i, j int) float64 { return s.f[i] * x.at(i, j) })) })
-		y.byRows, y.aliases = []int{0, 1}, [][2]int{{0, 0}}
+		y.byRows = []int{0, 1}
+		if g.act == g.act.Wide() {
+			y.aliases = [][2]int{{0, 0}}
+		}
 		list = append(list, y)
 	}
 	return list
@@ -65,7 +68,7 @@ func slopeTrial(g *gen, r trial) trial {
 	}
 	vectors := r.want
 	r.name += ",slope"
-	r.out = append(r.out, empty(g.act, h.rows, h.cols))
+	r.out = append(r.out, empty(g.act.Wide(), h.rows, h.cols))
 	r.want = func() [][]float64 {
 		z, out := logits(h, w, temperature), vectors()
 		d := zeros(h.rows, w.rows)
