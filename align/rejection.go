@@ -105,13 +105,12 @@ func reject(ctx context.Context, c rejection.Config, env Environment) (_ rejecti
 		return rejection.Summary{}, c.Out, err
 	}
 	defer release()
-	if err := writeJob(asked); err != nil {
-		return rejection.Summary{}, c.Out, err
-	}
 	report := env.progress("sampling")
 	job := &rejection.Job{
 		Config: c, Prompts: prompts, Generator: generator, Scorer: scorer, Decode: tok.Decode,
 		Stop: stop, Model: m.Hash, Reward: hash,
+		// Beside what it draws, so that they need not be told again to go on.
+		Begun:    func() error { return writeSettings(c.Out, settingsOf(&asked)) },
 		Progress: func(done, total int) { report(int64(done), int64(total)) },
 	}
 	summary, err := job.Run(ctx)
@@ -121,15 +120,6 @@ func reject(ctx context.Context, c rejection.Config, env Environment) (_ rejecti
 		}
 	}
 	return summary, c.Out, err
-}
-
-// writeJob writes a job's settings beside what it draws, so that they need not
-// be told again to go on. Those of a job that has begun stay as they are.
-func writeJob(c rejection.Config) error {
-	if has(c.Out, RunFile) && (c.Resume || rejection.Begun(c.Out)) {
-		return nil
-	}
-	return writeSettings(c.Out, settingsOf(&c))
 }
 
 // drawer draws a job's answers: the engine of this process, or a server.

@@ -32,6 +32,8 @@ type Job struct {
 	Stop []int32
 	// Model and Reward are content hashes of what samples and what scores.
 	Model, Reward string
+	// Begun, if not nil, is called once the folder is known to hold this job or none.
+	Begun func() error
 	// Progress, if not nil, is called with the samples done and in all.
 	Progress func(done, total int)
 }
@@ -67,7 +69,13 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	if err := errors.Join(j.fill(ctx, log, list)); err != nil {
+	if j.Begun != nil {
+		err = j.Begun()
+	}
+	if err == nil {
+		err = j.fill(ctx, log, list)
+	}
+	if err != nil {
 		return Summary{}, errors.Join(err, log.file.Close())
 	}
 	s := Summary{Job: job, Shard: shard.String(), Repeated: repeated}
@@ -91,17 +99,6 @@ func (j *Job) open() error {
 	return nil
 }
 
-// Begun says whether a folder holds a job, done or not.
-func Begun(dir string) bool {
-	for _, name := range []string{journalFile, SummaryFile} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// identity is a hash of everything that the samples and scores depend on, the
 // shard aside.
 func (j *Job) identity() string {
 	h := sha256.New()
