@@ -15,7 +15,7 @@ import (
 // the weight lies come there while the first panels of x pass over each of them.
 func (r *run) tiles(worker int, s span, k, nk int) {
 	from := s.rowFrom
-	if r.direct() {
+	if r.direct() && !(r.sweeping && nk <= sweptWords) {
 		from = min(from+max(1, blockRows/r.tall), s.rowTo)
 		for j := s.colFrom; j < s.colTo; j++ {
 			for i := s.rowFrom; i < from; i++ {
@@ -25,6 +25,10 @@ func (r *run) tiles(worker int, s span, k, nk int) {
 	}
 	next := r.ahead(s, k, nk)
 	for i := from; i < s.rowTo; i++ {
+		if r.sweeping {
+			r.sweepPanel(worker, i, s, k, nk, &next)
+			continue
+		}
 		for j := s.colFrom; j < s.colTo; j++ {
 			r.tile(worker, i, j, s.colFrom, k, nk, next.piece(i, j-s.colFrom))
 		}

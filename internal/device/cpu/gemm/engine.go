@@ -30,6 +30,7 @@ type scratch struct {
 	sums  [kern.FewGroup << mostShift * kern.FewRows]float32 // of rows of blocks, M of each
 	turn  kern.Turn
 	span  kern.Span
+	sweep kern.Sweep
 	work  kern.DirectWork // of a BlockSource
 	kept  kern.Kept
 	// making is the panels that spans make.

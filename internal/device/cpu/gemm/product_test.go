@@ -213,7 +213,7 @@ func (tr *trial) verifyU(t *testing.T, x, down Matrix) {
 }
 
 func TestProducts(t *testing.T) {
-	shapes := [][3]int{{1, 1, 1}, {1, 32, 2}, {2, 33, 7}, {7, 8, 9}, {13, 31, 16}, {14, 64, 33}, {15, 65, 64}, {29, 100, 31}, {5, 17, 1100}, {33, 40, 65}, {3, 40, 2100}}
+	shapes := [][3]int{{1, 1, 1}, {1, 32, 2}, {2, 33, 7}, {7, 8, 9}, {13, 31, 16}, {14, 64, 33}, {15, 65, 64}, {29, 100, 31}, {5, 17, 1100}, {33, 40, 65}, {3, 40, 2100}, {170, 70, 40}}
 	forEachEngine(t, func(t *testing.T, set *kern.Set, typ device.Type) {
 		for _, k := range kinds {
 			if k.packed == device.F32 && typ != device.F32 {

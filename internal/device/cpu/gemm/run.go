@@ -49,6 +49,7 @@ type run struct {
 	wide              bool           // it goes by wide tiles
 	pieces            bool           // it packs blocks in pieces
 	making            bool           // its spans make panels
+	sweeping          bool           // its tiles go by sweeps
 	keeping           bool           // the tiles of y stay with the worker for all of K
 	block             int            // words of K that many rows are multiplied with at a time
 	xStride, uStride  int            // bytes from panel to panel
@@ -75,6 +76,7 @@ func (r *run) plan(e *Engine, p *Product) {
 	r.uStride = align(4*r.tall*r.lowWords + kern.Slack)
 	r.making = r.isMaking()
 	r.keeping = r.isKeeping()
+	r.sweeping = r.sweeps()
 	r.divide()
 	r.eager = r.isEager()
 	r.few, r.thin = r.isFew(), r.isThin()
@@ -129,6 +131,9 @@ const tasksPerThread = 4
 // columns. It does not touch the order of any sum.
 func (r *run) divide() {
 	want := tasksPerThread * len(r.e.own)
+	if r.sweeping && len(r.e.own) == 1 {
+		want = 1 // nobody waits for a late one
+	}
 	r.taskPanels = min(cmp.Or(r.e.tiles.TaskPanels, blockPanels), max(1, r.colPanels/want))
 	if r.WAcross && r.W.Packed.Data == nil && r.W.Source != nil {
 		r.taskPanels = roundUp(r.taskPanels, blocks(r.W.Source.Block(), kern.Cols))

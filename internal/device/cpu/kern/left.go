@@ -71,8 +71,7 @@ func (p *Products) Strip(rows, k int, a, b unsafe.Pointer, bStep int, c unsafe.P
 		strip(k, a, b, bStep, c, ldc, add, panels)
 		return
 	}
-	for range panels {
-		p.Tile[rows](k, a, b, c, ldc, 1, add, a)
-		b, c = at(b, bStep), at(c, Stride)
+	for i := range panels {
+		p.Tile[rows](k, a, at(b, i*bStep), at(c, i*Stride), ldc, 1, add, a)
 	}
 }

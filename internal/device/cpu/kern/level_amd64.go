@@ -16,6 +16,7 @@ func (s *Set) raise(level feature.Level) {
 		s.avx512()
 		s.avx512BF16()
 		clear(s.BF16.Eager[:]) // x has another form for the tiles
+		clear(s.BF16.sweep[:])
 		s.amx()
 	}
 }
@@ -89,6 +90,7 @@ func (s *Set) avx512() {
 			7: eagerF32x7, 8: eagerF32x8, 9: eagerF32x9, 10: eagerF32x10,
 			11: eagerF32x11, 12: eagerF32x12, 13: eagerF32x13, 14: eagerF32x14,
 		},
+		sweep:    [MaxRows + 1]sweep{13: sweepF32x13, 14: sweepF32x14},
 		PackRows: transposeAVX512, PackColumns: columnsAVX512, PackPanels: panelsAVX512, Flip: flipAVX512, Thin: thinF32, Outer: outerF32,
 		Peak: peakF32, PeakFlops: 24 * 16 * 2,
 	}
@@ -141,6 +143,7 @@ func (s *Set) avx512BF16() {
 			7: eagerBF16x7, 8: eagerBF16x8, 9: eagerBF16x9, 10: eagerBF16x10,
 			11: eagerBF16x11, 12: eagerBF16x12, 13: eagerBF16x13, 14: eagerBF16x14,
 		},
+		sweep:    [MaxRows + 1]sweep{13: sweepBF16x13, 14: sweepBF16x14},
 		PackRows: transposeBF16, PackColumns: columnsBF16, Flip: flipPairs, Thin: thinBF16,
 		Outer: outerBF16, OuterHalf: outerHalf,
 		Peak: peakBF16, PeakFlops: 24 * 16 * 2 * 2,

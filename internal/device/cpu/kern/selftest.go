@@ -51,6 +51,12 @@ func (s *Set) SelfTest() error {
 			got, want := p.trialPlain(rows)
 			fail(fmt.Sprintf("plain tile of %d rows", rows), got, want)
 		}
+		for rows := range p.sweep {
+			if p.HasSweep(rows) {
+				got, want := p.trialSweep(rows)
+				fail(fmt.Sprintf("sweep of %d rows", rows), got, want)
+			}
+		}
 		if p.Thin != nil {
 			got, want := p.trialThin()
 			fail("thin product", got, want)

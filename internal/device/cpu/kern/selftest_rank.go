@@ -127,6 +127,25 @@ func pairWave(n int, phase float64) []float32 {
 	return x
 }
 
+// trialSweep is a sweep over two panels, and the tiles that it stands for. Two words of
+// its K are the low-rank product as well.
+func (p *Products) trialSweep(rows int) (got, want []float32) {
+	const words, low, panels = selfTestSize / 2, 2, 2
+	a, b, work := pairWave(words*rows, 1), pairWave(panels*words*Cols, 2), make([]float32, rows*Cols)
+	got = make([]float32, rows*panels*Cols)
+	want = make([]float32, len(got))
+	p.Sweep(rows, &Sweep{
+		K: words, A: first(a, 1), B: first(b, 1), BStep: words * Stride, LowK: low, LowA: first(a, 1), LowB: first(b, 1), LowStep: words * Stride,
+		C: first(got, 1), LDC: panels * Stride, Panels: panels, Alpha: 0.5, Work: first(work, 1), Next: first(a, 1),
+	})
+	for i := range panels {
+		b, c := first(b[i*words*Cols:], 1), first(want[i*Cols:], 1)
+		p.Tile[rows](words, first(a, 1), b, c, panels*Stride, 0.5, 0, nil)
+		p.Tile[rows](low, first(a, 1), b, c, panels*Stride, 0.5, 1, nil)
+	}
+	return got, want
+}
+
 // trialTurn is a turn over one panel, one over its plain rows, and the tiles that
 // they stand for.
 func (p *Products) trialTurn() (got, want []float32) {

@@ -100,7 +100,9 @@ type Products struct {
 	// packed: so many rows, or columns.
 	rows, columns [MaxRows + 1]Plain
 	// strip is their strips, nil where a Tile serves for each panel.
-	strip       [MaxRows + 1]Strip
+	strip [MaxRows + 1]Strip
+	// sweep is the functions of Sweep by their number of rows.
+	sweep       [MaxRows + 1]sweep
 	PackRows    PackRows
 	PackColumns PackColumns
 	// PackPanels, where the level has one, is PackColumns for whole panels.

@@ -36,6 +36,8 @@ func generate() map[string][]byte {
 	emitPlain(tiles)
 	eager := newFile(&decl)
 	emitEager(eager)
+	sweeps := newFile(&decl)
+	emitSweeps(sweeps)
 	emitPacks(packs)
 	emitVectors(vectors)
 	emitKeepRows(vectors)
@@ -56,6 +58,7 @@ func generate() map[string][]byte {
 	return map[string][]byte{
 		"tile_amd64.s":          tiles.bytes(),
 		"eager_amd64.s":         eager.bytes(),
+		"sweep_amd64.s":         sweeps.bytes(),
 		"pack_amd64.s":          packs.bytes(),
 		"vector_amd64.s":        vectors.bytes(),
 		"peak_amd64.s":          peaks.bytes(),

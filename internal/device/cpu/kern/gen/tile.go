@@ -167,13 +167,17 @@ func tileLoop(f *file, mr, unroll, nextBytes, every int, step func(step int)) {
 	if every > 0 {
 		f.op("JMP %s", done)
 		f.mark(row)
-		// Go's assembler does not know PREFETCHW.
-		f.op("LONG $0x080d0f41 // PREFETCHW (R8)")
-		f.op("LONG $0x480d0f41; BYTE $0x40 // PREFETCHW 64(R8)")
+		f.bringRow()
 		f.op("ADDQ BX, R8")
 		f.op("JMP %s", back)
 	}
 	f.mark(done)
+}
+
+// bringRow brings in the row of c at R8. Go's assembler does not know PREFETCHW.
+func (f *file) bringRow() {
+	f.op("LONG $0x080d0f41 // PREFETCHW (R8)")
+	f.op("LONG $0x480d0f41; BYTE $0x40 // PREFETCHW 64(R8)")
 }
 
 // beginTile sets the accumulators, len(reg) for each row, to 0, or to c where add is

@@ -1,0 +1,55 @@
+package kern
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// A sweep gives the bits of its tiles, and of those that add the low-rank sums.
+func TestSweeps(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, p := range []*Products{&s.F32, &s.BF16} {
+			for rows := range p.sweep {
+				if !p.HasSweep(rows) {
+					continue
+				}
+				for _, k := range []int{0, 1, 3, 4, 37, 200} {
+					for _, lowK := range []int{0, 1, 8} {
+						checkSweep(t, p, rows, k, lowK)
+					}
+				}
+			}
+		}
+	})
+}
+
+func checkSweep(t *testing.T, p *Products, rows, k, lowK int) {
+	t.Helper()
+	const panels, ldc = 3, 3*Cols + 5
+	a, b := randomPanel(1, k*rows, p.PerWord), randomPanel(2, panels*k*Cols, p.PerWord)
+	lowA, lowB := randomPanel(4, lowK*rows, p.PerWord), randomPanel(5, panels*lowK*Cols, p.PerWord)
+	before := random(newRand(3), rows*ldc)
+	for add := range 2 {
+		for _, alpha := range []float32{1, 0.75} {
+			g, work, want := newGuarded(before), newGuarded(make([]float32, rows*Cols)), slices.Clone(before)
+			p.Sweep(rows, &Sweep{
+				K: k, A: pointer(a), B: pointer(b), BStep: k * Stride, LowK: lowK, LowA: pointer(lowA), LowB: pointer(lowB), LowStep: lowK * Stride,
+				C: pointer(g.slice()), LDC: 4 * ldc, Panels: panels, Alpha: alpha, Add: add, Work: pointer(work.slice()), NextPanels: 2,
+			})
+			for i := range panels {
+				c := pointer(want[i*Cols:])
+				p.Tile[rows](k, pointer(a), at(pointer(b), i*k*Stride), c, 4*ldc, alpha, add, nil)
+				if lowK > 0 {
+					p.Tile[rows](lowK, pointer(lowA), at(pointer(lowB), i*lowK*Stride), c, 4*ldc, alpha, 1, nil)
+				}
+			}
+			name := fmt.Sprintf("rows=%d k=%d lowK=%d alpha=%g add=%d", rows, k, lowK, alpha, add)
+			g.check(t, name)
+			work.check(t, name)
+			if !slices.Equal(g.slice(), want) {
+				t.Fatalf("%s: a sweep differs from its tiles", name)
+			}
+		}
+	}
+}
