@@ -19,7 +19,7 @@ func (r *run) tiles(worker int, s span, k, nk int) {
 		from = min(from+max(1, blockRows/r.tall), s.rowTo)
 		for j := s.colFrom; j < s.colTo; j++ {
 			for i := s.rowFrom; i < from; i++ {
-				r.tile(worker, i, j, s.colFrom, k, nk, r.nextPanel(i-s.rowFrom, j, s, k, nk))
+				r.firstTile(worker, i, j, s, k, nk)
 			}
 		}
 	}
@@ -33,6 +33,18 @@ func (r *run) tiles(worker int, s span, k, nk int) {
 			r.tile(worker, i, j, s.colFrom, k, nk, next.piece(i, j-s.colFrom))
 		}
 	}
+}
+
+// firstTile is tile while a panel of w comes from memory.
+func (r *run) firstTile(worker, i, j int, s span, k, nk int) {
+	next := r.nextPanel(i-s.rowFrom, j, s, k, nk)
+	if r.sweeping && (j+1)*kern.Cols <= r.N {
+		p := &r.e.own[worker].sweep
+		p.Next, p.NextPanels = next, 0
+		r.sweep(worker, i, s, j, j+1, k, nk)
+		return
+	}
+	r.tile(worker, i, j, s.colFrom, k, nk, next)
 }
 
 // nextPanel is what the i-th tile of a panel of a weight that is read in place

@@ -157,11 +157,14 @@ func (r *run) lastRows(worker, i int, s span, k, nk int) {
 }
 
 // RoundsY says whether the engine takes a y of p in bfloat16, whose rows are whole
-// panels: where tiles stay with a worker until they are whole.
+// panels: where tiles stay with a worker until they are whole, or sweeps round them.
 func (e *Engine) RoundsY(p *Product) bool {
 	var r run
 	r.plan(e, p)
-	return r.spans() && r.e.tiles.TilesOutHalf != nil && !r.few && !r.thin && !r.inBlocks && !r.turns() && !r.eager && !r.Accumulate && len(r.Bias) == 0 && r.W.Left == nil
+	if r.few || r.thin || r.inBlocks || r.turns() || r.eager || r.Accumulate || len(r.Bias) > 0 || r.W.Left != nil {
+		return false
+	}
+	return r.spans() && r.e.tiles.TilesOutHalf != nil || r.sweepsHalf()
 }
 
 // spanPanel multiplies panel i of x, of which p.C holds the tiles.

@@ -17,41 +17,48 @@ func (r *run) sweeps() bool {
 	return r.panels > 0 && t.HasSweep(r.tall) && t.HasSweep(r.least)
 }
 
+// sweepsHalf says whether sweeps write a y in bfloat16: all of a sum at a time, and
+// nothing joins it behind them.
+func (r *run) sweepsHalf() bool {
+	return r.sweeping && r.e.tiles.SweepsHalf() && r.words <= r.block && r.N%kern.Cols == 0 && !r.wide && !r.LowRank.drops()
+}
+
 // sweepPanel adds words [k, k+nk) of a task for panel i of x, as tile does for each panel of
 // w. The last of w may be narrower than a tile.
 func (r *run) sweepPanel(worker, i int, s span, k, nk int, next *ahead) {
+	p := &r.e.own[worker].sweep
 	whole := min(s.colTo, r.N/kern.Cols)
-	if whole > s.colFrom {
-		r.sweepWhole(worker, i, span{colFrom: s.colFrom, colTo: whole}, k, nk, next)
+	p.Next, p.NextPanels, p.Behind = next.piece(i, 0), next.ofX, r.x
+	if whole-s.colFrom > next.ofX {
+		p.Behind = next.piece(i, next.ofX)
 	}
-	for j := whole; j < s.colTo; j++ {
+	r.sweep(worker, i, s, s.colFrom, whole, k, nk)
+	for j := max(whole, s.colFrom); j < s.colTo; j++ {
 		r.tile(worker, i, j, s.colFrom, k, nk, next.piece(i, j-s.colFrom))
 	}
 }
 
-// sweepWhole is sweepPanel for whole panels of w.
-func (r *run) sweepWhole(worker, i int, s span, k, nk int, next *ahead) {
+// sweep is tile for panels [from, to) of a task, which are whole. What it brings in stands in
+// the worker's sweep.
+func (r *run) sweep(worker, i int, s span, from, to, k, nk int) {
+	if from >= to {
+		return
+	}
 	row, n := r.rowsOf(i)
-	own := &r.e.own[worker]
+	own, l := &r.e.own[worker], &r.LowRank
 	p := &own.sweep
-	*p = kern.Sweep{
-		K: nk, A: r.xPanel(i, n, k), B: r.bPanel(worker, s.colFrom, s.colFrom, k), BStep: r.panelStep(),
-		C: r.Y.address(row, s.colFrom*kern.Cols), LDC: 4 * r.Y.Stride, Panels: s.colTo - s.colFrom,
-		Work: unsafe.Pointer(&own.tile), Alpha: r.Alpha, Add: k,
-		Next: next.piece(i, 0), NextPanels: next.ofX,
-	}
-	if p.Panels > next.ofX {
-		p.Behind = next.piece(i, next.ofX)
-	}
+	p.K, p.A, p.B, p.BStep = nk, r.xPanel(i, n, k), r.bPanel(worker, from, s.colFrom, k), r.panelStep()
+	p.C, p.LDC, p.Half, p.Panels = r.Y.address(row, from*kern.Cols), r.Y.size()*r.Y.Stride, r.Y.Half != nil, to-from
+	p.Alpha, p.Add, p.LowK, p.Work = r.Alpha, k, 0, unsafe.Pointer(&own.tile)
 	if r.Accumulate || len(r.Bias) > 0 {
 		p.Add = 1
 	}
-	last := k+nk == r.words && r.LowRank.R > 0
-	if last && !r.LowRank.drops() {
-		p.LowK, p.LowA, p.LowB, p.LowStep = r.lowWords, r.uPanel(i), r.lowPanel(worker, s.colFrom, s.colFrom), r.lowWords*kern.Stride
+	joins := l.R > 0 && k+nk == r.words
+	if joins && !l.drops() {
+		p.LowK, p.LowA, p.LowB, p.LowStep = r.lowWords, r.uPanel(i), r.lowPanel(worker, from, s.colFrom), r.lowWords*kern.Stride
 	}
 	r.e.tiles.Sweep(n, p)
-	for j := s.colFrom; j < s.colTo && last && r.LowRank.drops(); j++ {
+	for j := from; j < to && joins && l.drops(); j++ {
 		r.keptTile(worker, i, j, s.colFrom, r.Y.address(row, j*kern.Cols), p.LDC, kern.Cols)
 	}
 }

@@ -12,6 +12,9 @@ import (
 // A product that goes by sweeps gives the bits that its rows have a few at a time.
 func TestSweepsHaveTheBitsOfTiles(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, set *kern.Set, typ device.Type) {
+		if !engine(t, set, typ, 1).tiles.HasSweep(14) {
+			return // its rows go by tiles alone
+		}
 		for _, k := range kinds {
 			if k.xAcross || k.packed == device.F32 && typ != device.F32 {
 				continue
@@ -29,7 +32,7 @@ func checkSweeps(t *testing.T, set *kern.Set, typ device.Type, k kind, depth int
 	initial := tr.p.Y
 	tr.p.Y.Data = slices.Clone(initial.Data)
 	run1(t, e, &tr.p)
-	if e.tiles.HasSweep(14) && !e.run.sweeping {
+	if !e.run.sweeping {
 		t.Error("the product does not sweep")
 	}
 	for row := 0; row < m; row += few * 3 {
@@ -43,4 +46,31 @@ func checkSweeps(t *testing.T, set *kern.Set, typ device.Type, k kind, depth int
 			}
 		}
 	}
+}
+
+// A y that sweeps write in bfloat16 is y rounded.
+func TestSweepsRound(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, set *kern.Set, typ device.Type) {
+		if typ != device.BF16 || !set.BF16.SweepsHalf() {
+			return
+		}
+		for _, form := range []kind{
+			{name: "nt", packed: device.BF16}, {name: "nn", packed: device.BF16, across: true}, {name: "plain", across: true},
+			{name: "lora", packed: device.BF16, rank: 16, down: true}, {name: "lora_dx", packed: device.BF16, across: true, rank: 5},
+		} {
+			for _, s := range [][3]int{{13, 96, 64}, {170, 320, 70}, {183, 64, 1100}} {
+				p := &newTrial(t, set, form, s[0], s[1], s[2]).p
+				e := engine(t, set, typ, 2)
+				run1(t, e, p)
+				want := halved(set, tight(p.Y))
+				p.Y = Matrix{Half: make([]uint16, len(want.Half)), Stride: want.Stride}
+				if !e.RoundsY(p) {
+					t.Fatalf("%s %v: y is not rounded", form.name, s)
+				}
+				if run1(t, e, p); !slices.Equal(p.Y.Half, want.Half) {
+					t.Errorf("%s %v: y is not that of float32, rounded", form.name, s)
+				}
+			}
+		}
+	})
 }

@@ -5,7 +5,7 @@ import "unsafe"
 // Sweep is c = alpha (a b + lowA lowB) for a panel of A and panels of B side by side, or
 // c += that if Add is not 0: what two tiles give each, the second of which adds to c. K
 // and LowK are words; BStep and LowStep are the bytes from a panel of B to the next, and
-// rows of C are LDC bytes apart. Work is a tile for the low-rank sums. On its way it
+// rows of C are LDC bytes apart; Half, with Add 0, rounds them to bfloat16. Work is a tile for the low-rank sums. On its way it
 // brings NextBytes for each word from Next on into the second cache, for NextPanels
 // panels, and then from Behind on; neither need be memory of the program.
 type Sweep struct {
@@ -14,19 +14,27 @@ type Sweep struct {
 	BStep, LowStep   int
 	C, Work          unsafe.Pointer
 	LDC, Panels, Add int
+	Half             bool
 	Alpha            float32
 	Next, Behind     unsafe.Pointer
 	NextPanels       int
 }
 
-type sweep func(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
+type sweep func(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
 
 // HasSweep says whether the level sweeps with panels of so many rows.
 func (p *Products) HasSweep(rows int) bool { return p.sweep[rows] != nil }
 
+// SweepsHalf says whether the level's sweeps round.
+func (p *Products) SweepsHalf() bool { return p.PerWord == 2 && p.HasSweep(p.Rows) }
+
 // Sweep runs s for a panel of so many rows.
 func (p *Products) Sweep(rows int, s *Sweep) {
-	p.sweep[rows](s.K, s.A, s.B, s.BStep, s.LowK, s.LowA, s.LowB, s.LowStep, s.C, s.LDC, s.Panels, s.Alpha, s.Add, s.Work, rowsEvery(rows, s.K)-sweepRound, s.Next, s.NextPanels, s.Behind)
+	half := 0
+	if s.Half {
+		half = 1
+	}
+	p.sweep[rows](s.K, s.A, s.B, s.BStep, s.LowK, s.LowA, s.LowB, s.LowStep, s.C, s.LDC, s.Panels, s.Alpha, s.Add, half, s.Work, rowsEvery(rows, s.K)-sweepRound, s.Next, s.NextPanels, s.Behind)
 }
 
 // sweepRound is the words of a round of a sweep's loop.

@@ -2,16 +2,16 @@
 
 #include "textflag.h"
 
-// func sweepF32x13(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
-TEXT ·sweepF32x13(SB), NOSPLIT, $0-144
+// func sweepF32x13(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
+TEXT ·sweepF32x13(SB), NOSPLIT, $0-152
 	MOVQ b+16(FP), R12
 	MOVQ lowB+48(FP), R13
 	MOVQ c+64(FP), DX
 	MOVQ ldc+72(FP), BX
 	MOVQ panels+80(FP), R11
-	MOVQ work+104(FP), R10
-	MOVQ next+120(FP), R9
-	MOVQ every+112(FP), R15
+	MOVQ work+112(FP), R10
+	MOVQ next+128(FP), R9
+	MOVQ every+120(FP), R15
 panel1:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
@@ -534,27 +534,28 @@ store12:
 	VMOVUPS Z25, 64(R8)
 	ADDQ BX, R8
 	ADDQ $128, DX
+stored14:
 	ADDQ bStep+24(FP), R12
-	DECQ nextLeft+128(FP)
-	JNE same13
-	MOVQ behind+136(FP), R9
-same13:
+	DECQ nextLeft+136(FP)
+	JNE same15
+	MOVQ behind+144(FP), R9
+same15:
 	DECQ R11
 	JNZ panel1
 	VZEROUPPER
 	RET
 
-// func sweepF32x14(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
-TEXT ·sweepF32x14(SB), NOSPLIT, $0-144
+// func sweepF32x14(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
+TEXT ·sweepF32x14(SB), NOSPLIT, $0-152
 	MOVQ b+16(FP), R12
 	MOVQ lowB+48(FP), R13
 	MOVQ c+64(FP), DX
 	MOVQ ldc+72(FP), BX
 	MOVQ panels+80(FP), R11
-	MOVQ work+104(FP), R10
-	MOVQ next+120(FP), R9
-	MOVQ every+112(FP), R15
-panel14:
+	MOVQ work+112(FP), R10
+	MOVQ next+128(FP), R9
+	MOVQ every+120(FP), R15
+panel16:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -585,12 +586,12 @@ panel14:
 	VPXORQ Z27, Z27, Z27
 	MOVQ lowK+32(FP), CX
 	TESTQ CX, CX
-	JEQ whole15
+	JEQ whole17
 	MOVQ lowA+40(FP), SI
 	MOVQ R13, DI
 	ADDQ lowStep+56(FP), R13
 	PCALIGN $64
-word16:
+word18:
 	VMOVUPS 0(DI), Z28
 	VMOVUPS 64(DI), Z29
 	VBROADCASTSS 0(SI), Z30
@@ -638,7 +639,7 @@ word16:
 	ADDQ $128, DI
 	ADDQ $56, SI
 	DECQ CX
-	JNZ word16
+	JNZ word18
 	VMOVUPS Z0, 0(R10)
 	VMOVUPS Z1, 64(R10)
 	VMOVUPS Z2, 128(R10)
@@ -695,19 +696,19 @@ word16:
 	VPXORQ Z25, Z25, Z25
 	VPXORQ Z26, Z26, Z26
 	VPXORQ Z27, Z27, Z27
-whole15:
+whole17:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ R12, DI
 	MOVQ DX, R8
 	SUBQ $4, CX
-	JLT one18
+	JLT one20
 	PCALIGN $64
-many17:
+many19:
 	PREFETCHT1 (R9)
 	TESTQ R15, CX
-	JEQ row21
-back22:
+	JEQ row23
+back24:
 	ADDQ $64, R9
 	PREFETCHT0 2048(DI)
 	PREFETCHT0 2112(DI)
@@ -896,11 +897,11 @@ back22:
 	ADDQ $512, DI
 	ADDQ $224, SI
 	SUBQ $4, CX
-	JGE many17
-one18:
+	JGE many19
+one20:
 	ADDQ $4, CX
-	JEQ done20
-last19:
+	JEQ done22
+last21:
 	VMOVUPS 0(DI), Z28
 	VMOVUPS 64(DI), Z29
 	VBROADCASTSS 0(SI), Z30
@@ -948,20 +949,20 @@ last19:
 	ADDQ $128, DI
 	ADDQ $56, SI
 	DECQ CX
-	JNZ last19
-	JMP done20
-row21:
+	JNZ last21
+	JMP done22
+row23:
 	LONG $0x080d0f41 // PREFETCHW (R8)
 	LONG $0x480d0f41; BYTE $0x40 // PREFETCHW 64(R8)
 	ADDQ BX, R8
-	JMP back22
-done20:
+	JMP back24
+done22:
 	MOVQ DX, R8
 	VBROADCASTSS alpha+88(FP), Z31
 	CMPQ add+96(FP), $0
-	JNE add23
+	JNE add25
 	CMPL alpha+88(FP), $0x3f800000
-	JEQ low24
+	JEQ low26
 	VMULPS Z31, Z0, Z0
 	VMULPS Z31, Z1, Z1
 	VMULPS Z31, Z2, Z2
@@ -990,8 +991,8 @@ done20:
 	VMULPS Z31, Z25, Z25
 	VMULPS Z31, Z26, Z26
 	VMULPS Z31, Z27, Z27
-	JMP low24
-add23:
+	JMP low26
+add25:
 	VFMADD213PS (R8), Z31, Z0
 	VFMADD213PS 64(R8), Z31, Z1
 	ADDQ BX, R8
@@ -1035,9 +1036,9 @@ add23:
 	VFMADD213PS 64(R8), Z31, Z27
 	ADDQ BX, R8
 	MOVQ DX, R8
-low24:
+low26:
 	CMPQ lowK+32(FP), $0
-	JEQ store25
+	JEQ store27
 	VFMADD231PS 0(R10), Z31, Z0
 	VFMADD231PS 64(R10), Z31, Z1
 	VFMADD231PS 128(R10), Z31, Z2
@@ -1066,7 +1067,7 @@ low24:
 	VFMADD231PS 1600(R10), Z31, Z25
 	VFMADD231PS 1664(R10), Z31, Z26
 	VFMADD231PS 1728(R10), Z31, Z27
-store25:
+store27:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	ADDQ BX, R8
@@ -1110,27 +1111,28 @@ store25:
 	VMOVUPS Z27, 64(R8)
 	ADDQ BX, R8
 	ADDQ $128, DX
+stored29:
 	ADDQ bStep+24(FP), R12
-	DECQ nextLeft+128(FP)
-	JNE same26
-	MOVQ behind+136(FP), R9
-same26:
+	DECQ nextLeft+136(FP)
+	JNE same30
+	MOVQ behind+144(FP), R9
+same30:
 	DECQ R11
-	JNZ panel14
+	JNZ panel16
 	VZEROUPPER
 	RET
 
-// func sweepBF16x13(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
-TEXT ·sweepBF16x13(SB), NOSPLIT, $0-144
+// func sweepBF16x13(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
+TEXT ·sweepBF16x13(SB), NOSPLIT, $0-152
 	MOVQ b+16(FP), R12
 	MOVQ lowB+48(FP), R13
 	MOVQ c+64(FP), DX
 	MOVQ ldc+72(FP), BX
 	MOVQ panels+80(FP), R11
-	MOVQ work+104(FP), R10
-	MOVQ next+120(FP), R9
-	MOVQ every+112(FP), R15
-panel27:
+	MOVQ work+112(FP), R10
+	MOVQ next+128(FP), R9
+	MOVQ every+120(FP), R15
+panel31:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1159,12 +1161,12 @@ panel27:
 	VPXORQ Z25, Z25, Z25
 	MOVQ lowK+32(FP), CX
 	TESTQ CX, CX
-	JEQ whole28
+	JEQ whole32
 	MOVQ lowA+40(FP), SI
 	MOVQ R13, DI
 	ADDQ lowStep+56(FP), R13
 	PCALIGN $64
-word29:
+word33:
 	VMOVUPS 0(DI), Z28
 	VMOVUPS 64(DI), Z29
 	VBROADCASTSS 0(SI), Z30
@@ -1209,7 +1211,7 @@ word29:
 	ADDQ $128, DI
 	ADDQ $52, SI
 	DECQ CX
-	JNZ word29
+	JNZ word33
 	VMOVUPS Z0, 0(R10)
 	VMOVUPS Z1, 64(R10)
 	VMOVUPS Z2, 128(R10)
@@ -1262,19 +1264,19 @@ word29:
 	VPXORQ Z23, Z23, Z23
 	VPXORQ Z24, Z24, Z24
 	VPXORQ Z25, Z25, Z25
-whole28:
+whole32:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ R12, DI
 	MOVQ DX, R8
 	SUBQ $4, CX
-	JLT one31
+	JLT one35
 	PCALIGN $64
-many30:
+many34:
 	PREFETCHT1 (R9)
 	TESTQ R15, CX
-	JEQ row34
-back35:
+	JEQ row38
+back39:
 	ADDQ $64, R9
 	PREFETCHT0 2048(DI)
 	PREFETCHT0 2112(DI)
@@ -1451,11 +1453,11 @@ back35:
 	ADDQ $512, DI
 	ADDQ $208, SI
 	SUBQ $4, CX
-	JGE many30
-one31:
+	JGE many34
+one35:
 	ADDQ $4, CX
-	JEQ done33
-last32:
+	JEQ done37
+last36:
 	VMOVUPS 0(DI), Z28
 	VMOVUPS 64(DI), Z29
 	VBROADCASTSS 0(SI), Z30
@@ -1500,20 +1502,20 @@ last32:
 	ADDQ $128, DI
 	ADDQ $52, SI
 	DECQ CX
-	JNZ last32
-	JMP done33
-row34:
+	JNZ last36
+	JMP done37
+row38:
 	LONG $0x080d0f41 // PREFETCHW (R8)
 	LONG $0x480d0f41; BYTE $0x40 // PREFETCHW 64(R8)
 	ADDQ BX, R8
-	JMP back35
-done33:
+	JMP back39
+done37:
 	MOVQ DX, R8
 	VBROADCASTSS alpha+88(FP), Z31
 	CMPQ add+96(FP), $0
-	JNE add36
+	JNE add40
 	CMPL alpha+88(FP), $0x3f800000
-	JEQ low37
+	JEQ low41
 	VMULPS Z31, Z0, Z0
 	VMULPS Z31, Z1, Z1
 	VMULPS Z31, Z2, Z2
@@ -1540,8 +1542,8 @@ done33:
 	VMULPS Z31, Z23, Z23
 	VMULPS Z31, Z24, Z24
 	VMULPS Z31, Z25, Z25
-	JMP low37
-add36:
+	JMP low41
+add40:
 	VFMADD213PS (R8), Z31, Z0
 	VFMADD213PS 64(R8), Z31, Z1
 	ADDQ BX, R8
@@ -1582,9 +1584,9 @@ add36:
 	VFMADD213PS 64(R8), Z31, Z25
 	ADDQ BX, R8
 	MOVQ DX, R8
-low37:
+low41:
 	CMPQ lowK+32(FP), $0
-	JEQ store38
+	JEQ store42
 	VFMADD231PS 0(R10), Z31, Z0
 	VFMADD231PS 64(R10), Z31, Z1
 	VFMADD231PS 128(R10), Z31, Z2
@@ -1611,7 +1613,51 @@ low37:
 	VFMADD231PS 1472(R10), Z31, Z23
 	VFMADD231PS 1536(R10), Z31, Z24
 	VFMADD231PS 1600(R10), Z31, Z25
-store38:
+store42:
+	CMPQ half+104(FP), $0
+	JEQ wide43
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z0, Z1, Z0
+	VMOVDQU64 Z0, (R8)
+	ADDQ BX, R8
+	LONG $0x4867f262; BYTE $0x72; BYTE $0xd2 // VCVTNE2PS2BF16 Z2, Z3, Z2
+	VMOVDQU64 Z2, (R8)
+	ADDQ BX, R8
+	LONG $0x4857f262; BYTE $0x72; BYTE $0xe4 // VCVTNE2PS2BF16 Z4, Z5, Z4
+	VMOVDQU64 Z4, (R8)
+	ADDQ BX, R8
+	LONG $0x4847f262; BYTE $0x72; BYTE $0xf6 // VCVTNE2PS2BF16 Z6, Z7, Z6
+	VMOVDQU64 Z6, (R8)
+	ADDQ BX, R8
+	LONG $0x48375262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z8, Z9, Z8
+	VMOVDQU64 Z8, (R8)
+	ADDQ BX, R8
+	LONG $0x48275262; BYTE $0x72; BYTE $0xd2 // VCVTNE2PS2BF16 Z10, Z11, Z10
+	VMOVDQU64 Z10, (R8)
+	ADDQ BX, R8
+	LONG $0x48175262; BYTE $0x72; BYTE $0xe4 // VCVTNE2PS2BF16 Z12, Z13, Z12
+	VMOVDQU64 Z12, (R8)
+	ADDQ BX, R8
+	LONG $0x48075262; BYTE $0x72; BYTE $0xf6 // VCVTNE2PS2BF16 Z14, Z15, Z14
+	VMOVDQU64 Z14, (R8)
+	ADDQ BX, R8
+	LONG $0x4077a262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z16
+	VMOVDQU64 Z16, (R8)
+	ADDQ BX, R8
+	LONG $0x4067a262; BYTE $0x72; BYTE $0xd2 // VCVTNE2PS2BF16 Z18, Z19, Z18
+	VMOVDQU64 Z18, (R8)
+	ADDQ BX, R8
+	LONG $0x4057a262; BYTE $0x72; BYTE $0xe4 // VCVTNE2PS2BF16 Z20, Z21, Z20
+	VMOVDQU64 Z20, (R8)
+	ADDQ BX, R8
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xf6 // VCVTNE2PS2BF16 Z22, Z23, Z22
+	VMOVDQU64 Z22, (R8)
+	ADDQ BX, R8
+	LONG $0x40370262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z24, Z25, Z24
+	VMOVDQU64 Z24, (R8)
+	ADDQ BX, R8
+	ADDQ $64, DX
+	JMP stored44
+wide43:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	ADDQ BX, R8
@@ -1652,27 +1698,28 @@ store38:
 	VMOVUPS Z25, 64(R8)
 	ADDQ BX, R8
 	ADDQ $128, DX
+stored44:
 	ADDQ bStep+24(FP), R12
-	DECQ nextLeft+128(FP)
-	JNE same39
-	MOVQ behind+136(FP), R9
-same39:
+	DECQ nextLeft+136(FP)
+	JNE same45
+	MOVQ behind+144(FP), R9
+same45:
 	DECQ R11
-	JNZ panel27
+	JNZ panel31
 	VZEROUPPER
 	RET
 
-// func sweepBF16x14(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
-TEXT ·sweepBF16x14(SB), NOSPLIT, $0-144
+// func sweepBF16x14(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
+TEXT ·sweepBF16x14(SB), NOSPLIT, $0-152
 	MOVQ b+16(FP), R12
 	MOVQ lowB+48(FP), R13
 	MOVQ c+64(FP), DX
 	MOVQ ldc+72(FP), BX
 	MOVQ panels+80(FP), R11
-	MOVQ work+104(FP), R10
-	MOVQ next+120(FP), R9
-	MOVQ every+112(FP), R15
-panel40:
+	MOVQ work+112(FP), R10
+	MOVQ next+128(FP), R9
+	MOVQ every+120(FP), R15
+panel46:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -1703,12 +1750,12 @@ panel40:
 	VPXORQ Z27, Z27, Z27
 	MOVQ lowK+32(FP), CX
 	TESTQ CX, CX
-	JEQ whole41
+	JEQ whole47
 	MOVQ lowA+40(FP), SI
 	MOVQ R13, DI
 	ADDQ lowStep+56(FP), R13
 	PCALIGN $64
-word42:
+word48:
 	VMOVUPS 0(DI), Z28
 	VMOVUPS 64(DI), Z29
 	VBROADCASTSS 0(SI), Z30
@@ -1756,7 +1803,7 @@ word42:
 	ADDQ $128, DI
 	ADDQ $56, SI
 	DECQ CX
-	JNZ word42
+	JNZ word48
 	VMOVUPS Z0, 0(R10)
 	VMOVUPS Z1, 64(R10)
 	VMOVUPS Z2, 128(R10)
@@ -1813,19 +1860,19 @@ word42:
 	VPXORQ Z25, Z25, Z25
 	VPXORQ Z26, Z26, Z26
 	VPXORQ Z27, Z27, Z27
-whole41:
+whole47:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ R12, DI
 	MOVQ DX, R8
 	SUBQ $4, CX
-	JLT one44
+	JLT one50
 	PCALIGN $64
-many43:
+many49:
 	PREFETCHT1 (R9)
 	TESTQ R15, CX
-	JEQ row47
-back48:
+	JEQ row53
+back54:
 	ADDQ $64, R9
 	PREFETCHT0 2048(DI)
 	PREFETCHT0 2112(DI)
@@ -2014,11 +2061,11 @@ back48:
 	ADDQ $512, DI
 	ADDQ $224, SI
 	SUBQ $4, CX
-	JGE many43
-one44:
+	JGE many49
+one50:
 	ADDQ $4, CX
-	JEQ done46
-last45:
+	JEQ done52
+last51:
 	VMOVUPS 0(DI), Z28
 	VMOVUPS 64(DI), Z29
 	VBROADCASTSS 0(SI), Z30
@@ -2066,20 +2113,20 @@ last45:
 	ADDQ $128, DI
 	ADDQ $56, SI
 	DECQ CX
-	JNZ last45
-	JMP done46
-row47:
+	JNZ last51
+	JMP done52
+row53:
 	LONG $0x080d0f41 // PREFETCHW (R8)
 	LONG $0x480d0f41; BYTE $0x40 // PREFETCHW 64(R8)
 	ADDQ BX, R8
-	JMP back48
-done46:
+	JMP back54
+done52:
 	MOVQ DX, R8
 	VBROADCASTSS alpha+88(FP), Z31
 	CMPQ add+96(FP), $0
-	JNE add49
+	JNE add55
 	CMPL alpha+88(FP), $0x3f800000
-	JEQ low50
+	JEQ low56
 	VMULPS Z31, Z0, Z0
 	VMULPS Z31, Z1, Z1
 	VMULPS Z31, Z2, Z2
@@ -2108,8 +2155,8 @@ done46:
 	VMULPS Z31, Z25, Z25
 	VMULPS Z31, Z26, Z26
 	VMULPS Z31, Z27, Z27
-	JMP low50
-add49:
+	JMP low56
+add55:
 	VFMADD213PS (R8), Z31, Z0
 	VFMADD213PS 64(R8), Z31, Z1
 	ADDQ BX, R8
@@ -2153,9 +2200,9 @@ add49:
 	VFMADD213PS 64(R8), Z31, Z27
 	ADDQ BX, R8
 	MOVQ DX, R8
-low50:
+low56:
 	CMPQ lowK+32(FP), $0
-	JEQ store51
+	JEQ store57
 	VFMADD231PS 0(R10), Z31, Z0
 	VFMADD231PS 64(R10), Z31, Z1
 	VFMADD231PS 128(R10), Z31, Z2
@@ -2184,7 +2231,54 @@ low50:
 	VFMADD231PS 1600(R10), Z31, Z25
 	VFMADD231PS 1664(R10), Z31, Z26
 	VFMADD231PS 1728(R10), Z31, Z27
-store51:
+store57:
+	CMPQ half+104(FP), $0
+	JEQ wide58
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z0, Z1, Z0
+	VMOVDQU64 Z0, (R8)
+	ADDQ BX, R8
+	LONG $0x4867f262; BYTE $0x72; BYTE $0xd2 // VCVTNE2PS2BF16 Z2, Z3, Z2
+	VMOVDQU64 Z2, (R8)
+	ADDQ BX, R8
+	LONG $0x4857f262; BYTE $0x72; BYTE $0xe4 // VCVTNE2PS2BF16 Z4, Z5, Z4
+	VMOVDQU64 Z4, (R8)
+	ADDQ BX, R8
+	LONG $0x4847f262; BYTE $0x72; BYTE $0xf6 // VCVTNE2PS2BF16 Z6, Z7, Z6
+	VMOVDQU64 Z6, (R8)
+	ADDQ BX, R8
+	LONG $0x48375262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z8, Z9, Z8
+	VMOVDQU64 Z8, (R8)
+	ADDQ BX, R8
+	LONG $0x48275262; BYTE $0x72; BYTE $0xd2 // VCVTNE2PS2BF16 Z10, Z11, Z10
+	VMOVDQU64 Z10, (R8)
+	ADDQ BX, R8
+	LONG $0x48175262; BYTE $0x72; BYTE $0xe4 // VCVTNE2PS2BF16 Z12, Z13, Z12
+	VMOVDQU64 Z12, (R8)
+	ADDQ BX, R8
+	LONG $0x48075262; BYTE $0x72; BYTE $0xf6 // VCVTNE2PS2BF16 Z14, Z15, Z14
+	VMOVDQU64 Z14, (R8)
+	ADDQ BX, R8
+	LONG $0x4077a262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z16, Z17, Z16
+	VMOVDQU64 Z16, (R8)
+	ADDQ BX, R8
+	LONG $0x4067a262; BYTE $0x72; BYTE $0xd2 // VCVTNE2PS2BF16 Z18, Z19, Z18
+	VMOVDQU64 Z18, (R8)
+	ADDQ BX, R8
+	LONG $0x4057a262; BYTE $0x72; BYTE $0xe4 // VCVTNE2PS2BF16 Z20, Z21, Z20
+	VMOVDQU64 Z20, (R8)
+	ADDQ BX, R8
+	LONG $0x4047a262; BYTE $0x72; BYTE $0xf6 // VCVTNE2PS2BF16 Z22, Z23, Z22
+	VMOVDQU64 Z22, (R8)
+	ADDQ BX, R8
+	LONG $0x40370262; BYTE $0x72; BYTE $0xc0 // VCVTNE2PS2BF16 Z24, Z25, Z24
+	VMOVDQU64 Z24, (R8)
+	ADDQ BX, R8
+	LONG $0x40270262; BYTE $0x72; BYTE $0xd2 // VCVTNE2PS2BF16 Z26, Z27, Z26
+	VMOVDQU64 Z26, (R8)
+	ADDQ BX, R8
+	ADDQ $64, DX
+	JMP stored59
+wide58:
 	VMOVUPS Z0, (R8)
 	VMOVUPS Z1, 64(R8)
 	ADDQ BX, R8
@@ -2228,12 +2322,13 @@ store51:
 	VMOVUPS Z27, 64(R8)
 	ADDQ BX, R8
 	ADDQ $128, DX
+stored59:
 	ADDQ bStep+24(FP), R12
-	DECQ nextLeft+128(FP)
-	JNE same52
-	MOVQ behind+136(FP), R9
-same52:
+	DECQ nextLeft+136(FP)
+	JNE same60
+	MOVQ behind+144(FP), R9
+same60:
 	DECQ R11
-	JNZ panel40
+	JNZ panel46
 	VZEROUPPER
 	RET

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"unsafe"
 )
 
 // A sweep gives the bits of its tiles, and of those that add the low-rank sums.
@@ -30,6 +31,9 @@ func checkSweep(t *testing.T, p *Products, rows, k, lowK int) {
 	a, b := randomPanel(1, k*rows, p.PerWord), randomPanel(2, panels*k*Cols, p.PerWord)
 	lowA, lowB := randomPanel(4, lowK*rows, p.PerWord), randomPanel(5, panels*lowK*Cols, p.PerWord)
 	before := random(newRand(3), rows*ldc)
+	if p.SweepsHalf() {
+		checkHalfSweep(t, p, rows, k, lowK)
+	}
 	for add := range 2 {
 		for _, alpha := range []float32{1, 0.75} {
 			g, work, want := newGuarded(before), newGuarded(make([]float32, rows*Cols)), slices.Clone(before)
@@ -50,6 +54,34 @@ func checkSweep(t *testing.T, p *Products, rows, k, lowK int) {
 			if !slices.Equal(g.slice(), want) {
 				t.Fatalf("%s: a sweep differs from its tiles", name)
 			}
+		}
+	}
+}
+
+// checkHalfSweep compares with the sweep of float32, rounded.
+func checkHalfSweep(t *testing.T, p *Products, rows, k, lowK int) {
+	t.Helper()
+	const panels, ldc = 3, 3*Cols + 6
+	a, b := randomPanel(1, k*rows, p.PerWord), randomPanel(2, panels*k*Cols, p.PerWord)
+	lowA, lowB := randomPanel(4, lowK*rows, p.PerWord), randomPanel(5, panels*lowK*Cols, p.PerWord)
+	wide, work, before := make([]float32, rows*ldc), make([]float32, rows*Cols), random(newRand(3), rows*ldc/2)
+	g := newGuarded(before)
+	s := Sweep{
+		K: k, A: pointer(a), B: pointer(b), BStep: k * Stride, LowK: lowK, LowA: pointer(lowA), LowB: pointer(lowB), LowStep: lowK * Stride,
+		C: pointer(wide), LDC: 4 * ldc, Panels: panels, Alpha: 0.75, Work: pointer(work),
+	}
+	p.Sweep(rows, &s)
+	s.C, s.LDC, s.Half = pointer(g.slice()), 2*ldc, true
+	p.Sweep(rows, &s)
+	g.check(t, "rounded")
+	got, kept := unsafe.Slice((*uint16)(pointer(g.slice())), rows*ldc), unsafe.Slice((*uint16)(pointer(before)), rows*ldc)
+	for i, h := range got {
+		want := uint16(round(wide[i]))
+		if i%ldc >= panels*Cols {
+			want = kept[i]
+		}
+		if h != want {
+			t.Fatalf("rows=%d k=%d lowK=%d: element %d is %#x, want %#x", rows, k, lowK, i, h, want)
 		}
 	}
 }

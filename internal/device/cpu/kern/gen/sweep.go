@@ -18,21 +18,22 @@ var sweepArgs = []arg{
 	{"k", "int"}, {"a", "unsafe.Pointer"}, {"b", "unsafe.Pointer"}, {"bStep", "int"},
 	{"lowK", "int"}, {"lowA", "unsafe.Pointer"}, {"lowB", "unsafe.Pointer"}, {"lowStep", "int"},
 	{"c", "unsafe.Pointer"}, {"ldc", "int"}, {"panels", "int"}, {"alpha", "float32"}, {"add", "int"},
-	{"work", "unsafe.Pointer"}, {"every", "int"}, {"next", "unsafe.Pointer"}, {"nextLeft", "int"}, {"behind", "unsafe.Pointer"},
+	{"half", "int"}, {"work", "unsafe.Pointer"}, {"every", "int"}, {"next", "unsafe.Pointer"}, {"nextLeft", "int"}, {"behind", "unsafe.Pointer"},
 }
 
 func emitSweeps(f *file) {
 	for _, mr := range sweepRows {
-		sweep512(f, fmt.Sprintf("sweepF32x%d", mr), mr, func(b, a, c int) { f.op("VFMADD231PS Z%d, Z%d, Z%d", b, a, c) })
+		sweep512(f, fmt.Sprintf("sweepF32x%d", mr), mr, false, func(b, a, c int) { f.op("VFMADD231PS Z%d, Z%d, Z%d", b, a, c) })
 	}
 	for _, mr := range sweepRows {
-		sweep512(f, fmt.Sprintf("sweepBF16x%d", mr), mr, f.dotPairs)
+		sweep512(f, fmt.Sprintf("sweepBF16x%d", mr), mr, true, f.dotPairs)
 	}
 }
 
-// sweep512 has the accumulators of row i in Z(2i) and Z(2i+1).
-func sweep512(f *file, name string, mr int, multiply func(b, a, c int)) {
-	fr := f.function(name, fmt.Sprintf("is c = alpha (a b + lowA lowB), or c += that if add is not 0, for %d rows and so many panels of b.", mr), sweepArgs, nil)
+// sweep512 has the accumulators of row i in Z(2i) and Z(2i+1). Where rounds says so it can
+// write them as bfloat16.
+func sweep512(f *file, name string, mr int, rounds bool, multiply func(b, a, c int)) {
+	fr := f.function(name, fmt.Sprintf("is c = alpha (a b + lowA lowB), or c += that if add is not 0, for %d rows and so many panels of b. If half is not 0, c is bfloat16 and add 0.", mr), sweepArgs, nil)
 	for _, m := range [][2]string{{"b", "R12"}, {"lowB", "R13"}, {"c", "DX"}, {"ldc", "BX"}, {"panels", "R11"}, {"work", "R10"}, {"next", "R9"}, {"every", "R15"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}
@@ -59,7 +60,7 @@ func sweep512(f *file, name string, mr int, multiply func(b, a, c int)) {
 	f.op("MOVQ R12, DI")
 	f.op("MOVQ DX, R8")
 	f.sweepLoop(mr, step)
-	f.sweepStore(fr, mr)
+	f.sweepStore(fr, mr, rounds)
 	f.op("ADDQ %s, R12", fr.slot("bStep"))
 	f.sweepNext(fr)
 	f.op("DECQ R11")
@@ -132,8 +133,8 @@ func (f *file) sweepLoop(mr int, step func(int)) {
 }
 
 // sweepStore writes a panel's rows of c and goes on to the next panel's.
-func (f *file) sweepStore(fr frame, mr int) {
-	add, low, store := f.label("add"), f.label("low"), f.label("store")
+func (f *file) sweepStore(fr frame, mr int, rounds bool) {
+	add, low, store, wide, done := f.label("add"), f.label("low"), f.label("store"), f.label("wide"), f.label("stored")
 	f.op("MOVQ DX, R8")
 	f.op("VBROADCASTSS %s, Z31", fr.slot("alpha"))
 	f.op("CMPQ %s, $0", fr.slot("add"))
@@ -158,12 +159,25 @@ func (f *file) sweepStore(fr frame, mr int) {
 		f.op("VFMADD231PS %d(R10), Z31, Z%d", 64*i, i)
 	}
 	f.mark(store)
+	if rounds {
+		f.op("CMPQ %s, $0", fr.slot("half"))
+		f.op("JEQ %s", wide)
+		for i := range mr {
+			f.convertTwo(2*i, 2*i+1, 2*i)
+			f.op("VMOVDQU64 Z%d, (R8)", 2*i)
+			f.op("ADDQ BX, R8")
+		}
+		f.op("ADDQ $%d, DX", panelStride/2)
+		f.op("JMP %s", done)
+		f.mark(wide)
+	}
 	for i := range mr {
 		f.op("VMOVUPS Z%d, (R8)", 2*i)
 		f.op("VMOVUPS Z%d, 64(R8)", 2*i+1)
 		f.op("ADDQ BX, R8")
 	}
 	f.op("ADDQ $%d, DX", panelStride)
+	f.mark(done)
 }
 
 // sweepNext turns to what comes behind the next panel of a, once that is brought in.
