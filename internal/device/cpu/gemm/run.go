@@ -131,7 +131,7 @@ const tasksPerThread = 4
 // columns. It does not touch the order of any sum.
 func (r *run) divide() {
 	want := tasksPerThread * len(r.e.own)
-	if r.sweeping && len(r.e.own) == 1 {
+	if r.sweeping && r.words <= sweptWords && len(r.e.own) == 1 {
 		want = 1 // nobody waits for a late one
 	}
 	r.taskPanels = min(cmp.Or(r.e.tiles.TaskPanels, blockPanels), max(1, r.colPanels/want))

@@ -7,20 +7,20 @@ import (
 )
 
 // sweptWords is the words of K up to which a panel of w that is read in place need not
-// come to the second cache by itself: sweeps bring it in as fast as they multiply.
+// come to the second cache by itself: sweeps bring it in as fast as they multiply. The panels
+// of a task are half a second cache of 1 MiB at most then, so that few workers take long ones.
 const sweptWords = 256
 
 // sweeps says whether the level takes the panels of x over all of a task's panels of w
-// in one call.
+// in one call. What a mask joins behind a tile finds that in the first cache.
 func (r *run) sweeps() bool {
 	t := r.e.tiles
-	return r.panels > 0 && t.HasSweep(r.tall) && t.HasSweep(r.least)
+	return r.panels > 0 && t.HasSweep(r.tall) && t.HasSweep(r.least) && !r.LowRank.drops()
 }
 
-// sweepsHalf says whether sweeps write a y in bfloat16: all of a sum at a time, and
-// nothing joins it behind them.
+// sweepsHalf says whether sweeps write a y in bfloat16, which takes all of a sum at a time.
 func (r *run) sweepsHalf() bool {
-	return r.sweeping && r.e.tiles.SweepsHalf() && r.words <= r.block && r.N%kern.Cols == 0 && !r.wide && !r.LowRank.drops()
+	return r.sweeping && r.e.tiles.SweepsHalf() && r.words <= r.block && r.N%kern.Cols == 0 && !r.wide
 }
 
 // sweepPanel adds words [k, k+nk) of a task for panel i of x, as tile does for each panel of
@@ -53,12 +53,8 @@ func (r *run) sweep(worker, i int, s span, from, to, k, nk int) {
 	if r.Accumulate || len(r.Bias) > 0 {
 		p.Add = 1
 	}
-	joins := l.R > 0 && k+nk == r.words
-	if joins && !l.drops() {
+	if l.R > 0 && k+nk == r.words {
 		p.LowK, p.LowA, p.LowB, p.LowStep = r.lowWords, r.uPanel(i), r.lowPanel(worker, from, s.colFrom), r.lowWords*kern.Stride
 	}
 	r.e.tiles.Sweep(n, p)
-	for j := from; j < to && joins && l.drops(); j++ {
-		r.keptTile(worker, i, j, s.colFrom, r.Y.address(row, j*kern.Cols), p.LDC, kern.Cols)
-	}
 }
