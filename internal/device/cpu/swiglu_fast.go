@@ -22,6 +22,7 @@ type fastSwiGLU struct {
 	ins     int
 	grain   int
 	halves  bool
+	floats  bool
 	own     []swiGLURow
 }
 
@@ -70,7 +71,7 @@ func (s *fastSwiGLU) run(c *device.Call) error {
 	if err := s.f.b.spaces.reserve((s.outs+s.ins)*g.Cols, 0); err != nil {
 		return err
 	}
-	s.grain, s.halves = rowGrain(s.cost*g.Cols), s.isHalf()
+	s.grain, s.halves, s.floats = rowGrain(s.cost*g.Cols), s.isHalf(), s.isFloat()
 	return s.f.b.pool.run(&s.work, (g.Rows+s.grain-1)/s.grain)
 }
 
@@ -78,6 +79,10 @@ func (s *fastSwiGLU) do(task, worker int) {
 	own := &s.own[worker]
 	if s.halves {
 		s.doHalf(task)
+		return
+	}
+	if s.floats {
+		s.doFloat(own, task)
 		return
 	}
 	for i := task * s.grain; i < min((task+1)*s.grain, s.in[0].Rows); i++ {
@@ -98,6 +103,34 @@ func (s *fastSwiGLU) do(task, worker int) {
 			}
 		}
 	}
+}
+
+// isFloat says whether rows follow each other as the functions take them.
+func (s *fastSwiGLU) isFloat() bool {
+	float := true
+	for i, v := range s.out[:s.outs] {
+		float = float && (v.Type == device.F32 && v.Addr != 0 || i == 2 && v.Addr == 0)
+	}
+	for _, v := range s.in[:s.ins] {
+		float = float && v.Type == device.F32
+	}
+	return float
+}
+
+// doFloat is do for all of a task's rows at once.
+func (s *fastSwiGLU) doFloat(own *swiGLURow, task int) {
+	from := task * s.grain
+	n := min(s.grain, s.in[0].Rows-from)
+	for j := range s.ins {
+		own.in[j] = device.Slice[float32](s.in[j].Row(from, n))
+	}
+	for j := range s.outs {
+		own.out[j] = nil
+		if v := s.out[j]; v.Addr != 0 {
+			own.out[j] = device.Slice[float32](v.Row(from, n))
+		}
+	}
+	s.row(&own.out, &own.in)
 }
 
 // isHalf says whether the level's function for bfloat16 takes the call.

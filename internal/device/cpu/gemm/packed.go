@@ -63,12 +63,12 @@ func (w Packed) Row(dst []float32, row int) {
 		}
 		return
 	}
-	for k := range dst {
+	for k := 0; k < len(dst); k += 2 {
 		x := words[k/2*kern.Cols]
-		if k%2 == 0 {
-			x <<= 16
+		dst[k] = math.Float32frombits(x << 16)
+		if k+1 < len(dst) {
+			dst[k+1] = math.Float32frombits(x & 0xffff0000)
 		}
-		dst[k] = math.Float32frombits(x & 0xffff0000)
 	}
 }
 
