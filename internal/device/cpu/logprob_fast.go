@@ -29,8 +29,21 @@ func (f *fast) keepChunk(s *softmaxRow, y []uint16, z []float32, col int) {
 
 func (f *fast) raise(s *softmaxRow, z []float32, col int) {
 	if m := f.set.Max(z); float64(m) > s.largest {
-		s.raise(float64(m), col+slices.Index(z, m))
+		s.raise(float64(m), col+f.find(z, m))
 	}
+}
+
+// find is the first index of m, the largest of z.
+func (f *fast) find(z []float32, m float32) int {
+	const some = 64
+	at := 0
+	for at+some < len(z) && f.set.Max(z[at:at+some]) < m {
+		at += some
+	}
+	if i := slices.Index(z[at:], m); i >= 0 {
+		return at + i
+	}
+	return slices.Index(z, m) // a NaN hid it
 }
 
 func (s *softmaxRow) addSums(sum, moment float32) {

@@ -62,9 +62,7 @@ func (r *fastRope) roundedRow(y []uint16, wide []float32, t int) {
 		return
 	}
 	cos, sin := r.table[t*r.headDim:][:half], r.table[t*r.headDim+half:][:half]
-	for at := 0; at < r.cols; at += r.headDim {
-		r.set.RopeHalf(y[at:], r.x[t*r.cols+at:], cos, sin, r.sign)
-	}
+	r.set.RopeHalf(y, r.x[t*r.cols:], cos, sin, r.cols/r.headDim, r.sign)
 }
 
 // fastSum is add and accumulate.

@@ -724,10 +724,10 @@ func roundAVX512BF16(y, x unsafe.Pointer, n int)
 //go:noescape
 func swiGLUHalfAVX512(y, gate, u unsafe.Pointer, n int)
 
-// ropeHalfAVX512 is ropeHalf, of which y1, y2 are bfloat16 and n is a multiple of 16: y1 = x1*cos - x2*sign*sin and y2 = x2*cos + x1*sign*sin; y1 may be x1, y2 may be x2.
+// ropeHalfAVX512 is y1 = x1*cos - x2*sign*sin and y2 = x2*cos + x1*sign*sin for so many heads of 2n elements, whose halves are 1 and 2. y is bfloat16 and n a multiple of 16.
 //
 //go:noescape
-func ropeHalfAVX512(y1, y2, x1, x2, cos, sin unsafe.Pointer, n int, sign float32)
+func ropeHalfAVX512(y, x, cos, sin unsafe.Pointer, n, heads int, sign float32)
 
 // expWeightsAVX512 is expMoments with y = exp(z) as bfloat16, n a multiple of 16.
 //

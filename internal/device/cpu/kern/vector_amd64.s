@@ -5840,38 +5840,44 @@ next248:
 	VZEROUPPER
 	RET
 
-// func ropeHalfAVX512(y1, y2, x1, x2, cos, sin unsafe.Pointer, n int, sign float32)
-TEXT ·ropeHalfAVX512(SB), NOSPLIT, $0-60
-	MOVQ y1+0(FP), DI
-	MOVQ y2+8(FP), SI
-	MOVQ x1+16(FP), DX
-	MOVQ x2+24(FP), R8
-	MOVQ cos+32(FP), R9
-	MOVQ sin+40(FP), R10
-	MOVQ n+48(FP), CX
+// func ropeHalfAVX512(y, x, cos, sin unsafe.Pointer, n, heads int, sign float32)
+TEXT ·ropeHalfAVX512(SB), NOSPLIT, $0-52
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ cos+16(FP), R8
+	MOVQ sin+24(FP), R9
+	MOVQ n+32(FP), CX
+	MOVQ heads+40(FP), R10
+	VBROADCASTSS sign+48(FP), Z31
+	TESTQ CX, CX
+	JEQ done252
+	LEAQ (SI)(CX*4), DX
+	LEAQ (DI)(CX*2), BX
+head250:
 	XORQ AX, AX
-	VBROADCASTSS sign+56(FP), Z16
-	SUBQ $16, CX
-	JLT next251
-loop252:
-	VMOVUPS 0(DX)(AX*4), Z0
-	VMOVUPS 0(R8)(AX*4), Z1
-	VMOVUPS 0(R9)(AX*4), Z2
-	VMOVUPS 0(R10)(AX*4), Z3
-	VMULPS Z16, Z3, Z3
+some251:
+	VMOVUPS (SI)(AX*4), Z0
+	VMOVUPS (DX)(AX*4), Z1
+	VMOVUPS (R8)(AX*4), Z2
+	VMULPS (R9)(AX*4), Z31, Z3
 	VMULPS Z3, Z1, Z4
 	VFMSUB231PS Z0, Z2, Z4
 	VMULPS Z3, Z0, Z5
 	VFMADD231PS Z1, Z2, Z5
 	LONG $0x487ef262; BYTE $0x72; BYTE $0xe4 // VCVTNEPS2BF16 Z4, Y4
-	VMOVUPS Y4, 0(DI)(AX*2)
 	LONG $0x487ef262; BYTE $0x72; BYTE $0xed // VCVTNEPS2BF16 Z5, Y5
-	VMOVUPS Y5, 0(SI)(AX*2)
+	VMOVDQU Y4, (DI)(AX*2)
+	VMOVDQU Y5, (BX)(AX*2)
 	ADDQ $16, AX
-	SUBQ $16, CX
-	JGE loop252
-next251:
-	ADDQ $16, CX
+	CMPQ AX, CX
+	JLT some251
+	LEAQ (SI)(CX*8), SI
+	LEAQ (DX)(CX*8), DX
+	LEAQ (DI)(CX*4), DI
+	LEAQ (BX)(CX*4), BX
+	DECQ R10
+	JNZ head250
+done252:
 	VZEROUPPER
 	RET
 

@@ -31,8 +31,9 @@ type vectors struct {
 	swiGLUHalf      func(y, gate, u unsafe.Pointer, n int)
 	swiGLUGradHalf  func(dg, du, gate, u, dy unsafe.Pointer, n int)
 	swiGLUAgainHalf func(y, dg, du, gate, u, dy unsafe.Pointer, n int)
-	// ropeHalf is rope into bfloat16, n a multiple of 16; nil where a level has none.
-	ropeHalf func(y1, y2, x1, x2, cos, sin unsafe.Pointer, n int, sign float32)
+	// ropeHalf is rope of some heads into bfloat16, n a multiple of 16; nil where a level has
+	// none.
+	ropeHalf func(y, x, cos, sin unsafe.Pointer, n, heads int, sign float32)
 	rope     func(y1, y2, x1, x2, cos, sin unsafe.Pointer, n int, sign float32)
 	adamW    func(p, m, v, grad unsafe.Pointer, n int, clip, b1, c1, b2, c2, keep, step, inverse, eps float32)
 	round    func(y, x unsafe.Pointer, n int) // n is a multiple of whole
@@ -195,10 +196,10 @@ func (s *Set) Rope(y, x, cos, sin []float32, sign float32) {
 // HasRopeHalf says whether the level has RopeHalf for heads of 2n elements.
 func (s *Set) HasRopeHalf(n int) bool { return s.ropeHalf != nil && n%MaxLanes == 0 }
 
-// RopeHalf is Rope rounded as ToBF16 rounds it.
-func (s *Set) RopeHalf(y []uint16, x, cos, sin []float32, sign float32) {
+// RopeHalf is Rope of so many heads behind each other, rounded as ToBF16 rounds it.
+func (s *Set) RopeHalf(y []uint16, x, cos, sin []float32, heads int, sign float32) {
 	n := len(cos)
-	s.ropeHalf(first(y, n), first(y[n:], n), first(x, n), first(x[n:], n), first(cos, n), first(sin, n), n, sign)
+	s.ropeHalf(first(y, 2*n*heads), first(x, 2*n*heads), first(cos, n), first(sin, n), n, heads, sign)
 }
 
 // AdamW is the settings of one step: the attribute's, and the step's own.

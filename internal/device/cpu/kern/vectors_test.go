@@ -249,9 +249,10 @@ func TestRope(t *testing.T) {
 				if !s.HasRopeHalf(half) {
 					continue
 				}
-				rounded, of := make([]uint16, 2*half+1), make([]uint16, 2*half+1)
-				s.RopeHalf(rounded, x, cos, sin, sign)
-				if s.ToBF16(of[:2*half], got.slice()); !slices.Equal(rounded, of) {
+				const heads = 3
+				rounded, of := make([]uint16, 2*half*heads+1), make([]uint16, 2*half*heads+1)
+				s.RopeHalf(rounded, slices.Concat(x, x, x), cos, sin, heads, sign)
+				if s.ToBF16(of[:2*half*heads], slices.Concat(got.slice(), got.slice(), got.slice())); !slices.Equal(rounded, of) {
 					t.Fatalf("half=%d sign=%g: the bfloat16 is not the rounded one", half, sign)
 				}
 			}

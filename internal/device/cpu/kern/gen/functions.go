@@ -20,7 +20,7 @@ func emitVectors(f *file) {
 	emitColumnSums(f, avx2)
 	emitVector(f, roundBF16(), isa{"AVX512BF16", "Z", 16})
 	emitVector(f, halved(gates(), "y", "gate", "u"), avx512)
-	emitVector(f, halved(rope(), "y1", "y2"), avx512)
+	emitRopeHeads(f)
 	emitVector(f, expWeights(), avx512)
 	emitVector(f, halved(gateGrads(), "dg", "du", "gate", "u", "dy"), avx512)
 	emitVector(f, halved(gateGradsAndY(), "y", "dg", "du", "gate", "u", "dy"), avx512)
