@@ -267,8 +267,7 @@ func (t *flashTask) finish(o heads, lse []float32, from, kv int) {
 		}
 		row := floats(unsafe.Add(t.o, 4*r*t.width), d)
 		if o.half != nil {
-			t.set.Scale(row, row, inverse)
-			t.set.ToBF16(o.half[at*d:][:d], row)
+			t.set.ScaleHalf(o.half[at*d:][:d], row, inverse)
 			continue
 		}
 		t.set.Scale(o.wide[at*d:][:d], row, inverse)

@@ -32,6 +32,7 @@ type flashGrad struct {
 	groups []spanGroup
 	reach  []int // the largest prefixEnd of the spans before each
 	work   work
+	sums   deltas
 }
 
 // spanGroup is spans [from, to), which see no keys but their own.
@@ -44,6 +45,7 @@ func (f *fast) bindAttentionGrad(kernel string, attr device.Attention) (device.K
 	}
 	g := f.newFlashGrad(shared)
 	g.work.job = g
+	g.sums.flashGrad, g.sums.job = g, &g.sums
 	return g.run, nil
 }
 
@@ -71,6 +73,9 @@ func (g *flashGrad) run(c *device.Call) error {
 	}
 	space := g.b.spaces.carveShared()
 	g.delta = take[float32](&space, g.sharedWords())
+	if err := g.sums.run(len(g.delta)); err != nil {
+		return err
+	}
 	return g.b.pool.run(&g.work, len(g.groups)*g.attr.KVHeads)
 }
 
@@ -91,43 +96,6 @@ func (g *flashGrad) workspace() (w parts) {
 	t := gradTask{flashGrad: g, micro: &g.own[0]}
 	t.layout(&w)
 	return w
-}
-
-// deltaRow is room for a row of a head of o and of do: rounded, and widened again.
-type deltaRow struct {
-	half []uint16
-	wide [2][]float32
-}
-
-func (g *flashGrad) deltaRow(w *parts) (r deltaRow) {
-	d := g.attr.HeadDim
-	half, o, do := w.take(2*d), w.take(4*d), w.take(4*d)
-	if w.base != nil {
-		r = deltaRow{unsafe.Slice((*uint16)(half), d), [2][]float32{floats(o, d), floats(do, d)}}
-	}
-	return r
-}
-
-// sum is do*o of a row of a head, summed. Both are rounded as products round them,
-// whether they are held so or not.
-func (r deltaRow) sum(g *flashGrad, at int) float32 {
-	at *= g.attr.HeadDim
-	if g.b.Rounded() != device.BF16 {
-		return g.set.Dot(g.out.wide[at:][:g.attr.HeadDim], g.grad.wide[at:])
-	}
-	r.round(g, r.wide[0], g.out.from(at))
-	r.round(g, r.wide[1], g.grad.from(at))
-	return g.set.Dot(r.wide[0], r.wide[1])
-}
-
-// round is the first elements of x as products round them.
-func (r deltaRow) round(g *flashGrad, wide []float32, x heads) {
-	half := x.half
-	if half == nil {
-		half = r.half
-		g.set.ToBF16(half, x.wide)
-	}
-	g.set.FromBF16(wide, half)
 }
 
 // divideGroups refills groups: a span begins one if no span from it on sees an
@@ -165,7 +133,6 @@ func (g *flashGrad) do(task, worker int) {
 	t.layout(&w)
 	from, to := g.spans[group.from].start, g.spans[group.to-1].end
 	g.clear(t.kv, from, to)
-	t.sumDeltas(from, to)
 	for i := group.from; i < group.to; i++ {
 		s := &g.spans[i]
 		for key := s.prefixStart; key < s.prefixEnd; key += gradKeys {
@@ -189,7 +156,6 @@ type gradTask struct {
 	qPanel, oPanel, qSums, oSums unsafe.Pointer
 	p, ds                        unsafe.Pointer // scores, then weights; their gradient
 	a                            unsafe.Pointer // p or ds as a panel
-	row                          deltaRow
 }
 
 func (t *gradTask) layout(w *parts) {
@@ -201,17 +167,6 @@ func (t *gradTask) layout(w *parts) {
 	t.qSums, t.oSums = w.take(wide*t.colsBytes(gradRows)), w.take(wide*t.colsBytes(gradRows))
 	t.p, t.ds = w.take(4*gradRows*gradStride), w.take(4*gradRows*gradStride)
 	t.a = w.take(t.rowsBytes(max(gradKeys, gradRows)))
-	t.row = t.deltaRow(w)
-}
-
-// sumDeltas makes the deltas of rows [from, to) of the task's heads.
-func (t *gradTask) sumDeltas(from, to int) {
-	for i := from; i < to; i++ {
-		at := i*t.attr.Heads + t.kv*t.group
-		for j := range t.group {
-			t.delta[at+j] = t.row.sum(t.flashGrad, at+j)
-		}
-	}
 }
 
 // clear zeroes a task's part of dq, dk and dv: the outputs serve as accumulators.

@@ -159,7 +159,8 @@ func (t *tileGrad) fillRows(head, panel, row, n int) {
 		}
 		at := (row+query)*t.attr.Heads + t.kv*t.attend.group + head
 		r.Shift(i, float64(t.lse[at]))
-		r.Delta[i] = -t.row.sum(t.flashGrad, at) * float32(t.attr.Scale)
+		t.row.sums(t.flashGrad, t.delta[:], at)
+		r.Delta[i] = -t.delta[0] * float32(t.attr.Scale)
 	}
 }
 

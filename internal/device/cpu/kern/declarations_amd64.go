@@ -734,6 +734,16 @@ func ropeHalfAVX512(y, x, cos, sin unsafe.Pointer, n, heads int, sign float32)
 //go:noescape
 func expWeightsAVX512(y, x unsafe.Pointer, n int, scale, shift float32) (sum, moment float32)
 
+// dotRowsAVX512 is the sums of x*y of so many rows of n bfloat16, a multiple of 16.
+//
+//go:noescape
+func dotRowsAVX512(x, y unsafe.Pointer, n int, sums unsafe.Pointer, rows int)
+
+// scaleHalfAVX512 is scaleHalf, of which y are bfloat16 and n is a multiple of 16: y = a*x; y may be x.
+//
+//go:noescape
+func scaleHalfAVX512(y, x unsafe.Pointer, n int, a float32)
+
 // swiGLUGradHalfAVX512 is swiGLUGradHalf, of which dg, du, gate, u, dy are bfloat16 and n is a multiple of 16: is, with a = sigmoid(gate), dg = dy*u*a*(1+gate*(1-a)) and du = dy*gate*a; dg may be gate, du may be u.
 //
 //go:noescape

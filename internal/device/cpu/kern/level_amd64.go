@@ -155,4 +155,5 @@ func (s *Set) avx512BF16() {
 	s.round, s.dropoutHalf, s.keepHalf = roundAVX512BF16, dropoutHalf, keepHalf
 	s.swiGLUHalf, s.swiGLUGradHalf, s.swiGLUAgainHalf = swiGLUHalfAVX512, swiGLUGradHalfAVX512, swiGLUAgainHalfAVX512
 	s.ropeHalf, s.expWeights = ropeHalfAVX512, expWeightsAVX512
+	s.dotRows, s.scaleHalf = dotRowsAVX512, scaleHalfAVX512
 }

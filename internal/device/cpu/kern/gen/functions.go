@@ -22,6 +22,8 @@ func emitVectors(f *file) {
 	emitVector(f, halved(gates(), "y", "gate", "u"), avx512)
 	emitRopeHeads(f)
 	emitVector(f, expWeights(), avx512)
+	emitVector(f, dotRows(), avx512)
+	emitVector(f, halved(scale(), "y"), avx512)
 	emitVector(f, halved(gateGrads(), "dg", "du", "gate", "u", "dy"), avx512)
 	emitVector(f, halved(gateGradsAndY(), "y", "dg", "du", "gate", "u", "dy"), avx512)
 }
@@ -49,12 +51,7 @@ func reductions() []vector {
 				e.fillRest(0, math.Inf(-1), 1)
 				e.op("VMAXPS", e.accumulator(0, u), 0, e.accumulator(0, u))
 			}},
-		{name: "dot", doc: "is the sum of x*y.", arrays: []string{"x", "y"}, results: []string{"sum"},
-			join: "VADDPS", unroll: 4, body: func(e *emitter, u int) {
-				e.load("x", 0)
-				e.load("y", 1)
-				e.op("VFMADD231PS", 0, 1, e.accumulator(0, u))
-			}},
+		dot(),
 		{name: "dot3", doc: "is the sum of x*y*z.", arrays: []string{"x", "y", "z"}, results: []string{"sum"},
 			join: "VADDPS", unroll: 4, body: func(e *emitter, u int) {
 				e.load("x", 0)
@@ -79,6 +76,23 @@ func reductions() []vector {
 				e.op("VFMADD231PD", 1, 1, e.accumulator(0, u))
 			}},
 	}
+}
+
+func dot() vector {
+	return vector{name: "dot", doc: "is the sum of x*y.", arrays: []string{"x", "y"}, results: []string{"sum"},
+		join: "VADDPS", unroll: 4, body: func(e *emitter, u int) {
+			e.load("x", 0)
+			e.load("y", 1)
+			e.op("VFMADD231PS", 0, 1, e.accumulator(0, u))
+		}}
+}
+
+// dotRows is dot for rows of bfloat16.
+func dotRows() vector {
+	v := halved(dot(), "x", "y")
+	v.name, v.rows, v.results = "dotRows", true, []string{"sums"}
+	v.doc = "is the sums of x*y of so many rows of n bfloat16, a multiple of 16."
+	return v
 }
 
 // exponent is scale*x - shift, in register 0.
@@ -140,11 +154,7 @@ func exponentials() []vector {
 
 func linears() []vector {
 	return []vector{
-		{name: "scale", doc: "is y = a*x; y may be x.", arrays: []string{"y", "x"}, scalars: []string{"a"}, body: func(e *emitter, _ int) {
-			e.load("x", 0)
-			e.op("VMULPS", e.scalar("a"), 0, 0)
-			e.store(0, "y")
-		}},
+		scale(),
 		{name: "add", doc: "is y = a + b; y may be a or b.", arrays: []string{"y", "a", "b"}, body: func(e *emitter, _ int) {
 			e.load("a", 0)
 			e.load("b", 1)
@@ -182,6 +192,14 @@ func linears() []vector {
 			e.store(1, "dx")
 		}},
 	}
+}
+
+func scale() vector {
+	return vector{name: "scale", doc: "is y = a*x; y may be x.", arrays: []string{"y", "x"}, scalars: []string{"a"}, body: func(e *emitter, _ int) {
+		e.load("x", 0)
+		e.op("VMULPS", e.scalar("a"), 0, 0)
+		e.store(0, "y")
+	}}
 }
 
 // sigmoid leaves 1/(1+exp(-g)) in dst.

@@ -24,6 +24,7 @@ type vector struct {
 	join      string  // instruction that joins accumulators: add or max
 	unroll    int     // 1 if 0
 	whole     bool    // n is a multiple of the width: no masked rest
+	rows      bool    // arrays are rows of n elements, one behind the other, the result an array too
 	body      func(e *emitter, u int)
 }
 
@@ -61,9 +62,33 @@ func emitVector(f *file, v vector, s isa) {
 	for i, load := range e.held {
 		f.op(load, firstHeld+i)
 	}
+	if v.rows {
+		e.overRows(loop)
+		return
+	}
 	e.clearAccumulators()
 	f.text.Write(loop)
 	e.finish()
+	f.ret()
+}
+
+// overRows runs the loop for each row. R12 is where its result goes.
+func (e *emitter) overRows(loop []byte) {
+	f, row := e.f, e.f.label("row")
+	f.op("MOVQ %s, R12", e.frame.slot(e.v.results[0]))
+	f.op("MOVQ %s, R13", e.frame.slot("rows"))
+	f.mark(row)
+	e.clearAccumulators()
+	f.text.Write(loop)
+	e.finish()
+	f.op("ADDQ $4, R12")
+	for _, a := range e.v.arrays {
+		f.op("LEAQ (%s)(AX*%d), %s", e.base[a], e.size(a), e.base[a])
+	}
+	f.op("MOVQ AX, CX")
+	f.op("XORQ AX, AX")
+	f.op("DECQ R13")
+	f.op("JNZ %s", row)
 	f.ret()
 }
 
@@ -73,6 +98,9 @@ func (v vector) args() []arg {
 		args = append(args, arg{a, "unsafe.Pointer"})
 	}
 	args = append(args, arg{"n", "int"})
+	if v.rows {
+		args = append(args, arg{v.results[0], "unsafe.Pointer"}, arg{"rows", "int"})
+	}
 	for _, s := range v.scalars {
 		args = append(args, arg{s, "float32"})
 	}
@@ -81,6 +109,9 @@ func (v vector) args() []arg {
 
 func (v vector) outs() []arg {
 	var outs []arg
+	if v.rows {
+		return nil
+	}
 	for _, r := range v.results {
 		typ := "float32"
 		if v.double {
@@ -165,7 +196,11 @@ func (e *emitter) finish() {
 		if e.v.double {
 			move = "VMOVSD"
 		}
-		e.f.op("%s X%d, %s", move, firstAccumulator+i*unroll, e.frame.slot(result))
+		to := e.frame.slot(result)
+		if e.v.rows {
+			to = "(R12)"
+		}
+		e.f.op("%s X%d, %s", move, firstAccumulator+i*unroll, to)
 	}
 }
 
@@ -206,6 +241,14 @@ func (e *emitter) op(name string, operands ...any) {
 // at is the address of the current element of an array.
 func (e *emitter) at(array string, size int) string {
 	return fmt.Sprintf("%d(%s)(AX*%d)", size*e.ahead, e.base[array], size)
+}
+
+// size is the bytes of an element of an array.
+func (e *emitter) size(array string) int {
+	if slices.Contains(e.v.half, array) {
+		return 2
+	}
+	return 4
 }
 
 // load reads the current elements; the rest of a masked register is 0.
