@@ -98,6 +98,7 @@ type flashTask struct {
 	width            int // columns of o, filled up to whole panels
 	largest          []float32
 	sums             []float64
+	weigh            [kern.MaxRows]kern.WeighRow
 }
 
 // layout divides a workspace for a number of positions.
@@ -166,15 +167,15 @@ func (t *flashTask) block(n, seen int) {
 			continue
 		}
 		t.scores(i, rows, visible)
+		o := floats(unsafe.Add(t.o, 4*row*t.width), rows*t.width)
+		if t.inPlace() {
+			t.weights(row, rows, n, seen, visible)
+			t.addPlain(t.PlainRows, o, t.width, rows, t.width, t.words(visible), t.s, 4*flashStride, t.v, t.colsBytes(flashKeys))
+			continue
+		}
 		for j := range rows {
 			t.table[j] = unsafe.Add(t.s, 4*j*flashStride)
-			s := floats(t.table[j], visible)
-			t.softmax(s, min(n, max(0, seen+(row+j)/t.group)), row+j)
-		}
-		o := floats(unsafe.Add(t.o, 4*row*t.width), rows*t.width)
-		if t.HasPlain() && t.pages == nil {
-			t.addPlain(t.PlainRows, o, t.width, rows, t.width, visible, t.s, 4*flashStride, t.v, t.colsBytes(flashKeys))
-			continue
+			t.softmax(floats(t.table[j], visible), min(n, max(0, seen+(row+j)/t.group)), row+j)
 		}
 		t.packLeft(t.p, rows, visible)
 		if t.pages != nil {
@@ -184,6 +185,9 @@ func (t *flashTask) block(n, seen int) {
 		t.add(o, t.width, rows, t.width, t.words(visible), t.p, t.v, t.colsBytes(flashKeys))
 	}
 }
+
+// inPlace says whether products read the weights where the scores were.
+func (t *flashTask) inPlace() bool { return t.HasPlain() && t.pages == nil }
 
 // scores is s = q k' of a panel and the first visible keys.
 func (t *flashTask) scores(panel, rows, visible int) {
@@ -196,7 +200,7 @@ func (t *flashTask) scores(panel, rows, visible int) {
 		return
 	}
 	if t.HasPlain() {
-		t.PlainColumns(rows, d, t.queries(panel), 4*rows, t.k, t.colsBytes(d), t.s, 4*flashStride, 0, panelsOf(visible, kern.Cols))
+		t.PlainColumns(rows, t.words(d), t.queries(panel), 4*rows, t.k, t.colsBytes(d), t.s, 4*flashStride, 0, panelsOf(visible, kern.Cols))
 		return
 	}
 	t.Strip(rows, t.words(d), t.queries(panel), t.k, t.colsBytes(d), t.s, 4*flashStride, 0, panelsOf(visible, kern.Cols))
@@ -225,9 +229,39 @@ func (t *flashTask) addPages(row, rows, visible int) {
 	}
 }
 
+// weights is the softmax of the rows of a panel, of which the first is row.
+func (t *flashTask) weights(row, rows, n, seen, visible int) {
+	scale := float32(t.attr.Scale)
+	if t.PerWord == 1 || scale <= 0 {
+		for j := range rows {
+			s := floats(unsafe.Add(t.s, 4*j*flashStride), visible)
+			t.softmax(s, min(n, max(0, seen+(row+j)/t.group)), row+j)
+			if t.PerWord > 1 {
+				t.roundRow(s)
+			}
+		}
+		return
+	}
+	for j := range rows {
+		t.weigh[j] = kern.WeighRow{Seen: min(n, max(0, seen+(row+j)/t.group)), Largest: t.largest[row+j]}
+	}
+	t.set.WeighRows(t.s, 4*flashStride, t.weigh[:rows], visible, scale)
+	for j := range rows {
+		w := &t.weigh[j]
+		t.raise(row+j, w.Largest)
+		t.sums[row+j] += float64(w.Sum)
+	}
+}
+
+// roundRow rounds a row of weights in its place, with a zero behind it.
+func (t *flashTask) roundRow(s []float32) {
+	half := unsafe.Slice((*uint16)(unsafe.Pointer(&s[0])), len(s)+1)
+	t.set.ToBF16(half[:len(s)], s)
+	half[len(s)] = 0
+}
+
 // softmax turns the scores, times scale, of the keys that a row sees into weights
-// relative to the largest score so far, 0 for the others, and rescales what the row has
-// summed so far where the largest grows.
+// relative to the largest score so far, 0 for the others.
 func (t *flashTask) softmax(s []float32, visible, row int) {
 	clear(s[visible:])
 	if visible == 0 {
@@ -239,16 +273,22 @@ func (t *flashTask) softmax(s []float32, visible, row int) {
 		t.set.Scale(s, s, scale)
 		scale = 1
 	}
-	if top := scale * t.set.Max(s); top > t.largest[row] {
-		if t.sums[row] > 0 {
-			shrink := exp32(t.largest[row] - top)
-			t.sums[row] *= float64(shrink)
-			o := floats(unsafe.Add(t.o, 4*row*t.width), t.width)
-			t.set.Scale(o, o, shrink)
-		}
-		t.largest[row] = top
-	}
+	t.raise(row, scale*t.set.Max(s))
 	t.sums[row] += float64(t.set.ExpSum(s, s, scale, t.largest[row]))
+}
+
+// raise rescales what a row has summed so far where its largest score grows.
+func (t *flashTask) raise(row int, top float32) {
+	if !(top > t.largest[row]) {
+		return
+	}
+	if t.sums[row] > 0 {
+		shrink := exp32(t.largest[row] - top)
+		t.sums[row] *= float64(shrink)
+		o := floats(unsafe.Add(t.o, 4*row*t.width), t.width)
+		t.set.Scale(o, o, shrink)
+	}
+	t.largest[row] = top
 }
 
 func (t *flashTask) finish(o heads, lse []float32, from, kv int) {

@@ -156,6 +156,8 @@ type gradTask struct {
 	qPanel, oPanel, qSums, oSums unsafe.Pointer
 	p, ds                        unsafe.Pointer // scores, then weights; their gradient
 	a                            unsafe.Pointer // p or ds as a panel
+	s, dp                        unsafe.Pointer // of a panel, where p and ds are words of rows
+	panel                        *[kern.MaxRows]kern.GradRow
 }
 
 func (t *gradTask) layout(w *parts) {
@@ -165,8 +167,10 @@ func (t *gradTask) layout(w *parts) {
 	t.kSums = w.take(wide * t.colsBytes(gradKeys))
 	t.qPanel, t.oPanel = w.take(t.rowsBytes(d)), w.take(t.rowsBytes(d))
 	t.qSums, t.oSums = w.take(wide*t.colsBytes(gradRows)), w.take(wide*t.colsBytes(gradRows))
-	t.p, t.ds = w.take(4*gradRows*gradStride), w.take(4*gradRows*gradStride)
+	t.p, t.ds = w.take(4*t.words(gradRows)*gradStride), w.take(4*t.words(gradRows)*gradStride)
 	t.a = w.take(t.rowsBytes(max(gradKeys, gradRows)))
+	t.s, t.dp = w.take(4*t.Rows*gradStride), w.take(4*t.Rows*gradStride)
+	t.panel = (*[kern.MaxRows]kern.GradRow)(w.take(int(unsafe.Sizeof(*t.panel))))
 }
 
 // clear zeroes a task's part of dq, dk and dv: the outputs serve as accumulators.
@@ -201,6 +205,10 @@ func (t *gradTask) keys(s *span, key, n int, inSegment bool) {
 			seen = from + 1 - key
 		}
 		for head := t.kv * t.group; from < to && head < (t.kv+1)*t.group; head++ {
+			if t.PerWord > 1 {
+				t.pairs(from, to-from, seen, head)
+				continue
+			}
 			t.rows(from, to-from, seen, head)
 		}
 	}
@@ -238,7 +246,7 @@ func (t *gradTask) rows(from, n, seen, head int) {
 func (t *gradTask) sumKeys(dq []float32, row, rows, visible int) {
 	d, ds := t.attr.HeadDim, unsafe.Add(t.ds, 4*row*gradStride)
 	if t.HasPlain() {
-		t.addPlain(t.PlainRows, dq, t.qCols, rows, d, visible, ds, 4*gradStride, t.kSums, t.colsBytes(gradKeys))
+		t.addPlain(t.PlainRows, dq, t.qCols, rows, d, t.words(visible), ds, 4*gradStride, t.kSums, t.colsBytes(gradKeys))
 		return
 	}
 	for j := range rows {
@@ -252,7 +260,7 @@ func (t *gradTask) sumKeys(dq []float32, row, rows, visible int) {
 func (t *gradTask) scores(panel unsafe.Pointer, x heads, ld int, y, c unsafe.Pointer, row, rows, visible int) {
 	d := t.attr.HeadDim
 	c = unsafe.Add(c, 4*row*gradStride)
-	if t.HasPlain() && x.half == nil {
+	if t.HasPlain() && t.PerWord == 1 {
 		t.PlainRows(rows, d, x.at(0), 4*ld, y, t.colsBytes(d), c, 4*gradStride, 0, panelsOf(visible, kern.Cols))
 		return
 	}
@@ -276,18 +284,18 @@ func (t *gradTask) weigh(row, visible, at int) {
 	t.set.SoftmaxGrad(ds, p, ds, t.delta[at], scale)
 }
 
-// sumRows is y += x' b over n rows, for the keys that the last row sees. Rows
-// that do not see a key have 0 there, and the sum leaves out the first of them.
+// sumRows is y += x' b over n rows, for the keys that the last row sees. x has words of
+// rows. Rows that do not see a key have 0 there, and the sum leaves out the first of them.
 func (t *gradTask) sumRows(y []float32, x, b unsafe.Pointer, n, seen, visible int) {
 	d := t.attr.HeadDim
 	panels := panelsOf(visible, t.Rows)
 	for i := range panels {
 		j, keys := evenly(visible, panels, i)
 		first := max(0, j+1-seen) &^ (t.PerWord*t.Depth - 1) // rows come in words, or in tiles
-		src := unsafe.Add(x, 4*(first*gradStride+j))
+		src := unsafe.Add(x, 4*(t.words(first)*gradStride+j))
 		at := (t.key+j)*t.kvCols + t.kv*d
 		if t.HasPlain() {
-			t.addPlain(t.PlainColumns, y[at:], t.kvCols, keys, d, n-first, src, 4*gradStride, unsafe.Add(b, t.colsBytes(first)), t.colsBytes(gradRows))
+			t.addPlain(t.PlainColumns, y[at:], t.kvCols, keys, d, t.words(n-first), src, 4*gradStride, unsafe.Add(b, t.colsBytes(first)), t.colsBytes(gradRows))
 			continue
 		}
 		t.PackLeftColumns(t.a, src, n-first, 4*gradStride, keys)

@@ -219,6 +219,146 @@ func thinRowsAVX2(k int, a unsafe.Pointer, aRow int, b, c unsafe.Pointer, add in
 //go:noescape
 func outerNextAVX2(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int, next unsafe.Pointer, nextRow int)
 
+// rowsBF16x1 is a tile of 1 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x1(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsBF16x2 is a tile of 2 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x2(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsBF16x3 is a tile of 3 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x3(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsBF16x4 is a tile of 4 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x4(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsBF16x5 is a tile of 5 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x5(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsBF16x6 is a tile of 6 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x6(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsBF16x7 is a tile of 7 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x7(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsBF16x8 is a tile of 8 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x8(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsBF16x9 is a tile of 9 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x9(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsBF16x10 is a tile of 10 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x10(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsBF16x11 is a tile of 11 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x11(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsBF16x12 is a tile of 12 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x12(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsBF16x13 is a tile of 13 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x13(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// rowsBF16x14 is a tile of 14 rows of a plain left side with AVX-512.
+//
+//go:noescape
+func rowsBF16x14(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x1 is a tile of 1 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x1(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x2 is a tile of 2 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x2(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x3 is a tile of 3 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x3(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x4 is a tile of 4 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x4(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x5 is a tile of 5 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x5(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x6 is a tile of 6 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x6(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x7 is a tile of 7 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x7(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x8 is a tile of 8 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x8(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x9 is a tile of 9 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x9(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x10 is a tile of 10 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x10(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x11 is a tile of 11 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x11(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x12 is a tile of 12 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x12(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x13 is a tile of 13 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x13(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
+// columnsBF16x14 is a tile of 14 columns of a plain left side with AVX-512.
+//
+//go:noescape
+func columnsBF16x14(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
+
 // rowsAVX2x1 is a tile of 1 rows of a plain left side with AVX2.
 //
 //go:noescape
@@ -743,6 +883,16 @@ func dotRowsAVX512(x, y unsafe.Pointer, n int, sums unsafe.Pointer, rows int)
 //
 //go:noescape
 func scaleHalfAVX512(y, x unsafe.Pointer, n int, a float32)
+
+// weighRows turns n rows of scores, rowBytes apart, into weights in bfloat16 in their place, with zeros up to element fill, as rows, package kern's WeighRow, say.
+//
+//go:noescape
+func weighRows(scores unsafe.Pointer, rowBytes int, rows unsafe.Pointer, n, fill int, scale float32)
+
+// gradPairs turns pairs of rows of scores and of do v', rowBytes apart, into words of two rows, p and ds, as far apart, and the rows of do v' into ds in bfloat16 in their place, as rows, package kern's GradRow, say. Behind the keys that a pair sees come zeros, at least 16.
+//
+//go:noescape
+func gradPairs(s, dp, p, ds unsafe.Pointer, rowBytes int, rows unsafe.Pointer, pairs int, scale float32)
 
 // swiGLUGradHalfAVX512 is swiGLUGradHalf, of which dg, du, gate, u, dy are bfloat16 and n is a multiple of 16: is, with a = sigmoid(gate), dg = dy*u*a*(1+gate*(1-a)) and du = dy*gate*a; dg may be gate, du may be u.
 //

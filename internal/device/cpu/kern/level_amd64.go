@@ -145,6 +145,16 @@ func (s *Set) avx512BF16() {
 		},
 		sweep:    [MaxRows + 1]sweep{13: sweepBF16x13, 14: sweepBF16x14},
 		PackRows: transposeBF16, PackColumns: columnsBF16, Flip: flipPairs, Thin: thinBF16,
+		rows: [MaxRows + 1]Plain{
+			1: rowsBF16x1, 2: rowsBF16x2, 3: rowsBF16x3, 4: rowsBF16x4, 5: rowsBF16x5,
+			6: rowsBF16x6, 7: rowsBF16x7, 8: rowsBF16x8, 9: rowsBF16x9, 10: rowsBF16x10,
+			11: rowsBF16x11, 12: rowsBF16x12, 13: rowsBF16x13, 14: rowsBF16x14,
+		},
+		columns: [MaxRows + 1]Plain{
+			1: columnsBF16x1, 2: columnsBF16x2, 3: columnsBF16x3, 4: columnsBF16x4, 5: columnsBF16x5,
+			6: columnsBF16x6, 7: columnsBF16x7, 8: columnsBF16x8, 9: columnsBF16x9, 10: columnsBF16x10,
+			11: columnsBF16x11, 12: columnsBF16x12, 13: columnsBF16x13, 14: columnsBF16x14,
+		},
 		Outer: outerBF16, OuterHalf: outerHalf,
 		Peak: peakBF16, PeakFlops: 24 * 16 * 2 * 2,
 	}
@@ -156,4 +166,5 @@ func (s *Set) avx512BF16() {
 	s.swiGLUHalf, s.swiGLUGradHalf, s.swiGLUAgainHalf = swiGLUHalfAVX512, swiGLUGradHalfAVX512, swiGLUAgainHalfAVX512
 	s.ropeHalf, s.expWeights = ropeHalfAVX512, expWeightsAVX512
 	s.dotRows, s.scaleHalf = dotRowsAVX512, scaleHalfAVX512
+	s.weighRows, s.gradPairs = weighRows, gradPairs
 }

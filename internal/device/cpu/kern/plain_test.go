@@ -9,14 +9,12 @@ import (
 // A plain left side gives the bits of a packed one.
 func TestPlain(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {
-		p := &s.F32
-		if !p.HasPlain() {
-			t.Skip("the level has no plain tiles")
-		}
-		for rows := 1; rows <= p.Rows; rows++ {
-			for _, k := range []int{1, 2, 3, 4, 5, 7, 8, 9, 63, 64, 65, 512} {
-				for _, add := range []int{0, 1} {
-					checkPlain(t, p, rows, k, add)
+		for _, p := range []*Products{&s.F32, &s.BF16} {
+			for rows := 1; p.HasPlain() && rows <= p.Rows; rows++ {
+				for _, k := range []int{1, 2, 3, 4, 5, 7, 8, 9, 63, 64, 65, 512} {
+					for _, add := range []int{0, 1} {
+						checkPlain(t, p, rows, k, add)
+					}
 				}
 			}
 		}
@@ -26,8 +24,8 @@ func TestPlain(t *testing.T) {
 func checkPlain(t *testing.T, p *Products, rows, k, add int) {
 	t.Helper()
 	const panels, ldc = 2, 2*Cols + 3
-	packed, b := random(newRand(k), rows*k), random(newRand(1), panels*k*Cols)
-	upright, across := make([]float32, rows*(k+5)), make([]float32, k*(rows+2))
+	packed, b := randomPanel(k, rows*k, p.PerWord), randomPanel(1, panels*k*Cols, p.PerWord)
+	upright, across := make([]uint32, rows*(k+5)), make([]uint32, k*(rows+2))
 	for i := range packed {
 		upright[i%rows*(k+5)+i/rows], across[i/rows*(rows+2)+i%rows] = packed[i], packed[i]
 	}

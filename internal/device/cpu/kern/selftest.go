@@ -87,6 +87,10 @@ func (s *Set) SelfTest() error {
 			fail("few rows and blocks of "+d.name, got, want)
 		}
 	}
+	if s.HasWeighing() {
+		got, want := s.trialWeighing()
+		fail("attention's weights", got, want)
+	}
 	if s.HasGradWeights() {
 		got, want := s.trialGradWeights()
 		fail("attention's gradient", got, want)

@@ -31,7 +31,7 @@ func (p *Products) trialThin() (got, want []float32) {
 // trialPlain is plain tiles, of rows and of columns, and the tile that both stand for: its
 // left side has as many rows as columns.
 func (p *Products) trialPlain(rows int) (got, want []float32) {
-	a, b := wave(rows*rows, 1), wave(rows*Cols, 2)
+	a, b := pairWave(rows*rows, 1), pairWave(rows*Cols, 2) // fair float32 as well
 	across := make([]float32, len(a))
 	for i := range a {
 		across[i%rows*rows+i/rows] = a[i]

@@ -189,6 +189,9 @@ type Set struct {
 
 	vectors
 	flash []Flash // by D
+	// weighRows is WeighRows, gradPairs GradPairs.
+	weighRows func(scores unsafe.Pointer, rowBytes int, rows unsafe.Pointer, n, fill int, scale float32)
+	gradPairs func(s, dp, p, ds unsafe.Pointer, rowBytes int, rows unsafe.Pointer, pairs int, scale float32)
 	// gradStrips is GradStrips.
 	gradStrips func(list unsafe.Pointer, n int)
 	// leftColumnsHalf packs 16 lanes of PackLeftColumnsHalf.

@@ -24,6 +24,8 @@ func emitVectors(f *file) {
 	emitVector(f, expWeights(), avx512)
 	emitVector(f, dotRows(), avx512)
 	emitVector(f, halved(scale(), "y"), avx512)
+	emitWeighRows(f)
+	emitGradPairs(f)
 	emitVector(f, halved(gateGrads(), "dg", "du", "gate", "u", "dy"), avx512)
 	emitVector(f, halved(gateGradsAndY(), "y", "dg", "du", "gate", "u", "dy"), avx512)
 }
@@ -45,12 +47,7 @@ func vectors() []vector {
 
 func reductions() []vector {
 	return []vector{
-		{name: "rowMax", doc: "is the largest of n elements, -Inf of none.", arrays: []string{"x"}, results: []string{"largest"},
-			start: math.Inf(-1), join: "VMAXPS", unroll: 4, body: func(e *emitter, u int) {
-				e.load("x", 0)
-				e.fillRest(0, math.Inf(-1), 1)
-				e.op("VMAXPS", e.accumulator(0, u), 0, e.accumulator(0, u))
-			}},
+		largest(),
 		dot(),
 		{name: "dot3", doc: "is the sum of x*y*z.", arrays: []string{"x", "y", "z"}, results: []string{"sum"},
 			join: "VADDPS", unroll: 4, body: func(e *emitter, u int) {
@@ -76,6 +73,15 @@ func reductions() []vector {
 				e.op("VFMADD231PD", 1, 1, e.accumulator(0, u))
 			}},
 	}
+}
+
+func largest() vector {
+	return vector{name: "rowMax", doc: "is the largest of n elements, -Inf of none.", arrays: []string{"x"}, results: []string{"largest"},
+		start: math.Inf(-1), join: "VMAXPS", unroll: 4, body: func(e *emitter, u int) {
+			e.load("x", 0)
+			e.fillRest(0, math.Inf(-1), 1)
+			e.op("VMAXPS", e.accumulator(0, u), 0, e.accumulator(0, u))
+		}}
 }
 
 func dot() vector {

@@ -45,8 +45,9 @@ type emitter struct {
 	frame frame
 	held  []string // what is in registers from firstHeld on, as loads
 	base  map[string]string
-	ahead int  // words from the index to this register
-	tail  bool // the masked rest
+	ahead int    // words from the index to this register
+	tail  bool   // the masked rest
+	to    string // where the result goes, if not to its slot
 }
 
 func emitVector(f *file, v vector, s isa) {
@@ -75,6 +76,7 @@ func emitVector(f *file, v vector, s isa) {
 // overRows runs the loop for each row. R12 is where its result goes.
 func (e *emitter) overRows(loop []byte) {
 	f, row := e.f, e.f.label("row")
+	e.to = "(R12)"
 	f.op("MOVQ %s, R12", e.frame.slot(e.v.results[0]))
 	f.op("MOVQ %s, R13", e.frame.slot("rows"))
 	f.mark(row)
@@ -182,26 +184,30 @@ func (e *emitter) clearAccumulators() {
 	}
 }
 
-// finish joins the accumulators of a result, then the elements of the last.
+// finish joins the accumulators of each result and writes it.
 func (e *emitter) finish() {
-	unroll := max(1, e.v.unroll)
 	for i, result := range e.v.results {
-		for step := unroll / 2; step > 0; step /= 2 {
-			for u := range step {
-				e.f.op("%s %s, %s, %s", e.v.join, e.accumulator(i, u+step), e.accumulator(i, u), e.accumulator(i, u))
-			}
-		}
-		e.across(firstAccumulator + i*unroll)
-		move := "VMOVSS"
+		e.join(i)
+		move, to := "VMOVSS", e.to
 		if e.v.double {
 			move = "VMOVSD"
 		}
-		to := e.frame.slot(result)
-		if e.v.rows {
-			to = "(R12)"
+		if to == "" {
+			to = e.frame.slot(result)
 		}
-		e.f.op("%s X%d, %s", move, firstAccumulator+i*unroll, to)
+		e.f.op("%s X%d, %s", move, firstAccumulator+i*max(1, e.v.unroll), to)
 	}
+}
+
+// join joins the accumulators of a result, then the elements of the last.
+func (e *emitter) join(result int) {
+	unroll := max(1, e.v.unroll)
+	for step := unroll / 2; step > 0; step /= 2 {
+		for u := range step {
+			e.f.op("%s %s, %s, %s", e.v.join, e.accumulator(result, u+step), e.accumulator(result, u), e.accumulator(result, u))
+		}
+	}
+	e.across(firstAccumulator + result*unroll)
 }
 
 // across joins the elements of a register into its first.
