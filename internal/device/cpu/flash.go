@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"math/bits"
 	"unsafe"
 
 	"align/internal/device"
@@ -18,6 +19,10 @@ const (
 	// flashRows is about how many query rows, of all heads that share a
 	// key/value head, use a packed block. No bit depends on it.
 	flashRows = 448
+	// flashHalfRows is the most of them where keys and values are bfloat16. Positions are a
+	// power of two then, as many contexts are: keys are packed once more for rows of a
+	// segment that another task has.
+	flashHalfRows = 768
 	// flashStride is the distance of rows of scores: not a power of two, so that
 	// they do not share a cache set.
 	flashStride = flashKeys + 16
@@ -58,6 +63,9 @@ type flashWorker interface {
 
 func newFlash(f *fast, a *attend[float32]) *flash {
 	t := &flash{b: f.b, set: f.set, attr: a.attr, group: a.group, rows: flashRows}
+	if f.tiles() == &f.set.BF16 {
+		t.rows = a.group << bits.Len(uint(flashHalfRows/a.group)) / 2
+	}
 	kernel, onTiles := f.set.Flash(a.attr.HeadDim)
 	for i, m := range f.micros() {
 		if onTiles && f.tiles() == &f.set.BF16 {
