@@ -107,6 +107,8 @@ type flashTask struct {
 	largest          []float32
 	sums             []float64
 	weigh            [kern.MaxRows]kern.WeighRow
+	places           [kern.FinishMost]int // of rows that are finished
+	logs             kern.FinishLogs
 }
 
 // layout divides a workspace for a number of positions.
@@ -234,90 +236,5 @@ func (t *flashTask) addPages(row, rows, visible int) {
 		for j := range rows {
 			addTo(floats(unsafe.Add(t.o, 4*((row+j)*t.width+panel*kern.Cols)), kern.Cols), floats(unsafe.Add(t.x, j*kern.Stride), kern.Cols))
 		}
-	}
-}
-
-// weights is the softmax of the rows of a panel, of which the first is row.
-func (t *flashTask) weights(row, rows, n, seen, visible int) {
-	scale := float32(t.attr.Scale)
-	if t.PerWord == 1 || scale <= 0 {
-		for j := range rows {
-			s := floats(unsafe.Add(t.s, 4*j*flashStride), visible)
-			t.softmax(s, min(n, max(0, seen+(row+j)/t.group)), row+j)
-			if t.PerWord > 1 {
-				t.roundRow(s)
-			}
-		}
-		return
-	}
-	for j := range rows {
-		t.weigh[j] = kern.WeighRow{Seen: min(n, max(0, seen+(row+j)/t.group)), Largest: t.largest[row+j]}
-	}
-	t.set.WeighRows(t.s, 4*flashStride, t.weigh[:rows], visible, scale)
-	for j := range rows {
-		w := &t.weigh[j]
-		t.raise(row+j, w.Largest)
-		t.sums[row+j] += float64(w.Sum)
-	}
-}
-
-// roundRow rounds a row of weights in its place, with a zero behind it.
-func (t *flashTask) roundRow(s []float32) {
-	half := unsafe.Slice((*uint16)(unsafe.Pointer(&s[0])), len(s)+1)
-	t.set.ToBF16(half[:len(s)], s)
-	half[len(s)] = 0
-}
-
-// softmax turns the scores, times scale, of the keys that a row sees into weights
-// relative to the largest score so far, 0 for the others.
-func (t *flashTask) softmax(s []float32, visible, row int) {
-	clear(s[visible:])
-	if visible == 0 {
-		return
-	}
-	s = s[:visible]
-	scale := float32(t.attr.Scale)
-	if scale <= 0 { // the largest score is not that of the largest product
-		t.set.Scale(s, s, scale)
-		scale = 1
-	}
-	t.raise(row, scale*t.set.Max(s))
-	t.sums[row] += float64(t.set.ExpSum(s, s, scale, t.largest[row]))
-}
-
-// raise rescales what a row has summed so far where its largest score grows.
-func (t *flashTask) raise(row int, top float32) {
-	if !(top > t.largest[row]) {
-		return
-	}
-	if t.sums[row] > 0 {
-		shrink := exp32(t.largest[row] - top)
-		t.sums[row] *= float64(shrink)
-		o := floats(unsafe.Add(t.o, 4*row*t.width), t.width)
-		t.set.Scale(o, o, shrink)
-	}
-	t.largest[row] = top
-}
-
-func (t *flashTask) finish(o heads, lse []float32, from, kv int) {
-	d := t.attr.HeadDim
-	for r, sum := range t.sums {
-		at := (from+r/t.group)*t.attr.Heads + kv*t.group + r%t.group
-		if lse != nil {
-			lse[at] = float32(float64(t.largest[r]) + math.Log(sum))
-		}
-		if !o.wanted() {
-			continue
-		}
-		inverse := float32(0)
-		if sum != 0 {
-			inverse = float32(1 / sum)
-		}
-		row := floats(unsafe.Add(t.o, 4*r*t.width), d)
-		if o.half != nil {
-			t.set.ScaleHalf(o.half[at*d:][:d], row, inverse)
-			continue
-		}
-		t.set.Scale(o.wide[at*d:][:d], row, inverse)
 	}
 }

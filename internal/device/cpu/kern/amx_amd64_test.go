@@ -60,3 +60,13 @@ func onDeepStack(depth int, f func() []float32) []float32 {
 	runtime.KeepAlive(&pad)
 	return out
 }
+
+// The tiles' panels have another form than plain tiles and eager ones read or lie in.
+func TestTilesHaveNoPlainOnes(t *testing.T) {
+	p := &New(feature.AMX).BF16
+	for rows := range p.Tile {
+		if p.rows[rows] != nil || p.columns[rows] != nil || p.Eager[rows] != nil {
+			t.Errorf("there is one of %d rows", rows)
+		}
+	}
+}

@@ -879,11 +879,6 @@ func expWeightsAVX512(y, x unsafe.Pointer, n int, scale, shift float32) (sum, mo
 //go:noescape
 func dotRowsAVX512(x, y unsafe.Pointer, n int, sums unsafe.Pointer, rows int)
 
-// scaleHalfAVX512 is scaleHalf, of which y are bfloat16 and n is a multiple of 16: y = a*x; y may be x.
-//
-//go:noescape
-func scaleHalfAVX512(y, x unsafe.Pointer, n int, a float32)
-
 // weighRows turns n rows of scores, rowBytes apart, into weights in bfloat16 in their place, with zeros up to element fill, as rows, package kern's WeighRow, say.
 //
 //go:noescape
@@ -893,6 +888,11 @@ func weighRows(scores unsafe.Pointer, rowBytes int, rows unsafe.Pointer, n, fill
 //
 //go:noescape
 func gradPairs(s, dp, p, ds unsafe.Pointer, rowBytes int, rows unsafe.Pointer, pairs int, scale float32)
+
+// finishRows writes at most 16 rows of n sums, rowBytes apart, times 1/sum in bfloat16 to the addresses that out lists, and lse = largest + log(sum) to lse[16]; lse[16:32] becomes 1/sum.
+//
+//go:noescape
+func finishRows(o unsafe.Pointer, rowBytes int, out unsafe.Pointer, n, rows int, largest, sums, lse unsafe.Pointer)
 
 // swiGLUGradHalfAVX512 is swiGLUGradHalf, of which dg, du, gate, u, dy are bfloat16 and n is a multiple of 16: is, with a = sigmoid(gate), dg = dy*u*a*(1+gate*(1-a)) and du = dy*gate*a; dg may be gate, du may be u.
 //

@@ -17,6 +17,8 @@ func (s *Set) raise(level feature.Level) {
 		s.avx512BF16()
 		clear(s.BF16.Eager[:]) // x has another form for the tiles
 		clear(s.BF16.sweep[:])
+		clear(s.BF16.rows[:])
+		clear(s.BF16.columns[:])
 		s.amx()
 	}
 }
@@ -164,7 +166,6 @@ func (s *Set) avx512BF16() {
 	s.Join = joinHalf
 	s.round, s.dropoutHalf, s.keepHalf = roundAVX512BF16, dropoutHalf, keepHalf
 	s.swiGLUHalf, s.swiGLUGradHalf, s.swiGLUAgainHalf = swiGLUHalfAVX512, swiGLUGradHalfAVX512, swiGLUAgainHalfAVX512
-	s.ropeHalf, s.expWeights = ropeHalfAVX512, expWeightsAVX512
-	s.dotRows, s.scaleHalf = dotRowsAVX512, scaleHalfAVX512
-	s.weighRows, s.gradPairs = weighRows, gradPairs
+	s.ropeHalf, s.expWeights, s.dotRows = ropeHalfAVX512, expWeightsAVX512, dotRowsAVX512
+	s.weighRows, s.gradPairs, s.finishRows = weighRows, gradPairs, finishRows
 }

@@ -1,14 +1,17 @@
 package kern
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
-// trialWeighing is the weights of a row, ds of a pair of rows with the same scores, the sum
-// of two rows and a scaled row, and what the vector functions behind them give.
+// trialWeighing is the weights of a row, ds of a pair of rows with the same scores and a
+// finished row, and what the vector functions behind them give.
 func (s *Set) trialWeighing() (got, want []float32) {
 	const n, stride = selfTestSize, selfTestSize + 2*GradBehind
 	x, dp := wave(2*stride, 1), wave(2*stride, 2)
 	copy(x[stride:], x[:n])
-	weights, ds, half := make([]float32, n), make([]float32, n), make([]uint16, MaxLanes)
+	weights, ds := make([]float32, n), make([]float32, n)
 	s.ExpSum(weights, x[:n], 2, 2*s.Max(x[:n]))
 	s.SoftmaxGrad(ds, weights, dp[:n], 0.5, 2)
 	row := GradRow{Seen: n, LSE: 2 * s.Max(x[:n]), Delta: 0.5}
@@ -22,12 +25,21 @@ func (s *Set) trialWeighing() (got, want []float32) {
 		got = append(got, s.widened(first(p[i:], 1), 1)...)
 		want = append(want, got[i])
 	}
-	sums, u := make([]float32, 1), half[:]
-	s.ScaleHalf(u, ds[:MaxLanes], 3)
-	s.DotRows(sums, u, u, MaxLanes)
-	wide := s.widened(first(u, 1), MaxLanes)
-	s.Scale(ds, ds, 3)
-	return append(got, append(wide, sums[0])...), append(want, append(s.narrowed(ds[:MaxLanes]), s.Dot(wide, wide))...)
+	finished, of := s.trialFinish(dp[stride:])
+	return append(got, finished...), append(want, of...)
+}
+
+// trialFinish is a finished row of o and its sum of squares.
+func (s *Set) trialFinish(o []float32) (got, want []float32) {
+	half, lse, sum := make([]uint16, MaxLanes), FinishLogs{}, make([]float32, 1)
+	table := [MaxRows]unsafe.Pointer{first(half, 1)}
+	s.FinishRows(first(o, 1), 0, &table, MaxLanes, []float32{1}, []float64{0.5}, &lse)
+	s.DotRows(sum, half, half, MaxLanes)
+	wide := make([]float32, MaxLanes)
+	s.Scale(wide, o[:MaxLanes], 2)
+	want = s.narrowed(wide)
+	got = append(s.widened(first(half, 1), MaxLanes), lse[0], sum[0])
+	return got, append(want, float32(1+math.Log(0.5)), s.Dot(want, want))
 }
 
 // widened is n bfloat16 in float32.

@@ -189,9 +189,10 @@ type Set struct {
 
 	vectors
 	flash []Flash // by D
-	// weighRows is WeighRows, gradPairs GradPairs.
-	weighRows func(scores unsafe.Pointer, rowBytes int, rows unsafe.Pointer, n, fill int, scale float32)
-	gradPairs func(s, dp, p, ds unsafe.Pointer, rowBytes int, rows unsafe.Pointer, pairs int, scale float32)
+	// weighRows is WeighRows, gradPairs GradPairs and finishRows FinishRows.
+	weighRows  func(scores unsafe.Pointer, rowBytes int, rows unsafe.Pointer, n, fill int, scale float32)
+	gradPairs  func(s, dp, p, ds unsafe.Pointer, rowBytes int, rows unsafe.Pointer, pairs int, scale float32)
+	finishRows func(o unsafe.Pointer, rowBytes int, out unsafe.Pointer, n, rows int, largest, sums, lse unsafe.Pointer)
 	// gradStrips is GradStrips.
 	gradStrips func(list unsafe.Pointer, n int)
 	// leftColumnsHalf packs 16 lanes of PackLeftColumnsHalf.

@@ -10,10 +10,8 @@ import (
 type vectors struct {
 	rowMax func(x unsafe.Pointer, n int) float32
 	dot    func(x, y unsafe.Pointer, n int) float32
-	// dotRows is DotRows, and scaleHalf is scale into bfloat16, n a multiple of 16; nil where
-	// a level has none.
+	// dotRows is DotRows, n a multiple of 16; nil where a level has none.
 	dotRows    func(x, y unsafe.Pointer, n int, sums unsafe.Pointer, rows int)
-	scaleHalf  func(y, x unsafe.Pointer, n int, a float32)
 	dot3       func(x, y, z unsafe.Pointer, n int) float32
 	sumSquares func(x unsafe.Pointer, n int) float64
 	expSum     func(y, x unsafe.Pointer, n int, scale, shift float32) float32
@@ -71,8 +69,8 @@ func (s *Set) Dot(x, y []float32) float32 {
 	return s.dot(first(x, n), first(y, n), n)
 }
 
-// HasHalves says whether the level has DotRows and ScaleHalf for n elements.
-func (s *Set) HasHalves(n int) bool { return s.dotRows != nil && n%MaxLanes == 0 }
+// HasDotRows says whether the level has DotRows for n elements.
+func (s *Set) HasDotRows(n int) bool { return s.dotRows != nil && n%MaxLanes == 0 }
 
 // DotRows is, for each row of n elements of x and y, Dot of what they widen to.
 func (s *Set) DotRows(sums []float32, x, y []uint16, n int) {
@@ -122,12 +120,6 @@ func (s *Set) SoftmaxGrad(ds, p, dp []float32, d, scale float32) {
 func (s *Set) Scale(y, x []float32, a float32) {
 	n := len(y)
 	s.scale(first(y, n), first(x, n), n, a)
-}
-
-// ScaleHalf is Scale rounded as ToBF16 rounds it.
-func (s *Set) ScaleHalf(y []uint16, x []float32, a float32) {
-	n := len(y)
-	s.scaleHalf(first(y, n), first(x, n), n, a)
 }
 
 // Add is y = a + b. y may be either.

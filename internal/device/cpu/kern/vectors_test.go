@@ -193,7 +193,7 @@ func TestExpWeights(t *testing.T) {
 func TestDotRows(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {
 		for _, n := range []int{16, 32, 48, 64, 80, 160, 4096} {
-			if !s.HasHalves(n) {
+			if !s.HasDotRows(n) {
 				t.Skip("the level has none")
 			}
 			for _, rows := range []int{0, 1, 2, 5} {
@@ -211,27 +211,6 @@ func TestDotRows(t *testing.T) {
 						t.Errorf("n=%d: the sum of row %d is %v, want %v", n, i, got, want)
 					}
 				}
-			}
-		}
-	})
-}
-
-// A scaled row in bfloat16 has the bits of one that is rounded afterwards.
-func TestScaleHalf(t *testing.T) {
-	forEachLevel(t, func(t *testing.T, s *Set) {
-		for _, n := range []int{16, 48, 64, 160, 4096} {
-			if !s.HasHalves(n) {
-				t.Skip("the level has none")
-			}
-			x, wide := random(newRand(n), n), make([]float32, n)
-			copy(x, []float32{float32(math.Inf(-1)), float32(math.NaN()), 0, -1e-40})
-			y, want := newGuarded(make([]float32, n/2)), make([]uint16, n)
-			got := halves(pointer(y.slice()), n)
-			s.ScaleHalf(got, x, 0.7)
-			y.check(t, "ScaleHalf")
-			s.Scale(wide, x, 0.7)
-			if s.ToBF16(want, wide); !slices.Equal(got, want) {
-				t.Errorf("n=%d: %x, want %x", n, got, want)
 			}
 		}
 	})

@@ -23,7 +23,7 @@ type GradRow struct {
 // least; it may write as many more.
 const GradBehind = 16
 
-// HasWeighing says whether the level has WeighRows and GradPairs.
+// HasWeighing says whether the level has WeighRows, GradPairs and FinishRows.
 func (s *Set) HasWeighing() bool { return s.weighRows != nil }
 
 // WeighRows turns scores of rows, rowBytes apart, into the weights exp(scale s - largest) in
@@ -39,4 +39,17 @@ func (s *Set) WeighRows(scores unsafe.Pointer, rowBytes int, rows []WeighRow, fi
 // its place. The bits are those of ExpSum, SoftmaxGrad and ToBF16.
 func (s *Set) GradPairs(scores, dp, p, ds unsafe.Pointer, rowBytes int, rows []GradRow, scale float32) {
 	s.gradPairs(scores, dp, p, ds, rowBytes, unsafe.Pointer(&rows[0]), len(rows)/2, scale)
+}
+
+// FinishMost is the rows that FinishRows takes at most.
+const FinishMost = 16
+
+// FinishLogs is FinishRows' logarithms, and room behind them.
+type FinishLogs [2 * FinishMost]float32
+
+// FinishRows writes rows of o, rowBytes apart, divided by the sums of their weights, n
+// columns of them, a multiple of 16, in bfloat16 to the addresses that out lists. lse becomes
+// largest + log(sum). A sum of 0 gives 0 and -Inf. The bits are those of Scale, ToBF16 and math.Log.
+func (s *Set) FinishRows(o unsafe.Pointer, rowBytes int, out *[MaxRows]unsafe.Pointer, n int, largest []float32, sums []float64, lse *FinishLogs) {
+	s.finishRows(o, rowBytes, unsafe.Pointer(out), n, len(sums), unsafe.Pointer(&largest[0]), unsafe.Pointer(&sums[0]), unsafe.Pointer(lse))
 }

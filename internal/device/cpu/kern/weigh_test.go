@@ -137,3 +137,48 @@ func checkGradPairs(t *testing.T, s *Set, n, first, step int) {
 		}
 	}
 }
+
+// Finished rows have the bits of Scale and ToBF16, and their logarithms those of math.Log.
+func TestFinishRows(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		if !s.HasWeighing() {
+			t.Skip("the level has none")
+		}
+		r := newRand(1)
+		for try := range 4000 {
+			sums, largest := make([]float64, 1+try%FinishMost), make([]float32, 1+try%FinishMost)
+			for i := range sums {
+				sums[i], largest[i] = math.Exp(r.NormFloat64()*float64(try%40)), float32(r.NormFloat64())
+			}
+			copy(sums, [][]float64{{math.Sqrt2, 1}, {math.Sqrt2 / 2, 2}, {0, 1}, {math.Inf(1), math.NaN()}, {}}[try%5])
+			if sums[0] == 0 {
+				largest[0] = float32(math.Inf(-1))
+			}
+			checkFinishRows(t, s, 16*(1+try%5), largest, sums)
+		}
+	})
+}
+
+func checkFinishRows(t *testing.T, s *Set, n int, largest []float32, sums []float64) {
+	t.Helper()
+	o, out := random(newRand(n), len(sums)*(n+3)), newGuarded(make([]float32, len(sums)*n/2))
+	var table [MaxRows]unsafe.Pointer
+	for i := range sums {
+		table[i] = pointer(out.slice()[i*n/2:])
+	}
+	var lse FinishLogs
+	s.FinishRows(pointer(o), 4*(n+3), &table, n, largest, sums, &lse)
+	out.check(t, "FinishRows")
+	for i, sum := range sums {
+		want, inverse := float32(float64(largest[i])+math.Log(sum)), float32(0)
+		if sum != 0 {
+			inverse = float32(1 / sum)
+		}
+		row, wide := make([]uint16, n), make([]float32, n)
+		s.Scale(wide, o[i*(n+3):][:n], inverse)
+		s.ToBF16(row, wide)
+		if got := halves(table[i], n); !sameHalves(got, row) || lse[i] != want && !(lse[i] != lse[i] && want != want) {
+			t.Fatalf("sum %v of %d: lse %v and %x, want %v and %x", sum, len(sums), lse[i], got, want, row)
+		}
+	}
+}

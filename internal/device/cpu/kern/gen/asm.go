@@ -102,6 +102,12 @@ func (f *file) wide(x float64) string {
 	return f.dwords(fmt.Sprintf("f32_%08x", bits), func(int) uint32 { return bits })
 }
 
+// double is a symbol that holds 8 copies of a float64.
+func (f *file) double(x float64) string {
+	bits := math.Float64bits(x)
+	return f.dwords(fmt.Sprintf("f64_%016x", bits), func(i int) uint32 { return uint32(bits >> (i % 2 * 32)) })
+}
+
 // floatBits is the bits of an integer as float32.
 func floatBits(n int) uint32 { return math.Float32bits(float32(n)) }
 

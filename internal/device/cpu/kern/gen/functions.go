@@ -23,9 +23,9 @@ func emitVectors(f *file) {
 	emitRopeHeads(f)
 	emitVector(f, expWeights(), avx512)
 	emitVector(f, dotRows(), avx512)
-	emitVector(f, halved(scale(), "y"), avx512)
 	emitWeighRows(f)
 	emitGradPairs(f)
+	emitFinishRows(f)
 	emitVector(f, halved(gateGrads(), "dg", "du", "gate", "u", "dy"), avx512)
 	emitVector(f, halved(gateGradsAndY(), "y", "dg", "du", "gate", "u", "dy"), avx512)
 }
@@ -160,7 +160,11 @@ func exponentials() []vector {
 
 func linears() []vector {
 	return []vector{
-		scale(),
+		{name: "scale", doc: "is y = a*x; y may be x.", arrays: []string{"y", "x"}, scalars: []string{"a"}, body: func(e *emitter, _ int) {
+			e.load("x", 0)
+			e.op("VMULPS", e.scalar("a"), 0, 0)
+			e.store(0, "y")
+		}},
 		{name: "add", doc: "is y = a + b; y may be a or b.", arrays: []string{"y", "a", "b"}, body: func(e *emitter, _ int) {
 			e.load("a", 0)
 			e.load("b", 1)
@@ -198,14 +202,6 @@ func linears() []vector {
 			e.store(1, "dx")
 		}},
 	}
-}
-
-func scale() vector {
-	return vector{name: "scale", doc: "is y = a*x; y may be x.", arrays: []string{"y", "x"}, scalars: []string{"a"}, body: func(e *emitter, _ int) {
-		e.load("x", 0)
-		e.op("VMULPS", e.scalar("a"), 0, 0)
-		e.store(0, "y")
-	}}
 }
 
 // sigmoid leaves 1/(1+exp(-g)) in dst.
