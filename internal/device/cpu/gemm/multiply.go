@@ -98,6 +98,10 @@ func (r *run) decode(worker int, s span) {
 // tile adds words [k, k+nk) to the tile of y at panel i of x and j of w, and
 // the low-rank product after the last of them. from is the task's first panel.
 func (r *run) tile(worker, i, j, from, k, nk int, next unsafe.Pointer) {
+	if r.roundsTiles() {
+		r.roundTile(worker, i, j, from, k, nk, next)
+		return
+	}
 	row, n := r.rowsOf(i)
 	col := j * kern.Cols
 	width := min(kern.Cols, r.N-col)

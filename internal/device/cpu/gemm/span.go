@@ -48,6 +48,8 @@ func (r *run) fillSpans(worker int, s span, nk int) {
 // x, or of all of a task's.
 func (r *run) tilesBytes() int {
 	switch {
+	case r.roundsTiles():
+		return kern.TileBytes
 	case !r.spans():
 		return 0
 	case r.keeping:
@@ -154,17 +156,6 @@ func (r *run) lastRows(worker, i int, s span, k, nk int) {
 	if k+nk == r.words {
 		r.tilesOut(r.Y.address(row, s.colFrom*kern.Cols), tiles, n, s.colTo-s.colFrom)
 	}
-}
-
-// RoundsY says whether the engine takes a y of p in bfloat16, whose rows are whole
-// panels: where tiles stay with a worker until they are whole, or sweeps round them.
-func (e *Engine) RoundsY(p *Product) bool {
-	var r run
-	r.plan(e, p)
-	if r.few || r.thin || r.inBlocks || r.turns() || r.eager || r.Accumulate || len(r.Bias) > 0 || r.W.Left != nil {
-		return false
-	}
-	return r.spans() && r.e.tiles.TilesOutHalf != nil || r.sweepsHalf()
 }
 
 // spanPanel multiplies panel i of x, of which p.C holds the tiles.

@@ -35,6 +35,7 @@ func (s *Set) amx() {
 	p := &s.BF16
 	p.Rows, p.Depth = 32, 16
 	p.Outer, p.OuterHalf = nil, nil // the tiles have turns
+	p.RoundTile = nil               // and spans
 	for _, b := range []*InBlocks{&s.Q8_0, &s.Q4_0, &s.NF4, &s.Q4_K, &s.Q6_K, &s.Int8} {
 		b.Direct = nil // x has another form
 	}

@@ -419,6 +419,11 @@ func columnsAVX2x5(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc,
 //go:noescape
 func columnsAVX2x6(k int, a unsafe.Pointer, aStep int, b, c unsafe.Pointer, ldc, add int)
 
+// roundTileBF16 is y = c rounded, for rows of 32 float32 that follow each other; those of y are yRow bytes apart.
+//
+//go:noescape
+func roundTileBF16(y unsafe.Pointer, yRow int, c unsafe.Pointer, rows int)
+
 // eagerF32x7 is an eager tile of 7 rows with AVX-512.
 //
 //go:noescape

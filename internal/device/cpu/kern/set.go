@@ -118,6 +118,9 @@ type Products struct {
 	// TilesOut copies tiles of a Span's c to rows that are ldc bytes apart, TilesOutHalf
 	// to rows of bfloat16, and TilesIn the other way.
 	TilesOut, TilesOutHalf, TilesIn func(c unsafe.Pointer, ldc int, tiles unsafe.Pointer, rows, panels int)
+	// RoundTile, where the level has one, is y = c rounded to bfloat16, for rows of a tile
+	// of Cols float32 that follow each other; those of y are yRow bytes apart.
+	RoundTile func(y unsafe.Pointer, yRow int, c unsafe.Pointer, rows int)
 	// Few, where the level has one, is c = a b, or c += a b if add is not 0, for
 	// up to FewRows columns: a is Cols rows of elements aStride bytes apart, k
 	// words long, a multiple of Depth; b is [k][FewRows] words and c Cols rows of

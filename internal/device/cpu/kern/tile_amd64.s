@@ -22556,3 +22556,21 @@ store734:
 	ADDQ BX, DX
 	VZEROUPPER
 	RET
+
+// func roundTileBF16(y unsafe.Pointer, yRow int, c unsafe.Pointer, rows int)
+TEXT ·roundTileBF16(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), DI
+	MOVQ yRow+8(FP), BX
+	MOVQ c+16(FP), SI
+	MOVQ rows+24(FP), CX
+row735:
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
+	VMOVDQU64 Z2, (DI)
+	ADDQ $128, SI
+	ADDQ BX, DI
+	DECQ CX
+	JNZ row735
+	VZEROUPPER
+	RET

@@ -34,6 +34,7 @@ func generate() map[string][]byte {
 	emitThinRows(tiles)
 	emitOuterNext(tiles)
 	emitPlain(tiles)
+	emitRoundTile(tiles)
 	eager := newFile(&decl)
 	emitEager(eager)
 	sweeps := newFile(&decl)
