@@ -26,26 +26,32 @@ func (r *run) eagerTiles(worker int, s span) {
 	for k := 0; k < r.words; k += blockWords {
 		nk := min(blockWords, r.words-k)
 		for j := s.colFrom; j < s.colTo; j++ {
-			next := r.nextEager(j, s, k, nk)
+			next, bytes := r.nextEager(j, s, k, nk)
 			for i := s.rowFrom; i < s.rowTo; i++ {
 				r.tile(worker, i, j, s.colFrom, k, nk, next)
-				next = unsafe.Add(next, nk*kern.EagerBytes)
+				if part := nk * kern.EagerBytes; part < bytes {
+					next, bytes = unsafe.Add(next, part), bytes-part
+				} else {
+					next, bytes = r.x, 0
+				}
 			}
 		}
 	}
 }
 
-// nextEager is the words of the panel of w that the worker takes after the j-th:
-// workers take the tasks in turns, and the next block of K begins a task anew.
-func (r *run) nextEager(j int, s span, k, nk int) unsafe.Pointer {
-	if j++; j == s.colTo {
-		if k+nk < r.words {
-			return r.W.Packed.panel(s.colFrom, k+nk)
-		}
-		j, k = j+(len(r.e.own)-1)*r.taskPanels, 0
+// nextEager is the words of the panel of w that the worker takes after the j-th, and
+// their bytes: workers take the tasks in turns, and the next block of K begins a task anew.
+func (r *run) nextEager(j int, s span, k, nk int) (next unsafe.Pointer, bytes int) {
+	switch {
+	case j+1 < s.colTo:
+		j++
+	case k+nk < r.words:
+		j, k = s.colFrom, k+nk
+	default:
+		j, k = s.colTo+(len(r.e.own)-1)*r.taskPanels, 0
 	}
 	if j >= r.colPanels {
-		return r.x
+		return r.x, 0
 	}
-	return r.W.Packed.panel(j, k)
+	return r.W.Packed.panel(j, k), min(blockWords, r.words-k) * kern.Stride
 }

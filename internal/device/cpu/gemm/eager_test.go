@@ -61,7 +61,7 @@ func TestNextEager(t *testing.T) {
 			{0, 0, w.panel(1, 0)}, {s.colTo - 1, 0, w.panel(0, blockWords)}, {0, last, w.panel(1, last)},
 			{s.colTo - 1, last, w.panel(2*r.taskPanels, 0)},
 		} {
-			if got := r.nextEager(c.j, s, c.k, min(blockWords, r.words-c.k)); got != c.want {
+			if got, _ := r.nextEager(c.j, s, c.k, min(blockWords, r.words-c.k)); got != c.want {
 				t.Errorf("panel %d, word %d: brings in what is %d bytes into the weight, want %d", c.j, c.k, uintptr(got)-uintptr(w.Data), uintptr(c.want)-uintptr(w.Data))
 			}
 		}

@@ -71,7 +71,7 @@ func (p *Products) Strip(rows, k int, a, b unsafe.Pointer, bStep int, c unsafe.P
 		strip(k, a, b, bStep, c, ldc, add, panels)
 		return
 	}
-	for i := range panels {
+	for i := range panels { // no address behind the last is made
 		p.Tile[rows](k, a, at(b, i*bStep), at(c, i*Stride), ldc, 1, add, a)
 	}
 }
