@@ -164,7 +164,7 @@ func (f *fast) describe(q *product[float32], xAcross, wAcross bool) error {
 // keeps says whether the gradient of a LoRA's A takes x under a mask, as it lies or
 // packed.
 func (f *fast) keeps(q *product[float32]) bool {
-	if f.engine.KeepsOuter(q.w.Cols) && f.isOuter(q) {
+	if f.engine.KeepsOuter(q.w.Type, q.w.Cols) && f.isOuter(q) {
 		return true
 	}
 	return f.engine.KeepsLeft() && q.x.Len() > 0 && q.y.Rows <= kern.TurnRows && q.y.Cols > kern.TurnCols && q.y.Cols%kern.TurnCols == 0

@@ -9,13 +9,14 @@ import (
 // isOuter says whether y = x' w is sums over the rows of a wide side times a side of
 // 16 columns that the engine takes as they lie: the gradients of a LoRA's A and B.
 func (f *fast) isOuter(q *product[float32]) bool {
-	wide, low, upright := q.y.Cols, q.x, q.y.Cols == kern.OuterCols && q.alpha == 1
+	side, low, upright := q.w, q.x, q.y.Cols == kern.OuterCols && q.alpha == 1
 	if upright {
-		wide, low = q.y.Rows, q.w
+		side, low = low, side
 	}
+	wide := side.Cols
 	plain := q.w.Layout == device.Plain && low.Type == device.F32 && q.x.Len() > 0 && q.y.Len() > 0
 	alone := q.windowRows == 0 && q.u.Addr == 0 && q.bias.Addr == 0
-	keeps := q.mask.Addr == 0 || !upright && f.engine.KeepsOuter(wide)
+	keeps := q.mask.Addr == 0 || !upright && f.engine.KeepsOuter(side.Type, wide)
 	return plain && alone && keeps && (upright || q.y.Rows == kern.OuterCols) && f.engine.TakesOuter(wide, kern.OuterCols)
 }
 

@@ -9,13 +9,17 @@ import (
 // Where an adapter's input was dropped in part, so is the gradient that comes back
 // through it: u v joins y in registers, under a mask, and takes no memory of its own.
 // The other way u takes copies of x's panels, a block of K at a time, in which what
-// was dropped is 0, or of its rows.
+// was dropped is 0, or of its rows. Panels of words of all rows meet the masks across, so
+// that a mask register holds the bits of a word.
 
 // KeepsLeft says whether the engine takes a weight's Kept.
 func (e *Engine) KeepsLeft() bool { return e.tiles.KeepLeft != nil }
 
 // KeepsX says whether it takes a LowRank's XKept of so many columns.
-func (e *Engine) KeepsX(k int) bool { return e.KeepsLeft() || e.KeepsOuter(k) }
+func (e *Engine) KeepsX(k int) bool {
+	t := e.tiles
+	return t.KeepLeft != nil || t.KeepPanel != nil || t.ThinKept != nil && k%kern.Cols == 0
+}
 
 // keptWords is the words of K that rows are copied of at a time: beside those of down
 // they stay in the first cache.
@@ -34,15 +38,31 @@ func (r *run) keptBytes() int { return thinPanels*r.keptStride() + kern.Slack }
 // apart.
 func (r *run) keptX(worker, i, panels, n, k, nk int) unsafe.Pointer {
 	t, to := r.e.tiles, r.workers[worker]
-	if t.KeepLeft == nil {
-		return r.keptRows(worker, i, n, k, nk)
-	}
 	for j := range panels {
 		row, _ := r.rowsOf(i + j)
-		mask := r.LowRank.XKept.address(row, k*t.PerWord)
-		t.KeepLeft(unsafe.Add(to, j*r.keptStride()), r.xPanel(i+j, n, k), mask, 4*r.LowRank.XKept.Stride, n, t.LeftWords(nk)/t.Depth)
+		y, x, mask := unsafe.Add(to, j*r.keptStride()), r.xPanel(i+j, n, k), r.LowRank.XKept.address(row, k*t.PerWord)
+		switch {
+		case t.KeepLeft != nil:
+			t.KeepLeft(y, x, mask, 4*r.LowRank.XKept.Stride, n, t.LeftWords(nk)/t.Depth)
+		case t.KeepPanel != nil:
+			t.KeepPanel(y, x, r.masksAcross(worker, row, n, k, nk), 4*n, nk)
+		default:
+			return r.keptRows(worker, i, n, k, nk)
+		}
 	}
 	return to
+}
+
+// masksAcross is the masks of words [k, k+nk) of n rows of x, each word of them side by
+// side.
+func (r *run) masksAcross(worker, row, n, k, nk int) unsafe.Pointer {
+	own, per := &r.e.own[worker], r.e.tiles.PerWord
+	for i := range kern.MaxLanes {
+		own.table[i] = r.LowRank.XKept.address(row+min(i, n-1), k*per)
+	}
+	masks := unsafe.Pointer(&own.flip)
+	r.e.set.Words(masks, unsafe.Pointer(&own.table), kern.MaskWords(nk*per), 4*kern.MaxLanes)
+	return masks
 }
 
 // keptRows packs words [k, k+nk) of panel i anew, of n rows.

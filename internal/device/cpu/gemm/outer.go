@@ -5,14 +5,16 @@ import (
 	"fmt"
 	"unsafe"
 
+	"align/internal/device"
 	"align/internal/device/cpu/kern"
 )
 
 // The gradients of an adapter's A and B sum over the rows of a wide x times a u of 16
 // columns. Where a level has an Outer they take no panels: x is read as it lies, once,
-// where it would be packed for two or three tiles of few rows. A level with KeepRows
-// takes copies of some rows at a time, side by side, where a mask has a 1: rows that lie a
-// power of two apart would share a place in the first cache.
+// where it would be packed for two or three tiles of few rows. AVX-512 zeroes what a mask
+// drops as it loads. A level with KeepRows takes copies of some rows at a time, side by
+// side, where a mask has a 1: rows that lie a power of two apart would share a place in
+// the first cache.
 
 // Outer is y = alpha x' u, or y += that, of x[M,K] and float32 u[M,OuterCols], whose rows
 // follow each other: y is K x OuterCols, with alpha 1, or OuterCols x K if Across. A
@@ -29,13 +31,16 @@ type Outer struct {
 
 const (
 	// outerColumns is the columns of x in a task: their sums stay in the first cache
-	// beside outerRows rows of them.
+	// beside keptRows rows of them.
 	outerColumns = 8 * kern.OuterCols
-	outerRows    = 16
+	keptRows     = 16
+	// outerRows is the rows at a time where x is read as it lies: the longer sums stay in
+	// registers the better.
+	outerRows = 64
 	// outerSums is the bytes of a task's sums.
 	outerSums = 4 * outerColumns * kern.OuterCols
 	// outerKept is the bytes of a task's rows side by side.
-	outerKept = 4 * outerColumns * outerRows
+	outerKept = 4 * outerColumns * keptRows
 )
 
 // TakesOuter says whether RunOuter serves for a u of so many columns.
@@ -43,8 +48,10 @@ func (e *Engine) TakesOuter(k, columns int) bool {
 	return e.tiles.Outer != nil && columns == kern.OuterCols && k%kern.OuterCols == 0
 }
 
-// KeepsOuter says whether RunOuter takes a Kept of so many columns.
-func (e *Engine) KeepsOuter(k int) bool { return e.tiles.KeepRows != nil && k%kern.Cols == 0 }
+// KeepsOuter says whether RunOuter takes a Kept of an x of type t and so many columns.
+func (e *Engine) KeepsOuter(t device.Type, k int) bool {
+	return (e.tiles.OuterKept != nil || e.tiles.KeepRows != nil) && k%kern.Cols == 0 && t == e.typ
+}
 
 // OuterBytes is the workspace that RunOuter takes of each worker.
 const OuterBytes = outerKept + 2*outerSums
@@ -57,7 +64,7 @@ func (e *Engine) RunOuter(o *Outer, worker []unsafe.Pointer) error {
 	if len(worker) < len(e.own) {
 		return errors.New("gemm: workspace for too few workers")
 	}
-	if len(o.Kept.Bits) > 0 && !e.KeepsOuter(o.K) {
+	if len(o.Kept.Bits) > 0 && !e.KeepsOuter(o.X.typ(), o.K) {
 		return fmt.Errorf("gemm: sums over %d columns under a mask: want whole words of it, and a level that takes one", o.K)
 	}
 	e.outer = outer{Outer: *o, e: e, workers: worker}
@@ -98,9 +105,13 @@ func (o *outer) Do(task, worker int) {
 // worker's workspace.
 func (o *outer) add(worker int, sums, total unsafe.Pointer, col, n, from, to int) {
 	block := blockWords * o.e.tiles.PerWord
+	rows := outerRows
+	if o.copies(n) {
+		rows = keptRows
+	}
 	for row := from; row < to; {
 		next := (row/block + 1) * block // where a product's sums are cut
-		end := min(to, row+outerRows, next)
+		end := min(to, row+rows, next)
 		o.rows(worker, sums, col, n, row, end, row%block)
 		if end == next || end == o.M {
 			o.fold(worker, floats(sums, n), floats(total, n), col, n, end <= block, end == o.M)
@@ -113,19 +124,24 @@ func (o *outer) add(worker int, sums, total unsafe.Pointer, col, n, from, to int
 func (o *outer) rows(worker int, sums unsafe.Pointer, col, n, from, to, add int) {
 	t, x, u, groups := o.e.tiles, o.X.address(from, col), o.words(worker, from, to), n/kern.OuterCols
 	switch {
-	case o.X.Half != nil:
-		t.OuterHalf(to-from, x, 2*o.X.Stride, u, sums, groups, add)
-	case o.e.KeepsOuter(n):
+	case o.copies(n):
 		o.keep(worker, x, col, n, from, to)
 		next := x // what is brought in meanwhile
 		if to < o.M {
 			next = o.X.address(to, col)
 		}
 		t.OuterNext(to-from, o.workers[worker], 4*n, u, sums, groups, add, next, 4*o.X.Stride)
+	case len(o.Kept.Bits) > 0:
+		t.OuterKept(to-from, x, o.X.size()*o.X.Stride, o.Kept.address(from, col), 4*o.Kept.Stride, u, sums, groups, add)
+	case o.X.Half != nil:
+		t.OuterHalf(to-from, x, 2*o.X.Stride, u, sums, groups, add)
 	default:
 		t.Outer(to-from, x, 4*o.X.Stride, u, sums, groups, add)
 	}
 }
+
+// copies says whether rows of n columns are brought side by side.
+func (o *outer) copies(n int) bool { return o.e.tiles.KeepRows != nil && n%kern.Cols == 0 }
 
 // keep brings n columns of rows [from, to) of x side by side.
 func (o *outer) keep(worker int, x unsafe.Pointer, col, n, from, to int) {

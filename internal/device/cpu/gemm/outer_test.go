@@ -23,7 +23,7 @@ func TestOuter(t *testing.T) {
 					checkOuter(t, engine(t, set, typ, threads), Outer{M: s[0], K: s[1], Alpha: 1, Accumulate: accumulate})
 					checkOuter(t, engine(t, set, typ, threads), Outer{M: s[0], K: s[1], Alpha: 1, Accumulate: accumulate, Across: true})
 					checkOuter(t, engine(t, set, typ, threads), Outer{M: s[0], K: s[1], Alpha: 0.75, Accumulate: accumulate, Across: true})
-					if engine(t, set, typ, threads).KeepsOuter(s[1]) {
+					if engine(t, set, typ, threads).KeepsOuter(typ, s[1]) {
 						kept := randomMask(newRand(s[0]), s[0], s[1])
 						checkOuter(t, engine(t, set, typ, threads), Outer{M: s[0], K: s[1], Alpha: 0.75, Accumulate: accumulate, Across: true, Kept: kept})
 					}
@@ -64,7 +64,9 @@ func checkOuter(t *testing.T, e *Engine, o Outer) {
 		}
 	}
 	before := slices.Clone(o.Y.Data)
-	o.runWant(t, e, name, want)
+	if len(o.Kept.Bits) == 0 || e.typ == device.F32 {
+		o.runWant(t, e, name, want)
+	}
 	if e.tiles.OuterHalf != nil {
 		o.X.Half = make([]uint16, len(o.X.Data))
 		e.set.ToBF16(o.X.Half, o.X.Data)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"unsafe"
 
+	"align/internal/device"
 	"align/internal/device/cpu/kern"
 )
 
@@ -212,13 +213,16 @@ func (r *run) downPanel(j, k int) unsafe.Pointer {
 	return unsafe.Add(r.down, (j*r.words+k)*kern.Stride)
 }
 
-// size is the bytes of an element.
-func (m Matrix) size() int {
+// typ is the type of an element.
+func (m Matrix) typ() device.Type {
 	if m.Half != nil {
-		return 2
+		return device.BF16
 	}
-	return 4
+	return device.F32
 }
+
+// size is the bytes of an element.
+func (m Matrix) size() int { return m.typ().Size() }
 
 // address is the address of element (row, col).
 func (m Matrix) address(row, col int) unsafe.Pointer {

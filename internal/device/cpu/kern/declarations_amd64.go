@@ -189,15 +189,15 @@ func thinBF16(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha flo
 //go:noescape
 func thinAVX2(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int)
 
-// outerF32 is sums over rows with AVX-512.
-//
-//go:noescape
-func outerF32(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
-
 // outerAVX2 is sums over rows with AVX2.
 //
 //go:noescape
 func outerAVX2(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
+
+// outerF32 is sums over rows with AVX-512.
+//
+//go:noescape
+func outerF32(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
 
 // outerBF16 is sums over rows with AVX512_BF16.
 //
@@ -208,6 +208,16 @@ func outerBF16(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, a
 //
 //go:noescape
 func outerHalf(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
+
+// outerKeptF32 is sums over rows with AVX-512 of x where the mask has a 1; its rows are maskRow bytes apart.
+//
+//go:noescape
+func outerKeptF32(n int, x unsafe.Pointer, xRow int, mask unsafe.Pointer, maskRow int, u, c unsafe.Pointer, groups, add int)
+
+// outerKeptHalf is sums over rows with AVX512_BF16 for x in bfloat16, where the mask has a 1; its rows are maskRow bytes apart.
+//
+//go:noescape
+func outerKeptHalf(n int, x unsafe.Pointer, xRow int, mask unsafe.Pointer, maskRow int, u, c unsafe.Pointer, groups, add int)
 
 // thinRowsAVX2 is 16 columns of 12 rows with AVX2.
 //
@@ -913,6 +923,16 @@ func swiGLUAgainHalfAVX512(y, dg, du, gate, u, dy unsafe.Pointer, n int)
 //
 //go:noescape
 func keepRowsAVX2(y, x unsafe.Pointer, xRow int, mask unsafe.Pointer, maskRow, rows, words int)
+
+// keepPanelF32 is y = x where the mask has a 1, else 0, for words of panels of rows of float32, row bytes for each; masks is 16 lanes of the rows' words of 32 elements, one behind the other. It writes 64 bytes for each word.
+//
+//go:noescape
+func keepPanelF32(y, x, masks unsafe.Pointer, row, words int)
+
+// keepPanelBF16 is y = x where the mask has a 1, else 0, for words of panels of rows of pairs of bfloat16, row bytes for each; masks is 16 lanes of the rows' words of 32 elements, one behind the other. It writes 64 bytes for each word.
+//
+//go:noescape
+func keepPanelBF16(y, x, masks unsafe.Pointer, row, words int)
 
 // peakF32 runs n rounds of 24 VFMADD231PS on 16 float32.
 //

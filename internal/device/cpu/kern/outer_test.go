@@ -27,38 +27,63 @@ func checkOuter(t *testing.T, p *Products, n, groups int) {
 	t.Helper()
 	cols := groups * OuterCols
 	x, u := random(newRand(n), n*cols), p.wordsOf(random(newRand(n+1), n*OuterCols), n)
-	half := make([]uint16, len(x))
-	roundGeneric(pointer(half), pointer(x), len(x))
-	want := p.tilesOfOuter(n, x, cols, u)
-	for _, cut := range []int{n, (n + 3) / 4 * 2} {
-		for i, outer := range []func(int, unsafe.Pointer, int, unsafe.Pointer, unsafe.Pointer, int, int){p.Outer, p.OuterHalf, p.outerNext()} {
-			if outer == nil {
-				continue
-			}
-			c := newGuarded(random(newRand(3), cols*OuterCols))
-			for from := 0; from < n; from += cut {
-				rows, xRow := pointer(x[from*cols:]), 4*cols
-				if i == 1 {
-					rows, xRow = pointer(half[from*cols:]), 2*cols
-				}
-				outer(min(cut, n-from), rows, xRow, pointer(u[from/p.PerWord*OuterCols:]), pointer(c.slice()), groups, from)
-			}
-			name := fmt.Sprintf("n=%d groups=%d cut=%d form=%d", n, groups, cut, i)
-			c.check(t, name)
-			if !slices.Equal(bits(c.slice()), bits(want)) {
-				t.Fatalf("%s: differs from tiles", name)
-			}
-		}
+	of := outerTrial{t: t, n: n, groups: groups, u: u, perWord: p.PerWord, want: p.tilesOfOuter(n, x, cols, u)}
+	of.run("float32", pointer(x), 4*cols, p.Outer)
+	of.run("bfloat16", p.side(x), 2*cols, p.OuterHalf)
+	if p.OuterNext != nil {
+		of.run("next", pointer(x), 4*cols, func(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int) {
+			p.OuterNext(n, x, xRow, u, c, groups, add, x, xRow)
+		})
+	}
+	if p.OuterKept != nil {
+		checkOuterKept(p, of, x)
 	}
 }
 
-// outerNext is OuterNext as Outer.
-func (p *Products) outerNext() func(int, unsafe.Pointer, int, unsafe.Pointer, unsafe.Pointer, int, int) {
-	if p.OuterNext == nil {
-		return nil
+// checkOuterKept is checkOuter of x under a mask.
+func checkOuterKept(p *Products, of outerTrial, x []float32) {
+	cols, maskWords := of.groups*OuterCols, MaskWords(of.groups*OuterCols)+1
+	mask, kept := make([]uint32, of.n*maskWords), make([]float32, len(x))
+	for i := range mask {
+		mask[i] = uint32(i+1) * 0x9E3779B9
 	}
-	return func(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int) {
-		p.OuterNext(n, x, xRow, u, c, groups, add, x, xRow)
+	for i := range of.n {
+		KeepRow(kept[i*cols:][:cols], x[i*cols:], mask[i*maskWords:])
+	}
+	row := 0
+	of.want = p.tilesOfOuter(of.n, kept, cols, of.u)
+	of.run("masked", p.side(x), cols*p.sideBytes(), func(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int) {
+		if add == 0 {
+			row = 0
+		}
+		p.OuterKept(n, x, xRow, pointer(mask[row*maskWords:]), 4*maskWords, u, c, groups, add)
+		row += n
+	})
+}
+
+// outerTrial is sums over n rows and what they should be.
+type outerTrial struct {
+	t                  *testing.T
+	n, groups, perWord int
+	u, want            []float32
+}
+
+// run calls outer for all of the rows, and cut in two, where the level has it.
+func (o *outerTrial) run(name string, x unsafe.Pointer, xRow int, outer func(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)) {
+	o.t.Helper()
+	if outer == nil {
+		return
+	}
+	for _, cut := range []int{o.n, (o.n + 3) / 4 * 2} {
+		c := newGuarded(random(newRand(3), len(o.want)))
+		for from := 0; from < o.n; from += cut {
+			outer(min(cut, o.n-from), at(x, from*xRow), xRow, pointer(o.u[from/o.perWord*OuterCols:]), pointer(c.slice()), o.groups, from)
+		}
+		name := fmt.Sprintf("%s: n=%d groups=%d cut=%d", name, o.n, o.groups, cut)
+		c.check(o.t, name)
+		if !slices.Equal(bits(c.slice()), bits(o.want)) {
+			o.t.Fatalf("%s: differs from tiles", name)
+		}
 	}
 }
 

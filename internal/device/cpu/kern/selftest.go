@@ -61,6 +61,10 @@ func (s *Set) SelfTest() error {
 			got, want := p.trialThin()
 			fail("thin product", got, want)
 		}
+		if p.KeepPanel != nil {
+			got, want := p.trialPanel()
+			fail("panel under a mask", got, want)
+		}
 		if p.Outer != nil {
 			got, want := p.trialOuter()
 			fail("sums over rows", got, want)

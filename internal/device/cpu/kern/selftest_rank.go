@@ -52,34 +52,78 @@ func (p *Products) trialOuter() (got, want []float32) {
 	p.Outer(cut, first(x, 1), 4*cols, first(u, 1), first(got, 1), cols/OuterCols, 0)
 	p.Outer(n-cut, first(x[cut*cols:], 1), 4*cols, first(rest, 1), first(got, 1), cols/OuterCols, 1)
 	want = p.tilesOfOuter(n, x, cols, u)
-	if p.KeepRows != nil {
-		sums, thin := p.trialRows(x, u, n, cols)
-		return append(append(got, sums...), thin...), append(append(want, want...), p.tilesOfThin(x)...)
-	}
-	if p.OuterHalf == nil {
-		return got, want
-	}
-	half, of := make([]uint16, len(x)), make([]float32, len(got))
-	roundGeneric(first(half, 1), first(x, 1), len(x))
-	p.OuterHalf(n, first(half, 1), 2*cols, first(u, 1), first(of, 1), cols/OuterCols, 0)
-	return append(got, of...), append(want, want...)
-}
-
-// trialRows is Outer by OuterNext, of n rows that KeepRows brings side by side, and a thin
-// product of as many of them as ThinKept takes.
-func (p *Products) trialRows(x, u []float32, n, cols int) (sums, thin []float32) {
-	rows, mask := make([]float32, len(x)), make([]uint32, n)
+	add := func(sums, of []float32) { got, want = append(got, sums...), append(want, of...) }
+	sums := want[:len(want):len(want)]
+	mask := make([]uint32, n)
 	for i := range mask {
 		mask[i] = ^uint32(0)
 	}
-	p.KeepRows(first(rows, 1), first(x, 1), 4*cols, first(mask, 1), 4, n, cols/Cols)
-	sums, thin = make([]float32, cols*OuterCols), make([]float32, 2*p.Rows*ThinCols)
-	p.OuterNext(n, first(rows, 1), 4*cols, first(u, 1), first(sums, 1), cols/OuterCols, 0, nil, 0)
-	p.ThinKept(Cols, first(x, 1), 0, first(wave(Cols*Cols, 3), 1), first(thin, 1), 0)
-	return sums, thin
+	if p.KeepRows != nil {
+		add(p.trialRows(x, u, mask), sums)
+	}
+	if p.OuterKept != nil {
+		kept := make([]float32, len(sums))
+		p.OuterKept(n, p.side(x), cols*p.sideBytes(), first(mask, 1), 4, first(u, 1), first(kept, 1), cols/OuterCols, 0)
+		add(kept, sums)
+	}
+	if p.ThinKept != nil {
+		thin := make([]float32, 2*p.Rows*ThinCols)
+		p.ThinKept(Cols, first(x, 1), 0, first(wave(Cols*Cols, 3), 1), first(thin, 1), 0)
+		add(thin, p.tilesOfThin(x))
+	}
+	if p.OuterHalf != nil {
+		half := make([]float32, len(sums))
+		p.OuterHalf(n, p.side(x), cols*p.sideBytes(), first(u, 1), first(half, 1), cols/OuterCols, 0)
+		add(half, sums)
+	}
+	return got, want
 }
 
-// tilesOfThin is the rows of trialRows' thin product, which are all one.
+// side is x as the type that the products round it to, and sideBytes an element of it.
+func (p *Products) side(x []float32) unsafe.Pointer {
+	if p.PerWord == 1 {
+		return first(x, len(x))
+	}
+	half := make([]uint16, len(x))
+	roundGeneric(first(half, 1), first(x, 1), len(x))
+	return first(half, len(half))
+}
+
+func (p *Products) sideBytes() int { return 4 / p.PerWord }
+
+// trialRows is Outer by OuterNext, of rows of a word that KeepRows brings side by side.
+func (p *Products) trialRows(x, u []float32, mask []uint32) []float32 {
+	n, rows, sums := len(mask), make([]float32, len(x)), make([]float32, Cols*OuterCols)
+	p.KeepRows(first(rows, 1), first(x, 1), Stride, first(mask, 1), 4, n, 1)
+	p.OuterNext(n, first(rows, 1), Stride, first(u, 1), first(sums, 1), Cols/OuterCols, 0, nil, 0)
+	return sums
+}
+
+// trialPanel is two words of a panel of 16 rows of which every other row is kept, and a
+// tile that is rounded, and what they should be.
+func (p *Products) trialPanel() (got, want []float32) {
+	x, masks := pairWave(2*MaxLanes, 1), make([]uint32, MaxLanes)
+	got = make([]float32, len(x))
+	for i := range masks {
+		masks[i] = -uint32(i % 2)
+	}
+	for i, v := range x {
+		want = append(want, v*float32(i%2))
+	}
+	p.KeepPanel(first(got, 1), first(x, 1), first(masks, 1), 4*MaxLanes, 2)
+	if p.RoundTile == nil {
+		return got, want
+	}
+	half := make([]uint16, Cols)
+	p.RoundTile(first(half, 1), 2*Cols, first(x, Cols), 1)
+	for i, h := range half {
+		got = append(got, math.Float32frombits(uint32(h)<<16))
+		want = append(want, math.Float32frombits(uint32(round(x[i]))<<16))
+	}
+	return got, want
+}
+
+// tilesOfThin is the rows of a thin product, which are all one.
 func (p *Products) tilesOfThin(x []float32) (c []float32) {
 	tile := make([]float32, Cols)
 	p.Tile[1](Cols, first(x, 1), first(wave(Cols*Cols, 3), 1), first(tile, 1), Stride, 1, 0, nil)

@@ -139,6 +139,9 @@ type Products struct {
 	// columns of x; each has OuterCols rows of c. A sum has the bits of Tile's and may be
 	// cut behind any word. OuterHalf is Outer for x in bfloat16.
 	Outer, OuterHalf func(n int, x unsafe.Pointer, xRow int, u, c unsafe.Pointer, groups, add int)
+	// OuterKept, where the level has one, is Outer for x in the type that the products round
+	// it to, where the mask has a 1: rows of the mask are maskRow bytes apart.
+	OuterKept func(n int, x unsafe.Pointer, xRow int, mask unsafe.Pointer, maskRow int, u, c unsafe.Pointer, groups, add int)
 	// OuterNext, where the level has KeepRows, is Outer for an x in the first cache. It
 	// brings in as many rows and columns from next on, nextRow bytes apart; next need not
 	// be memory of the program.
@@ -153,6 +156,11 @@ type Products struct {
 	// where the mask has a 1, else 0. A step is Cols elements, a word of the mask,
 	// whose rows are maskStride bytes apart.
 	KeepLeft func(y, x, mask unsafe.Pointer, maskStride, n, steps int)
+	// KeepPanel, where the level has one, is y = x for so many words of a panel of A of Depth
+	// 1 where the masks have a 1, else 0; row is the bytes of a word of all rows. masks is the
+	// rows' words of Cols elements as Words brings them side by side, MaxLanes of them. It
+	// may write Slack behind y.
+	KeepPanel func(y, x, masks unsafe.Pointer, row, words int)
 	// KeepRows, where the level has one, brings rows of so many words of Cols float32,
 	// xRow bytes apart, side by side: x where the mask has a 1, else 0, and x itself where
 	// mask is nil.

@@ -812,6 +812,222 @@ DATA f64_3fe62e42fee00000<>+56(SB)/4, $0xfee00000
 DATA f64_3fe62e42fee00000<>+60(SB)/4, $0x3fe62e42
 GLOBL f64_3fe62e42fee00000<>(SB), RODATA|NOPTR, $64
 
+DATA panel_bits0<>+0(SB)/4, $0x00000001
+DATA panel_bits0<>+4(SB)/4, $0x00000002
+DATA panel_bits0<>+8(SB)/4, $0x00000004
+DATA panel_bits0<>+12(SB)/4, $0x00000008
+DATA panel_bits0<>+16(SB)/4, $0x00000010
+DATA panel_bits0<>+20(SB)/4, $0x00000020
+DATA panel_bits0<>+24(SB)/4, $0x00000040
+DATA panel_bits0<>+28(SB)/4, $0x00000080
+DATA panel_bits0<>+32(SB)/4, $0x00000100
+DATA panel_bits0<>+36(SB)/4, $0x00000200
+DATA panel_bits0<>+40(SB)/4, $0x00000400
+DATA panel_bits0<>+44(SB)/4, $0x00000800
+DATA panel_bits0<>+48(SB)/4, $0x00001000
+DATA panel_bits0<>+52(SB)/4, $0x00002000
+DATA panel_bits0<>+56(SB)/4, $0x00004000
+DATA panel_bits0<>+60(SB)/4, $0x00008000
+GLOBL panel_bits0<>(SB), RODATA|NOPTR, $64
+
+DATA panel_bits1<>+0(SB)/4, $0x00010000
+DATA panel_bits1<>+4(SB)/4, $0x00020000
+DATA panel_bits1<>+8(SB)/4, $0x00040000
+DATA panel_bits1<>+12(SB)/4, $0x00080000
+DATA panel_bits1<>+16(SB)/4, $0x00100000
+DATA panel_bits1<>+20(SB)/4, $0x00200000
+DATA panel_bits1<>+24(SB)/4, $0x00400000
+DATA panel_bits1<>+28(SB)/4, $0x00800000
+DATA panel_bits1<>+32(SB)/4, $0x01000000
+DATA panel_bits1<>+36(SB)/4, $0x02000000
+DATA panel_bits1<>+40(SB)/4, $0x04000000
+DATA panel_bits1<>+44(SB)/4, $0x08000000
+DATA panel_bits1<>+48(SB)/4, $0x10000000
+DATA panel_bits1<>+52(SB)/4, $0x20000000
+DATA panel_bits1<>+56(SB)/4, $0x40000000
+DATA panel_bits1<>+60(SB)/4, $0x80000000
+GLOBL panel_bits1<>(SB), RODATA|NOPTR, $64
+
+DATA panel_half0<>+0(SB)/4, $0x01000100
+DATA panel_half0<>+4(SB)/4, $0x05040504
+DATA panel_half0<>+8(SB)/4, $0x09080908
+DATA panel_half0<>+12(SB)/4, $0x0d0c0d0c
+DATA panel_half0<>+16(SB)/4, $0x01000100
+DATA panel_half0<>+20(SB)/4, $0x05040504
+DATA panel_half0<>+24(SB)/4, $0x09080908
+DATA panel_half0<>+28(SB)/4, $0x0d0c0d0c
+DATA panel_half0<>+32(SB)/4, $0x01000100
+DATA panel_half0<>+36(SB)/4, $0x05040504
+DATA panel_half0<>+40(SB)/4, $0x09080908
+DATA panel_half0<>+44(SB)/4, $0x0d0c0d0c
+DATA panel_half0<>+48(SB)/4, $0x01000100
+DATA panel_half0<>+52(SB)/4, $0x05040504
+DATA panel_half0<>+56(SB)/4, $0x09080908
+DATA panel_half0<>+60(SB)/4, $0x0d0c0d0c
+GLOBL panel_half0<>(SB), RODATA|NOPTR, $64
+
+DATA panel_half1<>+0(SB)/4, $0x03020302
+DATA panel_half1<>+4(SB)/4, $0x07060706
+DATA panel_half1<>+8(SB)/4, $0x0b0a0b0a
+DATA panel_half1<>+12(SB)/4, $0x0f0e0f0e
+DATA panel_half1<>+16(SB)/4, $0x03020302
+DATA panel_half1<>+20(SB)/4, $0x07060706
+DATA panel_half1<>+24(SB)/4, $0x0b0a0b0a
+DATA panel_half1<>+28(SB)/4, $0x0f0e0f0e
+DATA panel_half1<>+32(SB)/4, $0x03020302
+DATA panel_half1<>+36(SB)/4, $0x07060706
+DATA panel_half1<>+40(SB)/4, $0x0b0a0b0a
+DATA panel_half1<>+44(SB)/4, $0x0f0e0f0e
+DATA panel_half1<>+48(SB)/4, $0x03020302
+DATA panel_half1<>+52(SB)/4, $0x07060706
+DATA panel_half1<>+56(SB)/4, $0x0b0a0b0a
+DATA panel_half1<>+60(SB)/4, $0x0f0e0f0e
+GLOBL panel_half1<>(SB), RODATA|NOPTR, $64
+
+DATA panel_pair0<>+0(SB)/4, $0x00020001
+DATA panel_pair0<>+4(SB)/4, $0x00020001
+DATA panel_pair0<>+8(SB)/4, $0x00020001
+DATA panel_pair0<>+12(SB)/4, $0x00020001
+DATA panel_pair0<>+16(SB)/4, $0x00020001
+DATA panel_pair0<>+20(SB)/4, $0x00020001
+DATA panel_pair0<>+24(SB)/4, $0x00020001
+DATA panel_pair0<>+28(SB)/4, $0x00020001
+DATA panel_pair0<>+32(SB)/4, $0x00020001
+DATA panel_pair0<>+36(SB)/4, $0x00020001
+DATA panel_pair0<>+40(SB)/4, $0x00020001
+DATA panel_pair0<>+44(SB)/4, $0x00020001
+DATA panel_pair0<>+48(SB)/4, $0x00020001
+DATA panel_pair0<>+52(SB)/4, $0x00020001
+DATA panel_pair0<>+56(SB)/4, $0x00020001
+DATA panel_pair0<>+60(SB)/4, $0x00020001
+GLOBL panel_pair0<>(SB), RODATA|NOPTR, $64
+
+DATA panel_pair1<>+0(SB)/4, $0x00080004
+DATA panel_pair1<>+4(SB)/4, $0x00080004
+DATA panel_pair1<>+8(SB)/4, $0x00080004
+DATA panel_pair1<>+12(SB)/4, $0x00080004
+DATA panel_pair1<>+16(SB)/4, $0x00080004
+DATA panel_pair1<>+20(SB)/4, $0x00080004
+DATA panel_pair1<>+24(SB)/4, $0x00080004
+DATA panel_pair1<>+28(SB)/4, $0x00080004
+DATA panel_pair1<>+32(SB)/4, $0x00080004
+DATA panel_pair1<>+36(SB)/4, $0x00080004
+DATA panel_pair1<>+40(SB)/4, $0x00080004
+DATA panel_pair1<>+44(SB)/4, $0x00080004
+DATA panel_pair1<>+48(SB)/4, $0x00080004
+DATA panel_pair1<>+52(SB)/4, $0x00080004
+DATA panel_pair1<>+56(SB)/4, $0x00080004
+DATA panel_pair1<>+60(SB)/4, $0x00080004
+GLOBL panel_pair1<>(SB), RODATA|NOPTR, $64
+
+DATA panel_pair2<>+0(SB)/4, $0x00200010
+DATA panel_pair2<>+4(SB)/4, $0x00200010
+DATA panel_pair2<>+8(SB)/4, $0x00200010
+DATA panel_pair2<>+12(SB)/4, $0x00200010
+DATA panel_pair2<>+16(SB)/4, $0x00200010
+DATA panel_pair2<>+20(SB)/4, $0x00200010
+DATA panel_pair2<>+24(SB)/4, $0x00200010
+DATA panel_pair2<>+28(SB)/4, $0x00200010
+DATA panel_pair2<>+32(SB)/4, $0x00200010
+DATA panel_pair2<>+36(SB)/4, $0x00200010
+DATA panel_pair2<>+40(SB)/4, $0x00200010
+DATA panel_pair2<>+44(SB)/4, $0x00200010
+DATA panel_pair2<>+48(SB)/4, $0x00200010
+DATA panel_pair2<>+52(SB)/4, $0x00200010
+DATA panel_pair2<>+56(SB)/4, $0x00200010
+DATA panel_pair2<>+60(SB)/4, $0x00200010
+GLOBL panel_pair2<>(SB), RODATA|NOPTR, $64
+
+DATA panel_pair3<>+0(SB)/4, $0x00800040
+DATA panel_pair3<>+4(SB)/4, $0x00800040
+DATA panel_pair3<>+8(SB)/4, $0x00800040
+DATA panel_pair3<>+12(SB)/4, $0x00800040
+DATA panel_pair3<>+16(SB)/4, $0x00800040
+DATA panel_pair3<>+20(SB)/4, $0x00800040
+DATA panel_pair3<>+24(SB)/4, $0x00800040
+DATA panel_pair3<>+28(SB)/4, $0x00800040
+DATA panel_pair3<>+32(SB)/4, $0x00800040
+DATA panel_pair3<>+36(SB)/4, $0x00800040
+DATA panel_pair3<>+40(SB)/4, $0x00800040
+DATA panel_pair3<>+44(SB)/4, $0x00800040
+DATA panel_pair3<>+48(SB)/4, $0x00800040
+DATA panel_pair3<>+52(SB)/4, $0x00800040
+DATA panel_pair3<>+56(SB)/4, $0x00800040
+DATA panel_pair3<>+60(SB)/4, $0x00800040
+GLOBL panel_pair3<>(SB), RODATA|NOPTR, $64
+
+DATA panel_pair4<>+0(SB)/4, $0x02000100
+DATA panel_pair4<>+4(SB)/4, $0x02000100
+DATA panel_pair4<>+8(SB)/4, $0x02000100
+DATA panel_pair4<>+12(SB)/4, $0x02000100
+DATA panel_pair4<>+16(SB)/4, $0x02000100
+DATA panel_pair4<>+20(SB)/4, $0x02000100
+DATA panel_pair4<>+24(SB)/4, $0x02000100
+DATA panel_pair4<>+28(SB)/4, $0x02000100
+DATA panel_pair4<>+32(SB)/4, $0x02000100
+DATA panel_pair4<>+36(SB)/4, $0x02000100
+DATA panel_pair4<>+40(SB)/4, $0x02000100
+DATA panel_pair4<>+44(SB)/4, $0x02000100
+DATA panel_pair4<>+48(SB)/4, $0x02000100
+DATA panel_pair4<>+52(SB)/4, $0x02000100
+DATA panel_pair4<>+56(SB)/4, $0x02000100
+DATA panel_pair4<>+60(SB)/4, $0x02000100
+GLOBL panel_pair4<>(SB), RODATA|NOPTR, $64
+
+DATA panel_pair5<>+0(SB)/4, $0x08000400
+DATA panel_pair5<>+4(SB)/4, $0x08000400
+DATA panel_pair5<>+8(SB)/4, $0x08000400
+DATA panel_pair5<>+12(SB)/4, $0x08000400
+DATA panel_pair5<>+16(SB)/4, $0x08000400
+DATA panel_pair5<>+20(SB)/4, $0x08000400
+DATA panel_pair5<>+24(SB)/4, $0x08000400
+DATA panel_pair5<>+28(SB)/4, $0x08000400
+DATA panel_pair5<>+32(SB)/4, $0x08000400
+DATA panel_pair5<>+36(SB)/4, $0x08000400
+DATA panel_pair5<>+40(SB)/4, $0x08000400
+DATA panel_pair5<>+44(SB)/4, $0x08000400
+DATA panel_pair5<>+48(SB)/4, $0x08000400
+DATA panel_pair5<>+52(SB)/4, $0x08000400
+DATA panel_pair5<>+56(SB)/4, $0x08000400
+DATA panel_pair5<>+60(SB)/4, $0x08000400
+GLOBL panel_pair5<>(SB), RODATA|NOPTR, $64
+
+DATA panel_pair6<>+0(SB)/4, $0x20001000
+DATA panel_pair6<>+4(SB)/4, $0x20001000
+DATA panel_pair6<>+8(SB)/4, $0x20001000
+DATA panel_pair6<>+12(SB)/4, $0x20001000
+DATA panel_pair6<>+16(SB)/4, $0x20001000
+DATA panel_pair6<>+20(SB)/4, $0x20001000
+DATA panel_pair6<>+24(SB)/4, $0x20001000
+DATA panel_pair6<>+28(SB)/4, $0x20001000
+DATA panel_pair6<>+32(SB)/4, $0x20001000
+DATA panel_pair6<>+36(SB)/4, $0x20001000
+DATA panel_pair6<>+40(SB)/4, $0x20001000
+DATA panel_pair6<>+44(SB)/4, $0x20001000
+DATA panel_pair6<>+48(SB)/4, $0x20001000
+DATA panel_pair6<>+52(SB)/4, $0x20001000
+DATA panel_pair6<>+56(SB)/4, $0x20001000
+DATA panel_pair6<>+60(SB)/4, $0x20001000
+GLOBL panel_pair6<>(SB), RODATA|NOPTR, $64
+
+DATA panel_pair7<>+0(SB)/4, $0x80004000
+DATA panel_pair7<>+4(SB)/4, $0x80004000
+DATA panel_pair7<>+8(SB)/4, $0x80004000
+DATA panel_pair7<>+12(SB)/4, $0x80004000
+DATA panel_pair7<>+16(SB)/4, $0x80004000
+DATA panel_pair7<>+20(SB)/4, $0x80004000
+DATA panel_pair7<>+24(SB)/4, $0x80004000
+DATA panel_pair7<>+28(SB)/4, $0x80004000
+DATA panel_pair7<>+32(SB)/4, $0x80004000
+DATA panel_pair7<>+36(SB)/4, $0x80004000
+DATA panel_pair7<>+40(SB)/4, $0x80004000
+DATA panel_pair7<>+44(SB)/4, $0x80004000
+DATA panel_pair7<>+48(SB)/4, $0x80004000
+DATA panel_pair7<>+52(SB)/4, $0x80004000
+DATA panel_pair7<>+56(SB)/4, $0x80004000
+DATA panel_pair7<>+60(SB)/4, $0x80004000
+GLOBL panel_pair7<>(SB), RODATA|NOPTR, $64
+
 // func rowMaxAVX512(x unsafe.Pointer, n int) (largest float32)
 TEXT ·rowMaxAVX512(SB), NOSPLIT, $0-20
 	MOVQ x+0(FP), DI
@@ -7179,5 +7395,383 @@ word299:
 	ADDQ R9, DX
 	DECQ R8
 	JNZ row298
+	VZEROUPPER
+	RET
+
+// func keepPanelF32(y, x, masks unsafe.Pointer, row, words int)
+TEXT ·keepPanelF32(SB), NOSPLIT, $0-40
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ masks+16(FP), DX
+	MOVQ row+24(FP), BX
+	MOVQ words+32(FP), CX
+step300:
+	VMOVDQU32 (DX), Z0
+	ADDQ $64, DX
+	VPTESTMD.BCST panel_bits0<>+0(SB), Z0, K1
+	VMOVUPS.Z (SI), K1, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+4(SB), Z0, K2
+	VMOVUPS.Z (SI), K2, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+8(SB), Z0, K3
+	VMOVUPS.Z (SI), K3, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+12(SB), Z0, K4
+	VMOVUPS.Z (SI), K4, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+16(SB), Z0, K1
+	VMOVUPS.Z (SI), K1, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+20(SB), Z0, K2
+	VMOVUPS.Z (SI), K2, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+24(SB), Z0, K3
+	VMOVUPS.Z (SI), K3, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+28(SB), Z0, K4
+	VMOVUPS.Z (SI), K4, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+32(SB), Z0, K1
+	VMOVUPS.Z (SI), K1, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+36(SB), Z0, K2
+	VMOVUPS.Z (SI), K2, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+40(SB), Z0, K3
+	VMOVUPS.Z (SI), K3, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+44(SB), Z0, K4
+	VMOVUPS.Z (SI), K4, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+48(SB), Z0, K1
+	VMOVUPS.Z (SI), K1, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+52(SB), Z0, K2
+	VMOVUPS.Z (SI), K2, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+56(SB), Z0, K3
+	VMOVUPS.Z (SI), K3, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits0<>+60(SB), Z0, K4
+	VMOVUPS.Z (SI), K4, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+0(SB), Z0, K1
+	VMOVUPS.Z (SI), K1, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+4(SB), Z0, K2
+	VMOVUPS.Z (SI), K2, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+8(SB), Z0, K3
+	VMOVUPS.Z (SI), K3, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+12(SB), Z0, K4
+	VMOVUPS.Z (SI), K4, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+16(SB), Z0, K1
+	VMOVUPS.Z (SI), K1, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+20(SB), Z0, K2
+	VMOVUPS.Z (SI), K2, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+24(SB), Z0, K3
+	VMOVUPS.Z (SI), K3, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+28(SB), Z0, K4
+	VMOVUPS.Z (SI), K4, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+32(SB), Z0, K1
+	VMOVUPS.Z (SI), K1, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+36(SB), Z0, K2
+	VMOVUPS.Z (SI), K2, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+40(SB), Z0, K3
+	VMOVUPS.Z (SI), K3, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+44(SB), Z0, K4
+	VMOVUPS.Z (SI), K4, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+48(SB), Z0, K1
+	VMOVUPS.Z (SI), K1, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+52(SB), Z0, K2
+	VMOVUPS.Z (SI), K2, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+56(SB), Z0, K3
+	VMOVUPS.Z (SI), K3, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	VPTESTMD.BCST panel_bits1<>+60(SB), Z0, K4
+	VMOVUPS.Z (SI), K4, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done301
+	JMP step300
+done301:
+	VZEROUPPER
+	RET
+
+// func keepPanelBF16(y, x, masks unsafe.Pointer, row, words int)
+TEXT ·keepPanelBF16(SB), NOSPLIT, $0-40
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ masks+16(FP), DX
+	MOVQ row+24(FP), BX
+	MOVQ words+32(FP), CX
+	VMOVDQU32 panel_half0<>(SB), Z6
+	VMOVDQU32 panel_half1<>(SB), Z7
+	VMOVDQU32 panel_pair0<>(SB), Z8
+	VMOVDQU32 panel_pair1<>(SB), Z9
+	VMOVDQU32 panel_pair2<>(SB), Z10
+	VMOVDQU32 panel_pair3<>(SB), Z11
+	VMOVDQU32 panel_pair4<>(SB), Z12
+	VMOVDQU32 panel_pair5<>(SB), Z13
+	VMOVDQU32 panel_pair6<>(SB), Z14
+	VMOVDQU32 panel_pair7<>(SB), Z15
+step302:
+	VMOVDQU32 (DX), Z0
+	ADDQ $64, DX
+	VPSHUFB Z6, Z0, Z1
+	VPSHUFB Z7, Z0, Z2
+	VPTESTMW Z8, Z1, K1
+	VMOVDQU16.Z (SI), K1, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z9, Z1, K2
+	VMOVDQU16.Z (SI), K2, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z10, Z1, K3
+	VMOVDQU16.Z (SI), K3, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z11, Z1, K4
+	VMOVDQU16.Z (SI), K4, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z12, Z1, K1
+	VMOVDQU16.Z (SI), K1, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z13, Z1, K2
+	VMOVDQU16.Z (SI), K2, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z14, Z1, K3
+	VMOVDQU16.Z (SI), K3, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z15, Z1, K4
+	VMOVDQU16.Z (SI), K4, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z8, Z2, K1
+	VMOVDQU16.Z (SI), K1, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z9, Z2, K2
+	VMOVDQU16.Z (SI), K2, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z10, Z2, K3
+	VMOVDQU16.Z (SI), K3, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z11, Z2, K4
+	VMOVDQU16.Z (SI), K4, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z12, Z2, K1
+	VMOVDQU16.Z (SI), K1, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z13, Z2, K2
+	VMOVDQU16.Z (SI), K2, Z4
+	VMOVUPS Z4, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z14, Z2, K3
+	VMOVDQU16.Z (SI), K3, Z5
+	VMOVUPS Z5, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	VPTESTMW Z15, Z2, K4
+	VMOVDQU16.Z (SI), K4, Z3
+	VMOVUPS Z3, (DI)
+	ADDQ BX, SI
+	ADDQ BX, DI
+	DECQ CX
+	JEQ done303
+	JMP step302
+done303:
 	VZEROUPPER
 	RET

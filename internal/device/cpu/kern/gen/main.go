@@ -42,6 +42,7 @@ func generate() map[string][]byte {
 	emitPacks(packs)
 	emitVectors(vectors)
 	emitKeepRows(vectors)
+	emitKeepPanel(vectors)
 	emitPeaks(peaks)
 	quantised := newFile(&decl)
 	emitBlocks(quantised)
