@@ -86,7 +86,14 @@ func (s *viewSource) direct(half bool) kern.Direct {
 // Multiply adds the products of DirectRows rows and a panel of m rows to c.
 func (s *viewSource) Multiply(half bool, c, x unsafe.Pointer, m int, p gemm.Piece, work *kern.DirectWork) {
 	src, n, step := s.blocks(p, work)
+	work.Ahead = s.ahead(p)
 	s.direct(half)(c, x, src, n, step, m, work)
+}
+
+// ahead is how far behind a piece's first block its share of the next rows' memory begins,
+// where these are read front to back.
+func (s *viewSource) ahead(p gemm.Piece) int {
+	return p.Rows*s.RowBytes() + (p.Rows-1)*int(s.w.Type.RowBytes(p.Col))
 }
 
 // MultipliesFew says whether the level multiplies blocks of the type by few rows.

@@ -34,6 +34,9 @@ const DirectRows = Cols
 type DirectWork struct {
 	Scales [DirectRows]float32
 	_      [82 * 64]byte // what a row's groups are scaled by, and six bits as bytes
+	// Ahead is how many bytes behind the first block the memory begins that a Direct of
+	// bfloat16 brings in, as much as it decodes, in order. It need not be the program's.
+	Ahead int
 }
 
 // PackBlocks writes a panel of B of the rows that a Direct multiplies by.

@@ -1039,7 +1039,12 @@ func nf4Half(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int
 //go:noescape
 func int8Half(dst, src unsafe.Pointer, n, rows, dstStep, srcStep, ahead, back int)
 
-// int8Direct is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
+// int8Row is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and one row of x; c is rows of 32.
+//
+//go:noescape
+func int8Row(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// int8Direct is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and m rows of x, up to 15, in a panel [words][m] of pairs of bfloat16; c is rows of 32.
 //
 //go:noescape
 func int8Direct(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
@@ -1064,7 +1069,12 @@ func int8SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB
 //go:noescape
 func int8Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
 
-// q8x0Direct is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
+// q8x0Row is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and one row of x; c is rows of 32.
+//
+//go:noescape
+func q8x0Row(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q8x0Direct is c += x w for 32 rows of w of n blocks of Q8_0, srcStep bytes apart, and m rows of x, up to 15, in a panel [words][m] of pairs of bfloat16; c is rows of 32.
 //
 //go:noescape
 func q8x0Direct(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
@@ -1089,7 +1099,12 @@ func q8x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB
 //go:noescape
 func q8x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
 
-// q4x0Direct is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
+// q4x0Row is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and one row of x; c is rows of 32.
+//
+//go:noescape
+func q4x0Row(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q4x0Direct is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and m rows of x, up to 15, in a panel [words][m] of pairs of bfloat16; c is rows of 32.
 //
 //go:noescape
 func q4x0Direct(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
@@ -1114,7 +1129,12 @@ func q4x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB
 //go:noescape
 func q4x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
 
-// nf4Direct is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
+// nf4Row is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and one row of x; c is rows of 32.
+//
+//go:noescape
+func nf4Row(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// nf4Direct is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and m rows of x, up to 15, in a panel [words][m] of pairs of bfloat16; c is rows of 32.
 //
 //go:noescape
 func nf4Direct(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
@@ -1139,7 +1159,12 @@ func nf4SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB 
 //go:noescape
 func nf4Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
 
-// q4KDirect is c += x w for 32 rows of w of n blocks of Q4_K, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
+// q4KRow is c += x w for 32 rows of w of n blocks of Q4_K, srcStep bytes apart, and one row of x; c is rows of 32.
+//
+//go:noescape
+func q4KRow(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q4KDirect is c += x w for 32 rows of w of n blocks of Q4_K, srcStep bytes apart, and m rows of x, up to 15, in a panel [words][m] of pairs of bfloat16; c is rows of 32.
 //
 //go:noescape
 func q4KDirect(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
@@ -1164,7 +1189,12 @@ func q4KSpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB 
 //go:noescape
 func q4KFew(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
 
-// q6KDirect is c += x w for 32 rows of w of n blocks of Q6_K, srcStep bytes apart, and m rows of x in a panel [words][m] of pairs of bfloat16; c is m rows of 32.
+// q6KRow is c += x w for 32 rows of w of n blocks of Q6_K, srcStep bytes apart, and one row of x; c is rows of 32.
+//
+//go:noescape
+func q6KRow(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q6KDirect is c += x w for 32 rows of w of n blocks of Q6_K, srcStep bytes apart, and m rows of x, up to 15, in a panel [words][m] of pairs of bfloat16; c is rows of 32.
 //
 //go:noescape
 func q6KDirect(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)

@@ -1,6 +1,10 @@
 package kern
 
-import "align/internal/device/cpu/feature"
+import (
+	"unsafe"
+
+	"align/internal/device/cpu/feature"
+)
 
 // raise replaces the functions that a level has assembly for.
 func (s *Set) raise(level feature.Level) {
@@ -162,11 +166,23 @@ func (s *Set) avx512BF16() {
 		Peak: peakBF16, PeakFlops: 24 * 16 * 2 * 2,
 	}
 	s.Halves = Decoders{Q8_0: q8x0Half, Q4_0: q4x0Half, NF4: nf4Half, Q4_K: q4KHalf, Q6_K: q6KHalf, Int8: int8Half}
-	s.Q8_0.Direct, s.Q4_0.Direct, s.NF4.Direct, s.Q4_K.Direct, s.Q6_K.Direct, s.Int8.Direct = q8x0Direct, q4x0Direct, nf4Direct, q4KDirect, q6KDirect, int8Direct
+	s.Q8_0.Direct, s.Q4_0.Direct, s.NF4.Direct = oneOrMore(q8x0Row, q8x0Direct), oneOrMore(q4x0Row, q4x0Direct), oneOrMore(nf4Row, nf4Direct)
+	s.Q4_K.Direct, s.Q6_K.Direct, s.Int8.Direct = oneOrMore(q4KRow, q4KDirect), oneOrMore(q6KRow, q6KDirect), oneOrMore(int8Row, int8Direct)
 	s.Q8_0.Pack, s.Q4_0.Pack, s.NF4.Pack, s.Q4_K.Pack, s.Q6_K.Pack, s.Int8.Pack = q8x0Pack, q4x0Pack, nf4Pack, q4KPack, q6KPack, int8Pack
 	s.Join = joinHalf
 	s.round, s.dropoutHalf, s.keepHalf = roundAVX512BF16, dropoutHalf, keepHalf
 	s.swiGLUHalf, s.swiGLUGradHalf, s.swiGLUAgainHalf = swiGLUHalfAVX512, swiGLUGradHalfAVX512, swiGLUAgainHalfAVX512
 	s.ropeHalf, s.expWeights, s.dotRows = ropeHalfAVX512, expWeightsAVX512, dotRowsAVX512
 	s.weighRows, s.gradPairs, s.finishRows = weighRows, gradPairs, finishRows
+}
+
+// oneOrMore is the direct product of one row of x, or of several.
+func oneOrMore(one, more Direct) Direct {
+	return func(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork) {
+		if m == 1 {
+			one(c, x, src, n, srcStep, m, work)
+			return
+		}
+		more(c, x, src, n, srcStep, m, work)
+	}
 }

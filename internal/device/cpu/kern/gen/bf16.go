@@ -35,3 +35,13 @@ func (f *file) convertTwo(low, high, dst int) {
 func (f *file) convertOne(src, dst int) {
 	f.evex(prefixF3, 0x72, dst, 0, src, fmt.Sprintf("VCVTNEPS2BF16 Z%d, Y%d", src, dst))
 }
+
+// dotPairsOf is dotPairs with a pair at some bytes, a multiple of 4, behind AX in all lanes.
+func (f *file) dotPairsOf(at, rm, dst int) {
+	not := func(bit int) int { return ^bit & 1 }
+	p1 := not(dst>>3)<<7 | 3<<5 | not(dst>>4)<<4 | 2
+	p2 := (^rm&15)<<3 | 1<<2 | prefixF3
+	p3 := 2<<5 | 1<<4 | not(rm>>4)<<3
+	modrm := 1<<6 | dst&7<<3
+	f.op("LONG $0x%02x%02x%02x62; BYTE $0x52; BYTE $0x%02x; BYTE $0x%02x // VDPBF16PS.BCST %d(AX), Z%d, Z%d", p3, p2, p1, modrm, at/4, at, rm, dst)
+}

@@ -33,6 +33,7 @@ type inBlocks struct {
 	prepare              func()      // what a block needs before its first pass
 	few                  func()      // unit of few rows, if they have one of their own, for scales that fewOdd lets pass
 	unit                 func(e int) // decodes the words of the rows from element e of a pass on
+	turned               turnedBlocks
 }
 
 // directArgs and packArgs are those of kern.Direct and kern.PackBlocks.
@@ -44,13 +45,15 @@ var (
 func emitDirect(f *file) {
 	for _, d := range []direct{{halfBlocks{blocks{f, avx512}}, true}, {halfBlocks{blocks{f, avx512}}, false}} {
 		for _, b := range d.types() {
-			d.product(b)
 			if d.half {
+				d.columnProducts(b)
 				d.pack(b)
 				d.spanBlocks(b, false)
 				d.spanBlocks(b, true)
 				d.fewBlocks(b)
+				continue
 			}
+			d.product(b)
 		}
 	}
 }
@@ -75,7 +78,7 @@ func (d direct) product(b inBlocks) {
 	d.f.op("MOVQ %s, BX", fr.slot("m"))
 	d.f.op("SHLQ $2, BX")
 	d.f.op("LEAQ (BX)(BX*2), R14")
-	d.loop(b, fr, "c", func(columns []int, e int) { d.multiply(fr, columns, e) }, func(elements int) {
+	d.loop(b, fr, "c", d.prefetchBlocks(b), func(e int) { b.unit(e); d.multiply(fr, d.f.transpose(d.isa), e) }, func(elements int) {
 		d.f.op("IMUL3Q $%d, BX, AX", d.words(elements))
 		d.f.op("ADDQ AX, %s", fr.slot("x"))
 	})
@@ -84,18 +87,21 @@ func (d direct) product(b inBlocks) {
 // pack writes a kern.PackBlocks.
 func (d direct) pack(b inBlocks) {
 	fr := d.f.function(b.name+"Pack", fmt.Sprintf("writes a panel of B, of bfloat16, of 32 rows of n blocks of %s, srcStep bytes apart.", b.of), packArgs, nil)
-	d.loop(b, fr, "dst", func(columns []int, e int) {
-		d.f.op("MOVQ %s, DI", fr.slot("dst"))
-		d.f.storeFlipped(d.isa, columns, d.words(e), 0)
-	}, func(elements int) {
+	store := func(e int) taker {
+		return taker{
+			begin: func() { d.f.op("MOVQ %s, DI", fr.slot("dst")) },
+			take:  func(column, reg int) { d.f.storeFlipped(d.isa, []int{reg}, d.words(e)+column, 0) },
+		}
+	}
+	d.loop(b, fr, "dst", d.prefetchBlocks(b), func(e int) { b.turned.unit(e, store(e)) }, func(elements int) {
 		d.f.op("ADDQ $%d, %s", d.words(elements)*panelStride, fr.slot("dst"))
 	})
 }
 
-// loop goes over n blocks, and in each over groups of the 32 rows. consume takes
-// the words of a group from element e of a pass on; a group's place at to is a
-// register further than the one's before, and step goes some elements on there.
-func (d direct) loop(b inBlocks, fr frame, to string, consume func(columns []int, e int), step func(elements int)) {
+// loop goes over n blocks, and in each over groups of the 32 rows, which begin with ahead.
+// unit decodes and takes the words of a group from element e of a pass on; a group's place at
+// to is a register further than the one's before, and step goes some elements on there.
+func (d direct) loop(b inBlocks, fr frame, to string, ahead func(), unit func(e int), step func(elements int)) {
 	f, w := d.f, d.isa.width
 	block, group, pass := f.label("block"), f.label("group"), f.label("pass")
 	f.mark(block)
@@ -105,8 +111,11 @@ func (d direct) loop(b inBlocks, fr frame, to string, consume func(columns []int
 	f.op("LEAQ (R8)(R8*2), R9")
 	f.op("MOVQ %s, R10", fr.slot("src"))
 	d.quarters()
-	d.prefetch(b.bytes, "PREFETCHT0", "SI")
+	ahead()
 	f.op("MOVQ %s, DI", fr.slot("work"))
+	if b.turned.unit != nil {
+		b.prepare, b.passWorks = b.turned.prepare, b.turned.passWorks
+	}
 	b.prepare()
 	elements := b.elements / b.passes
 	if b.passes > 1 {
@@ -115,8 +124,7 @@ func (d direct) loop(b inBlocks, fr frame, to string, consume func(columns []int
 	}
 	for e := 0; e < elements; e += w * elements / d.words(elements) {
 		f.op("MOVQ %s, DI", fr.slot("work"))
-		b.unit(e)
-		consume(f.transpose(d.isa), e)
+		unit(e)
 	}
 	if b.passes > 1 {
 		step(elements)
@@ -166,6 +174,11 @@ func (d direct) prefetch(bytes int, hint, by string) {
 			}
 		}
 	}
+}
+
+// prefetchBlocks is that of a group's blocks.
+func (d direct) prefetchBlocks(b inBlocks) func() {
+	return func() { d.prefetch(b.bytes, "PREFETCHT0", "SI") }
 }
 
 // fourRows is the indices of a row's address behind that of the first of four.

@@ -8,7 +8,7 @@ import "fmt"
 // numbers; that of the types of 32 elements to a scale takes the rows' scales.
 func (d direct) types() []inBlocks {
 	nothing := func() {}
-	return []inBlocks{
+	all := []inBlocks{
 		{name: "int8", of: "32 elements of Int8", bytes: 32, elements: 32, passes: 1, given: true, prepare: nothing,
 			unit: d.each(func(i, e int) { d.signed(i, e, 4*i, 0) })},
 		{name: "q8x0", of: "Q8_0", bytes: 34, elements: 32, passes: 1, scaled: true, prepare: d.scales,
@@ -19,6 +19,10 @@ func (d direct) types() []inBlocks {
 		{name: "q6K", of: "Q6_K", bytes: 210, elements: 256, passes: 8, passBytes: 32, passWorks: 8, prepare: d.q6KPrepare,
 			unit: d.each(func(i, e int) { d.signed(i, e, 64*i+4*(e/16), 4) })},
 	}
+	if d.half {
+		d.turn(all)
+	}
+	return all
 }
 
 // each is a unit of rows that are decoded one by one.
