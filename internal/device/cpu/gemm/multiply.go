@@ -50,7 +50,7 @@ func (j *multiply) Do(task, worker int) {
 		r.stream(worker, s)
 		return
 	}
-	if s.rowTo-s.rowFrom == 1 && r.reads() && r.Y.Half == nil {
+	if r.decodes(s) {
 		r.decode(worker, s)
 		return
 	}
@@ -83,6 +83,13 @@ func (r *run) stream(worker int, s span) {
 	}
 }
 
+// decodes says whether a task goes by decode: with more panels of x those of w would be
+// made before x is in the second cache.
+func (r *run) decodes(s span) bool {
+	panels := s.rowTo - s.rowFrom
+	return r.reads() && r.Y.Half == nil && (panels == 1 || panels <= eagerPanels && !r.spans())
+}
+
 // decode is stream for a weight that is read from a source: each panel is
 // multiplied while it is hot.
 func (r *run) decode(worker int, s span) {
@@ -90,7 +97,9 @@ func (r *run) decode(worker int, s span) {
 		for k := 0; k < r.words; k += blockWords {
 			nk := min(blockWords, r.words-k)
 			r.packSource(worker, s.colFrom, j, j+1, k, nk)
-			r.tile(worker, s.rowFrom, j, s.colFrom, k, nk, r.x)
+			for i := s.rowFrom; i < s.rowTo; i++ {
+				r.tile(worker, i, j, s.colFrom, k, nk, r.x)
+			}
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 const (
 	blockWords  = 1024 // words of K in a block, a multiple of 32
 	blockPanels = 8    // panels of w in a task, unless the level says another number
+	madePanels  = 4    // and the most of those that are made of a source: its bytes come beside them
 	blockRows   = 112  // rows of x that first pass over a panel of a weight in place
 )
 
@@ -136,6 +137,9 @@ func (r *run) divide() {
 		want = 1 // nobody waits for a late one
 	}
 	r.taskPanels = min(cmp.Or(r.e.tiles.TaskPanels, blockPanels), max(1, r.colPanels/want))
+	if r.reads() && r.panels > 1 && r.e.tiles.Depth == 1 {
+		r.taskPanels = min(r.taskPanels, madePanels)
+	}
 	if r.WAcross && r.W.Packed.Data == nil && r.W.Source != nil {
 		r.taskPanels = roundUp(r.taskPanels, blocks(r.W.Source.Block(), kern.Cols))
 	}

@@ -87,13 +87,25 @@ func (d direct) product(b inBlocks) {
 // pack writes a kern.PackBlocks.
 func (d direct) pack(b inBlocks) {
 	fr := d.f.function(b.name+"Pack", fmt.Sprintf("writes a panel of B, of bfloat16, of 32 rows of n blocks of %s, srcStep bytes apart.", b.of), packArgs, nil)
+	ahead, some := d.prefetchBlocks(b), func() {}
+	if b.passes > 1 {
+		ahead = func() {
+			d.f.op("MOVQ R8, R14")
+			d.f.op("SHLQ $5, R14")
+			d.f.op("ADDQ R10, R14")
+		}
+		some = func() { d.prefetchSome(fr, d.isa.width*2*d.isa.width/b.elements, b.bytes) }
+	}
 	store := func(e int) taker {
 		return taker{
-			begin: func() { d.f.op("MOVQ %s, DI", fr.slot("dst")) },
+			begin: func() {
+				some()
+				d.f.op("MOVQ %s, DI", fr.slot("dst"))
+			},
 			take:  func(column, reg int) { d.f.storeFlipped(d.isa, []int{reg}, d.words(e)+column, 0) },
 		}
 	}
-	d.loop(b, fr, "dst", d.prefetchBlocks(b), func(e int) { b.turned.unit(e, store(e)) }, func(elements int) {
+	d.loop(b, fr, "dst", ahead, func(e int) { b.turned.unit(e, store(e)) }, func(elements int) {
 		d.f.op("ADDQ $%d, %s", d.words(elements)*panelStride, fr.slot("dst"))
 	})
 }
@@ -178,7 +190,7 @@ func (d direct) prefetch(bytes int, hint, by string) {
 
 // prefetchBlocks is that of a group's blocks.
 func (d direct) prefetchBlocks(b inBlocks) func() {
-	return func() { d.prefetch(b.bytes, "PREFETCHT0", "SI") }
+	return func() { d.prefetch(b.bytes, "PREFETCHT1", "SI") }
 }
 
 // fourRows is the indices of a row's address behind that of the first of four.
