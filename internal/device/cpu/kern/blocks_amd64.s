@@ -3045,9 +3045,10 @@ TEXT ·int8Row(SB), NOSPLIT, $0-56
 	MOVQ src+16(FP), SI
 	ADDQ 5376(AX), SI
 	MOVQ SI, m+40(FP)
-block59:
 	MOVQ $2, R15
-group60:
+group59:
+	MOVQ n+24(FP), R14
+block60:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -3266,23 +3267,24 @@ group60:
 	MOVQ c+0(FP), DI
 	VMOVUPS Z0, 0(DI)
 	ADDQ $128, DI
+	IMUL3Q $64, BX, AX
+	ADDQ AX, x+8(FP)
+	ADDQ $32, src+16(FP)
+	DECQ R14
+	JNZ block60
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
+	MOVQ n+24(FP), DX
+	IMUL3Q $32, DX, DX
+	SUBQ DX, AX
 	ADDQ AX, src+16(FP)
+	IMUL3Q $64, BX, AX
+	IMULQ n+24(FP), AX
+	SUBQ AX, x+8(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group60
-	MOVQ srcStep+32(FP), AX
-	SHLQ $5, AX
-	SUBQ AX, src+16(FP)
-	ADDQ $32, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	IMUL3Q $64, BX, AX
-	ADDQ AX, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block59
+	JNZ group59
 	VZEROUPPER
 	RET
 
@@ -3293,9 +3295,10 @@ TEXT ·int8Direct(SB), NOSPLIT, $0-56
 	MOVQ src+16(FP), SI
 	ADDQ 5376(AX), SI
 	MOVQ SI, m+40(FP)
-block62:
 	MOVQ $2, R15
-group63:
+group62:
+	MOVQ n+24(FP), R14
+block63:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -4036,23 +4039,24 @@ skip135:
 	VMOVUPS Z14, 0(DI)
 	ADDQ $128, DI
 skip136:
+	IMUL3Q $64, BX, AX
+	ADDQ AX, x+8(FP)
+	ADDQ $32, src+16(FP)
+	DECQ R14
+	JNZ block63
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
+	MOVQ n+24(FP), DX
+	IMUL3Q $32, DX, DX
+	SUBQ DX, AX
 	ADDQ AX, src+16(FP)
+	IMUL3Q $64, BX, AX
+	IMULQ n+24(FP), AX
+	SUBQ AX, x+8(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group63
-	MOVQ srcStep+32(FP), AX
-	SHLQ $5, AX
-	SUBQ AX, src+16(FP)
-	ADDQ $32, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	IMUL3Q $64, BX, AX
-	ADDQ AX, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block62
+	JNZ group62
 	VZEROUPPER
 	RET
 
@@ -5325,9 +5329,10 @@ TEXT ·q8x0Row(SB), NOSPLIT, $0-56
 	MOVQ src+16(FP), SI
 	ADDQ 5376(AX), SI
 	MOVQ SI, m+40(FP)
-block164:
 	MOVQ $2, R15
-group165:
+group164:
+	MOVQ n+24(FP), R14
+block165:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -5585,23 +5590,24 @@ group165:
 	MOVQ c+0(FP), DI
 	VMOVUPS Z0, 0(DI)
 	ADDQ $128, DI
+	IMUL3Q $64, BX, AX
+	ADDQ AX, x+8(FP)
+	ADDQ $34, src+16(FP)
+	DECQ R14
+	JNZ block165
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
+	MOVQ n+24(FP), DX
+	IMUL3Q $34, DX, DX
+	SUBQ DX, AX
 	ADDQ AX, src+16(FP)
+	IMUL3Q $64, BX, AX
+	IMULQ n+24(FP), AX
+	SUBQ AX, x+8(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group165
-	MOVQ srcStep+32(FP), AX
-	SHLQ $5, AX
-	SUBQ AX, src+16(FP)
-	ADDQ $34, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	IMUL3Q $64, BX, AX
-	ADDQ AX, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block164
+	JNZ group164
 	VZEROUPPER
 	RET
 
@@ -5612,9 +5618,10 @@ TEXT ·q8x0Direct(SB), NOSPLIT, $0-56
 	MOVQ src+16(FP), SI
 	ADDQ 5376(AX), SI
 	MOVQ SI, m+40(FP)
-block167:
 	MOVQ $2, R15
-group168:
+group167:
+	MOVQ n+24(FP), R14
+block168:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -6394,23 +6401,24 @@ skip240:
 	VMOVUPS Z14, 0(DI)
 	ADDQ $128, DI
 skip241:
+	IMUL3Q $64, BX, AX
+	ADDQ AX, x+8(FP)
+	ADDQ $34, src+16(FP)
+	DECQ R14
+	JNZ block168
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
+	MOVQ n+24(FP), DX
+	IMUL3Q $34, DX, DX
+	SUBQ DX, AX
 	ADDQ AX, src+16(FP)
+	IMUL3Q $64, BX, AX
+	IMULQ n+24(FP), AX
+	SUBQ AX, x+8(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group168
-	MOVQ srcStep+32(FP), AX
-	SHLQ $5, AX
-	SUBQ AX, src+16(FP)
-	ADDQ $34, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	IMUL3Q $64, BX, AX
-	ADDQ AX, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block167
+	JNZ group167
 	VZEROUPPER
 	RET
 
@@ -7954,9 +7962,10 @@ TEXT ·q4x0Row(SB), NOSPLIT, $0-56
 	MOVQ src+16(FP), SI
 	ADDQ 5376(AX), SI
 	MOVQ SI, m+40(FP)
-block269:
 	MOVQ $2, R15
-group270:
+group269:
+	MOVQ n+24(FP), R14
+block270:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -8216,23 +8225,24 @@ group270:
 	MOVQ c+0(FP), DI
 	VMOVUPS Z0, 0(DI)
 	ADDQ $128, DI
+	IMUL3Q $64, BX, AX
+	ADDQ AX, x+8(FP)
+	ADDQ $18, src+16(FP)
+	DECQ R14
+	JNZ block270
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
+	MOVQ n+24(FP), DX
+	IMUL3Q $18, DX, DX
+	SUBQ DX, AX
 	ADDQ AX, src+16(FP)
+	IMUL3Q $64, BX, AX
+	IMULQ n+24(FP), AX
+	SUBQ AX, x+8(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group270
-	MOVQ srcStep+32(FP), AX
-	SHLQ $5, AX
-	SUBQ AX, src+16(FP)
-	ADDQ $18, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	IMUL3Q $64, BX, AX
-	ADDQ AX, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block269
+	JNZ group269
 	VZEROUPPER
 	RET
 
@@ -8243,9 +8253,10 @@ TEXT ·q4x0Direct(SB), NOSPLIT, $0-56
 	MOVQ src+16(FP), SI
 	ADDQ 5376(AX), SI
 	MOVQ SI, m+40(FP)
-block272:
 	MOVQ $2, R15
-group273:
+group272:
+	MOVQ n+24(FP), R14
+block273:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -9027,23 +9038,24 @@ skip345:
 	VMOVUPS Z14, 0(DI)
 	ADDQ $128, DI
 skip346:
+	IMUL3Q $64, BX, AX
+	ADDQ AX, x+8(FP)
+	ADDQ $18, src+16(FP)
+	DECQ R14
+	JNZ block273
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
+	MOVQ n+24(FP), DX
+	IMUL3Q $18, DX, DX
+	SUBQ DX, AX
 	ADDQ AX, src+16(FP)
+	IMUL3Q $64, BX, AX
+	IMULQ n+24(FP), AX
+	SUBQ AX, x+8(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group273
-	MOVQ srcStep+32(FP), AX
-	SHLQ $5, AX
-	SUBQ AX, src+16(FP)
-	ADDQ $18, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	IMUL3Q $64, BX, AX
-	ADDQ AX, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block272
+	JNZ group272
 	VZEROUPPER
 	RET
 
@@ -10765,9 +10777,10 @@ TEXT ·nf4Row(SB), NOSPLIT, $0-56
 	MOVQ src+16(FP), SI
 	ADDQ 5376(AX), SI
 	MOVQ SI, m+40(FP)
-block376:
 	MOVQ $2, R15
-group377:
+group376:
+	MOVQ n+24(FP), R14
+block377:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -11205,23 +11218,24 @@ group377:
 	MOVQ c+0(FP), DI
 	VMOVUPS Z0, 0(DI)
 	ADDQ $128, DI
+	IMUL3Q $128, BX, AX
+	ADDQ AX, x+8(FP)
+	ADDQ $36, src+16(FP)
+	DECQ R14
+	JNZ block377
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
+	MOVQ n+24(FP), DX
+	IMUL3Q $36, DX, DX
+	SUBQ DX, AX
 	ADDQ AX, src+16(FP)
+	IMUL3Q $128, BX, AX
+	IMULQ n+24(FP), AX
+	SUBQ AX, x+8(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group377
-	MOVQ srcStep+32(FP), AX
-	SHLQ $5, AX
-	SUBQ AX, src+16(FP)
-	ADDQ $36, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	IMUL3Q $128, BX, AX
-	ADDQ AX, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block376
+	JNZ group376
 	VZEROUPPER
 	RET
 
@@ -11232,9 +11246,10 @@ TEXT ·nf4Direct(SB), NOSPLIT, $0-56
 	MOVQ src+16(FP), SI
 	ADDQ 5376(AX), SI
 	MOVQ SI, m+40(FP)
-block379:
 	MOVQ $2, R15
-group380:
+group379:
+	MOVQ n+24(FP), R14
+block380:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -12716,23 +12731,24 @@ skip524:
 	VMOVUPS Z14, 0(DI)
 	ADDQ $128, DI
 skip525:
+	IMUL3Q $128, BX, AX
+	ADDQ AX, x+8(FP)
+	ADDQ $36, src+16(FP)
+	DECQ R14
+	JNZ block380
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
+	MOVQ n+24(FP), DX
+	IMUL3Q $36, DX, DX
+	SUBQ DX, AX
 	ADDQ AX, src+16(FP)
+	IMUL3Q $128, BX, AX
+	IMULQ n+24(FP), AX
+	SUBQ AX, x+8(FP)
 	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group380
-	MOVQ srcStep+32(FP), AX
-	SHLQ $5, AX
-	SUBQ AX, src+16(FP)
-	ADDQ $36, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	IMUL3Q $128, BX, AX
-	ADDQ AX, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block379
+	JNZ group379
 	VZEROUPPER
 	RET
 
@@ -15015,9 +15031,10 @@ TEXT ·q4KRow(SB), NOSPLIT, $0-56
 	MOVQ src+16(FP), SI
 	ADDQ 5376(AX), SI
 	MOVQ SI, m+40(FP)
-block568:
 	MOVQ $2, R15
-group569:
+group568:
+	MOVQ n+24(FP), R14
+block569:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -15812,25 +15829,23 @@ pass570:
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
 	JNZ pass570
-	IMUL3Q $-512, BX, AX
-	ADDQ AX, x+8(FP)
+	SUBQ $512, work+48(FP)
+	ADDQ $144, src+16(FP)
+	DECQ R14
+	JNZ block569
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
+	MOVQ n+24(FP), DX
+	IMUL3Q $144, DX, DX
+	SUBQ DX, AX
 	ADDQ AX, src+16(FP)
-	ADDQ $-448, work+48(FP)
+	IMUL3Q $512, BX, AX
+	IMULQ n+24(FP), AX
+	SUBQ AX, x+8(FP)
+	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group569
-	MOVQ srcStep+32(FP), AX
-	SHLQ $5, AX
-	SUBQ AX, src+16(FP)
-	ADDQ $144, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	IMUL3Q $512, BX, AX
-	ADDQ AX, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block568
+	JNZ group568
 	VZEROUPPER
 	RET
 
@@ -15841,9 +15856,10 @@ TEXT ·q4KDirect(SB), NOSPLIT, $0-56
 	MOVQ src+16(FP), SI
 	ADDQ 5376(AX), SI
 	MOVQ SI, m+40(FP)
-block571:
 	MOVQ $2, R15
-group572:
+group571:
+	MOVQ n+24(FP), R14
+block572:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -17682,25 +17698,23 @@ skip717:
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
 	JNZ pass573
-	IMUL3Q $-512, BX, AX
-	ADDQ AX, x+8(FP)
+	SUBQ $512, work+48(FP)
+	ADDQ $144, src+16(FP)
+	DECQ R14
+	JNZ block572
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
+	MOVQ n+24(FP), DX
+	IMUL3Q $144, DX, DX
+	SUBQ DX, AX
 	ADDQ AX, src+16(FP)
-	ADDQ $-448, work+48(FP)
+	IMUL3Q $512, BX, AX
+	IMULQ n+24(FP), AX
+	SUBQ AX, x+8(FP)
+	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group572
-	MOVQ srcStep+32(FP), AX
-	SHLQ $5, AX
-	SUBQ AX, src+16(FP)
-	ADDQ $144, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	IMUL3Q $512, BX, AX
-	ADDQ AX, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block571
+	JNZ group571
 	VZEROUPPER
 	RET
 
@@ -22477,9 +22491,10 @@ TEXT ·q6KRow(SB), NOSPLIT, $0-56
 	MOVQ src+16(FP), SI
 	ADDQ 5376(AX), SI
 	MOVQ SI, m+40(FP)
-block788:
 	MOVQ $2, R15
-group789:
+group788:
+	MOVQ n+24(FP), R14
+block789:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -23334,25 +23349,23 @@ pass790:
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
 	JNZ pass790
-	IMUL3Q $-512, BX, AX
-	ADDQ AX, x+8(FP)
+	SUBQ $1024, work+48(FP)
+	ADDQ $210, src+16(FP)
+	DECQ R14
+	JNZ block789
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
+	MOVQ n+24(FP), DX
+	IMUL3Q $210, DX, DX
+	SUBQ DX, AX
 	ADDQ AX, src+16(FP)
-	ADDQ $-960, work+48(FP)
+	IMUL3Q $512, BX, AX
+	IMULQ n+24(FP), AX
+	SUBQ AX, x+8(FP)
+	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group789
-	MOVQ srcStep+32(FP), AX
-	SHLQ $5, AX
-	SUBQ AX, src+16(FP)
-	ADDQ $210, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	IMUL3Q $512, BX, AX
-	ADDQ AX, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block788
+	JNZ group788
 	VZEROUPPER
 	RET
 
@@ -23363,9 +23376,10 @@ TEXT ·q6KDirect(SB), NOSPLIT, $0-56
 	MOVQ src+16(FP), SI
 	ADDQ 5376(AX), SI
 	MOVQ SI, m+40(FP)
-block791:
 	MOVQ $2, R15
-group792:
+group791:
+	MOVQ n+24(FP), R14
+block792:
 	MOVQ srcStep+32(FP), R8
 	LEAQ (R8)(R8*2), R9
 	MOVQ src+16(FP), R10
@@ -24742,25 +24756,23 @@ skip865:
 	LEAQ (R12)(R8*4), R13
 	DECQ CX
 	JNZ pass793
-	IMUL3Q $-512, BX, AX
-	ADDQ AX, x+8(FP)
+	SUBQ $1024, work+48(FP)
+	ADDQ $210, src+16(FP)
+	DECQ R14
+	JNZ block792
 	MOVQ srcStep+32(FP), AX
 	SHLQ $4, AX
+	MOVQ n+24(FP), DX
+	IMUL3Q $210, DX, DX
+	SUBQ DX, AX
 	ADDQ AX, src+16(FP)
-	ADDQ $-960, work+48(FP)
+	IMUL3Q $512, BX, AX
+	IMULQ n+24(FP), AX
+	SUBQ AX, x+8(FP)
+	ADDQ $64, work+48(FP)
 	ADDQ $64, c+0(FP)
 	DECQ R15
-	JNZ group792
-	MOVQ srcStep+32(FP), AX
-	SHLQ $5, AX
-	SUBQ AX, src+16(FP)
-	ADDQ $210, src+16(FP)
-	SUBQ $128, work+48(FP)
-	SUBQ $128, c+0(FP)
-	IMUL3Q $512, BX, AX
-	ADDQ AX, x+8(FP)
-	DECQ n+24(FP)
-	JNZ block791
+	JNZ group791
 	VZEROUPPER
 	RET
 

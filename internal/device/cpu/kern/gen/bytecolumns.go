@@ -23,6 +23,8 @@ const (
 	rowLess   = 30
 	// scaleOfTop is what a byte at the upper end of a word is too large by.
 	scaleOfTop = 1 << 24
+	// unitElements is the elements of 16 rows that are decoded at a time.
+	unitElements = 32
 )
 
 // taker is who takes a unit's columns, as they come.

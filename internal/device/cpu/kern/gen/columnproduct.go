@@ -7,8 +7,11 @@ import "fmt"
 // part. On the way the blocks of the next rows are brought into the second cache in the order in
 // which they lie.
 //
-// General registers: those of a direct product, BX the rows of x, AX x, SI what is brought in,
-// DI c behind the work.
+// 16 rows of the weight are done before the next 16: of 32, lines of Int8 with a K that is a
+// multiple of 2048 would push each other out of the first cache before all of them is read.
+//
+// General registers: those of a direct product, BX the rows of x, R14 the blocks left, AX x, SI
+// what is brought in, DI c behind the work.
 
 // directAhead is where kern.DirectWork has Ahead.
 const directAhead = 84 * 64
@@ -35,10 +38,59 @@ func (d direct) columnProduct(b inBlocks, suffix, rows string, unit func(fr fram
 	f.op("MOVQ %s, SI", fr.slot("src"))
 	f.op("ADDQ %d(AX), SI", directAhead)
 	f.op("MOVQ SI, %s", fr.slot("m")) // which is in BX
-	d.loop(b, fr, "c", func() {}, func(e int) { b.turned.unit(e, unit(fr, e)) }, func(elements int) {
-		f.op("IMUL3Q $%d, BX, AX", 4*d.words(elements))
-		f.op("ADDQ AX, %s", fr.slot("x"))
-	})
+	group, block, pass := f.label("group"), f.label("block"), f.label("pass")
+	f.op("MOVQ $%d, R15", tileCols/d.isa.width)
+	f.mark(group)
+	f.op("MOVQ %s, R14", fr.slot("n"))
+	f.mark(block)
+	f.op("MOVQ %s, R8", fr.slot("srcStep"))
+	f.op("LEAQ (R8)(R8*2), R9")
+	f.op("MOVQ %s, R10", fr.slot("src"))
+	d.quarters()
+	f.op("MOVQ %s, DI", fr.slot("work"))
+	b.turned.prepare()
+	if b.passes > 1 {
+		f.op("MOVQ $%d, CX", b.passes)
+		f.mark(pass)
+	}
+	elements := b.elements / b.passes
+	for e := 0; e < elements; e += unitElements {
+		f.op("MOVQ %s, DI", fr.slot("work"))
+		b.turned.unit(e, unit(fr, e))
+	}
+	f.op("IMUL3Q $%d, BX, AX", 4*d.words(elements))
+	f.op("ADDQ AX, %s", fr.slot("x"))
+	if b.passes > 1 {
+		f.op("ADDQ $%d, %s", b.turned.passWorks, fr.slot("work"))
+		f.op("ADDQ $%d, R10", b.passBytes)
+		d.quarters()
+		f.op("DECQ CX")
+		f.op("JNZ %s", pass)
+		f.op("SUBQ $%d, %s", b.passes*b.turned.passWorks, fr.slot("work"))
+	}
+	f.op("ADDQ $%d, %s", b.bytes, fr.slot("src"))
+	f.op("DECQ R14")
+	f.op("JNZ %s", block)
+	d.nextRows(fr, b)
+	f.op("DECQ R15")
+	f.op("JNZ %s", group)
+	f.ret()
+}
+
+// nextRows goes on to the next 16 rows.
+func (d direct) nextRows(fr frame, b inBlocks) {
+	f := d.f
+	f.op("MOVQ %s, AX", fr.slot("srcStep"))
+	f.op("SHLQ $4, AX")
+	f.op("MOVQ %s, DX", fr.slot("n"))
+	f.op("IMUL3Q $%d, DX, DX", b.bytes)
+	f.op("SUBQ DX, AX")
+	f.op("ADDQ AX, %s", fr.slot("src"))
+	f.op("IMUL3Q $%d, BX, AX", 4*d.words(b.elements))
+	f.op("IMULQ %s, AX", fr.slot("n"))
+	f.op("SUBQ AX, %s", fr.slot("x"))
+	f.op("ADDQ $%d, %s", 4*d.isa.width, fr.slot("work"))
+	f.op("ADDQ $%d, %s", 4*d.isa.width, fr.slot("c"))
 }
 
 // taker multiplies columns by parts of the rows of x.

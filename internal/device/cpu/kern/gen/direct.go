@@ -102,7 +102,7 @@ func (d direct) pack(b inBlocks) {
 				some()
 				d.f.op("MOVQ %s, DI", fr.slot("dst"))
 			},
-			take:  func(column, reg int) { d.f.storeFlipped(d.isa, []int{reg}, d.words(e)+column, 0) },
+			take: func(column, reg int) { d.f.storeFlipped(d.isa, []int{reg}, d.words(e)+column, 0) },
 		}
 	}
 	d.loop(b, fr, "dst", ahead, func(e int) { b.turned.unit(e, store(e)) }, func(elements int) {
