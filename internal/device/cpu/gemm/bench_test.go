@@ -49,7 +49,7 @@ func rateAfter(p *kern.Products) float64 {
 // 3.8. of-peak-after holds each run to the loop right after it, and is the median of
 // these ratios.
 func BenchmarkProduct(b *testing.B) {
-	shapes := [][3]int{{512, 2048, 2048}, {512, 8192, 2048}, {512, 2048, 8192}, {64, 2048, 2048}, {512, 768, 768}}
+	shapes := [][3]int{{512, 2048, 2048}, {512, 8192, 2048}, {512, 2048, 8192}, {64, 2048, 2048}, {512, 768, 768}, {2048, 256, 256}}
 	forms := []kind{{name: "nt", packed: device.BF16}, {name: "nn", packed: device.BF16, across: true},
 		{name: "nt_f32", packed: device.F32},
 		{name: "nt_plain"}, {name: "nn_plain", across: true}, {name: "tn_plain", across: true, xAcross: true}, {name: "lora", packed: device.BF16, rank: 16, down: true}, {name: "lora_dx", packed: device.BF16, rank: 16, across: true}}
