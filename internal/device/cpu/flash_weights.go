@@ -26,7 +26,9 @@ func (t *flashTask) weights(row, rows, n, seen, visible int) {
 	t.set.WeighRows(t.s, 4*flashStride, t.weigh[:rows], visible, scale)
 	for j := range rows {
 		w := &t.weigh[j]
-		t.raise(row+j, w.Largest)
+		if w.Largest > t.largest[row+j] {
+			t.raise(row+j, w.Largest)
+		}
 		t.sums[row+j] += float64(w.Sum)
 	}
 }
@@ -51,22 +53,24 @@ func (t *flashTask) softmax(s []float32, visible, row int) {
 		t.set.Scale(s, s, scale)
 		scale = 1
 	}
-	t.raise(row, scale*t.set.Max(s))
+	if top := scale * t.set.Max(s); top > t.largest[row] {
+		t.raise(row, top)
+	}
 	t.sums[row] += float64(t.set.ExpSum(s, s, scale, t.largest[row]))
 }
 
-// raise rescales what a row has summed so far where its largest score grows.
+// raise makes top a row's largest score and rescales what it has summed so far, if anything.
 func (t *flashTask) raise(row int, top float32) {
-	if !(top > t.largest[row]) {
-		return
-	}
 	if t.sums[row] > 0 {
-		shrink := exp32(t.largest[row] - top)
-		t.sums[row] *= float64(shrink)
-		o := floats(unsafe.Add(t.o, 4*row*t.width), t.width)
-		t.set.Scale(o, o, shrink)
+		t.shrink(row, exp32(t.largest[row]-top))
 	}
 	t.largest[row] = top
+}
+
+func (t *flashTask) shrink(row int, by float32) {
+	t.sums[row] *= float64(by)
+	o := floats(unsafe.Add(t.o, 4*row*t.width), t.width)
+	t.set.Scale(o, o, by)
 }
 
 func (t *flashTask) finish(o heads, lse []float32, from, kv int) {
