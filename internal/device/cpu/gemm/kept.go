@@ -111,6 +111,11 @@ func (r *run) multiplyKept16(worker, i int) {
 func (r *run) keptTile(worker, i, j, from int, y unsafe.Pointer, ldc, width int) {
 	own := &r.e.own[worker]
 	row, n := r.rowsOf(i)
+	if l := &r.LowRank; r.e.tiles.LowKept != nil && width == kern.Cols && r.lowWords <= kern.LowWords {
+		mask := l.Kept.address(row, j*kern.Cols)
+		r.e.tiles.LowKept(r.lowWords, r.uPanel(i), n, r.lowPanel(worker, j, from), y, ldc, mask, 4*l.Kept.Stride, l.KeptScale)
+		return
+	}
 	low := unsafe.Pointer(&own.flip)
 	r.e.tiles.Tile[n](r.lowWords, r.uPanel(i), r.lowPanel(worker, j, from), low, kern.Stride, 1, 0, r.x)
 	r.addKept(worker, y, ldc, low, row, n, j*kern.Cols, width)

@@ -34,8 +34,8 @@ func (s *Set) amx() {
 	feature.Detect() // asks the system for the tiles, without which they are illegal
 	p := &s.BF16
 	p.Rows, p.Depth = 32, 16
-	p.Outer, p.OuterHalf, p.OuterKept = nil, nil, nil // the tiles have turns
-	p.RoundTile, p.KeepPanel = nil, nil               // and spans, and panels of another form
+	p.Outer, p.OuterHalf, p.OuterKept = nil, nil, nil   // the tiles have turns
+	p.RoundTile, p.KeepPanel, p.LowKept = nil, nil, nil // and spans, and panels of another form
 	for _, b := range []*InBlocks{&s.Q8_0, &s.Q4_0, &s.NF4, &s.Q4_K, &s.Q6_K, &s.Int8} {
 		b.Direct = nil // x has another form
 	}

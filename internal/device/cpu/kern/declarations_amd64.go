@@ -934,6 +934,16 @@ func keepPanelF32(y, x, masks unsafe.Pointer, row, words int)
 //go:noescape
 func keepPanelBF16(y, x, masks unsafe.Pointer, row, words int)
 
+// lowKeptF32 is c += scale a b where the mask has a 1, for a panel of a of so many rows and 32 columns.
+//
+//go:noescape
+func lowKeptF32(k int, a unsafe.Pointer, rows int, b, c unsafe.Pointer, ldc int, mask unsafe.Pointer, maskRow int, scale float32)
+
+// lowKeptBF16 is c += scale a b where the mask has a 1, for a panel of a of so many rows and 32 columns.
+//
+//go:noescape
+func lowKeptBF16(k int, a unsafe.Pointer, rows int, b, c unsafe.Pointer, ldc int, mask unsafe.Pointer, maskRow int, scale float32)
+
 // peakF32 runs n rounds of 24 VFMADD231PS on 16 float32.
 //
 //go:noescape

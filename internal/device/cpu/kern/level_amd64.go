@@ -98,7 +98,7 @@ func (s *Set) avx512() {
 		},
 		sweep:    [MaxRows + 1]sweep{13: sweepF32x13, 14: sweepF32x14},
 		PackRows: transposeAVX512, PackColumns: columnsAVX512, PackPanels: panelsAVX512, Flip: flipAVX512, Thin: thinF32, Outer: outerF32,
-		OuterKept: outerKeptF32, KeepPanel: keepPanelF32,
+		OuterKept: outerKeptF32, KeepPanel: keepPanelF32, LowKept: lowKeptF32,
 		Peak: peakF32, PeakFlops: 24 * 16 * 2,
 	}
 	s.BF16 = Products{}
@@ -162,7 +162,7 @@ func (s *Set) avx512BF16() {
 			6: columnsBF16x6, 7: columnsBF16x7, 8: columnsBF16x8, 9: columnsBF16x9, 10: columnsBF16x10,
 			11: columnsBF16x11, 12: columnsBF16x12, 13: columnsBF16x13, 14: columnsBF16x14,
 		},
-		Outer: outerBF16, OuterHalf: outerHalf, OuterKept: outerKeptHalf, KeepPanel: keepPanelBF16, RoundTile: roundTileBF16,
+		Outer: outerBF16, OuterHalf: outerHalf, OuterKept: outerKeptHalf, KeepPanel: keepPanelBF16, LowKept: lowKeptBF16, RoundTile: roundTileBF16,
 		Peak: peakBF16, PeakFlops: 24 * 16 * 2 * 2,
 	}
 	s.Halves = Decoders{Q8_0: q8x0Half, Q4_0: q4x0Half, NF4: nf4Half, Q4_K: q4KHalf, Q6_K: q6KHalf, Int8: int8Half}

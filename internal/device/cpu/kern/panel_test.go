@@ -56,6 +56,30 @@ func packedLeft(p *Products, x []float32, rows, n int) []uint32 {
 	return panel
 }
 
+// A product of few words under a mask has the bits of a tile that is added under it.
+func TestLowKept(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, p := range []*Products{&s.F32, &s.BF16} {
+			for rows := 1; p.LowKept != nil && rows <= p.Rows; rows++ {
+				for _, k := range []int{1, 2, 8, LowWords} {
+					const ldc, maskRow, scale = Cols + 5, 3, 1.25
+					a, b := randomPanel(1, k*rows, p.PerWord), randomPanel(2, k*Cols, p.PerWord)
+					mask, low := randomPanel(3, rows*maskRow, 1), make([]float32, rows*Cols)
+					got, want := newGuarded(random(newRand(4), rows*ldc)), newGuarded(random(newRand(4), rows*ldc))
+					p.LowKept(k, pointer(a), rows, pointer(b), pointer(got.slice()), 4*ldc, pointer(mask), 4*maskRow, scale)
+					p.Tile[rows](k, pointer(a), pointer(b), pointer(low), Stride, 1, 0, nil)
+					s.AddKept(&Kept{C: pointer(want.slice()), LDC: 4 * ldc, Low: pointer(low), Mask: pointer(mask), MaskStride: 4 * maskRow, Rows: rows, Scale: scale}, Cols)
+					name := fmt.Sprintf("%d a word, rows=%d k=%d", p.PerWord, rows, k)
+					got.check(t, name)
+					if !slices.Equal(bits(got.slice()), bits(want.slice())) {
+						t.Fatalf("%s: differs", name)
+					}
+				}
+			}
+		}
+	})
+}
+
 // Rows of a tile are rounded as other rows are.
 func TestRoundTile(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {

@@ -111,6 +111,8 @@ func (p *Products) trialPanel() (got, want []float32) {
 		want = append(want, v*float32(i%2))
 	}
 	p.KeepPanel(first(got, 1), first(x, 1), first(masks, 1), 4*MaxLanes, 2)
+	low, tile := p.trialLowKept(masks)
+	got, want = append(got, low...), append(want, tile...)
 	if p.RoundTile == nil {
 		return got, want
 	}
@@ -119,6 +121,19 @@ func (p *Products) trialPanel() (got, want []float32) {
 	for i, h := range half {
 		got = append(got, math.Float32frombits(uint32(h)<<16))
 		want = append(want, math.Float32frombits(uint32(round(x[i]))<<16))
+	}
+	return got, want
+}
+
+// trialLowKept is a product of two words and a tile's rows, every other of which is kept.
+func (p *Products) trialLowKept(masks []uint32) (got, want []float32) {
+	const k = 2
+	a, b := pairWave(k*p.Rows, 1), pairWave(k*Cols, 2)
+	got, want = make([]float32, p.Rows*Cols), make([]float32, p.Rows*Cols)
+	p.LowKept(k, first(a, 1), p.Rows, first(b, 1), first(got, 1), Stride, first(masks, 1), 4, 1)
+	p.Tile[p.Rows](k, first(a, 1), first(b, 1), first(want, 1), Stride, 1, 0, nil)
+	for i := range want {
+		want[i] *= float32(masks[i/Cols] & 1)
 	}
 	return got, want
 }

@@ -23,6 +23,8 @@ const (
 	MaxDepth = 16
 	// Stride is the distance of the rows of a panel of B in bytes.
 	Stride = 4 * Cols
+	// LowWords is the most words of K that LowKept is for.
+	LowWords = 16
 	// Slack is how many bytes behind a panel of A its packers may write.
 	Slack = 4 * MaxLanes
 	// Onward is add of a Tile whose sums begin with c, so that a sum over K may be
@@ -161,6 +163,10 @@ type Products struct {
 	// rows' words of Cols elements as Words brings them side by side, MaxLanes of them. It
 	// may write Slack behind y.
 	KeepPanel func(y, x, masks unsafe.Pointer, row, words int)
+	// LowKept, where the level has one, is c += scale a b where the mask has a 1, for a panel
+	// of A of so many rows and Cols columns: what Tile and AddKept give. k is at least 1, and
+	// small: more than LowWords are slower than both.
+	LowKept func(k int, a unsafe.Pointer, rows int, b, c unsafe.Pointer, ldc int, mask unsafe.Pointer, maskRow int, scale float32)
 	// KeepRows, where the level has one, brings rows of so many words of Cols float32,
 	// xRow bytes apart, side by side: x where the mask has a 1, else 0, and x itself where
 	// mask is nil.

@@ -43,6 +43,7 @@ func generate() map[string][]byte {
 	emitVectors(vectors)
 	emitKeepRows(vectors)
 	emitKeepPanel(vectors)
+	emitLowKept(vectors)
 	emitPeaks(peaks)
 	quantised := newFile(&decl)
 	emitBlocks(quantised)
