@@ -7,6 +7,13 @@ import (
 	"unsafe"
 )
 
+// Ensure that Ahead lies where the functions read it.
+func TestAheadOfDirectWork(t *testing.T) {
+	if at := unsafe.Offsetof(DirectWork{}.Ahead); at != 84*64 {
+		t.Fatalf("Ahead lies at %d", at)
+	}
+}
+
 // Ensure that direct products, and panels that are made in registers, have the
 // bits of decoded rows that are packed and multiplied by a tile.
 func TestDirect(t *testing.T) {
