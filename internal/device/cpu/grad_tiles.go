@@ -39,6 +39,7 @@ type tileGrad struct {
 	s, dp, p, ds, pairs        unsafe.Pointer
 	strips                     []kern.GradStrip // that are due
 	row                        deltaRow
+	sum                        [1]float32 // do*o of a row
 }
 
 func (t *tileGrad) layout(w *parts) {
@@ -159,8 +160,8 @@ func (t *tileGrad) fillRows(head, panel, row, n int) {
 		}
 		at := (row+query)*t.attr.Heads + t.kv*t.attend.group + head
 		r.Shift(i, float64(t.lse[at]))
-		t.row.sums(t.flashGrad, t.delta[:], at)
-		r.Delta[i] = -t.delta[0] * float32(t.attr.Scale)
+		t.row.sums(t.flashGrad, t.sum[:], at)
+		r.Delta[i] = -t.sum[0] * float32(t.attr.Scale)
 	}
 }
 
