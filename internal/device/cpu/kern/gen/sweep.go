@@ -59,7 +59,12 @@ func sweep512(f *file, name string, mr int, rounds bool, multiply func(b, a, c i
 	f.op("MOVQ %s, SI", fr.slot("a"))
 	f.op("MOVQ R12, DI")
 	f.op("MOVQ DX, R8")
-	f.sweepLoop(mr, step)
+	// R15 is the words from a row of c to the next, less those of a round.
+	tileLoop(f, mr, tileUnroll, nextLine, "R15", func(s int) {
+		f.op("PREFETCHT0 %d(DI)", panelStride*s+sweepAhead)
+		f.op("PREFETCHT0 %d(DI)", panelStride*s+64+sweepAhead)
+		step(s)
+	})
 	f.sweepStore(fr, mr, rounds)
 	f.op("ADDQ %s, R12", fr.slot("bStep"))
 	f.sweepNext(fr)
@@ -90,46 +95,6 @@ func (f *file) sweepLow(fr frame, mr int, step func(int)) {
 	for i := range 2 * mr {
 		f.op("VMOVUPS Z%d, %d(R10)", i, 64*i)
 	}
-}
-
-// sweepLoop runs step for each word of K. R15 is the words from a row of c that it
-// brings into the caches to the next, a power of two, less those of a round.
-func (f *file) sweepLoop(mr int, step func(int)) {
-	many, one, last, done := f.label("many"), f.label("one"), f.label("last"), f.label("done")
-	row, back := f.label("row"), f.label("back")
-	f.op("SUBQ $%d, CX", tileUnroll)
-	f.op("JLT %s", one)
-	f.op("PCALIGN $64") // the loop begins a line of code
-	f.mark(many)
-	f.op("PREFETCHT1 (R9)")
-	f.op("TESTQ R15, CX")
-	f.op("JEQ %s", row)
-	f.mark(back)
-	f.op("ADDQ $%d, R9", nextLine)
-	for s := range tileUnroll {
-		f.op("PREFETCHT0 %d(DI)", panelStride*s+sweepAhead)
-		f.op("PREFETCHT0 %d(DI)", panelStride*s+64+sweepAhead)
-		step(s)
-	}
-	f.op("ADDQ $%d, DI", panelStride*tileUnroll)
-	f.op("ADDQ $%d, SI", 4*mr*tileUnroll)
-	f.op("SUBQ $%d, CX", tileUnroll)
-	f.op("JGE %s", many)
-	f.mark(one)
-	f.op("ADDQ $%d, CX", tileUnroll)
-	f.op("JEQ %s", done)
-	f.mark(last)
-	step(0)
-	f.op("ADDQ $%d, DI", panelStride)
-	f.op("ADDQ $%d, SI", 4*mr)
-	f.op("DECQ CX")
-	f.op("JNZ %s", last)
-	f.op("JMP %s", done)
-	f.mark(row)
-	f.bringRow()
-	f.op("ADDQ BX, R8")
-	f.op("JMP %s", back)
-	f.mark(done)
 }
 
 // sweepStore writes a panel's rows of c and goes on to the next panel's.

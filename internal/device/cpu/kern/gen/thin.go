@@ -39,7 +39,7 @@ func thin512(f *file, name string, multiply func(at string, row int)) {
 	for i := range 2 * rows512 {
 		f.op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
 	}
-	tileLoop(f, rows512, tileUnroll, nextLine, 0, func(step int) {
+	tileLoop(f, rows512, tileUnroll, nextLine, "", func(step int) {
 		f.op("VMOVUPS %d(DI), Z28", panelStride*step)
 		for i := range rows512 {
 			multiply(fmt.Sprintf("%d(SI)", 4*(rows512*step+i)), i)
@@ -65,7 +65,7 @@ func thin256(f *file) {
 		for i := range 2 * rows256 {
 			f.op("VXORPS Y%d, Y%d, Y%d", i, i, i)
 		}
-		tileLoop(f, rows256, tileUnroll, nextLine, 0, func(step int) { step256(f, rows256, step) })
+		tileLoop(f, rows256, tileUnroll, nextLine, "", func(step int) { step256(f, rows256, step) })
 		f.op("VBROADCASTSS %s, Y15", fr.slot("alpha"))
 		storeTile(f, fr, rows256, []string{"Y%d", "Y%d"}, "Y15", 32)
 	}

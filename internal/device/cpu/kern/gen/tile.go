@@ -61,7 +61,7 @@ func tile512(f *file, name string, mr int, multiply func(b, a, c int)) {
 	loadTileArgs(f, fr)
 	f.op("MOVQ DX, R8")
 	beginTile(f, fr, mr, []string{"Z%d", "Z%d"}, "VPXORQ", 64)
-	tileLoop(f, mr, tileUnroll, nextLine, rowEvery(mr), func(step int) {
+	tileLoop(f, mr, tileUnroll, nextLine, rowBits(mr, tileUnroll), func(step int) {
 		for at := 0; at < panelStride && mr > 1; at += 64 {
 			f.op("PREFETCHT0 %d(DI)", panelStride*step+at+panelAhead)
 		}
@@ -93,9 +93,9 @@ func tile256(f *file, mr int) {
 		}
 		f.op("MOVQ DX, R8")
 		beginTile(f, fr, mr, []string{"Y%d", "Y%d"}, "VXORPS", 32)
-		every := 0
+		every := ""
 		if half == 0 {
-			every = rowEvery(mr)
+			every = rowBits(mr, unroll256)
 		}
 		tileLoop(f, mr, unroll256, nextLine, every, func(step int) {
 			if mr > 1 {
@@ -132,9 +132,13 @@ func rowEvery(mr int) int {
 	return every
 }
 
+// rowBits is rowEvery for tileLoop.
+func rowBits(mr, unroll int) string { return fmt.Sprintf("$%d", rowEvery(mr)-unroll) }
+
 // tileLoop runs step k times, so many in a round. It brings in nextBytes of what R9 points to
-// each time, and the row of c in R8 every so many words, never if 0.
-func tileLoop(f *file, mr, unroll, nextBytes, every int, step func(step int)) {
+// each time, and the row of c in R8 where the words that are left have none of the bits of
+// every: never if that is "".
+func tileLoop(f *file, mr, unroll, nextBytes int, every string, step func(step int)) {
 	many, one, last, done := f.label("many"), f.label("one"), f.label("last"), f.label("done")
 	row, back := f.label("row"), f.label("back")
 	f.op("SUBQ $%d, CX", unroll)
@@ -142,8 +146,8 @@ func tileLoop(f *file, mr, unroll, nextBytes, every int, step func(step int)) {
 	f.op("PCALIGN $64") // the loop begins a line of code
 	f.mark(many)
 	f.op("PREFETCHT1 (R9)")
-	if every > 0 {
-		f.op("TESTQ $%d, CX", every-unroll)
+	if every != "" {
+		f.op("TESTQ %s, CX", every)
 		f.op("JEQ %s", row)
 		f.mark(back)
 	}
@@ -164,7 +168,7 @@ func tileLoop(f *file, mr, unroll, nextBytes, every int, step func(step int)) {
 	f.op("ADDQ $%d, SI", 4*mr)
 	f.op("DECQ CX")
 	f.op("JNZ %s", last)
-	if every > 0 {
+	if every != "" {
 		f.op("JMP %s", done)
 		f.mark(row)
 		f.bringRow()
