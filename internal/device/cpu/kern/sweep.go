@@ -5,9 +5,10 @@ import "unsafe"
 // Sweep is c = alpha (a b + lowA lowB) for a panel of A and panels of B side by side, or
 // c += that if Add is not 0: what two tiles give each, the second of which adds to c. K
 // and LowK are words; BStep and LowStep are the bytes from a panel of B to the next, and
-// rows of C are LDC bytes apart; Half, with Add 0, rounds them to bfloat16. Work is a tile for the low-rank sums. On its way it
-// brings NextBytes for each word from Next on into the second cache, for NextPanels
-// panels, and then from Behind on; neither need be memory of the program.
+// rows of C are LDC bytes apart; Half, with Add 0, rounds them to bfloat16. Work is a tile
+// for the low-rank sums. On its way it brings NextBytes for each word from Next on into
+// the second cache, for NextPanels panels, and then from Behind on; neither need be memory
+// of the program.
 type Sweep struct {
 	K, LowK          int
 	A, B, LowA, LowB unsafe.Pointer
