@@ -2,10 +2,7 @@ package main
 
 import "math"
 
-// finishRows is the rows that emitFinishRows takes at most: two registers of float64.
-const finishRows = 16
-
-// emitFinishRows takes the logarithm in the steps of package math's, whose bits it has: with
+// emitFinishRows is for 16 rows at most, two registers of float64. It takes the logarithm in the steps of package math's, whose bits it has: with
 // x = 2^k (1+f) and 1+f in [sqrt(2)/2, sqrt(2)), s = f/(2+f) and R a polynomial of s^2, it is
 // k ln(2) - ((f^2/2 - (s (f^2/2+R) + k low)) - f), low being what ln(2) has more than k's factor.
 func emitFinishRows(f *file) {
