@@ -174,6 +174,7 @@ func (d *Decoder) layers() (*graph.Node, error) {
 			k.full, k.fromBelow = true, true
 		}
 		d.trim(&k, layer)
+		k.up = d.keepsUp(layer)
 		params := d.config.layerParams(k, d.dim(graph.Tokens), d.act, d.options.Train)
 		in := d.layerInputs(layer, params, table)
 		if d.options.Flat {
@@ -202,6 +203,13 @@ func (d *Decoder) layers() (*graph.Node, error) {
 		x = d.Gather(x, d.Rows)
 	}
 	return x, d.Err()
+}
+
+// keepsUp says whether the policy products keeps a layer's up, the dearest product that
+// it would compute again: of one layer in four, which fills the half of the memory of all
+// that the policy may take where values are held rounded.
+func (d *Decoder) keepsUp(layer int) bool {
+	return d.options.Save == exec.SaveProducts && roundedOn(d.options.Device) == device.BF16 && layer%4 == 3
 }
 
 // trim makes the last layer's output one of the target rows.

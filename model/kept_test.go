@@ -10,13 +10,13 @@ import (
 )
 
 // What the forward pass keeps of a layer for the backward pass, 1024 tokens, an adapter
-// of rank 16 on products of bf16: the policy products keeps less than half of what all does.
-// The states in float32 weigh more where a layer is narrow.
+// of rank 16 on products of bf16: the policy products keeps less than half of what all does,
+// with the up of one layer in four. The states in float32 weigh more where a layer is narrow.
 func TestProductsKeepLessThanHalfOfALayer(t *testing.T) {
 	for _, c := range []struct {
 		shape string
 		most  float64
-	}{{"small", 0.455}, {"1b", 0.42}, {"8b", 0.43}} {
+	}{{"small", 0.495}, {"1b", 0.47}, {"8b", 0.48}} {
 		for _, dropout := range []float64{0, 0.05} {
 			products, all := keptOfLayer(t, c.shape, dropout, exec.SaveProducts), keptOfLayer(t, c.shape, dropout, exec.SaveAll)
 			t.Logf("%s, dropout %v: %.2f of %.2f MiB, %.3f", c.shape, dropout, products, all, products/all)
@@ -27,7 +27,7 @@ func TestProductsKeepLessThanHalfOfALayer(t *testing.T) {
 	}
 }
 
-// keptOfLayer is what one more layer adds to a session, in MiB.
+// keptOfLayer is what a layer adds to a session, the mean of four, in MiB.
 func keptOfLayer(t *testing.T, shape string, dropout float64, save exec.SavePolicy) float64 {
 	t.Helper()
 	var bytes [2]int64
@@ -36,7 +36,7 @@ func keptOfLayer(t *testing.T, shape string, dropout float64, save exec.SavePoli
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.NumLayers = 4 + i
+		c.NumLayers = 4 + 4*i
 		a, err := model.NewAdapter(c, model.LoRAConfig{Rank: 16, Alpha: 32, Dropout: dropout, Targets: model.Modules})
 		if err != nil {
 			t.Fatal(err)
@@ -53,5 +53,5 @@ func keptOfLayer(t *testing.T, shape string, dropout float64, save exec.SavePoli
 		}
 		bytes[i] = size.Bytes
 	}
-	return float64(bytes[1]-bytes[0]) / (1 << 20)
+	return float64(bytes[1]-bytes[0]) / 4 / (1 << 20)
 }

@@ -23,6 +23,8 @@ type layerKind struct {
 	full bool
 	// cached: attention reads a key/value cache, not the pack's masks.
 	cached bool
+	// up: the policy that keeps products keeps up's too, see Decoder.keepsUp.
+	up bool
 	// rows, if not zero, are those of the layer's output: the last layer's, of
 	// which nothing reads the others. Of them only keys and values are needed.
 	rows    graph.Dim
@@ -39,7 +41,7 @@ type kindFactor struct {
 
 func (k layerKind) String() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%v %v %v %v", k.fromBelow, k.full, k.rows, k.dropout)
+	fmt.Fprintf(&s, "%v %v %v %v %v", k.fromBelow, k.full, k.up, k.rows, k.dropout)
 	for _, f := range k.factors {
 		fmt.Fprintf(&s, " %s/%d/%v/%v", f.module, f.rank, f.scale, f.dora)
 	}
@@ -241,6 +243,9 @@ func (l layerBuilder) linear(x *graph.Node, module string) *graph.Node {
 // newSub compiles the shared graph of the layers of a kind.
 func (c Config) newSub(k layerKind, tokens graph.Dim, o graph.Options, train bool, save exec.SavePolicy) (*exec.Sub, error) {
 	act := o.Activations
+	if k.up {
+		save = exec.SaveUp
+	}
 	tiled := c.tilesMLP(k, k.rowsOf(tokens).Max, train, save)
 	var nested error
 	sub, err := exec.NewSub(o, save, func(b *graph.Builder) exec.Body {

@@ -119,7 +119,7 @@ func roundedGolden(t *testing.T, l model.LoRAConfig, intermediate int) *golden {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.NumLayers, c.VocabSize, c.IntermediateSize = 2, 64, intermediate
+	c.NumLayers, c.VocabSize, c.IntermediateSize = 4, 64, intermediate // one of four keeps up
 	g := &golden{act: device.F32, backend: b}
 	if g.model, err = model.Random(c, b, device.F32, device.BF16, 1); err != nil {
 		t.Fatal(err)

@@ -26,6 +26,9 @@ const (
 	// and the products of attention's output and up again: the state between the two
 	// halves, in float32, takes twice the memory for its product that others do.
 	SaveProducts SavePolicy = "products"
+	// SaveUp is SaveProducts that keeps the product of up too, of some layers: it has no
+	// name that a user gives.
+	SaveUp SavePolicy = "products and up"
 	// SaveAll keeps everything that the backward pass reads.
 	SaveAll SavePolicy = "all"
 )
@@ -56,6 +59,8 @@ func (p SavePolicy) keeps(kernel, reader string, operand int) bool {
 	switch p {
 	case SaveAll:
 		return true
+	case SaveUp:
+		return SaveProducts.keeps(kernel, reader, operand) || reader == "swiglu_grad" && operand == 1
 	case SaveProducts:
 		return kernel == "attention" || reader == "lora_du" && kernel == "lora_linear" || slices.Contains(keptOperands[reader], operand) && kernel != "dora_scale"
 	case SaveAttention:
