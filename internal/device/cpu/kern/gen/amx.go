@@ -280,9 +280,7 @@ func amxColumnsOf(f *file) {
 	f.op("MOVQ $%d, R12", amxBytes)
 	f.mark(block)
 	f.op("VMOVUPS %s, Z31", f.dwords("interleave", func(i int) uint32 { return uint32(i) | uint32(16+i)<<16 }))
-	for i := range 16 {
-		f.op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
-	}
+	f.clearSums(16)
 	for i := range 16 {
 		last := f.label("last")
 		f.op("VPXORQ Z17, Z17, Z17")
@@ -320,9 +318,7 @@ func amxHalfColumnsOf(f *file) {
 	f.op("MOVQ $%d, R12", amxBytes)
 	f.mark(block)
 	f.op("VMOVUPS %s, Z31", f.dwords("interleave", func(i int) uint32 { return uint32(i) | uint32(16+i)<<16 }))
-	for i := range 16 {
-		f.op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
-	}
+	f.clearSums(16)
 	for i := range 16 {
 		last := f.label("last")
 		f.op("CMPQ CX, $%d", 2*i+1)

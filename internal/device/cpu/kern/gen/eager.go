@@ -25,9 +25,7 @@ func emitEager(f *file) {
 func eager512(f *file, name string, mr int, multiply func(b, a, c int)) {
 	fr := f.function(name, fmt.Sprintf("is an eager tile of %d rows with AVX-512.", mr), tileArgs, nil)
 	loadTileArgs(f, fr)
-	for i := range 2 * mr {
-		f.op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
-	}
+	f.clearSums(2 * mr)
 	loop, done := f.label("word"), f.label("done")
 	f.op("TESTQ CX, CX")
 	f.op("JEQ %s", done)

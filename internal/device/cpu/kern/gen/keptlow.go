@@ -34,9 +34,7 @@ func (f *file) lowKept(name string, multiply func(b, a, c int)) {
 
 // lowRows does n rows and goes on to the next.
 func (f *file) lowRows(fr frame, n int, multiply func(b, a, c int)) {
-	for i := range 2 * n {
-		f.op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
-	}
+	f.clearSums(2 * n)
 	f.op("MOVQ SI, R8")
 	f.op("MOVQ %s, DI", fr.slot("b"))
 	f.op("MOVQ %s, CX", fr.slot("k"))

@@ -38,15 +38,7 @@ func sweep512(f *file, name string, mr int, rounds bool, multiply func(b, a, c i
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}
 	panel, whole := f.label("panel"), f.label("whole")
-	step := func(s int) {
-		f.op("VMOVUPS %d(DI), Z28", panelStride*s)
-		f.op("VMOVUPS %d(DI), Z29", panelStride*s+64)
-		for i := range mr {
-			f.op("VBROADCASTSS %d(SI), Z%d", 4*(mr*s+i), 30+i%2)
-			multiply(28, 30+i%2, 2*i)
-			multiply(29, 30+i%2, 2*i+1)
-		}
-	}
+	step := func(s int) { step512(f, mr, s, multiply) }
 	f.mark(panel)
 	f.clearSums(2 * mr)
 	f.op("MOVQ %s, CX", fr.slot("lowK"))
@@ -71,12 +63,6 @@ func sweep512(f *file, name string, mr int, rounds bool, multiply func(b, a, c i
 	f.op("DECQ R11")
 	f.op("JNZ %s", panel)
 	f.ret()
-}
-
-func (f *file) clearSums(n int) {
-	for i := range n {
-		f.op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
-	}
 }
 
 // sweepLow leaves the low-rank sums of a panel in work.

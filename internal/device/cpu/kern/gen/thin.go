@@ -36,9 +36,7 @@ func thin512(f *file, name string, multiply func(at string, row int)) {
 	loadThinArgs(f, fr)
 	f.op("MOVQ SI, R9")
 	f.op("MOVQ $%d, BX", 2*thinStride)
-	for i := range 2 * rows512 {
-		f.op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
-	}
+	f.clearSums(2 * rows512)
 	tileLoop(f, rows512, tileUnroll, nextLine, "", func(step int) {
 		f.op("VMOVUPS %d(DI), Z28", panelStride*step)
 		for i := range rows512 {

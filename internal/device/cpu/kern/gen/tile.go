@@ -65,17 +65,29 @@ func tile512(f *file, name string, mr int, multiply func(b, a, c int)) {
 		for at := 0; at < panelStride && mr > 1; at += 64 {
 			f.op("PREFETCHT0 %d(DI)", panelStride*step+at+panelAhead)
 		}
-		f.op("VMOVUPS %d(DI), Z28", panelStride*step)
-		f.op("VMOVUPS %d(DI), Z29", panelStride*step+64)
-		for i := range mr {
-			f.op("VBROADCASTSS %d(SI), Z%d", 4*(mr*step+i), 30+i%2)
-			multiply(28, 30+i%2, 2*i)
-			multiply(29, 30+i%2, 2*i+1)
-		}
+		step512(f, mr, step, multiply)
 	})
 	f.op("VBROADCASTSS %s, Z31", fr.slot("alpha"))
 	storeTile(f, fr, mr, []string{"Z%d", "Z%d"}, "Z31", 64)
 	f.ret()
+}
+
+// clearSums zeroes the first n accumulators.
+func (f *file) clearSums(n int) {
+	for i := range n {
+		f.op("VPXORQ Z%d, Z%d, Z%d", i, i, i)
+	}
+}
+
+// step512 is a word of K.
+func step512(f *file, mr, step int, multiply func(b, a, c int)) {
+	f.op("VMOVUPS %d(DI), Z28", panelStride*step)
+	f.op("VMOVUPS %d(DI), Z29", panelStride*step+64)
+	for i := range mr {
+		f.op("VBROADCASTSS %d(SI), Z%d", 4*(mr*step+i), 30+i%2)
+		multiply(28, 30+i%2, 2*i)
+		multiply(29, 30+i%2, 2*i+1)
+	}
 }
 
 // tile256 does columns 0 to 15, then 16 to 31.
