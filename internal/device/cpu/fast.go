@@ -185,8 +185,7 @@ func (f *fast) run(x device.View) error {
 
 func (f *fast) runWhole(x device.View) error {
 	p := &f.product
-	p.XPasses = !p.XAcross && f.kept.panels(x).Addr == 0
-	p.XPasses = p.XPasses && f.engine.TakesRows(p)
+	f.passes(x)
 	sizes := f.engine.Sizes(&f.product)
 	if err := f.reserveWorkers(sizes.Worker); err != nil {
 		return err
@@ -201,6 +200,14 @@ func (f *fast) runWhole(x device.View) error {
 		return fmt.Errorf("cpu: %w", err)
 	}
 	return nil
+}
+
+// passes says that the product does not pack x, where the engine reads its rows and no panels
+// are kept.
+func (f *fast) passes(x device.View) {
+	p := &f.product
+	p.XPasses = !p.XAcross && f.kept.panels(x).Addr == 0
+	p.XPasses = p.XPasses && f.engine.TakesRows(p)
 }
 
 // reserveWorkers gives each worker so many bytes.

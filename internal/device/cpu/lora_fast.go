@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"unsafe"
 
 	"align/internal/device"
 	"align/internal/device/cpu/gemm"
@@ -73,19 +74,25 @@ func (f *fast) bindLoRADU(kernel string, attr device.LoRA) (device.Kernel, error
 
 // runWithGradient is run beside a gradient.
 func (f *fast) runWithGradient(x device.View, g *gemm.Gradient) error {
+	f.passes(x)
 	sizes, beside := f.engine.Sizes(&f.product), f.engine.GradientSizes(&f.product)
 	if err := f.reserveWorkers(max(sizes.Worker, beside.Worker)); err != nil {
 		return err
 	}
-	if err := f.b.spaces.grow(&f.kept.scratch, words8(beside.Shared)); err != nil {
+	passed := sizes.Shared
+	if !f.product.XPasses {
+		passed = 0
+	}
+	if err := f.b.spaces.grow(&f.kept.scratch, words8(passed+beside.Shared)); err != nil {
 		return err
 	}
-	panels, holds, err := f.panelsFor(x, false, sizes.Shared)
+	panels, holds, err := f.panelsFor(x, f.product.XPasses, sizes.Shared)
 	if err != nil {
 		return err
 	}
 	f.space.Shared, f.product.XPacked = pointer(panels.Addr), holds
-	if err := f.engine.RunWithGradient(&f.product, f.space, g, pointer(f.kept.scratch.Addr)); err != nil {
+	shared := unsafe.Add(pointer(f.kept.scratch.Addr), passed)
+	if err := f.engine.RunWithGradient(&f.product, f.space, g, shared); err != nil {
 		f.kept.forget()
 		return fmt.Errorf("cpu: %w", err)
 	}

@@ -44,6 +44,12 @@ func (r *run) firstTile(worker, i, j int, s span, k, nk int) {
 		r.sweep(worker, i, s, j, j+1, k, nk)
 		return
 	}
+	if r.sweeping {
+		p := &r.e.own[worker].sweep
+		p.Next, p.NextPanels = next, 0
+		r.sweepLast(worker, i, s, j, k, nk)
+		return
+	}
 	r.tile(worker, i, j, s.colFrom, k, nk, next)
 }
 
@@ -108,8 +114,7 @@ func (a *ahead) piece(i, j int) unsafe.Pointer {
 		if i+1 == a.s.rowTo {
 			return a.r.x
 		}
-		_, n := a.r.rowsOf(i + 1)
-		return unsafe.Add(a.r.xPanel(i+1, n, a.k), j*a.bytes)
+		return unsafe.Add(a.r.left(i+1, a.k), j*a.bytes)
 	}
 	free := a.s.colTo - a.s.colFrom - a.ofX
 	p := (a.s.rowTo-1-i)*free + j - a.ofX

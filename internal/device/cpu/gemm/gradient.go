@@ -26,7 +26,7 @@ type Gradient struct {
 func (e *Engine) TakesGradient(p *Product, columns int) bool {
 	var r run
 	r.plan(e, p)
-	if !r.thin || r.rows {
+	if !r.thin || r.rows && e.tiles.Outer == nil {
 		return false
 	}
 	return e.TakesOuter(p.K, columns) || e.tiles.Turn != nil && columns == kern.TurnRows && p.K%kern.TurnCols == 0

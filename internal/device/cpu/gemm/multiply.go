@@ -46,7 +46,7 @@ func (j *multiply) Do(task, worker int) {
 		r.multiplyBlocks(worker, s)
 		return
 	}
-	if s.rowTo-s.rowFrom == 1 && r.direct() && r.Y.Half == nil {
+	if s.rowTo-s.rowFrom == 1 && r.direct() && r.Y.Half == nil && !r.rows {
 		r.stream(worker, s)
 		return
 	}
@@ -87,7 +87,7 @@ func (r *run) stream(worker int, s span) {
 // made before x is in the second cache.
 func (r *run) decodes(s span) bool {
 	panels := s.rowTo - s.rowFrom
-	return r.reads() && r.Y.Half == nil && (panels == 1 || panels <= eagerPanels && !r.spans())
+	return r.reads() && r.Y.Half == nil && !r.rows && (panels == 1 || panels <= eagerPanels && !r.spans())
 }
 
 // decode is stream for a weight that is read from a source: each panel is

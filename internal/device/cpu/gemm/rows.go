@@ -87,7 +87,7 @@ func (r *run) computeU(worker, from, to int) {
 		return
 	}
 	if r.isThin16(from, to, l.R) {
-		r.multiplyThin16(worker, from, l.U, l.R, l.Scale, false)
+		r.multiplyThin16(worker, from, to, l.U, l.R, l.Scale, false)
 		return
 	}
 	for i := from; i < to; i++ {

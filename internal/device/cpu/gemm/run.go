@@ -43,7 +43,7 @@ type run struct {
 	eager             bool           // its tiles are
 	few               bool           // the product goes by Few
 	thin              bool           // it goes by thin
-	rows              bool           // thin reads the rows of x
+	rows              bool           // the rows of x are read, but for the last
 	packedFrom        int            // the first panel of x that is packed
 	packedPanels      int            // of x that a task packs
 	first, last       int            // panels of x that a thin product takes
@@ -82,14 +82,14 @@ func (r *run) plan(e *Engine, p *Product) {
 	r.divide()
 	r.eager = r.isEager()
 	r.few, r.thin = r.isFew(), r.isThin()
-	if r.rows = r.takesRows(); r.rows {
-		r.packedFrom = max(0, r.panels-1) / thinPanels * thinPanels
-	}
 	r.packedPanels = thinPanels
 	if r.strides() {
 		r.packedPanels = max(thinPanels, blocks(r.panels, stridedTasks*len(e.own)))
 	}
 	r.inBlocks, r.pieces, r.wide = r.isInBlocks(), r.inPieces(), r.isWide()
+	if r.rows = r.takesRows(); r.rows {
+		r.packedFrom = r.plainPanels()
+	}
 	r.block = blockWords
 	if r.keeping {
 		r.block = keepingWords
@@ -172,7 +172,7 @@ func (r *run) reads() bool {
 }
 
 func (r *run) sizes() Sizes {
-	shared := (r.panels-r.packedFrom)*(r.xStride+r.uStride) + r.downWidth*r.words*kern.Stride
+	shared := (r.panels-r.packedFrom)*r.xStride + r.panels*r.uStride + r.downWidth*r.words*kern.Stride
 	if r.few {
 		shared += r.words * fewBytes
 	}
@@ -187,7 +187,7 @@ func (r *run) sizes() Sizes {
 func (r *run) carve(space Space) {
 	r.x = space.Shared
 	r.u = unsafe.Add(r.x, (r.panels-r.packedFrom)*r.xStride)
-	r.down = unsafe.Add(r.u, (r.panels-r.packedFrom)*r.uStride)
+	r.down = unsafe.Add(r.u, r.panels*r.uStride)
 	r.fewX = unsafe.Add(r.down, r.downWidth*r.words*kern.Stride)
 	r.workers = space.Worker
 }

@@ -33,8 +33,44 @@ func (r *run) sweepPanel(worker, i int, s span, k, nk int, next *ahead) {
 		p.Behind = next.piece(i, next.ofX)
 	}
 	r.sweep(worker, i, s, s.colFrom, whole, k, nk)
-	for j := max(whole, s.colFrom); j < s.colTo; j++ {
-		r.tile(worker, i, j, s.colFrom, k, nk, next.piece(i, j-s.colFrom))
+	if j := max(whole, s.colFrom); j < s.colTo {
+		p.Next, p.NextPanels = next.piece(i, j-s.colFrom), 0
+		r.sweepLast(worker, i, s, j, k, nk)
+	}
+}
+
+// sweepLast is sweep for panel j, the last, which has fewer columns than are written: those
+// go by a tile of their own.
+func (r *run) sweepLast(worker, i int, s span, j, k, nk int) {
+	row, n := r.rowsOf(i)
+	own, col := &r.e.own[worker], j*kern.Cols
+	width := r.N - col
+	p := r.sweepOf(worker, i, s, j, k, nk)
+	p.C, p.LDC, p.Panels = unsafe.Pointer(&own.flip), kern.Cols*r.Y.size(), 1
+	if r.Y.Half != nil {
+		r.e.tiles.Sweep(n, p)
+		copyTile(r.Y.Half[row*r.Y.Stride+col:], r.Y.Stride, halves(p.C), n, width)
+		return
+	}
+	tile := unsafe.Slice((*float32)(p.C), n*kern.Cols)
+	if p.Add != 0 {
+		for m := range n {
+			copy(tile[m*kern.Cols:], r.Y.Data[(row+m)*r.Y.Stride+col:][:width])
+		}
+	}
+	r.e.tiles.Sweep(n, p)
+	copyTile(r.Y.Data[row*r.Y.Stride+col:], r.Y.Stride, tile, n, width)
+}
+
+// halves is a tile of bfloat16.
+func halves(at unsafe.Pointer) []uint16 {
+	return unsafe.Slice((*uint16)(at), kern.MaxRows*kern.Cols)
+}
+
+// copyTile copies the first columns of n rows of a tile to rows of y.
+func copyTile[E any](y []E, stride int, tile []E, n, width int) {
+	for i := range n {
+		copy(y[i*stride:][:width], tile[i*kern.Cols:])
 	}
 }
 
@@ -45,10 +81,20 @@ func (r *run) sweep(worker, i int, s span, from, to, k, nk int) {
 		return
 	}
 	row, n := r.rowsOf(i)
+	p := r.sweepOf(worker, i, s, from, k, nk)
+	p.C, p.LDC, p.Panels = r.Y.address(row, from*kern.Cols), r.Y.size()*r.Y.Stride, to-from
+	r.e.tiles.Sweep(n, p)
+}
+
+// sweepOf is sweep but for the place of y.
+func (r *run) sweepOf(worker, i int, s span, from, k, nk int) *kern.Sweep {
 	own, l := &r.e.own[worker], &r.LowRank
 	p := &own.sweep
-	p.K, p.A, p.B, p.BStep = nk, r.xPanel(i, n, k), r.bPanel(worker, from, s.colFrom, k), r.panelStep()
-	p.C, p.LDC, p.Half, p.Panels = r.Y.address(row, from*kern.Cols), r.Y.size()*r.Y.Stride, r.Y.Half != nil, to-from
+	p.A, p.ARow = r.left(i, k), 0
+	if r.isPlain(i) {
+		p.ARow = r.X.size() * r.X.Stride
+	}
+	p.K, p.B, p.BStep, p.Half = nk, r.bPanel(worker, from, s.colFrom, k), r.panelStep(), r.Y.Half != nil
 	p.Alpha, p.Add, p.LowK, p.Work = r.Alpha, k, 0, unsafe.Pointer(&own.tile)
 	if r.Accumulate || len(r.Bias) > 0 {
 		p.Add = 1
@@ -56,5 +102,5 @@ func (r *run) sweep(worker, i int, s span, from, to, k, nk int) {
 	if l.R > 0 && k+nk == r.words {
 		p.LowK, p.LowA, p.LowB, p.LowStep = r.lowWords, r.uPanel(i), r.lowPanel(worker, from, s.colFrom), r.lowWords*kern.Stride
 	}
-	r.e.tiles.Sweep(n, p)
+	return p
 }

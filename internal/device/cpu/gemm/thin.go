@@ -15,20 +15,6 @@ func (r *run) isThin() bool {
 	return r.colPanels == 1 && !r.XAcross && r.W.Packed.Data == nil && r.W.Source == nil && r.LowRank.R == 0
 }
 
-// takesRows says whether x stays as it lies, bfloat16 in plain rows that the level's
-// ThinRows reads: panels would serve this product alone.
-func (r *run) takesRows() bool {
-	t := r.e.tiles
-	return r.thin && r.XPasses && r.X.Half != nil && t.ThinRows != nil && r.N <= kern.ThinCols && r.words%t.Depth == 0
-}
-
-// TakesRows says whether p, which XPasses, does not pack x but for its last rows.
-func (e *Engine) TakesRows(p *Product) bool {
-	var r run
-	r.plan(e, p)
-	return r.rows
-}
-
 // packsDown says whether a right side is packed before x is: that of u, or that
 // of a thin product.
 func (r *run) packsDown() bool { return r.thin || r.LowRank.computesU() }
@@ -59,12 +45,10 @@ func (j *multiplyThin) Do(task, worker int) {
 	r := (*run)(j)
 	from := r.first + task*thinPanels
 	to := min(from+thinPanels, r.last)
-	if !r.rows || !r.isThin16(from, to, r.N) {
-		r.packPanels(worker, from, to)
-	}
+	r.packPanels(worker, from, to)
 	r.bias(span{rowFrom: from, rowTo: to, colFrom: 0, colTo: 1})
 	if r.isThin16(from, to, r.N) {
-		r.multiplyThin16(worker, from, r.Y, r.N, r.Alpha, r.Accumulate || len(r.Bias) > 0)
+		r.multiplyThin16(worker, from, to, r.Y, r.N, r.Alpha, r.Accumulate || len(r.Bias) > 0)
 		return
 	}
 	for i := from; i < to; i++ {
@@ -76,7 +60,7 @@ func (j *multiplyThin) Do(task, worker int) {
 
 // packPanels packs panels [from, to) of x, where that is not done.
 func (r *run) packPanels(worker, from, to int) {
-	if r.XPacked {
+	if r.XPacked || r.isPlain(to-1) {
 		return
 	}
 	if r.strides() {
@@ -90,41 +74,46 @@ func (r *run) packPanels(worker, from, to int) {
 }
 
 // isThin16 says whether the level's Thin serves for panels [from, to) and so many
-// columns of down.
+// columns of down, or its ThinRows.
 func (r *run) isThin16(from, to, columns int) bool {
+	if r.isPlain(to - 1) {
+		return true
+	}
 	t := r.e.tiles
 	_, n := r.rowsOf(to - 1)
 	return t.Thin != nil && columns <= kern.ThinCols && to-from == thinPanels && n == t.Rows && r.words%t.Depth == 0
 }
 
-// multiplyThin16 is y = alpha x down, or y += that, for two panels of x from
-// panel i on.
-func (r *run) multiplyThin16(worker, i int, y Matrix, columns int, alpha float32, adds bool) {
-	own := &r.e.own[worker]
-	row, n := r.rowsOf(i)
+// multiplyThin16 is y = alpha x down, or y += that, for panels [from, to) of x.
+func (r *run) multiplyThin16(worker, from, to int, y Matrix, columns int, alpha float32, adds bool) {
+	own, t := &r.e.own[worker], r.e.tiles
+	row, _ := r.rowsOf(from)
+	last, n := r.rowsOf(to - 1)
+	rows := last + n - row
+	first := min(row, r.M-thinPanels*t.Rows) // of as many as are multiplied
+	tile := own.tile[(row-first)*kern.ThinCols:]
 	add := 0
 	if adds {
 		add = 1
-		for j := range thinPanels * n {
-			copy(own.tile[j*kern.ThinCols:], y.Data[(row+j)*y.Stride:][:columns])
+		for j := range rows {
+			copy(tile[j*kern.ThinCols:], y.Data[(row+j)*y.Stride:][:columns])
 		}
 	}
 	for k := 0; k < r.words; k += blockWords {
 		nk := min(blockWords, r.words-k)
-		if r.rows {
-			x := r.X.address(row, k*r.e.tiles.PerWord)
-			r.e.tiles.ThinRows(nk, x, 2*r.X.Stride, r.downPanel(0, k), unsafe.Pointer(&own.tile), alpha, add)
+		if r.isPlain(from) {
+			t.ThinRows(nk, r.X.address(first, k*t.PerWord), 2*r.X.Stride, r.downPanel(0, k), unsafe.Pointer(&own.tile), alpha, add)
 			add = 1
 			continue
 		}
-		x, stride := r.xPanel(i, n, k), r.xStride
+		x, stride := r.xPanel(from, n, k), r.xStride
 		if r.LowRank.dropsX() {
-			x, stride = r.keptX(worker, i, thinPanels, n, k, nk), r.keptStride()
+			x, stride = r.keptX(worker, from, thinPanels, n, k, nk), r.keptStride()
 		}
-		r.e.tiles.Thin(nk, x, stride, r.downPanel(0, k), unsafe.Pointer(&own.tile), alpha, add)
+		t.Thin(nk, x, stride, r.downPanel(0, k), unsafe.Pointer(&own.tile), alpha, add)
 		add = 1
 	}
-	for j := range thinPanels * n {
-		copy(y.Data[(row+j)*y.Stride:][:columns], own.tile[j*kern.ThinCols:])
+	for j := range rows {
+		copy(y.Data[(row+j)*y.Stride:][:columns], tile[j*kern.ThinCols:])
 	}
 }

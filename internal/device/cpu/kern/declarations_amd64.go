@@ -184,6 +184,11 @@ func thinF32(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha floa
 //go:noescape
 func thinBF16(k int, a unsafe.Pointer, aNext int, b, c unsafe.Pointer, alpha float32, add int)
 
+// thinRowsBF16 is 16 columns of 28 plain rows of bfloat16, aRow bytes apart, with AVX-512.
+//
+//go:noescape
+func thinRowsBF16(k int, a unsafe.Pointer, aRow int, b, c unsafe.Pointer, alpha float32, add int)
+
 // thinAVX2 is 16 columns of two tiles of 6 rows with AVX2.
 //
 //go:noescape
@@ -533,6 +538,16 @@ func sweepBF16x13(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe
 //
 //go:noescape
 func sweepBF16x14(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
+
+// sweepRowsBF16x13 is sweepBF16x13 for plain rows of a, aRow bytes apart.
+//
+//go:noescape
+func sweepRowsBF16x13(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer, aRow int)
+
+// sweepRowsBF16x14 is sweepBF16x14 for plain rows of a, aRow bytes apart.
+//
+//go:noescape
+func sweepRowsBF16x14(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer, aRow int)
 
 // transposeAVX512 writes word k of 16 rows, whose addresses rows lists, at dst+k*stride for k < n.
 //

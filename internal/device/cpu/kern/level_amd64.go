@@ -21,6 +21,7 @@ func (s *Set) raise(level feature.Level) {
 		s.avx512BF16()
 		clear(s.BF16.Eager[:]) // x has another form for the tiles
 		clear(s.BF16.sweep[:])
+		clear(s.BF16.sweepRows[:])
 		clear(s.BF16.rows[:])
 		clear(s.BF16.columns[:])
 		s.amx()
@@ -150,8 +151,9 @@ func (s *Set) avx512BF16() {
 			7: eagerBF16x7, 8: eagerBF16x8, 9: eagerBF16x9, 10: eagerBF16x10,
 			11: eagerBF16x11, 12: eagerBF16x12, 13: eagerBF16x13, 14: eagerBF16x14,
 		},
-		sweep:    [MaxRows + 1]sweep{13: sweepBF16x13, 14: sweepBF16x14},
-		PackRows: transposeBF16, PackColumns: columnsBF16, Flip: flipPairs, Thin: thinBF16,
+		sweep:     [MaxRows + 1]sweep{13: sweepBF16x13, 14: sweepBF16x14},
+		sweepRows: [MaxRows + 1]sweepRows{13: sweepRowsBF16x13, 14: sweepRowsBF16x14},
+		PackRows:  transposeBF16, PackColumns: columnsBF16, Flip: flipPairs, Thin: thinBF16, ThinRows: thinRowsBF16,
 		rows: [MaxRows + 1]Plain{
 			1: rowsBF16x1, 2: rowsBF16x2, 3: rowsBF16x3, 4: rowsBF16x4, 5: rowsBF16x5,
 			6: rowsBF16x6, 7: rowsBF16x7, 8: rowsBF16x8, 9: rowsBF16x9, 10: rowsBF16x10,

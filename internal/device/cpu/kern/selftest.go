@@ -53,8 +53,12 @@ func (s *Set) SelfTest() error {
 		}
 		for rows := range p.sweep {
 			if p.HasSweep(rows) {
-				got, want := p.trialSweep(rows)
+				got, want := p.trialSweep(rows, false)
 				fail(fmt.Sprintf("sweep of %d rows", rows), got, want)
+			}
+			if p.HasSweepRows(rows) {
+				got, want := p.trialSweep(rows, true)
+				fail(fmt.Sprintf("sweep of %d plain rows", rows), got, want)
 			}
 		}
 		if p.Thin != nil {

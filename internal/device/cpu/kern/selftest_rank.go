@@ -23,9 +23,19 @@ func (p *Products) trialThin() (got, want []float32) {
 	if p.ThinRows == nil {
 		return got, want
 	}
-	rows := make([]float32, len(got)) // panels of one step are plain rows
-	p.ThinRows(k, first(a, 1), 4*k, first(b, 1), first(rows, 1), 1, 0)
+	rows := make([]float32, len(got))
+	p.ThinRows(k, first(plainRows(a, p.Rows, p.Depth), 1), 4*k, first(b, 1), first(rows, 1), 1, 0)
 	return append(got, rows...), append(want, want...)
+}
+
+// plainRows is the rows of panels of MaxDepth words.
+func plainRows[E any](panels []E, rows, depth int) []E {
+	plain := make([]E, len(panels))
+	for i := range plain {
+		row, word := i/MaxDepth, i%MaxDepth
+		plain[i] = panels[row/rows*rows*MaxDepth+word/depth*depth*rows+row%rows*depth+word%depth]
+	}
+	return plain
 }
 
 // trialPlain is plain tiles, of rows and of columns, and the tile that both stand for: its
@@ -187,14 +197,21 @@ func pairWave(n int, phase float64) []float32 {
 }
 
 // trialSweep is a sweep over two panels, and the tiles that it stands for. Two words of
-// its K are the low-rank product as well.
-func (p *Products) trialSweep(rows int) (got, want []float32) {
+// its K are the low-rank product as well, whose rows are packed where those of a are plain.
+func (p *Products) trialSweep(rows int, plain bool) (got, want []float32) {
 	const words, low, panels = selfTestSize / 2, 2, 2
 	a, b, work := pairWave(words*rows, 1), pairWave(panels*words*Cols, 2), make([]float32, rows*Cols)
 	got = make([]float32, rows*panels*Cols)
 	want = make([]float32, len(got))
+	left, row := a, 0
+	if plain {
+		left, row = make([]float32, len(a)), 4*words
+		for i := range a {
+			left[i%rows*words+i/rows] = a[i]
+		}
+	}
 	p.Sweep(rows, &Sweep{
-		K: words, A: first(a, 1), B: first(b, 1), BStep: words * Stride, LowK: low, LowA: first(a, 1), LowB: first(b, 1), LowStep: words * Stride,
+		K: words, A: first(left, 1), ARow: row, B: first(b, 1), BStep: words * Stride, LowK: low, LowA: first(a, 1), LowB: first(b, 1), LowStep: words * Stride,
 		C: first(got, 1), LDC: panels * Stride, Panels: panels, Alpha: 0.5, Work: first(work, 1), Next: first(a, 1),
 	})
 	for i := range panels {

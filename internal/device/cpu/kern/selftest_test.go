@@ -30,14 +30,16 @@ func TestSelfTestFindsWrongRows(t *testing.T) {
 		s.BF16.ThinRows = func(k int, a unsafe.Pointer, aRow int, b, c unsafe.Pointer, alpha float32, add int) {
 			thin(k, a, aRow, b, c, 2*alpha, add)
 		}
-		s.BF16.Turn = func(p *Turn) {
-			turn(p)
-			if p.BRow > 0 {
-				*(*float32)(p.C) += 1
+		if turn != nil {
+			s.BF16.Turn = func(p *Turn) {
+				turn(p)
+				if p.BRow > 0 {
+					*(*float32)(p.C) += 1
+				}
 			}
 		}
 		err := s.SelfTest()
-		if err == nil || !strings.Contains(err.Error(), "thin product gives") || !strings.Contains(err.Error(), "turned product gives") {
+		if err == nil || !strings.Contains(err.Error(), "thin product gives") || turn != nil && !strings.Contains(err.Error(), "turned product gives") {
 			t.Errorf("two wrong functions: error %v", err)
 		}
 	})

@@ -104,7 +104,9 @@ type Products struct {
 	// strip is their strips, nil where a Tile serves for each panel.
 	strip [MaxRows + 1]Strip
 	// sweep is the functions of Sweep by their number of rows.
-	sweep       [MaxRows + 1]sweep
+	sweep [MaxRows + 1]sweep
+	// sweepRows is those of plain rows.
+	sweepRows   [MaxRows + 1]sweepRows
 	PackRows    PackRows
 	PackColumns PackColumns
 	// PackPanels, where the level has one, is PackColumns for whole panels.

@@ -8,13 +8,14 @@ import "unsafe"
 // rows of C are LDC bytes apart; Half, with Add 0, rounds them to bfloat16. Work is a tile
 // for the low-rank sums. On its way it brings NextBytes for each word from Next on into
 // the second cache, for NextPanels panels, and then from Behind on; neither need be memory
-// of the program.
+// of the program. ARow, if not 0, says that A is plain rows so many bytes apart.
 type Sweep struct {
 	K, LowK          int
 	A, B, LowA, LowB unsafe.Pointer
 	BStep, LowStep   int
 	C, Work          unsafe.Pointer
 	LDC, Panels, Add int
+	ARow             int
 	Half             bool
 	Alpha            float32
 	Next, Behind     unsafe.Pointer
@@ -23,17 +24,26 @@ type Sweep struct {
 
 type sweep func(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
 
+type sweepRows func(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer, aRow int)
+
 // HasSweep says whether the level sweeps with panels of so many rows.
 func (p *Products) HasSweep(rows int) bool { return p.sweep[rows] != nil }
+
+// HasSweepRows says whether the level sweeps with so many plain rows.
+func (p *Products) HasSweepRows(rows int) bool { return p.sweepRows[rows] != nil }
 
 // SweepsHalf says whether the level's sweeps round.
 func (p *Products) SweepsHalf() bool { return p.PerWord == 2 && p.HasSweep(p.Rows) }
 
-// Sweep runs s for a panel of so many rows.
+// Sweep runs s for a panel of so many rows, or so many plain rows.
 func (p *Products) Sweep(rows int, s *Sweep) {
 	half := 0
 	if s.Half {
 		half = 1
+	}
+	if s.ARow > 0 {
+		p.sweepRows[rows](s.K, s.A, s.B, s.BStep, s.LowK, s.LowA, s.LowB, s.LowStep, s.C, s.LDC, s.Panels, s.Alpha, s.Add, half, s.Work, rowsEvery(rows, s.K)-sweepRound, s.Next, s.NextPanels, s.Behind, s.ARow)
+		return
 	}
 	p.sweep[rows](s.K, s.A, s.B, s.BStep, s.LowK, s.LowA, s.LowB, s.LowStep, s.C, s.LDC, s.Panels, s.Alpha, s.Add, half, s.Work, rowsEvery(rows, s.K)-sweepRound, s.Next, s.NextPanels, s.Behind)
 }

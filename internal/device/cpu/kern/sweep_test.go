@@ -54,6 +54,23 @@ func checkSweep(t *testing.T, p *Products, rows, k, lowK int) {
 			if !slices.Equal(g.slice(), want) {
 				t.Fatalf("%s: a sweep differs from its tiles", name)
 			}
+			if p.HasSweepRows(rows) {
+				stride := k + 3
+				plain := make([]uint32, rows*stride)
+				for i := range k * rows {
+					plain[i%rows*stride+i/rows] = a[i]
+				}
+				g := newGuarded(before)
+				p.Sweep(rows, &Sweep{
+					K: k, A: pointer(plain), ARow: 4 * stride, B: pointer(b), BStep: k * Stride, LowK: lowK, LowA: pointer(lowA), LowB: pointer(lowB), LowStep: lowK * Stride,
+					C: pointer(g.slice()), LDC: 4 * ldc, Panels: panels, Alpha: alpha, Add: add, Work: pointer(work.slice()), NextPanels: 2,
+				})
+				g.check(t, name)
+				work.check(t, name)
+				if !slices.Equal(g.slice(), want) {
+					t.Fatalf("%s: a sweep of plain rows differs from its tiles", name)
+				}
+			}
 		}
 	}
 }

@@ -23,68 +23,124 @@ var sweepArgs = []arg{
 
 func emitSweeps(f *file) {
 	for _, mr := range sweepRows {
-		sweep512(f, fmt.Sprintf("sweepF32x%d", mr), mr, false, func(b, a, c int) { f.op("VFMADD231PS Z%d, Z%d, Z%d", b, a, c) })
+		sweep{f, mr, false, func(b, a, c int) { f.op("VFMADD231PS Z%d, Z%d, Z%d", b, a, c) }}.packed(fmt.Sprintf("sweepF32x%d", mr))
 	}
 	for _, mr := range sweepRows {
-		sweep512(f, fmt.Sprintf("sweepBF16x%d", mr), mr, true, f.dotPairs)
+		sweep{f, mr, true, f.dotPairs}.packed(fmt.Sprintf("sweepBF16x%d", mr))
+	}
+	for _, mr := range sweepRows {
+		sweep{f, mr, true, f.dotPairs}.plain(fmt.Sprintf("sweepRowsBF16x%d", mr))
 	}
 }
 
-// sweep512 has the accumulators of row i in Z(2i) and Z(2i+1). Where rounds says so it can
+// sweep has the accumulators of row i in Z(2i) and Z(2i+1). Where rounds says so it can
 // write them as bfloat16.
-func sweep512(f *file, name string, mr int, rounds bool, multiply func(b, a, c int)) {
-	fr := f.function(name, fmt.Sprintf("is c = alpha (a b + lowA lowB), or c += that if add is not 0, for %d rows and so many panels of b. If half is not 0, c is bfloat16 and add 0.", mr), sweepArgs, nil)
-	for _, m := range [][2]string{{"b", "R12"}, {"lowB", "R13"}, {"c", "DX"}, {"ldc", "BX"}, {"panels", "R11"}, {"work", "R10"}, {"next", "R9"}, {"every", "R15"}} {
+type sweep struct {
+	*file
+	mr       int
+	rounds   bool
+	multiply func(b, a, c int)
+}
+
+// packed takes a panel of a.
+func (f sweep) packed(name string) {
+	fr := f.function(name, fmt.Sprintf("is c = alpha (a b + lowA lowB), or c += that if add is not 0, for %d rows and so many panels of b. If half is not 0, c is bfloat16 and add 0.", f.mr), sweepArgs, nil)
+	f.panels(fr, func() {}, f.step, func(words int) { f.op("ADDQ $%d, SI", 4*f.mr*words) })
+}
+
+// plain takes rows of a where they lie. The first seven go by SI, the others by AX.
+func (f sweep) plain(name string) {
+	args := append(append([]arg{}, sweepArgs...), arg{"aRow", "int"})
+	fr := f.function(name, fmt.Sprintf("is sweepBF16x%d for plain rows of a, aRow bytes apart.", f.mr), args, nil)
+	f.op("MOVQ %s, R10", fr.slot("aRow"))
+	f.sevenRows()
+	f.panels(fr, func() {
+		f.op("LEAQ (SI)(R13*1), AX")
+		f.op("LEAQ (AX)(R10*2), AX")
+	}, func(s int) {
+		for row := s; row < f.mr; row += tileUnroll {
+			f.op("PREFETCHT0 %s", rowFrom([]string{"SI", "AX"}[row/7], row%7, rowsAhead/4))
+		}
+		f.stepOf(f.mr, s, f.multiply, func(row int) string { return rowFrom([]string{"SI", "AX"}[row/7], row%7, s) })
+	}, func(words int) {
+		f.op("ADDQ $%d, SI", 4*words)
+		f.op("ADDQ $%d, AX", 4*words)
+	})
+}
+
+// rowsAhead is how far ahead of its words a row is brought into the first cache.
+const rowsAhead = 192
+
+// sevenRows makes 3 and 5 times R10, with which seven rows have a base.
+func (f *file) sevenRows() {
+	f.op("LEAQ (R10)(R10*2), R11")
+	f.op("LEAQ (R10)(R10*4), R13")
+}
+
+// rowFrom is where word s lies of a row from base on.
+func rowFrom(base string, row, s int) string {
+	at := [7]string{"", "(R10*1)", "(R10*2)", "(R11*1)", "(R10*4)", "(R13*1)", "(R11*2)"}[row]
+	return fmt.Sprintf("%d(%s)%s", 4*s, base, at)
+}
+
+func (f sweep) step(s int) { step512(f.file, f.mr, s, f.multiply) }
+
+// panels takes the panels of b. begin follows when a is in SI, step is a word of a, and
+// onward goes on in it.
+func (f sweep) panels(fr frame, begin func(), step, onward func(int)) {
+	for _, m := range [][2]string{{"b", "R12"}, {"c", "DX"}, {"ldc", "BX"}, {"work", "R14"}, {"next", "R9"}, {"every", "R15"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}
 	panel, whole := f.label("panel"), f.label("whole")
-	step := func(s int) { step512(f, mr, s, multiply) }
 	f.mark(panel)
-	f.clearSums(2 * mr)
+	f.clearSums(2 * f.mr)
 	f.op("MOVQ %s, CX", fr.slot("lowK"))
 	f.op("TESTQ CX, CX")
 	f.op("JEQ %s", whole)
-	f.sweepLow(fr, mr, step)
-	f.clearSums(2 * mr)
+	f.low(fr)
+	f.clearSums(2 * f.mr)
 	f.mark(whole)
 	f.op("MOVQ %s, CX", fr.slot("k"))
 	f.op("MOVQ %s, SI", fr.slot("a"))
+	begin()
 	f.op("MOVQ R12, DI")
 	f.op("MOVQ DX, R8")
 	// R15 is the words from a row of c to the next, less those of a round.
-	tileLoop(f, mr, tileUnroll, nextLine, "R15", func(s int) {
+	f.wordLoop(tileUnroll, nextLine, "R15", func(s int) {
 		f.op("PREFETCHT0 %d(DI)", panelStride*s+sweepAhead)
 		f.op("PREFETCHT0 %d(DI)", panelStride*s+64+sweepAhead)
 		step(s)
-	})
-	f.sweepStore(fr, mr, rounds)
+	}, onward)
+	f.store(fr)
 	f.op("ADDQ %s, R12", fr.slot("bStep"))
-	f.sweepNext(fr)
-	f.op("DECQ R11")
+	f.next(fr)
+	f.op("DECQ %s", fr.slot("panels"))
 	f.op("JNZ %s", panel)
 	f.ret()
 }
 
-// sweepLow leaves the low-rank sums of a panel in work.
-func (f *file) sweepLow(fr frame, mr int, step func(int)) {
+// low leaves the low-rank sums of a panel in work.
+func (f sweep) low(fr frame) {
 	word := f.label("word")
 	f.op("MOVQ %s, SI", fr.slot("lowA"))
-	f.op("MOVQ R13, DI")
-	f.op("ADDQ %s, R13", fr.slot("lowStep"))
+	f.op("MOVQ %s, DI", fr.slot("lowB"))
+	f.op("MOVQ DI, R8")
+	f.op("ADDQ %s, R8", fr.slot("lowStep"))
+	f.op("MOVQ R8, %s", fr.slot("lowB"))
 	f.op("PCALIGN $64")
 	f.mark(word)
-	step(0)
+	f.step(0)
 	f.op("ADDQ $%d, DI", panelStride)
-	f.op("ADDQ $%d, SI", 4*mr)
+	f.op("ADDQ $%d, SI", 4*f.mr)
 	f.op("DECQ CX")
 	f.op("JNZ %s", word)
-	for i := range 2 * mr {
-		f.op("VMOVUPS Z%d, %d(R10)", i, 64*i)
+	for i := range 2 * f.mr {
+		f.op("VMOVUPS Z%d, %d(R14)", i, 64*i)
 	}
 }
 
-// sweepStore writes a panel's rows of c and goes on to the next panel's.
-func (f *file) sweepStore(fr frame, mr int, rounds bool) {
+// store writes a panel's rows of c and goes on to the next panel's.
+func (f sweep) store(fr frame) {
 	add, low, store, wide, done := f.label("add"), f.label("low"), f.label("store"), f.label("wide"), f.label("stored")
 	f.op("MOVQ DX, R8")
 	f.op("VBROADCASTSS %s, Z31", fr.slot("alpha"))
@@ -92,12 +148,12 @@ func (f *file) sweepStore(fr frame, mr int, rounds bool) {
 	f.op("JNE %s", add)
 	f.op("CMPL %s, $0x%08x", fr.slot("alpha"), floatBits(1))
 	f.op("JEQ %s", low)
-	for i := range 2 * mr {
+	for i := range 2 * f.mr {
 		f.op("VMULPS Z31, Z%d, Z%d", i, i)
 	}
 	f.op("JMP %s", low)
 	f.mark(add)
-	for i := range mr {
+	for i := range f.mr {
 		f.op("VFMADD213PS (R8), Z31, Z%d", 2*i)
 		f.op("VFMADD213PS 64(R8), Z31, Z%d", 2*i+1)
 		f.op("ADDQ BX, R8")
@@ -106,14 +162,14 @@ func (f *file) sweepStore(fr frame, mr int, rounds bool) {
 	f.mark(low)
 	f.op("CMPQ %s, $0", fr.slot("lowK"))
 	f.op("JEQ %s", store)
-	for i := range 2 * mr {
-		f.op("VFMADD231PS %d(R10), Z31, Z%d", 64*i, i)
+	for i := range 2 * f.mr {
+		f.op("VFMADD231PS %d(R14), Z31, Z%d", 64*i, i)
 	}
 	f.mark(store)
-	if rounds {
+	if f.rounds {
 		f.op("CMPQ %s, $0", fr.slot("half"))
 		f.op("JEQ %s", wide)
-		for i := range mr {
+		for i := range f.mr {
 			f.convertTwo(2*i, 2*i+1, 2*i)
 			f.op("VMOVDQU64 Z%d, (R8)", 2*i)
 			f.op("ADDQ BX, R8")
@@ -122,7 +178,7 @@ func (f *file) sweepStore(fr frame, mr int, rounds bool) {
 		f.op("JMP %s", done)
 		f.mark(wide)
 	}
-	for i := range mr {
+	for i := range f.mr {
 		f.op("VMOVUPS Z%d, (R8)", 2*i)
 		f.op("VMOVUPS Z%d, 64(R8)", 2*i+1)
 		f.op("ADDQ BX, R8")
@@ -131,8 +187,8 @@ func (f *file) sweepStore(fr frame, mr int, rounds bool) {
 	f.mark(done)
 }
 
-// sweepNext turns to what comes behind the next panel of a, once that is brought in.
-func (f *file) sweepNext(fr frame) {
+// next turns to what comes behind the next panel of a, once that is brought in.
+func (f sweep) next(fr frame) {
 	same := f.label("same")
 	f.op("DECQ %s", fr.slot("nextLeft"))
 	f.op("JNE %s", same)

@@ -20,6 +20,7 @@ func emitThin(f *file) {
 		f.op("VBROADCASTSS %s, Z%d", at, 29+row%3)
 		f.dotPairs(28, 29+row%3, row)
 	})
+	thinRows512(f)
 	thin256(f)
 }
 
@@ -46,6 +47,41 @@ func thin512(f *file, name string, multiply func(at string, row int)) {
 	})
 	f.op("VBROADCASTSS %s, Z31", fr.slot("alpha"))
 	storeTile(f, fr, rows512, []string{"Z%d", "Z%d"}, "Z31", thinStride) // two of its rows are one of a tile
+	f.ret()
+}
+
+// thinRows512 is thinBF16 for plain rows of a, seven to each of four bases.
+func thinRows512(f *file) {
+	args := []arg{{"k", "int"}, {"a", "unsafe.Pointer"}, {"aRow", "int"}, {"b", "unsafe.Pointer"}, {"c", "unsafe.Pointer"}, {"alpha", "float32"}, {"add", "int"}}
+	fr := f.function("thinRowsBF16", fmt.Sprintf("is 16 columns of %d plain rows of bfloat16, aRow bytes apart, with AVX-512.", 2*rows512), args, nil)
+	for _, m := range [][2]string{{"k", "CX"}, {"a", "SI"}, {"b", "DI"}, {"c", "DX"}, {"aRow", "R10"}} {
+		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
+	}
+	f.sevenRows()
+	bases := []string{"SI", "AX", "R8", "R14"}
+	for i, base := range bases[1:] {
+		f.op("LEAQ (%s)(R13*1), %s", bases[i], base)
+		f.op("LEAQ (%s)(R10*2), %[1]s", base)
+	}
+	f.op("MOVQ SI, R9")
+	f.op("MOVQ $%d, BX", 2*thinStride)
+	f.clearSums(2 * rows512)
+	f.wordLoop(tileUnroll, 0, "", func(step int) {
+		f.op("VMOVUPS %d(DI), Z28", panelStride*step)
+		for i := step; i < 2*rows512; i += tileUnroll {
+			f.op("PREFETCHT0 %s", rowFrom(bases[i/7], i%7, rowsAhead/4))
+		}
+		for i := range 2 * rows512 {
+			f.op("VBROADCASTSS %s, Z%d", rowFrom(bases[i/7], i%7, step), 29+i%3)
+			f.dotPairs(28, 29+i%3, i)
+		}
+	}, func(words int) {
+		for _, base := range bases {
+			f.op("ADDQ $%d, %s", 4*words, base)
+		}
+	})
+	f.op("VBROADCASTSS %s, Z31", fr.slot("alpha"))
+	storeTile(f, fr, rows512, []string{"Z%d", "Z%d"}, "Z31", thinStride)
 	f.ret()
 }
 

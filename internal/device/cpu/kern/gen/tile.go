@@ -81,10 +81,15 @@ func (f *file) clearSums(n int) {
 
 // step512 is a word of K.
 func step512(f *file, mr, step int, multiply func(b, a, c int)) {
+	f.stepOf(mr, step, multiply, func(row int) string { return fmt.Sprintf("%d(SI)", 4*(mr*step+row)) })
+}
+
+// stepOf is step512 of an a whose words lie at such places.
+func (f *file) stepOf(mr, step int, multiply func(b, a, c int), at func(row int) string) {
 	f.op("VMOVUPS %d(DI), Z28", panelStride*step)
 	f.op("VMOVUPS %d(DI), Z29", panelStride*step+64)
 	for i := range mr {
-		f.op("VBROADCASTSS %d(SI), Z%d", 4*(mr*step+i), 30+i%2)
+		f.op("VBROADCASTSS %s, Z%d", at(i), 30+i%2)
 		multiply(28, 30+i%2, 2*i)
 		multiply(29, 30+i%2, 2*i+1)
 	}
@@ -151,6 +156,11 @@ func rowBits(mr, unroll int) string { return fmt.Sprintf("$%d", rowEvery(mr)-unr
 // each time, and the row of c in R8 where the words that are left have none of the bits of
 // every: never if that is "".
 func tileLoop(f *file, mr, unroll, nextBytes int, every string, step func(step int)) {
+	f.wordLoop(unroll, nextBytes, every, step, func(words int) { f.op("ADDQ $%d, SI", 4*mr*words) })
+}
+
+// wordLoop is tileLoop for any a: onward goes so many words on in it.
+func (f *file) wordLoop(unroll, nextBytes int, every string, step, onward func(int)) {
 	many, one, last, done := f.label("many"), f.label("one"), f.label("last"), f.label("done")
 	row, back := f.label("row"), f.label("back")
 	f.op("SUBQ $%d, CX", unroll)
@@ -168,7 +178,7 @@ func tileLoop(f *file, mr, unroll, nextBytes int, every string, step func(step i
 		step(s)
 	}
 	f.op("ADDQ $%d, DI", panelStride*unroll)
-	f.op("ADDQ $%d, SI", 4*mr*unroll)
+	onward(unroll)
 	f.op("SUBQ $%d, CX", unroll)
 	f.op("JGE %s", many)
 	f.mark(one)
@@ -177,7 +187,7 @@ func tileLoop(f *file, mr, unroll, nextBytes int, every string, step func(step i
 	f.mark(last)
 	step(0)
 	f.op("ADDQ $%d, DI", panelStride)
-	f.op("ADDQ $%d, SI", 4*mr)
+	onward(1)
 	f.op("DECQ CX")
 	f.op("JNZ %s", last)
 	if every != "" {
