@@ -184,7 +184,7 @@ func (d *Decoder) layers() (*graph.Node, error) {
 		sub := subs[k.String()]
 		if sub == nil {
 			var err error
-			o := graph.Options{Activations: d.act, Rounded: roundedOn(d.options.Device), Joins: joinsOn(d.options.Device)}
+			o := graph.Options{Activations: d.act, Rounded: roundedOn(d.options.Device), RoundedCols: roundedColsOn(d.options.Device), Joins: joinsOn(d.options.Device)}
 			if sub, err = d.config.newSub(k, d.dim(graph.Tokens), o, d.options.Train, d.options.Save); err != nil {
 				return nil, fmt.Errorf("model: layer %d: %w", layer, err)
 			}

@@ -41,7 +41,7 @@ func (l layerBuilder) tiledMLP(h *graph.Node) (*graph.Node, error) {
 		return nil, err
 	}
 	names := l.mlpInputs()
-	sub, err := exec.NewTiled(graph.Options{Activations: l.Activations(), Rounded: l.Rounded()}, mlpTile, func(b *graph.Builder) exec.Body {
+	sub, err := exec.NewTiled(graph.Options{Activations: l.Activations(), Rounded: l.Rounded(), RoundedCols: l.RoundedCols()}, mlpTile, func(b *graph.Builder) exec.Body {
 		body := exec.Body{X: b.Input("x", l.infoOf(h))}
 		in := layerNodes{}
 		for _, name := range names {

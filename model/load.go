@@ -42,6 +42,14 @@ func roundedOn(b device.Backend) device.Type {
 	return 0
 }
 
+// roundedColsOn is what the width of a value in that type is a multiple of.
+func roundedColsOn(b device.Backend) int {
+	if r, is := b.(device.Rounder); is {
+		return r.RoundedCols()
+	}
+	return 0
+}
+
 // slopesOn says whether the device gives the slopes of log-probabilities.
 func slopesOn(b device.Backend) bool {
 	s, is := b.(device.Sloper)

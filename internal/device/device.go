@@ -37,12 +37,14 @@ type Backend interface {
 // lora_linear, lora_dx, lora_dropped_dx), rmsnorm, swiglu, swiglu_grad, dropout and rope
 // write what they make in it too, rounded, and attention its o where heads are a multiple
 // of 32 elements. Products of a layer and lora_du, matmul_nt (x) and matmul_tn read such
-// sides, with the same bits, where rows are a multiple of 32 elements, swiglu and its
+// sides, with the same bits, where rows are a multiple of RoundedCols elements, swiglu and its
 // gradient read such numbers, and attention and attention_grad such q, k, v, o and do,
 // each for itself, where heads are.
 type Rounder interface {
 	// Rounded is that type.
 	Rounded() Type
+	// RoundedCols is what the width of a value in that type is a multiple of.
+	RoundedCols() int
 }
 
 // Sloper is a Backend whose logprob can also give the slope of each row, so that

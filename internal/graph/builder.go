@@ -21,6 +21,7 @@ func init() {
 type Builder struct {
 	activations device.Type
 	rounded     device.Type
+	roundedCols int
 	slopes      bool
 	joins       bool
 	oracle      device.Backend
@@ -49,6 +50,8 @@ type Options struct {
 	// Rounded is the type that the device's products round to, where what they
 	// alone read may be held in it (device.Rounder); 0: none.
 	Rounded device.Type
+	// RoundedCols is what the width of such a value is a multiple of.
+	RoundedCols int
 	// Slopes says that the device is a Sloper which does.
 	Slopes bool
 	// Joins says that the device is a Joiner which does.
@@ -59,7 +62,7 @@ type Options struct {
 // New starts an empty graph.
 func New(o Options) *Builder {
 	return &Builder{
-		activations: o.Activations, rounded: o.Rounded, slopes: o.Slopes, joins: o.Joins, oracle: o.Oracle, graph: gorgonia.NewGraph(),
+		activations: o.Activations, rounded: o.Rounded, roundedCols: max(1, o.RoundedCols), slopes: o.Slopes, joins: o.Joins, oracle: o.Oracle, graph: gorgonia.NewGraph(),
 		info: map[*Node]Info{}, needs: map[*Node]bool{}, names: map[string]bool{}, parts: map[partKey]*Node{}, ranges: map[*Node]Range{},
 	}
 }
@@ -72,6 +75,9 @@ func (b *Builder) Activations() device.Type { return b.activations }
 
 // Rounded is the type of values that products alone read: see Options.
 func (b *Builder) Rounded() device.Type { return b.rounded }
+
+// RoundedCols is what their width is a multiple of.
+func (b *Builder) RoundedCols() int { return b.roundedCols }
 
 // Joins says whether programs of the graph may join steps: see Options.
 func (b *Builder) Joins() bool { return b.joins }

@@ -75,6 +75,8 @@ func (e *enginePool) do(task, worker int) { e.task.Do(task, worker) }
 
 func (f *fast) rounded() device.Type { return f.engine.Type() }
 
+func (f *fast) sideCols() int { return max(1, f.engine.SideCols()) }
+
 func (f *fast) nt(q *product[float32]) error { return f.multiply(q, false, false) }
 func (f *fast) nn(q *product[float32]) error { return f.multiply(q, false, true) }
 

@@ -1,8 +1,11 @@
 package cpu
 
 import (
+	"strconv"
+
 	"align/internal/device"
 	"align/internal/device/cpu/feature"
+	"align/internal/device/cpu/kern"
 )
 
 // Numerics names what decides the bits of results: the kernels' level and the
@@ -20,7 +23,10 @@ func (b *Backend) Numerics() string {
 	}
 	name := b.fast.set.Level.String() + "-" + precision.String()
 	if b.fast.rounded() == device.BF16 {
-		name += "-gates" // what SwiGLU reads is rounded as well
+		name += "-gates" // what SwiGLU reads is rounded as well, in widths of whole panels
+		if cols := b.RoundedCols(); cols < kern.Cols {
+			name += strconv.Itoa(cols) // or in multiples of that
+		}
 	}
 	return name
 }

@@ -16,7 +16,7 @@ func TestNumerics(t *testing.T) {
 		want      string
 	}{
 		{feature.Generic, device.BF16, "generic-f32"}, {feature.AVX2, device.F32, "avx2-f32"}, {feature.AVX2, device.BF16, "avx2-bf16"},
-		{feature.AVX512BF16, device.F32, "avx512bf16-f32"}, {feature.AVX512BF16, device.BF16, "avx512bf16-bf16-gates"}, {feature.AMX, device.BF16, "amx-bf16-gates"},
+		{feature.AVX512BF16, device.F32, "avx512bf16-f32"}, {feature.AVX512BF16, device.BF16, "avx512bf16-bf16-gates16"}, {feature.AMX, device.BF16, "amx-bf16-gates"},
 	} {
 		if !feature.Has(c.level) {
 			continue

@@ -38,6 +38,8 @@ func newPortable[E float](b *Backend) *portable[E] {
 
 func (p *portable[E]) rounded() device.Type { return typeOf[E]() }
 
+func (p *portable[E]) sideCols() int { return 1 }
+
 func (p *portable[E]) keeps(*product[E]) bool { return false }
 
 func (p *portable[E]) nt(q *product[E]) error { return p.run(q, false, false) }

@@ -1,9 +1,6 @@
 package cpu
 
-import (
-	"align/internal/device"
-	"align/internal/device/cpu/kern"
-)
+import "align/internal/device"
 
 // products is what the kernels need of a level of machine code: portable here;
 // a level with packed weights and assembly puts its own in this place. The
@@ -13,16 +10,18 @@ type products[E float] interface {
 	nt(p *product[E]) error
 	nn(p *product[E]) error
 	tn(p *product[E]) error
-	// rounded is the type that both sides are rounded to.
+	// rounded is the type that both sides are rounded to, and sideCols what the width of
+	// one of that type is a multiple of.
 	rounded() device.Type
+	sideCols() int
 	// keeps says whether tn takes the product's mask.
 	keeps(p *product[E]) bool
 }
 
-// sideType is the type that a side x of a product is checked for: E or, in rows
-// of whole panels, what it is rounded to.
+// sideType is the type that a side x of a product is checked for: E or, in rows of such a
+// width, what it is rounded to.
 func sideType[E float](p products[E], x device.View) device.Type {
-	if x.Type == p.rounded() && x.Cols%kern.Cols == 0 {
+	if x.Type == p.rounded() && x.Cols%p.sideCols() == 0 {
 		return x.Type
 	}
 	return typeOf[E]()

@@ -12,6 +12,14 @@ func (b *Backend) Rounded() device.Type {
 	return b.fast.rounded()
 }
 
+// RoundedCols is what the width of a value in that type is a multiple of.
+func (b *Backend) RoundedCols() int {
+	if b.fast == nil {
+		return 1
+	}
+	return b.fast.sideCols()
+}
+
 // rowMaker is a rowKernel of float32 with one y, a row of which can be computed
 // into another place.
 type rowMaker interface {

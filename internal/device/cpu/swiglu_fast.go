@@ -145,21 +145,21 @@ func (s *fastSwiGLU) isHalf() bool {
 	return half
 }
 
-// doHalf is do in bfloat16.
+// doHalf is doFloat in bfloat16.
 func (s *fastSwiGLU) doHalf(task int) {
-	row := func(v device.View, i int) []uint16 { return device.Slice[uint16](v.Row(i, 1)) }
-	for i := task * s.grain; i < min((task+1)*s.grain, s.in[0].Rows); i++ {
-		out, g, u := row(s.out[0], i), row(s.in[0], i), row(s.in[1], i)
-		if s.outs == 1 {
-			s.f.set.SwiGLUHalf(out, g, u)
-			continue
-		}
-		var y []uint16
-		if s.out[2].Addr != 0 {
-			y = row(s.out[2], i)
-		}
-		s.f.set.SwiGLUGradHalf(out, row(s.out[1], i), y, g, u, row(s.in[2], i))
+	from := task * s.grain
+	n := min(s.grain, s.in[0].Rows-from)
+	rows := func(v device.View) []uint16 { return device.Slice[uint16](v.Row(from, n)) }
+	out, g, u := rows(s.out[0]), rows(s.in[0]), rows(s.in[1])
+	if s.outs == 1 {
+		s.f.set.SwiGLUHalf(out, g, u)
+		return
 	}
+	var y []uint16
+	if s.out[2].Addr != 0 {
+		y = rows(s.out[2])
+	}
+	s.f.set.SwiGLUGradHalf(out, rows(s.out[1]), y, g, u, rows(s.in[2]))
 }
 
 // place is where a row of an output is computed: in a place of its own where it is not

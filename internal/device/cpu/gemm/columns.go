@@ -63,14 +63,29 @@ func (r *run) packAcross(worker, from, to, k, nk int) {
 		for j := first; j < to; j++ {
 			dst := unsafe.Add(r.bPanel(worker, j, from, k), (at-k)*kern.Stride)
 			n := min(acrossWords, k+nk-at)
-			if w := r.W.Plain; w.Half != nil {
-				per := r.e.tiles.PerWord
-				r.e.set.Join(dst, w.address(at*per, j*kern.Cols), min(n*per, r.K-at*per), 2*w.Stride, kern.Stride)
+			if r.W.Plain.Half != nil {
+				r.join(worker, dst, j, at, n)
 				continue
 			}
 			r.packPlain(&r.e.own[worker], dst, r.W.Plain, r.N, j*kern.Cols, at, n, r.K)
 		}
 	}
+}
+
+// join is n words of panel j of a plain w in bfloat16, from word k on. The last panel may be
+// narrower: a copy of its rows is not.
+func (r *run) join(worker int, dst unsafe.Pointer, j, k, n int) {
+	w, per, col := r.W.Plain, r.e.tiles.PerWord, j*kern.Cols
+	rows, width := min(n*per, r.K-k*per), r.N-col
+	src, stride := w.address(k*per, col), 2*w.Stride
+	if width < kern.Cols {
+		tile := halves(unsafe.Pointer(&r.e.own[worker].flip))
+		for i := range rows {
+			copy(tile[i*kern.Cols:], w.Half[(k*per+i)*w.Stride+col:][:width])
+		}
+		src, stride = unsafe.Pointer(&tile[0]), 2*kern.Cols
+	}
+	r.e.set.Join(dst, src, rows, stride, kern.Stride)
 }
 
 // packWhole packs the whole ones of panels [from, to) in one go, where the level can,

@@ -69,6 +69,9 @@ func New(set *kern.Set, t device.Type, pool Pool) (*Engine, error) {
 // Type is the type that the sides of a product are rounded to.
 func (e *Engine) Type() device.Type { return e.typ }
 
+// SideCols is what the width of a side or a y in bfloat16 is a multiple of.
+func (e *Engine) SideCols() int { return e.tiles.SideCols }
+
 // Sizes is the workspace that p needs.
 func (e *Engine) Sizes(p *Product) Sizes {
 	var r run
@@ -87,7 +90,7 @@ func (e *Engine) PackLeft(p *Product, space Space) error {
 
 // Run computes p and returns when y is written. y must not overlap the inputs.
 func (e *Engine) Run(p *Product, space Space) error {
-	if err := p.check(e.typ); err != nil {
+	if err := p.check(e); err != nil {
 		return err
 	}
 	if p.M == 0 {

@@ -44,7 +44,7 @@ func (e *Engine) GradientSizes(p *Product) Sizes {
 // RunWithGradient is Run of p and then g, with the bits of a product of its own, in
 // workspaces of p and of GradientSizes.
 func (e *Engine) RunWithGradient(p *Product, space Space, g *Gradient, shared unsafe.Pointer) error {
-	if err := errors.Join(p.check(e.typ), g.check(p)); err != nil || p.M == 0 {
+	if err := errors.Join(p.check(e), g.check(p)); err != nil || p.M == 0 {
 		return err
 	}
 	if space.Shared == nil || shared == nil || len(space.Worker) < len(e.own) {

@@ -135,14 +135,14 @@ func (l *LowRank) dropsX() bool { return l.computesU() && len(l.XKept.Bits) > 0 
 func (l *LowRank) computesU() bool { return l.R > 0 && len(l.Down.Data) > 0 }
 
 // check finds every fault of a product; type is the engine's.
-func (p *Product) check(t device.Type) error {
+func (p *Product) check(e *Engine) error {
 	var c checker
 	if p.M < 0 || p.N < 1 || p.K < 1 || p.LowRank.R < 0 {
 		return fmt.Errorf("gemm: product of M=%d N=%d K=%d R=%d: want N and K of at least 1", p.M, p.N, p.K, p.LowRank.R)
 	}
 	c.matrix("y", p.Y, p.M, p.N, false)
 	c.matrix("x", p.X, p.M, p.K, p.XAcross)
-	c.half("x", p.X, t)
+	c.half("x", p.X, e)
 	if len(p.Bias) > 0 && len(p.Bias) < p.N {
 		c.failf("bias has %d elements: want %d", len(p.Bias), p.N)
 	}
@@ -165,18 +165,18 @@ func (p *Product) check(t device.Type) error {
 	if len(p.W.Kept.Bits) > 0 {
 		c.mask("the mask of w", p.W.Kept, p.K, p.N)
 	}
-	p.checkWeight(&c, t)
+	p.checkWeight(&c, e)
 	return errors.Join(c.errs...)
 }
 
-func (p *Product) checkWeight(c *checker, t device.Type) {
+func (p *Product) checkWeight(c *checker, e *Engine) {
 	w := &p.W.Packed
 	if w.Data == nil && p.W.Source != nil {
 		return
 	}
 	if w.Data == nil {
 		c.matrix("w", p.W.Plain, p.N, p.K, p.WAcross)
-		if c.half("w", p.W.Plain, t); p.W.Plain.Half != nil && !p.WAcross {
+		if c.half("w", p.W.Plain, e); p.W.Plain.Half != nil && !p.WAcross {
 			c.failf("w is of bfloat16: want it summed over its rows")
 		}
 		if p.W.Left != nil && (!p.WAcross || p.LowRank.R > 0) {
@@ -191,8 +191,8 @@ func (p *Product) checkWeight(c *checker, t device.Type) {
 	if w.N != n || w.K != k {
 		c.failf("the packed weight is %dx%d: want %dx%d", w.N, w.K, n, k)
 	}
-	if w.Type != device.BF16 && w.Type != t {
-		c.failf("the packed weight is %s: want bf16 or the engine's %s", w.Type, t)
+	if w.Type != device.BF16 && w.Type != e.typ {
+		c.failf("the packed weight is %s: want bf16 or the engine's %s", w.Type, e.typ)
 	}
 }
 
@@ -224,8 +224,8 @@ func (c *checker) mask(name string, m Mask, rows, cols int) {
 }
 
 // half checks a side that may be of bfloat16.
-func (c *checker) half(name string, m Matrix, t device.Type) {
-	if m.Half != nil && (t != device.BF16 || m.Stride%kern.Cols != 0) {
-		c.failf("%s is of bfloat16 in rows of %d: want products of bf16, and rows of whole panels", name, m.Stride)
+func (c *checker) half(name string, m Matrix, e *Engine) {
+	if m.Half != nil && (e.typ != device.BF16 || m.Stride%e.tiles.SideCols != 0) {
+		c.failf("%s is of bfloat16 in rows of %d: want products of bf16, and rows of a multiple of %d", name, m.Stride, max(1, e.tiles.SideCols))
 	}
 }

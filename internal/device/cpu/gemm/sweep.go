@@ -20,7 +20,7 @@ func (r *run) sweeps() bool {
 
 // sweepsHalf says whether sweeps write a y in bfloat16, which takes all of a sum at a time.
 func (r *run) sweepsHalf() bool {
-	return r.sweeping && r.e.tiles.SweepsHalf() && r.words <= r.block && r.N%kern.Cols == 0 && !r.wide
+	return r.sweeping && r.e.tiles.SweepsHalf() && r.words <= r.block && !r.wide
 }
 
 // sweepPanel adds words [k, k+nk) of a task for panel i of x, as tile does for each panel of

@@ -33,7 +33,7 @@ var tileConfigs = func() (all [MaxRows + 1]tileConfig) {
 func (s *Set) amx() {
 	feature.Detect() // asks the system for the tiles, without which they are illegal
 	p := &s.BF16
-	p.Rows, p.Depth = 32, 16
+	p.Rows, p.Depth, p.SideCols = 32, 16, Cols
 	p.Outer, p.OuterHalf, p.OuterKept = nil, nil, nil   // the tiles have turns
 	p.RoundTile, p.KeepPanel, p.LowKept = nil, nil, nil // and spans, and panels of another form
 	for _, b := range []*InBlocks{&s.Q8_0, &s.Q4_0, &s.NF4, &s.Q4_K, &s.Q6_K, &s.Int8} {

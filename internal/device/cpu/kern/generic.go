@@ -19,7 +19,7 @@ func generic() *Set {
 			Peak: peakGeneric, PeakFlops: 8,
 		},
 		BF16: Products{
-			Rows: MaxRows, PerWord: 2, Depth: 1, Lanes: MaxLanes,
+			Rows: MaxRows, PerWord: 2, Depth: 1, SideCols: Cols, Lanes: MaxLanes,
 			Tile:     tilesOf(multiplyBF16),
 			PackRows: transposeBF16Generic, PackColumns: columnsBF16Generic, Flip: flipPairsGeneric,
 			Peak: peakGeneric, PeakFlops: 8,

@@ -20,7 +20,7 @@ func (p *Products) PackLeft(dst unsafe.Pointer, rows *[MaxRows]unsafe.Pointer, l
 	}
 }
 
-// PackLeftHalf is BF16's PackLeft for rows of bfloat16, n a multiple of 32: the
+// PackLeftHalf is BF16's PackLeft for rows of bfloat16, n a multiple of SideCols: the
 // panel has the bits of one of float32 that round to them.
 func (s *Set) PackLeftHalf(dst unsafe.Pointer, rows *[MaxRows]unsafe.Pointer, lanes, n int) {
 	if s.BF16.leftHalf != nil {

@@ -141,7 +141,7 @@ func (s *Set) avx512() {
 
 func (s *Set) avx512BF16() {
 	s.BF16 = Products{
-		Rows: 14, PerWord: 2, Depth: 1, Lanes: 16,
+		Rows: 14, PerWord: 2, Depth: 1, SideCols: 16, Lanes: 16,
 		Tile: [MaxRows + 1]Tile{
 			1: tileBF16x1, 2: tileBF16x2, 3: tileBF16x3, 4: tileBF16x4, 5: tileBF16x5,
 			6: tileBF16x6, 7: tileBF16x7, 8: tileBF16x8, 9: tileBF16x9, 10: tileBF16x10,

@@ -84,6 +84,8 @@ type Products struct {
 	Depth int
 	// PerWord is the number of elements of K in a word.
 	PerWord int
+	// SideCols is what the width of a matrix of bfloat16 is a multiple of.
+	SideCols int
 	// Lanes is the number of rows or columns that the packers take at a time.
 	Lanes int
 	// TaskPanels is how many panels of B stay in the second cache while panels of A
