@@ -154,7 +154,7 @@ func cardDecodingHasTheBitsOfThePack(t *testing.T, g *golden) {
 // apart is a card that does each step by a kernel of its own.
 type apart struct{ *cuda.Backend }
 
-func (apart) Joins() bool { return false }
+func (apart) Joins(string) bool { return false }
 
 // What one kernel does for several steps has their bits, in decoding and in training,
 // and a decoded token takes five launches less in each layer: for the rotations of q and

@@ -56,10 +56,9 @@ func slopesOn(b device.Backend) bool {
 	return is && s.Slopes()
 }
 
-// joinsOn says whether the device does neighbouring steps by one kernel.
-func joinsOn(b device.Backend) bool {
-	j, is := b.(device.Joiner)
-	return is && j.Joins()
+// joinsOn says which steps the device joins.
+func joinsOn(b device.Backend) func(kernel string) bool {
+	return func(kernel string) bool { return device.Joins(b, kernel) }
 }
 
 // LoadOptions say how to load a base model.

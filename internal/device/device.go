@@ -56,11 +56,18 @@ type Sloper interface {
 }
 
 // Joiner is a Backend that does neighbouring steps of a program by one kernel, with
-// their bits: a sum and the norm of it (add_rmsnorm), and of decoded rows the rotation
-// of q and k and the writing of k and v (rope_cache).
+// their bits: a sum and the norm of it (add_rmsnorm), a layer and what its output is
+// added to (linear_add, lora_linear_add), and of decoded rows the rotation of q and k and
+// the writing of k and v (rope_cache).
 type Joiner interface {
-	// Joins says whether it does.
-	Joins() bool
+	// Joins says whether it has such a kernel.
+	Joins(kernel string) bool
+}
+
+// Joins says whether a backend is a Joiner that has a kernel.
+func Joins(b Backend, kernel string) bool {
+	j, is := b.(Joiner)
+	return is && j.Joins(kernel)
 }
 
 // Kernel runs one operation on the views of the call.

@@ -60,6 +60,8 @@ package device
 // A Joiner does several of these by one kernel, with the same bits:
 //
 //	add_rmsnorm       sum[T,C] = a + b, y = rmsnorm of sum            in: a[T,C], b[T,C], w[Width]   attr Norm; sum and y may each be a or b, not the same one
+//	linear_add        y[T,N] = r + linear                             in: linear's, r[T,N]; y lies over none of them
+//	lora_linear_add   y[T,N] = r + lora_linear (, u)                  in: lora_linear's, r[T,N]   attr LoRA; y lies over none of them
 //	rope_cache        y = rope of q; keys, values = cache_write of rope of k, and of v   in: q[T,H*D], k[T,K*D], v[T,K*D], table[T,D], slot I32[T]   attr Rope; Out: y, keys[S,K*D], values[S,K*D]; y may be q
 //
 // A backend may draw tokens itself, so that a decoding step reads ids instead of

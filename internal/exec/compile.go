@@ -134,9 +134,7 @@ func Compile(spec Spec) (*Plan, error) {
 	}
 	c.plan.steps = c.plan.again()
 	c.plan.steps = c.plan.together()
-	if c.builder.Joins() {
-		c.plan.steps = c.plan.joined(c.keep())
-	}
+	c.plan.steps = c.plan.joined(c.builder.Joins, c.keep())
 	if spec.Late {
 		return c.plan, c.plan.layoutLate(c.keep())
 	}

@@ -8,19 +8,52 @@ import (
 
 // joined are the steps, of which neighbours that a device.Joiner does by one kernel are
 // one step. No value changes.
-func (p *Plan) joined(keep []int) []step {
+func (p *Plan) joined(joins func(kernel string) bool, keep []int) []step {
 	var steps []step
 	for rest := p.steps; len(rest) > 0; {
-		s, n := p.addNorm(rest)
-		if n == 0 {
-			s, n = p.ropeCache(rest, keep)
-		}
+		s, n := p.join(rest, joins, keep)
 		if n == 0 {
 			s, n = rest[0], 1
 		}
 		steps, rest = append(steps, s), rest[n:]
 	}
 	return steps
+}
+
+// join is the first of the steps as one and their number, 0 where the device has no kernel
+// for them.
+func (p *Plan) join(steps []step, joins func(kernel string) bool, keep []int) (step, int) {
+	switch first := steps[0].kernel; {
+	case first == "add" && joins("add_rmsnorm"):
+		return p.addNorm(steps)
+	case first == "rope" && joins("rope_cache"):
+		return p.ropeCache(steps, keep)
+	case (first == "linear" || first == "lora_linear") && joins(first+"_add"):
+		return p.productAdd(steps, keep)
+	}
+	return step{}, 0
+}
+
+// productAdd is a layer and the sum of its output and another value, the first two of the
+// steps, as one; 0 where they are something else, or something else reads the output.
+func (p *Plan) productAdd(steps []step, keep []int) (step, int) {
+	if !kernelsAre(steps, steps[0].kernel, "add") {
+		return step{}, 0
+	}
+	product, add := steps[0], steps[1]
+	y, behind := product.out[0], add.in[0]
+	if behind == y {
+		behind = add.in[1]
+	}
+	if behind == y || !slices.Contains(add.in, y) || p.readers(y) != 1 || slices.Contains(keep, y) || p.slots[y].external {
+		return step{}, 0
+	}
+	joined := product
+	joined.kernel, joined.name = product.kernel+"_add", product.name+" and "+add.name
+	joined.in, joined.out = append(slices.Clone(product.in), behind), slices.Clone(product.out)
+	joined.out[0] = add.out[0]
+	p.slots[add.out[0]].root = add.out[0]
+	return joined, 2
 }
 
 // addNorm is a sum and the norm of it, the first two of the steps, as one; 0 where they

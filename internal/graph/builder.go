@@ -23,7 +23,7 @@ type Builder struct {
 	rounded     device.Type
 	roundedCols int
 	slopes      bool
-	joins       bool
+	joins       func(kernel string) bool
 	oracle      device.Backend
 	graph       *gorgonia.ExprGraph
 	info        map[*Node]Info
@@ -54,8 +54,8 @@ type Options struct {
 	RoundedCols int
 	// Slopes says that the device is a Sloper which does.
 	Slopes bool
-	// Joins says that the device is a Joiner which does.
-	Joins  bool
+	// Joins, if not nil, says which steps the device joins (device.Joiner).
+	Joins  func(kernel string) bool
 	Oracle device.Backend
 }
 
@@ -79,8 +79,8 @@ func (b *Builder) Rounded() device.Type { return b.rounded }
 // RoundedCols is what their width is a multiple of.
 func (b *Builder) RoundedCols() int { return b.roundedCols }
 
-// Joins says whether programs of the graph may join steps: see Options.
-func (b *Builder) Joins() bool { return b.joins }
+// Joins says whether programs of the graph may have a kernel that joins steps: see Options.
+func (b *Builder) Joins(kernel string) bool { return b.joins != nil && b.joins(kernel) }
 
 // wide is the type of statistics, angles, trained values and their gradients.
 func (b *Builder) wide() device.Type { return b.activations.Wide() }

@@ -60,18 +60,16 @@ func New(o Options) (*Backend, error) {
 	b.spaces = workspaces{arena: b.arena, of: make([]device.Memory, o.Threads)}
 	if o.Activations == device.F64 {
 		b.kernels = kernelTable(b, newPortable[float64](b))
-		return b, nil
-	}
-	if b.fast, err = newFast(b, level, o.Precision); err != nil {
+	} else if b.fast, err = newFast(b, level, o.Precision); err != nil {
 		b.Close()
 		return nil, err
-	}
-	if b.fast == nil {
+	} else if b.fast == nil {
 		b.kernels = kernelTable(b, newPortable[float32](b))
-		return b, nil
+	} else {
+		b.kernels = kernelTable[float32](b, b.fast)
+		b.fast.accelerate(b.kernels)
 	}
-	b.kernels = kernelTable[float32](b, b.fast)
-	b.fast.accelerate(b.kernels)
+	b.addBehind()
 	return b, nil
 }
 

@@ -90,6 +90,13 @@ func overRowsWith[T any, K rowKernel](b *Backend, make func(kernel string, attr 
 	})
 }
 
+// addBehind fills in the kernels of layers with a sum.
+func (b *Backend) addBehind() {
+	for _, layer := range []string{"linear", "lora_linear"} {
+		b.kernels[layer+"_add"] = b.withBehind(b.kernels[layer])
+	}
+}
+
 // kernelTable lists every kernel of package device for activations of type E,
 // with the given products.
 func kernelTable[E float](b *Backend, p products[E]) map[string]binder {

@@ -24,6 +24,7 @@ type fast struct {
 	kept     kept
 	narrow   narrow
 	rounding rounding
+	behind   behind
 }
 
 // newFast is nil where the level is portable Go.
@@ -187,6 +188,7 @@ func (f *fast) run(x device.View) error {
 
 func (f *fast) runWhole(x device.View) error {
 	p := &f.product
+	f.takeBehind()
 	f.passes(x)
 	sizes := f.engine.Sizes(&f.product)
 	if err := f.reserveWorkers(sizes.Worker); err != nil {

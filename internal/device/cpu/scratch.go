@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"strings"
+
 	"align/internal/device"
 	"align/internal/device/cpu/gemm"
 )
@@ -35,7 +37,7 @@ func (b *Backend) ScratchBytes(steps []device.Step) int64 {
 
 func (s *scratch) step(p *device.Step) {
 	in := p.Call.In
-	switch p.Kernel {
+	switch strings.TrimSuffix(p.Kernel, "_add") {
 	case "linear":
 		s.writes(p.Call.Out[0], in[0], in[1], false, 0)
 	case "swiglu", "swiglu_grad":

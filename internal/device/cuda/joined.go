@@ -10,8 +10,9 @@ import (
 
 var _ device.Joiner = (*Backend)(nil)
 
-// Joins is true: a launch costs as much as a short kernel does.
-func (b *Backend) Joins() bool { return true }
+// Joins says whether the kernel is one of joinedTable: a launch costs as much as a short
+// kernel does.
+func (b *Backend) Joins(kernel string) bool { return joinedTable[kernel] != nil }
 
 // joinedTable are the kernels that do several others' work, with their bits.
 var joinedTable = map[string]binder{

@@ -88,9 +88,7 @@ func checkAll(t *testing.T, b device.Backend, act device.Type, rounding float64)
 	t.Run("dropout/draws", func(t *testing.T) { checkDropout(t, b, act) })
 	t.Run("cache", func(t *testing.T) { checkCache(t, b, act) })
 	t.Run("packs", func(t *testing.T) { checkPacks(t, b, act, 8, 1, 13, 64, 129) })
-	if joins(b) {
-		t.Run("joined", func(t *testing.T) { checkJoined(t, b, act) })
-	}
+	t.Run("joined", func(t *testing.T) { checkJoined(t, b, act) })
 }
 
 // Same runs every kernel on two backends of one kind and demands equal bits:

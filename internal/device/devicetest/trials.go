@@ -34,10 +34,7 @@ func trialsFor(b device.Backend, act device.Type) []trial {
 	if s, is := b.(device.Sloper); is && s.Slopes() {
 		list = append(list, slopeTrials(newGen(act))...)
 	}
-	if joins(b) {
-		list = append(list, joinedTrials(newGen(act))...)
-	}
-	return list
+	return append(list, joinedTrials(b, newGen(act))...)
 }
 
 // makeTrial fills in what most trials share.

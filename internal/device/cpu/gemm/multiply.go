@@ -46,7 +46,7 @@ func (j *multiply) Do(task, worker int) {
 		r.multiplyBlocks(worker, s)
 		return
 	}
-	if s.rowTo-s.rowFrom == 1 && r.direct() && r.Y.Half == nil && !r.rows {
+	if s.rowTo-s.rowFrom == 1 && r.direct() && r.Y.Half == nil && !r.rows && r.behind() == 0 {
 		r.stream(worker, s)
 		return
 	}

@@ -70,7 +70,7 @@ type Weight struct {
 
 // Product is one matrix product with what may join it:
 //
-//	y[M,N] = alpha (x[M,K] w + u[M,R] v) + bias[N]  (+ y)
+//	y[M,N] = alpha (x[M,K] w + u[M,R] v) + bias[N]  (+ y)  (+ behind[M,N])
 //
 // A y in bfloat16 is that rounded, of products that the engine RoundsY of.
 // w is N x K and the rows of w are summed over ("NT", the forward product of a
@@ -88,6 +88,9 @@ type Product struct {
 	Bias       []float32 // none if empty
 	Accumulate bool
 	LowRank    LowRank // none if R is 0
+	// Behind, if it has data, is added to the whole sum, of products for which the engine
+	// AddsBehind. Its rows are as far apart as y's, and it lies apart from them.
+	Behind Matrix
 	// XPacked says that x is that of the engine's last run, in the same
 	// workspace, which still holds its panels at the front: M, K, XAcross and
 	// all elements are the same. It is not packed again.
@@ -101,7 +104,7 @@ type Product struct {
 func (p *Product) Rows(row, n int) Product {
 	q := *p
 	q.M, q.Y, q.X = n, p.Y.from(row), p.X.from(row)
-	q.LowRank.U = p.LowRank.U.from(row)
+	q.LowRank.U, q.Behind = p.LowRank.U.from(row), p.Behind.from(row)
 	q.LowRank.XKept, q.LowRank.Kept = p.LowRank.XKept.from(row), p.LowRank.Kept.from(row)
 	return q
 }

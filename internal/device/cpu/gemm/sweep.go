@@ -28,9 +28,9 @@ func (r *run) sweepsHalf() bool {
 func (r *run) sweepPanel(worker, i int, s span, k, nk int, next *ahead) {
 	p := &r.e.own[worker].sweep
 	whole := min(s.colTo, r.N/kern.Cols)
-	p.Next, p.NextPanels, p.Behind = next.piece(i, 0), next.ofX, r.x
+	p.Next, p.NextPanels, p.Then = next.piece(i, 0), next.ofX, r.x
 	if whole-s.colFrom > next.ofX {
-		p.Behind = next.piece(i, next.ofX)
+		p.Then = next.piece(i, next.ofX)
 	}
 	r.sweep(worker, i, s, s.colFrom, whole, k, nk)
 	if j := max(whole, s.colFrom); j < s.colTo {
@@ -98,6 +98,10 @@ func (r *run) sweepOf(worker, i int, s span, from, k, nk int) *kern.Sweep {
 	p.Alpha, p.Add, p.LowK, p.Work = r.Alpha, k, 0, unsafe.Pointer(&own.tile)
 	if r.Accumulate || len(r.Bias) > 0 {
 		p.Add = 1
+	}
+	p.Behind = 0
+	if k+nk == r.words {
+		p.Behind = r.behind()
 	}
 	if l.R > 0 && k+nk == r.words {
 		p.LowK, p.LowA, p.LowB, p.LowStep = r.lowWords, r.uPanel(i), r.lowPanel(worker, from, s.colFrom), r.lowWords*kern.Stride

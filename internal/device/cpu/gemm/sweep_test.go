@@ -74,3 +74,35 @@ func TestSweepsRound(t *testing.T) {
 		}
 	})
 }
+
+// What lies behind a product is added to its sums.
+func TestSweepsAddBehind(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, set *kern.Set, typ device.Type) {
+		e, took := engine(t, set, typ, 2), 0
+		for _, form := range []kind{
+			{name: "nt", packed: typ}, {name: "bias", packed: typ, bias: true}, {name: "nn", packed: typ, across: true, accumulate: true},
+			{name: "lora", packed: typ, rank: 16, down: true}, {name: "source", source: true},
+		} {
+			for _, s := range [][3]int{{1, 64, 40}, {13, 96, 64}, {14, 32, 96}, {170, 64, 96}, {183, 96, 2300}, {170, 70, 96}} {
+				tr := newTrial(t, set, form, s[0], s[1], s[2])
+				p := &tr.p
+				if p.Behind = randomMatrix(newRand(1), s[0], s[1], p.Y.Stride-s[1]); !e.AddsBehind(p) {
+					continue
+				}
+				took++
+				alone := *p
+				alone.Behind, alone.Y.Data = Matrix{}, slices.Clone(p.Y.Data)
+				run1(t, e, &alone)
+				run1(t, e, p)
+				for i, y := range p.Y.Data {
+					if i%p.Y.Stride < s[1] && y != alone.Y.Data[i]+p.Behind.Data[i] {
+						t.Fatalf("%s %v: element %d is %g, want %g more than %g", form.name, s, i, y, p.Behind.Data[i], alone.Y.Data[i])
+					}
+				}
+			}
+		}
+		if sweeps := e.tiles.HasSweep(14); sweeps != (took > 0) {
+			t.Errorf("%d products add what lies behind, of a level that sweeps: %v", took, sweeps)
+		}
+	})
+}

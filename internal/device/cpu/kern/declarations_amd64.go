@@ -519,35 +519,35 @@ func eagerBF16x13(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int
 //go:noescape
 func eagerBF16x14(k int, a, b, c unsafe.Pointer, ldc int, alpha float32, add int, next unsafe.Pointer)
 
-// sweepF32x13 is c = alpha (a b + lowA lowB), or c += that if add is not 0, for 13 rows and so many panels of b. If half is not 0, c is bfloat16 and add 0.
+// sweepF32x13 is c = alpha (a b + lowA lowB), or c += that if add is not 0, for 13 rows and so many panels of b. If half is not 0, c is bfloat16 and add 0; if behind is not, what lies so many bytes behind c is added to all of that.
 //
 //go:noescape
-func sweepF32x13(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
+func sweepF32x13(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half, behind int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, then unsafe.Pointer)
 
-// sweepF32x14 is c = alpha (a b + lowA lowB), or c += that if add is not 0, for 14 rows and so many panels of b. If half is not 0, c is bfloat16 and add 0.
+// sweepF32x14 is c = alpha (a b + lowA lowB), or c += that if add is not 0, for 14 rows and so many panels of b. If half is not 0, c is bfloat16 and add 0; if behind is not, what lies so many bytes behind c is added to all of that.
 //
 //go:noescape
-func sweepF32x14(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
+func sweepF32x14(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half, behind int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, then unsafe.Pointer)
 
-// sweepBF16x13 is c = alpha (a b + lowA lowB), or c += that if add is not 0, for 13 rows and so many panels of b. If half is not 0, c is bfloat16 and add 0.
+// sweepBF16x13 is c = alpha (a b + lowA lowB), or c += that if add is not 0, for 13 rows and so many panels of b. If half is not 0, c is bfloat16 and add 0; if behind is not, what lies so many bytes behind c is added to all of that.
 //
 //go:noescape
-func sweepBF16x13(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
+func sweepBF16x13(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half, behind int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, then unsafe.Pointer)
 
-// sweepBF16x14 is c = alpha (a b + lowA lowB), or c += that if add is not 0, for 14 rows and so many panels of b. If half is not 0, c is bfloat16 and add 0.
+// sweepBF16x14 is c = alpha (a b + lowA lowB), or c += that if add is not 0, for 14 rows and so many panels of b. If half is not 0, c is bfloat16 and add 0; if behind is not, what lies so many bytes behind c is added to all of that.
 //
 //go:noescape
-func sweepBF16x14(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
+func sweepBF16x14(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half, behind int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, then unsafe.Pointer)
 
 // sweepRowsBF16x13 is sweepBF16x13 for plain rows of a, aRow bytes apart.
 //
 //go:noescape
-func sweepRowsBF16x13(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer, aRow int)
+func sweepRowsBF16x13(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half, behind int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, then unsafe.Pointer, aRow int)
 
 // sweepRowsBF16x14 is sweepBF16x14 for plain rows of a, aRow bytes apart.
 //
 //go:noescape
-func sweepRowsBF16x14(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer, aRow int)
+func sweepRowsBF16x14(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half, behind int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, then unsafe.Pointer, aRow int)
 
 // transposeAVX512 writes word k of 16 rows, whose addresses rows lists, at dst+k*stride for k < n.
 //

@@ -196,7 +196,7 @@ func pairWave(n int, phase float64) []float32 {
 	return x
 }
 
-// trialSweep is a sweep over two panels, and the tiles that it stands for. Two words of
+// trialSweep is a sweep over two panels and a sum behind it, and the tiles that it stands for. Two words of
 // its K are the low-rank product as well, whose rows are packed where those of a are plain.
 func (p *Products) trialSweep(rows int, plain bool) (got, want []float32) {
 	const words, low, panels = selfTestSize / 2, 2, 2
@@ -210,14 +210,20 @@ func (p *Products) trialSweep(rows int, plain bool) (got, want []float32) {
 			left[i%rows*words+i/rows] = a[i]
 		}
 	}
-	p.Sweep(rows, &Sweep{
+	behind := wave(len(got), 3)
+	s := Sweep{
 		K: words, A: first(left, 1), ARow: row, B: first(b, 1), BStep: words * Stride, LowK: low, LowA: first(a, 1), LowB: first(b, 1), LowStep: words * Stride,
 		C: first(got, 1), LDC: panels * Stride, Panels: panels, Alpha: 0.5, Work: first(work, 1), Next: first(a, 1),
-	})
+	}
+	s.Behind = int(uintptr(first(behind, 1)) - uintptr(s.C))
+	p.Sweep(rows, &s)
 	for i := range panels {
 		b, c := first(b[i*words*Cols:], 1), first(want[i*Cols:], 1)
 		p.Tile[rows](words, first(a, 1), b, c, panels*Stride, 0.5, 0, nil)
 		p.Tile[rows](low, first(a, 1), b, c, panels*Stride, 0.5, 1, nil)
+	}
+	for i := range want {
+		want[i] += behind[i]
 	}
 	return got, want
 }

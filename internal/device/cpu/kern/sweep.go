@@ -5,9 +5,10 @@ import "unsafe"
 // Sweep is c = alpha (a b + lowA lowB) for a panel of A and panels of B side by side, or
 // c += that if Add is not 0: what two tiles give each, the second of which adds to c. K
 // and LowK are words; BStep and LowStep are the bytes from a panel of B to the next, and
-// rows of C are LDC bytes apart; Half, with Add 0, rounds them to bfloat16. Work is a tile
+// rows of C are LDC bytes apart; Half, with Add 0, rounds them to bfloat16. With a Behind
+// what lies so many bytes behind C is added to all of that, in float32. Work is a tile
 // for the low-rank sums. On its way it brings NextBytes for each word from Next on into
-// the second cache, for NextPanels panels, and then from Behind on; neither need be memory
+// the second cache, for NextPanels panels, and then from Then on; neither need be memory
 // of the program. ARow, if not 0, says that A is plain rows so many bytes apart.
 type Sweep struct {
 	K, LowK          int
@@ -17,14 +18,15 @@ type Sweep struct {
 	LDC, Panels, Add int
 	ARow             int
 	Half             bool
+	Behind           int
 	Alpha            float32
-	Next, Behind     unsafe.Pointer
+	Next, Then       unsafe.Pointer
 	NextPanels       int
 }
 
-type sweep func(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer)
+type sweep func(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half, behind int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, then unsafe.Pointer)
 
-type sweepRows func(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, behind unsafe.Pointer, aRow int)
+type sweepRows func(k int, a, b unsafe.Pointer, bStep, lowK int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, ldc, panels int, alpha float32, add, half, behind int, work unsafe.Pointer, every int, next unsafe.Pointer, nextLeft int, then unsafe.Pointer, aRow int)
 
 // HasSweep says whether the level sweeps with panels of so many rows.
 func (p *Products) HasSweep(rows int) bool { return p.sweep[rows] != nil }
@@ -41,11 +43,12 @@ func (p *Products) Sweep(rows int, s *Sweep) {
 	if s.Half {
 		half = 1
 	}
+	every := rowsEvery(rows, s.K) - sweepRound
 	if s.ARow > 0 {
-		p.sweepRows[rows](s.K, s.A, s.B, s.BStep, s.LowK, s.LowA, s.LowB, s.LowStep, s.C, s.LDC, s.Panels, s.Alpha, s.Add, half, s.Work, rowsEvery(rows, s.K)-sweepRound, s.Next, s.NextPanels, s.Behind, s.ARow)
+		p.sweepRows[rows](s.K, s.A, s.B, s.BStep, s.LowK, s.LowA, s.LowB, s.LowStep, s.C, s.LDC, s.Panels, s.Alpha, s.Add, half, s.Behind, s.Work, every, s.Next, s.NextPanels, s.Then, s.ARow)
 		return
 	}
-	p.sweep[rows](s.K, s.A, s.B, s.BStep, s.LowK, s.LowA, s.LowB, s.LowStep, s.C, s.LDC, s.Panels, s.Alpha, s.Add, half, s.Work, rowsEvery(rows, s.K)-sweepRound, s.Next, s.NextPanels, s.Behind)
+	p.sweep[rows](s.K, s.A, s.B, s.BStep, s.LowK, s.LowA, s.LowB, s.LowStep, s.C, s.LDC, s.Panels, s.Alpha, s.Add, half, s.Behind, s.Work, every, s.Next, s.NextPanels, s.Then)
 }
 
 // sweepRound is the words of a round of a sweep's loop.

@@ -37,10 +37,11 @@ func checkSweep(t *testing.T, p *Products, rows, k, lowK int) {
 	for add := range 2 {
 		for _, alpha := range []float32{1, 0.75} {
 			g, work, want := newGuarded(before), newGuarded(make([]float32, rows*Cols)), slices.Clone(before)
-			p.Sweep(rows, &Sweep{
+			s := Sweep{
 				K: k, A: pointer(a), B: pointer(b), BStep: k * Stride, LowK: lowK, LowA: pointer(lowA), LowB: pointer(lowB), LowStep: lowK * Stride,
 				C: pointer(g.slice()), LDC: 4 * ldc, Panels: panels, Alpha: alpha, Add: add, Work: pointer(work.slice()), NextPanels: 2,
-			})
+			}
+			p.Sweep(rows, &s)
 			for i := range panels {
 				c := pointer(want[i*Cols:])
 				p.Tile[rows](k, pointer(a), at(pointer(b), i*k*Stride), c, 4*ldc, alpha, add, nil)
@@ -54,17 +55,13 @@ func checkSweep(t *testing.T, p *Products, rows, k, lowK int) {
 			if !slices.Equal(g.slice(), want) {
 				t.Fatalf("%s: a sweep differs from its tiles", name)
 			}
+			checkBehindSweep(t, p, rows, s, before, want, panels*Cols)
 			if p.HasSweepRows(rows) {
-				stride := k + 3
-				plain := make([]uint32, rows*stride)
-				for i := range k * rows {
-					plain[i%rows*stride+i/rows] = a[i]
-				}
-				g := newGuarded(before)
-				p.Sweep(rows, &Sweep{
-					K: k, A: pointer(plain), ARow: 4 * stride, B: pointer(b), BStep: k * Stride, LowK: lowK, LowA: pointer(lowA), LowB: pointer(lowB), LowStep: lowK * Stride,
-					C: pointer(g.slice()), LDC: 4 * ldc, Panels: panels, Alpha: alpha, Add: add, Work: pointer(work.slice()), NextPanels: 2,
-				})
+				s.A, s.ARow = pointer(rowsOfPanel(a, rows, k, k+3)), 4*(k+3)
+				checkBehindSweep(t, p, rows, s, before, want, panels*Cols)
+				s.C = pointer(g.slice())
+				copy(g.slice(), before)
+				p.Sweep(rows, &s)
 				g.check(t, name)
 				work.check(t, name)
 				if !slices.Equal(g.slice(), want) {
@@ -72,6 +69,33 @@ func checkSweep(t *testing.T, p *Products, rows, k, lowK int) {
 				}
 			}
 		}
+	}
+}
+
+// rowsOfPanel is the rows of k words whose panel a is, stride words apart.
+func rowsOfPanel(a []uint32, rows, k, stride int) []uint32 {
+	plain := make([]uint32, rows*stride)
+	for i := range k * rows {
+		plain[i%rows*stride+i/rows] = a[i]
+	}
+	return plain
+}
+
+// checkBehindSweep compares s, whose rows of c have so many columns, with one that adds.
+func checkBehindSweep(t *testing.T, p *Products, rows int, s Sweep, before, sums []float32, cols int) {
+	t.Helper()
+	c, behind, want := newGuarded(before), random(newRand(6), len(sums)), slices.Clone(sums)
+	for i := range want {
+		if i%(s.LDC/4) < cols {
+			want[i] += behind[i]
+		}
+	}
+	s.C = pointer(c.slice())
+	s.Behind = int(uintptr(pointer(behind)) - uintptr(s.C))
+	p.Sweep(rows, &s)
+	c.check(t, "a sum behind")
+	if !slices.Equal(bits(c.slice()), bits(want)) {
+		t.Fatalf("rows=%d k=%d lowK=%d alpha=%g add=%d: what lies behind is not added", rows, s.K, s.LowK, s.Alpha, s.Add)
 	}
 }
 

@@ -18,7 +18,7 @@ var sweepArgs = []arg{
 	{"k", "int"}, {"a", "unsafe.Pointer"}, {"b", "unsafe.Pointer"}, {"bStep", "int"},
 	{"lowK", "int"}, {"lowA", "unsafe.Pointer"}, {"lowB", "unsafe.Pointer"}, {"lowStep", "int"},
 	{"c", "unsafe.Pointer"}, {"ldc", "int"}, {"panels", "int"}, {"alpha", "float32"}, {"add", "int"},
-	{"half", "int"}, {"work", "unsafe.Pointer"}, {"every", "int"}, {"next", "unsafe.Pointer"}, {"nextLeft", "int"}, {"behind", "unsafe.Pointer"},
+	{"half", "int"}, {"behind", "int"}, {"work", "unsafe.Pointer"}, {"every", "int"}, {"next", "unsafe.Pointer"}, {"nextLeft", "int"}, {"then", "unsafe.Pointer"},
 }
 
 func emitSweeps(f *file) {
@@ -44,7 +44,7 @@ type sweep struct {
 
 // packed takes a panel of a.
 func (f sweep) packed(name string) {
-	fr := f.function(name, fmt.Sprintf("is c = alpha (a b + lowA lowB), or c += that if add is not 0, for %d rows and so many panels of b. If half is not 0, c is bfloat16 and add 0.", f.mr), sweepArgs, nil)
+	fr := f.function(name, fmt.Sprintf("is c = alpha (a b + lowA lowB), or c += that if add is not 0, for %d rows and so many panels of b. If half is not 0, c is bfloat16 and add 0; if behind is not, what lies so many bytes behind c is added to all of that.", f.mr), sweepArgs, nil)
 	f.panels(fr, func() {}, f.step, func(words int) { f.op("ADDQ $%d, SI", 4*f.mr*words) })
 }
 
@@ -88,7 +88,7 @@ func (f sweep) step(s int) { step512(f.file, f.mr, s, f.multiply) }
 // panels takes the panels of b. begin follows when a is in SI, step is a word of a, and
 // onward goes on in it.
 func (f sweep) panels(fr frame, begin func(), step, onward func(int)) {
-	for _, m := range [][2]string{{"b", "R12"}, {"c", "DX"}, {"ldc", "BX"}, {"work", "R14"}, {"next", "R9"}, {"every", "R15"}} {
+	for _, m := range [][2]string{{"b", "R12"}, {"c", "DX"}, {"ldc", "BX"}, {"behind", "R14"}, {"next", "R9"}, {"every", "R15"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}
 	panel, whole := f.label("panel"), f.label("whole")
@@ -106,7 +106,7 @@ func (f sweep) panels(fr frame, begin func(), step, onward func(int)) {
 	f.op("MOVQ R12, DI")
 	f.op("MOVQ DX, R8")
 	// R15 is the words from a row of c to the next, less those of a round.
-	f.wordLoop(tileUnroll, nextLine, "R15", func(s int) {
+	f.wordLoop(tileUnroll, nextLine, "R15", f.bringBoth, func(s int) {
 		f.op("PREFETCHT0 %d(DI)", panelStride*s+sweepAhead)
 		f.op("PREFETCHT0 %d(DI)", panelStride*s+64+sweepAhead)
 		step(s)
@@ -127,6 +127,7 @@ func (f sweep) low(fr frame) {
 	f.op("MOVQ DI, R8")
 	f.op("ADDQ %s, R8", fr.slot("lowStep"))
 	f.op("MOVQ R8, %s", fr.slot("lowB"))
+	f.op("MOVQ %s, R8", fr.slot("work"))
 	f.op("PCALIGN $64")
 	f.mark(word)
 	f.step(0)
@@ -135,7 +136,7 @@ func (f sweep) low(fr frame) {
 	f.op("DECQ CX")
 	f.op("JNZ %s", word)
 	for i := range 2 * f.mr {
-		f.op("VMOVUPS Z%d, %d(R14)", i, 64*i)
+		f.op("VMOVUPS Z%d, %d(R8)", i, 64*i)
 	}
 }
 
@@ -162,10 +163,12 @@ func (f sweep) store(fr frame) {
 	f.mark(low)
 	f.op("CMPQ %s, $0", fr.slot("lowK"))
 	f.op("JEQ %s", store)
+	f.op("MOVQ %s, AX", fr.slot("work"))
 	for i := range 2 * f.mr {
-		f.op("VFMADD231PS %d(R14), Z31, Z%d", 64*i, i)
+		f.op("VFMADD231PS %d(AX), Z31, Z%d", 64*i, i)
 	}
 	f.mark(store)
+	f.behind()
 	if f.rounds {
 		f.op("CMPQ %s, $0", fr.slot("half"))
 		f.op("JEQ %s", wide)
@@ -187,11 +190,32 @@ func (f sweep) store(fr frame) {
 	f.mark(done)
 }
 
+// bringBoth brings in the row of c at R8 and what lies behind it.
+func (f sweep) bringBoth() {
+	f.bringRow()
+	f.op("PREFETCHT0 (R8)(R14*1)")
+	f.op("PREFETCHT0 64(R8)(R14*1)")
+}
+
+// behind adds what lies behind c, which is in R8.
+func (f sweep) behind() {
+	none := f.label("none")
+	f.op("TESTQ R14, R14")
+	f.op("JEQ %s", none)
+	f.op("LEAQ (R8)(R14*1), AX")
+	for i := range f.mr {
+		f.op("VADDPS (AX), Z%d, Z%[1]d", 2*i)
+		f.op("VADDPS 64(AX), Z%d, Z%[1]d", 2*i+1)
+		f.op("ADDQ BX, AX")
+	}
+	f.mark(none)
+}
+
 // next turns to what comes behind the next panel of a, once that is brought in.
 func (f sweep) next(fr frame) {
 	same := f.label("same")
 	f.op("DECQ %s", fr.slot("nextLeft"))
 	f.op("JNE %s", same)
-	f.op("MOVQ %s, R9", fr.slot("behind"))
+	f.op("MOVQ %s, R9", fr.slot("then"))
 	f.mark(same)
 }

@@ -66,7 +66,7 @@ func thinRows512(f *file) {
 	f.op("MOVQ SI, R9")
 	f.op("MOVQ $%d, BX", 2*thinStride)
 	f.clearSums(2 * rows512)
-	f.wordLoop(tileUnroll, 0, "", func(step int) {
+	f.wordLoop(tileUnroll, 0, "", f.bringRow, func(step int) {
 		f.op("VMOVUPS %d(DI), Z28", panelStride*step)
 		for i := step; i < 2*rows512; i += tileUnroll {
 			f.op("PREFETCHT0 %s", rowFrom(bases[i/7], i%7, rowsAhead/4))

@@ -156,11 +156,12 @@ func rowBits(mr, unroll int) string { return fmt.Sprintf("$%d", rowEvery(mr)-unr
 // each time, and the row of c in R8 where the words that are left have none of the bits of
 // every: never if that is "".
 func tileLoop(f *file, mr, unroll, nextBytes int, every string, step func(step int)) {
-	f.wordLoop(unroll, nextBytes, every, step, func(words int) { f.op("ADDQ $%d, SI", 4*mr*words) })
+	f.wordLoop(unroll, nextBytes, every, f.bringRow, step, func(words int) { f.op("ADDQ $%d, SI", 4*mr*words) })
 }
 
-// wordLoop is tileLoop for any a: onward goes so many words on in it.
-func (f *file) wordLoop(unroll, nextBytes int, every string, step, onward func(int)) {
+// wordLoop is tileLoop for any a, in which onward goes so many words on; bring brings in the
+// row of c.
+func (f *file) wordLoop(unroll, nextBytes int, every string, bring func(), step, onward func(int)) {
 	many, one, last, done := f.label("many"), f.label("one"), f.label("last"), f.label("done")
 	row, back := f.label("row"), f.label("back")
 	f.op("SUBQ $%d, CX", unroll)
@@ -193,7 +194,7 @@ func (f *file) wordLoop(unroll, nextBytes int, every string, step, onward func(i
 	if every != "" {
 		f.op("JMP %s", done)
 		f.mark(row)
-		f.bringRow()
+		bring()
 		f.op("ADDQ BX, R8")
 		f.op("JMP %s", back)
 	}

@@ -1,0 +1,30 @@
+package gemm
+
+import (
+	"unsafe"
+
+	"align/internal/device/cpu/kern"
+)
+
+// What a sum is added to joins it in registers where sweeps take all of a product: a pass
+// that reads both and writes a third is a hundredth of a step of a small model.
+
+// AddsBehind says whether the engine takes p's Behind.
+func (e *Engine) AddsBehind(p *Product) bool {
+	var r run
+	r.plan(e, p)
+	return r.bySweeps() && p.W.Source == nil && p.N%kern.Cols == 0 && p.Y.Half == nil
+}
+
+// bySweeps says whether the product goes by sweeps and, where w's last panel is narrow, tiles.
+func (r *run) bySweeps() bool {
+	return r.sweeping && !r.making && !r.few && !r.thin && !r.eager && !r.inBlocks && !r.pieces && !r.wide && !r.turns()
+}
+
+// behind is how many bytes Behind lies after y, 0 where there is none.
+func (r *run) behind() int {
+	if len(r.Behind.Data) == 0 {
+		return 0
+	}
+	return int(uintptr(unsafe.Pointer(&r.Behind.Data[0])) - uintptr(unsafe.Pointer(&r.Y.Data[0])))
+}
