@@ -180,7 +180,7 @@ func (t *flashTask) block(n, seen int) {
 		o := floats(unsafe.Add(t.o, 4*row*t.width), rows*t.width)
 		if t.inPlace() {
 			t.weights(row, rows, n, seen, visible)
-			t.addPlain(t.PlainRows, o, t.width, rows, t.width, t.words(visible), t.s, 4*flashStride, t.v, t.colsBytes(flashKeys))
+			t.plainProduct(t.PlainRows, o, t.width, rows, t.width, t.words(visible), t.s, 4*flashStride, t.v, t.colsBytes(flashKeys), 1)
 			continue
 		}
 		for j := range rows {
@@ -192,7 +192,7 @@ func (t *flashTask) block(n, seen int) {
 			t.addPages(row, rows, visible)
 			continue
 		}
-		t.add(o, t.width, rows, t.width, t.words(visible), t.p, t.v, t.colsBytes(flashKeys))
+		t.product(o, t.width, rows, t.width, t.words(visible), t.p, t.v, t.colsBytes(flashKeys), 1)
 	}
 }
 

@@ -135,6 +135,10 @@ func (g *flashGrad) do(task, worker int) {
 	g.clear(t.kv, from, to)
 	for i := group.from; i < group.to; i++ {
 		s := &g.spans[i]
+		if t.later = 0; !s.seesAll() {
+			g.clearQueries(t.kv, s.start, s.end)
+			t.later = 1
+		}
 		for key := s.prefixStart; key < s.prefixEnd; key += gradKeys {
 			t.keys(s, key, min(gradKeys, s.prefixEnd-key), false)
 		}
@@ -151,6 +155,7 @@ type gradTask struct {
 	kv int
 	// The block of keys: k and v as columns of scores, and k to sum over keys.
 	key, n              int
+	later               int // whether the span's rows have met another: else dq begins with it
 	kRows, vRows, kSums unsafe.Pointer
 	// The block of rows: q and do as rows of scores, and to sum over rows.
 	qPanel, oPanel, qSums, oSums unsafe.Pointer
@@ -173,20 +178,25 @@ func (t *gradTask) layout(w *parts) {
 	t.panel = (*[kern.MaxRows]kern.GradRow)(w.take(int(unsafe.Sizeof(*t.panel))))
 }
 
-// clear zeroes a task's part of dq, dk and dv: the outputs serve as accumulators.
+// clear zeroes a task's part of dk and dv: the outputs serve as accumulators.
 func (g *flashGrad) clear(kv, from, to int) {
 	d := g.attr.HeadDim
 	for i := from; i < to; i++ {
 		at := i*g.kvCols + kv*d
-		if g.dq != nil {
-			clear(g.dq[i*g.qCols+kv*g.group*d:][:g.group*d])
-		}
 		if g.dk != nil {
 			clear(g.dk[at:][:d])
 		}
 		if g.dv != nil {
 			clear(g.dv[at:][:d])
 		}
+	}
+}
+
+// clearQueries zeroes a task's part of dq, which rows that see no key would not.
+func (g *flashGrad) clearQueries(kv, from, to int) {
+	n := g.group * g.attr.HeadDim
+	for i := from; g.dq != nil && i < to; i++ {
+		clear(g.dq[i*g.qCols+kv*n:][:n])
 	}
 }
 
@@ -212,6 +222,7 @@ func (t *gradTask) keys(s *span, key, n int, inSegment bool) {
 			t.rows(from, to-from, seen, head)
 		}
 	}
+	t.later = 1
 }
 
 // rows adds what n rows of a head give: the i-th sees the first seen+i keys.
@@ -246,14 +257,14 @@ func (t *gradTask) rows(from, n, seen, head int) {
 func (t *gradTask) sumKeys(dq []float32, row, rows, visible int) {
 	d, ds := t.attr.HeadDim, unsafe.Add(t.ds, 4*row*gradStride)
 	if t.HasPlain() {
-		t.addPlain(t.PlainRows, dq, t.qCols, rows, d, t.words(visible), ds, 4*gradStride, t.kSums, t.colsBytes(gradKeys))
+		t.plainProduct(t.PlainRows, dq, t.qCols, rows, d, t.words(visible), ds, 4*gradStride, t.kSums, t.colsBytes(gradKeys), t.later)
 		return
 	}
 	for j := range rows {
 		t.table[j] = unsafe.Add(ds, 4*j*gradStride)
 	}
 	t.packLeft(t.a, rows, visible)
-	t.add(dq, t.qCols, rows, d, t.words(visible), t.a, t.kSums, t.colsBytes(gradKeys))
+	t.product(dq, t.qCols, rows, d, t.words(visible), t.a, t.kSums, t.colsBytes(gradKeys), t.later)
 }
 
 // scores is c = x y' for rows of x and the first visible columns.
@@ -295,10 +306,10 @@ func (t *gradTask) sumRows(y []float32, x, b unsafe.Pointer, n, seen, visible in
 		src := unsafe.Add(x, 4*(t.words(first)*gradStride+j))
 		at := (t.key+j)*t.kvCols + t.kv*d
 		if t.HasPlain() {
-			t.addPlain(t.PlainColumns, y[at:], t.kvCols, keys, d, t.words(n-first), src, 4*gradStride, unsafe.Add(b, t.colsBytes(first)), t.colsBytes(gradRows))
+			t.plainProduct(t.PlainColumns, y[at:], t.kvCols, keys, d, t.words(n-first), src, 4*gradStride, unsafe.Add(b, t.colsBytes(first)), t.colsBytes(gradRows), 1)
 			continue
 		}
 		t.PackLeftColumns(t.a, src, n-first, 4*gradStride, keys)
-		t.add(y[at:], t.kvCols, keys, d, t.words(n-first), t.a, unsafe.Add(b, t.colsBytes(first)), t.colsBytes(gradRows))
+		t.product(y[at:], t.kvCols, keys, d, t.words(n-first), t.a, unsafe.Add(b, t.colsBytes(first)), t.colsBytes(gradRows), 1)
 	}
 }

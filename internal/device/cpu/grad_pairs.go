@@ -24,7 +24,7 @@ func (t *gradTask) pairs(from, n, seen, head int) {
 		t.scores(t.oPanel, do.from(row*cols), cols, t.vRows, t.dp, 0, rows, visible)
 		t.weighPairs(pair, rows, seen+row, (from+row)*t.attr.Heads+head)
 		if t.dq != nil {
-			t.addPlain(t.PlainRows, t.dq[(from+row)*cols+head*d:], cols, rows, d, t.words(visible), t.dp, 4*gradStride, t.kSums, t.colsBytes(gradKeys))
+			t.plainProduct(t.PlainRows, t.dq[(from+row)*cols+head*d:], cols, rows, d, t.words(visible), t.dp, 4*gradStride, t.kSums, t.colsBytes(gradKeys), t.later)
 		}
 	}
 	visible := min(t.n, seen+n-1)

@@ -72,6 +72,7 @@ func (t *tileGrad) group(spans spanGroup, kv int, w parts) {
 	all := t.spans[spans.from:spans.to]
 	if t.gaps = slices.ContainsFunc(all, span.hasGap); t.gaps {
 		t.clear(kv, all[0].start, all[len(all)-1].end)
+		t.clearQueries(kv, all[0].start, all[len(all)-1].end)
 	}
 	for i := range all {
 		t.span(&all[i])
@@ -83,6 +84,9 @@ func (t *tileGrad) group(spans spanGroup, kv int, w parts) {
 func (s span) hasGap() bool {
 	return s.segmentStart > s.start || s.prefixEnd > max(s.start, s.prefixStart)
 }
+
+// seesAll says whether every row sees a key of the first block that any of them does.
+func (s span) seesAll() bool { return s.prefixEnd > s.prefixStart || s.segmentStart <= s.start }
 
 // panelBytes is the size of a packed panel of queries, pairsBytes that of a
 // panel's ds in pairs of keys.
@@ -277,7 +281,7 @@ func (t *tileGrad) sumKeys(y, a, b unsafe.Pointer, at, n, panels int) {
 		t.strip(n, words, a, b, t.sumsStep(), unsafe.Add(y, 4*at*d), 4*d, 1, d/kern.Cols)
 		return
 	}
-	t.add(floats(unsafe.Add(y, 4*at*d), n*d), d, n, d, words, a, b, t.sumsStep())
+	t.product(floats(unsafe.Add(y, 4*at*d), n*d), d, n, d, words, a, b, t.sumsStep(), 1)
 }
 
 // strip is Strip, which multiply does for whole tiles: these are set up once for all

@@ -94,37 +94,46 @@ func (m *micro) packCols(dst unsafe.Pointer, step int, x []float32, ld, n, k int
 	}
 }
 
-// add is c += a b for rows rows of c, ld elements apart, and n columns, with
-// panels of b step bytes apart.
-func (m *micro) add(c []float32, ld, rows, n, words int, a, b unsafe.Pointer, step int) {
+// product is c = a b for rows rows of c, ld elements apart, and n columns, with panels of b step
+// bytes apart, or c += that if add is not 0.
+func (m *micro) product(c []float32, ld, rows, n, words int, a, b unsafe.Pointer, step, add int) {
 	whole := n / kern.Cols
 	if whole > 0 {
-		m.Strip(rows, words, a, b, step, unsafe.Pointer(&c[0]), 4*ld, 1, whole)
+		m.Strip(rows, words, a, b, step, unsafe.Pointer(&c[0]), 4*ld, add, whole)
 	}
 	if col := whole * kern.Cols; col < n {
 		// A tile writes all of its columns.
 		b = unsafe.Add(b, whole*step)
 		m.Tile[rows](words, a, b, unsafe.Pointer(&m.tile), kern.Stride, 1, 0, a)
-		for i := range rows {
-			addTo(c[i*ld+col:][:n-col], m.tile[i*kern.Cols:])
-		}
+		m.putTile(c[col:], ld, rows, n-col, add)
 	}
 }
 
 // plainStrip is PlainRows or PlainColumns.
 type plainStrip func(rows, k int, a unsafe.Pointer, aRow int, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int)
 
-// addPlain is add where a is not packed.
-func (m *micro) addPlain(multiply plainStrip, c []float32, ld, rows, n, k int, a unsafe.Pointer, aRow int, b unsafe.Pointer, step int) {
+// plainProduct is product where a is not packed.
+func (m *micro) plainProduct(multiply plainStrip, c []float32, ld, rows, n, k int, a unsafe.Pointer, aRow int, b unsafe.Pointer, step, add int) {
 	whole := n / kern.Cols
 	if whole > 0 {
-		multiply(rows, k, a, aRow, b, step, unsafe.Pointer(&c[0]), 4*ld, 1, whole)
+		multiply(rows, k, a, aRow, b, step, unsafe.Pointer(&c[0]), 4*ld, add, whole)
 	}
 	if col := whole * kern.Cols; col < n {
 		multiply(rows, k, a, aRow, unsafe.Add(b, whole*step), step, unsafe.Pointer(&m.tile), kern.Stride, 0, 1)
-		for i := range rows {
-			addTo(c[i*ld+col:][:n-col], m.tile[i*kern.Cols:])
+		m.putTile(c[col:], ld, rows, n-col, add)
+	}
+}
+
+// putTile writes a tile's first cols columns to rows of c, or adds them to those if add is
+// not 0.
+func (m *micro) putTile(c []float32, ld, rows, cols, add int) {
+	for i := range rows {
+		to, from := c[i*ld:][:cols], m.tile[i*kern.Cols:]
+		if add == 0 {
+			copy(to, from)
+			continue
 		}
+		addTo(to, from)
 	}
 }
 
