@@ -3,7 +3,7 @@ package align
 import (
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,6 +13,7 @@ import (
 	"align/internal/device/cuda"
 	"align/internal/device/cuda/driver"
 	"align/internal/host"
+	"align/internal/train"
 	"align/model"
 )
 
@@ -56,12 +57,23 @@ func (c Compute) OnCard() bool {
 
 const cardDevice = "cuda"
 
+// Validate returns all faults that show without looking at the machine.
+func (c Compute) Validate() error {
+	_, wrongSize := host.ParseSize(c.Memory)
+	errs := []error{host.CheckDevice(c.Device), wrongSize}
+	if !slices.Contains([]string{"", "auto", "f32", "bf16"}, c.Precision) {
+		errs = append(errs, fmt.Errorf("precision %q: want auto, f32 or bf16", c.Precision))
+	}
+	if c.Threads < 0 || c.Threads > train.MaxThreads {
+		errs = append(errs, fmt.Errorf("threads must lie in [0, %d], got %d", train.MaxThreads, c.Threads))
+	}
+	return errors.Join(errs...)
+}
+
 // open opens the device and tells the choice.
 func (c Compute) open(env Environment) (backend, device.Type, error) {
-	switch c.Precision {
-	case "", "auto", "f32", "bf16":
-	default:
-		return nil, 0, fmt.Errorf("precision %q: want auto, f32 or bf16", c.Precision)
+	if err := c.Validate(); err != nil {
+		return nil, 0, err
 	}
 	b, err := c.start(env)
 	if err != nil {
@@ -75,14 +87,12 @@ func (c Compute) open(env Environment) (backend, device.Type, error) {
 }
 
 func (c Compute) start(env Environment) (backend, error) {
-	limit, err := parseMemory(c.Memory)
+	limit, err := host.ParseSize(c.Memory)
 	switch {
 	case err != nil:
 		return nil, err
 	case c.OnCard():
 		return c.startCard(limit, env)
-	case c.Device != "" && c.Device != "auto" && c.Device != "cpu":
-		return nil, fmt.Errorf("device %q: want auto, cpu, cuda or cuda:N", c.Device)
 	case limit > 0:
 		return nil, fmt.Errorf("memory %q: only a card's memory can be limited, and the device is the CPU", c.Memory)
 	}
@@ -119,30 +129,6 @@ func (c Compute) startCard(limit int64, env Environment) (backend, error) {
 	}
 	env.note(fmt.Sprintf("card: %s, %s (its kernels have been tested in a simulator only, see docs/gpu.md)", b.Info().Name, gib(int64(b.Info().Memory))))
 	return b, nil
-}
-
-// memoryUnits are those of a size, the longest names first.
-var memoryUnits = []struct {
-	name  string
-	bytes float64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"GB", 1e9}, {"MB", 1e6}}
-
-// parseMemory is the bytes of "24GiB"; "" and "auto" are 0, no limit.
-func parseMemory(text string) (int64, error) {
-	if text == "" || text == "auto" {
-		return 0, nil
-	}
-	for _, u := range memoryUnits {
-		number, is := strings.CutSuffix(text, u.name)
-		if !is {
-			continue
-		}
-		n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if err == nil && n > 0 && n*u.bytes < math.MaxInt64/2 {
-			return int64(n * u.bytes), nil
-		}
-	}
-	return 0, fmt.Errorf("memory %q: want a size as 24GiB, 24GB, 800MiB or 800MB", text)
 }
 
 // available is the memory that a run's device has left. [host.ErrUnknown] where

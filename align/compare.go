@@ -2,6 +2,7 @@ package align
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,6 +48,9 @@ func DefaultCompareOptions() CompareOptions {
 func Compare(ctx context.Context, o CompareOptions, env Environment) (Comparison, error) {
 	c := &comparing{options: o, env: env}
 	if err := o.Sampling.Validate(); err != nil {
+		return Comparison{}, err
+	}
+	if err := c.named(); err != nil {
 		return Comparison{}, err
 	}
 	if err := c.open(ctx); err != nil {
@@ -95,6 +99,18 @@ type comparing struct {
 	scorer    score.Scorer
 }
 
+// named looks for the adapters and the reward model before anything is read.
+func (c *comparing) named() error {
+	errs := []error{judge{c.options.Reward, c.options.Scorer}.check()}
+	for _, name := range []string{c.options.A, c.options.B} {
+		if name != BaseAlone {
+			_, err := AdapterFolder(name)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // open reads what is small.
 func (c *comparing) open(ctx context.Context) (err error) {
 	if c.base, err = ResolveModel(c.options.Model); err != nil {
@@ -108,7 +124,7 @@ func (c *comparing) open(ctx context.Context) (err error) {
 		return err
 	}
 	c.env.note(fmt.Sprintf("template: %s (%s)", c.template.Name(), reason))
-	c.prompts, c.longest, err = readPrompts(ctx, c.options.Prompts, c.options.Map, datasets.Options{Template: c.template}, c.env)
+	c.prompts, c.longest, err = readPrompts(ctx, c.options.Prompts, c.options.Map, c.options.Scorer, datasets.Options{Template: c.template}, c.env)
 	return err
 }
 

@@ -19,7 +19,7 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 	}
 	s := &stage{method: "dpo", settings: &c.Settings, env: env, explicit: explicit}
 	defer s.close()
-	if err := s.begin(); err != nil {
+	if err := s.begin(&c, c.RefFolder()); err != nil {
 		return Result{}, err
 	}
 	for _, line := range c.Unused() {

@@ -40,14 +40,6 @@ func newRun(out, method string) (string, error) {
 	return "", fmt.Errorf("runs holds 999 %s runs: name a folder with --out", method)
 }
 
-// checkFree says where the folder of a new run holds one already.
-func checkFree(out string) error {
-	if out != "" && has(out, RunFile) {
-		return fmt.Errorf("%s holds a run already: take another folder, or go on with it by --resume", out)
-	}
-	return nil
-}
-
 func makeDir(dir string) error {
 	err := os.MkdirAll(dir, 0o755)
 	if target, linked := os.Readlink(dir); err != nil && linked == nil {

@@ -64,6 +64,9 @@ func Generate(ctx context.Context, o GenerateOptions, prompts [][]datasets.Messa
 	if err := o.Sampling.Validate(); err != nil {
 		return err
 	}
+	if err := checkNamed(o.Adapter, "", ""); err != nil {
+		return err
+	}
 	path, err := ResolveModel(o.Model)
 	if err != nil {
 		return err

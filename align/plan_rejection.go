@@ -29,7 +29,7 @@ func planRejection(ctx context.Context, c rejection.Config, env Environment, fre
 	if err := s.open(); err != nil {
 		return nil, nil, err
 	}
-	prompts, longest, err := readPrompts(ctx, c.Prompts, c.Map, datasets.Options{Template: s.template}, env)
+	prompts, longest, err := readPrompts(ctx, c.Prompts, c.Map, c.Scorer, datasets.Options{Template: s.template}, env)
 	if err != nil {
 		return nil, nil, err
 	}

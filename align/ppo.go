@@ -25,7 +25,10 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	}
 	s := &stage{method: "ppo", settings: &c.Settings, env: env, explicit: explicit}
 	defer s.close()
-	if err := s.begin(); err != nil {
+	if err := (judge{c.Reward, c.Scorer}).check(); err != nil {
+		return Result{}, err
+	}
+	if err := s.begin(&c, ""); err != nil {
 		return Result{}, err
 	}
 	p, err := s.prompts(ctx, c)
@@ -124,7 +127,7 @@ func (s *stage) prompts(ctx context.Context, c ppo.Config) (*promptData, error) 
 		return nil, fmt.Errorf("max_new is %d: it leaves no room for a prompt in max_length %d", c.MaxNew, min(s.settings.MaxLength, s.config.ContextLength))
 	}
 	d := &promptData{}
-	list, longest, err := readPrompts(ctx, c.Prompts, c.Map, datasets.Options{
+	list, longest, err := readPrompts(ctx, c.Prompts, c.Map, c.Scorer, datasets.Options{
 		Template: s.template, MaxLength: room, Overlong: c.Overlong, BadRecords: c.BadRecords, Quarantine: &d.quarantine,
 	}, s.env)
 	if err != nil {

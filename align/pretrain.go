@@ -2,6 +2,7 @@ package align
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -19,7 +20,13 @@ func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Envi
 	}
 	s := &stage{method: "pretrain", settings: &c.Settings, env: env, explicit: explicit, lossOn: c.LossOn}
 	defer s.close()
+	if err := errors.Join(s.findRun(), checkNamed("", "", c.Eval)); err != nil {
+		return Result{}, err
+	}
 	if err := s.openUntrained(c.Tokenizer, c.Shape); err != nil {
+		return Result{}, err
+	}
+	if err := s.sameSoFar(&c); err != nil {
 		return Result{}, err
 	}
 	d, err := s.pieces(ctx, c.Data)

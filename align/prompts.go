@@ -1,11 +1,13 @@
 package align
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 
 	"align/datasets"
+	"align/internal/score"
 	"align/rejection"
 
 	"github.com/go-json-experiment/json"
@@ -14,8 +16,8 @@ import (
 
 // readPrompts reads a file of prompts and says how long the longest one is, in
 // tokens; a column "reference" or "answer" is what rules compare with. columns
-// names foreign columns.
-func readPrompts(ctx context.Context, path, columns string, o datasets.Options, env Environment) ([]rejection.Prompt, int, error) {
+// names foreign columns, rule is the scorer where it is no reward model.
+func readPrompts(ctx context.Context, path, columns, rule string, o datasets.Options, env Environment) ([]rejection.Prompt, int, error) {
 	var err error
 	if o.Map, err = datasets.ParseMapping(columns); err != nil {
 		return nil, 0, err
@@ -39,7 +41,24 @@ func readPrompts(ctx context.Context, path, columns string, o datasets.Options, 
 		}
 		prompts = append(prompts, rejection.Prompt{Source: source, Tools: toolsSource(p), Messages: p.Conversation, Text: text, IDs: p.IDs, Reference: reference(p), Place: p.Place})
 	}
-	return prompts, longest, nil
+	return prompts, longest, checkReferences(rule, prompts)
+}
+
+// checkReferences refuses a rule that finds nothing to compare with in some of the
+// prompts: it would end a job at the first of them.
+func checkReferences(rule string, prompts []rejection.Prompt) error {
+	without := 0
+	var first error
+	for _, p := range prompts {
+		if err := score.CheckReference(rule, p.Reference); err != nil {
+			without++
+			first = cmp.Or(first, fmt.Errorf("%s: %w", p.Place, err))
+		}
+	}
+	if without == 0 {
+		return nil
+	}
+	return fmt.Errorf("scorer %s: %d of %d prompts have nothing to compare with in a column reference or answer (first: %w)", rule, without, len(prompts), first)
 }
 
 // roomFor is the number of tokens that an answer may have beside the longest

@@ -42,6 +42,9 @@ func reject(ctx context.Context, c rejection.Config, env Environment) (_ rejecti
 	if err := c.Validate(); err != nil {
 		return rejection.Summary{}, c.Out, err
 	}
+	if err := checkJob(c); err != nil {
+		return rejection.Summary{}, c.Out, err
+	}
 	asked := c
 	base, err := ResolveModel(c.Model)
 	if err != nil {
@@ -56,7 +59,7 @@ func reject(ctx context.Context, c rejection.Config, env Environment) (_ rejecti
 		return rejection.Summary{}, c.Out, err
 	}
 	env.note(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
-	prompts, longest, err := readPrompts(ctx, c.Prompts, c.Map, datasets.Options{Template: template}, env)
+	prompts, longest, err := readPrompts(ctx, c.Prompts, c.Map, c.Scorer, datasets.Options{Template: template}, env)
 	if err != nil {
 		return rejection.Summary{}, c.Out, err
 	}

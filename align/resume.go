@@ -62,13 +62,9 @@ var onResume = map[string]change{
 	"tie_word_embeddings": fixed, "initializer_range": fixed,
 }
 
-// goOn finds the run to go on with, claims it, and refuses settings that are not
-// those it began with. c is the method's config.
+// goOn claims the run to go on with, and refuses settings that are not those it
+// began with. c is the method's config.
 func (s *stage) goOn(c any) (err error) {
-	if s.settings.Out == "" || !has(s.settings.Out, RunFile) {
-		return fmt.Errorf("resume: %q is not a run: name its folder with --out", s.settings.Out)
-	}
-	s.run = s.settings.Out
 	if s.release, err = claim(s.run, s.env.note); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func Reward(ctx context.Context, c reward.Config, explicit []string, env Environ
 	}
 	s := &stage{method: "reward", settings: &c.Settings, env: env, explicit: explicit, head: model.ScoreHead}
 	defer s.close()
-	if err := s.begin(); err != nil {
+	if err := s.begin(&c, ""); err != nil {
 		return Result{}, err
 	}
 	d, err := readData(ctx, s, c.Pairs, readGroups)

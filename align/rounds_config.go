@@ -11,6 +11,8 @@ import (
 
 	"align/dpo"
 	"align/internal/config"
+	"align/internal/rollout"
+	"align/internal/score"
 	"align/ppo"
 	"align/rejection"
 	"align/reward"
@@ -134,13 +136,14 @@ func (c *RoundsConfig) Validate() error {
 	samples := has(stageRejection) || has(stagePPO)
 	check(!samples || c.Prompts != "", "prompts is missing: the file of prompts")
 	check(!has(stageReward) || c.Reward == "" && c.Scorer == "", "stages: reward makes a reward model, leave out reward (%q) and scorer (%q)", c.Reward, c.Scorer)
-	check(!samples || has(stageReward) || (c.Reward == "") != (c.Scorer == ""), "want one of reward, scorer and the stage reward, got %q and %q", c.Reward, c.Scorer)
+	check(!samples || has(stageReward) || (c.Reward == "") != (c.Scorer == ""), "want one of reward, scorer and the stage reward, got reward %q and scorer %q", c.Reward, c.Scorer)
 	check(!has(stageReward) || c.Pairs != "", "pairs is missing: what the stage reward learns from")
 	check(!has(stageSFT) || after(stageSFT) || c.Data != "", "data is missing: what the stage sft learns from, without rejection before it")
 	check(!has(stageDPO) || after(stageDPO) || c.Pairs != "", "pairs is missing: what the stage dpo learns from, without rejection before it")
 	for _, s := range stageNames {
 		check(has(s) || len(c.Explicit[s]) == 0, "%s has settings and is no stage: stages are %s", s, strings.Join(stages, ", "))
 	}
+	errs = append(errs, score.Check(c.Scorer), rollout.CheckAddress(c.Generator), Compute{Device: c.Device, Precision: c.Precision, Memory: c.Memory, Threads: c.Threads}.Validate())
 	for _, s := range stages {
 		if slices.Contains(stageNames, s) {
 			errs = append(errs, inStage(s, c.validateStage(s)))

@@ -143,6 +143,9 @@ type ScoreOptions struct {
 // Score hands the log-probabilities of every example's targets to emit, in the
 // order of the file; examples that could not be read stop it.
 func Score(ctx context.Context, o ScoreOptions, env Environment, emit func(Scored) error) error {
+	if err := checkNamed(o.Adapter, "", ""); err != nil {
+		return err
+	}
 	path, err := ResolveModel(o.Model)
 	if err != nil {
 		return err

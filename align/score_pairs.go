@@ -98,6 +98,13 @@ const scoredPairsBatch = 4
 
 // pairsByPolicy scores by the policy's log-probabilities and the reference's.
 func pairsByPolicy(ctx context.Context, o PairScoreOptions, env Environment) ([]ScoredPair, error) {
+	ref := o.Ref
+	if ref == "off" || ref == "base" {
+		ref = ""
+	}
+	if err := checkNamed(o.Adapter, ref, ""); err != nil {
+		return nil, err
+	}
 	base, err := ResolveModel(o.Model)
 	if err != nil {
 		return nil, err

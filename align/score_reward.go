@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path/filepath"
 
 	"align/datasets"
 	"align/internal/score"
@@ -53,16 +52,8 @@ func ScoreReward(ctx context.Context, path string, o ScoreOptions, env Environme
 // rewardBase is the base of a reward model and how it is held; the template is
 // the reward model's own where none is named.
 func (o *ScoreOptions) rewardBase(path string) (base, quantize string, err error) {
-	if base, err = reward.Base(path); err != nil {
+	if base, err = o.baseOfReward(path); err != nil {
 		return "", "", err
-	}
-	if o.Model != "" {
-		if base, err = ResolveModel(o.Model); err != nil {
-			return "", "", err
-		}
-	}
-	if !has(base, "config.json") && filepath.Ext(base) != ".gguf" {
-		return "", "", fmt.Errorf("%s names %q as its base model, which is not here: name it with --model", path, base)
 	}
 	if o.Template == "auto" {
 		own, err := reward.Template(path)
@@ -73,6 +64,21 @@ func (o *ScoreOptions) rewardBase(path string) (base, quantize string, err error
 	}
 	quantize, err = reward.Quantize(path)
 	return base, quantize, err
+}
+
+func (o *ScoreOptions) baseOfReward(path string) (string, error) {
+	if o.Model != "" {
+		_, err := reward.Base(path)
+		if err != nil {
+			return "", err
+		}
+		return ResolveModel(o.Model)
+	}
+	base, err := rewardBase(path)
+	if err != nil {
+		return "", fmt.Errorf("%w: name it with --model", err)
+	}
+	return base, nil
 }
 
 // readers are the options of datasets' readers, for the base's tokenizer.

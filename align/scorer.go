@@ -36,7 +36,7 @@ func (j judge) open(o opened, env Environment) (score.Scorer, string, error) {
 		s, err := score.Parse(j.Rule)
 		return s, j.Rule, err
 	}
-	own, err := reward.Base(j.Reward)
+	own, err := rewardBase(j.Reward)
 	if err != nil {
 		return nil, "", err
 	}
@@ -59,6 +59,19 @@ func (j judge) open(o opened, env Environment) (score.Scorer, string, error) {
 	}
 	values, err := model.ReadFloat32s(o.backend, s.Adapter.Value)
 	return s, m.Hash[:16] + "-" + hashFloats(values), err
+}
+
+// rewardBase is the path of the base that a reward model names.
+func rewardBase(path string) (string, error) {
+	own, err := reward.Base(path)
+	if err != nil {
+		return "", err
+	}
+	base, err := ResolveModel(own)
+	if err != nil {
+		return "", fmt.Errorf("reward: %s names its base as %q: %w", path, own, err)
+	}
+	return base, nil
 }
 
 // encode is how answers become the reward model's ids: as they are where it has

@@ -15,7 +15,7 @@ func SFT(ctx context.Context, c sft.Config, explicit []string, env Environment) 
 	}
 	s := &stage{method: "sft", settings: &c.Settings, env: env, explicit: explicit, lossOn: c.LossOn, noise: c.NEFTuneNoiseAlpha}
 	defer s.close()
-	if err := s.begin(); err != nil {
+	if err := s.begin(&c, ""); err != nil {
 		return Result{}, err
 	}
 	d, err := s.examples(ctx, c.Data)

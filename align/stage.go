@@ -106,15 +106,17 @@ func computeOf(s *train.Settings) Compute {
 	return Compute{Device: s.Device, Precision: s.Precision, Memory: s.Memory, Threads: s.Threads}
 }
 
-// begin is open for a stage that will run: a folder that is taken shows before
-// a model is read for it.
-func (s *stage) begin() error {
-	if !s.settings.Resume {
-		if err := checkFree(s.settings.Out); err != nil {
-			return err
-		}
+// begin is open for a stage that will run: what can be wrong with its folder, with
+// what it names and with what a resumed run is asked for shows before a model is
+// read for it. c is the method's config, ref the folder of a reference or "".
+func (s *stage) begin(c any, ref string) error {
+	if err := errors.Join(s.findRun(), checkNamed(s.settings.Adapter, ref, s.settings.Eval)); err != nil {
+		return err
 	}
-	return s.open()
+	if err := s.open(); err != nil {
+		return err
+	}
+	return s.sameSoFar(c)
 }
 
 // close gives the device and the run's folder back.

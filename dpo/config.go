@@ -70,6 +70,14 @@ func (c Config) Measured() []string {
 	return train.EvalMetrics(own...)
 }
 
+// RefFolder is the folder that Ref names; "" where it is a word.
+func (c Config) RefFolder() string {
+	if c.Ref == "init" || c.Ref == "base" {
+		return ""
+	}
+	return c.Ref
+}
+
 // Validate returns all faults of the config at once. The comparisons are
 // written so that a NaN fails them.
 func (c Config) Validate() error {

@@ -146,7 +146,7 @@ func TestABanditConvergesToItsOptimum(t *testing.T) {
 		t.Run(algorithm, func(t *testing.T) {
 			w := newWorld(t, dir, 8, algorithm == PPO, rollout.Limits{Prompt: 4, Answer: 2, Sequences: 64})
 			c := DefaultConfig()
-			c.Prompts, c.Scorer, c.Algorithm = "prompts.jsonl", "table", algorithm
+			c.Prompts, c.Scorer, c.Algorithm = "prompts.jsonl", "length", algorithm
 			c.Rollout, c.K, c.MaxNew, c.Batch, c.Sequences = 1, 128, 1, 128, 64
 			c.PPOEpochs, c.MiniBatches, c.LearningRate = 2, 1, 1e-2
 			c.KLCoef, c.MissingEOSPenalty, c.VFCoef = 0.5, 0, 1

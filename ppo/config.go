@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"align/internal/rollout"
+	"align/internal/score"
 	"align/internal/train"
 )
 
@@ -121,11 +122,13 @@ func (c Config) Validate() error {
 		}
 	}
 	check(c.Prompts != "", "prompts is missing: the file of prompts")
-	check((c.Reward == "") != (c.Scorer == ""), "want one of reward and scorer, got %q and %q", c.Reward, c.Scorer)
+	check(c.Reward != "" || c.Scorer != "", "reward is missing: a reward model, or scorer: a rule")
+	check(c.Reward == "" || c.Scorer == "", "reward (%q) and scorer (%q) both score: name one", c.Reward, c.Scorer)
+	errs = append(errs, score.Check(c.Scorer), rollout.CheckAddress(c.Generator))
 	c.choices(check)
 	check(c.Dropout == 0, "dropout must be 0: the policy that learns must be the one that sampled, got %v", c.Dropout)
 	check(c.Accumulate == 1, "accumulate must be 1: mini_batches says how a rollout is cut into steps, got %d", c.Accumulate)
-	check(c.Algorithm == PPO || c.K >= 2, "k must be at least 2 with %s: the other answers are its baseline, got %d", c.Algorithm, c.K)
+	check(!slices.Contains([]string{RLOO, GRPO}, c.Algorithm) || c.K >= 2, "k must be at least 2 with %s: the other answers are its baseline, got %d", c.Algorithm, c.K)
 	check(c.Temperature > 0 && c.Temperature <= math.MaxFloat64, "temperature must be positive, got %v", c.Temperature)
 	for _, p := range []struct {
 		name string

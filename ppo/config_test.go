@@ -14,8 +14,8 @@ func TestConfigValidate(t *testing.T) {
 	}{
 		{"the defaults with prompts and a scorer", func(*Config) {}, ""},
 		{"no prompts", func(c *Config) { c.Prompts = "" }, "prompts is missing"},
-		{"no scorer", func(c *Config) { c.Scorer = "" }, "want one of reward and scorer"},
-		{"two scorers", func(c *Config) { c.Reward = "r" }, "want one of reward and scorer"},
+		{"no scorer", func(c *Config) { c.Scorer = "" }, "reward is missing: a reward model, or scorer: a rule"},
+		{"two scorers", func(c *Config) { c.Reward = "r" }, "both score: name one"},
 		{"algorithm", func(c *Config) { c.Algorithm = "x" }, `algorithm must be one of ppo, rloo, grpo, got "x"`},
 		{"a group of one", func(c *Config) { c.Algorithm = RLOO }, "k must be at least 2 with rloo"},
 		{"a group of two", func(c *Config) { c.Algorithm, c.K = RLOO, 2 }, ""},

@@ -153,7 +153,7 @@ func storyPrompts(n int) []Prompt {
 // storyConfig is small enough for a test.
 func storyConfig(algorithm string) Config {
 	c := DefaultConfig()
-	c.Prompts, c.Scorer, c.Algorithm = "prompts.jsonl", "even", algorithm
+	c.Prompts, c.Scorer, c.Algorithm = "prompts.jsonl", "length", algorithm
 	c.Rollout, c.K, c.MaxNew, c.Sequences, c.Batch = 8, 2, 12, 8, 8
 	c.PPOEpochs, c.MiniBatches, c.LearningRate, c.Schedule = 2, 2, 3e-3, "constant"
 	c.MissingEOSPenalty = 0

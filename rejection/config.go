@@ -7,7 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"align/datasets"
+	"align/internal/host"
 	"align/internal/rollout"
+	"align/internal/score"
 	"align/model"
 )
 
@@ -101,13 +104,19 @@ func (c Config) Validate() error {
 	}
 	check(c.Model != "", "model is missing: the folder of a Llama model")
 	check(c.Prompts != "", "prompts is missing: the file of prompts")
-	check((c.Reward == "") != (c.Scorer == ""), "want one of reward and scorer, got %q and %q", c.Reward, c.Scorer)
+	check(c.Reward != "" || c.Scorer != "", "reward is missing: a reward model, or scorer: a rule")
+	check(c.Reward == "" || c.Scorer == "", "reward (%q) and scorer (%q) both score: name one", c.Reward, c.Scorer)
 	check(c.K >= 2, "k must be at least 2: the best of fewer is no choice, got %d", c.K)
 	check(c.MaxNew >= 1, "max_new must be at least 1, got %d", c.MaxNew)
 	check(c.Sequences >= 1, "sequences must be at least 1, got %d", c.Sequences)
 	check(c.Temperature > 0, "temperature must be positive: at 0 all %d answers are the same, got %v", c.K, c.Temperature)
-	_, err := parseShard(c.Shard)
-	return errors.Join(append(errs, c.validateChoice(), c.sampling().Validate(), model.CheckQuantize(c.Quantize), err)...)
+	check(slices.Contains([]string{"auto", "f32", "bf16"}, c.Precision), "precision must be one of auto, f32, bf16, got %q", c.Precision)
+	check(c.Threads >= 0, "threads must be at least 0, got %d", c.Threads)
+	_, wrongShard := parseShard(c.Shard)
+	_, wrongMap := datasets.ParseMapping(c.Map)
+	_, wrongSize := host.ParseSize(c.Memory)
+	return errors.Join(append(errs, c.validateChoice(), c.sampling().Validate(), model.CheckQuantize(c.Quantize), wrongShard, wrongMap, wrongSize,
+		host.CheckDevice(c.Device), score.Check(c.Scorer), rollout.CheckAddress(c.Generator))...)
 }
 
 // validateChoice returns the faults of what chooses among samples that are

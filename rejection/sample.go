@@ -85,13 +85,13 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	return s, log.finish()
 }
 
-// open makes the folder, which must not hold a job that is done.
+// open makes the folder.
 func (j *Job) open() error {
 	if j.Config.Out == "" {
 		return errors.New("rejection: out is missing: the folder to write")
 	}
-	if _, err := os.Stat(filepath.Join(j.Config.Out, SummaryFile)); err == nil {
-		return fmt.Errorf("rejection: %s holds a finished job: take another folder", j.Config.Out)
+	if err := CheckFolder(j.Config.Out, j.Config.Resume); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(j.Config.Out, 0o755); err != nil {
 		return fmt.Errorf("rejection: %w", err)

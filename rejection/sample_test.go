@@ -71,9 +71,9 @@ func newJob(t *testing.T, k int) *Job {
 	}
 	t.Cleanup(e.Close)
 	c := DefaultConfig()
-	c.Model, c.Prompts, c.Scorer, c.K, c.MaxNew = dir, "prompts.jsonl", "letters", k, 24
+	c.Model, c.Prompts, c.Scorer, c.K, c.MaxNew = dir, "prompts.jsonl", "length", k, 24
 	j := &Job{
-		Config: c, Generator: e, Scorer: letters('e'), Model: m.Hash, Reward: "letters",
+		Config: c, Generator: e, Scorer: letters('e'), Model: m.Hash, Reward: "length",
 		Decode: tok.Decode, Stop: []int32{2, 411, 426},
 	}
 	for _, s := range []string{"Once upon a time", "Lily and Tom", "The dog", "One day", "There was a", "Mom said", "The dog"} {

@@ -53,10 +53,13 @@ func Base(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !exists(dir, model.AdapterConfigFile) {
-		return dir, nil
+	switch {
+	case exists(dir, model.AdapterConfigFile):
+		return model.AdapterBase(dir)
+	case !exists(dir, "config.json"):
+		return "", fmt.Errorf("reward: %s is no reward model: it has neither checkpoints nor %s nor config.json", path, model.AdapterConfigFile)
 	}
-	return model.AdapterBase(dir)
+	return dir, nil
 }
 
 // Quantize is how a reward model's run held its base; "" as it is stored.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"align/align"
+	"align/datasets"
+	"align/internal/score"
 	"align/model"
 
 	"github.com/spf13/cobra"
@@ -72,13 +74,15 @@ func (o *compareOptions) check(args []string) error {
 	}
 	check(len(args) == 2, "want two of a run, a checkpoint, an adapter, or the word base, got %d arguments", len(args))
 	check(o.Prompts != "", "--prompts is missing: the file of prompts")
-	check((o.Reward == "") != (o.Scorer == ""), "want one of --reward and --scorer, got %q and %q", o.Reward, o.Scorer)
+	check(o.Reward != "" || o.Scorer != "", "--reward is missing: a reward model, or --scorer: a rule")
+	check(o.Reward == "" || o.Scorer == "", "--reward and --scorer both score: give one")
 	check(o.K >= 1, "--k must be at least 1, got %d", o.K)
 	check(o.MaxNew >= 1, "--max-new must be at least 1, got %d", o.MaxNew)
 	if len(args) == 2 {
 		o.A, o.B = args[0], args[1]
 	}
-	return errors.Join(append(errs, o.Sampling.Validate(), model.CheckQuantize(o.Quantize))...)
+	_, wrongMap := datasets.ParseMapping(o.Map)
+	return errors.Join(append(errs, o.Sampling.Validate(), model.CheckQuantize(o.Quantize), wrongMap, score.Check(o.Scorer))...)
 }
 
 func runCompare(ctx context.Context, o *compareOptions) error {

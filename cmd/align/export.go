@@ -67,8 +67,10 @@ func addExportFlags(c *cobra.Command, o *exportOptions) {
 	addOutputFlags(c, &o.output, "print the result as one JSON object")
 }
 
-// addComputeFlags adds the flags of every command that runs a model.
+// addComputeFlags adds the flags of every command that runs a model, whose values
+// are looked at before the command does anything.
 func addComputeFlags(c *cobra.Command, o *align.Compute) {
+	c.PreRunE = func(c *cobra.Command, _ []string) error { return wrongUse(c, o.Validate()) }
 	flags := c.Flags()
 	flags.IntVar(&o.Threads, "threads", 0, plainHelp("threads"))
 	flags.StringVar(&o.Device, "device", "auto", "`device` that computes: cpu, cuda or cuda:1 and so on; auto is cpu")

@@ -124,9 +124,15 @@ func applyImport(c *foreign.Config, fields []config.Field) (set []config.Field, 
 func checkImport(fields []config.Field, checked validator) error {
 	rewarded := slices.ContainsFunc(fields, func(f config.Field) bool { return f.Key == "reward" && f.String() != "" })
 	for _, f := range fields {
-		later := f.IsList() || f.Key == "prompts" || f.Key == "scorer" && !rewarded
-		if later && f.String() == "" {
-			if err := f.Set("later.jsonl"); err != nil {
+		later := ""
+		switch {
+		case f.IsList() || f.Key == "prompts":
+			later = "later.jsonl"
+		case f.Key == "scorer" && !rewarded:
+			later = "length"
+		}
+		if later != "" && f.String() == "" {
+			if err := f.Set(later); err != nil {
 				return err
 			}
 			defer func() { _ = f.Set("") }() // text always can be set

@@ -48,13 +48,30 @@ const openAttempts = 3
 // ErrNoAdapters is returned where a server cannot be given an adapter.
 var ErrNoAdapters = errors.New("the server takes no adapter while it runs")
 
+// CheckAddress refuses what is no address of a server; "" is none.
+func CheckAddress(address string) error {
+	if address == "" {
+		return nil
+	}
+	_, err := parseAddress(address)
+	return err
+}
+
+func parseAddress(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("rollout: generator %q: want http://HOST:PORT, with #MODEL where the server has several", address)
+	}
+	return u, nil
+}
+
 // Open asks the server at the address what it is. A fragment, as in
 // http://host:8000#name, is the name of the model to sample from; else it is
 // the first that the server lists.
 func (s *Server) Open(ctx context.Context, address string) error {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("rollout: generator %q: want http://HOST:PORT, with #MODEL where the server has several", address)
+	u, err := parseAddress(address)
+	if err != nil {
+		return err
 	}
 	s.model, u.Fragment = u.Fragment, ""
 	s.address = strings.TrimSuffix(strings.TrimSuffix(u.String(), "/"), "/v1")

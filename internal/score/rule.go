@@ -2,6 +2,7 @@ package score
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -33,6 +34,18 @@ func truth(b bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// CheckReference says what a rule that compares would refuse in a prompt's
+// reference, before anything is answered; other scorers take any.
+func CheckReference(name, reference string) error {
+	switch _, number := finalNumber(reference); {
+	case name == "exact" && reference == "":
+		return errors.New("exact compares with a reference answer, and there is none")
+	case name == "gsm8k" && !number:
+		return fmt.Errorf("gsm8k compares with a reference that holds a number, got %.40q", reference)
+	}
+	return nil
 }
 
 // exact is 1 where the answer is the reference, spaces around both aside.

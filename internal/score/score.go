@@ -45,6 +45,15 @@ func All(ctx context.Context, s Scorer, items []Item) ([]float64, error) {
 	return scores, nil
 }
 
+// Check refuses a name that Parse does not take; "" is none.
+func Check(name string) error {
+	if name == "" {
+		return nil
+	}
+	_, err := Parse(name)
+	return err
+}
+
 // Parse makes a scorer of its name: exact, regex:PATTERN, length, length:N,
 // gsm8k or command:CMD.
 func Parse(name string) (Scorer, error) {

@@ -123,3 +123,18 @@ func TestScoringEndsWithItsContext(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckReference(t *testing.T) {
+	for _, c := range []struct {
+		name, reference string
+		fits            bool
+	}{
+		{"exact", "yes", true}, {"exact", "", false},
+		{"gsm8k", "so #### 1,234", true}, {"gsm8k", "seven", false}, {"gsm8k", "", false},
+		{"length:9", "", true}, {"command:true", "", true}, {"", "", true},
+	} {
+		if err := CheckReference(c.name, c.reference); (err == nil) != c.fits {
+			t.Errorf("CheckReference(%q, %q) = %v", c.name, c.reference, err)
+		}
+	}
+}

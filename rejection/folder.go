@@ -1,0 +1,55 @@
+package rejection
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"align/internal/config"
+)
+
+// CheckFolder refuses the folder of a job where it holds one that is done, one that
+// is not and should not go on, or files of other work that the job would write over.
+func CheckFolder(out string, resume bool) error {
+	switch {
+	case holds(out, SummaryFile):
+		return fmt.Errorf("rejection: %s holds a finished job: take another folder", out)
+	case holds(out, journalFile) && resume:
+		return nil
+	case holds(out, journalFile):
+		return fmt.Errorf("rejection: %s holds an unfinished job: resume it or take another folder", out)
+	}
+	for _, name := range []string{SamplesFile, SFTFile, PairsFile} {
+		if holds(out, name) {
+			return fmt.Errorf("rejection: %s holds %s, which the job would write over: take another folder", out, name)
+		}
+	}
+	return nil
+}
+
+func holds(dir, name string) bool {
+	_, err := os.Stat(filepath.Join(dir, name))
+	return err == nil
+}
+
+// ofTheDraws are the settings that a job's samples and scores hang on, beside the
+// prompts and the weights.
+var ofTheDraws = []string{"scorer", "k", "max_new", "temperature", "top_p", "top_k", "min_p", "seed", "shard"}
+
+// SameDraws names every setting of the draws that is another than the job began with.
+func (c Config) SameDraws(began Config) error {
+	var other []string
+	now, then := config.Fields(&c), config.Fields(&began)
+	for i, f := range now {
+		if slices.Contains(ofTheDraws, f.Key) && f.String() != then[i].String() {
+			other = append(other, fmt.Sprintf("%s is %q, the job began with %q", f.Key, f.String(), then[i].String()))
+		}
+	}
+	if len(other) == 0 {
+		return nil
+	}
+	return errors.New("resume: " + strings.Join(other, "; ") + ": leave that out to go on with " + c.Out + ", or take another folder")
+}
