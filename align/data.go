@@ -52,7 +52,7 @@ func readFile[T any](ctx context.Context, s *stage, path string, f read[T], d *d
 	if err != nil {
 		return nil, err
 	}
-	s.env.note(summary.String())
+	s.env.noteRead(summary)
 	s.records = append(s.records, fmt.Sprintf("%d of %d records", summary.Kept, summary.Read))
 	hash, err := checkpoint.HashFile(path)
 	d.hash += hash

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"align/datasets"
 	"align/internal/train"
 )
 
@@ -40,6 +41,14 @@ func DefaultCacheDir() string {
 func (e Environment) note(line string) {
 	if e.Note != nil {
 		e.Note(line)
+	}
+}
+
+// noteRead tells what was read of a file, and what of it was not.
+func (e Environment) noteRead(s datasets.Summary) {
+	e.note(s.String())
+	if line := s.UnreadLine(); line != "" {
+		e.note(line)
 	}
 }
 

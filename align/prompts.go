@@ -27,7 +27,7 @@ func readPrompts(ctx context.Context, path, columns, rule string, o datasets.Opt
 	if err != nil {
 		return nil, 0, err
 	}
-	env.note(summary.String())
+	env.noteRead(summary)
 	if len(list) == 0 {
 		return nil, 0, fmt.Errorf("%s: no prompt is left to answer", path)
 	}

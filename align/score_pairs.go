@@ -216,7 +216,7 @@ func (o PairScoreOptions) open(ctx context.Context, base string, env Environment
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	env.note(summary.String())
+	env.noteRead(summary)
 	b, act, err = o.Compute.open(env)
 	return pairs, b, act, err
 }

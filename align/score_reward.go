@@ -107,7 +107,7 @@ func readScored(ctx context.Context, base string, o ScoreOptions, env Environmen
 	if err != nil {
 		return nil, err
 	}
-	env.note(summary.String())
+	env.noteRead(summary)
 	return examples, nil
 }
 

@@ -67,7 +67,11 @@ func (e *encoder) prompt(c []Message) ([]int32, error) {
 
 // notRendered is the error of a conversation that the template refuses.
 func notRendered(err error) error {
-	return malformed("", "%s", strings.TrimPrefix(err.Error(), "datasets: "))
+	lines := strings.Split(err.Error(), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimPrefix(line, "datasets: ")
+	}
+	return malformed("", "%s", strings.Join(lines, "; "))
 }
 
 // fit brings a prompt and its answers to the limit, which bounds the prompt

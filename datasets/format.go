@@ -1,11 +1,6 @@
 package datasets
 
-import (
-	"fmt"
-	"strings"
-
-	"align/internal/records"
-)
+import "align/internal/records"
 
 // Format is a layout of records, recognised from their keys.
 type Format struct {
@@ -73,36 +68,4 @@ func columnNames() []string {
 		}
 	}
 	return names
-}
-
-// recogniseLayout finds the layout of a record, which stands for its file.
-func recogniseLayout[T any](what string, layouts []layout[T], r records.Record) (layout[T], error) {
-	var want []string
-	columns := columnsOf(r)
-	for _, l := range layouts {
-		if l.fits(r) {
-			return l, nil
-		}
-		want = append(want, strings.Join(l.Columns, " + "))
-	}
-	return layout[T]{}, fmt.Errorf("%s: the columns %s are no %s format: want %s%s",
-		r.Place, strings.Join(columns, ", "), what, strings.Join(want, "; or "), mapHint(layouts, columns))
-}
-
-// mapHint shows how the first column that is missing everywhere could be
-// mapped.
-func mapHint[T any](layouts []layout[T], columns []string) string {
-	for _, l := range layouts {
-		for _, name := range l.Columns {
-			for _, c := range columns {
-				if c != name && didYouMean(name, []string{c}) != "" {
-					return fmt.Sprintf("; for a column %q use the map %s=%s", c, name, c)
-				}
-			}
-		}
-	}
-	if len(columns) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("; foreign columns are named by a map such as %s=%s", layouts[len(layouts)-1].Columns[0], columns[0])
 }

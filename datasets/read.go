@@ -111,6 +111,7 @@ func (r *reader[T]) begin(record records.Record) error {
 		return err
 	}
 	r.parse = l.parse
+	r.summary.Unread = unread(l.Format, record)
 	r.summary.Format = l.Name + " (" + strings.Join(l.Columns, " + ") + ")"
 	return nil
 }
@@ -146,7 +147,7 @@ func (r *reader[T]) drop(record records.Record, place records.Place, reason Reas
 		unit = "record"
 	}
 	first := ""
-	if reason == Malformed {
+	if reason == Malformed || reason == BrokenRoles {
 		first = detail
 	}
 	r.summary.drop(reason, place.Number(), unit, first)

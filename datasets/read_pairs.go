@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -145,7 +146,7 @@ func implicitPair(e *encoder, r records.Record) (Pair, error) {
 		return Pair{}, err
 	}
 	for i, s := range []*side{&chosen, &rejected} {
-		if err := s.splitTranscript([]string{"chosen", "rejected"}[i]); err != nil {
+		if err := s.splitTranscript([]string{"chosen", "rejected"}[i], promptHint(r)); err != nil {
 			return Pair{}, err
 		}
 	}
@@ -155,13 +156,27 @@ func implicitPair(e *encoder, r records.Record) (Pair, error) {
 	return e.pair(r, chosen.prompt, chosen.answer, rejected.answer)
 }
 
+// promptHint names the one column that could be a prompt under another name.
+func promptHint(r records.Record) string {
+	var foreign []string
+	for _, name := range columnsOf(r) {
+		if !slices.Contains(columnNames(), name) {
+			foreign = append(foreign, name)
+		}
+	}
+	if len(foreign) != 1 {
+		return ""
+	}
+	return fmt.Sprintf(" (is it %q? the map prompt=%s says so)", foreign[0], foreign[0])
+}
+
 // splitTranscript finds the prompt in a side that is a text.
-func (s *side) splitTranscript(name string) error {
+func (s *side) splitTranscript(name, hint string) error {
 	if s.prompt != nil {
 		return nil
 	}
 	if !isTranscript(s.answer.Content) {
-		return malformed(name, "holds no prompt: want messages, a transcript that begins with %q, or a column prompt", humanMark)
+		return malformed(name, "holds no prompt: want messages, a transcript that begins with %q, or a column prompt%s", humanMark, hint)
 	}
 	prompt, text, ok := splitTranscript(s.answer.Content)
 	if !ok {

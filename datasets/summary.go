@@ -13,6 +13,9 @@ type Summary struct {
 	// Container is the file's kind ("JSON lines, gzip"), Format the layout of
 	// its records ("preference: prompt + chosen + rejected").
 	Container, Format string
+	// Unread are the columns of the first record that the format does not read, and
+	// the keys of its messages: "messages.weight".
+	Unread []string
 	// Read is the number of records, Kept of those that became examples.
 	Read, Kept int
 	// Dropped are the records left out, by reason.
@@ -38,7 +41,7 @@ type Drop struct {
 	Numbers []int
 	Unit    string // "line" or "record"
 	// First is what is wrong with the first of them, where the reason does not
-	// say it: of malformed ones.
+	// say it all.
 	First string
 }
 
@@ -96,7 +99,15 @@ func (s Summary) String() string {
 	return b.String()
 }
 
-// drop counts a record that was left out; first is for a malformed one.
+// UnreadLine is a line on what of the records is not read; "" where all is.
+func (s Summary) UnreadLine() string {
+	if len(s.Unread) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s: not read: %s", s.File, strings.Join(s.Unread, ", "))
+}
+
+// drop counts a record that was left out; first is what is wrong with it.
 func (s *Summary) drop(reason Reason, number int, unit, first string) {
 	for i := range s.Dropped {
 		if d := &s.Dropped[i]; d.Reason == reason {

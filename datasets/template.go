@@ -139,7 +139,7 @@ func (t *Template) check(conversation []Message, o RenderOptions) error {
 		}
 	}
 	if o.Tools != nil && !t.preamble {
-		errs = append(errs, fmt.Errorf("datasets: template %s has no tools", t.name))
+		errs = append(errs, fmt.Errorf("datasets: template %s has no tools%s", t.name, t.withTools()))
 	}
 	return errors.Join(errs...)
 }
@@ -147,13 +147,21 @@ func (t *Template) check(conversation []Message, o RenderOptions) error {
 func (t *Template) checkCalls(i int, m Message) error {
 	switch {
 	case !t.preamble:
-		return fmt.Errorf("datasets: message %d: template %s has no tool calls", i+1, t.name)
+		return fmt.Errorf("datasets: message %d: template %s has no tool calls%s", i+1, t.name, t.withTools())
 	case m.Role != "assistant":
 		return fmt.Errorf("datasets: message %d: tool call by role %q: want assistant", i+1, m.Role)
 	case len(m.ToolCalls) > 1:
 		return fmt.Errorf("datasets: message %d: %d tool calls: template %s has one at a time", i+1, len(m.ToolCalls), t.name)
 	}
 	return nil
+}
+
+// withTools names the templates that have what Llama 3's has not.
+func (t *Template) withTools() string {
+	if t.name == "llama3" {
+		return ": llama3.1 and llama3.2 have"
+	}
+	return ""
 }
 
 // roles lists the roles that the template has.

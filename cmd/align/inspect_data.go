@@ -162,7 +162,7 @@ func (d *dataset) facts() []fact {
 	}
 	facts := append([]fact{
 		{"kind", kind}, {"file", s.File}, {"container", s.Container}, {"format", s.Format}, {"template", d.template},
-		{"records", s.Read}, {"kept", s.Kept}, {"dropped", dropped},
+		{"records", s.Read}, {"kept", s.Kept}, {"dropped", dropped}, {"not_read", append([]string{}, s.Unread...)},
 		{"truncated", s.Truncated}, {"truncated_tokens", s.TruncatedTokens},
 		{"tokens", s.Tokens}, {"target_tokens", s.Targets},
 		{"shortest", s.Lengths.Min}, {"mean_length", s.Lengths.Mean()}, {"longest", s.Lengths.Max},

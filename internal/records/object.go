@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -69,7 +70,27 @@ func jsonReason(err error, raw []byte) string {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return fmt.Sprintf("bad JSON: key %q stands twice", syntax.JSONPointer.LastToken())
 	}
-	return fmt.Sprintf("bad JSON at byte %d: %v", syntax.ByteOffset+1, syntax.Err)
+	return fmt.Sprintf("bad JSON at byte %d: %v%s", syntax.ByteOffset+1, syntax.Err, foreignJSON(raw, syntax.ByteOffset))
+}
+
+// foreignJSON says what stands at a fault where it is what other languages write.
+func foreignJSON(raw []byte, at int64) string {
+	if at < 0 || at >= int64(len(raw)) {
+		return ""
+	}
+	rest := string(raw[at:])
+	for _, number := range []string{"NaN", "Infinity"} {
+		if strings.HasPrefix(rest, number) {
+			return fmt.Sprintf(": JSON has no %s, write null or leave the field out", number)
+		}
+	}
+	switch {
+	case strings.HasPrefix(rest, "'"):
+		return ": texts stand in double quotes"
+	case strings.HasPrefix(rest, "None"), strings.HasPrefix(rest, "True"), strings.HasPrefix(rest, "False"):
+		return ": JSON has null, true and false"
+	}
+	return ""
 }
 
 // kindName names a kind of JSON value with its article.
