@@ -21,7 +21,7 @@ func PlanPPO(ctx context.Context, c ppo.Config, explicit []string, env Environme
 // planPPO is PlanPPO that scores by a reward model which is to be trained first
 // by the settings fresh, unless they are nil.
 func planPPO(ctx context.Context, c ppo.Config, explicit []string, env Environment, fresh *train.Settings) (*Plan, error) {
-	if err := errors.Join(c.Validate(), withoutEffect(c)); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	p := newPlan("ppo", &env)

@@ -2,7 +2,6 @@ package align
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -20,7 +19,7 @@ import (
 // reward model or a rule, and learns, by the config. explicit are the keys that
 // the user named, as opposed to defaults.
 func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) (Result, error) {
-	if err := errors.Join(c.Validate(), withoutEffect(c)); err != nil {
+	if err := c.Validate(); err != nil {
 		return Result{}, err
 	}
 	s := &stage{method: "ppo", settings: &c.Settings, env: env, explicit: explicit}
@@ -92,25 +91,6 @@ func (s *stage) generator(ctx context.Context, c ppo.Config, t *ppo.Trainer, lon
 	return rollout.New(s.model, s.adapter, rollout.Limits{Prompt: longest, Answer: c.MaxNew, Sequences: c.Sequences, Shared: t.Shared})
 }
 
-// withoutEffect refuses settings that other methods have: every rollout is
-// scored before it is learnt from, and policy and critic share one base.
-func withoutEffect(c ppo.Config) error {
-	var errs []error
-	if c.Eval != "" || c.EvalFraction > 0 {
-		errs = append(errs, fmt.Errorf("eval (%q) and eval_fraction (%v) have no effect here: every rollout is scored before it is learnt from", c.Eval, c.EvalFraction))
-	}
-	if c.Best != "" {
-		errs = append(errs, fmt.Errorf("best (%q) has no effect here: nothing is held out to rank checkpoints by", c.Best))
-	}
-	if c.Full {
-		errs = append(errs, errors.New("full: the policy is trained as an adapter, so that its reference is the same base"))
-	}
-	if c.SourceEpochs != ppo.DefaultConfig().SourceEpochs {
-		errs = append(errs, fmt.Errorf("source_epochs (%v) has no effect here: the prompts are one file", c.SourceEpochs))
-	}
-	return errors.Join(errs...)
-}
-
 // promptData are the prompts of a run.
 type promptData struct {
 	list       []ppo.Prompt
@@ -149,9 +129,6 @@ func (s *stage) prompts(ctx context.Context, c ppo.Config) (*promptData, error) 
 // policyAndCritic loads the base and what is trained on it. The critic has the
 // shape that the settings ask for, and starts anew.
 func (s *stage) policyAndCritic(c ppo.Config) (*ppo.Subject, error) {
-	if s.settings.InitSpecial != "" {
-		return nil, errors.New("init_special: ppo starts from a policy that has learned its special tokens: start them in sft")
-	}
 	values, err := s.read()
 	if err != nil {
 		return nil, err

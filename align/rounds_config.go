@@ -165,8 +165,7 @@ func (c *RoundsConfig) validateStage(name string) error {
 	case stageDPO:
 		return c.dpoConfig(place).Validate()
 	}
-	p := c.ppoConfig(place)
-	return errors.Join(p.Validate(), withoutEffect(p))
+	return c.ppoConfig(place).Validate()
 }
 
 func inStage(name string, err error) error {

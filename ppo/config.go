@@ -126,8 +126,7 @@ func (c Config) Validate() error {
 	check(c.Reward == "" || c.Scorer == "", "reward (%q) and scorer (%q) both score: name one", c.Reward, c.Scorer)
 	errs = append(errs, score.Check(c.Scorer), rollout.CheckAddress(c.Generator))
 	c.choices(check)
-	check(c.Dropout == 0, "dropout must be 0: the policy that learns must be the one that sampled, got %v", c.Dropout)
-	check(c.Accumulate == 1, "accumulate must be 1: mini_batches says how a rollout is cut into steps, got %d", c.Accumulate)
+	c.withoutEffect(check)
 	check(!slices.Contains([]string{RLOO, GRPO}, c.Algorithm) || c.K >= 2, "k must be at least 2 with %s: the other answers are its baseline, got %d", c.Algorithm, c.K)
 	check(c.Temperature > 0 && c.Temperature <= math.MaxFloat64, "temperature must be positive, got %v", c.Temperature)
 	for _, p := range []struct {
@@ -154,6 +153,23 @@ func (c Config) Validate() error {
 	check(c.Lambda >= 0 && c.Lambda <= 1, "lambda must lie in [0, 1], got %v", c.Lambda)
 	check(c.OverlongBuffer >= 0 && c.OverlongBuffer <= c.MaxNew, "overlong_buffer must lie in [0, max_new], got %d", c.OverlongBuffer)
 	return errors.Join(errs...)
+}
+
+// Unused are the shared settings that have no effect here, or one value alone.
+func Unused() []string {
+	return []string{"full", "init_special", "dropout", "accumulate", "eval", "eval_fraction", "eval_every", "best", "early_stop", "source_epochs"}
+}
+
+// withoutEffect refuses settings that other methods have: every rollout is
+// scored before it is learnt from, and policy and critic share one base.
+func (c Config) withoutEffect(check func(ok bool, format string, args ...any)) {
+	check(c.Eval == "" && c.EvalFraction == 0, "eval (%q) and eval_fraction (%v) have no effect here: every rollout is scored before it is learnt from", c.Eval, c.EvalFraction)
+	check(c.Best == "", "best (%q) has no effect here: nothing is held out to rank checkpoints by", c.Best)
+	check(!c.Full, "full: the policy is trained as an adapter, so that its reference is the same base")
+	check(c.SourceEpochs == DefaultConfig().SourceEpochs, "source_epochs (%v) has no effect here: the prompts are one file", c.SourceEpochs)
+	check(c.Dropout == 0, "dropout must be 0: the policy that learns must be the one that sampled, got %v", c.Dropout)
+	check(c.Accumulate == 1, "accumulate must be 1: mini_batches says how a rollout is cut into steps, got %d", c.Accumulate)
+	check(c.InitSpecial == "", "init_special: ppo starts from a policy that has learned its special tokens: start them in sft")
 }
 
 func (c Config) choices(check func(ok bool, format string, args ...any)) {

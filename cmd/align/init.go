@@ -61,7 +61,7 @@ func defaultFields(method string) []config.Field {
 		return config.Fields(&c)
 	case "ppo":
 		c := ppo.DefaultConfig()
-		return slices.DeleteFunc(config.Fields(&c), func(f config.Field) bool { return f.Key == "source_epochs" })
+		return slices.DeleteFunc(config.Fields(&c), func(f config.Field) bool { return slices.Contains(ppo.Unused(), f.Key) })
 	case "rounds":
 		c := align.DefaultRoundsConfig()
 		return config.Fields(&c)

@@ -81,6 +81,7 @@ func newPlanPPOCommand(io *streams) *cobra.Command {
 	conf := ppo.DefaultConfig()
 	c := planOf("ppo", "--prompts FILE --reward RUN", "Plan learning from sampled and scored answers")
 	planTraining(io, c, &conf, &conf.Resume, config.Fields(&conf), align.PlanPPO)
+	hideUnused(c)
 	return c
 }
 

@@ -39,8 +39,16 @@ The reference is the policy as the run began. The prompts may have a column
 		},
 	}
 	addTrainFlags(c, &o.trainOptions, &o.config.Resume, fields)
-	if err := c.Flags().MarkHidden(flagName("source_epochs")); err != nil {
-		panic(err) // the flag is there
-	}
+	hideUnused(c)
 	return c
+}
+
+// hideUnused leaves the shared settings that ppo has no use for out of the help; as
+// flags they are answered with the reason.
+func hideUnused(c *cobra.Command) {
+	for _, key := range ppo.Unused() {
+		if err := c.Flags().MarkHidden(flagName(key)); err != nil {
+			panic(err) // the flag is there
+		}
+	}
 }

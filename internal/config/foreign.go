@@ -24,7 +24,7 @@ var foreign = map[string]string{
 	"sequence_len":          "use max_length",
 	"cutoff_len":            "use max_length",
 	"max_prompt_length":     "use max_length for prompt and answer together, and overlong: truncate-prompt to cut prompts",
-	"max_completion_length": "use max_length for prompt and answer together",
+	"max_completion_length": "use max_new where answers are drawn (ppo, rejection), else max_length for prompt and answer together",
 	"truncation_mode":       "use overlong: truncate (keep_start) or truncate-prompt (keep_end)",
 
 	// TRL, preference losses.
@@ -70,7 +70,12 @@ var foreign = map[string]string{
 	"epsilon":                    "use clip_range",
 	"epsilon_high":               "use clip_range_high",
 	"delta":                      "use dual_clip",
-	"lam":                        "use lambda",
+	// Settings of ours that other methods have.
+	"beta":  "use kl_coef in ppo: the pull towards the reference per nat; beta is of dpo",
+	"top_p": "leave it out in ppo, which draws from the whole distribution; rejection, generate and compare have it",
+	"top_k": "leave it out in ppo, which draws from the whole distribution; rejection, generate and compare have it",
+	"min_p": "leave it out in ppo, which draws from the whole distribution; rejection, generate and compare have it",
+	"lam":   "use lambda",
 
 	// PEFT.
 	"lora_r":              "use rank",
