@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -31,7 +30,7 @@ type watchedPipe struct {
 
 func (p watchedPipe) Write(b []byte) (int, error) {
 	n, err := p.Writer.Write(b)
-	if errors.Is(err, syscall.EPIPE) {
+	if isUnread(err) {
 		p.stop.Ask(train.Unread)
 	}
 	return n, err
