@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -65,6 +67,9 @@ type file struct {
 	TorchDType        string         `json:"torch_dtype"`
 	DType             string         `json:"dtype"`
 	SlidingWindow     *int           `json:"sliding_window"`
+	Quantization      struct {
+		Method string `json:"quant_method"`
+	} `json:"quantization_config"`
 }
 
 // ReadConfig reads config.json (and the stop ids of generation_config.json) of
@@ -90,13 +95,26 @@ func ReadConfig(dir string) (Config, error) {
 func ParseConfig(data []byte) (Config, error) {
 	f := file{HiddenAct: "silu"}
 	if err := json.Unmarshal(data, &f); err != nil {
-		return Config{}, err
+		return Config{}, wrongType(err)
 	}
 	c, err := f.config()
 	if err != nil {
 		return Config{}, err
 	}
 	return c, c.validate()
+}
+
+// wrongType says which key has a value of another type than it is read as.
+func wrongType(err error) error {
+	var wrong *json.SemanticError
+	if !errors.As(err, &wrong) || wrong.JSONPointer == "" || wrong.GoType == nil {
+		return err
+	}
+	want := map[reflect.Kind]string{reflect.Int: "a whole number", reflect.Float64: "a number", reflect.String: "a text", reflect.Bool: "true or false", reflect.Slice: "a list"}[wrong.GoType.Kind()]
+	if want == "" {
+		return err
+	}
+	return fmt.Errorf("%s is a %s: want %s", strings.TrimPrefix(string(wrong.JSONPointer), "/"), wrong.JSONKind, want)
 }
 
 func (f file) config() (Config, error) {
@@ -143,6 +161,9 @@ func (f file) supported() error {
 	}
 	if f.HiddenAct != "silu" {
 		errs = append(errs, fmt.Errorf("hidden_act %q: only silu is supported", f.HiddenAct))
+	}
+	if q := f.Quantization.Method; q != "" && q != "bitsandbytes" {
+		errs = append(errs, fmt.Errorf("quantization_config: weights of %q are not read, bitsandbytes' nf4 is: take the model as it was before, and --quantize holds it in less", q))
 	}
 	if f.SlidingWindow != nil {
 		errs = append(errs, fmt.Errorf("sliding_window %d is not supported", *f.SlidingWindow))

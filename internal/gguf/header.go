@@ -68,6 +68,9 @@ func (h *header) readVersion(c *cursor) error {
 	if err := c.fill(raw[:]); err != nil {
 		return fmt.Errorf("file is too short: %w", err)
 	}
+	if string(raw[:]) == "vers" {
+		return errors.New("it is a Git LFS pointer in the file's place: git lfs pull, or align pull, fetches the file")
+	}
 	if string(raw[:]) != magic {
 		return fmt.Errorf("file begins with %q, want %q", raw[:], magic)
 	}

@@ -151,6 +151,7 @@ func TestPublishedFaults(t *testing.T) {
 		{"big-endian", append([]byte("GGUF\x00\x00\x00\x03"), make([]byte, 16)...), "big-endian"},
 		{"empty file", nil, "too short"},
 		{"magic alone", []byte(magic), "4 bytes are needed at byte 4"},
+		{"pointer", []byte("version https://git-lfs.github.com/spec/v1\n"), "Git LFS pointer"},
 		{"safetensors", []byte("\x02\x00\x00\x00\x00\x00\x00\x00{}"), "begins with"},
 		{"empty name", head(3, 1, 0).tensor("", i8, 0, 32).data(32, 32), "name is empty"},
 		{"hole", head(3, 1, 0).tensor("t", i8, 32, 32).data(32, 64), "has offset 32, want 0"},

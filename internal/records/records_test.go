@@ -293,3 +293,15 @@ func mustNext(t *testing.T, r *Reader) Record {
 	}
 	return record
 }
+
+func TestPointerOfGit(t *testing.T) {
+	for _, name := range []string{"a.jsonl", "a.jsonl.gz", "a.parquet"} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(path); err == nil || !strings.Contains(err.Error(), name+": it is a Git LFS pointer") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

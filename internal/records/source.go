@@ -17,6 +17,8 @@ import (
 const (
 	// sniffBytes is how much of a text is looked at to tell its format.
 	sniffBytes = 64 << 10
+	// pointerMark begins what Git leaves in the place of a large file.
+	pointerMark = "version https://git-lfs"
 	// maxRatio and ratioSlack bound what compressed data may grow to: beyond
 	// them it was made to fill memory. Text of one repeated line reaches 200.
 	maxRatio   = 200
@@ -64,9 +66,12 @@ func (s *source) start(path string) error {
 		s.size = info.Size()
 	}
 	raw := bufio.NewReaderSize(s.raw, sniffBytes)
-	magic, err := raw.Peek(4)
+	magic, err := raw.Peek(len(pointerMark))
 	if err != nil && err != io.EOF {
 		return fmt.Errorf("%s: %w", path, err)
+	}
+	if string(magic) == pointerMark {
+		return fmt.Errorf("%s: it is a Git LFS pointer in the file's place: git lfs pull fetches the file", path)
 	}
 	s.compression = compressionOf(magic)
 	if want := namedCompression(path); want != "" && want != s.compression {

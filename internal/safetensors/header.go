@@ -70,6 +70,8 @@ func headerLength(r io.ReaderAt, size int64) (int64, error) {
 	}
 	n := binary.LittleEndian.Uint64(raw[:])
 	switch {
+	case string(raw[:]) == "version ":
+		return 0, errors.New("it is a Git LFS pointer in the file's place: git lfs pull, or align pull, fetches the file")
 	case n > maxHeader:
 		return 0, fmt.Errorf("header length %d is above the limit %d", n, maxHeader)
 	case n < 2:

@@ -71,6 +71,9 @@ func noWeights(dir string) error {
 			return fmt.Errorf("holds %s, a pickle that can run code and is not read: convert it to safetensors", filepath.Base(found[0]))
 		}
 	}
+	if found, _ := filepath.Glob(filepath.Join(dir, "*.safetensors")); len(found) > 0 {
+		return fmt.Errorf("%s is there, and %s, which says what is in which file, is not: %w", filepath.Base(found[0]), indexName, fs.ErrNotExist)
+	}
 	return fmt.Errorf("neither %s nor %s is there: %w", singleName, indexName, fs.ErrNotExist)
 }
 

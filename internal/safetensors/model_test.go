@@ -62,6 +62,8 @@ func TestOpenModelRefuses(t *testing.T) {
 	}{
 		{"empty folder", nil, "neither model.safetensors nor"},
 		{"pickle", map[string][]byte{"pytorch_model.bin": nil}, "holds pytorch_model.bin, a pickle"},
+		{"pointer", map[string][]byte{singleName: []byte("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n")}, "Git LFS pointer"},
+		{"no index", map[string][]byte{"model-00001-of-00002.safetensors": good}, "model-00001-of-00002.safetensors is there, and model.safetensors.index.json, which"},
 		{"cut file", map[string][]byte{singleName: good[:len(good)-1]}, "the file has 0 bytes"},
 		{"parent", map[string][]byte{indexName: index("../m.safetensors")}, "not the name of a .safetensors file"},
 		{"absolute", map[string][]byte{indexName: index("/tmp/m.safetensors")}, "not the name"},

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,9 @@ func Load(path string) (*Tokenizer, error) {
 	data, err := readFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %w", err)
+	}
+	if bytes.HasPrefix(data, []byte("version https://git-lfs")) {
+		return nil, fmt.Errorf("tokenizer: %s: it is a Git LFS pointer in the file's place: git lfs pull, or align pull, fetches the file", file)
 	}
 	side, err := readSideFiles(filepath.Dir(file))
 	if err != nil {

@@ -93,6 +93,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"model: empty token", " 0\n", "0 bytes"},
 		{"model: bytes", "YQ== 0\n", "no token for byte"},
 		{"empty", "", "holds no tokens"},
+		{"pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "Git LFS pointer"},
 	}
 	for _, tt := range tests {
 		_, err := Load(writeFile(t, "tokenizer.json", tt.text))
