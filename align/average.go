@@ -93,6 +93,9 @@ func (m *mean) add(run string) error {
 	if err != nil {
 		return err
 	}
+	if has(folder, model.HeadsFile) {
+		return fmt.Errorf("average: %s is a reward model, whose head an averaged adapter does not hold", run)
+	}
 	own, err := model.AdapterBase(folder)
 	if err != nil {
 		return err
@@ -119,6 +122,9 @@ func (m *mean) add(run string) error {
 
 // sameLayout holds b to the factors of a, each of the same rank and scale.
 func sameLayout(a, b *model.Adapter) error {
+	if a.Config.DoRA != b.Config.DoRA {
+		return errors.New("one of them is a DoRA, the other is none")
+	}
 	if len(a.Factors) != len(b.Factors) {
 		return fmt.Errorf("it adapts %d layers, not %d", len(b.Factors), len(a.Factors))
 	}

@@ -11,7 +11,9 @@ import (
 	"align/internal/config"
 	"align/internal/report"
 	"align/internal/train"
+	"align/model"
 	"align/rejection"
+	"align/reward"
 )
 
 // What can be known of a run before a model, or the data, is read for it.
@@ -35,7 +37,7 @@ func checkFree(out string) error {
 			return fmt.Errorf("%s holds %s, which the run would write over: take another folder", out, name)
 		}
 	}
-	return checkWritable(out)
+	return folderError(checkWritable(out))
 }
 
 // checkWritable tries the folder, or the nearest one above that is there. A file is
@@ -46,19 +48,19 @@ func checkWritable(out string) error {
 	for {
 		info, err := os.Stat(dir)
 		if err == nil && !info.IsDir() {
-			return fmt.Errorf("run folder: %s is a file", dir)
+			return fmt.Errorf("%s is a file", dir)
 		}
 		if err == nil || !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
 			break
 		}
 		dir = filepath.Dir(dir)
 	}
-	if _, err := os.Lstat(out); err == nil && dir != out {
-		return makeDir(out) // a link to nowhere
+	if target, err := os.Readlink(out); err == nil && dir != out {
+		return fmt.Errorf("%s is a link to %s, which is no folder", out, target)
 	}
 	file, err := os.CreateTemp(dir, ".align-*")
 	if err != nil {
-		return folderError(err)
+		return err
 	}
 	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
@@ -89,12 +91,20 @@ func prefixed(key string, err error) error {
 	return fmt.Errorf("%s: %w", key, err)
 }
 
-// check looks for the reward model.
+// check looks for the reward model and its head.
 func (j judge) check() error {
 	if j.Reward == "" {
 		return nil
 	}
-	_, err := rewardBase(j.Reward)
+	base, err := rewardBase(j.Reward)
+	if err != nil {
+		return err
+	}
+	c, err := model.ReadConfig(base)
+	if err != nil {
+		return fmt.Errorf("the reward model's base: %w", err)
+	}
+	_, err = reward.Layout(j.Reward, c)
 	return err
 }
 
@@ -123,7 +133,7 @@ func (s *stage) findRun() error {
 	switch {
 	case s.settings.Resume:
 	case s.settings.Out == "":
-		return checkWritable("runs")
+		return folderError(checkWritable("runs"))
 	default:
 		return checkFree(s.settings.Out)
 	}
@@ -140,7 +150,7 @@ func checkJob(c rejection.Config) error {
 	if err := errors.Join(checkNamed(c.Adapter, "", ""), judge{c.Reward, c.Scorer}.check()); err != nil || c.Out == "" {
 		return err
 	}
-	if err := errors.Join(rejection.CheckFolder(c.Out, c.Resume), checkWritable(c.Out)); err != nil || !c.Resume || !has(c.Out, RunFile) {
+	if err := errors.Join(rejection.CheckFolder(c.Out, c.Resume), folderError(checkWritable(c.Out))); err != nil || !c.Resume || !has(c.Out, RunFile) {
 		return err
 	}
 	began := c

@@ -3,6 +3,7 @@ package align
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"io"
 	"os"
 	"path/filepath"
@@ -93,18 +94,11 @@ func Export(o ExportOptions, env Environment) (Exported, error) {
 		return Exported{}, err
 	}
 	defer b.Close()
-	if x.model, err = loadHeld(x.base, x.held, b, act, env); err != nil {
+	if err := x.read(); err != nil {
 		return Exported{}, err
 	}
-	if !x.full {
-		if x.adapter, x.values, err = model.ReadAdapter(x.folder, x.model.Config); err != nil {
-			return Exported{}, err
-		}
-	}
-	if x.Format == FormatGGUF {
-		if err := x.adapter.CheckGGUF(x.model.Config); err != nil {
-			return Exported{}, err
-		}
+	if x.model, err = loadHeld(x.base, x.held, b, act, env); err != nil {
+		return Exported{}, err
 	}
 	if x.Format == FormatHF {
 		return x.writeFull()
@@ -116,6 +110,22 @@ func Export(o ExportOptions, env Environment) (Exported, error) {
 		return Exported{}, err
 	}
 	return x.verifyAdapter()
+}
+
+// read reads the adapter, which shows before the model is read what does not fit it
+// or no GGUF adapter can hold.
+func (x *export) read() error {
+	if x.full {
+		return nil
+	}
+	c, err := model.ReadConfig(x.base)
+	if err != nil {
+		return err
+	}
+	if x.adapter, x.values, err = model.ReadAdapter(x.folder, c); err != nil || x.Format != FormatGGUF {
+		return err
+	}
+	return x.adapter.CheckGGUF(c)
 }
 
 // export is an Export on its way.
@@ -145,6 +155,13 @@ func (x *export) open() (err error) {
 	}
 	if _, err := os.Lstat(x.Out); err == nil {
 		return fmt.Errorf("out: %s exists: want a new name", x.Out)
+	}
+	dir := filepath.Dir(x.Out)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("out: %s: there is no folder %s", x.Out, dir)
+	}
+	if err := checkWritable(dir); err != nil {
+		return fmt.Errorf("out: %w", err)
 	}
 	if x.folder, err = trainedFolder(x.Adapter); err != nil {
 		return err
@@ -196,6 +213,9 @@ func baseOf(folder, given string) (string, error) {
 	base, err := model.AdapterBase(folder)
 	if err != nil {
 		return "", err
+	}
+	if base == "" {
+		return "", fmt.Errorf("%s does not name its base model: name it with --model", folder)
 	}
 	path, err := ResolveModel(base)
 	if err != nil {
