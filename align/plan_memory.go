@@ -1,17 +1,12 @@
 package align
 
 import (
-	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 
 	"align/internal/device"
-	"align/internal/device/cpu/feature"
-	"align/internal/device/cuda"
 	"align/internal/exec"
 	"align/internal/graph"
-	"align/internal/host"
 	"align/model"
 )
 
@@ -45,28 +40,6 @@ func (b sessionBytes) total() int64 { return b.activations + b.workspace }
 // fixed is what every save policy takes besides.
 func (f *footprint) fixed() int64 {
 	return f.weights + f.adapter + f.optimizer + f.sampled()
-}
-
-// headroom is the share of the available memory that a run may plan with: the
-// estimate is good to some percent, and other programs grow too.
-const headroom = 0.92
-
-// errNoRoom tells that no save policy fits.
-var errNoRoom = errors.New("no save policy fits")
-
-// choosePolicy is the first of the policies, those that keep more before those
-// that keep less, whose session fits the bytes that are left.
-func choosePolicy(left int64, bytes func(exec.SavePolicy) (int64, error)) (exec.SavePolicy, error) {
-	for _, p := range slices.Backward(exec.SavePolicies) {
-		need, err := bytes(p)
-		if err != nil {
-			return "", err
-		}
-		if need <= left {
-			return p, nil
-		}
-	}
-	return "", errNoRoom
 }
 
 // trained is what a run trains, without buffers: an adapter or all weights.
@@ -134,85 +107,6 @@ func (s *stage) footprint(t trained, w *workload) (*footprint, error) {
 	return f, nil
 }
 
-// compute is what the settings ask for, with the precision settled.
-func (s *stage) compute() Compute {
-	return computeOf(s.settings).For(s.config)
-}
-
-// matrixType is the type that the device holds a matrix in which is stored in
-// the given one.
-func (s *stage) matrixType(stored device.Type) device.Type {
-	if s.compute().OnCard() {
-		return cuda.HeldType(stored)
-	}
-	level, err := feature.Select()
-	packed := err == nil && level != feature.Generic
-	switch {
-	case !packed || stored != device.F32 && stored != device.F16 && stored != device.BF16:
-		return stored
-	case s.compute().Precision == "bf16" || stored == device.BF16:
-		return device.BF16
-	}
-	return device.F32
-}
-
-// reserved is what the device takes for a model's matrices and vectors; nil: for
-// what they are.
-func (s *stage) reserved() func(matrices, vectors []int64) int64 {
-	if s.compute().OnCard() {
-		return cuda.Reserved
-	}
-	return nil
-}
-
-// What a run adds to the program, about: pages of its code that were not used
-// yet, graphs, log and report. It was the same in all of scripts/plan-accuracy.sh.
-const (
-	trainingBytes = 9 << 20
-	samplingBytes = 3 << 20
-)
-
-// process is what the program takes of the device's memory: nothing of a card's.
-func (s *stage) process(adds int64) int64 {
-	if s.compute().OnCard() {
-		return 0
-	}
-	return residentMemory(adds)
-}
-
-// residentMemory is what the program and its data take, without what is left of
-// reading them, and what running adds.
-func residentMemory(adds int64) int64 {
-	debug.FreeOSMemory()
-	n := host.ResidentMemory()
-	if n > 0 {
-		n += adds
-	}
-	return n
-}
-
-// cardless says that the run is planned for a card that is not here: it has sizes
-// and no time.
-func (s *stage) cardless() bool {
-	b, is := s.backend.(interface{ Counts() bool })
-	return is && b.Counts()
-}
-
-// scratch is what the kernels take beside their sessions, where the device tells.
-func (s *stage) scratch(kernels ...[]device.Step) int64 {
-	if sizer, is := s.backend.(device.Sizer); is {
-		return sizer.ScratchBytes(slices.Concat(kernels...))
-	}
-	return 0
-}
-
-// normSteps are the optimizer's kernels that take memory of their own.
-func (s *stage) normSteps(t trained) []device.Step {
-	x := device.View{Addr: 1, Rows: 1, Cols: t.elements(), Type: s.act.Wide()}
-	sum := device.View{Addr: 1, Rows: 1, Cols: 1, Type: device.F64}
-	return []device.Step{{Kernel: "sum_squares", Call: device.Call{In: []device.View{x}, Out: []device.View{sum}}}}
-}
-
 // sessionSize is that of a session with a loss on its sequences.
 func (s *stage) sessionSize(t trained, c model.Capacity, save exec.SavePolicy, training bool) (model.SessionSize, error) {
 	o := model.DecoderOptions{Capacity: c, Adapter: t.adapter, Full: t.full, Train: training, Save: save, Device: s.backend, AllRows: s.allRows, Noise: s.noise}
@@ -261,109 +155,6 @@ func inTurns(sizes ...model.SessionSize) (bytes int64) {
 		shared, bytes = max(shared, n.Bytes-n.Own), bytes+n.Own
 	}
 	return shared + bytes
-}
-
-// savePolicy sizes the run before its weights are read, and tells the policy
-// that fitPolicy gives.
-func (s *stage) savePolicy(train, held []extent, steps int) (exec.SavePolicy, error) {
-	t, err := s.trained()
-	if err != nil {
-		return "", err
-	}
-	w, err := s.walk(train, held, steps)
-	if err != nil {
-		return "", err
-	}
-	f, err := s.footprint(t, w)
-	if err != nil {
-		return "", err
-	}
-	policy, err := s.fitPolicy(t, f, w, train)
-	if err != nil {
-		return "", err
-	}
-	need, err := s.session(f, t, w.largest, policy)
-	s.env.note(fmt.Sprintf("memory: about %s, %s of them activations (save_policy %s)", gib(f.process+f.fixed()+need.total()), gib(need.activations), policy))
-	return policy, err
-}
-
-// fitPolicy is the save policy of the run: the one that was asked for, or the
-// one that keeps most of those that fit the memory. What does not fit is an
-// error that names the largest setting that does.
-func (s *stage) fitPolicy(t trained, f *footprint, w *workload, train []extent) (exec.SavePolicy, error) {
-	asked := exec.SaveAll
-	if s.settings.SavePolicy != "auto" {
-		var err error
-		if asked, err = exec.ParseSavePolicy(s.settings.SavePolicy); err != nil {
-			return "", err
-		}
-	}
-	memory, err := available(s.backend)
-	if errors.Is(err, host.ErrUnknown) {
-		return asked, nil
-	}
-	if err != nil {
-		return "", err
-	}
-	left := int64(headroom*float64(memory)) - f.fixed()
-	policy, err := choosePolicy(left, func(p exec.SavePolicy) (int64, error) {
-		b, err := s.session(f, t, w.largest, p)
-		return b.total(), err
-	})
-	switch {
-	case errors.Is(err, errNoRoom):
-		return "", s.tooLarge(t, f, w, train, memory)
-	case err != nil || s.settings.SavePolicy == "auto":
-		return policy, err
-	}
-	need, err := s.session(f, t, w.largest, asked)
-	if err == nil && need.total() > left {
-		err = fmt.Errorf("memory: save_policy %s needs %s, %s are available: use %s or auto", asked, gib(f.fixed()+need.total()), gib(memory), policy)
-	}
-	return asked, err
-}
-
-// tooLarge says what would fit: a smaller batch, then a shorter length, each
-// with the policy that keeps least.
-func (s *stage) tooLarge(t trained, f *footprint, w *workload, train []extent, available int64) error {
-	need := f.fixed() + f.sessions[exec.SaveTiled].total()
-	say := func(advice string) error {
-		return fmt.Errorf("memory: %s needed with batch %d and save_policy tiled, %s available: %s", gib(need), s.settings.Batch, gib(available), advice)
-	}
-	left := int64(headroom*float64(available)) - f.weights - f.adapter - f.optimizer - f.sampled()
-	if left <= 0 {
-		return say(fmt.Sprintf("the weights alone take %s: use a smaller model or --quantize nf4", gib(f.weights)))
-	}
-	for batch := s.settings.Batch / 2; batch >= 1; batch /= 2 {
-		if s.fits(t, train, batch, w.longest, left) {
-			return say(fmt.Sprintf("--batch %d --accumulate %d fits", batch, s.settings.Accumulate*s.settings.Batch/batch))
-		}
-	}
-	for length := w.longest / 2; length >= 16; length /= 2 {
-		if s.fits(t, train, 1, length, left) {
-			return say(fmt.Sprintf("--batch 1 --accumulate %d --max-length %d fits", s.settings.Accumulate*s.settings.Batch, length))
-		}
-	}
-	return say("use a smaller model or --quantize nf4")
-}
-
-// fits says whether the largest examples together would.
-func (s *stage) fits(t trained, train []extent, batch, length int, left int64) bool {
-	list := slices.Clone(train)
-	for i := range list {
-		list[i] = list[i].cut(length)
-	}
-	slices.SortFunc(list, func(x, y extent) int { return y.Tokens - x.Tokens })
-	var pack extent
-	for _, e := range list[:min(batch, len(list))] {
-		pack = pack.join(e)
-	}
-	step, err := s.sessionSize(t, pack.Capacity, exec.SaveTiled, true)
-	if err != nil {
-		return false
-	}
-	evaluation, err := s.sessionSize(t, pack.Capacity, exec.SaveTiled, false)
-	return err == nil && inTurns(step, evaluation)+s.scratch(step.Kernels, evaluation.Kernels) <= left
 }
 
 // gib is a size for eyes.
