@@ -10,6 +10,7 @@ import (
 	"align/datasets"
 	"align/internal/config"
 	"align/internal/device"
+	"align/internal/host"
 	"align/internal/optim"
 	"align/internal/tokenizer"
 	"align/internal/train"
@@ -220,9 +221,15 @@ func (s *stage) deriveEvery(steps, perEpoch int) {
 func (s *stage) startRun(c any) (err error) {
 	s.asked = settingsOf(c)
 	if s.settings.Resume {
-		return s.goOn(c)
+		if err := s.goOn(c); err != nil {
+			return err
+		}
+		return s.checkDisk(host.FreeDisk)
 	}
 	if err := s.newRun(); err != nil {
+		return err
+	}
+	if err := s.checkDisk(host.FreeDisk); err != nil {
 		return err
 	}
 	return writeSettings(s.run, s.asked)
