@@ -32,7 +32,7 @@ func checkRepeats[T hashed](s *stage, parts [][]T, held []T) ([][]T, error) {
 	}
 	for _, part := range kept {
 		if len(part) == 0 {
-			return nil, errors.New("dedupe: a file has no record that is not elsewhere: leave the file out, or dedupe off")
+			return nil, nothingNew(len(kept) > 1)
 		}
 	}
 	return kept, nil
@@ -61,4 +61,13 @@ func (f *repeats) line(dedupe bool) string {
 		return text + ": left out"
 	}
 	return text + "; --dedupe on leaves them out"
+}
+
+// nothingNew is the error of a file of which dedupe leaves nothing; among says that it
+// is one of several.
+func nothingNew(among bool) error {
+	if among {
+		return errors.New("dedupe: a file has no record that is not elsewhere: leave the file out, or dedupe off")
+	}
+	return errors.New("dedupe: every training record is in the evaluation too: evaluate on other records, or dedupe off")
 }

@@ -142,6 +142,7 @@ var foreign = map[string]string{
 	"load_best_model_at_end":      "leave it out: the best checkpoint is kept beside the newest, and named at the end",
 	"early_stopping_patience":     "use early_stop, in evaluations",
 	"resume_from_checkpoint":      "use resume with out: the newest valid checkpoint goes on",
+	"resume":                      "use the flag --resume, with out: it is of a call, not of a file",
 	"overwrite_output_dir":        "leave it out: a run never writes over another; name a new out",
 	"eval_strategy":               "use eval_every: a number of steps, 10% of the run, or 1epoch; 0 evaluates before the first and after the last",
 	"evaluation_strategy":         "use eval_every: a number of steps, 10% of the run, or 1epoch; 0 evaluates before the first and after the last",

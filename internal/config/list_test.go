@@ -15,9 +15,9 @@ func TestLists(t *testing.T) {
 		{"block", "data:\n- a.jsonl:0.7\n- \"b c.jsonl:0.3\"\n", "a.jsonl:0.7,b c.jsonl:0.3", ""},
 		{"flow", "data: [a.jsonl, b.jsonl]", "a.jsonl,b.jsonl", ""},
 		{"one text", "data: a.jsonl:0.7,b.jsonl:0.3", "a.jsonl:0.7,b.jsonl:0.3", ""},
-		{"nested", "data: [[a]]", "", "x.yaml:1: data: want one value, got a Sequence"},
+		{"nested", "data: [[a]]", "", "x.yaml:1: data: want one value, got a list"},
 		{"an empty item", "data:\n-\n- a", "", "has no value"},
-		{"no list", "model: [a, b]", "", "x.yaml:1: model: want one value, got a Sequence"},
+		{"no list", "model: [a, b]", "", "x.yaml:1: model: want one value, got a list"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var c listConfig

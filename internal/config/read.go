@@ -80,7 +80,7 @@ func mapping(file *ast.File) ([]*ast.MappingValueNode, error) {
 	case *ast.CommentGroupNode, *ast.NullNode:
 		return nil, nil
 	default:
-		return nil, fmt.Errorf("want lines of the form `key: value`, got a %s", body.Type())
+		return nil, fmt.Errorf("want lines of the form `key: value`, got %s", nodeName(body))
 	}
 }
 
@@ -119,7 +119,7 @@ func scalar(node ast.Node) (string, error) {
 	case *ast.NullNode:
 		return "", errors.New("has no value: remove the line to keep the default")
 	default:
-		return "", fmt.Errorf("want one value, got a %s", node.Type())
+		return "", fmt.Errorf("want one value, got %s", nodeName(node))
 	}
 }
 
@@ -128,9 +128,26 @@ func scalar(node ast.Node) (string, error) {
 func syntaxError(name string, err error) error {
 	var y yaml.Error
 	if errors.As(err, &y) && y.GetToken() != nil {
-		return fmt.Errorf("config: %s:%d: %s", name, y.GetToken().Position.Line, y.GetMessage())
+		message := y.GetMessage()
+		if strings.Contains(message, "character '\t'") {
+			message = "a tab: YAML is indented with spaces"
+		}
+		return fmt.Errorf("config: %s:%d: %s", name, y.GetToken().Position.Line, message)
 	}
 	return fmt.Errorf("config: %s: %w", name, err)
+}
+
+// nodeName is what a value is that is not a single one.
+func nodeName(node ast.Node) string {
+	switch node.(type) {
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "keys of its own"
+	case *ast.AnchorNode, *ast.AliasNode:
+		return "an anchor or alias: write the value itself"
+	}
+	return "a " + strings.ToLower(node.Type().String())
 }
 
 // Unknown is the error of a key that is not among fields. It maps the names of

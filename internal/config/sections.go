@@ -78,7 +78,7 @@ func parseSection(name, section string, node ast.Node, fields []Field, keys map[
 	case *ast.NullNode:
 		return nil
 	default:
-		return fmt.Errorf("config: %s:%d: %s: want indented lines of the form `key: value`, got a %s", name, node.GetToken().Position.Line, section, node.Type())
+		return fmt.Errorf("config: %s:%d: %s: want indented lines of the form `key: value`, got %s", name, node.GetToken().Position.Line, section, nodeName(node))
 	}
 	var errs []error
 	for _, pair := range pairs {

@@ -88,9 +88,19 @@ func (c *Client) Pull(ctx context.Context, cache, repo, revision string) (Snapsh
 	return s, writeRef(root, revision, l.commit)
 }
 
+// nameIn is a hint at the name in the address of a model's page.
+func nameIn(address string) string {
+	_, path, ok := strings.Cut(address, "://")
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	if !ok || len(parts) < 3 || !repoName.MatchString(parts[1]+"/"+parts[2]) {
+		return ""
+	}
+	return fmt.Sprintf(" (%s/%s?)", parts[1], parts[2])
+}
+
 func (c *Client) check(repo, revision string) error {
 	if !repoName.MatchString(repo) || strings.Contains(repo, "..") {
-		return fmt.Errorf("hub: %q is no name of a model: want OWNER/NAME", repo)
+		return fmt.Errorf("hub: %q is no name of a model: want OWNER/NAME%s", repo, nameIn(repo))
 	}
 	if !revName.MatchString(revision) || strings.Contains(revision, "..") {
 		return fmt.Errorf("hub: %q is no revision: want a branch, a tag or a commit", revision)
