@@ -43,6 +43,9 @@ func Rounds(ctx context.Context, c RoundsConfig, env Environment) (RoundsResult,
 	if err := c.Validate(); err != nil {
 		return RoundsResult{}, err
 	}
+	if err := c.named(); err != nil {
+		return RoundsResult{}, err
+	}
 	j := &roundsJob{config: &c, env: env, policy: c.Adapter, judge: judge{c.Reward, c.Scorer}}
 	defer j.close()
 	if err := j.open(); err != nil {
@@ -95,7 +98,7 @@ func (j *roundsJob) open() (err error) {
 			return err
 		}
 		if j.before.Config != identity {
-			return fmt.Errorf("rounds: the settings are not those that %s began with: only rounds, threads, device and generator may change", c.Out)
+			return c.changed()
 		}
 	} else if c.Resume {
 		return fmt.Errorf("rounds: resume: %q is no job of rounds: name its folder with --out", c.Out)

@@ -119,8 +119,12 @@ func printSummary(io *streams, o output, s rejection.Summary) error {
 	if s.Examples > 0 {
 		best = short(s.BestScore)
 	}
-	_, err := fmt.Fprintf(io.out, "%d prompts, %d samples, mean score %s, mean best score %s: %d examples, %d pairs\n",
-		s.Prompts, s.Samples, short(s.MeanScore), best, s.Examples, s.Pairs)
+	left := ""
+	if n := s.Truncated + s.Empty; n > 0 {
+		left = fmt.Sprintf("; %d samples that max_new cut or that are empty are never the best", n)
+	}
+	_, err := fmt.Fprintf(io.out, "%d prompts, %d samples, mean score %s, mean best score %s: %d examples, %d pairs%s\n",
+		s.Prompts, s.Samples, short(s.MeanScore), best, s.Examples, s.Pairs, left)
 	return err
 }
 
