@@ -32,6 +32,9 @@ type Chat struct {
 
 // OpenChat loads the model.
 func OpenChat(o ChatOptions, env Environment) (*Chat, error) {
+	if err := checkNamed(o.Adapter, "", ""); err != nil {
+		return nil, err
+	}
 	base, err := ResolveModel(o.Model)
 	if err != nil {
 		return nil, err

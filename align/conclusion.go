@@ -3,7 +3,9 @@ package align
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"align/internal/atomicfile"
 	"align/internal/checkpoint"
@@ -22,7 +24,27 @@ const ReportFile = report.File
 const TensorBoardFolder = "tensorboard"
 
 // Report writes the page of runs, laid over each other where they are several.
-func Report(path string, runs ...string) error { return report.WriteFile(path, runs...) }
+func Report(path string, runs ...string) error {
+	if err := checkPage(path); err != nil {
+		return err
+	}
+	return report.WriteFile(path, runs...)
+}
+
+// checkPage refuses to write over a file that is no page.
+func checkPage(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil // none is there, or the writing tells
+	}
+	defer f.Close()
+	head := make([]byte, 256)
+	n, _ := io.ReadFull(f, head)
+	if n > 0 && !strings.Contains(strings.ToLower(string(head[:n])), "<html") {
+		return fmt.Errorf("report: %s exists and is no page: name another file with --out", path)
+	}
+	return nil
+}
 
 // reporter is the environment's, with TensorBoard's files and a tracking server
 // where they are asked for. end closes those.

@@ -82,6 +82,17 @@ func Generate(ctx context.Context, o GenerateOptions, prompts [][]datasets.Messa
 	if !o.Raw {
 		env.note(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
 	}
+	g := &generation{options: o, tokenizer: tok, template: template, stream: stream, emit: emit}
+	if err := g.render(prompts); err != nil {
+		return err
+	}
+	c, err := model.ReadConfig(path)
+	if err != nil {
+		return err
+	}
+	if g.options.MaxNew, err = roomFor(o.MaxNew, g.longest, c.ContextLength, env); err != nil {
+		return err
+	}
 	b, act, err := o.Compute.open(env)
 	if err != nil {
 		return err
@@ -91,8 +102,8 @@ func Generate(ctx context.Context, o GenerateOptions, prompts [][]datasets.Messa
 	if err != nil {
 		return err
 	}
-	g := &generation{options: o, tokenizer: tok, template: template, model: m, stream: stream, emit: emit}
-	return g.run(ctx, a, prompts)
+	g.model = m
+	return g.run(ctx, a)
 }
 
 type generation struct {
@@ -103,16 +114,15 @@ type generation struct {
 	stream    func(string)
 	emit      func(Answer) error
 	shown     int // bytes of the answer that stream has been told
+
+	prompts []rollout.Prompt
+	longest int // of them, in tokens
 }
 
-func (g *generation) run(ctx context.Context, a *model.Adapter, conversations [][]datasets.Message) error {
-	prompts, longest, err := g.prompts(conversations)
-	if err != nil {
-		return err
-	}
+func (g *generation) run(ctx context.Context, a *model.Adapter) error {
 	o := g.options
 	engine, err := rollout.New(g.model, a, rollout.Limits{
-		Prompt: longest, Answer: o.MaxNew, Sequences: min(sequencesAtOnce, len(prompts)*o.Samples),
+		Prompt: g.longest, Answer: o.MaxNew, Sequences: min(sequencesAtOnce, len(g.prompts)*o.Samples),
 	})
 	if err != nil {
 		return err
@@ -122,23 +132,23 @@ func (g *generation) run(ctx context.Context, a *model.Adapter, conversations []
 	if len(o.Stop) > 0 || g.stream != nil {
 		ro.OnToken = g.onToken
 	}
-	return engine.Generate(ctx, prompts, ro, func(s rollout.Sample) error { return g.emit(g.answer(s)) })
+	return engine.Generate(ctx, g.prompts, ro, func(s rollout.Sample) error { return g.emit(g.answer(s)) })
 }
 
-// prompts renders the conversations to ids.
-func (g *generation) prompts(conversations [][]datasets.Message) (list []rollout.Prompt, longest int, err error) {
+// render makes ids of the conversations.
+func (g *generation) render(conversations [][]datasets.Message) error {
 	for i, c := range conversations {
-		ids, err := g.render(c)
+		ids, err := g.encode(c)
 		if err != nil {
-			return nil, 0, fmt.Errorf("prompt %d: %w", i+1, err)
+			return fmt.Errorf("prompt %d: %w", i+1, err)
 		}
-		longest = max(longest, len(ids))
-		list = append(list, rollout.Prompt{IDs: ids, Key: contentKey(ids)})
+		g.longest = max(g.longest, len(ids))
+		g.prompts = append(g.prompts, rollout.Prompt{IDs: ids, Key: contentKey(ids)})
 	}
-	return list, longest, nil
+	return nil
 }
 
-func (g *generation) render(c []datasets.Message) ([]int32, error) {
+func (g *generation) encode(c []datasets.Message) ([]int32, error) {
 	if !g.options.Raw {
 		return g.template.Prompt(c)
 	}

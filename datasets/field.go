@@ -18,8 +18,11 @@ func malformed(field, format string, args ...any) error {
 }
 
 // kindOf names a JSON value's kind with its article.
-func kindOf(v jsontext.Value) string {
-	switch v.Kind() {
+func kindOf(v jsontext.Value) string { return kindWord(v.Kind()) }
+
+// kindWord names a kind of JSON value with its article.
+func kindWord(k jsontext.Kind) string {
+	switch k {
 	case jsontext.KindNull:
 		return "null"
 	case jsontext.KindTrue, jsontext.KindFalse:

@@ -60,7 +60,7 @@ func parseArguments(data jsontext.Value) (RenderOptions, error) {
 		return RenderOptions{}, nil
 	}
 	if err := json.Unmarshal(data, &a, json.RejectUnknownMembers(true)); err != nil {
-		return RenderOptions{}, err
+		return RenderOptions{}, wrongArgument(err)
 	}
 	o := RenderOptions{
 		DateString:    a.DateString,
@@ -122,4 +122,24 @@ func (m requestMessage) message() (Message, error) {
 		out.ContentJSON = m.Content
 	}
 	return out, nil
+}
+
+// wrongArgument says which of kwargs is unknown or of another type.
+func wrongArgument(err error) error {
+	var wrong *json.SemanticError
+	if !errors.As(err, &wrong) || wrong.JSONPointer == "" {
+		return err
+	}
+	name := wrong.JSONPointer.LastToken()
+	if errors.Is(err, json.ErrUnknownName) {
+		return fmt.Errorf("%q is unknown: want date_string, tools, tools_in_user_message or builtin_tools", name)
+	}
+	want := "a list"
+	switch name {
+	case "date_string":
+		want = "a string"
+	case "tools_in_user_message":
+		want = "a boolean"
+	}
+	return fmt.Errorf("%q is %s: want %s", name, kindWord(wrong.JSONKind), want)
 }

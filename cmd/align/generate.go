@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -87,6 +88,9 @@ func (o *generateOptions) check() error {
 	}
 	if o.MaxNew < 1 || o.Samples < 1 {
 		errs = append(errs, fmt.Errorf("--max-new (%d) and --n (%d) must be at least 1", o.MaxNew, o.Samples))
+	}
+	if slices.Contains(o.Stop, "") {
+		errs = append(errs, errors.New("--stop is empty: that ends every answer before it begins"))
 	}
 	return errors.Join(append(errs, model.CheckQuantize(o.Quantize), o.Sampling.Validate())...)
 }

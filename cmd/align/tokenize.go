@@ -138,12 +138,25 @@ func tokenizeLine(t *tokenizer.Tokenizer, dst, line []byte) ([]byte, error) {
 		Special bool    `json:"special"`
 	}
 	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
+		return nil, wrongLine(err)
 	}
 	if request.Text == nil {
 		return nil, errors.New(`"text" is missing`)
 	}
 	return appendIDs(dst, t.Encode(*request.Text, request.BOS, request.Special)), nil
+}
+
+// wrongLine says which member of a line has a value of another type.
+func wrongLine(err error) error {
+	var wrong *json.SemanticError
+	if !errors.As(err, &wrong) || wrong.JSONPointer == "" {
+		return err
+	}
+	want := "true or false"
+	if wrong.JSONPointer == "/text" {
+		want = "a string"
+	}
+	return fmt.Errorf("%q is a %s: want %s", wrong.JSONPointer.LastToken(), wrong.JSONKind, want)
 }
 
 // chatTokenizer answers lines of --chat. It makes each template once.
