@@ -91,7 +91,7 @@ func (t *Template) Jinja() string {
 }
 
 func unknownTemplate(what string) error {
-	return fmt.Errorf("datasets: %s is not a known one: choose a template by name: %s", what, strings.Join(TemplateNames(), ", "))
+	return fmt.Errorf("datasets: %s is not a known one: choose one by its name, as --template or the key template: %s", what, strings.Join(TemplateNames(), ", "))
 }
 
 // recognise is the name of the template that a Jinja text is.

@@ -274,7 +274,7 @@ func TestChooseTemplate(t *testing.T) {
 		{"its own, llama3", "auto", knownTexts()["llama3"][1], headers, "llama3", ""},
 		{"its own, llama3 with a case for each role", "auto", roles, headers, "llama3", ""},
 		{"its own, llama3 with BOS before the loop", "auto", knownTexts()["llama3"][3], headers, "llama3", ""},
-		{"unknown", "auto", chatML, headers, "", "choose a template by name: llama3, llama3.1, llama3.2, chatml, zephyr, plain"},
+		{"unknown", "auto", chatML, headers, "", "choose one by its name, as --template or the key template: llama3, llama3.1, llama3.2, chatml, zephyr, plain"},
 		{"name", "plain", chatML, headers, "plain", ""},
 		{"name without its tokens", "chatml", "", headers, "", "needs <|im_start|>, <|im_end|>"},
 		{"file", jinja, "", allSpecials(), "chatml", ""},

@@ -194,6 +194,9 @@ func templateText(raw jsontext.Value) (string, error) {
 	if raw.Kind() == '"' {
 		return text, json.Unmarshal(raw, &text)
 	}
+	if raw.Kind() != '[' {
+		return "", fmt.Errorf("chat_template is a %s: want a text, or a list of named ones", raw.Kind())
+	}
 	var named []struct {
 		Name     string `json:"name"`
 		Template string `json:"template"`

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // jsonOf is a small tokenizer.json with the merges and extra members given.
@@ -229,4 +231,10 @@ func FuzzRoundTrip(f *testing.F) {
 			t.Errorf("with specials, %q decodes to %q", text, got)
 		}
 	})
+}
+
+func TestChatTemplateOfAnotherType(t *testing.T) {
+	if _, err := templateText(jsontext.Value("5")); err == nil || err.Error() != "chat_template is a number: want a text, or a list of named ones" {
+		t.Errorf("got %v", err)
+	}
 }
