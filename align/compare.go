@@ -56,6 +56,9 @@ func Compare(ctx context.Context, o CompareOptions, env Environment) (Comparison
 	if err := c.open(ctx); err != nil {
 		return Comparison{}, err
 	}
+	if err := c.fitting(); err != nil {
+		return Comparison{}, err
+	}
 	b, act, err := o.Compute.open(env)
 	if err != nil {
 		return Comparison{}, err
@@ -109,6 +112,22 @@ func (c *comparing) named() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// fitting holds the adapters to the base before it is read.
+func (c *comparing) fitting() error {
+	base, err := model.ReadConfig(c.base)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{c.options.A, c.options.B} {
+		if name != BaseAlone {
+			if _, _, err := readFitting(name, base); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // open reads what is small.

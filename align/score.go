@@ -2,7 +2,6 @@ package align
 
 import (
 	"context"
-	"fmt"
 
 	"align/datasets"
 	"align/internal/device"
@@ -112,21 +111,36 @@ func (s *scorer) open(size model.Capacity) (*forward, error) {
 	return &forward{session, d}, err
 }
 
-// openModel loads a model and, where one is named, an adapter on it.
+// openModel loads a model and, where one is named, an adapter on it. One that does
+// not fit shows before the model is read.
 func openModel(path, quantize, adapter string, b device.Backend, act device.Type, env Environment) (*model.Model, *model.Adapter, error) {
-	m, err := loadBase(path, quantize, b, act, env)
-	if err != nil || adapter == "" {
+	if adapter == "" {
+		m, err := loadBase(path, quantize, b, act, env)
 		return m, nil, err
 	}
-	folder, err := AdapterFolder(adapter)
+	c, err := model.ReadConfig(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	a, values, err := model.ReadAdapter(folder, m.Config)
+	a, values, err := readFitting(adapter, c)
 	if err != nil {
-		return nil, nil, fmt.Errorf("adapter: %w", err)
+		return nil, nil, err
+	}
+	m, err := loadBase(path, quantize, b, act, env)
+	if err != nil {
+		return nil, nil, err
 	}
 	return m, a, m.AllocAdapter(a, values)
+}
+
+// readFitting reads the adapter that a path stands for, for a base of the config.
+func readFitting(path string, base model.Config) (*model.Adapter, []float32, error) {
+	folder, err := AdapterFolder(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, values, err := model.ReadAdapter(folder, base)
+	return a, values, prefixed("adapter", err)
 }
 
 // ScoreOptions say what to score.

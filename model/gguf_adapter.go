@@ -138,7 +138,7 @@ func ReadAdapterGGUF(path string, base Config) (*Adapter, []float32, error) {
 			return nil, nil, fmt.Errorf("model: %s: %w", path, err)
 		}
 	}
-	return a, flat, nil
+	return a, flat, prefixed(path, a.finite(flat))
 }
 
 // ggufLayout derives the adapter from the file's keys and tensors.

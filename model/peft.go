@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -105,7 +107,7 @@ func ReadAdapter(dir string, base Config) (*Adapter, []float32, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := safetensors.Open(filepath.Join(dir, AdapterWeightsFile))
+	f, err := openWeights(dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -118,7 +120,39 @@ func ReadAdapter(dir string, base Config) (*Adapter, []float32, error) {
 	for _, t := range a.Tensors() {
 		err = errors.Join(err, readFloats(f, t.Name, flat[t.Offset:][:t.len()]))
 	}
+	if err == nil {
+		err = prefixed(dir, a.finite(flat))
+	}
 	return a, flat, err
+}
+
+// finite refuses values that are no numbers: whatever saved them had diverged, and
+// every answer would be nonsense.
+func (a *Adapter) finite(flat []float32) error {
+	for _, t := range a.Tensors() {
+		for _, x := range flat[t.Offset:][:t.len()] {
+			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+				return fmt.Errorf("tensor %q holds %v: the training that wrote it had diverged", t.Name, x)
+			}
+		}
+	}
+	return nil
+}
+
+func prefixed(dir string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("model: %s: %w", dir, err)
+}
+
+// openWeights opens an adapter's weights; pickled ones get a hint.
+func openWeights(dir string) (*safetensors.File, error) {
+	f, err := safetensors.Open(filepath.Join(dir, AdapterWeightsFile))
+	if _, pickled := os.Stat(filepath.Join(dir, "adapter_model.bin")); errors.Is(err, fs.ErrNotExist) && pickled == nil {
+		return nil, fmt.Errorf("model: %s holds adapter_model.bin, a pickle that can run code and is not read: save it as safetensors", dir)
+	}
+	return f, err
 }
 
 // AdapterBase is the base model that an adapter folder names; "" for none.
@@ -197,6 +231,9 @@ func (c peftConfig) checked(config LoRAConfig, base Config, shapes map[string][]
 	for name := range present {
 		if shape := shapes[peftPrefix+name+".lora_A.weight"]; len(shape) == 2 && shape[0] != config.Rank {
 			config.RankPattern[name] = shape[0]
+			if len(c.RankPattern) == 0 {
+				return nil, fmt.Errorf("%w: %s has rank %d, and adapter_config.json says r %d and no rank_pattern", ErrAdapterMisfit, name, shape[0], c.Rank)
+			}
 		}
 	}
 	a, err := NewAdapter(base, config)

@@ -44,7 +44,7 @@ func readPEFTConfig(path string) (peftConfig, error) {
 	}
 	var c peftConfig
 	if err := json.Unmarshal(data, &c); err != nil {
-		return c, fmt.Errorf("model: %s: %w", path, err)
+		return c, fmt.Errorf("model: %s: %w", path, wrongType(err))
 	}
 	if err := c.supported(); err != nil {
 		return c, fmt.Errorf("model: %s: %w", path, err)
@@ -141,7 +141,7 @@ func (c peftConfig) alpha() (float64, error) {
 		return 8, nil // PEFT's default
 	}
 	if err := json.Unmarshal(c.LoRAAlpha, &alpha); err != nil {
-		return 0, fmt.Errorf("lora_alpha: %w", err)
+		return 0, fmt.Errorf("lora_alpha is %s: want a number", c.LoRAAlpha)
 	}
 	return alpha, nil
 }
