@@ -108,10 +108,14 @@ func reject(ctx context.Context, c rejection.Config, env Environment) (_ rejecti
 		return rejection.Summary{}, c.Out, err
 	}
 	defer release()
+	policy, err := policyHash(m, a)
+	if err != nil {
+		return rejection.Summary{}, c.Out, err
+	}
 	report := env.progress("sampling")
 	job := &rejection.Job{
 		Config: c, Prompts: prompts, Generator: generator, Scorer: scorer, Decode: tok.Decode,
-		Stop: stop, Model: m.Hash, Reward: hash,
+		Stop: stop, Model: policy, Reward: hash,
 		// Beside what it draws, so that they need not be told again to go on.
 		Begun:    func() error { return writeSettings(c.Out, settingsOf(&asked)) },
 		Progress: func(done, total int) { report(int64(done), int64(total)) },
@@ -123,6 +127,15 @@ func reject(ctx context.Context, c rejection.Config, env Environment) (_ rejecti
 		}
 	}
 	return summary, c.Out, err
+}
+
+// policyHash tells what samples from others: the base, and the adapter on it.
+func policyHash(m *model.Model, a *model.Adapter) (string, error) {
+	if a == nil {
+		return m.Hash, nil
+	}
+	values, err := model.ReadFloat32s(m.Backend(), a.Value)
+	return m.Hash + "-" + hashFloats(values), err
 }
 
 // drawer draws a job's answers: the engine of this process, or a server.

@@ -37,6 +37,7 @@ type stage struct {
 	template  *datasets.Template
 	model     *model.Model
 	adapter   *model.Adapter
+	start     string      // hash of the adapter that the run starts from; "" for none
 	full      *model.Full // in place of an adapter
 	run       string
 	release   func()         // of the claim on run; nil without one
@@ -252,6 +253,9 @@ func (s *stage) lineage(c any, data string) map[string]string {
 	l["records"] = strings.Join(s.records, ", ")
 	if s.special != "" {
 		l["special"] = s.special
+	}
+	if s.start != "" {
+		l["adapter"] = s.start
 	}
 	if len(s.shares) > 0 {
 		l["mixture"] = s.weights()

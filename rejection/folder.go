@@ -30,6 +30,16 @@ func CheckFolder(out string, resume bool) error {
 	return nil
 }
 
+// CheckJob refuses a folder that no job has begun in.
+func CheckJob(out string) error {
+	for _, name := range []string{journalFile, SummaryFile, "run.yaml"} {
+		if holds(out, name) {
+			return nil
+		}
+	}
+	return fmt.Errorf("--resume: %s is no job of rejection", out)
+}
+
 func holds(dir, name string) bool {
 	_, err := os.Stat(filepath.Join(dir, name))
 	return err == nil

@@ -62,7 +62,10 @@ gives the same files, and an interrupted job goes on with --resume.`,
 // settle merges file and flags into the config.
 func (o *rejectionOptions) settle(c *cobra.Command, fields []config.Field) error {
 	if o.config.Resume {
-		if err := ofMethod(c, o.config.Out); err != nil {
+		if o.config.Out == "" {
+			return hint(errors.New("--resume needs the job to go on with"), "add --out DIR")
+		}
+		if err := errors.Join(rejection.CheckJob(o.config.Out), ofMethod(c, o.config.Out)); err != nil {
 			return err
 		}
 	}
