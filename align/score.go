@@ -2,6 +2,8 @@ package align
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"align/datasets"
 	"align/internal/device"
@@ -126,11 +128,24 @@ func openModel(path, quantize, adapter string, b device.Backend, act device.Type
 	if err != nil {
 		return nil, nil, err
 	}
+	noteOtherBase(adapter, path, env)
 	m, err := loadBase(path, quantize, b, act, env)
 	if err != nil {
 		return nil, nil, err
 	}
 	return m, a, m.AllocAdapter(a, values)
+}
+
+// noteOtherBase tells where an adapter that fits was trained on another model, which
+// is here too.
+func noteOtherBase(adapter, base string, env Environment) {
+	folder, err := AdapterFolder(adapter)
+	if err != nil {
+		return
+	}
+	if own, err := model.AdapterBase(folder); err == nil && has(own, "config.json") && !sameFolder(own, base) {
+		env.note(fmt.Sprintf("adapter: %s was trained on %s, and is put on %s", adapter, own, base))
+	}
 }
 
 // readFitting reads the adapter that a path stands for, for a base of the config.
@@ -140,6 +155,9 @@ func readFitting(path string, base model.Config) (*model.Adapter, []float32, err
 		return nil, nil, err
 	}
 	a, values, err := model.ReadAdapter(folder, base)
+	if own, unnamed := model.AdapterBase(folder); errors.Is(err, model.ErrAdapterMisfit) && unnamed == nil && own != "" {
+		err = fmt.Errorf("%w (it names %s as its base model)", err, own)
+	}
 	return a, values, prefixed("adapter", err)
 }
 
