@@ -15,6 +15,11 @@ test-arm64:
 		CGO_ENABLED=0 GOARCH=arm64 go test -c -o bin/arm64/$$p.test ./internal/device/cpu/$$p || exit 1; \
 		(cd internal/device/cpu/$$p && ALIGN_REQUIRE_KERNEL=neon qemu-aarch64-static ../../../../bin/arm64/$$p.test) || exit 1; done
 
+# test the level amx with AMX emulated, on a processor with AVX512_BF16 and AVX512_VBMI
+test-amx:
+	ALIGN_REQUIRE_KERNEL=amx scripts/emulate-amx.sh test -run /amx ./internal/device/cpu/... ./sft
+	scripts/emulate-amx.sh run ./cmd/align bench sft --cfg small --batch 1 --seq 256 --threads 1 --precision bf16 --steps 2 --dropout 0.05
+
 # format, vet, staticcheck
 lint:
 	gofmt -l . && go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
@@ -66,4 +71,4 @@ gpu-test-binary:
 gpu-test-archive: gpu-test-binary
 	tar -C bin --exclude=gpu/gpu-cache --exclude='gpu/gpu-results*' -cf - gpu | xz -T1 --lzma2=preset=6,dict=256MiB >bin/gpu.tar.xz
 
-.PHONY: build test test-arm64 lint bench bench-go generate ptx gpu-test-binary gpu-test-archive builtin size check
+.PHONY: build test test-arm64 test-amx lint bench bench-go generate ptx gpu-test-binary gpu-test-archive builtin size check

@@ -12,9 +12,3 @@ func intel() bool {
 	_, b, c, d := cpuid(0, 0)
 	return b == 0x756e6547 && d == 0x49656e69 && c == 0x6c65746e // "Genu" "ineI" "ntel"
 }
-
-// savesTiles says whether the system saves AMX's configuration and tiles.
-func savesTiles() bool {
-	const tileConfig, tileData = 1 << 17, 1 << 18
-	return xgetbv()&(tileConfig|tileData) == tileConfig|tileData
-}

@@ -1,10 +1,6 @@
 package feature
 
-import (
-	"sync"
-
-	"golang.org/x/sys/cpu"
-)
+import "golang.org/x/sys/cpu"
 
 // detect relies on x/sys/cpu to check that the system saves the wide registers.
 func detect() Level {
@@ -21,13 +17,6 @@ func detect() Level {
 	}
 	return AMX
 }
-
-// hasTiles is true where the processor multiplies tiles of bfloat16, the system
-// saves them and this process may use them, and permutes bytes as all that have
-// tiles do. It asks once.
-var hasTiles = sync.OnceValue(func() bool {
-	return cpu.X86.HasAMXTile && cpu.X86.HasAMXBF16 && cpu.X86.HasAVX512VBMI && savesTiles() && permitTiles()
-})
 
 // fastest differs from detect where VDPBF16PS is slower than widening the
 // bfloat16 and multiplying float32: on Intel's processors, 89 against 231

@@ -36,5 +36,5 @@ func amxFew(f *file) {
 	f.storeTileAt(0, "DX", "R8", 0)
 	f.storeTileAt(2, "DX", "R8", amxRows*amxBytes)
 	f.releaseTiles()
-	f.op("RET")
+	f.back()
 }

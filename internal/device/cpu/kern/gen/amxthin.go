@@ -66,5 +66,5 @@ func (f *file) thinSum(fr frame, load func(t, a int), next func()) {
 		f.storeTileAt(t, "DX", "R8", t*amxRows*amxBytes)
 	}
 	f.releaseTiles()
-	f.op("RET")
+	f.back()
 }

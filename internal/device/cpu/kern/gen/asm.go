@@ -16,15 +16,22 @@ type file struct {
 	decl   *declarations
 	consts map[string]bool // names of the constants in data
 	labels int
+
+	emulated bool // tiles are memory, emulate.go
+	begun    int  // where the function at work lies in text
+	framed   bool // it has a frame for its tiles
 }
 
-func newFile(decl *declarations) *file {
-	return &file{decl: decl, consts: map[string]bool{}}
+func newFile(decl *declarations, emulated bool) *file {
+	return &file{decl: decl, consts: map[string]bool{}, emulated: emulated}
 }
 
 func (f *file) bytes() []byte {
 	var out bytes.Buffer
 	out.WriteString(header + "#include \"textflag.h\"\n")
+	if f.emulated {
+		out.WriteString("#include \"funcdata.h\"\n")
+	}
 	out.Write(f.data.Bytes())
 	out.Write(f.text.Bytes())
 	return out.Bytes()
@@ -86,6 +93,7 @@ func (fr frame) slot(name string) string { return fmt.Sprintf("%s+%d(FP)", name,
 func (f *file) function(name, doc string, args, results []arg) frame {
 	f.decl.add(name, doc, args, results)
 	fr := newFrame(args, results)
+	f.begun, f.framed = f.text.Len(), false
 	fmt.Fprintf(&f.text, "\n// %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", signature(name, args, results), name, fr.size)
 	return fr
 }
@@ -93,6 +101,14 @@ func (f *file) function(name, doc string, args, results []arg) frame {
 // ret ends a function that has used wide registers.
 func (f *file) ret() {
 	f.op("VZEROUPPER")
+	f.back()
+}
+
+// back ends a function.
+func (f *file) back() {
+	if f.framed {
+		f.endEmulated()
+	}
 	f.op("RET")
 }
 

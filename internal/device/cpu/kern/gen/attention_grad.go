@@ -144,7 +144,7 @@ func emitGradStrips(f *file) {
 	f.op("DECQ R15")
 	f.op("JNZ %s", strip)
 	f.releaseTiles()
-	f.op("RET")
+	f.back()
 }
 
 // gradRow is a key's row, whose ds it leaves in register 6+r.

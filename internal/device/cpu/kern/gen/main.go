@@ -3,7 +3,8 @@
 //
 //	go run ./internal/device/cpu/kern/gen
 //
-// The output is committed; a test compares it with what gen would write.
+// The output is committed; a test compares it with what gen would write. With
+// -emulate it writes files that do without AMX, scripts/emulate-amx.sh.
 package main
 
 import (
@@ -15,19 +16,34 @@ import (
 
 func main() {
 	dir := flag.String("dir", "internal/device/cpu/kern", "folder of package kern")
+	emulated := flag.String("emulate", "", "folder for files that emulate AMX in tests, and their overlay.json, instead of the package's")
 	flag.Parse()
-	for name, text := range generate() {
-		if err := os.WriteFile(filepath.Join(*dir, name), text, 0o644); err != nil {
-			fmt.Fprintln(os.Stderr, "gen:", err)
-			os.Exit(1)
-		}
+	err := error(nil)
+	if *emulated != "" {
+		err = writeEmulation(*dir, *emulated)
+	} else {
+		err = write(*dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
 	}
 }
 
-// generate is every file of the output by name.
-func generate() map[string][]byte {
+// write writes the package's files.
+func write(dir string) error {
+	for name, text := range generate(false) {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// generate is every file of the output by name; emulated is without AMX's instructions.
+func generate(emulated bool) map[string][]byte {
 	var decl, declNEON declarations
-	tiles, packs, vectors, peaks, amx := newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl), newFile(&decl)
+	tiles, packs, vectors, peaks, amx := newFile(&decl, emulated), newFile(&decl, emulated), newFile(&decl, emulated), newFile(&decl, emulated), newFile(&decl, emulated)
 	emitTiles(tiles)
 	emitThin(tiles)
 	emitOuter(tiles)
@@ -35,9 +51,9 @@ func generate() map[string][]byte {
 	emitOuterNext(tiles)
 	emitPlain(tiles)
 	emitRoundTile(tiles)
-	eager := newFile(&decl)
+	eager := newFile(&decl, emulated)
 	emitEager(eager)
-	sweeps := newFile(&decl)
+	sweeps := newFile(&decl, emulated)
 	emitSweeps(sweeps)
 	emitPacks(packs)
 	emitVectors(vectors)
@@ -45,18 +61,18 @@ func generate() map[string][]byte {
 	emitKeepPanel(vectors)
 	emitLowKept(vectors)
 	emitPeaks(peaks)
-	quantised := newFile(&decl)
+	quantised := newFile(&decl, emulated)
 	emitBlocks(quantised)
 	emitAMX(amx)
-	attention := newFile(&decl)
+	attention := newFile(&decl, emulated)
 	emitAttention(attention)
 	emitGradWeights(attention)
-	wide := newFile(&decl)
+	wide := newFile(&decl, emulated)
 	emitWideTiles(wide)
-	panels := newFile(&decl)
+	panels := newFile(&decl, emulated)
 	emitBytePanels(panels)
 	emitByteRows(panels)
-	neon := newFile(&declNEON)
+	neon := newFile(&declNEON, false)
 	emitNEON(neon)
 	return map[string][]byte{
 		"tile_amd64.s":          tiles.bytes(),
