@@ -5,7 +5,7 @@
 #   scripts/emulate-amx.sh test ./internal/device/cpu/...
 #   scripts/emulate-amx.sh run ./cmd/align bench sft --cfg small --precision bf16
 #
-# The kernels' generator writes the files, bin/amx, in which each instruction on
+# The kernels' generator writes the files, bin/_amx (which ./... does not see), in which each instruction on
 # tiles is code that does the same on memory; go's -overlay puts them in the place
 # of the package's. Nothing else is built with them. Speed says nothing here.
 set -euo pipefail
@@ -17,8 +17,8 @@ for flag in avx512_bf16 avx512vbmi; do
         exit 1
     fi
 done
-mkdir -p bin/amx
-CGO_ENABLED=0 go run ./internal/device/cpu/kern/gen -emulate bin/amx
+mkdir -p bin/_amx
+CGO_ENABLED=0 go run ./internal/device/cpu/kern/gen -emulate bin/_amx
 command=$1
 shift
-exec go "$command" -overlay bin/amx/overlay.json "$@"
+exec go "$command" -overlay bin/_amx/overlay.json "$@"

@@ -2,29 +2,29 @@ package main
 
 import (
 	"bytes"
+	_ "embed"
 	"encoding/json"
 	"os"
 	"path/filepath"
 )
 
-// emulatedTilesOf takes the place of package feature's file that asks the processor for tiles.
-const emulatedTilesOf = header + `package feature
-
-import "golang.org/x/sys/cpu"
-
-// hasTiles is true where all is there that the emulation needs.
-func hasTiles() bool { return cpu.X86.HasAVX512VBMI }
-`
+var (
+	//go:embed testdata/tiles_amd64.go
+	emulatedDetection []byte
+	//go:embed testdata/emulated_amd64_test.go
+	emulatedTest []byte
+)
 
 // emulation is the files, by their place from package kern's folder, that give
 // the tests the level amx on a processor without AMX: those of the package that have
-// its instructions, the routines, and one of package feature.
+// its instructions, the routines and their test, and one of package feature.
 func emulation() map[string][]byte {
 	routines := newFile(&declarations{}, true)
 	emitEmulated(routines)
 	files := map[string][]byte{
 		"emulated_amd64.s":          routines.bytes(),
-		"../feature/tiles_amd64.go": []byte(emulatedTilesOf),
+		"emulated_amd64_test.go":    emulatedTest,
+		"../feature/tiles_amd64.go": emulatedDetection,
 	}
 	for name, text := range generate(true) {
 		if bytes.Contains(text, []byte(emulatedCall)) {
