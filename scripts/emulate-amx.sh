@@ -21,4 +21,5 @@ mkdir -p bin/_amx
 CGO_ENABLED=0 go run ./internal/device/cpu/kern/gen -emulate bin/_amx
 command=$1
 shift
-exec go "$command" -overlay bin/_amx/overlay.json "$@"
+# Pointers beyond what they point into are found as well.
+exec go "$command" -overlay bin/_amx/overlay.json -gcflags=./internal/device/cpu/...=-d=checkptr "$@"

@@ -149,10 +149,9 @@ func amxWhole(rows, steps int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer,
 // where zeros follow them as well.
 func amxRest(rows, words int, a, b unsafe.Pointer, bStep int, c unsafe.Pointer, ldc, add, panels int) {
 	var filled [16 * Cols]uint32
-	for range panels {
-		copy(filled[:], unsafe.Slice((*uint32)(b), words*Cols))
-		amxWhole(rows, 1, a, unsafe.Pointer(&filled), 0, c, ldc, add, 1, a)
-		b, c = at(b, bStep), at(c, Stride)
+	for i := range panels {
+		copy(filled[:], unsafe.Slice((*uint32)(at(b, i*bStep)), words*Cols))
+		amxWhole(rows, 1, a, unsafe.Pointer(&filled), 0, at(c, i*Stride), ldc, add, 1, a)
 	}
 }
 
