@@ -2,6 +2,7 @@ package kern
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"unsafe"
@@ -33,14 +34,7 @@ func checkTurn(t *testing.T, p *Products, rows, panels, add int, alpha float32) 
 	words := n / p.PerWord
 	x := random(newRand(n), n*stride)
 	next := p.Rows*stride/p.PerWord + gap
-	left, right := make([]uint32, panels*next), make([]uint32, 2*words*Cols)
-	var table [MaxRows]unsafe.Pointer
-	for i := range panels {
-		for j := range p.Rows {
-			table[j] = pointer(x[(i*p.Rows+j)*stride:])
-		}
-		p.PackLeft(pointer(left[i*next:]), &table, p.Rows, stride)
-	}
+	left, right := leftPanels(p, x, panels, stride, next), make([]uint32, 2*words*Cols)
 	for lane := 0; lane < TurnCols; lane += p.Lanes {
 		p.PackColumns(pointer(right[lane/Cols*words*Cols+lane%Cols:]), pointer(x[lane:]), n, 4*stride, p.Lanes, Stride)
 	}
@@ -58,7 +52,7 @@ func checkTurn(t *testing.T, p *Products, rows, panels, add int, alpha float32) 
 	}
 	p.Turn(&turn)
 	p.TurnedOut(pointer(c.slice()), 4*ldc, turn.C, rows, alpha, add)
-	checkTurnRows(t, p, turn, x, stride, sums)
+	checkTurnForms(t, p, turn, x, stride)
 	name := fmt.Sprintf("rows=%d panels=%d add=%d alpha=%v", rows, panels, turn.Add+add, alpha)
 	c.check(t, name)
 	if !slices.Equal(c.slice(), want) {
@@ -66,18 +60,62 @@ func checkTurn(t *testing.T, p *Products, rows, panels, add int, alpha float32) 
 	}
 }
 
-// checkTurnRows compares the turn with one of the rows that its left side was
-// packed from, which are rounded already.
-func checkTurnRows(t *testing.T, p *Products, turn Turn, x []float32, stride int, sums []float32) {
+// leftPanels packs panels of a left side next words apart.
+func leftPanels(p *Products, x []float32, panels, stride, next int) []uint32 {
+	left := make([]uint32, panels*next)
+	var table [MaxRows]unsafe.Pointer
+	for i := range panels {
+		for j := range p.Rows {
+			table[j] = pointer(x[(i*p.Rows+j)*stride:])
+		}
+		p.PackLeft(pointer(left[i*next:]), &table, p.Rows, stride)
+	}
+	return left
+}
+
+// checkTurnForms compares the turn of panels with that of the rows they were packed
+// from, which are rounded already, and turns under a mask with those of zeros in the
+// place of what it hides, which is NaN.
+func checkTurnForms(t *testing.T, p *Products, turn Turn, x []float32, stride int) {
 	t.Helper()
-	half := make([]uint16, len(x))
-	roundGeneric(first(half, len(half)), first(x, len(x)), len(x))
-	turn.Add = 0
-	p.Turn(&turn)
-	want := slices.Clone(sums)
-	turn.B, turn.BRow, turn.BNext = unsafe.Pointer(&half[0]), 2*stride, 2*stride*p.Rows
-	p.Turn(&turn)
-	if !slices.Equal(sums, want) {
-		t.Fatalf("rows=%d panels=%d: a turn of plain rows differs", turn.Rows, turn.Panels)
+	const maskRow = 12 // bytes
+	n, r := turn.Panels*p.Rows, newRand(turn.Rows)
+	mask, kept, hidden := make([]byte, n*maskRow), slices.Clone(x), slices.Clone(x)
+	for i := range n * TurnCols {
+		row, col := i/TurnCols, i%TurnCols
+		if bit := byte(r.IntN(2)); bit > 0 {
+			mask[row*maskRow+col/8] |= bit << (col % 8)
+		} else {
+			kept[row*stride+col], hidden[row*stride+col] = 0, float32(math.NaN())
+		}
+	}
+	panels := func(x []float32) Turn {
+		form := turn
+		form.B = pointer(leftPanels(p, x, turn.Panels, stride, turn.BNext/4))
+		return form
+	}
+	rows := func(x []float32) Turn {
+		form, half := turn, make([]uint16, len(x))
+		roundGeneric(first(half, len(half)), first(x, len(x)), len(x))
+		form.B, form.BRow, form.BNext = pointer(half), 2*stride, 2*stride*p.Rows
+		return form
+	}
+	masked := func(form Turn) Turn {
+		form.Mask, form.MaskRow = pointer(mask), maskRow
+		return form
+	}
+	run := func(form Turn, add int) []float32 {
+		sums := aligned(TurnRows * TurnCols)
+		copy(sums, random(newRand(3), len(sums)))
+		form.C, form.Add = pointer(sums), add
+		p.Turn(&form)
+		return sums
+	}
+	for add := range 2 {
+		name := fmt.Sprintf("rows=%d panels=%d add=%d", turn.Rows, turn.Panels, add)
+		sameBits(t, name+", plain rows", run(rows(x), add), run(panels(x), add))
+		want := run(panels(kept), add)
+		sameBits(t, name+", masked panels", run(masked(panels(hidden)), add), want)
+		sameBits(t, name+", masked rows", run(masked(rows(hidden)), add), want)
 	}
 }
