@@ -96,6 +96,10 @@ func checkFewBlocks(t *testing.T, s *Set, d directTrial, n, m, add int, apart bo
 	t.Helper()
 	k, step := n*d.elements, blockBack+n*d.bytes+3
 	src := randomBlocks(DirectRows * step)
+	if m%2 > 0 { // a block of zeros in each group, whose scale is zero too
+		clear(src[5*step+blockBack:][:d.bytes])
+		clear(src[20*step+blockBack+(n-1)*d.bytes:][:d.bytes])
+	}
 	first := unsafe.Pointer(&src[blockBack])
 	rows, wide := make([]uint16, DirectRows*k), make([]uint32, k/2*FewRows)
 	d.decoder(&s.Halves)(pointer(rows), first, n, DirectRows, 2*k, step, 0, blockBack)
