@@ -33,7 +33,7 @@ const DirectRows = Cols
 // distances of the rows' numbers in Scales.
 type DirectWork struct {
 	Scales [DirectRows]float32
-	_      [82 * 64]byte // what a row's groups are scaled by, and six bits as bytes
+	_      [82 * 64]byte // what a row's groups are scaled by, six bits as bytes, and bytes that wait
 	// Ahead is how many bytes behind the first block the memory begins that a Direct of
 	// bfloat16 brings in, as much as it decodes, in order. It need not be the program's.
 	Ahead int

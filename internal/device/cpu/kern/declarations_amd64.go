@@ -1124,11 +1124,6 @@ func q8x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB
 //go:noescape
 func q8x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
 
-// q4x0Row is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and one row of x; c is rows of 32.
-//
-//go:noescape
-func q4x0Row(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
-
 // q4x0Direct is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and m rows of x, up to 15, in a panel [words][m] of pairs of bfloat16; c is rows of 32.
 //
 //go:noescape
@@ -1154,11 +1149,6 @@ func q4x0SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB
 //go:noescape
 func q4x0Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
 
-// nf4Row is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and one row of x; c is rows of 32.
-//
-//go:noescape
-func nf4Row(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
-
 // nf4Direct is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and m rows of x, up to 15, in a panel [words][m] of pairs of bfloat16; c is rows of 32.
 //
 //go:noescape
@@ -1183,11 +1173,6 @@ func nf4SpanAcross(config, a, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB 
 //
 //go:noescape
 func nf4Few(config, c, x unsafe.Pointer, xStep int, src unsafe.Pointer, n, left, srcStep, next, groups, add int, work *DirectWork, rows unsafe.Pointer)
-
-// q4KRow is c += x w for 32 rows of w of n blocks of Q4_K, srcStep bytes apart, and one row of x; c is rows of 32.
-//
-//go:noescape
-func q4KRow(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // q4KDirect is c += x w for 32 rows of w of n blocks of Q4_K, srcStep bytes apart, and m rows of x, up to 15, in a panel [words][m] of pairs of bfloat16; c is rows of 32.
 //
@@ -1473,6 +1458,21 @@ func q4KPanelAVX2(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
 //
 //go:noescape
 func q6KPanelAVX2(dst, src unsafe.Pointer, n, srcStep int, work *DirectWork)
+
+// q4x0Row is c += x w for 32 rows of w of n blocks of Q4_0, srcStep bytes apart, and one row of x.
+//
+//go:noescape
+func q4x0Row(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// nf4Row is c += x w for 32 rows of w of n blocks of NF4, srcStep bytes apart, and one row of x.
+//
+//go:noescape
+func nf4Row(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
+
+// q4KRow is c += x w for 32 rows of w of n blocks of Q4_K, srcStep bytes apart, and one row of x.
+//
+//go:noescape
+func q4KRow(c, x, src unsafe.Pointer, n, srcStep, m int, work *DirectWork)
 
 // int8RowAVX2 is c += x w for 32 rows of w of n blocks of 32 elements of Int8, srcStep bytes apart, and one row of x.
 //

@@ -19,7 +19,7 @@ func TestAheadOfDirectWork(t *testing.T) {
 func TestDirect(t *testing.T) {
 	forEachLevel(t, func(t *testing.T, s *Set) {
 		for _, d := range s.directTrials() {
-			for _, n := range []int{1, 3} {
+			for _, n := range []int{1, 2, 3, 17} {
 				for _, m := range []int{1, 3, 4, 5, 9, 14} {
 					checkDirect(t, s, &s.F32, d, n, m)
 					if d.Pack != nil {

@@ -20,11 +20,14 @@ const directAhead = 84 * 64
 // is the sum of the parts before.
 var rowParts = []int{8, 4, 2, 1}
 
-// columnProducts writes the kern.Direct of one row of x and that of several.
+// columnProducts writes the kern.Direct of several rows of x and, but for blocks of four bits,
+// that of one.
 func (d direct) columnProducts(b inBlocks) {
-	d.columnProduct(b, "Row", "one row of x", func(fr frame, e int) taker {
-		return d.taker(fr, b, e, func(part func(rows, sum int)) { part(1, 0) })
-	})
+	if !b.nibbles {
+		d.columnProduct(b, "Row", "one row of x", func(fr frame, e int) taker {
+			return d.taker(fr, b, e, func(part func(rows, sum int)) { part(1, 0) })
+		})
+	}
 	d.columnProduct(b, "Direct", "m rows of x, up to 15, in a panel [words][m] of pairs of bfloat16", func(fr frame, e int) taker {
 		return d.taker(fr, b, e, d.parts)
 	})

@@ -30,6 +30,7 @@ type inBlocks struct {
 	passBytes, passWorks int
 	given                bool        // the rows' scales are in the work
 	scaled               bool        // a block is of one pass and begins with its scale, of binary16
+	nibbles              bool        // one row of x is nibblerow.go's
 	prepare              func()      // what a block needs before its first pass
 	few                  func()      // unit of few rows, if they have one of their own, for scales that fewOdd lets pass
 	unit                 func(e int) // decodes the words of the rows from element e of a pass on

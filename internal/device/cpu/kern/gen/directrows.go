@@ -13,9 +13,9 @@ func (d direct) types() []inBlocks {
 			unit: d.each(func(i, e int) { d.signed(i, e, 4*i, 0) })},
 		{name: "q8x0", of: "Q8_0", bytes: 34, elements: 32, passes: 1, scaled: true, prepare: d.scales,
 			unit: d.each(func(i, e int) { d.signed(i, 2+e, 4*i, 0) })},
-		{name: "q4x0", of: "Q4_0", bytes: 18, elements: 32, passes: 1, scaled: true, prepare: d.scales, few: d.fewQ4, unit: d.q4Rows},
-		{name: "nf4", of: "NF4", bytes: 36, elements: 64, passes: 1, prepare: nothing, unit: d.nf4Rows},
-		{name: "q4K", of: "Q4_K", bytes: 144, elements: 256, passes: 4, passBytes: 32, passWorks: 8, prepare: d.q4KPrepare, unit: d.q4KRows},
+		{name: "q4x0", of: "Q4_0", bytes: 18, elements: 32, passes: 1, scaled: true, nibbles: true, prepare: d.scales, few: d.fewQ4, unit: d.q4Rows},
+		{name: "nf4", of: "NF4", bytes: 36, elements: 64, passes: 1, nibbles: true, prepare: nothing, unit: d.nf4Rows},
+		{name: "q4K", of: "Q4_K", bytes: 144, elements: 256, passes: 4, passBytes: 32, passWorks: 8, nibbles: true, prepare: d.q4KPrepare, unit: d.q4KRows},
 		{name: "q6K", of: "Q6_K", bytes: 210, elements: 256, passes: 8, passBytes: 32, passWorks: 8, prepare: d.q6KPrepare,
 			unit: d.each(func(i, e int) { d.signed(i, e, 64*i+4*(e/16), 4) })},
 	}

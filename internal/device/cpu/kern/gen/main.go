@@ -71,6 +71,7 @@ func generate(emulated bool) map[string][]byte {
 	emitWideTiles(wide)
 	panels := newFile(&decl, emulated)
 	emitBytePanels(panels)
+	emitNibbleRows(panels)
 	emitByteRows(panels)
 	neon := newFile(&declNEON, false)
 	emitNEON(neon)
