@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"align/internal/config"
+	"align/internal/device"
+	"align/internal/train"
 )
 
 // change is what a run that goes on may do with a setting.
@@ -60,6 +62,31 @@ var onResume = map[string]change{
 	"hidden_size": fixed, "intermediate_size": fixed, "num_hidden_layers": fixed, "num_attention_heads": fixed, "num_key_value_heads": fixed,
 	"head_dim": fixed, "vocab_size": fixed, "max_position_embeddings": fixed, "rms_norm_eps": fixed, "rope_theta": fixed,
 	"tie_word_embeddings": fixed, "initializer_range": fixed,
+}
+
+// lineage is what a resumed run must find again: the hashes of what goes in,
+// and every setting that moves a number.
+func (s *stage) lineage(c any, data string) map[string]string {
+	l := map[string]string{"model": s.model.Hash, "tokenizer": s.tokenizer.Hash(), "data": data, train.Activations: s.act.String()}
+	l["records"] = strings.Join(s.records, ", ")
+	if s.special != "" {
+		l["special"] = s.special
+	}
+	if s.start != "" {
+		l["adapter"] = s.start
+	}
+	if len(s.shares) > 0 {
+		l["mixture"] = s.weights()
+	}
+	if s.settings.Dropout > 0 {
+		l[train.Draws] = device.Draws
+	}
+	for _, f := range settingsOf(c) {
+		if onResume[f.Key] == fixed {
+			l["setting "+f.Key] = f.String()
+		}
+	}
+	return l
 }
 
 // goOn claims the run to go on with, and refuses settings that are not those it

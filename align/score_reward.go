@@ -78,7 +78,7 @@ func (o *ScoreOptions) baseOfReward(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: name it with --model", err)
 	}
-	return base, nil
+	return base, judge{Reward: path}.check()
 }
 
 // readers are the options of datasets' readers, for the base's tokenizer.

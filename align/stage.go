@@ -246,31 +246,6 @@ func (s *stage) newRun() (err error) {
 	return err
 }
 
-// lineage is what a resumed run must find again: the hashes of what goes in,
-// and every setting that moves a number.
-func (s *stage) lineage(c any, data string) map[string]string {
-	l := map[string]string{"model": s.model.Hash, "tokenizer": s.tokenizer.Hash(), "data": data, train.Activations: s.act.String()}
-	l["records"] = strings.Join(s.records, ", ")
-	if s.special != "" {
-		l["special"] = s.special
-	}
-	if s.start != "" {
-		l["adapter"] = s.start
-	}
-	if len(s.shares) > 0 {
-		l["mixture"] = s.weights()
-	}
-	if s.settings.Dropout > 0 {
-		l[train.Draws] = device.Draws
-	}
-	for _, f := range settingsOf(c) {
-		if onResume[f.Key] == fixed {
-			l["setting "+f.Key] = f.String()
-		}
-	}
-	return l
-}
-
 // options are the loop's.
 func (s *stage) options(steps int, lineage map[string]string) train.Options {
 	return train.Options{

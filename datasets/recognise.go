@@ -61,7 +61,7 @@ func formatHint(what string, formats []Format, r records.Record) string {
 // kinds are what a file may be, for the command that takes it.
 func kinds() []kind {
 	return []kind{
-		{"preference", "preference pairs, which align dpo and reward take", PairFormats()},
+		{"preference", "preference pairs, which align dpo, reward and score --pairs take", PairFormats()},
 		{"unpaired", "labelled answers, which align dpo --loss kto takes", UnpairedFormats()},
 		{"ranked", "ranked answers, which align reward takes", RankedFormats()},
 		{"fine-tuning", "examples, which align sft takes", ExampleFormats()},
