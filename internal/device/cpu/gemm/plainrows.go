@@ -12,7 +12,7 @@ import (
 
 // plainBytes is how much the rows of a panel take at most: they stay in a first cache of
 // 32 KiB then, beside a panel of w that passes by.
-const plainBytes = 20 << 10
+const plainBytes = 24 << 10
 
 // takesRows says whether x stays as it lies.
 func (r *run) takesRows() bool {
