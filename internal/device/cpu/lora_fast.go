@@ -75,6 +75,9 @@ func (f *fast) bindLoRADU(kernel string, attr device.LoRA) (device.Kernel, error
 // runWithGradient is run beside a gradient.
 func (f *fast) runWithGradient(x device.View, g *gemm.Gradient) error {
 	f.passes(x)
+	if f.product.XPasses && !f.engine.TakesGradient(&f.product, g.U.Stride) {
+		f.product.XPasses = false // the gradient turns panels
+	}
 	sizes, beside := f.engine.Sizes(&f.product), f.engine.GradientSizes(&f.product)
 	if err := f.reserveWorkers(max(sizes.Worker, beside.Worker)); err != nil {
 		return err
