@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+)
 
 // Go's assembler does not know AVX512_BF16: these write the instructions as
 // bytes. EVEX, map 0F38, W0, 512 bits, registers only (Intel's manual, volume
@@ -37,11 +41,36 @@ func (f *file) convertOne(src, dst int) {
 }
 
 // dotPairsOf is dotPairs with a pair at some bytes, a multiple of 4, behind AX in all lanes.
-func (f *file) dotPairsOf(at, rm, dst int) {
+func (f *file) dotPairsOf(at, rm, dst int) { f.dotPairsAt(place{disp: at, base: "AX"}, rm, dst) }
+
+// place is bytes of memory: disp(base)(index*times), without an index where times is 0.
+type place struct {
+	disp        int
+	base, index string
+	times       int
+}
+
+func (p place) String() string {
+	if p.times == 0 {
+		return fmt.Sprintf("%d(%s)", p.disp, p.base)
+	}
+	return fmt.Sprintf("%d(%s)(%s*%d)", p.disp, p.base, p.index, p.times)
+}
+
+// registers are the general ones in the order of their numbers.
+var registers = []string{"AX", "CX", "DX", "BX", "SP", "BP", "SI", "DI", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15"}
+
+// dotPairsAt is dotPairs with the pair at a place, up to 127 words from its base, in all lanes.
+func (f *file) dotPairsAt(at place, rm, dst int) {
 	not := func(bit int) int { return ^bit & 1 }
-	p1 := not(dst>>3)<<7 | 3<<5 | not(dst>>4)<<4 | 2
+	base, index := slices.Index(registers, at.base), max(0, slices.Index(registers, at.index))
+	p1 := not(dst>>3)<<7 | not(index>>3)<<6 | not(base>>3)<<5 | not(dst>>4)<<4 | 2
 	p2 := (^rm&15)<<3 | 1<<2 | prefixF3
 	p3 := 2<<5 | 1<<4 | not(rm>>4)<<3
-	modrm := 1<<6 | dst&7<<3
-	f.op("LONG $0x%02x%02x%02x62; BYTE $0x52; BYTE $0x%02x; BYTE $0x%02x // VDPBF16PS.BCST %d(AX), Z%d, Z%d", p3, p2, p1, modrm, at/4, at, rm, dst)
+	modrm, sib := 1<<6|dst&7<<3|base&7, ""
+	if at.times > 0 {
+		modrm = 1<<6 | dst&7<<3 | 4
+		sib = fmt.Sprintf("BYTE $0x%02x; ", bits.TrailingZeros(uint(at.times))<<6|index&7<<3|base&7)
+	}
+	f.op("LONG $0x%02x%02x%02x62; BYTE $0x52; BYTE $0x%02x; %sBYTE $0x%02x // VDPBF16PS.BCST %s, Z%d, Z%d", p3, p2, p1, modrm, sib, at.disp/4, at, rm, dst)
 }

@@ -95,8 +95,7 @@ func (f *file) outerRow256(from, rows int) {
 func (f *file) outerPairs(_, rows int) {
 	f.op("VPERMT2W Z18, Z17, Z16")
 	for i := range rows {
-		f.op("VPBROADCASTD %d(DI), Z%d", 4*i, 20+i%4)
-		f.dotPairs(16, 20+i%4, i)
+		f.dotPairsAt(place{disp: 4 * i, base: "DI"}, 16, i)
 	}
 }
 

@@ -61,7 +61,7 @@ func (f sweep) plain(name string) {
 		for row := s; row < f.mr; row += tileUnroll {
 			f.op("PREFETCHT0 %s", rowFrom([]string{"SI", "AX"}[row/7], row%7, rowsAhead/4))
 		}
-		f.stepOf(f.mr, s, f.multiply, func(row int) string { return rowFrom([]string{"SI", "AX"}[row/7], row%7, s) })
+		f.stepOf(f.mr, s, f.multiply, func(row int) string { return rowFrom([]string{"SI", "AX"}[row/7], row%7, s).String() })
 	}, func(words int) {
 		f.op("ADDQ $%d, SI", 4*words)
 		f.op("ADDQ $%d, AX", 4*words)
@@ -78,9 +78,10 @@ func (f *file) sevenRows() {
 }
 
 // rowFrom is where word s lies of a row from base on.
-func rowFrom(base string, row, s int) string {
-	at := [7]string{"", "(R10*1)", "(R10*2)", "(R11*1)", "(R10*4)", "(R13*1)", "(R11*2)"}[row]
-	return fmt.Sprintf("%d(%s)%s", 4*s, base, at)
+func rowFrom(base string, row, s int) place {
+	at := [7]place{{}, {index: "R10", times: 1}, {index: "R10", times: 2}, {index: "R11", times: 1}, {index: "R10", times: 4}, {index: "R13", times: 1}, {index: "R11", times: 2}}[row]
+	at.disp, at.base = 4*s, base
+	return at
 }
 
 func (f sweep) step(s int) { step512(f.file, f.mr, s, f.multiply) }

@@ -15,11 +15,8 @@ var thinArgs = []arg{{"k", "int"}, {"a", "unsafe.Pointer"}, {"aNext", "int"}, {"
 const thinStride = 64
 
 func emitThin(f *file) {
-	thin512(f, "thinF32", func(at string, row int) { f.op("VFMADD231PS.BCST %s, Z28, Z%d", at, row) })
-	thin512(f, "thinBF16", func(at string, row int) {
-		f.op("VBROADCASTSS %s, Z%d", at, 29+row%3)
-		f.dotPairs(28, 29+row%3, row)
-	})
+	thin512(f, "thinF32", func(at place, row int) { f.op("VFMADD231PS.BCST %s, Z28, Z%d", at, row) })
+	thin512(f, "thinBF16", func(at place, row int) { f.dotPairsAt(at, 28, row) })
 	thinRows512(f)
 	thin256(f)
 }
@@ -32,7 +29,7 @@ func loadThinArgs(f *file, fr frame) {
 
 // thin512 has both panels' rows in one go: 28 accumulators, a vector of b. multiply
 // adds the word of a at an address to the sums of a row.
-func thin512(f *file, name string, multiply func(at string, row int)) {
+func thin512(f *file, name string, multiply func(at place, row int)) {
 	fr := f.function(name, fmt.Sprintf("is 16 columns of two tiles of %d rows with AVX-512.", rows512), thinArgs, nil)
 	loadThinArgs(f, fr)
 	f.op("MOVQ SI, R9")
@@ -41,8 +38,10 @@ func thin512(f *file, name string, multiply func(at string, row int)) {
 	tileLoop(f, rows512, tileUnroll, nextLine, "", func(step int) {
 		f.op("VMOVUPS %d(DI), Z28", panelStride*step)
 		for i := range rows512 {
-			multiply(fmt.Sprintf("%d(SI)", 4*(rows512*step+i)), i)
-			multiply(fmt.Sprintf("%d(SI)(R10*1)", 4*(rows512*step+i)), rows512+i)
+			at := place{disp: 4 * (rows512*step + i), base: "SI"}
+			multiply(at, i)
+			at.index, at.times = "R10", 1
+			multiply(at, rows512+i)
 		}
 	})
 	f.op("VBROADCASTSS %s, Z31", fr.slot("alpha"))
@@ -72,8 +71,7 @@ func thinRows512(f *file) {
 			f.op("PREFETCHT0 %s", rowFrom(bases[i/7], i%7, rowsAhead/4))
 		}
 		for i := range 2 * rows512 {
-			f.op("VBROADCASTSS %s, Z%d", rowFrom(bases[i/7], i%7, step), 29+i%3)
-			f.dotPairs(28, 29+i%3, i)
+			f.dotPairsAt(rowFrom(bases[i/7], i%7, step), 28, i)
 		}
 	}, func(words int) {
 		for _, base := range bases {
