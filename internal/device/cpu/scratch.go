@@ -146,7 +146,8 @@ func (s *scratch) masked(c device.Call) {
 // dropped is dx of a layer whose adapter's input was dropped in part.
 func (s *scratch) dropped(dx device.View, in []device.View) {
 	dy, w, du := in[0], in[1], in[2]
-	s.rounded(dx, w, gemm.Product{M: dy.Rows, N: w.Cols, K: dy.Cols, WAcross: true, Alpha: 1, LowRank: gemm.LowRank{R: du.Cols, Kept: bitsOf(in[4])}})
+	kept := gemm.Mask{Bits: make([]uint32, 1), Stride: in[4].Cols} // a plan's views have no memory
+	s.rounded(dx, w, gemm.Product{M: dy.Rows, N: w.Cols, K: dy.Cols, WAcross: true, Alpha: 1, LowRank: gemm.LowRank{R: du.Cols, Kept: kept}})
 }
 
 // gradient is y = x' u, beside a product down to as many columns or by itself.

@@ -2,6 +2,9 @@ package cpu
 
 import (
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"align/internal/device"
@@ -91,4 +94,52 @@ func zeros(t *testing.T, b *Backend, typ device.Type, rows, cols int) device.Vie
 		t.Fatal(err)
 	}
 	return m.At(0, typ, rows, cols)
+}
+
+// A plan's views have no memory: an address of theirs that were taken for a pointer would
+// end the program where a stack that holds it moves.
+func TestScratchBytesOfNoMemory(t *testing.T) {
+	level := feature.Detect()
+	b, err := New(Options{Threads: 2, Activations: device.F32, Level: &level})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	view := func(typ device.Type, rows, cols int) device.View {
+		return device.View{Addr: 1, Rows: rows, Cols: cols, Type: typ}
+	}
+	x, y, w, a, up, u := view(device.F32, 300, 64), view(device.F32, 300, 96), view(device.F32, 96, 64), view(device.F32, 16, 64), view(device.F32, 96, 16), view(device.F32, 300, 16)
+	mask := view(device.I32, 300, 2)
+	step := func(kernel string, attr any, out device.View, in ...device.View) device.Step {
+		return device.Step{Kernel: kernel, Attr: attr, Call: device.Call{Out: []device.View{out, u}, In: in}}
+	}
+	steps := []device.Step{
+		step("lora_linear", device.LoRA{Scale: 2}, y, x, mask, w, a, up), step("lora_linear_add", device.LoRA{Scale: 2}, y, x, x, w, a, up, y),
+		step("lora_dropped_dx", device.Dropout{P: 0.5}, x, y, w, u, a, mask), step("lora_du", device.LoRA{Scale: 2}, up, y, up, u),
+		step("matmul_tn", device.MatMul{Alpha: 1}, a, u, x, mask), step("logprob", device.LogProb{}, view(device.F32, 300, 1), x, w, view(device.I32, 300, 1)),
+	}
+	var stop atomic.Bool
+	var collector sync.WaitGroup
+	collector.Go(func() {
+		for !stop.Load() {
+			runtime.GC() // moves stacks of which little is used
+		}
+	})
+	for range 2000 {
+		growStack(1000)
+		for range 20 {
+			b.ScratchBytes(steps)
+		}
+	}
+	stop.Store(true)
+	collector.Wait()
+}
+
+// growStack makes the stack larger than what is used of it afterwards.
+func growStack(depth int) {
+	var frame [64]byte
+	if depth > 0 {
+		growStack(depth - 1)
+	}
+	runtime.KeepAlive(&frame)
 }
