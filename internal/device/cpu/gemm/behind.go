@@ -16,7 +16,7 @@ func (e *Engine) AddsBehind(p *Product) bool {
 	return r.bySweeps() && p.W.Source == nil && p.N%kern.Cols == 0 && p.Y.Half == nil
 }
 
-// bySweeps says whether the product goes by sweeps and, where w's last panel is narrow, tiles.
+// bySweeps says whether all of the product goes by sweeps.
 func (r *run) bySweeps() bool {
 	return r.sweeping && !r.making && !r.few && !r.thin && !r.eager && !r.inBlocks && !r.pieces && !r.wide && !r.turns()
 }

@@ -10,9 +10,14 @@ import (
 // those, a product leaves them as they lie: a panel costs as much time as it saves
 // products of few columns. A level of steps packs the last rows, which fill none.
 
-// plainBytes is how much the rows of a panel take at most: they stay in a first cache of
-// 32 KiB then, beside a panel of w that passes by.
-const plainBytes = 24 << 10
+const (
+	// plainBytes is how much the rows of a panel take at most: they stay in a first cache of
+	// 32 KiB then, beside a panel of w that passes by.
+	plainBytes = 24 << 10
+	// plainClash divides the bytes of a row where too many rows share a place in that cache:
+	// thin products of rows of 512 elements run at half their speed.
+	plainClash = 1024
+)
 
 // takesRows says whether x stays as it lies.
 func (r *run) takesRows() bool {
@@ -32,14 +37,15 @@ func (r *run) takesThinRows(columns int) bool {
 
 // sweepsRows says whether sweeps read them.
 func (r *run) sweepsRows() bool {
-	t, other := r.e.tiles, r.eager || r.few || r.inBlocks || r.wide || r.pieces || r.making
-	return r.sweeping && t.HasSweepRows(r.tall) && t.HasSweepRows(r.least) && !other && r.words <= blockWords && r.isNear()
+	t := r.e.tiles
+	return r.bySweeps() && t.HasSweepRows(r.tall) && t.HasSweepRows(r.least) && r.words <= blockWords && r.isNear()
 }
 
-// isNear says whether the rows of a panel follow each other and stay in the first cache,
+// isNear says whether the rows of a panel follow each other and have room in the first cache,
 // and whether there are enough for a ThinRows.
 func (r *run) isNear() bool {
-	return r.X.Stride == r.K && 2*r.X.Stride*r.e.tiles.Rows <= plainBytes && r.M >= thinPanels*r.e.tiles.Rows
+	row := 2 * r.X.Stride
+	return r.X.Stride == r.K && row*r.e.tiles.Rows <= plainBytes && row%plainClash > 0 && r.M >= thinPanels*r.e.tiles.Rows
 }
 
 // plainPanels is how many panels of x are read as they lie.

@@ -38,7 +38,7 @@ func BenchmarkThinRows(b *testing.B) {
 		b.Skip("the machine does not multiply bfloat16")
 	}
 	p := &New(feature.AVX512BF16).BF16
-	for _, k := range []int{128, 344, 512, 1024} { // words
+	for _, k := range []int{128, 256, 344, 384} { // words
 		a, w, c := make([]uint32, 2*k*p.Rows), make([]uint32, k*Cols), make([]float32, 2*p.Rows*ThinCols)
 		for name, run := range map[string]func(){
 			"panels": func() { p.Thin(k, pointer(a), 4*k*p.Rows, pointer(w), pointer(c), 1, 0) },
