@@ -122,7 +122,7 @@ func TestLdmatrix(t *testing.T) {
 	c, rng := cudatest.Open(t), rand.New(rand.NewPCG(2, 2))
 	in := words(rng, 32*4)
 	// Lane l puts its 4 words at 16l: row l%8 of matrix l/8.
-	code := "shl.b32 %r2, %r1, 4; st.shared.v4.b32 [%r2], {%r10, %r11, %r12, %r13}; bar.warp.sync -1;\n"
+	code := "mov.u32 %r3, tile; shl.b32 %r2, %r1, 4; add.u32 %r2, %r2, %r3; st.shared.v4.b32 [%r2], {%r10, %r11, %r12, %r13}; bar.warp.sync -1;\n"
 	element := func(matrix, row, column int) uint32 {
 		return in[32*(column/2)+8*matrix+row] >> (16 * (column % 2)) & 0xffff
 	}

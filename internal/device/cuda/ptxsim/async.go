@@ -101,17 +101,17 @@ func buildCopyAsync(c *compiler) {
 }
 
 // fetch reads what a copy takes from global memory; a copy of 0 bytes reads
-// nothing, so its address may be anywhere.
+// nothing, so its address may lie anywhere at a multiple of its size.
 func (w *warp) fetch(to *[16]byte, lane, left, size int) {
 	if left > size {
 		w.fault(OutOfBounds, lane, "a copy of %d bytes out of %d", left, size)
 	}
-	if left == 0 {
-		return
-	}
 	at := w.addresses[lane]
 	if at&uint64(size-1) != 0 {
 		w.fault(Misaligned, lane, "address %#x of %d bytes", at, size)
+	}
+	if left == 0 {
+		return
 	}
 	// Bytes behind the source size are not read: check and mark the others.
 	for done := 0; done < left; {

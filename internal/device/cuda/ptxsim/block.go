@@ -55,7 +55,7 @@ const poison = 0xff
 func newBlock(g *grid) *block {
 	k := g.kernel
 	b := &block{grid: g, kernel: k, threads: g.block[0] * g.block[1] * g.block[2]}
-	size := max(k.SharedBytes, k.dynamic+g.dynamic)
+	size := max(reserved+k.SharedBytes, k.dynamic+g.dynamic)
 	b.shared, b.filled = make([]byte, size), makeBitset(size)
 	if g.sim.Races {
 		b.cells = make([]cell, size>>k.cell[shared]+16)

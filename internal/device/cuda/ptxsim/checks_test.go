@@ -3,6 +3,9 @@ package ptxsim_test
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -32,9 +35,27 @@ func entry(body string) string {
 	shl.b32 %r3, %r1, 2;
 	cvt.u64.u32 %rd2, %r3;
 	add.s64 %rd3, %rd1, %rd2;
-` + body + `
+` + own(body) + `
 	ret;
 }`
+}
+
+// sharedFrom is where a block's own shared memory begins.
+const sharedFrom = 1024
+
+var absolute = regexp.MustCompile(`\[(%r\d+)?\+?(\d*)\]`)
+
+// own counts shared addresses that are numbers, or registers of 32 bits, from where the
+// block's own memory begins: there lies tile.
+func own(body string) string {
+	return absolute.ReplaceAllStringFunc(body, func(at string) string {
+		m := absolute.FindStringSubmatch(at)
+		n, _ := strconv.Atoi("0" + m[2])
+		if m[1] == "" {
+			return fmt.Sprintf("[%d]", n+sharedFrom)
+		}
+		return fmt.Sprintf("[%s+%d]", m[1], n+sharedFrom)
+	})
 }
 
 // launch runs a kernel of entry over a buffer of words that hold their index.
@@ -72,11 +93,12 @@ var checks = []struct {
 	{"an unwritten guard", 1, 32, ptxsim.Unwritten, "@%p1", "@%p1 mov.u32 %r5, 1;"},
 	{"what an absent lane would shuffle", 1, 16, ptxsim.Unwritten, "lane 0",
 		"shfl.sync.down.b32 %r4, %r1, 16, 31, -1; add.s32 %r5, %r4, 1;"},
-	{"unwritten shared memory", 1, 32, ptxsim.Unwritten, "shared memory at 0x0", "ld.shared.u32 %r5, [tile];"},
-	{"half a word of shared memory written", 1, 1, ptxsim.Unwritten, "shared memory at 0x2", "cvt.u16.u32 %h1, %r1; st.shared.u16 [tile], %h1; ld.shared.u32 %r5, [tile];"},
+	{"unwritten shared memory", 1, 32, ptxsim.Unwritten, "shared memory at 0x400", "ld.shared.u32 %r5, [tile];"},
+	{"half a word of shared memory written", 1, 1, ptxsim.Unwritten, "shared memory at 0x402", "cvt.u16.u32 %h1, %r1; st.shared.u16 [tile], %h1; ld.shared.u32 %r5, [tile];"},
 	{"a word behind the buffer", 1, 32, ptxsim.OutOfBounds, "warp 0, lane 31", "ld.global.u32 %r5, [%rd3+3972];"},
 	{"words of nowhere", 1, 32, ptxsim.OutOfBounds, "bytes before the buffer", "mov.u64 %rd4, 64; ld.global.u32 %r5, [%rd4];"},
 	{"shared memory that the block has not", 1, 32, ptxsim.OutOfBounds, "the block has 4096", "st.shared.u32 [%r3+4000], %r1;"},
+	{"shared memory that is the system's", 1, 32, ptxsim.OutOfBounds, "the block has 4096 from 0x400 on", "mov.u32 %r4, -4; st.shared.u32 [%r4], %r1;"},
 	{"an odd address", 1, 32, ptxsim.Misaligned, "of 8 bytes", "ld.global.u64 %rd4, [%rd1+4];"},
 	{"a missing barrier", 1, 64, ptxsim.Race, "written by warp 0, lane 31", "st.shared.u32 [%r3], %r1; ld.shared.u32 %r5, [124];"},
 	{"a barrier", 1, 64, "", "", "st.shared.u32 [%r3], %r1; bar.sync 0; ld.shared.u32 %r5, [124];"},
@@ -109,6 +131,10 @@ var checks = []struct {
 		"shl.b32 %r4, %r1, 4; cvt.u64.u32 %rd4, %r4; add.s64 %rd4, %rd1, %rd4; cp.async.cg.shared.global [%r4], [%rd4], 16; cp.async.commit_group; cp.async.wait_group 0; ld.shared.u32 %r5, [%r4];"},
 	{"a copy waited for, not shared", 1, 64, ptxsim.Race, "is read here and was written by",
 		"shl.b32 %r4, %r1, 4; cvt.u64.u32 %rd4, %r4; add.s64 %rd4, %rd1, %rd4; cp.async.cg.shared.global [%r4], [%rd4], 16; cp.async.wait_all; and.b32 %r4, %r4, 511; ld.shared.u32 %r5, [%r4];"},
+	{"a copy of nothing from nowhere", 1, 32, "", "",
+		"shl.b32 %r4, %r1, 4; mov.u32 %r5, 0; mov.u64 %rd4, 0; cp.async.cg.shared.global [%r4], [%rd4], 16, %r5; cp.async.wait_all; ld.shared.u32 %r5, [%r4];"},
+	{"a copy of nothing from an odd address", 1, 32, ptxsim.Misaligned, "address 0x8 of 16 bytes",
+		"shl.b32 %r4, %r1, 4; mov.u32 %r5, 0; mov.u64 %rd4, 8; cp.async.cg.shared.global [%r4], [%rd4], 16, %r5;"},
 	{"a barrier that lanes skip", 1, 32, ptxsim.BarrierFault, "lanes 8-31 skip", "setp.lt.u32 %p1, %r1, 8; @%p1 bar.sync 0;"},
 	{"a barrier on one side of a branch", 1, 32, ptxsim.BarrierFault, "have ended", "setp.lt.u32 %p1, %r1, 8; @%p1 bra L; ret; L: bar.sync 0;"},
 	{"a barrier that a warp does not reach", 1, 64, ptxsim.Deadlock, "warp 0 has ended; warp 1 waits at barrier 0", "setp.lt.u32 %p1, %r1, 32; @%p1 bra L; bar.sync 0; L:"},

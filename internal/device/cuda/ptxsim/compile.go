@@ -88,21 +88,28 @@ func (c *compiler) layModuleShared() {
 	for _, name := range names {
 		v := *c.kernel.module.shared[name]
 		if !v.dynamic {
-			v.offset = (c.kernel.SharedBytes + 127) &^ 127
-			c.kernel.SharedBytes = v.offset + v.size
+			c.kernel.layShared(&v, 128)
 		}
 		c.variables[name] = &v
 	}
+}
+
+// reserved are the bytes at the start of a block's shared memory that belong to the
+// system on cards of capability 9.0, whose variables begin behind them: an address
+// that was counted from 0 is found here, where it is no variable's.
+const reserved = 1024
+
+// layShared places a variable behind those that the kernel declares before it.
+func (k *Kernel) layShared(v *variable, align int) {
+	v.offset = reserved + (k.SharedBytes+align-1)/align*align
+	k.SharedBytes = v.offset + v.size - reserved
 }
 
 // layDynamic places dynamic shared memory behind all other. 1024 is the
 // alignment that a swizzle of 128 bytes asks for.
 func (c *compiler) layDynamic() {
 	k := c.kernel
-	k.dynamic = (k.SharedBytes + 1023) &^ 1023
-	if k.SharedBytes == 0 {
-		k.dynamic = 0
-	}
+	k.dynamic = reserved + (k.SharedBytes+1023)&^1023
 	for _, v := range c.variables {
 		if v.dynamic {
 			v.offset = k.dynamic

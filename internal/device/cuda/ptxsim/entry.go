@@ -138,8 +138,7 @@ func (c *compiler) declare(at *scope, text string) error {
 	align := alignment(text)
 	switch v.space {
 	case shared:
-		v.offset = (c.kernel.SharedBytes + align - 1) / align * align
-		c.kernel.SharedBytes = v.offset + v.size
+		c.kernel.layShared(v, align)
 	case local:
 		v.offset = (c.kernel.LocalBytes + align - 1) / align * align
 		c.kernel.LocalBytes = v.offset + v.size

@@ -178,8 +178,8 @@ func (b *block) areaOf(at uint64) *area {
 func (w *warp) shared(a *access, lane int) []byte {
 	at := w.aligned(a, lane)
 	b := w.block
-	if at+uint64(a.bytes) > uint64(len(b.shared)) {
-		w.fault(OutOfBounds, lane, "shared address %#x of %d bytes: the block has %d", at, a.bytes, len(b.shared))
+	if at < reserved || at+uint64(a.bytes) > uint64(len(b.shared)) {
+		w.fault(OutOfBounds, lane, "shared address %#x of %d bytes: the block has %d from %#x on", at, a.bytes, len(b.shared)-reserved, reserved)
 	}
 	offset := int(at)
 	if b.grid.sim.Races {

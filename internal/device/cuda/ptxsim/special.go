@@ -19,7 +19,7 @@ var specials = map[string]func(w *warp, lane int) uint64{
 	"%clock64":           func(w *warp, _ int) uint64 { return uint64(w.block.stats.Instructions) },
 	"%globaltimer":       func(w *warp, _ int) uint64 { return uint64(w.block.stats.Instructions) },
 	"%dynamic_smem_size": func(w *warp, _ int) uint64 { return uint64(w.block.grid.dynamic) },
-	"%total_smem_size":   func(w *warp, _ int) uint64 { return uint64(len(w.block.shared)) },
+	"%total_smem_size":   func(w *warp, _ int) uint64 { return uint64(len(w.block.shared) - reserved) },
 	"%cluster_ctarank":   func(*warp, int) uint64 { return 0 },
 	"%cluster_nctarank":  func(*warp, int) uint64 { return 1 },
 }

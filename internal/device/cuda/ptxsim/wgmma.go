@@ -278,8 +278,8 @@ var asyncRead = &access{space: shared, bytes: 16, many: true}
 // there.
 func (w *warp) lend(at int) {
 	b := w.block
-	if at+16 > len(b.shared) {
-		w.fault(OutOfBounds, -1, "shared address %#x of a wgmma: the block has %d", at, len(b.shared))
+	if at < reserved || at+16 > len(b.shared) {
+		w.fault(OutOfBounds, -1, "shared address %#x of a wgmma: the block has %d from %#x on", at, len(b.shared)-reserved, reserved)
 	}
 	if b.grid.sim.Races {
 		w.checkShared(asyncRead, at, 0)

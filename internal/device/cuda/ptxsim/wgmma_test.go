@@ -10,14 +10,14 @@ import (
 )
 
 // steps are a product of ones by four warps, in the order that it asks for: A
-// is 64 lines of 128 bytes at 0, B 8 of them at 8192.
+// is 64 lines of 128 bytes where the block's memory begins, B 8 of them 8192 bytes on.
 var steps = []struct{ name, code string }{
 	{"fill", `.reg .f32 %f<9>;
 	mov.b32 %r5, 0x3f803f80; shl.b32 %r4, %r1, 4;
 	st.shared.v4.u32 [%r4], {%r5, %r5, %r5, %r5}; st.shared.v4.u32 [%r4+2048], {%r5, %r5, %r5, %r5};
 	st.shared.v4.u32 [%r4+4096], {%r5, %r5, %r5, %r5}; st.shared.v4.u32 [%r4+6144], {%r5, %r5, %r5, %r5};
 	st.shared.v4.u32 [%r4+8192], {%r5, %r5, %r5, %r5};
-	mov.b64 %rd5, 0x4000004000010000; mov.b64 %rd6, 0x4000004000010200; setp.ne.b32 %p1, %r1, -1;`},
+	mov.b64 %rd5, 0x4000004000010040; mov.b64 %rd6, 0x4000004000010240; setp.ne.b32 %p1, %r1, -1;`},
 	{"zero", "mov.f32 %f1, 0f3F800000; mov.f32 %f2, 0f3F800000; mov.f32 %f3, 0f3F800000; mov.f32 %f4, 0f3F800000;"},
 	{"proxy", "fence.proxy.async.shared::cta;"},
 	{"barrier", "bar.sync 0;"},
