@@ -171,9 +171,9 @@ check 11-modules 240 'modules' cuda.test '^TestModulesTranslate$'
 # held to: testdata comes back with the report.
 mkdir -p testdata
 if [ -n "$simulated" ]; then
-	check 20-instructions 120 'instructions' cudatest.test 'Forms|Shuffles|Votes|Ldmatrix|Mma'
+	check 20-instructions 120 'instructions' cudatest.test 'Forms|Shuffles|Votes|Copies|Ldmatrix|Mma'
 else
-	check 20-instructions 120 'instructions' cudatest.test 'Forms|Shuffles|Votes|Ldmatrix|Mma' -update
+	check 20-instructions 120 'instructions' cudatest.test 'Forms|Shuffles|Votes|Copies|Ldmatrix|Mma' -update
 fi
 check 21-wgmma 180 'kernels on wgmma beside float64' cuda.test '^TestWgmma(AgainstFloat64|Attention|AttentionGrad)$'
 # Where they are wrong all larger products are: the rest is to be seen without them.

@@ -43,8 +43,9 @@ func warpPTX(code string, in, out int) string {
 func runWarp(t *testing.T, c *cudatest.Card, code string, in []uint32, out int) []uint32 {
 	t.Helper()
 	from, to := cudatest.Upload(t, c, in), cudatest.Upload(t, c, make([]uint32, 32*out))
-	one := driver.Dim{X: 1, Y: 1, Z: 1}
-	c.Run(t, warpPTX(code, len(in)/32, out), "warp", one, driver.Dim{X: 32, Y: 1, Z: 1}, 0, driver.Ptr(to), driver.Ptr(from))
+	one, text := driver.Dim{X: 1, Y: 1, Z: 1}, warpPTX(code, len(in)/32, out)
+	translates(t, "sm_80", text)
+	c.Run(t, text, "warp", one, driver.Dim{X: 32, Y: 1, Z: 1}, 0, driver.Ptr(to), driver.Ptr(from))
 	return cudatest.Download[uint32](t, c, to, 32*out)
 }
 
@@ -137,6 +138,40 @@ func TestLdmatrix(t *testing.T) {
 				}
 				if got := got[32*matrix+lane]; got != want {
 					t.Fatalf("x4%s: matrix %d, lane %d: %#x: want %#x", trans, matrix, lane, got, want)
+				}
+			}
+		}
+	}
+}
+
+// A copy's bytes behind its source size are 0, and one of nothing reads nothing: the
+// kernels' address then is anything, here one that nobody has.
+func TestCopies(t *testing.T) {
+	c, rng := cudatest.Open(t), rand.New(rand.NewPCG(6, 6))
+	in := words(rng, 32*4)
+	for _, copy := range []struct {
+		form  string
+		bytes int
+	}{{"cg", 16}, {"ca", 16}, {"ca", 8}, {"ca", 4}} {
+		// Lane l copies l mod 5 words, as far as there are so many, of the words from 4l on.
+		got := runWarp(t, c, fmt.Sprintf(`mov.u32 %%r3, tile; shl.b32 %%r2, %%r1, 4; add.u32 %%r3, %%r3, %%r2;
+	st.shared.v4.b32 [%%r3], {%%r10, %%r11, %%r12, %%r13};
+	cvt.u64.u32 %%rd5, %%r2; add.s64 %%rd5, %%rd5, %%rd2;
+	rem.u32 %%r2, %%r1, 5; shl.b32 %%r2, %%r2, 2; min.u32 %%r2, %%r2, %[2]d;
+	setp.eq.u32 %%p1, %%r2, 0; selp.b64 %%rd5, 16, %%rd5, %%p1;
+	cp.async.%[1]s.shared.global [%%r3], [%%rd5], %[2]d, %%r2; cp.async.commit_group; cp.async.wait_group 0;
+	ld.shared.v4.b32 {%%r20, %%r21, %%r22, %%r23}, [%%r3];`, copy.form, copy.bytes), in, 4)
+		for lane := range 32 {
+			for word := range 4 {
+				want := in[32*word+lane] // as it was
+				if word < copy.bytes/4 {
+					want = 0
+				}
+				if word < min(lane%5, copy.bytes/4) {
+					want = in[4*lane+word]
+				}
+				if got := got[32*word+lane]; got != want {
+					t.Fatalf(".%s of %d bytes: lane %d, word %d: %#x: want %#x", copy.form, copy.bytes, lane, word, got, want)
 				}
 			}
 		}
