@@ -186,7 +186,7 @@ check 22-wgmma-bits 90 'wgmma, the bits of mma.sync' cuda.test '^Test(WgmmaHasTh
 
 # 3. Kernels beside the CPU and float64, small and of Llama 3 8B's shapes.
 check 30-kernels 240 'kernels' cuda.test '^Test(Conformance|DoRA)$'
-check 31-entries 120 'single entries' cuda.test '^Test(Attention|Gemm|Gemv|Softmax|Widened|WgmmaCounters|Sample|Captures)'
+check 31-entries 120 'single entries' cuda.test '^Test(Attention|Gemm|Gemv|LoRAGrad|Softmax|Widened|WgmmaCounters|Sample|Captures)'
 check 32-long-cache 60 'attention over a long cache: the bits of a pack, a step captured once' cuda.test '^Test(LongCache|CaptureOfAGrowingCache)$'
 check 33-shapes 120 'kernels of the shapes of 8B' cuda.test '^TestShapesOf8B$'
 check 34-model 120 'tiny model: logits, losses, gradients, decoding' model.test '^TestCard'

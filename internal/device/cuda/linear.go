@@ -181,9 +181,10 @@ func checkLoRALinear(kernel string, c *device.Call) error {
 	return k.Err
 }
 
-// newLoRADU is dB[N,R] = dy[T,N]' u[T,R] and du[T,R] = scale dy B[N,R]: two products
-// of one dy, which is rounded once.
+// newLoRADU is dB[N,R] = dy[T,N]' u[T,R] and du[T,R] = scale dy B[N,R], by one reading of
+// dy or as two products of it, for which it is rounded once.
 func newLoRADU(b *Backend, kernel string, attr device.LoRA) (enqueue, error) {
+	once := newLauncher(b)
 	up, err := newMatMul(b, "matmul_tn", device.MatMul{Alpha: 1})
 	if err != nil {
 		return nil, err
@@ -202,6 +203,9 @@ func newLoRADU(b *Backend, kernel string, attr device.LoRA) (enqueue, error) {
 		}
 		if k.Err != nil {
 			return k.Err
+		}
+		if dy := c.In[0]; c.Out[0].Addr != 0 && c.Out[1].Addr != 0 && once.readsOnce(dy.Rows, dy.Cols, c.In[1].Cols) {
+			return once.loraGrad(c, float32(attr.Scale))
 		}
 		first.Out, first.In = c.Out[1:], c.In[:2]
 		if err := down(&first); err != nil {
