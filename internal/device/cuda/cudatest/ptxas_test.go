@@ -20,7 +20,9 @@ func TestTranslatorTakesTheForms(t *testing.T) {
 		translates(t, "sm_80", f.ptx())
 	}
 	for _, n := range []int{8, 64, 128, 256} {
-		translates(t, "sm_90a", warpgroupPTX(n, 8192+max(n, 64)*128, true, false))
+		for _, registersA := range []bool{false, true} {
+			translates(t, "sm_90a", warpgroupPTX(n, 8192+max(n, 64)*128, false, true, registersA))
+		}
 	}
 }
 
