@@ -10,10 +10,15 @@ import (
 	"align/internal/device"
 )
 
-// joinedTrials are of those kernels that the backend has as a device.Joiner, whose values
-// checkJoined holds to the bits of the kernels that they stand for.
-func joinedTrials(b device.Backend, g *gen) []trial {
-	list := slices.DeleteFunc(append(addNormTrials(g), append(ropeCacheTrials(g), productAddTrials(g)...)...), func(r trial) bool { return !device.Joins(b, r.kernel) })
+// joinedTrials are of those kernels that the backend has as a device.Joiner.
+func joinedTrials(b device.Backend, act device.Type) []trial {
+	return slices.DeleteFunc(slices.Clone(drawn(act).joined), func(r trial) bool { return !device.Joins(b, r.kernel) })
+}
+
+// allJoinedTrials are of all kernels of a device.Joiner, whose values checkJoined holds to
+// the bits of the kernels that they stand for.
+func allJoinedTrials(g *gen) []trial {
+	list := slices.Concat(addNormTrials(g), ropeCacheTrials(g), productAddTrials(g))
 	for i := range list {
 		list[i].unchecked, list[i].want = true, func() [][]float64 { return nil }
 	}
@@ -77,7 +82,7 @@ func productAddTrials(g *gen) (list []trial) {
 
 // checkJoined: what is done by one kernel has the bits of several.
 func checkJoined(t *testing.T, b device.Backend, act device.Type) {
-	for _, r := range joinedTrials(b, newGen(act)) {
+	for _, r := range joinedTrials(b, act) {
 		got, want := r.run(t, b, options{skip: -1}), r.apart(t, b)
 		for i := range want {
 			if !bytes.Equal(got[i], want[i]) {

@@ -18,12 +18,15 @@ func shapes() [][3]int {
 
 // dotOracle is sum over k of a(i,k) b(j,k).
 func dotOracle(m, n, k int, a, b func(i, k int) float64) matrix {
-	y := zeros(m, n)
+	y, left, right := zeros(m, n), fill(m, k, a), fill(n, k, b)
 	for i := range m {
+		x := left[i*k:][:k]
 		for j := range n {
-			for l := range k {
-				y.add(i, j, a(i, l)*b(j, l))
+			sum := 0.0
+			for l, w := range right[j*k:][:k] {
+				sum += x[l] * w
 			}
+			y.set(i, j, sum)
 		}
 	}
 	return y

@@ -91,16 +91,18 @@ func checkAll(t *testing.T, b device.Backend, act device.Type, rounding float64)
 	t.Run("joined", func(t *testing.T) { checkJoined(t, b, act) })
 }
 
-// Same runs every kernel on two backends of one kind and demands equal bits:
-// for thread counts and for restarts.
-func Same(t *testing.T, act device.Type, a, b device.Backend) {
-	trials := trialsFor(a, act)
+// Same runs every kernel on backends of one kind and demands the first one's bits
+// of the others: for thread counts and for restarts.
+func Same(t *testing.T, act device.Type, first device.Backend, others ...device.Backend) {
+	trials := trialsFor(first, act)
 	for i := range trials {
 		r := &trials[i]
-		x, y := r.run(t, a, options{skip: -1}), r.run(t, b, options{skip: -1})
-		for j := range x {
-			if !bytes.Equal(x[j], y[j]) {
-				t.Errorf("%s: output %d differs", r.name, j)
+		want := r.run(t, first, options{skip: -1})
+		for k, b := range others {
+			for j, got := range r.run(t, b, options{skip: -1}) {
+				if !bytes.Equal(got, want[j]) {
+					t.Errorf("%s: output %d differs on backend %d", r.name, j, k+2)
+				}
 			}
 		}
 	}

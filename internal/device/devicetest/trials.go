@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"align/internal/device"
 )
@@ -30,11 +31,39 @@ func trialsOf(act device.Type) []trial {
 
 // trialsFor is trialsOf with what the backend offers beyond them.
 func trialsFor(b device.Backend, act device.Type) []trial {
-	list := trialsOf(act)
+	of := drawn(act)
+	list := slices.Clone(of.every)
 	if s, is := b.(device.Sloper); is && s.Slopes() {
-		list = append(list, slopeTrials(newGen(act))...)
+		list = append(list, of.slopes...)
 	}
-	return append(list, joinedTrials(b, newGen(act))...)
+	return append(list, joinedTrials(b, act)...)
+}
+
+// lists are the trials of one activation type: of every backend, of a device.Sloper
+// and of a device.Joiner with all kernels.
+type lists struct{ every, slopes, joined []trial }
+
+var (
+	drawing sync.Mutex
+	byType  = map[device.Type]*lists{}
+)
+
+// drawn are an activation type's trials, which backends share: they are drawn, and an
+// oracle asked, once for all of them. What is drawn is not written to.
+func drawn(act device.Type) *lists {
+	drawing.Lock()
+	defer drawing.Unlock()
+	of := byType[act]
+	if of == nil {
+		of = &lists{trialsOf(act), slopeTrials(newGen(act)), allJoinedTrials(newGen(act))}
+		for _, list := range [][]trial{of.every, of.slopes, of.joined} {
+			for i := range list {
+				list[i].want = sync.OnceValue(list[i].want)
+			}
+		}
+		byType[act] = of
+	}
+	return of
 }
 
 // makeTrial fills in what most trials share.
