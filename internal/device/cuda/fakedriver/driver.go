@@ -70,7 +70,8 @@ type Driver struct {
 	mu        sync.Mutex
 	addresses map[string]uintptr
 	script    Script
-	texts     map[int][2][]byte // a code's name and sentence, with a final 0
+	texts     map[int][2][]byte         // a code's name and sentence, with a final 0
+	parsed    map[string]*ptxsim.Module // by text, none of which runs: modules are fresh ones
 
 	current map[int]int // card + 1, by thread
 	capture *stream     // under way, nil for none
@@ -93,7 +94,7 @@ type state struct {
 
 // New makes the functions. Reset tells how they behave.
 func New() *Driver {
-	d := &Driver{addresses: map[string]uintptr{}, texts: texts()}
+	d := &Driver{addresses: map[string]uintptr{}, texts: texts(), parsed: map[string]*ptxsim.Module{}}
 	d.addFunctions()
 	return d
 }

@@ -29,7 +29,7 @@ func (d *Driver) addModules() {
 		m := &module{ptx: text(image)}
 		log := d.script.BadPTX
 		if d.script.Sim != nil {
-			parsed, err := ptxsim.Parse(m.ptx)
+			parsed, err := d.parse(m.ptx)
 			if err != nil {
 				log = err.Error()
 			}
@@ -76,6 +76,25 @@ func (d *Driver) addModules() {
 		return success
 	})
 	d.addresses["cuLaunchKernel"] = purego.NewCallback(d.launch)
+}
+
+// mostParsed is more than the kernels have modules.
+const mostParsed = 32
+
+// parse reads a text once for all tests: most of them load the same ones.
+func (d *Driver) parse(ptx string) (*ptxsim.Module, error) {
+	m := d.parsed[ptx]
+	if m == nil {
+		var err error
+		if m, err = ptxsim.Parse(ptx); err != nil {
+			return nil, err
+		}
+		if len(d.parsed) == mostParsed { // the texts of mutants come once
+			clear(d.parsed)
+		}
+		d.parsed[ptx] = m
+	}
+	return m.Fresh(), nil
 }
 
 // runs says whether a card takes PTX for a target: that of its own or an older
@@ -183,9 +202,9 @@ func tell(log string, options []int32, values []uintptr) {
 
 // text copies a C string.
 func text(address uintptr) string {
-	var all []byte
-	for p := unsafe.Pointer(at[byte](address)); *(*byte)(p) != 0; p = unsafe.Add(p, 1) {
-		all = append(all, *(*byte)(p))
+	n := 0
+	for *(*byte)(unsafe.Add(unsafe.Pointer(at[byte](address)), n)) != 0 {
+		n++
 	}
-	return string(all)
+	return string(unsafe.Slice(at[byte](address), n))
 }

@@ -1,19 +1,33 @@
 package ptxsim_test
 
 import (
-	"os"
 	"testing"
 
+	"align/internal/device/cuda/kernels"
 	"align/internal/device/cuda/ptxsim"
 )
 
-// BenchmarkProduct runs gemm_nt_small over 128 x 128 x 256.
-func BenchmarkProduct(b *testing.B) {
-	text, err := os.ReadFile("../kernels/ptx/sm80/gemm.ptx")
+// BenchmarkParse reads one of the larger modules.
+func BenchmarkParse(b *testing.B) {
+	text, err := kernels.PTX("gemv")
 	if err != nil {
 		b.Fatal(err)
 	}
-	m, err := ptxsim.Parse(string(text))
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if _, err := ptxsim.Parse(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkProduct runs gemm_nt_small over 128 x 128 x 256.
+func BenchmarkProduct(b *testing.B) {
+	text, err := kernels.PTX("gemm")
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := ptxsim.Parse(text)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -27,7 +41,7 @@ func BenchmarkProduct(b *testing.B) {
 				memory.Add(uint64(i+1)<<32, make([]byte, n))
 			}
 			at := func(i int) uint64 { return uint64(i) << 32 }
-			args := []uint64{at(1), at(2), at(3), at(4), at(5), at(6), depth, depth, 8, 8, cols, rows, cols, depth, 0, 0x3f800000, 1, depth}
+			args := []uint64{at(1), at(2), at(3), at(4), at(5), at(6), depth, depth, 8, 8, cols, rows, cols, depth, 0, 0x3f800000, 1, depth, 0}
 			sim := &ptxsim.Sim{Races: races}
 			for b.Loop() {
 				if err := sim.Launch(k, [3]int{4, 1, 1}, [3]int{128, 1, 1}, 3*64*128, args, &memory); err != nil {

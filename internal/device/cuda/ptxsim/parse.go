@@ -1,6 +1,7 @@
 package ptxsim
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -109,6 +110,20 @@ func parse(ptx string) (*Module, error) {
 	return m, nil
 }
 
+// Fresh is the module as it was parsed, for another load of one text: it shares the
+// kernels' code and has variables of its own, with their initial values while m has
+// run no kernel.
+func (m *Module) Fresh() *Module {
+	fresh := *m
+	fresh.data, fresh.kernels = bytes.Clone(m.data), map[string]*Kernel{}
+	for name, k := range m.kernels {
+		of := *k
+		of.module = &fresh
+		fresh.kernels[name] = &of
+	}
+	return &fresh
+}
+
 // Kernel returns an entry, nil where there is none of the name.
 func (m *Module) Kernel(name string) *Kernel { return m.kernels[name] }
 
@@ -140,17 +155,23 @@ func closing(all []statement) int {
 	return -1
 }
 
-// statements cuts the text. A brace at the start of a statement and a label
-// are statements of their own.
+// statements cuts the text, and makes one space of many. A brace at the start of
+// a statement and a label are statements of their own.
 func statements(ptx string) ([]statement, error) {
 	var all []statement
-	var b strings.Builder
+	var text []byte
 	line, start := 1, 1
+	so := func() string { return string(bytes.TrimSuffix(text, []byte(" "))) }
 	add := func() {
-		if t := strings.Join(strings.Fields(b.String()), " "); t != "" {
-			all = append(all, statement{t, start})
+		if len(text) > 0 {
+			all = append(all, statement{so(), start})
 		}
-		b.Reset()
+		text = text[:0]
+	}
+	space := func() {
+		if len(text) > 0 && text[len(text)-1] != ' ' {
+			text = append(text, ' ')
+		}
 	}
 	nested := 0
 	for i := 0; i < len(ptx); i++ {
@@ -158,15 +179,16 @@ func statements(ptx string) ([]statement, error) {
 		switch {
 		case c == '\n':
 			line++
-			if t := strings.TrimSpace(b.String()); isLineDirective(t) {
+			if space(); len(text) > 0 && text[0] == '.' && isLineDirective(string(text)) {
 				add()
 			}
-			b.WriteByte(' ')
-		case strings.HasPrefix(ptx[i:], "//"):
+		case c == ' ' || c-'\t' < 5:
+			space()
+		case c == '/' && strings.HasPrefix(ptx[i:], "//"):
 			for i+1 < len(ptx) && ptx[i+1] != '\n' {
 				i++
 			}
-		case strings.HasPrefix(ptx[i:], "/*"):
+		case c == '/' && strings.HasPrefix(ptx[i:], "/*"):
 			end := strings.Index(ptx[i:], "*/")
 			if end < 0 {
 				return nil, fmt.Errorf("ptxsim: line %d: a comment has no end", line)
@@ -174,11 +196,10 @@ func statements(ptx string) ([]statement, error) {
 			line += strings.Count(ptx[i:i+end], "\n")
 			i += end + 1
 		case c == ';':
-			b.WriteByte(c)
+			text = append(text, c)
 			add()
 		case c == '{' || c == '}':
-			before := strings.TrimSpace(b.String())
-			if nested == 0 && (before == "" || isHeader(before)) {
+			if before := so(); nested == 0 && (before == "" || isHeader(before)) {
 				add()
 				all = append(all, statement{string(c), line})
 				break
@@ -188,15 +209,15 @@ func statements(ptx string) ([]statement, error) {
 			} else {
 				nested--
 			}
-			b.WriteByte(c)
-		case c == ':' && nested == 0 && isLabel(strings.TrimSpace(b.String())) && !strings.HasPrefix(ptx[i:], "::"):
-			b.WriteByte(c)
+			text = append(text, c)
+		case c == ':' && nested == 0 && isLabel(so()) && !strings.HasPrefix(ptx[i:], "::"):
+			text = append(text, c)
 			add()
 		default:
-			if strings.TrimSpace(b.String()) == "" {
+			if len(text) == 0 {
 				start = line
 			}
-			b.WriteByte(c)
+			text = append(text, c)
 		}
 	}
 	add()
@@ -205,8 +226,8 @@ func statements(ptx string) ([]statement, error) {
 
 // isLineDirective tells the directives that end with their line.
 func isLineDirective(t string) bool {
-	for _, d := range []string{".version", ".target", ".address_size", ".file", ".loc"} {
-		if strings.HasPrefix(t, d+" ") || strings.HasPrefix(t, d+"\t") {
+	for _, d := range []string{".version ", ".target ", ".address_size ", ".file ", ".loc "} {
+		if strings.HasPrefix(t, d) {
 			return true
 		}
 	}
