@@ -3,11 +3,11 @@ package ptxsim
 import "math/bits"
 
 // logic builds a bitwise operation, of predicates too.
-func logic(f func(a, b uint64) uint64) func(c *compiler) {
+func logic(f func(a, b uint64) uint64, of32 func(a, b uint32) uint32) func(c *compiler) {
 	return func(c *compiler) {
 		t := c.last()
 		if t.kind != 'p' {
-			c.ints(typ{'b', t.bits, false}, f)
+			c.words(typ{'b', t.bits, false}, f, of32)
 			return
 		}
 		if !c.count(3, 3) {
@@ -65,31 +65,34 @@ func one(yes bool) uint32 {
 }
 
 // shift builds a shift by an amount of 32 bits; amounts beyond the width are
-// clamped to it.
-func (c *compiler) shift(t typ, f func(v uint64, n uint32) uint64) {
+// clamped to it. Whole is the shift of a word of 32 bits.
+func (c *compiler) shift(t typ, f func(v uint64, n uint32) uint64, whole func(v, n uint32) uint32) {
 	if !c.count(3, 3) {
 		return
 	}
 	a, n, d := c.source(1, t), c.source(2, typ{'u', 32, false}), c.result(0, t)
 	clamp := func(n uint32) uint32 { return min(n, uint32(t.bits)) }
-	if t.bits == 64 {
+	switch t.bits {
+	case 64:
 		c.in.run = map2(func(v uint64, n uint32) uint64 { return f(v, clamp(n)) }, d, a, n)
-		return
+	case 32: // a shift by more than its bits is what clamping makes of it
+		c.in.run = map2(whole, d, a, n)
+	default:
+		c.in.run = map2(func(v, n uint32) uint32 { return uint32(t.cut(f(t.extend(uint64(v)), clamp(n)))) }, d, a, n)
 	}
-	c.in.run = map2(func(v, n uint32) uint32 { return uint32(t.cut(f(t.extend(uint64(v)), clamp(n)))) }, d, a, n)
 }
 
 func buildShl(c *compiler) {
-	c.shift(c.last(), func(v uint64, n uint32) uint64 { return v << n })
+	c.shift(c.last(), func(v uint64, n uint32) uint64 { return v << n }, func(v, n uint32) uint32 { return v << n })
 }
 
 func buildShr(c *compiler) {
 	t := c.last()
 	if t.signed() {
-		c.shift(t, func(v uint64, n uint32) uint64 { return uint64(int64(v) >> n) })
+		c.shift(t, func(v uint64, n uint32) uint64 { return uint64(int64(v) >> n) }, func(v, n uint32) uint32 { return uint32(int32(v) >> n) })
 		return
 	}
-	c.shift(t, func(v uint64, n uint32) uint64 { return v >> n })
+	c.shift(t, func(v uint64, n uint32) uint64 { return v >> n }, func(v, n uint32) uint32 { return v >> n })
 }
 
 // buildShf makes shf.{l,r}.{clamp,wrap}.b32 d, a, b, c: a shift of the 64 bits
@@ -135,15 +138,11 @@ func (t typ) field(v uint64, pos, n uint32) uint64 {
 	if t.signed() && n > 0 {
 		sign = v >> min(pos+n-1, top) & 1
 	}
-	var d uint64
-	for i := range uint32(t.bits) {
-		bit := sign
-		if i < n && pos+i <= top {
-			bit = v >> (pos + i) & 1
-		}
-		d |= bit << i
+	if have := min(n, top+1-min(pos, top+1)); have < uint32(t.bits) {
+		inside := uint64(1)<<have - 1
+		return t.cut(v>>pos&inside | -sign&^inside)
 	}
-	return d
+	return v
 }
 
 // buildBfi makes bfi.b32 f, a, b, c, d: n lower bits of a into b from pos on.

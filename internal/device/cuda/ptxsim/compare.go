@@ -5,11 +5,66 @@ import (
 	"strings"
 )
 
-// comparison returns the test of a name for a type.
-func (c *compiler) comparison(name string, t typ) func(a, b uint64) bool {
-	if !t.float() {
-		return integerComparison(name, t)
+// comparison tells whether something holds of two values, or, written out for integers
+// that fill their registers, in which lanes it does.
+type comparison struct {
+	holds func(a, b uint64) bool
+	of32  func(a, b *[width]uint32) uint32
+	of64  func(a, b *[width]uint64) uint32
+}
+
+// comparison returns the test of a name for a type, an empty one for no such name.
+func (c *compiler) comparison(name string, t typ) comparison {
+	switch {
+	case t.float():
+		return comparison{holds: c.floatComparison(name, t)}
+	case t.bits == 32:
+		return comparison{of32: whole[uint32](name, t)}
+	case t.bits == 64:
+		return comparison{of64: whole[uint64](name, t)}
 	}
+	return comparison{holds: integerComparison(name, t)}
+}
+
+func (t comparison) none() bool { return t.holds == nil && t.of32 == nil && t.of64 == nil }
+
+// whole compares all lanes. With the highest bit flipped signed numbers have the order
+// of unsigned ones.
+func whole[T word](name string, t typ) func(a, b *[width]T) uint32 {
+	flip := T(0)
+	if t.signed() {
+		flip = 1 << (t.bits - 1)
+	}
+	equal := func(a, b *[width]T) (yes uint32) {
+		for i := range a {
+			yes |= one(a[i] == b[i]) << i
+		}
+		return yes
+	}
+	less := func(a, b *[width]T) (yes uint32) {
+		for i := range a {
+			yes |= one(a[i]^flip < b[i]^flip) << i
+		}
+		return yes
+	}
+	switch name {
+	case "eq":
+		return equal
+	case "ne":
+		return func(a, b *[width]T) uint32 { return ^equal(a, b) }
+	case "lt", "lo":
+		return less
+	case "le", "ls":
+		return func(a, b *[width]T) uint32 { return ^less(b, a) }
+	case "gt", "hi":
+		return func(a, b *[width]T) uint32 { return less(b, a) }
+	case "ge", "hs":
+		return func(a, b *[width]T) uint32 { return ^less(a, b) }
+	}
+	return nil
+}
+
+func (c *compiler) floatComparison(name string, t typ) func(a, b uint64) bool {
 	read := c.number(t)
 	loose := strings.HasSuffix(name, "u") && name != "lu"
 	if loose {
@@ -52,7 +107,7 @@ func integerComparison(name string, t typ) func(a, b uint64) bool {
 
 // compare parses the modifiers of setp and set: a comparison, maybe a boolean
 // operation with a third predicate.
-func (c *compiler) compare(t typ) (test func(a, b uint64) bool, join func(yes, other uint32) uint32) {
+func (c *compiler) compare(t typ) (test comparison, join func(yes, other uint32) uint32) {
 	for _, m := range c.raw.mods {
 		switch m {
 		case "and":
@@ -66,32 +121,36 @@ func (c *compiler) compare(t typ) (test func(a, b uint64) bool, join func(yes, o
 			if _, is := parseType(m); is {
 				continue
 			}
-			if test = c.comparison(m, t); test == nil {
+			if test = c.comparison(m, t); test.none() {
 				c.fail("comparison %q is not simulated", m)
 			}
 		}
 	}
-	if test == nil {
+	if test.none() {
 		c.fail("want a comparison")
 	}
 	return test, join
 }
 
-// lanesWhere gathers the lanes for which a comparison of two registers holds.
-func lanesWhere(t typ, test func(a, b uint64) bool, a, b int) func(w *warp, lanes uint32) uint32 {
-	return func(w *warp, lanes uint32) uint32 {
+// lanesWhere gathers the lanes for which a comparison of two registers holds, among
+// them lanes that are not asked for.
+func lanesWhere(t typ, test comparison, a, b int) func(w *warp) uint32 {
+	switch {
+	case test.of32 != nil:
+		return func(w *warp) uint32 { return test.of32(&w.r32[a], &w.r32[b]) }
+	case test.of64 != nil:
+		return func(w *warp) uint32 { return test.of64(&w.r64[a], &w.r64[b]) }
+	}
+	return func(w *warp) uint32 {
 		var yes uint32
 		for i := range width {
-			if lanes>>i&1 == 0 {
-				continue
-			}
 			var x, y uint64
 			if t.bits == 64 {
 				x, y = w.r64[a][i], w.r64[b][i]
 			} else {
 				x, y = uint64(w.r32[a][i]), uint64(w.r32[b][i])
 			}
-			if test(x, y) {
+			if test.holds(x, y) {
 				yes |= 1 << i
 			}
 		}
@@ -118,7 +177,7 @@ func buildSetp(c *compiler) {
 	}
 	where := lanesWhere(t, test, a, b)
 	c.in.run = func(w *warp, lanes uint32) {
-		yes := where(w, lanes)
+		yes := where(w)
 		no := ^yes
 		if join != nil {
 			o := other(w)
@@ -146,7 +205,7 @@ func buildSet(c *compiler) {
 	a, b, d := c.source(1, types[1]), c.source(2, types[1]), c.result(0, types[0])
 	where := lanesWhere(types[1], test, a, b)
 	c.in.run = func(w *warp, lanes uint32) {
-		yes := where(w, lanes)
+		yes := where(w)
 		for i := range width {
 			if lanes>>i&1 != 0 {
 				w.r32[d][i] = value & -(yes >> i & 1)

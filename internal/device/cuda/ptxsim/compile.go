@@ -35,6 +35,7 @@ type instruction struct {
 	held        []int // registers of wgmma instructions that this other one touches
 
 	sources, results [classes][]int
+	reads, writes    []uint32 // the same as places in a warp's list of all registers
 	text             string
 	line             int
 }
@@ -45,6 +46,26 @@ type files struct {
 	size      [classes]int
 	constants map[constant]int
 	specials  map[string]int
+}
+
+// first is the place of a class's registers among all.
+func (f *files) first(c int) int {
+	at := 0
+	for _, n := range f.size[:c] {
+		at += n
+	}
+	return at
+}
+
+// flat turns registers of each class into places among all.
+func (f *files) flat(of *[classes][]int) []uint32 {
+	var all []uint32
+	for c, list := range of {
+		for _, r := range list {
+			all = append(all, uint32(f.first(c)+r))
+		}
+	}
+	return all
 }
 
 // constant is an immediate operand; it takes a register.
@@ -143,6 +164,10 @@ func (c *compiler) compile(raws []*raw) error {
 	}
 	k.code[len(raws)] = instruction{guard: -1, kind: exit, text: "end of the kernel"}
 	k.files = files{c.size, c.constants, c.specials}
+	for i := range k.code {
+		in := &k.code[i]
+		in.reads, in.writes = k.files.flat(&in.sources), k.files.flat(&in.results)
+	}
 	k.hold()
 	return nil
 }

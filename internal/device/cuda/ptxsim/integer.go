@@ -9,9 +9,9 @@ func integerOps() map[string]func(c *compiler) {
 		"div": arithmetic(intDiv, floatDiv), "rem": arithmetic(intRem, nil),
 		"abs": arithmetic(intAbs, floatAbs), "neg": arithmetic(intNeg, floatNeg),
 		"min": arithmetic(intMin, floatMin), "max": arithmetic(intMax, floatMax),
-		"and": logic(func(a, b uint64) uint64 { return a & b }),
-		"or":  logic(func(a, b uint64) uint64 { return a | b }),
-		"xor": logic(func(a, b uint64) uint64 { return a ^ b }),
+		"and": logic(func(a, b uint64) uint64 { return a & b }, func(a, b uint32) uint32 { return a & b }),
+		"or":  logic(func(a, b uint64) uint64 { return a | b }, func(a, b uint32) uint32 { return a | b }),
+		"xor": logic(func(a, b uint64) uint64 { return a ^ b }, func(a, b uint32) uint32 { return a ^ b }),
 		"not": buildNot, "cnot": buildCnot,
 		"shl": buildShl, "shr": buildShr, "shf": buildShf,
 		"bfe": buildBfe, "bfi": buildBfi, "prmt": buildPrmt, "lop3": buildLop3,
@@ -60,6 +60,15 @@ func (c *compiler) ints(t typ, f func(a, b uint64) uint64) {
 		narrow = func(a, b uint32) uint32 { return uint32(f(uint64(a), uint64(b))) }
 	}
 	c.binary(t, narrow, f)
+}
+
+// words is ints with the function for 32 bits written out, which are the most.
+func (c *compiler) words(t typ, f func(a, b uint64) uint64, of32 func(a, b uint32) uint32) {
+	if t.bits == 32 {
+		c.binary(t, of32, nil)
+		return
+	}
+	c.ints(t, f)
 }
 
 func intAdd(c *compiler, t typ) {
@@ -114,7 +123,7 @@ func intSub(c *compiler, t typ) {
 		c.ints(t, func(a, b uint64) uint64 { return uint64(min(max(int64(a)-int64(b), -1<<31), 1<<31-1)) })
 		return
 	}
-	c.ints(t, func(a, b uint64) uint64 { return a - b })
+	c.words(t, func(a, b uint64) uint64 { return a - b }, func(a, b uint32) uint32 { return a - b })
 }
 
 // high is the upper half of a product.
@@ -137,7 +146,7 @@ func intMul(c *compiler, t typ) {
 	case c.has("hi"):
 		c.ints(t, t.high)
 	default:
-		c.ints(t, func(a, b uint64) uint64 { return a * b })
+		c.words(t, func(a, b uint64) uint64 { return a * b }, func(a, b uint32) uint32 { return a * b })
 	}
 }
 
@@ -179,6 +188,9 @@ func intMad(c *compiler, t typ) {
 	}
 	narrow := func(a, b, e uint32) uint32 {
 		return uint32(t.cut(f(t.extend(uint64(a)), t.extend(uint64(b)), t.extend(uint64(e)))))
+	}
+	if t.bits == 32 && !c.has("hi") {
+		narrow = func(a, b, e uint32) uint32 { return a*b + e }
 	}
 	c.ternary(t, narrow, f)
 }

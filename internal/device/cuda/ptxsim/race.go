@@ -30,15 +30,15 @@ type cell struct{ write, read, other mark }
 const cellsPerPage = 256
 
 func (w *warp) checkShared(a *access, offset, lane int) {
-	shift, m := w.block.kernel.cell[shared], w.now(a, lane)
-	for i := offset >> shift; i<<shift < offset+a.bytes; i++ {
-		w.check(a, &w.block.cells[i], &m, lane, shared, uint64(i)<<shift)
-	}
+	shift := w.block.kernel.cell[shared]
+	first, last := offset>>shift, (offset+a.bytes-1)>>shift
+	w.check(a, w.block.cells[first:last+1], lane, shared, uint64(first)<<shift)
 }
 
 func (w *warp) checkGlobal(a *access, in *area, offset, lane int) {
-	shift, m := w.block.kernel.cell[global], w.now(a, lane)
-	for i := offset >> shift; i<<shift < offset+a.bytes; i++ {
+	shift := w.block.kernel.cell[global]
+	last := (offset + a.bytes - 1) >> shift
+	for i := offset >> shift; i <= last; {
 		page := i / cellsPerPage
 		if page >= len(in.pages) {
 			in.pages = append(in.pages, make([][]cell, page+1-len(in.pages))...)
@@ -46,7 +46,9 @@ func (w *warp) checkGlobal(a *access, in *area, offset, lane int) {
 		if in.pages[page] == nil {
 			in.pages[page] = make([]cell, cellsPerPage)
 		}
-		w.check(a, &in.pages[page][i%cellsPerPage], &m, lane, global, in.start+uint64(i)<<shift)
+		end := min(last+1, (page+1)*cellsPerPage)
+		w.check(a, in.pages[page][i%cellsPerPage:][:end-i], lane, global, in.start+uint64(i)<<shift)
+		i = end
 	}
 }
 
@@ -62,27 +64,33 @@ func (w *warp) now(a *access, lane int) mark {
 	return m
 }
 
-// check compares an access of mark m with the marks of a cell and leaves m.
-func (w *warp) check(a *access, c *cell, m *mark, lane int, s space, at uint64) {
-	if !w.before(&c.write, m, s) {
-		w.clash(&c.write, a, lane, s, at, "written")
+// check compares an access with the marks of neighbouring cells, the first one at an
+// address, and leaves its own.
+func (w *warp) check(a *access, cells []cell, lane int, s space, at uint64) {
+	m, base, shift := w.now(a, lane), w.block.grid.base, w.block.kernel.cell[s]
+	for i := range cells {
+		c := &cells[i]
+		if c.write.block >= base && !w.before(&c.write, &m, s) {
+			w.clash(&c.write, a, lane, s, at+uint64(i)<<shift, "written")
+		}
+		if !a.write {
+			if c.read != m {
+				w.noteRead(c, &m, s)
+			}
+			continue
+		}
+		if c.read.block >= base && !w.before(&c.read, &m, s) {
+			w.clash(&c.read, a, lane, s, at+uint64(i)<<shift, "read")
+		}
+		if c.other.block >= base && !w.before(&c.other, &m, s) {
+			w.clash(&c.other, a, lane, s, at+uint64(i)<<shift, "read")
+		}
+		*c = cell{write: m}
 	}
-	if !a.write {
-		w.noteRead(c, m, s)
-		return
-	}
-	if !w.before(&c.read, m, s) {
-		w.clash(&c.read, a, lane, s, at, "read")
-	}
-	if !w.before(&c.other, m, s) {
-		w.clash(&c.other, a, lane, s, at, "read")
-	}
-	*c = cell{write: *m}
 }
 
 func (w *warp) noteRead(c *cell, m *mark, s space) {
 	switch {
-	case c.read == *m:
 	case c.read.block == m.block && c.read.warp == m.warp:
 		c.read.again(m)
 	case c.other.block == m.block && c.other.warp == m.warp:
@@ -108,7 +116,7 @@ func (r *mark) again(m *mark) {
 func (w *warp) before(e, m *mark, s space) bool {
 	b := w.block
 	switch {
-	case e.block == 0 || e.block < b.grid.base:
+	case e.block < b.grid.base: // of an earlier launch, or no mark
 		return true
 	case e.block != b.number:
 		return s == shared || e.lane&m.lane&atomicMark != 0 || b.acquired.has(e.block-b.grid.base)

@@ -25,7 +25,7 @@ func buildShfl(c *compiler) {
 	if both {
 		p = c.resultText(second, typ{'p', 1, false})
 	}
-	mode := c.raw.mods[1]
+	mode := c.raw.mods[1][0]
 	c.in.kind, c.in.need = collective, needMask(mask)
 	c.in.run = func(w *warp, lanes uint32) {
 		values := w.r32[a]
@@ -51,21 +51,21 @@ func buildShfl(c *compiler) {
 	}
 }
 
-// shuffle is the lane that a lane reads, and whether it is in range; the
-// manual's pseudocode.
-func shuffle(mode string, lane, b, c uint32) (from uint32, inside bool) {
+// shuffle is the lane that a lane reads in the mode of a letter, and whether it is in
+// range; the manual's pseudocode.
+func shuffle(mode byte, lane, b, c uint32) (from uint32, inside bool) {
 	b &= 31
 	clamp, segment := c&31, c>>8&31
 	most := lane&segment | clamp&^segment
 	least := lane & segment
 	switch mode {
-	case "up":
+	case 'u': // up
 		from = lane - b
 		inside = int32(from) >= int32(most)
-	case "down":
+	case 'd': // down
 		from = lane + b
 		inside = from <= most
-	case "bfly":
+	case 'b': // bfly
 		from = lane ^ b
 		inside = from <= most
 	default:

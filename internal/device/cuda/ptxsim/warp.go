@@ -24,7 +24,8 @@ type warp struct {
 	r32     [][width]uint32
 	r64     [][width]uint64
 	p       []uint32
-	written [classes][]uint32 // lanes that hold a value, by register
+	written [classes][]uint32 // lanes that hold a value, by register: parts of all
+	all     []uint32
 
 	groups  []group // by place, lowest first
 	live    uint32  // lanes that have not ended
@@ -57,8 +58,9 @@ func newWarp(b *block, id int, k *Kernel) *warp {
 	w.r32 = make([][width]uint32, k.files.size[word32])
 	w.r64 = make([][width]uint64, k.files.size[word64])
 	w.p = make([]uint32, k.files.size[predicate])
+	w.all = make([]uint32, k.files.first(int(classes)))
 	for c := range w.written {
-		w.written[c] = make([]uint32, k.files.size[c])
+		w.written[c] = w.all[k.files.first(c):k.files.first(c+1)]
 	}
 	for c, at := range k.files.constants {
 		switch c.class {
@@ -79,9 +81,7 @@ func fill[T uint32 | uint64](r *[width]T, v T) {
 
 // start puts the warp at the kernel's first instruction, nothing written.
 func (w *warp) start() {
-	for c := range w.written {
-		clear(w.written[c])
-	}
+	clear(w.all)
 	b := w.block
 	first := w.id * width
 	lanes := min(b.threads-first, width)
@@ -208,21 +208,15 @@ func (w *warp) follow(i int, code []instruction, budget int) int {
 
 // do checks the registers, runs and notes what is written.
 func (w *warp) do(in *instruction, lanes uint32) {
-	good := lanes
-	for c, sources := range &in.sources {
-		written := w.written[c]
-		for _, r := range sources {
-			good &= written[r]
-		}
+	good, written := lanes, w.all
+	for _, r := range in.reads {
+		good &= written[r]
 	}
 	if good != lanes && !in.soft {
 		w.unwritten(lanes &^ good)
 	}
-	for c, results := range &in.results {
-		written := w.written[c]
-		for _, r := range results {
-			written[r] = written[r]&^lanes | good
-		}
+	for _, r := range in.writes {
+		written[r] = written[r]&^lanes | good
 	}
 	if in.held != nil {
 		w.touchHeld(in)
