@@ -125,6 +125,9 @@ const (
 // TestLongAttention holds attention across the borders of blocks to the
 // portable kernels, and to the same bits elsewhere in a pack and over a cache.
 func TestLongAttention(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow with the race detector, which has TestOddMasks and TestFarScores: the same kernels over several blocks")
+	}
 	for _, c := range []struct {
 		name     string
 		attr     device.Attention
@@ -293,6 +296,9 @@ func holdMasks(t *testing.T, attr device.Attention, x longInput) {
 // TestAttentionKeepsNaN: a token of which something became NaN shows in every row
 // that sees it, and in no other segment; an element of q shows in its own row.
 func TestAttentionKeepsNaN(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow with the race detector, which has TestOddMasks: the same kernels over more rows")
+	}
 	const rows = 140
 	for _, d := range []int{8, 64} {
 		attr := device.Attention{Heads: 2, KVHeads: 1, HeadDim: d, Scale: 0.35}

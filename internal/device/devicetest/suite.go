@@ -91,18 +91,27 @@ func checkAll(t *testing.T, b device.Backend, act device.Type, rounding float64)
 	t.Run("joined", func(t *testing.T) { checkJoined(t, b, act) })
 }
 
-// Same runs every kernel on backends of one kind and demands the first one's bits
-// of the others: for thread counts and for restarts.
+// Same runs every kernel on backends of one kind, adding to its outputs too where its
+// contract knows that, and demands the first one's bits of the others: for thread counts
+// and for restarts.
 func Same(t *testing.T, act device.Type, first device.Backend, others ...device.Backend) {
 	trials := trialsFor(first, act)
 	for i := range trials {
 		r := &trials[i]
-		want := r.run(t, first, options{skip: -1})
-		for k, b := range others {
-			for j, got := range r.run(t, b, options{skip: -1}) {
-				if !bytes.Equal(got, want[j]) {
-					t.Errorf("%s: output %d differs on backend %d", r.name, j, k+2)
-				}
+		r.equalOn(t, options{skip: -1}, first, others)
+		if r.accumulate {
+			r.equalOn(t, options{skip: -1, before: r.someBefore(act)}, first, others)
+		}
+	}
+}
+
+func (r *trial) equalOn(t *testing.T, o options, first device.Backend, others []device.Backend) {
+	t.Helper()
+	want := r.run(t, first, o)
+	for k, b := range others {
+		for j, got := range r.run(t, b, o) {
+			if !bytes.Equal(got, want[j]) {
+				t.Errorf("%s: output %d differs on backend %d (accumulate: %v)", r.name, j, k+2, o.before != nil)
 			}
 		}
 	}
@@ -178,16 +187,21 @@ func (r *trial) equalBits(t *testing.T, want, got [][]byte, but int, what string
 
 func (r *trial) checkAccumulate(t *testing.T, b device.Backend, act device.Type, want [][]float64) {
 	t.Helper()
-	var before []tensor
-	for _, x := range r.out {
-		before = append(before, newGen(act).normal(x.typ, x.rows, x.cols, 1))
-	}
+	before := r.someBefore(act)
 	sum := make([]float64, len(want[0]))
 	for i := range sum {
 		sum[i] = before[0].f[i] + want[0][i]
 	}
 	got := r.run(t, b, options{skip: -1, before: before})
 	r.compare(t, got, append([][]float64{sum}, want[1:]...), " (accumulate)")
+}
+
+// someBefore is what an accumulating call adds to.
+func (r *trial) someBefore(act device.Type) (before []tensor) {
+	for _, x := range r.out {
+		before = append(before, newGen(act).normal(x.typ, x.rows, x.cols, 1))
+	}
+	return before
 }
 
 // checkRows runs the kernel on some of the rows alone: their bits must be
