@@ -28,6 +28,15 @@ func readJSON(t testing.TB, path string, v any) {
 	}
 }
 
+// notUnderRaces leaves a test out with -short, which is for the race detector: it is
+// slow there, and a run, a resume, rounds and a server's answers are in other tests.
+func notUnderRaces(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("slow with the race detector, which has other runs of its stage")
+	}
+}
+
 // writeLines writes values as lines of JSON and returns the file.
 func writeLines[T any](t testing.TB, name string, values []T) string {
 	t.Helper()
@@ -257,6 +266,7 @@ func TestAResumedRunHasTheBytesOfAnUninterruptedOne(t *testing.T) {
 }
 
 func TestReferenceLogProbabilitiesAreFoundAgain(t *testing.T) {
+	notUnderRaces(t)
 	c := dpoConfig(t, fixture.Path(t))
 	r := &recorder{}
 	env := r.environment(t)

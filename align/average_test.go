@@ -12,6 +12,7 @@ import (
 )
 
 func TestAnAverageIsTheMeanOfEveryValue(t *testing.T) {
+	notUnderRaces(t)
 	first, second := dpoConfig(t, fixture.Path(t)), dpoConfig(t, fixture.Path(t))
 	second.LearningRate *= 2
 	second.Out = t.TempDir()

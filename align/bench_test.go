@@ -8,6 +8,7 @@ import (
 )
 
 func TestBench(t *testing.T) {
+	notUnderRaces(t)
 	o := align.DefaultBenchOptions()
 	o.Workloads = []string{"sft", "dpo", "ppo", "decode", "rollout", "attention"}
 	o.Shape, o.Batch, o.Length, o.Prompt, o.Response, o.LossShare, o.Reference = "tiny", 2, 16, 6, 5, 0.5, "every"

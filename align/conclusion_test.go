@@ -49,6 +49,7 @@ func checkVerdict(t *testing.T, what string, r *recorder, result align.Result, e
 }
 
 func TestVerdictIsOfTheEvaluationsLoss(t *testing.T) {
+	notUnderRaces(t)
 	dir := fixture.Path(t)
 	base := dpoConfig(t, dir)
 	base.EvalFraction, base.Steps = 0.5, 3

@@ -28,6 +28,7 @@ func labelledLines(n int) []map[string]any {
 // A run on labelled answers that is stopped and goes on has the bytes of one
 // that was not, with its baselines.
 func TestAResumedKTORunHasTheBytesOfAnUninterruptedOne(t *testing.T) {
+	notUnderRaces(t)
 	whole := dpo.DefaultConfig()
 	whole.Loss, whole.Pairs, whole.Out = "kto", writeLines(t, "labelled.jsonl", labelledLines(12)), t.TempDir()
 	whole.Steps, whole.Batch, whole.Accumulate, whole.EvalFraction, whole.SaveEvery, whole.LearningRate, whole.Rank = 6, 2, 2, 0.25, train.EverySteps(2), 1e-3, 4

@@ -183,6 +183,7 @@ func TestPPOByAServerThatIsGivenThePolicy(t *testing.T) {
 // A server that dies in the second rollout loses no more than that rollout: the
 // run goes on from its checkpoint, to the bytes of one that was not interrupted.
 func TestPPOByAServerThatDies(t *testing.T) {
+	notUnderRaces(t)
 	explicit := []string{"learning_rate"} // not derived for the model inside the program
 	whole := serverPPO(t, host(t, &policyHost{}))
 	if _, err := align.PPO(context.Background(), whole, explicit, (&recorder{}).environment(t)); err != nil {
@@ -209,6 +210,7 @@ func TestPPOByAServerThatDies(t *testing.T) {
 }
 
 func TestPPOWantsThePolicysOwnAnswers(t *testing.T) {
+	notUnderRaces(t)
 	stale := serverPPO(t, host(t, &policyHost{stale: true}))
 	stale.Steps, stale.PPOEpochs, stale.LearningRate, stale.KLCoef = 24, 4, 3e-2, 0
 	if _, err := align.PPO(context.Background(), stale, nil, (&recorder{}).environment(t)); err == nil || !strings.Contains(err.Error(), "the answers are not the policy's") {
@@ -262,6 +264,7 @@ func TestRejectionByAServerThatDies(t *testing.T) {
 
 // Where a server cannot be given the adapter, its answers must be the adapter's.
 func TestRejectionHoldsAServerToTheAdapter(t *testing.T) {
+	notUnderRaces(t)
 	h := &policyHost{llama: true}
 	address := host(t, h)
 	learner := serverPPO(t, "")

@@ -32,6 +32,7 @@ func smallRounds(t *testing.T) align.RoundsConfig {
 // A job that is interrupted in any stage, once or at every chance, ends with the
 // bytes of one that was not.
 func TestRoundsGoOnWhereTheyWereInterrupted(t *testing.T) {
+	notUnderRaces(t)
 	whole := smallRounds(t)
 	whole.Out = filepath.Join(t.TempDir(), "job")
 	want, err := align.Rounds(context.Background(), whole, (&recorder{}).environment(t))
@@ -72,6 +73,7 @@ func TestRoundsGoOnWhereTheyWereInterrupted(t *testing.T) {
 
 // More rounds may be added to a job that is done; nothing is done again.
 func TestRoundsCanBeAdded(t *testing.T) {
+	notUnderRaces(t)
 	c := smallRounds(t)
 	c.Rounds, c.Stages, c.Out = 1, "rejection,sft", filepath.Join(t.TempDir(), "job")
 	delete(c.Explicit, "ppo")

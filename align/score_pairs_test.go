@@ -16,6 +16,7 @@ const evaluated = 1e-6
 
 // The pairs' scores are those of training's evaluation on the same file.
 func TestScorePairsIsTheEvaluation(t *testing.T) {
+	notUnderRaces(t)
 	pairs := writeLines(t, "pairs.jsonl", []map[string]any{
 		{"prompt": "Who is Tom?", "chosen": "Tom is a boy.", "rejected": "No."},
 		{"prompt": "What is 2 + 3?", "chosen": "2 + 3 = 5.", "rejected": "Too hard."},

@@ -32,6 +32,7 @@ func TestRewardsOfAFileAreThoseOfTheSamples(t *testing.T) {
 // A reward model of another template, and one with another tokenizer, read the
 // answers' text.
 func TestARewardModelWithTokensOfItsOwn(t *testing.T) {
+	notUnderRaces(t)
 	t.Setenv("ALIGN_CACHE", t.TempDir())
 	for name, judge := range map[string]func(*testing.T) string{
 		"template": func(t *testing.T) string { return judgeOn(t, "", "plain") },

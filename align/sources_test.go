@@ -22,6 +22,7 @@ func textPairs(prompts ...string) []map[string]string {
 // A mixture goes on after a stop within a pass over a file as if it had not
 // stopped, and with other weights it does not go on.
 func TestAMixtureResumes(t *testing.T) {
+	notUnderRaces(t)
 	a, b := writeLines(t, "a.jsonl", textPairs("Who?", "What?", "When?")), writeLines(t, "b.jsonl", textPairs("How?", "Why?"))
 	c := dpo.DefaultConfig()
 	c.Model, c.Pairs, c.Out = "builtin:tiny", a+":0.7,"+b+":0.3", t.TempDir()

@@ -123,6 +123,7 @@ const (
 // TestFullGradients holds the gradient of every element of every weight to
 // central differences through the whole decoder.
 func TestFullGradients(t *testing.T) {
+	notUnderRaces(t)
 	biased := tinyConfig(false)
 	biased.AttentionBias, biased.MLPBias, biased.QKNorm = true, true, true
 	for name, c := range map[string]model.Config{"untied": tinyConfig(false), "tied": tinyConfig(true), "biases and qk_norm": biased} {
@@ -159,6 +160,7 @@ func (r *fullRun) checkWeight(t *testing.T, w model.FullWeight, values, grads []
 // TestFullSavePolicies: what is kept and what is computed again moves no bit,
 // and neither does a graph without recompute.
 func TestFullSavePolicies(t *testing.T) {
+	notUnderRaces(t)
 	for _, tied := range []bool{false, true} {
 		want := newFullRun(t, tinyConfig(tied), device.F32, model.DecoderOptions{Flat: true})
 		loss := want.run(t)

@@ -117,6 +117,7 @@ func equalConfigs(t *testing.T, got, want model.Config) {
 const blockTolerance = 1e-5
 
 func TestAQuantisedGGUFEqualsItsDequantisedWeights(t *testing.T) {
+	notUnderRaces(t)
 	for _, c := range []struct {
 		base  string
 		types []string
@@ -205,6 +206,7 @@ func writeGGUF(t testing.TB, pairs []gguf.KV, tensors []gguf.Tensor) string {
 }
 
 func TestKeysThatAreWrongAreNamed(t *testing.T) {
+	notUnderRaces(t)
 	path := asGGUF(t, wideModel(t), "f32")
 	for _, c := range []struct {
 		key   string

@@ -162,6 +162,7 @@ func dpoLoss(beta, smoothing, nll float64) func(d *model.Decoder) *graph.Node {
 }
 
 func TestDPOLossesAndGradientsEqualTheReference(t *testing.T) {
+	notUnderRaces(t)
 	forEachGolden(t, func(t *testing.T, g *golden) {
 		var batch struct{ Pairs []goldenPair }
 		readJSON(t, filepath.Join(g.dir, "dpo_pairs.json"), &batch)

@@ -217,6 +217,16 @@ func TestAPairsBitsDoNotDependOnItsPlace(t *testing.T) {
 	}
 }
 
+// notUnderRaces leaves a test out with -short, which is for the race detector: it is
+// slow there, and its goroutines are the backend's, which
+// TestThreadsAndPoliciesMoveNoBitOfAGradient and the references' losses start too.
+func notUnderRaces(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("slow with the race detector, which has other steps of training")
+	}
+}
+
 // Training's loss and gradients are the same under any number of threads and
 // any save policy, with dropout drawn from tokens and not from places.
 func TestThreadsAndPoliciesMoveNoBitOfAGradient(t *testing.T) {
@@ -248,6 +258,7 @@ func TestThreadsAndPoliciesMoveNoBitOfAGradient(t *testing.T) {
 const differenceTolerance = 1e-6
 
 func TestGradientsOfEveryLayerOptionAgreeWithFiniteDifferences(t *testing.T) {
+	notUnderRaces(t)
 	for name, s := range shapes {
 		for _, dropout := range []float64{0, 0.3} {
 			t.Run(fmt.Sprintf("%s, dropout %v", name, dropout), func(t *testing.T) {

@@ -29,6 +29,7 @@ var tiledWeights = map[string][]float64{"weights": {0.01, 0.02, -0.01, 0.03, 0.0
 // A feed-forward part that runs tile by tile gives the loss and the gradients of
 // one that does not, to the last bit in machine code.
 func TestTilesMoveNoBit(t *testing.T) {
+	notUnderRaces(t)
 	for _, dropout := range []float64{0, 0.3} {
 		for name, o := range map[string]cpu.Options{
 			"f32": {Activations: device.F32}, "bf16": {Activations: device.F32, Precision: device.BF16}, "f64": {Activations: device.F64},

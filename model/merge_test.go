@@ -73,6 +73,7 @@ func mergedGGUF(t testing.TB, m model.Merge, typ string) string {
 // Ensure that a merge from a quantised base has the logits of the adapter on
 // that base, and that what is written in fewer bits is that merge rounded.
 func TestAQuantisedBaseMerges(t *testing.T) {
+	notUnderRaces(t)
 	for _, typ := range []string{"q8_0", "q4_k"} {
 		t.Run(typ, func(t *testing.T) {
 			base, b := asGGUF(t, wideModel(t), typ), openCPU(t, device.F32)

@@ -48,6 +48,7 @@ func wholeExample(p *datasets.Pack, ids []int32) {
 // An example's noise has the same bits alone and anywhere in a pack, with any
 // number of threads and under any policy; another step has other noise.
 func TestNoiseDoesNotDependOnThePlace(t *testing.T) {
+	notUnderRaces(t)
 	for _, act := range []device.Type{device.F32, device.F64} {
 		g := shapes["everything"].open(t, act, 1, 0.1)
 		subject := words(1, 70)

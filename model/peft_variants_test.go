@@ -343,6 +343,7 @@ func TestVariantsMerge(t *testing.T) {
 // Frozen weights of any type give the lengths of their rows as they are held:
 // against the merged model, which holds the same values in float32.
 func TestDoRAOnBasesOfAnyType(t *testing.T) {
+	notUnderRaces(t)
 	folder, b := wideModel(t), openCPU(t, device.F32)
 	for _, c := range []struct{ name, base, quantize string }{
 		{"float32", folder, ""}, {"nf4", folder, "nf4"}, {"int8", folder, "int8"},

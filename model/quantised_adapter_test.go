@@ -88,6 +88,7 @@ const slopeTolerance = 1e-8
 // Ensure that an adapter trains on a quantised base: its gradient is the slope
 // of the loss over the quantised weights.
 func TestAnAdapterTrainsOnAQuantisedBase(t *testing.T) {
+	notUnderRaces(t)
 	base := wideModel(t)
 	for _, c := range []struct {
 		name, path string

@@ -18,6 +18,7 @@ import (
 // loss or gradients. The width of the feed-forward part is not one of sides here, so that SwiGLU, which
 // reads numbers, has them in float32 both times.
 func TestRoundedSidesMoveNoBit(t *testing.T) {
+	notUnderRaces(t)
 	for name, l := range map[string]model.LoRAConfig{
 		"plain": {}, "dropout": {Dropout: 0.3}, "dora": {DoRA: true}, "dora, dropout": {DoRA: true, Dropout: 0.3},
 	} {
@@ -53,6 +54,7 @@ func roundedPacks() map[string]*datasets.Pack {
 // What SwiGLU reads and makes, held in bfloat16, moves numbers by its rounding: a part in 512 of
 // each. All policies give the same bits.
 func TestRoundedGatesMoveLittle(t *testing.T) {
+	notUnderRaces(t)
 	for name, l := range map[string]model.LoRAConfig{"plain": {}, "dropout": {Dropout: 0.3}, "dora": {DoRA: true}} {
 		for _, width := range []int{96, 80} {
 			g := roundedGolden(t, l, width)

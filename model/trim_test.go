@@ -98,6 +98,7 @@ var trimTolerances = map[string]float64{"f32": 1e-6, "bf16": 1e-2, "f64": 1e-13}
 // float32 by machine code the same gradients where no row predicts twice. Else
 // only the order of their sums differs.
 func TestTheLastLayerAtItsTargetsMovesNoBit(t *testing.T) {
+	notUnderRaces(t)
 	level, err := feature.Select()
 	machine := err == nil && level > feature.Generic
 	for name, o := range map[string]cpu.Options{

@@ -18,6 +18,9 @@ import (
 
 func openCard(t *testing.T, races bool) *cuda.Backend {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("the simulator is slow, above all with the race detector")
+	}
 	b, err := cuda.OpenOn(cudatest.Library(t, races), 0, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -179,6 +179,9 @@ func chiSquare(counts map[int32]int, probs map[int32]float64) (statistic, critic
 // The engine's tokens come as often as the model says: the first of an answer,
 // from the prompt's pass, and the second, from a step, after the likeliest first.
 func TestSampledFrequenciesAreTheModels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow with the race detector, which has TestThreadsDoNotShow: the same engine")
+	}
 	e := newEngine(t, stories(t), 16)
 	for _, temperature := range []float64{1, 0.6} {
 		o := options()
