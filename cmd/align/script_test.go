@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,6 +59,7 @@ func hearHangup() {
 const exitFault = 99
 
 func runSimulated() int {
+	debug.SetGCPercent(400) // the simulator's code is many small pieces, and stays
 	fault := simulate(os.Getenv(cardSwitch))
 	code := run(os.Args[1:], systemStreams())
 	for _, kernel := range strings.Fields(os.Getenv(countSwitch)) {
