@@ -14,8 +14,12 @@ import (
 func TestEagerRowsHaveTheBitsOfMany(t *testing.T) {
 	const many = 90
 	forEachEngine(t, func(t *testing.T, set *kern.Set, typ device.Type) {
+		columns := []int{33, 300}
+		if set.F32.Rows != 14 { // no eager tiles: rows take the ways that TestRowsArePlaceInvariant has
+			columns = columns[:1]
+		}
 		for _, k := range []int{1, 70, 2600} {
-			for _, n := range []int{33, 300} {
+			for _, n := range columns {
 				form := kind{packed: typ, bias: k == 70, accumulate: k == 70}
 				whole := newTrial(t, set, form, many, n, k)
 				before := append([]float32(nil), whole.p.Y.Data...)
