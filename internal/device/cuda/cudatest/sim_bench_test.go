@@ -1,4 +1,4 @@
-package ptxsim_test
+package cudatest_test
 
 import (
 	"testing"
@@ -7,7 +7,7 @@ import (
 	"align/internal/device/cuda/ptxsim"
 )
 
-// BenchmarkParse reads one of the larger modules.
+// BenchmarkParse is the simulator reading one of the larger modules.
 func BenchmarkParse(b *testing.B) {
 	text, err := kernels.PTX("gemv")
 	if err != nil {
@@ -21,7 +21,7 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// BenchmarkProduct runs gemm_nt_small over 128 x 128 x 256.
+// BenchmarkProduct is the simulator running gemm_nt_small over 128 x 128 x 256.
 func BenchmarkProduct(b *testing.B) {
 	text, err := kernels.PTX("gemm")
 	if err != nil {
