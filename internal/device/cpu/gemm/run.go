@@ -137,6 +137,9 @@ func (r *run) divide() {
 		want = 1 // nobody waits for a late one
 	}
 	r.taskPanels = min(cmp.Or(r.e.tiles.TaskPanels, blockPanels), max(1, r.colPanels/want))
+	if r.spans() && !r.making {
+		r.taskPanels = r.spanTask(want)
+	}
 	if r.reads() && r.panels > 1 && r.e.tiles.Depth == 1 {
 		r.taskPanels = min(r.taskPanels, madePanels)
 	}

@@ -19,6 +19,25 @@ func (r *run) spans() bool {
 }
 
 const (
+	// spanPanels is the most panels of w in a task of spans.
+	spanPanels = 16
+	// spanTaskWords is the most words of K in all of them: three eighths of a second cache of
+	// 2 MiB.
+	spanTaskWords = 6144
+)
+
+// spanTask is the panels of w in a task, of which want are wanted: the more of them, the
+// less often x passes by.
+func (r *run) spanTask(want int) int {
+	if len(r.e.own) == 1 {
+		want = 2 // nobody waits for a late one
+	}
+	most := max(blockPanels, min(spanPanels, spanTaskWords/r.words))
+	tasks := blocks(r.colPanels, min(most, max(1, r.colPanels/want)))
+	return blocks(r.colPanels, tasks)
+}
+
+const (
 	// keepingLeft is the most panels of x in a task whose tiles of y stay with the
 	// worker: they fill half a second cache.
 	keepingLeft = 32
@@ -172,6 +191,7 @@ func (r *run) spanPanel(worker int, s span, p *kern.Span, i, k, nk int, last *fi
 		if r.making {
 			r.spanMaking(worker, p, r.nextPiece(s, i, k, nk, at))
 		} else {
+			p.Next, p.Ahead = r.nextPiece(s, i, k, nk, at), r.aheadOf(s, i, k, nk)
 			r.e.tiles.Span(p)
 		}
 		p.Add = 1
@@ -190,6 +210,30 @@ func (r *run) nextPiece(s span, i, k, nk, at int) unsafe.Pointer {
 		return r.xPanel(s.rowFrom, r.tall, k+nk)
 	}
 	return r.xPanel(s.rowFrom, r.tall, 0)
+}
+
+// aheadPanels is the last panels of x in a task that bring in a weight in place which the
+// worker takes next: all of it, each another part of every step. Before them it would not
+// stay in the second cache, and as much as it is beside the first of the next task, memory
+// would take longer than the tiles.
+const aheadPanels = kern.SpanStep / kern.SpanAhead
+
+// aheadOf is how far ahead of a panel of w lies what panel i of x brings in, where words
+// [k, k+nk) of a task are under way.
+func (r *run) aheadOf(s span, i, k, nk int) int {
+	part := i - max(s.rowFrom, s.rowTo-aheadPanels)
+	if part < 0 || !r.direct() {
+		return 0
+	}
+	if k+nk < r.words {
+		return nk*kern.Stride + part*kern.SpanAhead
+	}
+	task := s.colFrom/r.taskPanels*r.rowTasks + s.rowFrom/r.taskRows
+	next := (task + len(r.e.own)) / r.rowTasks * r.taskPanels
+	if next == s.colFrom || next >= r.colPanels {
+		return 0
+	}
+	return (next-s.colFrom)*r.W.Packed.panelBytes() - k*kern.Stride + part*kern.SpanAhead
 }
 
 // finished is the rows of tiles that are not yet in y.

@@ -70,7 +70,12 @@ func (s *Set) amx() {
 
 func spanAMX(s *Span) {
 	const depth = 16
-	amxSpan(unsafe.Pointer(&tileConfigs[s.Rows]), s.K/depth, s.A, 64*s.Rows, s.B, s.BStep, s.LowK/depth, s.LowA, s.LowB, s.LowStep, s.C, s.Panels, s.Add, s.Out, s.Tiles, s.OutRows, s.LDC, s.outBytes())
+	next := s.Next
+	if next == nil {
+		next = s.A
+	}
+	nextStep := min(SpanAhead, 64*s.Rows/s.Panels)
+	amxSpan(unsafe.Pointer(&tileConfigs[s.Rows]), s.K/depth, s.A, 64*s.Rows, s.B, s.BStep, s.LowK/depth, s.LowA, s.LowB, s.LowStep, s.C, s.Panels, s.Add, s.Out, s.Tiles, s.OutRows, s.LDC, s.outBytes(), next, nextStep, s.Ahead)
 }
 
 // turnConfigs is the configurations of amxTurn by the rows of c: tiles 0 to 3

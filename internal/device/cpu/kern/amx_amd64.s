@@ -4096,8 +4096,8 @@ row82:
 	VZEROUPPER
 	RET
 
-// func amxSpan(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int)
-TEXT ·amxSpan(SB), NOSPLIT, $0-144
+// func amxSpan(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, next unsafe.Pointer, nextStep, ahead int)
+TEXT ·amxSpan(SB), NOSPLIT, $0-168
 	MOVQ config+0(FP), AX
 	MOVQ a+16(FP), R11
 	MOVQ b+32(FP), R12
@@ -4105,6 +4105,8 @@ TEXT ·amxSpan(SB), NOSPLIT, $0-144
 	MOVQ panels+88(FP), R13
 	MOVQ aStep+24(FP), R15
 	MOVQ lowB+64(FP), BX
+	MOVQ next+144(FP), R14
+	MOVQ ahead+160(FP), R9
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $64, R8
 	MOVQ $128, R10
@@ -4128,6 +4130,15 @@ begin85:
 	TESTQ CX, CX
 	JEQ low87
 step86:
+	PREFETCHT1 0(R14)
+	PREFETCHT1 0(DI)(R9*1)
+	PREFETCHT1 64(R14)
+	PREFETCHT1 64(DI)(R9*1)
+	PREFETCHT1 128(R14)
+	PREFETCHT1 128(DI)(R9*1)
+	PREFETCHT1 192(R14)
+	PREFETCHT1 192(DI)(R9*1)
+	ADDQ nextStep+152(FP), R14
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(R10*1), T6
 	LONG $0x4b7ba2c4; BYTE $0xa4; BYTE $0x06; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R8*1), T4
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x17; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(DI)(R10*1), T7

@@ -11,10 +11,14 @@ import "unsafe"
 // stand side by side in rows LDC bytes apart, past the caches, so that both Out
 // and LDC are multiples of 64; Half rounds them to bfloat16. The products hide that;
 // TilesOut and TilesOutHalf order it before what other threads read.
+//
+// It also brings to the second cache what comes next, with each step of a panel a part:
+// as many bytes from Next on as A has, at most SpanAhead a step, nil for none; and
+// SpanAhead bytes that lie Ahead bytes behind those of B, 0 for none.
 type Span struct {
 	Rows, K, LowK             int
-	A, B, LowA, LowB          unsafe.Pointer
-	BStep, LowStep            int
+	A, B, LowA, LowB, Next    unsafe.Pointer
+	BStep, LowStep, Ahead     int
 	C, Out, Tiles             unsafe.Pointer
 	LDC, OutRows, Panels, Add int
 	Half                      bool
@@ -27,6 +31,14 @@ func (s *Span) outBytes() int {
 	}
 	return Stride
 }
+
+const (
+	// SpanStep is the bytes of a panel of B that a Span takes at a time.
+	SpanStep = 16 * Stride
+	// SpanAhead is how many bytes it brings in with each, for the next span and for later
+	// ones.
+	SpanAhead = 4 * 64
+)
 
 // TileBytes is the distance of the tiles of a Span's c.
 const TileBytes = MaxRows * Stride

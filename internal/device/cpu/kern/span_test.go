@@ -46,7 +46,7 @@ func checkSpan(t *testing.T, p *Products, rows, k, low, add int) {
 	p.Span(&Span{
 		Rows: rows, K: k, LowK: low, A: pointer(a), B: pointer(b), LowA: pointer(lowA), LowB: pointer(lowB),
 		BStep: k * Stride, LowStep: low * Stride, C: pointer(c.slice()), Panels: panels, Add: add,
-		Out: pointer(out), Tiles: pointer(finished), OutRows: rows, LDC: 4 * ldc,
+		Out: pointer(out), Tiles: pointer(finished), OutRows: rows, LDC: 4 * ldc, Next: pointer(a), Ahead: k * Stride,
 	})
 	name := fmt.Sprintf("rows=%d k=%d low=%d add=%d", rows, k, low, add)
 	c.check(t, name)

@@ -5,14 +5,19 @@ var spanArgs = []arg{
 	{"lowSteps", "int"}, {"lowA", "unsafe.Pointer"}, {"lowB", "unsafe.Pointer"}, {"lowStep", "int"},
 	{"c", "unsafe.Pointer"}, {"panels", "int"}, {"add", "int"},
 	{"out", "unsafe.Pointer"}, {"tiles", "unsafe.Pointer"}, {"outRows", "int"}, {"ldc", "int"}, {"outBytes", "int"},
+	{"next", "unsafe.Pointer"}, {"nextStep", "int"}, {"ahead", "int"},
 }
+
+// spanLines is the lines that a step brings in from next on, and of what lies ahead of b:
+// to the second cache, as more in the first would drive out what the tiles read.
+const spanLines = 4
 
 // emitSpan writes a product whose panel of a stays in the first cache while
 // those of b pass by, and whose tiles of c follow each other in memory, so that
 // they share no place in it: rows of y a power of two apart would.
 func emitSpan(f *file) {
 	fr := f.function("amxSpan", "is c = a b + lowA lowB, or c += that, on AMX tiles of 17 to 32 rows, for panels of b and tiles of c of 32 rows of 32.", spanArgs, nil)
-	for _, m := range [][2]string{{"config", "AX"}, {"a", "R11"}, {"b", "R12"}, {"c", "DX"}, {"panels", "R13"}, {"aStep", "R15"}, {"lowB", "BX"}} {
+	for _, m := range [][2]string{{"config", "AX"}, {"a", "R11"}, {"b", "R12"}, {"c", "DX"}, {"panels", "R13"}, {"aStep", "R15"}, {"lowB", "BX"}, {"next", "R14"}, {"ahead", "R9"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}
 	f.loadConfig("AX")
@@ -33,6 +38,11 @@ func emitSpan(f *file) {
 	f.op("TESTQ CX, CX")
 	f.op("JEQ %s", low)
 	f.mark(loop)
+	for line := range spanLines {
+		f.op("PREFETCHT1 %d(R14)", 64*line)
+		f.op("PREFETCHT1 %d(DI)(R9*1)", 64*line)
+	}
+	f.op("ADDQ %s, R14", fr.slot("nextStep"))
 	f.spanStep()
 	f.op("JNZ %s", loop)
 	f.mark(low)
