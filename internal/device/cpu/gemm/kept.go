@@ -127,7 +127,7 @@ func (r *run) keptTiles(worker int, s span, p *kern.Span, i int) {
 	tiles := p.C
 	*p = kern.Span{
 		K: r.lowWords, Rows: n, A: r.uPanel(i), B: p.LowB, BStep: p.LowStep, LDC: p.LDC, Half: p.Half, Panels: p.Panels,
-		LowB: p.LowB, LowStep: p.LowStep, C: r.keptSpace(worker),
+		LowB: p.LowB, LowStep: p.LowStep, C: r.keptSpace(worker), Behind: p.Behind,
 	}
 	r.e.tiles.Span(p)
 	for j := range p.Panels {

@@ -116,7 +116,7 @@ func (r *run) spanRows(worker int, s span, k, nk int) {
 	}
 	p := &r.e.own[worker].span
 	*p = kern.Span{
-		BStep: r.panelStep(), LDC: r.Y.size() * r.Y.Stride, Half: r.Y.Half != nil, Panels: s.colTo - s.colFrom,
+		BStep: r.panelStep(), LDC: r.Y.size() * r.Y.Stride, Half: r.Y.Half != nil, Panels: s.colTo - s.colFrom, Behind: r.behind(),
 		LowB: r.lowPanel(worker, s.colFrom, s.colFrom), LowStep: r.lowWords * kern.Stride,
 	}
 	var last finished
@@ -151,11 +151,14 @@ func (r *run) spanRows(worker int, s span, k, nk int) {
 
 // tilesOut writes rows of tiles to y.
 func (r *run) tilesOut(y, tiles unsafe.Pointer, rows, panels int) {
-	if r.Y.Half != nil {
+	switch behind := r.behind(); {
+	case r.Y.Half != nil:
 		r.e.tiles.TilesOutHalf(y, 2*r.Y.Stride, tiles, rows, panels)
-		return
+	case behind != 0:
+		r.e.tiles.TilesOutBehind(y, 4*r.Y.Stride, tiles, rows, panels, behind)
+	default:
+		r.e.tiles.TilesOut(y, 4*r.Y.Stride, tiles, rows, panels)
 	}
-	r.e.tiles.TilesOut(y, 4*r.Y.Stride, tiles, rows, panels)
 }
 
 // lastRows is a last panel of x of so few rows that its tiles take the place of

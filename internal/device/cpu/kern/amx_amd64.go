@@ -60,7 +60,7 @@ func (s *Set) amx() {
 			}
 		}
 	}
-	p.SpanRows, p.Span, p.TilesOut, p.TilesOutHalf, p.TilesIn = 17, spanAMX, tilesOut, tilesOutHalf, tilesIn
+	p.SpanRows, p.Span, p.TilesOut, p.TilesOutBehind, p.TilesOutHalf, p.TilesIn = 17, spanAMX, tilesOut, tilesOutBehind, tilesOutHalf, tilesIn
 	config := unsafe.Pointer(&tileConfigs[MaxRows])
 	s.flash = []Flash{{D: 64, stages: flash64, config: config, finish: flashFinish}, {D: 128, stages: flash128, config: config, finish: flashFinish}}
 	s.gradWeights, s.leftColumnsHalf = gradWeights, leftColumnsHalfAMX
@@ -75,7 +75,7 @@ func spanAMX(s *Span) {
 		next = s.A
 	}
 	nextStep := min(SpanAhead, 64*s.Rows/s.Panels)
-	amxSpan(unsafe.Pointer(&tileConfigs[s.Rows]), s.K/depth, s.A, 64*s.Rows, s.B, s.BStep, s.LowK/depth, s.LowA, s.LowB, s.LowStep, s.C, s.Panels, s.Add, s.Out, s.Tiles, s.OutRows, s.LDC, s.outBytes(), next, nextStep, s.Ahead)
+	amxSpan(unsafe.Pointer(&tileConfigs[s.Rows]), s.K/depth, s.A, 64*s.Rows, s.B, s.BStep, s.LowK/depth, s.LowA, s.LowB, s.LowStep, s.C, s.Panels, s.Add, s.Out, s.Tiles, s.OutRows, s.LDC, s.outBytes(), s.Behind, next, nextStep, s.Ahead)
 }
 
 // turnConfigs is the configurations of amxTurn by the rows of c: tiles 0 to 3

@@ -4096,8 +4096,8 @@ row82:
 	VZEROUPPER
 	RET
 
-// func amxSpan(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, next unsafe.Pointer, nextStep, ahead int)
-TEXT ·amxSpan(SB), NOSPLIT, $0-168
+// func amxSpan(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes, behind int, next unsafe.Pointer, nextStep, ahead int)
+TEXT ·amxSpan(SB), NOSPLIT, $0-176
 	MOVQ config+0(FP), AX
 	MOVQ a+16(FP), R11
 	MOVQ b+32(FP), R12
@@ -4105,8 +4105,8 @@ TEXT ·amxSpan(SB), NOSPLIT, $0-168
 	MOVQ panels+88(FP), R13
 	MOVQ aStep+24(FP), R15
 	MOVQ lowB+64(FP), BX
-	MOVQ next+144(FP), R14
-	MOVQ ahead+160(FP), R9
+	MOVQ next+152(FP), R14
+	MOVQ ahead+168(FP), R9
 	LONG $0x4978e2c4; BYTE $0x00 // LDTILECFG (AX)
 	MOVQ $64, R8
 	MOVQ $128, R10
@@ -4138,7 +4138,7 @@ step86:
 	PREFETCHT1 128(DI)(R9*1)
 	PREFETCHT1 192(R14)
 	PREFETCHT1 192(DI)(R9*1)
-	ADDQ nextStep+152(FP), R14
+	ADDQ nextStep+160(FP), R14
 	LONG $0x4b7ba2c4; BYTE $0xb4; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(R10*1), T6
 	LONG $0x4b7ba2c4; BYTE $0xa4; BYTE $0x06; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(SI)(R8*1), T4
 	LONG $0x4b7ba2c4; BYTE $0xbc; BYTE $0x17; BYTE $0x40; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 64(DI)(R10*1), T7
@@ -4189,6 +4189,24 @@ store89:
 	CMPQ AX, $128
 	MOVQ ldc+128(FP), AX
 	JNE half91
+	CMPQ behind+144(FP), $0
+	JEQ row90
+	MOVQ behind+144(FP), R10
+sum93:
+	PREFETCHT0 128(DI)(R10*1)
+	PREFETCHT0 192(DI)(R10*1)
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VADDPS 0(DI)(R10*1), Z0, Z0
+	VMOVNTPS Z0, 0(DI)
+	VADDPS 64(DI)(R10*1), Z1, Z1
+	VMOVNTPS Z1, 64(DI)
+	ADDQ $128, SI
+	ADDQ AX, DI
+	DECQ CX
+	JNZ sum93
+	MOVQ $128, R10
+	JMP done92
 row90:
 	VMOVUPS 0(SI), Z0
 	VMOVUPS 64(SI), Z1
@@ -4222,11 +4240,11 @@ TEXT ·tilesOut(SB), NOSPLIT, $0-40
 	MOVQ t+16(FP), SI
 	MOVQ rows+24(FP), CX
 	MOVQ panels+32(FP), R8
-row93:
+row94:
 	MOVQ R8, AX
 	MOVQ DX, DI
 	MOVQ SI, R9
-panel94:
+panel95:
 	VMOVUPS 0(R9), Z0
 	VMOVUPS 64(R9), Z1
 	VMOVUPS Z0, 0(DI)
@@ -4234,11 +4252,42 @@ panel94:
 	ADDQ $128, DI
 	ADDQ $4096, R9
 	DECQ AX
-	JNZ panel94
+	JNZ panel95
 	ADDQ $128, SI
 	ADDQ BX, DX
 	DECQ CX
-	JNZ row93
+	JNZ row94
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func tilesOutBehind(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows, panels, behind int)
+TEXT ·tilesOutBehind(SB), NOSPLIT, $0-48
+	MOVQ behind+40(FP), R10
+	MOVQ c+0(FP), DX
+	MOVQ ldc+8(FP), BX
+	MOVQ t+16(FP), SI
+	MOVQ rows+24(FP), CX
+	MOVQ panels+32(FP), R8
+row96:
+	MOVQ R8, AX
+	MOVQ DX, DI
+	MOVQ SI, R9
+panel97:
+	VMOVUPS 0(R9), Z0
+	VMOVUPS 64(R9), Z1
+	VADDPS 0(DI)(R10*1), Z0, Z0
+	VMOVUPS Z0, 0(DI)
+	VADDPS 64(DI)(R10*1), Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	ADDQ $128, DI
+	ADDQ $4096, R9
+	DECQ AX
+	JNZ panel97
+	ADDQ $128, SI
+	ADDQ BX, DX
+	DECQ CX
+	JNZ row96
 	SFENCE
 	VZEROUPPER
 	RET
@@ -4250,11 +4299,11 @@ TEXT ·tilesOutHalf(SB), NOSPLIT, $0-40
 	MOVQ t+16(FP), SI
 	MOVQ rows+24(FP), CX
 	MOVQ panels+32(FP), R8
-row95:
+row98:
 	MOVQ R8, AX
 	MOVQ DX, DI
 	MOVQ SI, R9
-panel96:
+panel99:
 	VMOVUPS (R9), Z0
 	VMOVUPS 64(R9), Z1
 	LONG $0x4877f262; BYTE $0x72; BYTE $0xd0 // VCVTNE2PS2BF16 Z0, Z1, Z2
@@ -4262,11 +4311,11 @@ panel96:
 	ADDQ $64, DI
 	ADDQ $4096, R9
 	DECQ AX
-	JNZ panel96
+	JNZ panel99
 	ADDQ $128, SI
 	ADDQ BX, DX
 	DECQ CX
-	JNZ row95
+	JNZ row98
 	SFENCE
 	VZEROUPPER
 	RET
@@ -4278,11 +4327,11 @@ TEXT ·tilesIn(SB), NOSPLIT, $0-40
 	MOVQ t+16(FP), SI
 	MOVQ rows+24(FP), CX
 	MOVQ panels+32(FP), R8
-row97:
+row100:
 	MOVQ R8, AX
 	MOVQ DX, DI
 	MOVQ SI, R9
-panel98:
+panel101:
 	VMOVUPS 0(DI), Z0
 	VMOVUPS 64(DI), Z1
 	VMOVUPS Z0, 0(R9)
@@ -4290,11 +4339,11 @@ panel98:
 	ADDQ $128, DI
 	ADDQ $4096, R9
 	DECQ AX
-	JNZ panel98
+	JNZ panel101
 	ADDQ $128, SI
 	ADDQ BX, DX
 	DECQ CX
-	JNZ row97
+	JNZ row100
 	SFENCE
 	VZEROUPPER
 	RET

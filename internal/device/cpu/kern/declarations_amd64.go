@@ -1357,12 +1357,17 @@ func turnedIn(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows int)
 // amxSpan is c = a b + lowA lowB, or c += that, on AMX tiles of 17 to 32 rows, for panels of b and tiles of c of 32 rows of 32.
 //
 //go:noescape
-func amxSpan(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes int, next unsafe.Pointer, nextStep, ahead int)
+func amxSpan(config unsafe.Pointer, steps int, a unsafe.Pointer, aStep int, b unsafe.Pointer, bStep, lowSteps int, lowA, lowB unsafe.Pointer, lowStep int, c unsafe.Pointer, panels, add int, out, tiles unsafe.Pointer, outRows, ldc, outBytes, behind int, next unsafe.Pointer, nextStep, ahead int)
 
 // tilesOut copies panels tiles of 32 rows of 32 float32, as amxSpan writes them, to rows of c side by side.
 //
 //go:noescape
 func tilesOut(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows, panels int)
+
+// tilesOutBehind is tilesOut of sums with what lies so many bytes behind c.
+//
+//go:noescape
+func tilesOutBehind(c unsafe.Pointer, ldc int, t unsafe.Pointer, rows, panels, behind int)
 
 // tilesOutHalf is tilesOut to rows of bfloat16.
 //

@@ -124,6 +124,8 @@ type Products struct {
 	// TilesOut copies tiles of a Span's c to rows that are ldc bytes apart, TilesOutHalf
 	// to rows of bfloat16, and TilesIn the other way.
 	TilesOut, TilesOutHalf, TilesIn func(c unsafe.Pointer, ldc int, tiles unsafe.Pointer, rows, panels int)
+	// TilesOutBehind is TilesOut of sums with what lies behind bytes behind c.
+	TilesOutBehind func(c unsafe.Pointer, ldc int, tiles unsafe.Pointer, rows, panels, behind int)
 	// RoundTile, where the level has one, is y = c rounded to bfloat16, for rows of a tile
 	// of Cols float32 that follow each other; those of y are yRow bytes apart.
 	RoundTile func(y unsafe.Pointer, yRow int, c unsafe.Pointer, rows int)

@@ -9,7 +9,8 @@ import "unsafe"
 // LowStep are the bytes from a panel of B to the next. On its way it copies
 // OutRows rows of finished tiles, as many as Panels, from Tiles to Out, where they
 // stand side by side in rows LDC bytes apart, past the caches, so that both Out
-// and LDC are multiples of 64; Half rounds them to bfloat16. The products hide that;
+// and LDC are multiples of 64; Half rounds them to bfloat16, and with a Behind
+// they are sums with the float32 that lie so many bytes behind Out. The products hide that;
 // TilesOut and TilesOutHalf order it before what other threads read.
 //
 // It also brings to the second cache what comes next, with each step of a panel a part:
@@ -21,6 +22,7 @@ type Span struct {
 	BStep, LowStep, Ahead     int
 	C, Out, Tiles             unsafe.Pointer
 	LDC, OutRows, Panels, Add int
+	Behind                    int
 	Half                      bool
 }
 

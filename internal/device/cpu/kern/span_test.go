@@ -54,6 +54,7 @@ func checkSpan(t *testing.T, p *Products, rows, k, low, add int) {
 		t.Fatalf("%s: a span differs from its tiles", name)
 	}
 	checkHalfTiles(t, p, rows, panels, finished)
+	checkSumTiles(t, p, rows, panels, finished)
 	copied, back := aligned(rows*ldc), make([]float32, len(finished))
 	p.TilesOut(pointer(copied), 4*ldc, pointer(finished), rows, panels)
 	p.TilesIn(pointer(copied), 4*ldc, pointer(back), rows, panels)
@@ -66,6 +67,30 @@ func checkSpan(t *testing.T, p *Products, rows, k, low, add int) {
 		}
 		if out[i*ldc+panels*Cols] != 0 || copied[i*ldc+panels*Cols] != 0 {
 			t.Fatalf("%s: a write behind row %d", name, i)
+		}
+	}
+}
+
+// checkSumTiles compares the two ways into rows of sums with what lies behind them.
+func checkSumTiles(t *testing.T, p *Products, rows, panels int, finished []float32) {
+	t.Helper()
+	ldc := (panels + 1) * Cols
+	all := aligned(3 * rows * ldc)
+	out, copied, behind := all[:rows*ldc], all[rows*ldc:2*rows*ldc], all[2*rows*ldc:]
+	copy(behind, random(newRand(6), rows*ldc))
+	p.Span(&Span{
+		Rows: rows, A: pointer(finished), B: pointer(finished), C: pointer(make([]float32, panels*MaxRows*Cols)), Panels: panels,
+		Out: pointer(out), Tiles: pointer(finished), OutRows: rows, LDC: 4 * ldc, Behind: 8 * rows * ldc,
+	})
+	p.TilesOutBehind(pointer(copied), 4*ldc, pointer(finished), rows, panels, 4*rows*ldc)
+	for i := range rows * ldc {
+		row, col := i/ldc, i%ldc
+		want := float32(0)
+		if col < panels*Cols {
+			want = finished[col/Cols*MaxRows*Cols+row*Cols+col%Cols] + behind[i]
+		}
+		if out[i] != want || copied[i] != want {
+			t.Fatalf("rows=%d: row %d column %d is %v and %v: want %v", rows, row, col, out[i], copied[i], want)
 		}
 	}
 }

@@ -5,7 +5,7 @@ var spanArgs = []arg{
 	{"lowSteps", "int"}, {"lowA", "unsafe.Pointer"}, {"lowB", "unsafe.Pointer"}, {"lowStep", "int"},
 	{"c", "unsafe.Pointer"}, {"panels", "int"}, {"add", "int"},
 	{"out", "unsafe.Pointer"}, {"tiles", "unsafe.Pointer"}, {"outRows", "int"}, {"ldc", "int"}, {"outBytes", "int"},
-	{"next", "unsafe.Pointer"}, {"nextStep", "int"}, {"ahead", "int"},
+	{"behind", "int"}, {"next", "unsafe.Pointer"}, {"nextStep", "int"}, {"ahead", "int"},
 }
 
 // spanLines is the lines that a step brings in from next on, and of what lies ahead of b:
@@ -59,31 +59,38 @@ func emitSpan(f *file) {
 	f.spanCorners(func(t, at int) { f.storeTileAt(t, "DX", "R10", at) })
 	f.op("ADDQ $%d, DX", 2*amxRows*panelStride)
 	f.op("ADDQ %s, R12", fr.slot("bStep"))
-	f.spanOut(fr, "CX", "SI", "DI")
+	f.spanOut(fr, "CX", "SI", "DI", "R10")
 	f.op("DECQ R13")
 	f.op("JNZ %s", panel)
 	f.releaseTiles()
 	f.ret()
-	f.spanCopy("tilesOut", "copies panels tiles of 32 rows of 32 float32, as amxSpan writes them, to rows of c side by side.", func() {
-		f.tileRow("R9", "VMOVUPS", "DI", "VMOVUPS")
-		f.op("ADDQ $%d, DI", panelStride)
-	})
-	f.spanCopy("tilesOutHalf", "is tilesOut to rows of bfloat16.", func() {
+	copyOut := func(behind string) func() {
+		return func() {
+			f.tileRow("R9", "VMOVUPS", "DI", behind, "VMOVUPS")
+			f.op("ADDQ $%d, DI", panelStride)
+		}
+	}
+	f.spanCopy("tilesOut", "copies panels tiles of 32 rows of 32 float32, as amxSpan writes them, to rows of c side by side.", nil, copyOut(""))
+	f.spanCopy("tilesOutBehind", "is tilesOut of sums with what lies so many bytes behind c.", []arg{{"behind", "int"}}, copyOut("R10"))
+	f.spanCopy("tilesOutHalf", "is tilesOut to rows of bfloat16.", nil, func() {
 		f.halfTileRow("R9", "DI", "VMOVDQU64")
 		f.op("ADDQ $%d, DI", panelStride/2)
 	})
-	f.spanCopy("tilesIn", "is tilesOut the other way.", func() {
-		f.tileRow("DI", "VMOVUPS", "R9", "VMOVUPS")
+	f.spanCopy("tilesIn", "is tilesOut the other way.", nil, func() {
+		f.tileRow("DI", "VMOVUPS", "R9", "", "VMOVUPS")
 		f.op("ADDQ $%d, DI", panelStride)
 	})
 }
 
-// tileRow copies a row of a tile.
-func (f *file) tileRow(from, load, to, store string) {
+// tileRow copies a row of a tile, with what lies behind its place if that is named.
+func (f *file) tileRow(from, load, to, behind, store string) {
 	for i := range 2 {
 		f.op("%s %d(%s), Z%d", load, 64*i, from, i)
 	}
 	for i := range 2 {
+		if behind != "" {
+			f.op("VADDPS %d(%s)(%s*1), Z%d, Z%d", 64*i, to, behind, i, i)
+		}
 		f.op("%s Z%d, %d(%s)", store, i, 64*i, to)
 	}
 }
@@ -98,8 +105,9 @@ func (f *file) halfTileRow(from, to, store string) {
 
 // spanOut copies some rows of a finished tile past the caches, as float32 or, where
 // its row has 64 bytes, bfloat16: a few stores to memory at a time, which the next
-// panel's product hides. It takes AX and three registers.
-func (f *file) spanOut(fr frame, rows, from, to string) {
+// panel's product hides. It takes AX and three registers. Where stride names the register
+// of panelStride they may also be sums with what lies behind them.
+func (f *file) spanOut(fr frame, rows, from, to, stride string) {
 	row, half, done := f.label("row"), f.label("half"), f.label("done")
 	f.op("MOVQ %s, %s", fr.slot("outRows"), rows)
 	f.op("TESTQ %s, %s", rows, rows)
@@ -112,19 +120,30 @@ func (f *file) spanOut(fr frame, rows, from, to string) {
 	f.op("CMPQ AX, $%d", panelStride)
 	f.op("MOVQ %s, AX", fr.slot("ldc"))
 	f.op("JNE %s", half)
-	next := func(again string) {
+	each := func(row string, copy func()) {
+		f.mark(row)
+		copy()
 		f.op("ADDQ $%d, %s", panelStride, from)
 		f.op("ADDQ AX, %s", to)
 		f.op("DECQ %s", rows)
-		f.op("JNZ %s", again)
+		f.op("JNZ %s", row)
 	}
-	f.mark(row)
-	f.tileRow(from, "VMOVUPS", to, "VMOVNTPS")
-	next(row)
+	if stride != "" {
+		f.op("CMPQ %s, $0", fr.slot("behind"))
+		f.op("JEQ %s", row)
+		f.op("MOVQ %s, %s", fr.slot("behind"), stride)
+		each(f.label("sum"), func() {
+			for i := range 2 { // for the next panel
+				f.op("PREFETCHT0 %d(%s)(%s*1)", panelStride+64*i, to, stride)
+			}
+			f.tileRow(from, "VMOVUPS", to, stride, "VMOVNTPS")
+		})
+		f.op("MOVQ $%d, %s", panelStride, stride)
+		f.op("JMP %s", done)
+	}
+	each(row, func() { f.tileRow(from, "VMOVUPS", to, "", "VMOVNTPS") })
 	f.op("JMP %s", done)
-	f.mark(half)
-	f.halfTileRow(from, to, "VMOVNTDQ")
-	next(half)
+	each(half, func() { f.halfTileRow(from, to, "VMOVNTDQ") })
 	f.mark(done)
 }
 
@@ -151,8 +170,12 @@ func (f *file) spanCorners(do func(t, at int)) {
 }
 
 // spanCopy walks over the rows of tiles, at R9, and of c, at DI, which copy moves on.
-func (f *file) spanCopy(name, doc string, copy func()) {
-	fr := f.function(name, doc, []arg{{"c", "unsafe.Pointer"}, {"ldc", "int"}, {"t", "unsafe.Pointer"}, {"rows", "int"}, {"panels", "int"}}, nil)
+func (f *file) spanCopy(name, doc string, more []arg, copy func()) {
+	args := []arg{{"c", "unsafe.Pointer"}, {"ldc", "int"}, {"t", "unsafe.Pointer"}, {"rows", "int"}, {"panels", "int"}}
+	fr := f.function(name, doc, append(args, more...), nil)
+	for _, m := range more {
+		f.op("MOVQ %s, R10", fr.slot(m.name))
+	}
 	for _, m := range [][2]string{{"c", "DX"}, {"ldc", "BX"}, {"t", "SI"}, {"rows", "CX"}, {"panels", "R8"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
 	}

@@ -180,7 +180,7 @@ func (d direct) spanPanel(fr frame, others []string) {
 	f.spanCorners(func(t, at int) { f.storeTileAt(t, "AX", "R14", at) })
 	f.op("ADDQ $%d, %s", 2*amxRows*panelStride, fr.slot("c"))
 	f.op("ADDQ %s, CX", fr.slot("bStep"))
-	f.spanOut(fr, "R10", "R11", "R12")
+	f.spanOut(fr, "R10", "R11", "R12", "")
 	f.op("DECQ %s", fr.slot("panels"))
 }
 
