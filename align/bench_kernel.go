@@ -126,7 +126,8 @@ func (b *bench) timed(name string, attr any, call device.Call) (*timing, error) 
 }
 
 // attention measures causal attention of a batch of sequences, forward and
-// backward, by the useful operations: the square's lower half.
+// backward, by the useful operations: the square's lower half, and of the backward
+// pass not the scores that it computes again, which are a quarter more.
 func (b *bench) attention(ctx context.Context) error {
 	c, o := b.config, b.options
 	forward, backward, flops, err := b.attend(ctx)
@@ -152,11 +153,7 @@ func (b *bench) attend(ctx context.Context) (forward, backward *timing, flops fl
 	widths := map[string]int{"q": heads, "o": heads, "do": heads, "dq": heads, "k": keys, "v": keys, "dk": keys, "dv": keys, "lse": c.NumHeads}
 	v := map[string]device.View{}
 	for name, width := range widths {
-		act := b.act
-		if name == "lse" {
-			act = act.Wide()
-		}
-		view, err := b.random(act, rows, width)
+		view, err := b.random(b.attends(name, width), rows, width)
 		if err != nil {
 			return nil, nil, 0, err
 		}
@@ -181,6 +178,22 @@ func (b *bench) attend(ctx context.Context) (forward, backward *timing, flops fl
 		Out: []device.View{v["dq"], v["dk"], v["dv"]}, In: []device.View{v["q"], v["k"], v["v"], v["o"], v["lse"], v["do"], start, start, start},
 	})
 	return forward, backward, flops, err
+}
+
+// attends is the type of a value of so many columns that attention reads or writes: what
+// products alone read is held rounded, as a training step holds it.
+func (b *bench) attends(name string, cols int) device.Type {
+	switch name {
+	case "lse":
+		return b.act.Wide()
+	case "q", "k", "v", "o", "do":
+		const wholeHeads = 32 // columns of a head that is held so
+		r, is := b.backend.(device.Rounder)
+		if is && r.Rounded() != 0 && b.config.HeadDim%wholeHeads == 0 && cols%r.RoundedCols() == 0 {
+			return r.Rounded()
+		}
+	}
+	return b.act
 }
 
 // segments is each row's first row of its sequence: with an empty prefix there,

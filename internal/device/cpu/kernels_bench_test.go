@@ -95,23 +95,25 @@ func BenchmarkAttention(b *testing.B) {
 		name := fmt.Sprintf("t=%d/h=%d/kv=%d/d=%d", s.t, s.h, s.k, s.d)
 		pairs := float64(s.t) * float64(s.t+1) / 2 * float64(s.h)
 		q, kv := s.h*s.d, s.k*s.d
-		inputs := func(x bench) (in, masks []device.View) {
-			held := device.F32
+		held := func(x bench) device.Type {
 			if s.d%kern.Cols == 0 { // as in a session
-				held = x.backend.Rounded()
+				return x.backend.Rounded()
 			}
-			in = []device.View{x.view(held, s.t, q), x.view(held, s.t, kv), x.view(held, s.t, kv)}
+			return device.F32
+		}
+		inputs := func(x bench) (in, masks []device.View) {
+			in = []device.View{x.view(held(x), s.t, q), x.view(held(x), s.t, kv), x.view(held(x), s.t, kv)}
 			return in, []device.View{x.view(device.I32, s.t, 1), x.view(device.I32, s.t, 1), x.view(device.I32, s.t, 1)}
 		}
 		forEachSpeed(b, "grad=false/"+name, 1, func(x bench) {
 			in, masks := inputs(x)
-			out := []device.View{x.view(device.F32, s.t, q), x.view(device.F32, s.t, s.h)}
+			out := []device.View{x.view(held(x), s.t, q), x.view(device.F32, s.t, s.h)}
 			x.run("attention", attr, out, append(in, masks...), pairs*4*float64(s.d), "GFLOP/s", false)
 		})
 		forEachSpeed(b, "grad=true/"+name, 1, func(x bench) {
 			in, masks := inputs(x)
 			out := []device.View{x.view(device.F32, s.t, q), x.view(device.F32, s.t, kv), x.view(device.F32, s.t, kv)}
-			in = append(in, x.view(device.F32, s.t, q), x.view(device.F32, s.t, s.h), x.view(device.F32, s.t, q))
+			in = append(in, x.view(held(x), s.t, q), x.view(device.F32, s.t, s.h), x.view(held(x), s.t, q))
 			x.run("attention_grad", attr, out, append(in, masks...), pairs*10*float64(s.d), "GFLOP/s", false)
 		})
 	}
