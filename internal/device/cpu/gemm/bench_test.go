@@ -97,7 +97,9 @@ func benchmarkProduct(b *testing.B, set *kern.Set, typ device.Type, form kind, s
 
 // benchmarkCase is a product whose operands and workspace lie in huge pages.
 func benchmarkCase(b *testing.B, set *kern.Set, form kind, e *Engine, m, n, k int) (*Product, Space) {
-	return inHugePages(e, &newTrial(b, set, form, m, n, k).p)
+	p := &newTrial(b, set, form, m, n, k).p
+	p.Alpha = 1 // as a layer's: spans take no other
+	return inHugePages(e, p)
 }
 
 // inHugePages moves a product's operands there, with workspace beside them.
