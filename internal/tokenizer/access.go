@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -74,6 +75,7 @@ func (t *Tokenizer) Spec() Spec {
 		Tokens:       make([]string, len(t.texts)),
 		Types:        slices.Clone(t.types),
 		Merges:       make([]string, len(t.merges)),
+		Added:        maps.Clone(t.rules),
 		IgnoreMerges: t.ignoreMerges,
 		BOS:          t.Text(t.bos),
 		EOS:          t.Text(t.eos),
@@ -97,8 +99,8 @@ func (t *Tokenizer) Spec() Spec {
 	return spec
 }
 
-// Hash is the SHA-256, in hexadecimal, of vocabulary, token types, merges
-// and IgnoreMerges: two tokenizers of one hash give the same ids.
+// Hash is the SHA-256, in hexadecimal, of vocabulary, token types, merges,
+// IgnoreMerges and the rules of added tokens: two tokenizers of one hash give the same ids.
 func (t *Tokenizer) Hash() string {
 	h := sha256.New()
 	w := bufio.NewWriterSize(h, 1<<16)
@@ -117,6 +119,11 @@ func (t *Tokenizer) Hash() string {
 	}
 	if t.ignoreMerges {
 		w.WriteByte(1)
+	}
+	for id, kind := range t.types {
+		if rule := t.rules[int32(id)]; kind == UserDefined || rule != (AddedRule{}) {
+			fmt.Fprintf(w, "%d %v\n", id, rule)
+		}
 	}
 	w.Flush()
 	return hex.EncodeToString(h.Sum(nil))

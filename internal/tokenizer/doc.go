@@ -5,7 +5,8 @@
 //
 // [Load] reads a folder or a file, [New] builds a [Tokenizer] from a [Spec].
 // [Tokenizer.EncodeOrdinary] is for text from data: whatever the text spells,
-// it yields no control id. [Tokenizer.Encode] may parse the special strings
+// it yields no control id; added tokens that are not special are found in it,
+// as in Hugging Face's tokenizers (encode_special_tokens). [Tokenizer.Encode] may parse the special strings
 // and is for text that the program itself writes.
 //
 // A tokenizer.json whose pipeline differs from Llama 3's (a normalizer,

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -29,7 +30,8 @@ const (
 	Unknown TokenType = 2
 	// Control is a special token, named literally.
 	Control TokenType = 3
-	// UserDefined is an added token that is not special, named literally.
+	// UserDefined is an added token that is not special, named literally. It is
+	// found in any text.
 	UserDefined TokenType = 4
 	// Unused is an id without a token.
 	Unused TokenType = 5
@@ -41,6 +43,9 @@ type Spec struct {
 	Tokens []string
 	// Types are the kinds by id; nil means all [Normal].
 	Types []TokenType
+	// Added are the rules of added tokens by id; one that is not there has
+	// [AddedRule]'s zero.
+	Added map[int32]AddedRule
 	// Merges are pairs of names with one space between, first merged first.
 	Merges []string
 	// IgnoreMerges takes a piece that is a token as that token, whatever the
@@ -65,9 +70,9 @@ type Tokenizer struct {
 	pairs   pairTable
 	mergers sync.Pool
 
-	added        map[string]int32 // names of Control, Unknown and UserDefined tokens
-	addedLengths []int            // their lengths, longest first
-	addedStart   [256]bool        // their first bytes
+	added     map[string]int32 // names of Control, Unknown and UserDefined tokens
+	rules     map[int32]AddedRule
+	addedSets [2]addedSet // those that are not normalized, those that are
 
 	bos, eos     int32 // -1 if none
 	chatTemplate string
@@ -86,6 +91,7 @@ func New(spec Spec) (*Tokenizer, error) {
 		ignoreMerges: spec.IgnoreMerges,
 		ids:          make(map[string]int32, len(spec.Tokens)),
 		added:        map[string]int32{},
+		rules:        maps.Clone(spec.Added),
 		chatTemplate: spec.ChatTemplate,
 	}
 	t.mergers.New = func() any { return new(merger) }
@@ -158,20 +164,6 @@ func enter(ids map[string]int32, text string, id int32) error {
 	return nil
 }
 
-// indexAdded prepares the search for added tokens in a text.
-func (t *Tokenizer) indexAdded() {
-	for name := range t.added {
-		if name == "" {
-			continue
-		}
-		t.addedStart[name[0]] = true
-		if !slices.Contains(t.addedLengths, len(name)) {
-			t.addedLengths = append(t.addedLengths, len(name))
-		}
-	}
-	slices.SortFunc(t.addedLengths, func(a, b int) int { return b - a })
-}
-
 // findBytes finds the token of each byte, from which merging starts.
 func (t *Tokenizer) findBytes() error {
 	faults := faultList{}
@@ -214,9 +206,9 @@ func (t *Tokenizer) addMerges(letters *alphabet, merges []string) error {
 
 // addMerge enters the merge of raw[:cut] and raw[cut:].
 func (t *Tokenizer) addMerge(rank int32, raw []byte, cut int) error {
-	left, okLeft := t.ids[string(raw[:cut])]
-	right, okRight := t.ids[string(raw[cut:])]
-	merged, okMerged := t.ids[string(raw)]
+	left, okLeft := t.word(raw[:cut])
+	right, okRight := t.word(raw[cut:])
+	merged, okMerged := t.word(raw)
 	if !okLeft || !okRight || !okMerged {
 		return errors.New("a part or the whole is not an ordinary token")
 	}
@@ -225,6 +217,20 @@ func (t *Tokenizer) addMerge(rank int32, raw []byte, cut int) error {
 	}
 	t.merges = append(t.merges, [2]int32{left, right})
 	return nil
+}
+
+// word is the token of a merge, or of a part of one: an ordinary token, or one
+// of the model that was added once more.
+func (t *Tokenizer) word(raw []byte) (int32, bool) {
+	if id, ok := t.ids[string(raw)]; ok {
+		return id, true
+	}
+	id, ok := t.added[string(raw)]
+	if !ok || t.types[id] != UserDefined {
+		return 0, false
+	}
+	t.ids[t.texts[id]] = id
+	return id, true
 }
 
 // chooseEnds finds BOS and EOS by name, or else under the usual ones.

@@ -25,7 +25,18 @@ type addedToken struct {
 	SingleWord bool   `json:"single_word"`
 	LStrip     bool   `json:"lstrip"`
 	RStrip     bool   `json:"rstrip"`
+	Normalized *bool  `json:"normalized"`
 	Special    bool   `json:"special"`
+}
+
+// rule is how the token is found; as in Hugging Face's constructor, one that is
+// not special is normalized unless the file says otherwise.
+func (a *addedToken) rule() AddedRule {
+	r := AddedRule{SingleWord: a.SingleWord, LStrip: a.LStrip, RStrip: a.RStrip, Normalized: !a.Special}
+	if a.Normalized != nil {
+		r.Normalized = *a.Normalized
+	}
+	return r
 }
 
 type jsonModel struct {
@@ -51,16 +62,15 @@ func parseJSON(data []byte) (Spec, error) {
 		return Spec{}, err
 	}
 	bos, errPipeline := checkPipeline(&f)
-	errs := []error{errPipeline, checkModel(&f.Model)}
-	for i, a := range f.AddedTokens {
-		if a.SingleWord || a.LStrip || a.RStrip {
-			errs = append(errs, fmt.Errorf("added_tokens[%d], %q: single_word, lstrip and rstrip are not supported", i, a.Content))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(errPipeline, checkModel(&f.Model)); err != nil {
 		return Spec{}, err
 	}
-	spec := Spec{Merges: f.Model.Merges, IgnoreMerges: f.Model.IgnoreMerges, BOS: bos}
+	spec := Spec{Merges: f.Model.Merges, IgnoreMerges: f.Model.IgnoreMerges, BOS: bos, Added: map[int32]AddedRule{}}
+	for _, a := range f.AddedTokens {
+		if rule := a.rule(); rule != (AddedRule{}) {
+			spec.Added[a.ID] = rule
+		}
+	}
 	var err error
 	spec.Tokens, spec.Types, err = joinVocabulary(f.Model.Vocab.entries, f.AddedTokens)
 	return spec, err

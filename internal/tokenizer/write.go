@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -54,8 +55,9 @@ func (v vocabularyOut) MarshalJSONTo(enc *jsontext.Encoder) error {
 	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
 		return err
 	}
+	merged := v.spec.mergedNames()
 	for id, name := range v.spec.Tokens {
-		if v.spec.typeOf(id) != Normal {
+		if kind := v.spec.typeOf(id); kind != Normal && !(kind == UserDefined && merged[name]) {
 			continue
 		}
 		if err := errors.Join(enc.WriteToken(jsontext.String(name)), enc.WriteToken(jsontext.Int(int64(id)))); err != nil {
@@ -63,6 +65,17 @@ func (v vocabularyOut) MarshalJSONTo(enc *jsontext.Encoder) error {
 		}
 	}
 	return enc.WriteToken(jsontext.EndObject)
+}
+
+// mergedNames are the names that the merges make: an added token among them is
+// one of the model too.
+func (s *Spec) mergedNames() map[string]bool {
+	names := make(map[string]bool, len(s.Merges))
+	for _, merge := range s.Merges {
+		left, right, _ := strings.Cut(merge, " ")
+		names[left+right] = true
+	}
+	return names
 }
 
 func (s *Spec) typeOf(id int) TokenType {
@@ -90,7 +103,8 @@ func (s Spec) JSON() ([]byte, error) {
 	}
 	for id, name := range s.Tokens {
 		if t := s.typeOf(id); t == Control || t == UserDefined {
-			out.AddedTokens = append(out.AddedTokens, addedOut{ID: id, Content: name, Special: t == Control})
+			r := s.Added[int32(id)]
+			out.AddedTokens = append(out.AddedTokens, addedOut{id, name, r.SingleWord, r.LStrip, r.RStrip, r.Normalized, t == Control})
 		}
 	}
 	if s.BOS != "" {
