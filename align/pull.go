@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"align/internal/hub"
@@ -31,6 +32,9 @@ type PullOptions struct {
 func Pull(ctx context.Context, o PullOptions, env Environment) (hub.Snapshot, error) {
 	if o.Revision == "" {
 		o.Revision = mainBranch
+	}
+	if err := checkOnline(o.Name); err != nil {
+		return hub.Snapshot{}, err
 	}
 	cache, err := hubCache()
 	if err != nil {
@@ -57,21 +61,35 @@ func Pull(ctx context.Context, o PullOptions, env Environment) (hub.Snapshot, er
 	return s, nil
 }
 
+// checkOnline keeps to huggingface_hub's switch for a machine without a network
+// (constants.py).
+func checkOnline(model string) error {
+	for _, v := range []struct{ name, value string }{
+		{"HF_HUB_OFFLINE", os.Getenv("HF_HUB_OFFLINE")},
+		{"TRANSFORMERS_OFFLINE", os.Getenv("TRANSFORMERS_OFFLINE")},
+	} {
+		if !slices.Contains([]string{"1", "ON", "YES", "TRUE"}, strings.ToUpper(v.value)) {
+			continue
+		}
+		if path, err := hubModel(model); err == nil {
+			return fmt.Errorf("hub: %s is %s, so nothing is fetched: %s is in the cache, at %s", v.name, v.value, model, path)
+		}
+		return fmt.Errorf("hub: %s is %s, so nothing is fetched: unset it to pull %s", v.name, v.value, model)
+	}
+	return nil
+}
+
 // hubToken is $HF_TOKEN, or what stands in the file that huggingface_hub keeps
 // it in, which none but its owner may read; "" is none.
 func hubToken() (string, error) {
-	if token := os.Getenv("HF_TOKEN"); token != "" {
-		return strings.TrimSpace(token), nil
+	if token := strings.TrimSpace(os.Getenv("HF_TOKEN")); token != "" {
+		return token, nil
 	}
-	path := os.Getenv("HF_TOKEN_PATH")
+	path := underHome(os.Getenv("HF_TOKEN_PATH"))
 	if path == "" {
-		home := os.Getenv("HF_HOME")
-		if home == "" {
-			user, err := os.UserHomeDir()
-			if err != nil {
-				return "", nil // no home, no file
-			}
-			home = filepath.Join(user, ".cache", "huggingface")
+		home, err := hubHome()
+		if err != nil {
+			return "", nil // no home, no file
 		}
 		path = filepath.Join(home, "token")
 	}

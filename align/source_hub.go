@@ -12,19 +12,35 @@ import (
 // (huggingface_hub, constants.py).
 func hubCache() (string, error) {
 	if dir := os.Getenv("HF_HUB_CACHE"); dir != "" {
-		return dir, nil
+		return underHome(dir), nil
 	}
-	if dir := os.Getenv("HF_HOME"); dir != "" {
-		return filepath.Join(dir, "hub"), nil
-	}
-	if dir := os.Getenv("XDG_CACHE_HOME"); dir != "" {
-		return filepath.Join(dir, "huggingface", "hub"), nil
-	}
-	home, err := os.UserHomeDir()
+	home, err := hubHome()
 	if err != nil {
 		return "", fmt.Errorf("model: the Hugging Face cache: %w: set HF_HUB_CACHE", err)
 	}
-	return filepath.Join(home, ".cache", "huggingface", "hub"), nil
+	return filepath.Join(home, "hub"), nil
+}
+
+// hubHome is the folder that holds huggingface_hub's cache and token.
+func hubHome() (string, error) {
+	if dir := os.Getenv("HF_HOME"); dir != "" {
+		return underHome(dir), nil
+	}
+	if dir := os.Getenv("XDG_CACHE_HOME"); dir != "" {
+		return filepath.Join(underHome(dir), "huggingface"), nil
+	}
+	home, err := os.UserHomeDir()
+	return filepath.Join(home, ".cache", "huggingface"), err
+}
+
+// underHome is a path whose ~ a shell left as it is, as in a .env file.
+func underHome(path string) string {
+	rest, ok := strings.CutPrefix(path, "~")
+	home, err := os.UserHomeDir()
+	if !ok || err != nil || rest != "" && !os.IsPathSeparator(rest[0]) {
+		return path
+	}
+	return home + rest
 }
 
 // hubCommit is what refs/main holds: the name of a snapshot.

@@ -93,7 +93,9 @@ where caches lie, and which instructions are used:
                 in HF_HOME, or huggingface/hub in XDG_CACHE_HOME or ~/.cache
   HF_ENDPOINT   the hub that align pull asks, else https://huggingface.co
   HF_TOKEN      the token that align pull shows the hub, else what stands in the
-                file HF_TOKEN_PATH or HF_HOME/token
+                file HF_TOKEN_PATH, or in token beside the cache's hub
+  HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE
+                1, on, yes or true: align pull fetches nothing
   ALIGN_GENERATOR_KEY  the token that the server of --generator is shown
   MLFLOW_TRACKING_TOKEN
                 the token that --track mlflow:URL shows that server, else

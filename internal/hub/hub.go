@@ -107,7 +107,7 @@ func (c *Client) check(repo, revision string) error {
 	}
 	u, err := url.Parse(c.Base)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return fmt.Errorf("hub: %q is no address of a hub: want https://HOST", c.Base)
+		return fmt.Errorf("hub: %q is no address of a hub (HF_ENDPOINT): want https://HOST", c.Base)
 	}
 	return nil
 }
