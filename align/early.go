@@ -8,12 +8,15 @@ import (
 	"path/filepath"
 	"slices"
 
+	"align/internal/checkpoint"
 	"align/internal/config"
 	"align/internal/report"
 	"align/internal/train"
 	"align/model"
 	"align/rejection"
 	"align/reward"
+
+	"github.com/go-json-experiment/json"
 )
 
 // What can be known of a run before a model, or the data, is read for it.
@@ -126,6 +129,40 @@ func (s *stage) sameSoFar(c any) error {
 		return err
 	}
 	return sameRun(s.run, began, asked)
+}
+
+// sameData refuses a run that would go on with other data than it began with, or
+// for fewer steps than it has done (0: not known yet), by its newest checkpoint and
+// before a model is read. Where that cannot be read, who loads it says why. hash is
+// the data's.
+func (s *stage) sameData(hash string, steps int) error {
+	if !s.settings.Resume {
+		return nil
+	}
+	raw, err := checkpoint.Peek(s.run, train.StateFile)
+	var began train.State
+	if err != nil || json.Unmarshal(raw, &began) != nil || began.Method != s.method {
+		return nil
+	}
+	var errs []error
+	now := s.dataLineage(hash)
+	for _, key := range []string{"data", "records", "mixture", "tokenizer"} {
+		want, known := began.Lineage[key]
+		switch got := now[key]; {
+		case !known || got == want:
+		case key == "data" || key == "tokenizer":
+			errs = append(errs, fmt.Errorf("%s has another content than the run began with", key))
+		default:
+			errs = append(errs, fmt.Errorf("%s is %q, the run began with %q", key, got, want))
+		}
+	}
+	if steps > 0 && began.Step > steps {
+		errs = append(errs, fmt.Errorf("it has done %d steps, and %d are asked for: name as many or more", began.Step, steps))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("resume: %s: %w", s.run, err)
+	}
+	return nil
 }
 
 // findRun looks for the folder of a run that goes on, or for the place of a new one.

@@ -34,6 +34,9 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	if err != nil {
 		return Result{}, err
 	}
+	if err := s.sameData(p.hash, c.Steps); err != nil {
+		return Result{}, err
+	}
 	policy, err := s.ppoPolicy(c, p)
 	if err != nil {
 		return Result{}, err

@@ -24,6 +24,9 @@ func prepare[T any](s *stage, c any, d *data[T], what string, extents func([]T) 
 	if w.policy, err = s.savePolicy(extents(d.train), extents(d.held), w.steps); err != nil {
 		return w, err
 	}
+	if err := s.sameData(d.hash, w.steps); err != nil {
+		return w, err
+	}
 	if err := s.load(); err != nil {
 		return w, err
 	}

@@ -37,6 +37,9 @@ func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Envi
 	if err != nil {
 		return Result{}, err
 	}
+	if err := s.sameData(d.hash, steps); err != nil {
+		return Result{}, err
+	}
 	policy, err := s.savePolicy(exampleExtents(d.train), exampleExtents(d.held), steps)
 	if err != nil {
 		return Result{}, err

@@ -67,16 +67,13 @@ var onResume = map[string]change{
 // lineage is what a resumed run must find again: the hashes of what goes in,
 // and every setting that moves a number.
 func (s *stage) lineage(c any, data string) map[string]string {
-	l := map[string]string{"model": s.model.Hash, "tokenizer": s.tokenizer.Hash(), "data": data, train.Activations: s.act.String()}
-	l["records"] = strings.Join(s.records, ", ")
+	l := s.dataLineage(data)
+	l["model"], l[train.Activations] = s.model.Hash, s.act.String()
 	if s.special != "" {
 		l["special"] = s.special
 	}
 	if s.start != "" {
 		l["adapter"] = s.start
-	}
-	if len(s.shares) > 0 {
-		l["mixture"] = s.weights()
 	}
 	if s.settings.Dropout > 0 {
 		l[train.Draws] = device.Draws
@@ -85,6 +82,15 @@ func (s *stage) lineage(c any, data string) map[string]string {
 		if onResume[f.Key] == fixed {
 			l["setting "+f.Key] = f.String()
 		}
+	}
+	return l
+}
+
+// dataLineage is the part of lineage that is known before a model is read.
+func (s *stage) dataLineage(data string) map[string]string {
+	l := map[string]string{"tokenizer": s.tokenizer.Hash(), "data": data, "records": strings.Join(s.records, ", ")}
+	if len(s.shares) > 0 {
+		l["mixture"] = s.weights()
 	}
 	return l
 }

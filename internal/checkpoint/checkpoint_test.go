@@ -81,6 +81,37 @@ func TestSaveAndOpen(t *testing.T) {
 	f.Close()
 }
 
+// A file is peeked at in the newest checkpoint that has it whole.
+func TestPeek(t *testing.T) {
+	run := t.TempDir()
+	if _, err := Peek(run, "state.json"); err == nil {
+		t.Error("a run without checkpoints: no error")
+	}
+	save(t, run, 1, 2)
+	file := func(step, name string) string { return filepath.Join(run, folder, step, name) }
+	for _, tt := range []struct{ name, broken, want string }{
+		{"newest", "", `{"step":2}`},
+		{"another file's content is not read", file("step-000002", "optimizer.safetensors"), `{"step":2}`},
+		{"its own is", file("step-000002", "state.json"), `{"step":1}`},
+		{"none", file("step-000001", "state.json"), ""},
+	} {
+		if tt.broken != "" {
+			data, err := os.ReadFile(tt.broken)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data[0] ^= 1
+			if err := os.WriteFile(tt.broken, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := Peek(run, "state.json")
+		if string(got) != tt.want || errors.Is(err, ErrNone) != (tt.want == "") {
+			t.Errorf("%s: %q, %v, want %q", tt.name, got, err, tt.want)
+		}
+	}
+}
+
 // A checkpoint that was copied elsewhere under another name opens.
 func TestOpenCopy(t *testing.T) {
 	run, copied := t.TempDir(), filepath.Join(t.TempDir(), "best")
