@@ -156,9 +156,11 @@ func (m *mean) write(r Averaged) error {
 	if err != nil {
 		return err
 	}
-	if err := makeDir(filepath.Dir(r.Out)); err != nil {
+	made, err := makeDir(filepath.Dir(r.Out))
+	if err != nil {
 		return err
 	}
+	defer made.remove()
 	d, err := atomicfile.Stage(filepath.Dir(r.Out), filepath.Base(r.Out))
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 )
 
 // lockFile of a run's folder is locked by the process at work there. It is
-// empty, and stays.
+// empty, and stays where the process leaves anything else.
 const lockFile = ".lock"
 
 // claim keeps other processes from working in a run's folder until release. The
@@ -35,6 +35,9 @@ func claim(run string, note func(string)) (release func(), err error) {
 	}
 	return func() {
 		os.Remove(filepath.Join(run, holderFile)) // what stays is not read without the lock
-		lock.Close()                              // the claim ends with the file, whatever it says
+		if files, err := os.ReadDir(run); err == nil && len(files) == 1 && files[0].Name() == lockFile {
+			os.Remove(lock.Path()) // while it is held: nobody else has it then
+		}
+		lock.Close() // the claim ends with the file, whatever it says
 	}, nil
 }

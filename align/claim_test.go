@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"align/internal/train"
 )
 
 func TestClaimKeepsOthersOut(t *testing.T) {
@@ -29,11 +31,49 @@ func TestClaimKeepsOthersOut(t *testing.T) {
 	if has(run, holderFile) {
 		t.Error("the holder is still named after the release")
 	}
+	if has(run, lockFile) {
+		t.Error("the lock stays in a folder that holds nothing else")
+	}
+	if err := os.WriteFile(filepath.Join(run, RunFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	release, err = claim(run, quiet)
 	if err != nil {
 		t.Fatalf("after the release: %v", err)
 	}
 	release()
+	if !has(run, lockFile) {
+		t.Error("the lock is gone from a run's folder")
+	}
+}
+
+// Folders that were made and not used go again, those that were there stay.
+func TestMadeDirsAreRemoved(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, tt := range []struct{ name, there, dir, file, left string }{
+		{"all", ".", "a/b/c", "", ""},
+		{"but what was there", "d", "d/e", "", "d"},
+		{"but what is used", ".", "f/g/h", "f/x", "f"},
+		{"a folder itself", "i", "i", "", "i"},
+	} {
+		if err := os.MkdirAll(tt.there, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		made, err := makeDir(tt.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tt.file != "" {
+			if err := os.WriteFile(tt.file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		made.remove()
+		top, _, _ := strings.Cut(tt.dir, "/")
+		if has(".", tt.dir) && tt.dir != tt.left || has(".", top) != (tt.left == top) {
+			t.Errorf("%s: %s is there: %v, %s: %v", tt.name, tt.dir, has(".", tt.dir), top, has(".", top))
+		}
+	}
 }
 
 func TestCommandLine(t *testing.T) {
@@ -82,7 +122,7 @@ func TestRunsAtOnceGetTheirOwnFolders(t *testing.T) {
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			if _, err := newRun("", "dpo"); err != nil {
+			if _, _, err := newRun("", "dpo"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -90,5 +130,30 @@ func TestRunsAtOnceGetTheirOwnFolders(t *testing.T) {
 	all.Wait()
 	if made, err := os.ReadDir("runs"); err != nil || len(made) != 20 {
 		t.Errorf("%d folders for 20 runs (%v)", len(made), err)
+	}
+}
+
+// A run that is refused once its folder is made leaves nothing; one that began
+// keeps its folder.
+func TestARefusedRunLeavesNothing(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, out := range []string{"", "some/run"} {
+		for _, began := range []bool{false, true} {
+			settings := train.DefaultSettings()
+			settings.Out = out
+			s := &stage{method: "sft", settings: &settings, env: Environment{Note: func(string) {}}}
+			if err := s.newRun(); err != nil {
+				t.Fatal(err)
+			}
+			if began {
+				if err := writeSettings(s.run, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.close()
+			if top := filepath.Dir(s.run); has(".", top) != began || has(s.run, RunFile) != began {
+				t.Errorf("%q, began %v: %s is there: %v", out, began, top, has(".", top))
+			}
+		}
 	}
 }

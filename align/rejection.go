@@ -64,9 +64,11 @@ func reject(ctx context.Context, c rejection.Config, env Environment) (_ rejecti
 		return rejection.Summary{}, c.Out, err
 	}
 	if c.Out == "" {
-		if c.Out, err = newRun("", "rejection"); err != nil {
+		var made madeDirs
+		if c.Out, made, err = newRun("", "rejection"); err != nil {
 			return rejection.Summary{}, c.Out, err
 		}
+		defer made.remove()
 		asked.Out = c.Out
 	}
 	b, act, err := Compute{Device: c.Device, Precision: c.Precision, Memory: c.Memory, Threads: c.Threads}.open(env)
@@ -100,9 +102,11 @@ func reject(ctx context.Context, c rejection.Config, env Environment) (_ rejecti
 		return rejection.Summary{}, c.Out, err
 	}
 	defer generator.Close()
-	if err := makeDir(c.Out); err != nil {
+	made, err := makeDir(c.Out)
+	if err != nil {
 		return rejection.Summary{}, c.Out, err
 	}
+	defer made.remove()
 	release, err := claim(c.Out, env.note)
 	if err != nil {
 		return rejection.Summary{}, c.Out, err

@@ -72,7 +72,8 @@ type roundsJob struct {
 	env    Environment
 	// done are the stages of this call; before those that the folder tells of.
 	done, before Lineage
-	release      func() // of the claim on the job's folder; nil without one
+	made         madeDirs // for the job's folder
+	release      func()   // of the claim on the job's folder; nil without one
 
 	policy      string
 	judge       judge
@@ -104,11 +105,16 @@ func (j *roundsJob) open() (err error) {
 		return fmt.Errorf("rounds: resume: %q is no job of rounds: name its folder with --out", c.Out)
 	}
 	if c.Out == "" {
-		if c.Out, err = newRun("", "rounds"); err != nil {
+		if c.Out, j.made, err = newRun("", "rounds"); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(makeDir(c.Out), j.claim()); err != nil {
+	made, err := makeDir(c.Out)
+	if err != nil {
+		return err
+	}
+	j.made = append(made, j.made...)
+	if err := j.claim(); err != nil {
 		return err
 	}
 	j.done = Lineage{Version: lineageVersion, Config: identity}
@@ -132,6 +138,7 @@ func (j *roundsJob) close() {
 	if j.release != nil {
 		j.release()
 	}
+	j.made.remove()
 }
 
 // identity is a hash of the settings that the stages depend on.
@@ -212,9 +219,11 @@ func (j *roundsJob) sampled(round int) bool {
 
 // run carries the stage out.
 func (j *roundsJob) run(ctx context.Context, name string, p placement) (train.Request, error) {
-	if err := makeDir(filepath.Dir(p.folder)); err != nil {
+	made, err := makeDir(filepath.Dir(p.folder))
+	if err != nil {
 		return train.Continue, err
 	}
+	defer made.remove()
 	if name != stageRejection {
 		r, err := j.config.runStage(ctx, name, p, j.env)
 		if err != nil || r.Ended < train.Interrupt {
@@ -222,7 +231,7 @@ func (j *roundsJob) run(ctx context.Context, name string, p placement) (train.Re
 		}
 		return r.Ended, nil
 	}
-	_, err := Rejection(ctx, j.config.rejectionConfig(p), j.env)
+	_, err = Rejection(ctx, j.config.rejectionConfig(p), j.env)
 	if ended, ok := errors.AsType[*EndedError](err); ok {
 		return ended.By, nil
 	}

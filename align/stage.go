@@ -40,6 +40,7 @@ type stage struct {
 	start     string      // hash of the adapter that the run starts from; "" for none
 	full      *model.Full // in place of an adapter
 	run       string
+	made      madeDirs       // for run
 	release   func()         // of the claim on run; nil without one
 	asked     []config.Field // the method's config, as it was settled
 	// shares are those of a mixture; none is one set of data.
@@ -126,6 +127,7 @@ func (s *stage) close() {
 	if s.release != nil {
 		s.release()
 	}
+	s.made.remove()
 	if s.backend != nil {
 		s.backend.Close()
 	}
@@ -238,7 +240,7 @@ func (s *stage) startRun(c any) (err error) {
 
 // newRun makes the run's folder and claims it.
 func (s *stage) newRun() (err error) {
-	if s.run, err = newRun(s.settings.Out, s.method); err != nil {
+	if s.run, s.made, err = newRun(s.settings.Out, s.method); err != nil {
 		return err
 	}
 	s.settings.Out = s.run
