@@ -187,7 +187,7 @@ func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, pol
 		m.Shared = shared
 	}
 	t, err := ppo.New(c, ppo.Trainer{
-		Context: ctx, Shared: shared, Model: s.model, Policy: s.adapter, Reference: reference, Critic: critic, Save: policy,
+		Context: ctx, Note: s.env.note, Shared: shared, Model: s.model, Policy: s.adapter, Reference: reference, Critic: critic, Save: policy,
 		Scorer: scorer, Decode: s.tokenizer.Decode, Stop: stopIDs(s.config, s.template), Prompts: p.list,
 	})
 	return t, judged, err

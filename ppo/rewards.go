@@ -1,5 +1,10 @@
 package ppo
 
+import (
+	"fmt"
+	"math"
+)
+
 // shape is a scorer's score on its way to the one that is used: normalised,
 // clipped, and less what the answer's end and length cost.
 func (t *Trainer) shape(e *episode) {
@@ -15,6 +20,26 @@ func (t *Trainer) shape(e *episode) {
 		score -= c.MissingEOSPenalty
 	}
 	e.Score = score + overlongPenalty(len(e.IDs), c.MaxNew, c.OverlongBuffer, c.OverlongFactor)
+}
+
+// noteClipped tells, once, that scores lie beyond score_clip: answers of one
+// prompt that are all held to it teach nothing, whatever their scores say.
+func (t *Trainer) noteClipped() {
+	if t.clipTold || t.Note == nil || t.Config.ScoreClip == 0 || t.Config.NormaliseScores {
+		return
+	}
+	beyond, most := 0, 0.0
+	for _, e := range t.episodes {
+		if math.Abs(e.Raw) > t.Config.ScoreClip {
+			beyond++
+		}
+		most = max(most, math.Abs(e.Raw))
+	}
+	if beyond > 0 {
+		t.clipTold = true
+		t.Note(fmt.Sprintf("score_clip: %d of %d scores of rollout %d are beyond %v and count as that (the largest is %.4g): answers that count alike teach nothing; --score-clip 0 takes scores as they are, --normalise-scores on brings them within it",
+			beyond, len(t.episodes), t.iteration, t.Config.ScoreClip, most))
+	}
 }
 
 // estimate fills in what follows from the scores, log-probabilities and values

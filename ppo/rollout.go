@@ -144,6 +144,7 @@ func (t *Trainer) scoreAll() error {
 		t.episodes[i].Raw = s
 		t.shape(&t.episodes[i])
 	}
+	t.noteClipped()
 	return nil
 }
 

@@ -35,6 +35,8 @@ type Trainer struct {
 	// Stop ids end an answer.
 	Stop    []int32
 	Prompts []Prompt
+	// Note, if not nil, takes a line that the user should read.
+	Note func(string)
 	// Order deals the prompts, Config.Rollout at a time.
 	Order *datasets.Order
 
@@ -48,6 +50,7 @@ type Trainer struct {
 	policy, reference, policyStep *policyProgram
 	critic, criticStep            *criticProgram
 	pack                          datasets.Pack
+	clipTold                      bool
 	measured                      int // the step whose rollout metrics are reported
 	spent                         Spent
 	stepKL, stepTokens            float64

@@ -256,6 +256,45 @@ func (lost) Score(_ context.Context, items []score.Item) ([]float64, error) {
 	return slices.Repeat([]float64{math.NaN()}, len(items)), nil
 }
 
+// hundred gives scores from 0 to 100.
+type hundred struct{}
+
+func (hundred) Score(_ context.Context, items []score.Item) ([]float64, error) {
+	scores := make([]float64, len(items))
+	for i := range scores {
+		scores[i] = 100 * float64(i) / float64(len(items)-1)
+	}
+	return scores, nil
+}
+
+// Scores beyond score_clip are told once.
+func TestClippedScoresAreTold(t *testing.T) {
+	w := newWorld(t, fixture.Path(t, "data", "stories260K"), 4, false, rollout.Limits{Prompt: 8, Answer: 16, Sequences: 8})
+	for _, tt := range []struct {
+		name string
+		set  func(*Config)
+		want string
+	}{
+		{"default", func(*Config) {}, "scores of rollout 1 are beyond 10 and count as that (the largest is 100)"},
+		{"off", func(c *Config) { c.ScoreClip = 0 }, ""},
+		{"wide", func(c *Config) { c.ScoreClip = 100 }, ""},
+		{"normalised", func(c *Config) { c.NormaliseScores = true }, ""},
+	} {
+		c := storyConfig(RLOO)
+		tt.set(&c)
+		x := w.trainer(t, c, storyPrompts(4), hundred{}, 2)
+		var notes []string
+		x.Note = func(s string) { notes = append(notes, s) }
+		if _, err := x.Next(); err != nil {
+			t.Fatal(err)
+		}
+		x.noteClipped()
+		if told := strings.Join(notes, "\n"); !strings.Contains(told, tt.want) || (told == "") != (tt.want == "") || len(notes) > 1 {
+			t.Errorf("%s: notes %q, want %q", tt.name, notes, tt.want)
+		}
+	}
+}
+
 func TestBadInputIsOneClearError(t *testing.T) {
 	w := newWorld(t, fixture.Path(t, "data", "stories260K"), 4, false, rollout.Limits{Prompt: 8, Answer: 16, Sequences: 8})
 	if _, err := w.trainer(t, storyConfig(RLOO), storyPrompts(4), lost{}, 2).Next(); err == nil || !strings.Contains(err.Error(), "has the score NaN") {
