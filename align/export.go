@@ -282,7 +282,7 @@ func (x *export) verifyAdapter() (Exported, error) {
 	v, err := model.CompareAdapters(x.model, back, x.adapter)
 	e := Exported{Path: x.Out, Parameters: x.adapter.Parameters(), Checked: v}
 	if x.Format == FormatGGUF {
-		e.Card = strings.TrimSuffix(x.Out, filepath.Ext(x.Out)) + "." + cardFile
+		e.Card = x.besidePath(cardFile)
 	}
 	if err == nil && !(v.Difference <= exactTolerance*v.Scale) {
 		err = fmt.Errorf("the export does not give the adapter's logits: they differ by %v of %v", v.Difference, v.Scale)

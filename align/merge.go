@@ -140,11 +140,16 @@ func (x *export) names() model.GGUFNames {
 
 // beside is the name of a file that is written beside a GGUF.
 func (x *export) beside(what string) (string, error) {
-	path := strings.TrimSuffix(x.Out, filepath.Ext(x.Out)) + "." + what
+	path := x.besidePath(what)
 	if has(filepath.Dir(path), filepath.Base(path)) {
 		return "", fmt.Errorf("out: %s exists: want a new name", path)
 	}
 	return path, nil
+}
+
+// besidePath drops .gguf alone: of model-3.1 and model-3.2 each has its own.
+func (x *export) besidePath(what string) string {
+	return strings.TrimSuffix(x.Out, ".gguf") + "." + what
 }
 
 // writeCard writes the model card of a GGUF, which has no folder of its own.
