@@ -87,18 +87,18 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// report prints err and returns its exit code.
+// report prints err and returns its exit code. Errors quote names from data.
 func report(io *streams, err error) int {
 	if err == nil {
 		return exitDone
 	}
 	s := io.errStyle()
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(io.err, "%s %s\n", s.bad("align:"), strings.TrimRight(line, "\n"))
+		fmt.Fprintf(io.err, "%s %s\n", s.bad("align:"), visible(strings.TrimRight(line, "\n")))
 	}
 	var hinted *hintError
 	if errors.As(err, &hinted) {
-		fmt.Fprintf(io.err, "%s %s\n", s.dim("align: hint:"), hinted.hint)
+		fmt.Fprintf(io.err, "%s %s\n", s.dim("align: hint:"), visible(hinted.hint))
 	}
 	var usage *usageError
 	if errors.As(err, &usage) && usage.usage != "" {

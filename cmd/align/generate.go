@@ -205,8 +205,8 @@ func (p *answerPrinter) print(a align.Answer) error {
 	return err
 }
 
-// visible shows control characters instead of sending them: a model's text
-// must not move a terminal's cursor or colours.
+// visible shows control characters instead of sending them: a model's text, or
+// the name of a column, must not move a terminal's cursor or colours.
 func visible(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -67,7 +67,7 @@ type notes struct {
 	doing string // the work under way
 }
 
-func (n *notes) note(text string) { n.print(text) }
+func (n *notes) note(text string) { n.print(visible(text)) }
 
 // progress prints a line where a piece of work begins.
 func (n *notes) progress(what string, _, _ int64) {

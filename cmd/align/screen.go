@@ -29,7 +29,7 @@ type screen struct {
 func (s *screen) note(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.above(s.style.dim(text))
+	s.above(s.style.dim(visible(text)))
 }
 
 func (s *screen) Stepped(e train.Event) {

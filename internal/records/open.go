@@ -55,9 +55,16 @@ func (r *Reader) start() error {
 	return fmt.Errorf("%s: unknown format %q: want .json, .jsonl, .csv, .tsv or .parquet, also with .gz or .zst", r.path, ending)
 }
 
-// skipMark skips a byte order mark and refuses UTF-16's.
+// isUTF16 knows UTF-16 by its mark, or by the zero in one of its first two bytes:
+// names and JSON begin with ASCII.
+func isUTF16(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) ||
+		len(head) > 1 && (head[0] == 0) != (head[1] == 0)
+}
+
+// skipMark skips a byte order mark and refuses UTF-16.
 func (r *Reader) skipMark(head []byte) error {
-	if bytes.HasPrefix(head, []byte("\xff\xfe")) || bytes.HasPrefix(head, []byte("\xfe\xff")) {
+	if isUTF16(head) {
 		return fmt.Errorf("%s: the text is UTF-16: want UTF-8", r.path)
 	}
 	if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {

@@ -59,6 +59,8 @@ func TestText(t *testing.T) {
 		{"byte order mark and CRLF", "a.jsonl", "\xef\xbb\xbf{\"a\":1}\r\n{\"a\":2}\r\n", []string{`a.jsonl:1 {"a":1}`, `a.jsonl:2 {"a":2}`}},
 		{"mark only at the start", "a.jsonl", "{\"a\":1}\n\xef\xbb\xbf{\"a\":2}\n", []string{`a.jsonl:1 {"a":1}`, "? a.jsonl:2: bad JSON at byte 1: invalid character '\\ufeff' at start of value"}},
 		{"UTF-16", "a.jsonl", "\xff\xfe{\x00}\x00", []string{"! a.jsonl: the text is UTF-16: want UTF-8"}},
+		{"UTF-16 without a mark", "a.csv", "a\x00,\x00b\x00", []string{"! a.csv: the text is UTF-16: want UTF-8"}},
+		{"UTF-16 without a mark, the other way round", "a.jsonl", "\x00{\x00}", []string{"! a.jsonl: the text is UTF-16: want UTF-8"}},
 		{"U+2028 ends no line", "a.jsonl", "{\"a\":\"x\u2028y\"}\n", []string{"a.jsonl:1 {\"a\":\"x\u2028y\"}"}},
 		{"a lone CR ends no line", "a.jsonl", "{\"a\":1}\r{\"a\":2}", []string{"? a.jsonl:1: bad JSON: something follows the object"}},
 		{"a bad line costs no other", "a.jsonl", "{\"a\":}\n{\"a\":2}\n", []string{"? a.jsonl:1: bad JSON at byte 6: invalid character '}' at start of value", `a.jsonl:2 {"a":2}`}},
