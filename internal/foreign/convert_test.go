@@ -185,6 +185,7 @@ func TestDefaults(t *testing.T) {
 		{"or TRL's own", "packing: false\nevaluation_strategy: steps", "eval_every=10 save_every=500"},
 		{"no evaluation", "packing: false\neval_steps: 10", "!eval_every save_every=500"},
 		{"no checkpoint between", "packing: false\nsave_strategy: \"no\"\nsave_steps: 10", "save_every=0"},
+		{"axolotl's evaluations beside its logs", "base_model: m\nlogging_steps: 1\neval_steps:\nevals_per_epoch: 4", "eval_every=0.25epoch save_every=1epoch"},
 		{"axolotl's evaluations", "base_model: m\nevals_per_epoch: 4", "eval_every=0.25epoch save_every=1epoch"},
 		{"axolotl's checkpoints", "base_model: m\nsave_strategy: epoch\nsaves_per_epoch: 2\neval_steps: 7", "eval_every=7 save_every=0.5epoch"},
 		{"axolotl's words", "base_model: m\nsave_strategy: \"no\"\neval_strategy: epoch", "eval_every=1epoch save_every=0"},

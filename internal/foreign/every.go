@@ -90,15 +90,17 @@ func (c *Config) unused(entries []entry, reason string, keys ...string) {
 
 // everySteps takes the first number that the file has, or the tool's.
 func (c *Config) everySteps(entries []entry, s strategy) {
-	for _, key := range []string{s.number, s.instead} {
-		if e, ok := lookUp(entries, key); ok && !isSwitchedOff(e) {
-			c.set(s.key, interval(e), e)
-			return
+	for _, key := range []string{s.number, s.perEpoch, s.instead} {
+		e, ok := lookUp(entries, key)
+		if !ok || isSwitchedOff(e) {
+			continue
 		}
-	}
-	if e, ok := lookUp(entries, s.perEpoch); ok && !isSwitchedOff(e) {
-		x, _ := numberOf(e.value) // its rule has read it
-		c.set(s.key, formatNumber(1/x)+"epoch", e)
+		value := interval(e)
+		if key == s.perEpoch {
+			x, _ := numberOf(e.value) // its rule has read it
+			value = formatNumber(1/x) + "epoch"
+		}
+		c.set(s.key, value, e)
 		return
 	}
 	c.fallback(s.key, s.steps)
