@@ -3,14 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"align/align"
 	"align/internal/config"
 	"align/internal/train"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 type roundsOptions struct {
@@ -47,6 +51,7 @@ lineage.json, which says what came of what; --resume goes on where it stopped.`,
 		},
 	}
 	addSettings(c, fields)
+	c.SetFlagErrorFunc(flagOfAStage)
 	flags := c.Flags()
 	flags.StringVar(&o.configFile, "config", "", "YAML `file` of settings, as align init rounds prints it; flags override it")
 	flags.BoolVar(&o.config.Resume, "resume", false, "go on with the job in --out")
@@ -87,6 +92,29 @@ func (o *roundsOptions) settle(c *cobra.Command, fields []config.Field) error {
 		}
 	}
 	return o.config.Validate()
+}
+
+// flagOfAStage is the error of a flag that is a setting of a stage: those stand in
+// the file.
+func flagOfAStage(c *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
+		return flagError(c, err)
+	}
+	job := align.DefaultRoundsConfig()
+	sections, key := job.Sections(), strings.ReplaceAll(unknown.GetSpecifiedName(), "-", "_")
+	var stages []string
+	for _, name := range slices.Sorted(maps.Keys(sections)) {
+		if name != "" && slices.ContainsFunc(sections[name], func(f config.Field) bool { return f.Key == key }) {
+			stages = append(stages, name)
+		}
+	}
+	if len(stages) == 0 {
+		return flagError(c, err)
+	}
+	err = fmt.Errorf("unknown flag --%s: %s is a setting of the stages %s: name it in the file, as %s: {%s: ...}",
+		unknown.GetSpecifiedName(), key, strings.Join(stages, ", "), stages[0], key)
+	return wrongUse(c, hint(err, "%s --help lists the flags", c.CommandPath()))
 }
 
 func runRounds(c *cobra.Command, o *roundsOptions) error {
