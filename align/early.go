@@ -53,7 +53,7 @@ func checkWritable(out string) error {
 		if err == nil && !info.IsDir() {
 			return fmt.Errorf("%s is a file", dir)
 		}
-		if err == nil || !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+		if err == nil || dir == filepath.Dir(dir) {
 			break
 		}
 		dir = filepath.Dir(dir)
@@ -62,6 +62,9 @@ func checkWritable(out string) error {
 		return fmt.Errorf("%s is a link to %s, which is no folder", out, target)
 	}
 	file, err := os.CreateTemp(dir, ".align-*")
+	if path := new(fs.PathError); errors.As(err, &path) {
+		return fmt.Errorf("%s cannot be written in: %w", dir, path.Err) // not the trial file's name
+	}
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,8 @@ func locate(name string) (string, error) {
 		return wholeModel(name)
 	case errors.Is(err, fs.ErrNotExist) && hubName.MatchString(name) && !strings.HasSuffix(name, ".gguf"):
 		return hubModel(name)
+	case errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(name, `/\`):
+		err = fmt.Errorf("%w (want a folder, a .gguf file, ollama:NAME, OWNER/NAME in the Hugging Face cache, or %s)", err, builtin.Name)
 	}
 	return "", fmt.Errorf("model: %w", err)
 }

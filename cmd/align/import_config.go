@@ -75,7 +75,11 @@ func runImportConfig(o *importOptions) error {
 		return fmt.Errorf("%s: %w", o.path, err)
 	}
 	for _, left := range c.Left {
-		fmt.Fprintf(o.io.err, "%s:%d: %s: %s\n", o.path, left.Line, left.Key, left.Reason)
+		place := o.path
+		if left.Line > 0 { // none: the file does not have the key
+			place = fmt.Sprintf("%s:%d", o.path, left.Line)
+		}
+		fmt.Fprintf(o.io.err, "%s: %s: %s\n", place, left.Key, left.Reason)
 	}
 	if _, err := fmt.Fprintf(o.io.out, "# Settings of align %s, from %s of %s.\n\n", c.Method, o.path, c.Tool); err != nil {
 		return err
