@@ -113,6 +113,7 @@ func (o *exportOptions) check(args []string) error {
 
 func runExport(o *exportOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet})
+	defer discardOnSignal(leaver(r))()
 	if err := chosen(o.checkpoint, r.note, &o.Adapter); err != nil {
 		return err
 	}

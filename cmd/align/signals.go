@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 
+	"align/internal/atomicfile"
 	"align/internal/train"
 )
 
@@ -24,6 +25,31 @@ func watchSignals(stop *train.Stop, note func(string), leave func(code int)) (re
 			case s := <-signals:
 				asked = pass(requestOf(s), asked, stop, note, leave)
 			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
+}
+
+// discardOnSignal lets Ctrl-C, SIGTERM and SIGHUP end a command that has nothing to
+// save, as they would, but not before what it has half-written is gone. release
+// returns to the system's own handling.
+func discardOnSignal(leave func(code int)) (release func()) {
+	signals := make(chan os.Signal, 1)
+	done := make(chan struct{})
+	for _, s := range watched() {
+		if !signal.Ignored(s) && requestOf(s) != train.SaveNow {
+			signal.Notify(signals, s)
+		}
+	}
+	go func() {
+		select {
+		case <-done:
+		case s := <-signals:
+			atomicfile.Discard()
+			leave(exitCode(&stoppedError{by: requestOf(s)}))
 		}
 	}()
 	return func() {

@@ -30,6 +30,7 @@ func StageFS(fsys FS, parent, name string) (*Dir, error) {
 	if err := fsys.Mkdir(temp); err != nil {
 		return nil, fmt.Errorf("atomicfile: stage %s: %w", filepath.Join(parent, name), err)
 	}
+	enter(fsys, temp)
 	return &Dir{fsys: fsys, parent: parent, name: name, temp: temp}, nil
 }
 
@@ -82,6 +83,7 @@ func (d *Dir) Commit() error {
 		return fmt.Errorf("atomicfile: put %s in place: %w", d.Path(), err)
 	}
 	d.done = true
+	leave(d.temp)
 	if err := d.fsys.SyncDir(d.parent); err != nil {
 		return fmt.Errorf("atomicfile: sync folder %s: %w", d.parent, err)
 	}
@@ -107,6 +109,7 @@ func (d *Dir) Abort() error {
 		return nil
 	}
 	d.done = true
+	defer leave(d.temp)
 	for _, w := range d.open {
 		if !w.closed {
 			w.closed = true

@@ -35,6 +35,8 @@ func WriteFile(path string, write func(io.Writer) error) error {
 // path names before it replaces it.
 func WriteFileFS(fsys FS, path string, write func(io.Writer) error) (err error) {
 	temp := tempName(path)
+	enter(fsys, temp)
+	defer leave(temp)
 	done := false
 	// Deferred rather than called, so that a panic in write cleans up too.
 	defer func() {
