@@ -93,7 +93,11 @@ func (m *mean) add(run string) error {
 	if err != nil {
 		return err
 	}
-	if has(folder, model.HeadsFile) {
+	scores, err := givesScores(folder)
+	if err != nil {
+		return err
+	}
+	if scores {
 		return fmt.Errorf("average: %s is a reward model, whose head an averaged adapter does not hold", run)
 	}
 	own, err := model.AdapterBase(folder)

@@ -129,6 +129,11 @@ func openModel(path, quantize, adapter string, b device.Backend, act device.Type
 		return nil, nil, err
 	}
 	noteOtherBase(adapter, path, env)
+	if folder, err := AdapterFolder(adapter); err == nil {
+		if scores, err := givesScores(folder); err == nil && scores {
+			env.note(notAPolicy(adapter))
+		}
+	}
 	m, err := loadBase(path, quantize, b, act, env)
 	if err != nil {
 		return nil, nil, err

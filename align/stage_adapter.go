@@ -3,9 +3,11 @@ package align
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"align/internal/safetensors"
 	"align/model"
 )
 
@@ -73,8 +75,15 @@ func (s *stage) loadAdapter() ([]float32, error) {
 // readAdapter reads the adapter to start from. Where a head is trained with it
 // and it has none, it gets a fresh one.
 func (s *stage) readAdapter(folder string) (*model.Adapter, []float32, error) {
-	if s.head != "" && has(folder, model.HeadsFile) {
+	scores, err := givesScores(folder)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.head != "" && scores {
 		return model.ReadScored(folder, s.head, s.config)
+	}
+	if scores {
+		s.env.note(notAPolicy(folder))
 	}
 	a, values, err := model.ReadAdapter(folder, s.config)
 	if err != nil || s.head == "" {
@@ -110,4 +119,24 @@ func (s *stage) agrees(c model.LoRAConfig) error {
 	layers, err := model.ParseLayers(s.settings.Layers, s.config.NumLayers)
 	check("layers", err == nil && slices.Equal(layers, c.Layers), s.settings.Layers, c.Layers)
 	return errors.Join(errs...)
+}
+
+// givesScores says whether the folder of an adapter is a reward model: it has a
+// head of scores. A critic's head is another.
+func givesScores(folder string) (bool, error) {
+	if !has(folder, model.HeadsFile) {
+		return false, nil
+	}
+	f, err := safetensors.Open(filepath.Join(folder, model.HeadsFile))
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	_, ok := f.Tensor(model.ScoreHead)
+	return ok, nil
+}
+
+// notAPolicy is the note on a reward model in an adapter's place.
+func notAPolicy(adapter string) string {
+	return fmt.Sprintf("adapter: %s is a reward model: it was trained to score answers, not to give them, and its head is left out", adapter)
 }
