@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -63,10 +64,22 @@ func runTraining(c *cobra.Command, o *trainOptions, fields []config.Field, check
 	defer release()
 	result, err := start(explicit, align.Environment{Report: r, Note: r.note, Progress: r.progress, Stop: stop})
 	r.close()
+	if err != nil && resume {
+		err = elsewhereHint(err, c.Flags().Lookup("out").Value.String())
+	}
 	if err != nil {
 		return spaceHint(err, result.Run)
 	}
 	return conclude(o, result)
+}
+
+// elsewhereHint says how a resumed run finds the files that its settings name by
+// paths of the folder where it began.
+func elsewhereHint(err error, run string) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return hint(err, "%s has the paths that the run began with: go on from the folder where it began, or name the file anew by its flag", filepath.Join(run, align.RunFile))
 }
 
 // spaceHint says how to go on with a run that found the disk full: its checkpoints
