@@ -189,8 +189,16 @@ func verify(dir string) (manifest, error) {
 	return m, errors.Join(errs...)
 }
 
-// HashFile returns the SHA-256 of a file's content in lower-case hexadecimal.
+// HashFile returns the SHA-256 of a file's content in lower-case hexadecimal. A
+// pipe is an error: who read it before has left nothing to hash.
 func HashFile(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("checkpoint: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("checkpoint: %s is no regular file: a run holds to its data by their content, so that they must be there to read again: write them to a file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("checkpoint: %w", err)
