@@ -51,7 +51,11 @@ func locate(name string) (string, error) {
 		return "", errors.New("model is missing: a folder, a .gguf file, ollama:NAME or OWNER/NAME")
 	}
 	if name == builtin.Name {
-		return builtin.Dir(DefaultCacheDir())
+		dir, err := builtin.Dir(DefaultCacheDir())
+		if err != nil {
+			err = fmt.Errorf("%w: ALIGN_CACHE names another folder for it", err)
+		}
+		return dir, err
 	}
 	if rest, ok := strings.CutPrefix(name, ollamaPrefix); ok {
 		return ollamaModel(rest)

@@ -85,8 +85,8 @@ where caches lie, and which instructions are used:
 
   NO_COLOR      anything but empty turns colours off (https://no-color.org)
   TERM          "dumb" turns colours off
-  ALIGN_CACHE   folder of cached reference log-probabilities; without it, align
-                in the user's cache folder
+  ALIGN_CACHE   folder of cached reference log-probabilities and of the files of
+                builtin:tiny; without it, align in the user's cache folder
   OLLAMA_MODELS the Ollama store that ollama:NAME is looked up in, else
                 ~/.ollama/models
   HF_HUB_CACHE  the Hugging Face cache that OWNER/NAME is looked up in, else hub
