@@ -20,7 +20,7 @@ func ReadExamples(ctx context.Context, path string, o Options) ([]Example, Summa
 
 func exampleLayouts() []layout[Example] {
 	return []layout[Example]{
-		{Format{"tokens", []string{"input_ids"}, []string{"completion_mask", "document_ids"}}, tokenExample},
+		{Format{"tokens", []string{"input_ids"}, []string{"completion_mask", "assistant_masks", "labels", "attention_mask", "document_ids"}}, tokenExample},
 		{Format{"messages", []string{"messages"}, []string{"system", "tools"}}, messagesExample("messages")},
 		{Format{"sharegpt", []string{"conversations"}, []string{"system", "tools"}}, messagesExample("conversations")},
 		{Format{"alpaca", []string{"instruction", "output"}, []string{"input", "system", "tools"}}, alpacaExample},
@@ -140,54 +140,6 @@ func textExample(e *encoder, r records.Record) (Example, error) {
 		ids = append(ids, eos)
 	}
 	return e.fitExample(r.Place, Example{IDs: ids, LossMask: slices.Repeat([]bool{true}, len(ids))})
-}
-
-// tokenExample takes tokens as they are. Without a mask every token but each
-// document's first is a target.
-func tokenExample(e *encoder, r records.Record) (Example, error) {
-	ids, err := tokenIDs(r, "input_ids", e.vocabSize())
-	if err != nil {
-		return Example{}, err
-	}
-	if len(ids) == 0 {
-		return Example{}, &degenerate{EmptyAnswer, "there are no tokens"}
-	}
-	if err := e.checkBOS("input_ids", ids); err != nil {
-		return Example{}, err
-	}
-	out := Example{IDs: ids, LossMask: slices.Repeat([]bool{true}, len(ids))}
-	if optional(r, "completion_mask") != nil {
-		if out.LossMask, err = flags(r, "completion_mask"); err != nil {
-			return Example{}, err
-		}
-		if len(out.LossMask) != len(ids) {
-			return Example{}, malformed("completion_mask", "has %d entries for %d tokens", len(out.LossMask), len(ids))
-		}
-	} else if err := e.checkCompletion(r.Place, "a record of tokens without completion_mask"); err != nil {
-		return Example{}, err
-	}
-	if out.Document, err = documents(r, len(ids)); err != nil {
-		return Example{}, err
-	}
-	return e.fitExample(r.Place, out)
-}
-
-// documents reads the optional document_ids.
-func documents(r records.Record, n int) ([]int32, error) {
-	if optional(r, "document_ids") == nil {
-		return nil, nil
-	}
-	ids, err := tokenIDs(r, "document_ids", 1<<30)
-	if err != nil {
-		return nil, err
-	}
-	if len(ids) != n {
-		return nil, malformed("document_ids", "has %d entries for %d tokens", len(ids), n)
-	}
-	if !slices.IsSorted(ids) {
-		return nil, malformed("document_ids", "goes down: want the documents one after another")
-	}
-	return ids, nil
 }
 
 // fitExample brings an example to the limit; its prompt are the tokens before
