@@ -61,6 +61,9 @@ func messageOf(field string, v jsontext.Value) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
+	if strings.ToLower(name) == callRole {
+		return callOf(field+"."+contentKey, members[contentKey])
+	}
 	role, ok := roleOf(name)
 	if !ok {
 		return Message{}, malformed(field+"."+roleKey, "is %q: want system, user, assistant or tool", name)
@@ -98,6 +101,40 @@ func (m *Message) readCalls(field string, v jsontext.Value) error {
 		m.ToolCalls = append(m.ToolCalls, ToolCall{Name: c.Function.Name, Arguments: arguments})
 	}
 	return nil
+}
+
+// callRole is LLaMA-Factory's role of an assistant's turn that calls functions.
+const callRole = "function_call"
+
+// callOf reads such a turn: {"name", "arguments"} as text, or a list of these.
+func callOf(field string, v jsontext.Value) (Message, error) {
+	text, err := textOf(field, v)
+	if err != nil {
+		return Message{}, err
+	}
+	type call struct {
+		Name      string         `json:"name"`
+		Arguments jsontext.Value `json:"arguments"`
+	}
+	var calls []call
+	if err := json.Unmarshal([]byte(text), &calls); err != nil {
+		var one call
+		if err := json.Unmarshal([]byte(text), &one); err != nil {
+			return Message{}, malformed(field, "is no call {\"name\", \"arguments\"}: %v", err)
+		}
+		calls = []call{one}
+	}
+	m := Message{Role: "assistant"}
+	for _, c := range calls {
+		if c.Name == "" || c.Arguments == nil {
+			return Message{}, malformed(field, "has no function's name or no arguments")
+		}
+		m.ToolCalls = append(m.ToolCalls, ToolCall(c))
+	}
+	if len(m.ToolCalls) == 0 {
+		return Message{}, malformed(field, "is a list without a call")
+	}
+	return m, nil
 }
 
 // readContent takes a string, a list of text parts, a tool's JSON value, or

@@ -109,3 +109,44 @@ func TestReadToolsOfATemplateWithout(t *testing.T) {
 		t.Errorf("got error %v, want %s", err, want)
 	}
 }
+
+// A turn of LLaMA-Factory's role function_call is OpenAI's message with tool_calls.
+func TestReadFunctionCalls(t *testing.T) {
+	template, err := NewTemplate("llama3.1", byteTokenizer(t, "", allSpecials()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(text string) (string, error) {
+		list, _, err := ReadExamples(context.Background(), dataFile(t, "a.jsonl", text), Options{Template: template})
+		if err != nil {
+			return "", err
+		}
+		return template.tok.Decode(list[0].IDs), nil
+	}
+	turns := func(value string) string {
+		return `{"conversations":[{"from":"human","value":"q"},{"from":"function_call","value":` + value + `},{"from":"observation","value":"1"},{"from":"gpt","value":"a"}]}`
+	}
+	want, err := read(`{"messages":[{"role":"user","content":"q"},{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"x":1}}}]},{"role":"tool","content":"1"},{"role":"assistant","content":"a"}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, value, fails string }{
+		{"an object", `"{\"name\": \"f\", \"arguments\": {\"x\": 1}}"`, ""},
+		{"a list", `"[{\"name\": \"f\", \"arguments\": {\"x\": 1}}]"`, ""},
+		{"a text", `"f(1)"`, `"conversations[1].value" is no call {"name", "arguments"}`},
+		{"no name", `"{\"arguments\": {}}"`, `"conversations[1].value" has no function's name or no arguments`},
+		{"no arguments", `"{\"name\": \"f\"}"`, `"conversations[1].value" has no function's name or no arguments`},
+		{"an empty list", `"[]"`, `"conversations[1].value" is a list without a call`},
+		{"an object in place of a text", `{"name": "f"}`, `"conversations[1].value" is an object: want a string`},
+	} {
+		got, err := read(turns(tt.value))
+		switch {
+		case tt.fails != "":
+			if err == nil || !strings.Contains(err.Error(), tt.fails) {
+				t.Errorf("%s: error %v, want one with %q", tt.name, err, tt.fails)
+			}
+		case err != nil || got != want:
+			t.Errorf("%s: %q, %v, want %q", tt.name, got, err, want)
+		}
+	}
+}
