@@ -106,7 +106,6 @@ func runGenerate(ctx context.Context, o *generateOptions) error {
 		return err
 	}
 	out := bufio.NewWriter(o.io.out)
-	defer out.Flush()
 	p := &answerPrinter{out: out, json: o.json, many: len(prompts)*o.Samples > 1}
 	var stream func(string)
 	if !p.json && !p.many {
@@ -116,7 +115,11 @@ func runGenerate(ctx context.Context, o *generateOptions) error {
 			out.Flush()
 		}
 	}
-	return align.Generate(ctx, o.GenerateOptions, prompts, align.Environment{Note: r.note, Progress: r.progress}, stream, p.print)
+	return align.Generate(ctx, o.GenerateOptions, prompts, align.Environment{Note: r.note, Progress: r.progress}, stream, func(a align.Answer) error {
+		// Each answer when it is there: what is interrupted keeps those, and a full
+		// disk is told at the first.
+		return errors.Join(p.print(a), out.Flush())
+	})
 }
 
 // read is the conversations to answer.

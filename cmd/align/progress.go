@@ -115,12 +115,25 @@ func (l *lines) Saved(path string, step int) {
 // jsonLines prints each event as one object, and leaves the drawing to another.
 type jsonLines struct {
 	reporter
-	out io.Writer
+	out    io.Writer
+	failed error // of the first line that could not be written
 }
 
 func (j *jsonLines) Stepped(e train.Event) {
-	_, _ = j.out.Write(append(e.AppendJSON(nil), '\n')) // a run ends by itself where nobody reads
+	_, err := j.out.Write(append(e.AppendJSON(nil), '\n'))
+	if err != nil && j.failed == nil {
+		j.failed = err
+	}
 	j.reporter.Stepped(e)
+}
+
+// unwritten is the error of lines of JSON that did not reach stdout, as on a full
+// disk. A run goes on without them; where nobody reads it ends by itself.
+func unwritten(r reporter) error {
+	if j, ok := r.(*jsonLines); ok {
+		return j.failed
+	}
+	return nil
 }
 
 // logRows is about how many rows a run is drawn with; metrics.jsonl has all.

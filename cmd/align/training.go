@@ -70,6 +70,9 @@ func runTraining(c *cobra.Command, o *trainOptions, fields []config.Field, check
 	if err != nil {
 		return spaceHint(err, result.Run)
 	}
+	if err := unwritten(r); err != nil && result.Ended == train.Continue {
+		return hint(err, "the run is whole: every step is in %s", filepath.Join(result.Run, train.MetricsFile))
+	}
 	return conclude(o, result)
 }
 
