@@ -83,7 +83,7 @@ func (c *Chat) Answer(ctx context.Context, conversation []datasets.Message, adap
 	}
 	room := c.model.Config.ContextLength - len(ids)
 	if room < 1 {
-		return "", fmt.Errorf("the conversation of %d tokens fills the context of %d: begin a new one", len(ids), c.model.Config.ContextLength)
+		return "", fmt.Errorf("the conversation of %d tokens fills the context of %d: /reset begins a new one", len(ids), c.model.Config.ContextLength)
 	}
 	engine, err := c.engine(adapter && c.adapter != nil)
 	if err != nil {

@@ -38,8 +38,12 @@ func promptLayouts() []layout[Prompt] {
 }
 
 // PromptOf reads the conversation of one record of prompts, of whatever layout,
-// without rendering it.
-func PromptOf(r records.Record) ([]Message, error) {
+// without rendering it. columns may rename the record's.
+func PromptOf(r records.Record, columns Mapping) ([]Message, error) {
+	if err := columns.check(r); err != nil {
+		return nil, err
+	}
+	columns.apply(&r)
 	l, err := recogniseLayout("prompt", promptLayouts(), r)
 	if err != nil {
 		return nil, err

@@ -185,7 +185,13 @@ func (s *session) answer(ctx context.Context, adapter bool) (string, error) {
 	if s.system != "" {
 		conversation = append([]datasets.Message{{Role: "system", Content: s.system}}, conversation...)
 	}
-	text, err := s.chat.Answer(ctx, conversation, adapter, func(piece string) { fmt.Fprint(s.io.out, visible(piece)) })
-	fmt.Fprintln(s.io.out)
+	began := false
+	text, err := s.chat.Answer(ctx, conversation, adapter, func(piece string) {
+		began = true
+		fmt.Fprint(s.io.out, visible(piece))
+	})
+	if began || err == nil {
+		fmt.Fprintln(s.io.out)
+	}
 	return text, err
 }

@@ -22,6 +22,8 @@ import (
 type generateOptions struct {
 	align.GenerateOptions
 	prompt, prompts, system string
+	mapping                 string
+	columns                 datasets.Mapping // that mapping spells
 	checkpoint              string
 	output
 	io *streams
@@ -64,6 +66,7 @@ func (o *generateOptions) addFlags(c *cobra.Command) {
 	addCheckpointFlag(c, &o.checkpoint)
 	f.StringVar(&o.prompt, "prompt", "", "`text` to answer; - reads it from stdin")
 	f.StringVar(&o.prompts, "prompts", "", "`file` of prompts: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst")
+	f.StringVar(&o.mapping, "map", "", plainHelp("map"))
 	f.StringVar(&o.system, "system", "", "`text` of a system message before every prompt")
 	f.StringVar(&o.Template, "template", "auto", plainHelp("template"))
 	f.BoolVar(&o.Raw, "raw", false, "feed the text as it is, without a template")
@@ -82,7 +85,11 @@ func (o *generateOptions) addFlags(c *cobra.Command) {
 
 func (o *generateOptions) check() error {
 	var errs []error
+	var wrongMap error
 	o.Model = o.io.modelOr(o.Model, o.quiet)
+	if o.columns, wrongMap = datasets.ParseMapping(o.mapping); wrongMap != nil {
+		errs = append(errs, wrongMap)
+	}
 	if (o.prompt == "") == (o.prompts == "") {
 		errs = append(errs, errors.New("want either --prompt or --prompts"))
 	}
@@ -169,10 +176,14 @@ func (o *generateOptions) readFile() (list [][]datasets.Message, err error) {
 // promptOf is a record's conversation; with --raw a text is that text.
 func (o *generateOptions) promptOf(r records.Record) ([]datasets.Message, error) {
 	var text string
-	if v, ok := r.Get("prompt"); ok && o.Raw && json.Unmarshal(v, &text) == nil {
+	name := "prompt"
+	if theirs, ok := o.columns[name]; ok {
+		name = theirs
+	}
+	if v, ok := r.Get(name); ok && o.Raw && json.Unmarshal(v, &text) == nil {
 		return o.conversation(text), nil
 	}
-	return datasets.PromptOf(r)
+	return datasets.PromptOf(r, o.columns)
 }
 
 // withSystem puts the message of --system first where there is none.
