@@ -1,6 +1,9 @@
 package foreign
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // axolotl is a file of axolotl.
 func axolotl() *tool {
@@ -125,15 +128,23 @@ func finishAxolotl(c *Config, entries []entry) {
 // end where the file has neither (core/builders/base.py).
 func axolotlEvery(entries []entry) []strategy {
 	evaluated, saved := evaluations(), saves()
-	if hasAny(entries, evaluated.number, evaluated.perEpoch) {
+	if says(entries, evaluated.number, evaluated.perEpoch) {
 		evaluated.words, evaluated.word = nil, "steps"
 	}
-	if hasAny(entries, saved.number, saved.perEpoch) {
+	if says(entries, saved.number, saved.perEpoch) {
 		saved.words = nil
 	} else {
 		saved.word = "epoch"
 	}
 	return []strategy{evaluated, saved}
+}
+
+// says is hasAny of numbers that are not switched off.
+func says(entries []entry, keys ...string) bool {
+	return slices.ContainsFunc(keys, func(key string) bool {
+		e, ok := lookUp(entries, key)
+		return ok && e.value != nil && !isSwitchedOff(e)
+	})
 }
 
 // allLinearOf is the entry that asks for all linear layers.

@@ -185,6 +185,7 @@ func TestDefaults(t *testing.T) {
 		{"or TRL's own", "packing: false\nevaluation_strategy: steps", "eval_every=10 save_every=500"},
 		{"no evaluation", "packing: false\neval_steps: 10", "!eval_every save_every=500"},
 		{"no checkpoint between", "packing: false\nsave_strategy: \"no\"\nsave_steps: 10", "save_every=0"},
+		{"axolotl's evaluations switched off", "base_model: m\nlogging_steps: 1\neval_steps: 0\nsave_steps: 0", "save_every=1epoch"},
 		{"axolotl's evaluations beside its logs", "base_model: m\nlogging_steps: 1\neval_steps:\nevals_per_epoch: 4", "eval_every=0.25epoch save_every=1epoch"},
 		{"axolotl's evaluations", "base_model: m\nevals_per_epoch: 4", "eval_every=0.25epoch save_every=1epoch"},
 		{"axolotl's checkpoints", "base_model: m\nsave_strategy: epoch\nsaves_per_epoch: 2\neval_steps: 7", "eval_every=7 save_every=0.5epoch"},
@@ -195,6 +196,8 @@ func TestDefaults(t *testing.T) {
 		{"LLaMA-Factory's", "stage: sft\nuse_dft_loss: true", "loss=dft"},
 		{"switched off", "stage: sft\nuse_dft_loss: false", "!loss"},
 		{"LLaMA-Factory's alpha", "stage: sft\nlora_rank: 4", "rank=4 alpha=8 learning_rate=5e-05 !full"},
+		{"TRL's LoRA without use_peft", "packing: false\nuse_dora: true\nlora_dropout: 0.1", "dora=on dropout=0.1 rank=16 !full"},
+		{"TRL's LoRA switched off", "packing: false\nuse_peft: false\nuse_dora: true\nlora_r: 8\nlora_dropout: 0.1", "full=on !dora !rank !dropout"},
 		{"LLaMA-Factory's full", "stage: sft\nfinetuning_type: full", "full=on !rank !alpha"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

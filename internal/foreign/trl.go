@@ -182,13 +182,14 @@ const peftTargets = "q_proj,v_proj"
 // config has defaults of its own; dropout is off in preference training.
 func (c *Config) trainTRL(entries []entry) {
 	peft, err := truthOf(find(entries, "use_peft"))
-	lora := err == nil && peft || err != nil && hasAny(entries, "lora_r", "lora_alpha", "lora_target_modules")
+	lora := err == nil && peft || err != nil && hasAny(entries, "lora_r", "lora_alpha", "lora_target_modules", "lora_dropout", "lora_modules_to_save", "use_dora", "use_rslora")
 	if !lora {
 		if c.Method == "reward" || c.Method == "ppo" {
 			what := map[string]string{"reward": "a reward model", "ppo": "such a policy"}[c.Method]
 			c.Left = append(c.Left, Left{"use_peft", 0, "align trains " + what + " as an adapter, TRL all weights where use_peft is not true"})
 			return
 		}
+		c.withoutAdapter()
 		c.fallback("full", "on")
 		return
 	}
@@ -205,6 +206,18 @@ func (c *Config) trainTRL(entries []entry) {
 		return
 	}
 	c.fallback("dropout", "0.05")
+}
+
+// withoutAdapter leaves the settings of an adapter that TRL does not train.
+func (c *Config) withoutAdapter() {
+	keys := []string{"rank", "alpha", "dropout", "targets", "layers", "rslora", "dora", "modules_to_save"}
+	c.Values = slices.DeleteFunc(c.Values, func(v Value) bool {
+		adapts := slices.Contains(keys, v.Key)
+		if adapts && v.Line > 0 {
+			c.Left = append(c.Left, Left{v.From, v.Line, "use_peft is not true: all weights are trained"})
+		}
+		return adapts
+	})
 }
 
 // withoutDropout is the trainer's switch that turns dropout off.
