@@ -42,6 +42,15 @@ func Targets() []Target {
 	return []Target{Ampere, Hopper}
 }
 
+// Units are the multiprocessors of the simulated card, few, so that small shapes get
+// the kernels of large ones, with wgmma all that it takes.
+func Units(t Target) int {
+	if t == Hopper {
+		return 1
+	}
+	return 4
+}
+
 // fake is made once: its functions are never freed.
 var fake = sync.OnceValue(fakedriver.New)
 
@@ -49,9 +58,9 @@ var fake = sync.OnceValue(fakedriver.New)
 const memory = 4 << 30
 
 // Open returns an Ampere card, or the real one. On the simulated one races are
-// looked for, ALIGN_TEST_SEED other than 0 makes the schedule random, and what
-// the simulator finds wrong fails the test with its place. Tests that have a
-// card open do not run in parallel.
+// looked for, ALIGN_TEST_SEED other than 0 makes the schedule random, [Variable] says
+// how the card computes, and what the simulator finds wrong fails the test with its
+// place. Tests that have a card open do not run in parallel.
 func Open(t testing.TB) *Card { return OpenTarget(t, Ampere) }
 
 // OpenTarget is Open for a generation; a real card of another one skips the
@@ -126,17 +135,29 @@ func StandInTarget(target Target) (fault func() error) {
 // play resets the fake to a simulated card.
 func play(target Target) *ptxsim.Sim {
 	seed, _ := strconv.ParseUint(os.Getenv("ALIGN_TEST_SEED"), 10, 64)
-	sim := &ptxsim.Sim{Races: true, Seed: seed}
+	sim := &ptxsim.Sim{Races: true, Seed: seed, Arithmetic: arithmetic()}
 	last = sim
-	units := int32(4)
-	if target == Hopper {
-		units = 1 // small products, too, get the kernels of large ones
-	}
 	fake().Reset(fakedriver.Script{
 		Version: 12040, Sim: sim,
-		Cards: []fakedriver.Card{{Name: "ptxsim", Major: int32(target.Major), Minor: int32(target.Minor), Units: units, Memory: memory}},
+		Cards: []fakedriver.Card{{Name: "ptxsim", Major: int32(target.Major), Minor: int32(target.Minor), Units: int32(Units(target)), Memory: memory}},
 	})
 	return sim
+}
+
+// Variable names the environment's variable with the simulated card's arithmetic:
+// "hopper" adds in matrix instructions as an H100 has been measured to, "apart" does so
+// in wgmma and as an A100 in mma.sync, both with approximate functions off by what the
+// manual allows. Without it terms are added one by one and functions are exact.
+const Variable = "ALIGN_TEST_ARITHMETIC"
+
+func arithmetic() ptxsim.Arithmetic {
+	switch os.Getenv(Variable) {
+	case "hopper":
+		return ptxsim.Arithmetic{Mma: ptxsim.HopperSums, Wgmma: ptxsim.HopperSums, Approximate: true}
+	case "apart":
+		return ptxsim.Arithmetic{Mma: ptxsim.AmpereSums, Wgmma: ptxsim.HopperSums, Approximate: true}
+	}
+	return ptxsim.Arithmetic{}
 }
 
 func simulated(t testing.TB, target Target) (*driver.Library, *ptxsim.Sim) {
@@ -186,6 +207,12 @@ func (c *Card) Fault() error {
 	err := fake().Fault()
 	fake().ForgetFault()
 	return err
+}
+
+// MayDiffer says whether the bits of mma.sync and of wgmma may differ: how a card adds
+// the terms of either is in no manual.
+func (c *Card) MayDiffer() bool {
+	return c.Sim == nil || c.Sim.Arithmetic.Mma != c.Sim.Arithmetic.Wgmma
 }
 
 // Calls returns how often a function of the driver was called; ok is false on a

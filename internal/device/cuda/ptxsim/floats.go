@@ -255,9 +255,11 @@ func floatDiv(c *compiler, t typ) {
 			}
 			return a / b
 		})
+		c.approximated(t)
 		return
 	}
 	c.float2(t, func(a, b float64) float64 { return a / b })
+	c.approximated(t)
 }
 
 func floatAbs(c *compiler, t typ) {
@@ -331,6 +333,7 @@ func approx(f func(float64) float64) func(c *compiler) {
 		t := c.last()
 		c.directed(t)
 		c.float1(t, f)
+		c.approximated(t)
 	}
 }
 

@@ -18,6 +18,8 @@ type Sim struct {
 	// Limit is the most instructions of a block's warps, 1<<26 for 0: what runs
 	// longer is taken to wait for something that does not come.
 	Limit int
+	// Arithmetic is what cards do in ways of their own.
+	Arithmetic Arithmetic
 
 	mu    sync.Mutex
 	stats map[string]*Stats

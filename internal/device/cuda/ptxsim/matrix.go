@@ -118,13 +118,13 @@ func buildMma(c *compiler) {
 		var right [16][8]float32
 		gatherLeft(&left, w, a, t, decode)
 		gatherRight(&right, w, b, t, decode)
-		w.multiplyTile(d, e, &left, s.k, &right)
+		w.multiplyTile(d, e, &left, s.k, &right, w.block.grid.sim.Arithmetic.Mma)
 	}
 }
 
 // multiplyTile puts a product of 16 x k by k x 8 into registers d, added to
 // those of e or, without e, to nothing.
-func (w *warp) multiplyTile(d, e []int, left *[16][16]float32, k int, right *[16][8]float32) {
+func (w *warp) multiplyTile(d, e []int, left *[16][16]float32, k int, right *[16][8]float32, sums Sums) {
 	for row := range 16 {
 		// Rows of the accumulator: lane 4*(row%8)+j has columns 2j, 2j+1 in
 		// registers 0 and 1, for the lower 8 rows in 2 and 3.
@@ -135,7 +135,7 @@ func (w *warp) multiplyTile(d, e []int, left *[16][16]float32, k int, right *[16
 			sum = [8]float32{f32(low[base]), f32(high[base]), f32(low[base+1]), f32(high[base+1]),
 				f32(low[base+2]), f32(high[base+2]), f32(low[base+3]), f32(high[base+3])}
 		}
-		accumulate(&sum, left[row][:k], right)
+		sums.accumulate(&sum, left[row][:k], right)
 		low, high := &w.r32[d[half]], &w.r32[d[half+1]]
 		for j := range 4 {
 			low[base+j], high[base+j] = bits32(sum[2*j]), bits32(sum[2*j+1])
@@ -217,9 +217,15 @@ func gatherRight(m *[16][8]float32, w *warp, b []int, t typ, decode func(uint32,
 	}
 }
 
-// accumulate adds a row's products one after the other in float32. A card adds
-// groups of them with its own rounding: results are compared with a tolerance.
-func accumulate(sum *[8]float32, left []float32, right *[16][8]float32) {
+// accumulate adds a row's products, by default one after the other in float32. A card
+// adds groups of them with its own rounding: results are compared with a tolerance.
+func (s Sums) accumulate(sum *[8]float32, left []float32, right *[16][8]float32) {
+	if s.Terms > 0 {
+		for column := range sum {
+			sum[column] = s.add(sum[column], left, right, column)
+		}
+		return
+	}
 	s0, s1, s2, s3, s4, s5, s6, s7 := sum[0], sum[1], sum[2], sum[3], sum[4], sum[5], sum[6], sum[7]
 	for k, a := range left {
 		b := &right[k&15]

@@ -370,6 +370,6 @@ func (w *warp) multiply64(p *wgmma) {
 		if !p.add {
 			e = nil
 		}
-		w.multiplyTile(d, e, &left, depth, &right)
+		w.multiplyTile(d, e, &left, depth, &right, w.block.grid.sim.Arithmetic.Wgmma)
 	}
 }
