@@ -23,7 +23,6 @@ func TestLoRAGradHasTheBitsOfTwoProducts(t *testing.T) {
 				continue // the kernel has both sides rounded
 			}
 			b := openRacing(t, s[0] == 512)
-			b.HaveUnits(4) // of which a real card has too many for shapes as small as these
 			r := &trial{t, b, random(uint64(s[1]))}
 			rows, cols, rank := s[0], s[1], s[2]
 			dy, up, u := r.typed(act, rows, cols), r.typed(device.F32, cols, rank), r.typed(act, rows, rank)

@@ -32,12 +32,16 @@ func CheckRounded(t *testing.T, b device.Backend, act device.Type, rounding floa
 
 // CheckLarge is CheckRounded of products alone whose results have more than 64
 // rows and columns, and of attention with heads wider than 32: for a backend that
-// has another way to make those.
-func CheckLarge(t *testing.T, b device.Backend, act device.Type, rounding float64) {
+// has another way to make those. Bits says whether rows cut out of a large call have its
+// bits in a small one as well.
+func CheckLarge(t *testing.T, b device.Backend, act device.Type, rounding float64, bits bool) {
 	trials := trialsFor(b, act)
 	for i := range trials {
 		r := &trials[i]
 		r.rounding = rounding * roundedInputs(r)
+		if !bits {
+			r.byRows = nil
+		}
 		if r.large() {
 			t.Run(r.name, func(t *testing.T) { r.check(t, b, act) })
 		}
