@@ -36,6 +36,8 @@ start=$(date +%s)
 # Every process translates the kernels; the driver's cache must hold them all, where
 # it can be written.
 export CUDA_CACHE_MAXSIZE=1073741824 CUDA_CACHE_PATH="$PWD/gpu-cache"
+# So must what align writes once, where there is no home to write to.
+export ALIGN_CACHE="${ALIGN_CACHE:-$PWD/gpu-cache/align}" HF_HOME="${HF_HOME:-$PWD/gpu-cache/huggingface}"
 # cuBLASLt may lie in the wheels beside torch.
 [ -n "${VIRTUAL_ENV:-}" ] || VIRTUAL_ENV=$(python3 -c 'import sys; print(sys.prefix)' 2>/dev/null)
 export VIRTUAL_ENV
@@ -106,7 +108,8 @@ check() {
 	skipped=$(grep -c '^ *--- SKIP' "$log")
 	verdict=passed
 	[ "$skipped" -eq 0 ] || verdict='passed in part'
-	[ "$ran" -gt 0 ] || verdict='not run'
+	[ "$ran" -gt 0 ] || verdict=skipped
+	[ "$((ran + skipped))" -gt 0 ] || verdict='not run'
 	[ $code -eq 0 ] && [ -z "$lost" ] || verdict=FAILED status=1
 	[ $code -ne 124 ] || verdict="not finished after $limit s"
 	{
@@ -175,18 +178,19 @@ if [ -n "$simulated" ]; then
 else
 	check 20-instructions 120 'instructions' cudatest.test 'Forms|Shuffles|Votes|Copies|Ldmatrix|Mma' -update
 fi
-check 21-wgmma 180 'kernels on wgmma beside float64' cuda.test '^TestWgmma(AgainstFloat64|Attention|AttentionGrad)$'
+check 21-wgmma 300 'kernels on wgmma beside float64 and the CPU' cuda.test '^Test(WgmmaAgainstFloat64|WgmmaAttention|WgmmaAttentionGrad|ConformanceOfHopper)$'
 # Where they are wrong all larger products are: the rest is to be seen without them.
 rm -f $out/mma
 if [ -z "$simulated" ] && failed 21-wgmma; then
 	: >$out/mma
 	export ALIGN_CUDA=mma
 fi
-check 22-wgmma-bits 90 'wgmma, the bits of mma.sync' cuda.test '^Test(WgmmaHasTheBitsOfMma|LongCacheOfHopper)$'
+# A card may add the terms of either in its own way: that is told, and no failure.
+check 22-wgmma-bits 90 'whether wgmma has the bits of mma.sync' cuda.test '^Test(WgmmaHasTheBitsOfMma|LongCacheOfHopper)$'
 
 # 3. Kernels beside the CPU and float64, small and of Llama 3 8B's shapes.
 check 30-kernels 240 'kernels' cuda.test '^Test(Conformance|DoRA)$'
-check 31-entries 120 'single entries' cuda.test '^Test(Attention|Gemm|Gemv|LoRAGrad|Softmax|Widened|WgmmaCounters|Sample|Captures)'
+check 31-entries 120 'single entries' cuda.test '^Test(Attention|Gemm|Gemv|LoRAGrad|Softmax|Slopes|PlaceRounds|Widened|WgmmaCounters|Sample|Captures)'
 check 32-long-cache 60 'attention over a long cache: the bits of a pack, a step captured once' cuda.test '^Test(LongCache|CaptureOfAGrowingCache)$'
 check 33-shapes 120 'kernels of the shapes of 8B' cuda.test '^TestShapesOf8B$'
 check 34-model 120 'tiny model: logits, losses, gradients, decoding' model.test '^TestCard'

@@ -36,7 +36,8 @@ def examples(count, length, bos):
 
 
 def load(model, narrow):
-    return AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16 if narrow else torch.float32)
+    name = "dtype" if tuple(map(int, transformers.__version__.split(".")[:2])) >= (4, 56) else "torch_dtype"
+    return AutoModelForCausalLM.from_pretrained(model, **{name: torch.bfloat16 if narrow else torch.float32})
 
 
 def start(model, folder):
