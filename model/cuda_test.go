@@ -130,6 +130,9 @@ func cardDPOEqualsTheReference(t *testing.T, g *golden) {
 func TestCardDecodingHasTheBitsOfThePack(t *testing.T) { onCards(t, cardDecodingHasTheBitsOfThePack) }
 
 func cardDecodingHasTheBitsOfThePack(t *testing.T, g *golden) {
+	if b, is := g.backend.(*cuda.Backend); is && b.Products() == "wgmma" && cudatest.Apart() {
+		t.Skip("mma.sync and wgmma add in ways of their own, and a pack is made by wgmma")
+	}
 	ids := g.long()[:80]
 	p := &datasets.Pack{}
 	document(p, ids)

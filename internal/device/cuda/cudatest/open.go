@@ -215,6 +215,10 @@ func (c *Card) MayDiffer() bool {
 	return c.Sim == nil || c.Sim.Arithmetic.Mma != c.Sim.Arithmetic.Wgmma
 }
 
+// Apart says whether [Variable] has both instructions of the card opened last add in
+// ways of their own; of a real one it is not known.
+func Apart() bool { return !onCard() && last.Arithmetic.Mma != last.Arithmetic.Wgmma }
+
 // Calls returns how often a function of the driver was called; ok is false on a
 // real card.
 func Calls(name string) (n int, ok bool) {
