@@ -130,16 +130,19 @@ func (a *Adapter) WriteHead(w io.Writer, name string, values Values) error {
 var ErrNoHead = errors.New("it has no trained head: it is no reward model")
 
 // ReadHead reads a head's values into the flat buffer: from heads.safetensors,
-// or from the weights of a Hugging Face folder.
+// from PEFT's adapter_model.safetensors, or from the weights of a Hugging Face folder.
 func (a *Adapter) ReadHead(dir, name string, flat []float32) error {
 	into := flat[a.Head.Offset:][:a.Head.Len]
-	f, err := safetensors.Open(filepath.Join(dir, HeadsFile))
-	if err == nil {
+	for _, place := range []struct{ file, tensor string }{{HeadsFile, name}, {AdapterWeightsFile, peftPrefix + name}} {
+		f, err := safetensors.Open(filepath.Join(dir, place.file))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
 		defer f.Close()
-		return headOf(f, dir, name, into)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return headOf(f, dir, place.tensor, into)
 	}
 	m, err := safetensors.OpenModel(dir)
 	if err != nil {
@@ -170,13 +173,18 @@ func headOf(f tensors, dir, name string, into []float32) error {
 	return safetensors.ToFloat32(into, data, info.DType)
 }
 
-// ReadScored reads an adapter with its head, name. A folder without an adapter
-// (a Hugging Face sequence classifier) gives the head alone: its other weights
-// are the base's.
+// ReadScored reads an adapter with its head, name: a checkpoint, or PEFT's folder of a
+// sequence classifier. A folder without an adapter (a Hugging Face sequence
+// classifier) gives the head alone: its other weights are the base's.
 func ReadScored(dir, name string, base Config) (*Adapter, []float32, error) {
-	a, values, err := &Adapter{}, []float32(nil), error(nil)
-	if _, statErr := os.Stat(filepath.Join(dir, AdapterConfigFile)); statErr == nil {
-		if a, values, err = ReadAdapter(dir, base); err != nil {
+	a, values := &Adapter{}, []float32(nil)
+	file := filepath.Join(dir, AdapterConfigFile)
+	if _, err := os.Stat(file); err == nil {
+		config, err := readPEFTConfig(file)
+		if err != nil {
+			return nil, nil, err
+		}
+		if a, values, err = config.read(dir, base); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -107,12 +107,20 @@ func ReadAdapter(dir string, base Config) (*Adapter, []float32, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if config.scores() {
+		return nil, nil, fmt.Errorf("model: %s is a reward model (task_type %s): it scores answers and gives none", dir, sequenceClassifier)
+	}
+	return config.read(dir, base)
+}
+
+// read reads the folder's factors and modules; a score head is none of them.
+func (c peftConfig) read(dir string, base Config) (*Adapter, []float32, error) {
 	f, err := openWeights(dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()
-	a, err := config.layout(f.Tensors(), base)
+	a, err := c.layout(f.Tensors(), base)
 	if err != nil {
 		return nil, nil, fmt.Errorf("model: %s: %w", dir, err)
 	}
@@ -185,6 +193,9 @@ func (c peftConfig) layout(tensors []safetensors.Info, base Config) (*Adapter, e
 	shapes := map[string][]int{}
 	present := map[string]bool{}
 	for _, t := range tensors {
+		if c.scores() && t.Name == peftPrefix+ScoreHead {
+			continue
+		}
 		if name, ok := savedModule(t.Name); ok {
 			shapes[t.Name] = t.Shape
 			config.Save = append(config.Save, name)
@@ -240,7 +251,7 @@ func (c peftConfig) checked(config LoRAConfig, base Config, shapes map[string][]
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range c.ModulesToSave {
+	for _, name := range c.saved() {
 		if !slices.Contains(config.Save, name) {
 			return nil, fmt.Errorf("%w: modules_to_save names %s, and its tensor is missing", ErrAdapterMisfit, name)
 		}

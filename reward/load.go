@@ -14,8 +14,8 @@ import (
 )
 
 // Load reads a reward model onto its base: a run (its newest valid
-// checkpoint), a checkpoint, or a Hugging Face LlamaForSequenceClassification
-// folder, from which the base was loaded too. A folder without a head is an
+// checkpoint), a checkpoint, PEFT's folder of a sequence classifier, or a Hugging
+// Face LlamaForSequenceClassification folder, from which the base was loaded too. A folder without a head is an
 // error, and so is a base other than the one it was trained on.
 func Load(path string, base *model.Model) (*score.Model, error) {
 	dir, err := folder(path, base)
