@@ -57,15 +57,30 @@ func (s *stage) trained() (t trained, err error) {
 	if s.settings.Adapter == "" {
 		t.adapter, err = s.newAdapter()
 	} else {
-		var folder string
-		if folder, err = AdapterFolder(s.settings.Adapter); err == nil {
-			t.adapter, _, err = model.ReadAdapter(folder, s.config)
-		}
+		t.adapter, err = s.startLayout()
 	}
-	if err == nil && s.head != "" {
+	if err == nil && s.head != "" && t.adapter.Head.Len == 0 {
 		t.adapter.AddHead(s.config)
 	}
 	return t, err
+}
+
+// startLayout is the adapter to start from, without buffers.
+func (s *stage) startLayout() (a *model.Adapter, err error) {
+	folder, err := AdapterFolder(s.settings.Adapter)
+	if err != nil {
+		return nil, err
+	}
+	scored, err := s.scored(folder)
+	if err != nil {
+		return nil, err
+	}
+	if scored {
+		a, _, err = model.ReadScored(folder, s.head, s.config)
+	} else {
+		a, _, err = model.ReadAdapter(folder, s.config)
+	}
+	return a, err
 }
 
 // elements is the length of the flat buffer, parameters the values in it.

@@ -75,14 +75,14 @@ func (s *stage) loadAdapter() ([]float32, error) {
 // readAdapter reads the adapter to start from. Where a head is trained with it
 // and it has none, it gets a fresh one.
 func (s *stage) readAdapter(folder string) (*model.Adapter, []float32, error) {
-	scores, err := givesScores(folder)
+	scored, err := s.scored(folder)
 	if err != nil {
 		return nil, nil, err
 	}
-	if s.head != "" && scores {
+	if scored {
 		return model.ReadScored(folder, s.head, s.config)
 	}
-	if scores {
+	if scores, err := givesScores(folder); err == nil && scores {
 		s.env.note(notAPolicy(folder))
 	}
 	a, values, err := model.ReadAdapter(folder, s.config)
@@ -97,6 +97,17 @@ func (s *stage) readAdapter(folder string) (*model.Adapter, []float32, error) {
 	}
 	s.env.note("head: new, the adapter has none")
 	return a, fresh, nil
+}
+
+// scored says whether a head is trained and the adapter has it.
+func (s *stage) scored(folder string) (bool, error) {
+	if s.head == "" {
+		return false, nil
+	}
+	if scores, err := givesScores(folder); err != nil || scores {
+		return scores, err
+	}
+	return model.AdapterScores(folder)
 }
 
 // agrees refuses a setting that was asked for and is not the adapter's.

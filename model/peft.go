@@ -172,6 +172,16 @@ func AdapterBase(dir string) (string, error) {
 	return c.BaseModel, err
 }
 
+// AdapterScores says whether PEFT's folder is a reward model: a sequence classifier,
+// whose head lies among the factors.
+func AdapterScores(dir string) (bool, error) {
+	if IsGGUF(dir) {
+		return false, nil
+	}
+	c, err := readPEFTConfig(filepath.Join(dir, AdapterConfigFile))
+	return c.scores(), err
+}
+
 // factorName splits a tensor's name into the module's place and its kind.
 var factorName = regexp.MustCompile(`^base_model\.model\.model\.layers\.(\d+)\.(?:self_attn|mlp)\.([a-z_]+)\.lora_([AB]\.weight|magnitude_vector)$`)
 
