@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"align/datasets"
+	"align/internal/checkpoint"
 	"align/internal/device"
 	"align/internal/device/cpu"
 	"align/internal/exec"
@@ -309,7 +310,8 @@ func TestTrainingRanksHeldOutPairs(t *testing.T) {
 	loadAgain(t, x, folder)
 }
 
-// loadAgain finds the trained model by its run and scores with it.
+// loadAgain finds the trained model by its run, and as PEFT would write it, and
+// scores with both.
 func loadAgain(t *testing.T, x *Trainer, folder string) {
 	t.Helper()
 	g := x.Held[0]
@@ -318,13 +320,19 @@ func loadAgain(t *testing.T, x *Trainer, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Load(folder, x.Model)
+	c, err := checkpoint.Open(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.Score(context.Background(), items)
-	if err != nil || !slices.Equal(got, want) {
-		t.Errorf("loaded again: scores %v, want %v (%v)", got, want, err)
+	for _, place := range []string{folder, asPEFT(t, c.Path)} {
+		s, err := Load(place, x.Model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Score(context.Background(), items)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: scores %v, want %v (%v)", place, got, want, err)
+		}
 	}
 }
 
