@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -160,7 +161,7 @@ func shortFlag(c *cobra.Command, name string) error {
 
 func unknownFlag(c *cobra.Command, name string) error {
 	if advice, ok := config.Foreign(strings.ReplaceAll(name, "-", "_")); ok {
-		return fmt.Errorf("unknown flag --%s: %s", name, advice)
+		return fmt.Errorf("unknown flag --%s: %s", name, asFlag(c, advice))
 	}
 	var names []string
 	c.Flags().VisitAll(func(f *pflag.Flag) {
@@ -172,6 +173,20 @@ func unknownFlag(c *cobra.Command, name string) error {
 		return fmt.Errorf("unknown flag --%s, did you mean --%s", name, near)
 	}
 	return fmt.Errorf("unknown flag --%s", name)
+}
+
+// settingKey is the key that a text begins with.
+var settingKey = regexp.MustCompile(`^[a-z0-9_]+`)
+
+// asFlag has the setting that an advice begins with spelt as the command's flag.
+func asFlag(c *cobra.Command, advice string) string {
+	rest, is := strings.CutPrefix(advice, "use ")
+	key := settingKey.FindString(rest)
+	flag := strings.ReplaceAll(key, "_", "-")
+	if !is || c.Flags().Lookup(flag) == nil {
+		return advice
+	}
+	return "use --" + flag + rest[len(key):]
 }
 
 // noArguments is the Args of commands that take none: a stray word is mostly

@@ -142,7 +142,7 @@ func TestWrongUseOfATrainingCommand(t *testing.T) {
 		want []string
 	}{
 		{"unknown flag", []string{"--betta", "1"}, []string{"align: unknown flag --betta, did you mean --beta"}},
-		{"a flag of another tool", []string{"--lora-r", "8"}, []string{"align: unknown flag --lora-r: use rank"}},
+		{"a flag of another tool", []string{"--lora-r", "8"}, []string{"align: unknown flag --lora-r: use --rank"}},
 		{"one dash", []string{"-lr", "1e-5"}, []string{"align: unknown flag -lr: flags have two dashes, --lr"}},
 		{"a letter", []string{"-m", "x"}, []string{"align: unknown flag -m: flags have two dashes and whole names"}},
 		{"numbers beyond any run", []string{"--model", "m", "--pairs", "p", "--batch", "1000000000000", "--epochs", "1e300", "--threads", "100000", "--steps", "5000000000"}, []string{
