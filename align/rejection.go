@@ -26,99 +26,100 @@ func (e *EndedError) Error() string { return "sampling ended before it was done"
 func Rejection(ctx context.Context, c rejection.Config, env Environment) (rejection.Summary, error) {
 	ctx, cancel := env.Stop.Until(ctx) // sampling has no steps to end after
 	defer cancel()
-	summary, out, err := reject(ctx, c, env)
+	summary, err := reject(ctx, &c, env)
 	by := env.Stop.Asked()
 	if err == nil || by <= train.SaveNow {
 		return summary, err
 	}
-	if !has(out, RunFile) {
-		out = ""
+	ended := &EndedError{By: by}
+	if has(c.Out, RunFile) {
+		ended.Out = c.Out
 	}
-	return rejection.Summary{}, &EndedError{by, out}
+	return rejection.Summary{}, ended
 }
 
-// reject is Rejection, and tells the job's folder too.
-func reject(ctx context.Context, c rejection.Config, env Environment) (_ rejection.Summary, out string, err error) {
+// reject is Rejection, and settles the job's folder in c.Out.
+func reject(ctx context.Context, c *rejection.Config, env Environment) (rejection.Summary, error) {
 	if err := c.Validate(); err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
-	if err := checkJob(c); err != nil {
-		return rejection.Summary{}, c.Out, err
+	if err := checkJob(*c); err != nil {
+		return rejection.Summary{}, err
 	}
-	asked := c
+	asked := *c
 	base, err := ResolveModel(c.Model)
 	if err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
 	tok, err := OpenTokenizer(base)
 	if err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
 	template, reason, err := datasets.ChooseTemplate(c.Template, tok)
 	if err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
 	env.note(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
 	prompts, longest, err := readPrompts(ctx, c.Prompts, c.Map, c.Scorer, datasets.Options{Template: template}, env)
 	if err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
 	if c.Out == "" {
 		var made madeDirs
 		if c.Out, made, err = newRun("", "rejection"); err != nil {
-			return rejection.Summary{}, c.Out, err
+			return rejection.Summary{}, err
 		}
 		defer made.remove()
 		asked.Out = c.Out
 	}
 	b, act, err := Compute{Device: c.Device, Precision: c.Precision, Memory: c.Memory, Threads: c.Threads}.open(env)
 	if err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
 	defer b.Close()
 	config, err := model.ReadConfig(base)
 	if err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
 	if c.MaxNew, err = roomFor(c.MaxNew, longest, config.ContextLength, env); err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
-	s := rejectionStage(c, env)
+	s := rejectionStage(*c, env)
 	s.base, s.config, s.backend, s.act = base, config, b, act
-	if err := s.checkRejection(rejectionDraws(c, prompts, longest)); err != nil {
-		return rejection.Summary{}, c.Out, err
+	if err := s.checkRejection(rejectionDraws(*c, prompts, longest)); err != nil {
+		return rejection.Summary{}, err
 	}
 	m, a, err := openModel(base, c.Quantize, c.Adapter, b, act, env)
 	if err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
 	scorer, hash, err := judge{c.Reward, c.Scorer}.open(opened{base, c.Quantize, m, b, act, tok, template, stopIDs(m.Config, template)}, env)
 	if err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
 	stop := stopIDs(m.Config, template)
-	generator, err := drawer(ctx, c, m, a, tok, longest, stop, env)
+	generator, err := drawer(ctx, *c, m, a, tok, longest, stop, env)
 	if err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
 	defer generator.Close()
 	made, err := makeDir(c.Out)
 	if err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
 	defer made.remove()
 	release, err := claim(c.Out, env.note)
 	if err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
 	defer release()
 	policy, err := policyHash(m, a)
 	if err != nil {
-		return rejection.Summary{}, c.Out, err
+		return rejection.Summary{}, err
 	}
 	report := env.progress("sampling")
 	job := &rejection.Job{
-		Config: c, Prompts: prompts, Generator: generator, Scorer: scorer, Decode: tok.Decode,
+		Config: *c, Prompts: prompts, Generator: generator, Scorer: scorer, Decode: tok.Decode,
 		Stop: stop, Model: policy, Reward: hash,
 		// Beside what it draws, so that they need not be told again to go on.
 		Begun:    func() error { return writeSettings(c.Out, settingsOf(&asked)) },
@@ -130,7 +131,7 @@ func reject(ctx context.Context, c rejection.Config, env Environment) (_ rejecti
 			env.note(fmt.Sprintf("generator: %v", err))
 		}
 	}
-	return summary, c.Out, err
+	return summary, err
 }
 
 // policyHash tells what samples from others: the base, and the adapter on it.
