@@ -96,6 +96,9 @@ func (c Compute) start(env Environment) (backend, error) {
 	case limit > 0:
 		return nil, fmt.Errorf("memory %q: only a card's memory can be limited, and the device is the CPU", c.Memory)
 	}
+	if c.Threads > 0 && env.Threads != nil {
+		env.Threads(c.Threads)
+	}
 	o := cpu.Options{Threads: c.Threads, Activations: device.F32}
 	if c.Precision == "bf16" {
 		o.Precision = device.BF16

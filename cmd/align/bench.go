@@ -98,7 +98,7 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 func runBench(ctx context.Context, o *benchOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
 	defer r.close()
-	return align.Bench(ctx, o.BenchOptions, align.Environment{Note: r.note, Progress: r.progress}, func(f align.Figure) error {
+	return align.Bench(ctx, o.BenchOptions, environment(r), func(f align.Figure) error {
 		if o.json {
 			return printJSON(o.io.out, f)
 		}

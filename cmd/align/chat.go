@@ -74,7 +74,7 @@ func runChat(ctx context.Context, o *chatOptions) error {
 	if err := chosen(o.checkpoint, r.note, &o.Adapter); err != nil {
 		return err
 	}
-	chat, err := align.OpenChat(o.ChatOptions, align.Environment{Note: r.note, Progress: r.progress})
+	chat, err := align.OpenChat(o.ChatOptions, environment(r))
 	r.close()
 	if err != nil {
 		return err

@@ -90,7 +90,7 @@ func runCompare(ctx context.Context, o *compareOptions) error {
 	if err := chosen(o.checkpoint, r.note, &o.A, &o.B); err != nil {
 		return err
 	}
-	c, err := align.Compare(ctx, o.CompareOptions, align.Environment{Note: r.note, Progress: r.progress})
+	c, err := align.Compare(ctx, o.CompareOptions, environment(r))
 	r.close()
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -29,5 +30,17 @@ func TestEnvironmentTopicIsComplete(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A run on fewer threads than the machine has keeps Go to them; more are not made.
+func TestLimitThreads(t *testing.T) {
+	all := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(all)
+	for _, c := range []struct{ asked, want int }{{all + 1, all}, {all, all}, {1, 1}} {
+		limitThreads(c.asked)
+		if got := runtime.GOMAXPROCS(0); got != c.want {
+			t.Errorf("asked for %d of %d, got %d", c.asked, all, got)
+		}
 	}
 }

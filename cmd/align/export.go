@@ -117,7 +117,7 @@ func runExport(o *exportOptions) error {
 	if err := chosen(o.checkpoint, r.note, &o.Adapter); err != nil {
 		return err
 	}
-	done, err := align.Export(o.ExportOptions, align.Environment{Note: r.note, Progress: r.progress})
+	done, err := align.Export(o.ExportOptions, environment(r))
 	r.close()
 	if errors.Is(err, model.ErrNoGGUFAdapter) {
 		return hint(err, "--format %s writes the model with it merged, --format %s the adapter", align.FormatMergedGGUF, align.FormatPEFT)

@@ -122,7 +122,7 @@ func runGenerate(ctx context.Context, o *generateOptions) error {
 			out.Flush()
 		}
 	}
-	return align.Generate(ctx, o.GenerateOptions, prompts, align.Environment{Note: r.note, Progress: r.progress}, stream, func(a align.Answer) error {
+	return align.Generate(ctx, o.GenerateOptions, prompts, environment(r), stream, func(a align.Answer) error {
 		// Each answer when it is there: what is interrupted keeps those, and a full
 		// disk is told at the first.
 		return errors.Join(p.print(a), out.Flush())

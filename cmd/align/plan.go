@@ -139,7 +139,7 @@ to be one for each prompt and as long as they may be.`,
 			return wrongUse(c, err)
 		}
 		r := newReporter(io, output{quiet: o.quiet})
-		p, err := align.PlanRounds(c.Context(), o.config, align.Environment{Progress: r.progress})
+		p, err := align.PlanRounds(c.Context(), o.config, align.Environment{Progress: r.progress, Threads: limitThreads})
 		r.close()
 		if err != nil {
 			return err
@@ -208,7 +208,7 @@ func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked v
 		return err
 	}
 	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
-	p, err := plan(c.Context(), explicit, align.Environment{Progress: r.progress})
+	p, err := plan(c.Context(), explicit, align.Environment{Progress: r.progress, Threads: limitThreads})
 	r.close()
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ huggingface_hub has it; it is sent to the hub alone.`,
 
 func runPull(c *cobra.Command, o *pullOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet})
-	done, err := align.Pull(c.Context(), o.PullOptions, align.Environment{Note: r.note, Progress: r.progress})
+	done, err := align.Pull(c.Context(), o.PullOptions, environment(r))
 	r.close()
 	if err != nil {
 		return err

@@ -91,7 +91,7 @@ func runRejection(ctx context.Context, o *rejectionOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet})
 	release := watchSignals(stop, r.note, leaver(r))
 	defer release()
-	s, err := align.Rejection(ctx, o.config, align.Environment{Note: r.note, Progress: r.progress, Stop: stop})
+	s, err := align.Rejection(ctx, o.config, stoppable(r, stop))
 	r.close()
 	if ended, ok := errors.AsType[*align.EndedError](err); ok {
 		return endedJob(ended)

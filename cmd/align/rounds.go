@@ -125,7 +125,7 @@ func runRounds(c *cobra.Command, o *roundsOptions) error {
 	r := newReporter(watched, output{quiet: o.quiet})
 	release := watchSignals(stop, r.note, leaver(r))
 	defer release()
-	result, err := align.Rounds(c.Context(), o.config, align.Environment{Report: r, Note: r.note, Progress: r.progress, Stop: stop})
+	result, err := align.Rounds(c.Context(), o.config, trained(r, stop))
 	r.close()
 	if err != nil {
 		return err

@@ -107,7 +107,7 @@ func runScore(ctx context.Context, o *scoreOptions) error {
 		return err
 	}
 	out := bufio.NewWriter(o.io.out)
-	env := align.Environment{Note: r.note, Progress: r.progress}
+	env := environment(r)
 	if o.reward != "" {
 		err := align.ScoreReward(ctx, o.reward, o.ScoreOptions, env, func(x float64) error {
 			if o.json {

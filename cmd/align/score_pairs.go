@@ -19,7 +19,7 @@ func runScorePairs(ctx context.Context, o *scoreOptions) error {
 	options := align.PairScoreOptions{ScoreOptions: o.ScoreOptions, Reward: o.reward, Beta: o.beta, Ref: o.ref}
 	options.Data = o.pairs
 	out := bufio.NewWriter(o.io.out)
-	summary, err := align.ScorePairs(ctx, options, align.Environment{Note: r.note, Progress: r.progress}, func(p align.ScoredPair) error {
+	summary, err := align.ScorePairs(ctx, options, environment(r), func(p align.ScoredPair) error {
 		if !o.json {
 			return nil
 		}

@@ -85,7 +85,7 @@ func flagErrors(err error) error {
 
 func runTokenizerTrain(c *cobra.Command, o *tokenizerOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet})
-	done, err := align.TrainTokenizer(c.Context(), o.TokenizerOptions, align.Environment{Note: r.note, Progress: r.progress})
+	done, err := align.TrainTokenizer(c.Context(), o.TokenizerOptions, environment(r))
 	r.close()
 	if err != nil {
 		return err

@@ -62,7 +62,7 @@ func runTraining(c *cobra.Command, o *trainOptions, fields []config.Field, check
 	r := newReporter(io, o.output)
 	release := watchSignals(stop, r.note, leaver(r))
 	defer release()
-	result, err := start(explicit, align.Environment{Report: r, Note: r.note, Progress: r.progress, Stop: stop})
+	result, err := start(explicit, trained(r, stop))
 	r.close()
 	if err != nil && resume {
 		err = elsewhereHint(err, c.Flags().Lookup("out").Value.String())

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"runtime"
+
+	"align/align"
+	"align/internal/train"
+)
+
+// environment is what a command gives its work: notes, progress, and threads.
+func environment(r reporter) align.Environment {
+	return align.Environment{Note: r.note, Progress: r.progress, Threads: limitThreads}
+}
+
+// stoppable is environment for work that the user may end.
+func stoppable(r reporter, stop *train.Stop) align.Environment {
+	e := environment(r)
+	e.Stop = stop
+	return e
+}
+
+// trained is stoppable for work that tells its steps.
+func trained(r reporter, stop *train.Stop) align.Environment {
+	e := stoppable(r, stop)
+	e.Report = r
+	return e
+}
+
+// limitThreads keeps Go to as many threads as a run computes on. A goroutine
+// that computes for long is put aside every 10 ms, and an idle thread would take it to
+// another core, away from what lies in its caches: up to a third of a step.
+func limitThreads(n int) {
+	if n < runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(n)
+	}
+}
