@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"align/internal/device"
+	"align/internal/graph"
 	"align/model"
 )
 
@@ -187,9 +188,8 @@ func (b *bench) attends(name string, cols int) device.Type {
 	case "lse":
 		return b.act.Wide()
 	case "q", "k", "v", "o", "do":
-		const wholeHeads = 32 // columns of a head that is held so
 		r, is := b.backend.(device.Rounder)
-		if is && r.Rounded() != 0 && b.config.HeadDim%wholeHeads == 0 && cols%r.RoundedCols() == 0 {
+		if is && r.Rounded() != 0 && b.config.HeadDim%graph.HeadCols == 0 && cols%r.RoundedCols() == 0 {
 			return r.Rounded()
 		}
 	}

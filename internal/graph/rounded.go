@@ -21,9 +21,9 @@ var rounders = map[string]int{
 	"swiglu": 1, "swiglu_grad": 2, "dropout": 1, "rope": 1, "attention": 1,
 }
 
-// headCols is what the width of a head is a multiple of where attention reads or writes
+// HeadCols is what the width of a head is a multiple of where attention reads or writes
 // rounded values.
-const headCols = 32
+const HeadCols = 32
 
 // HoldRounded gives computed values that are read as sides alone the type that the
 // device's products round them to (Options.Rounded): they take less memory, and no
@@ -65,7 +65,7 @@ func outputOf(n *Node) (op *Op, i int) {
 // wholeHeads says whether heads, if the op has any, may be held rounded.
 func (op *Op) wholeHeads() bool {
 	attr, is := op.Attr.(device.Attention)
-	return !is || attr.HeadDim%headCols == 0
+	return !is || attr.HeadDim%HeadCols == 0
 }
 
 // rounds says whether values may be held in another type than the activations'.
