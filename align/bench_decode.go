@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 
+	"align/internal/cost"
 	"align/internal/device"
 	"align/model"
 )
@@ -46,14 +47,14 @@ func (b *bench) decode(ctx context.Context) error {
 }
 
 func (b *bench) reportDecode(m *model.Model, prefill, steps *timing, peak int64) error {
-	o, x := b.options, costOf(b.config, nil)
+	o, x := b.options, cost.Of(b.config, nil)
 	batch, length, tokens := float64(o.Batch), float64(o.Prompt), float64(o.Batch*o.Response)
-	prompts := work{tokens: batch * length, targets: batch, pairs: batch * length * (length + 1) / 2}
-	promptFloor := prompts.tokens * b.rates.flops / x.forward(prompts)
+	prompts := cost.Work{Tokens: batch * length, Targets: batch, Pairs: batch * length * (length + 1) / 2}
+	promptFloor := prompts.Tokens * b.rates.flops / x.Forward(prompts)
 	floor := tokens / b.decodeFloor(m)
 	t := Throughput{
 		TokensPerCore: rate(tokens, steps.bestCore()), TokensPerSecond: tokens / steps.bestWall(), MedianTokensPerSecond: tokens / steps.medianWall(),
-		PrefillPerCore: rate(prompts.tokens, prefill.bestCore()), PrefillPerSecond: prompts.tokens / prefill.bestWall(),
+		PrefillPerCore: rate(prompts.Tokens, prefill.bestCore()), PrefillPerSecond: prompts.Tokens / prefill.bestWall(),
 	}
 	err := errors.Join(
 		b.figure("prefill", "tokens/s", t.PrefillPerSecond, promptFloor),
@@ -92,10 +93,10 @@ func positionBytes(c model.Config, act, rounded device.Type) float64 {
 // decodeFloor is the least time of all answers, in seconds: each step bound by
 // memory or by arithmetic.
 func (b *bench) decodeFloor(m *model.Model) (seconds float64) {
-	batch, x := float64(b.options.Batch), costOf(b.config, nil)
+	batch, x := float64(b.options.Batch), cost.Of(b.config, nil)
 	for i := range b.options.Response {
 		context := float64(b.options.Prompt + i + 1)
-		flops := x.forward(work{tokens: batch, targets: batch, pairs: batch * context})
+		flops := x.Forward(cost.Work{Tokens: batch, Targets: batch, Pairs: batch * context})
 		seconds += max(b.stepBytes(m, context)/b.rates.read, flops/b.rates.flops)
 	}
 	return seconds

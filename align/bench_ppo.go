@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"align/internal/cost"
 	"align/internal/optim"
 	"align/internal/rollout"
 	"align/internal/score"
@@ -147,14 +148,14 @@ func (r *ppoRun) rollout() error {
 // flops of a rollout with its steps. Critic and reward model have heads of one
 // column, which are not counted.
 func (b *bench) ppoFlops(a *model.Adapter) float64 {
-	o, base, x := b.options, costOf(b.config, nil), costOf(b.config, a)
+	o, base, x := b.options, cost.Of(b.config, nil), cost.Of(b.config, a)
 	n, p, g := float64(o.Batch), float64(o.Prompt), float64(o.Response)
-	sequences := work{tokens: n * (p + g), targets: n * g, pairs: n * (p + g) * (p + g + 1) / 2}
+	sequences := cost.Work{Tokens: n * (p + g), Targets: n * g, Pairs: n * (p + g) * (p + g + 1) / 2}
 	values := sequences
-	values.targets = 0
-	passes := x.forward(sequences) + base.forward(sequences) + 2*x.forward(values)
-	steps := x.forward(sequences) + x.backward(sequences) + x.forward(values) + x.backward(values)
-	return x.forward(sequences) + passes + ppoEpochs*steps
+	values.Targets = 0
+	passes := x.Forward(sequences) + base.Forward(sequences) + 2*x.Forward(values)
+	steps := x.Forward(sequences) + x.Backward(sequences) + x.Forward(values) + x.Backward(values)
+	return x.Forward(sequences) + passes + ppoEpochs*steps
 }
 
 func (b *bench) reportPPO(a *model.Adapter, run *ppoRun, times *timing, peak int64) error {

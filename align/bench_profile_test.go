@@ -107,7 +107,7 @@ func listed(figures []Figure, prefix string) bool {
 	return false
 }
 
-// The operations of the kernels of a step add up to what the rule of [costOf]
+// The operations of the kernels of a step add up to what the rule of [cost.Of]
 // counts for it, but for du A of q, k and v of layer 0, which the rule has and
 // nothing needs.
 func TestKernelsAddUpToTheStep(t *testing.T) {

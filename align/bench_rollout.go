@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 
+	"align/internal/cost"
 	"align/internal/rollout"
 	"align/model"
 )
@@ -88,14 +89,14 @@ func (d *drawing) best(f func(rollout.Stats) float64) float64 {
 }
 
 func (b *bench) reportRollout(m *model.Model, separate, shared, alone *drawing, peak int64) error {
-	o, x := b.options, costOf(b.config, nil)
+	o, x := b.options, cost.Of(b.config, nil)
 	batch, length := float64(o.Batch), float64(o.Prompt)
 	perToken := func(s rollout.Stats) float64 { return (s.Decode + s.Draw).Seconds() / float64(s.Tokens) }
 	perPrompt := func(s rollout.Stats) float64 { return s.Prefill.Seconds() / float64(s.PromptTokens) }
-	prompts := work{tokens: batch * length, targets: batch, pairs: batch * length * (length + 1) / 2}
+	prompts := cost.Work{Tokens: batch * length, Targets: batch, Pairs: batch * length * (length + 1) / 2}
 	tokens := 1 / separate.best(perToken)
 	floor := batch * float64(o.Response) / b.decodeFloor(m)
-	arithmetic := b.rates.flops / x.forward(work{tokens: 1, targets: 1, pairs: length + float64(o.Response)/2})
+	arithmetic := b.rates.flops / x.Forward(cost.Work{Tokens: 1, Targets: 1, Pairs: length + float64(o.Response)/2})
 	drawing := separate.best(func(s rollout.Stats) float64 { return s.Draw.Seconds() / (s.Decode + s.Draw).Seconds() })
 	t := Throughput{
 		TokensPerCore:   rate(batch*float64(o.Response), separate.bestCore()),
@@ -103,7 +104,7 @@ func (b *bench) reportRollout(m *model.Model, separate, shared, alone *drawing, 
 		PrefillPerSecond: 1 / separate.best(perPrompt),
 	}
 	err := errors.Join(
-		b.figure("prefill", "tokens/s", t.PrefillPerSecond, prompts.tokens*b.rates.flops/x.forward(prompts)),
+		b.figure("prefill", "tokens/s", t.PrefillPerSecond, prompts.Tokens*b.rates.flops/x.Forward(prompts)),
 		b.figure("drawing", "% of a step", 100*drawing, 0),
 		b.figure("answers to separate prompts", "answers/s", batch/separate.bestWall(), 0),
 		b.figure("answers to one prompt", "answers/s", batch/shared.bestWall(), 0),

@@ -8,6 +8,7 @@ import (
 
 	"align/datasets"
 	"align/dpo"
+	"align/internal/cost"
 	"align/internal/exec"
 	"align/internal/host"
 	"align/internal/optim"
@@ -55,8 +56,8 @@ func (b *bench) sft(ctx context.Context) error {
 	for _, e := range t.Examples {
 		pack.AddExample(e, 0)
 	}
-	w, x := workOf(&pack), costOf(b.config, a)
-	s := &training{method: t, indices: upTo(o.Batch), adapter: a, tokens: float64(o.Batch * o.Length), flops: x.forward(w) + x.backward(w), pairs: w.pairs}
+	w, x := cost.WorkOf(&pack), cost.Of(b.config, a)
+	s := &training{method: t, indices: upTo(o.Batch), adapter: a, tokens: float64(o.Batch * o.Length), flops: x.Forward(w) + x.Backward(w), pairs: w.Pairs}
 	s.weight, _ = t.Weigh(s.indices)
 	return b.train(ctx, s)
 }
@@ -88,14 +89,14 @@ func (b *bench) dpo(ctx context.Context) error {
 	for _, p := range t.Pairs[:o.Batch] {
 		pack.AddPair(p, 0)
 	}
-	w, x := workOf(&pack), costOf(b.config, a)
+	w, x := cost.WorkOf(&pack), cost.Of(b.config, a)
 	s := &training{method: t, indices: upTo(o.Batch), weight: float64(o.Batch), adapter: a,
-		tokens: float64(2 * o.Batch * (o.Prompt + o.Response)), flops: x.forward(w) + x.backward(w), pairs: w.pairs}
+		tokens: float64(2 * o.Batch * (o.Prompt + o.Response)), flops: x.Forward(w) + x.Backward(w), pairs: w.Pairs}
 	if err := b.references(ctx, t, s); err != nil {
 		return err
 	}
 	if o.Reference == "every" {
-		s.flops += costOf(b.config, nil).forward(w)
+		s.flops += cost.Of(b.config, nil).Forward(w)
 	}
 	return b.train(ctx, s)
 }

@@ -7,6 +7,7 @@ import (
 
 	"align/datasets"
 	"align/dpo"
+	"align/internal/cost"
 	"align/internal/device"
 	"align/internal/exec"
 	"align/model"
@@ -227,7 +228,7 @@ func (s *stage) plan(ctx context.Context, p *Plan, train, held []extent, what st
 func (p *Plan) count(s *stage, t trained, w *workload) {
 	p.Parameters, p.Trained = s.config.Parameters(), t.parameters()
 	p.Examples, p.Held, p.Steps, p.Packs = w.examples, w.held, w.steps, w.packs
-	p.Tokens, p.TargetTokens, p.LargestPack = int64(w.train.tokens), int64(w.train.targets), w.largest.Tokens
+	p.Tokens, p.TargetTokens, p.LargestPack = int64(w.train.Tokens), int64(w.train.Targets), w.largest.Tokens
 }
 
 func (p *Plan) memory(s *stage, t trained, f *footprint, w *workload, policy exec.SavePolicy) error {
@@ -265,9 +266,9 @@ func (p *Plan) memory(s *stage, t trained, f *footprint, w *workload, policy exe
 const longRun = time.Hour
 
 func (p *Plan) time(s *stage, t trained, w *workload, v speed, referenced bool) {
-	x := costOf(s.config, t.adapter)
+	x := cost.Of(s.config, t.adapter)
 	if t.full != nil {
-		x = x.full()
+		x = x.Full()
 	}
 	training := v.trainSeconds(x, w.train)
 	evaluations := 2
@@ -276,10 +277,10 @@ func (p *Plan) time(s *stage, t trained, w *workload, v speed, referenced bool) 
 	}
 	p.Evaluating = float64(evaluations) * v.forwardSeconds(x, w.evaluation)
 	if referenced {
-		p.Reference = v.forwardSeconds(costOf(s.config, nil), w.referenced)
+		p.Reference = v.forwardSeconds(cost.Of(s.config, nil), w.referenced)
 	}
 	p.Seconds = training + p.Evaluating + p.Reference
-	p.TokensPerSecond = w.train.tokens / training
+	p.TokensPerSecond = w.train.Tokens / training
 	if p.Seconds > longRun.Seconds() {
 		p.shorten(s, w, x, v)
 	}
@@ -293,22 +294,22 @@ func (p *Plan) shortenSampling(settings string) {
 }
 
 // shorten says what would bring a long run down.
-func (p *Plan) shorten(s *stage, w *workload, x cost, v speed) {
+func (p *Plan) shorten(s *stage, w *workload, x cost.Model, v speed) {
 	warn := func(format string, args ...any) { p.Warnings = append(p.Warnings, fmt.Sprintf(format, args...)) }
 	warn("the run takes more than an hour")
 	perStep := v.trainSeconds(x, w.train) / float64(w.steps)
 	if n := int((longRun.Seconds() - p.Reference - p.Evaluating) / perStep); n >= 1 {
 		warn("--steps %d takes about an hour", n)
 	}
-	if s.settings.Layers == "" && s.config.NumLayers > 1 && x.weights == 0 {
-		half := x
-		half.back, half.backwards = x.back-x.linear/2, x.backwards/2
+	if s.settings.Layers == "" && s.config.NumLayers > 1 && !s.settings.Full {
 		warn("--layers %d-%d, an adapter on the upper half, takes %.0f%% of a step's time",
-			s.config.NumLayers/2, s.config.NumLayers-1, 100*v.trainSeconds(half, w.train)/v.trainSeconds(x, w.train))
+			s.config.NumLayers/2, s.config.NumLayers-1, 100*v.trainSeconds(x.UpperHalf(), w.train)/v.trainSeconds(x, w.train))
 	}
 	warn("half the tokens, by --max-length below the longest of %d or by less data, take half the time; a base of half the size as well", w.longest)
-	if w.train.targets > 0.9*w.train.tokens {
+	if w.train.Targets > 0.9*w.train.Tokens {
+		marked := w.train
+		marked.Targets = marked.Tokens / 4
 		warn("data that marks the answers, so that they alone carry loss, takes %.0f%% of it",
-			100*v.trainSeconds(x, work{w.train.tokens, w.train.tokens / 4, w.train.pairs})/v.trainSeconds(x, w.train))
+			100*v.trainSeconds(x, marked)/v.trainSeconds(x, w.train))
 	}
 }

@@ -3,6 +3,7 @@ package align
 import (
 	"context"
 
+	"align/internal/cost"
 	"align/model"
 )
 
@@ -70,9 +71,9 @@ func (s *stage) sampleSeconds(v speed, d *draws, step float64) float64 {
 	if d.sequences == 0 {
 		return 0
 	}
-	var prompts work
+	var prompts cost.Work
 	for _, n := range d.prompts {
-		prompts.add(work{tokens: float64(n), targets: 1, pairs: causal(n, 0)})
+		prompts.Add(cost.Work{Tokens: float64(n), Targets: 1, Pairs: cost.Causal(n, 0)})
 	}
-	return v.forwardSeconds(costOf(s.config, nil), prompts) + d.decodeSteps()*step
+	return v.forwardSeconds(cost.Of(s.config, nil), prompts) + d.decodeSteps()*step
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"align/datasets"
+	"align/internal/cost"
 	"align/internal/device"
 	"align/internal/exec"
 	"align/internal/host"
@@ -44,8 +45,8 @@ func compareExtent(t *rapid.T, pack *datasets.Pack, got extent, pairs int) {
 	if want := model.SizeOf(pack, pairs); got.Capacity != want {
 		t.Errorf("counted %+v, the pack has %+v", got.Capacity, want)
 	}
-	if want := workOf(pack); math.Abs(got.attended-want.pairs) > 1e-9*want.pairs {
-		t.Errorf("counted %v attended pairs, the pack has %v", got.attended, want.pairs)
+	if want := cost.WorkOf(pack); math.Abs(got.attended-want.Pairs) > 1e-9*want.Pairs {
+		t.Errorf("counted %v attended pairs, the pack has %v", got.attended, want.Pairs)
 	}
 }
 
@@ -199,15 +200,15 @@ func newTestStage(c model.Config) *stage {
 // Pairs beyond the measured mix cost what attention alone does, its forward pass
 // twice where it is recomputed.
 func TestLongSequencesCountByAttention(t *testing.T) {
-	x := cost{attention: 1, backwards: 1}
+	x := cost.Of(model.Config{NumLayers: 1, NumHeads: 1, HeadDim: 1}, nil).Full() // attention alone
 	v := speed{layers: 12, rest: 1, mix: 10, attend: 4, attendBack: 8, again: 1}
-	w := work{tokens: 1, pairs: 10}
+	w := cost.Work{Tokens: 1, Pairs: 10}
 	base := v.trainSeconds(x, w)
-	w.pairs += 4
+	w.Pairs += 4
 	if got := v.trainSeconds(x, w) - base; math.Abs(got-4*(2+1)) > 1e-9 {
 		t.Errorf("4 pairs more take %v, want 12", got)
 	}
-	w.pairs -= 5
+	w.Pairs -= 5
 	if got := base - v.trainSeconds(x, w); math.Abs(got-1) > 1e-9 {
 		t.Errorf("a pair less takes %v less, want 1", got)
 	}

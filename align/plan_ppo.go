@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"align/datasets"
+	"align/internal/cost"
 	"align/internal/exec"
 	"align/internal/train"
 	"align/model"
@@ -64,19 +65,19 @@ func (s *stage) planPPO(ctx context.Context, p *Plan, c ppo.Config, d *draws) er
 	if err != nil {
 		return err
 	}
-	x := costOf(s.config, r.trained.adapter)
+	x := cost.Of(s.config, r.trained.adapter)
 	passes := 2.0 // policy and reference
 	trained := 1.0
 	if c.Algorithm == ppo.PPO {
 		passes, trained = 3, 2
 	}
 	share := r.rollouts / max(float64(len(d.prompts))/float64(c.Rollout), 1e-9)
-	all := d.work().times(share)
+	all := d.work().Times(share)
 	p.Sampling = share*s.sampleSeconds(v, d, step) + v.forwardSeconds(x, all)*scored(d)
 	p.Reference = passes * v.forwardSeconds(x, all)
 	training := trained * v.trainSeconds(x, r.work.train)
 	p.Seconds = training + p.Sampling + p.Reference
-	p.TokensPerSecond = r.work.train.tokens / training
+	p.TokensPerSecond = r.work.train.Tokens / training
 	if p.Seconds > longRun.Seconds() {
 		p.shortenSampling("--rollout, --max-new or --steps")
 	}
@@ -172,7 +173,7 @@ func microBatch(c ppo.Config, d *draws) []extent {
 	for i := range list {
 		if c.MiniBatches == 1 && i%c.K != 0 {
 			list[i].Tokens -= d.longest
-			list[i].attended -= causal(d.longest, 0)
+			list[i].attended -= cost.Causal(d.longest, 0)
 		}
 	}
 	return list
@@ -198,7 +199,7 @@ func ppoWork(c ppo.Config, d *draws, r *ppoSize) (*workload, error) {
 	perStep := float64(c.Rollout*c.K) / float64(min(c.MiniBatches, c.Rollout*c.K))
 	w.packs = int(float64(w.steps)*perStep/float64(len(r.micro)) + 0.5)
 	w.sequences = w.packs * len(r.micro)
-	w.train = pack.work().times(float64(w.packs))
+	w.train = pack.work().Times(float64(w.packs))
 	w.all = d.work()
 	return w, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"align/datasets"
+	"align/internal/cost"
 	"align/internal/exec"
 	"align/internal/train"
 	"align/model"
@@ -48,7 +49,7 @@ func (s *stage) planRejection(ctx context.Context, p *Plan, d *draws) error {
 	}
 	w := &workload{examples: len(d.prompts), packs: 1, sequences: d.pack(512).Sequences, train: d.pack(512).work(), longest: d.longest + d.maxNew}
 	p.Parameters, p.Examples, p.Samples = s.config.Parameters(), len(d.prompts), d.answers()
-	p.Tokens = int64(d.work().tokens)
+	p.Tokens = int64(d.work().Tokens)
 	if err := p.memory(s, trained{}, f, w, ""); err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func (s *stage) planRejection(ctx context.Context, p *Plan, d *draws) error {
 	if err != nil {
 		return err
 	}
-	p.Sampling = s.sampleSeconds(v, d, step) + scored(d)*v.forwardSeconds(costOf(s.config, nil), d.work())
+	p.Sampling = s.sampleSeconds(v, d, step) + scored(d)*v.forwardSeconds(cost.Of(s.config, nil), d.work())
 	p.Seconds, p.TokensPerSecond = p.Sampling, float64(d.answers()*d.maxNew)/max(p.Sampling, 1e-9)
 	if p.Seconds > longRun.Seconds() {
 		p.shortenSampling("--k, --max-new or the number of prompts")

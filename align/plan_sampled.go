@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"align/internal/cost"
 	"align/internal/exec"
 	"align/internal/host"
 	"align/internal/rollout"
@@ -124,13 +125,13 @@ func (d *draws) pack(tokens int) (e extent) {
 }
 
 // work is that of one pass over all answers, prompts that are shared once.
-func (d *draws) work() (w work) {
+func (d *draws) work() (w cost.Work) {
 	for _, n := range d.prompts {
 		answers := make([]int, d.k)
 		for i := range answers {
 			answers[i] = d.maxNew
 		}
-		w.add(answersExtent(n, answers...).work())
+		w.Add(answersExtent(n, answers...).work())
 	}
 	return w
 }

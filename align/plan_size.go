@@ -2,6 +2,7 @@ package align
 
 import (
 	"align/datasets"
+	"align/internal/cost"
 	"align/model"
 	"align/reward"
 )
@@ -15,15 +16,12 @@ type extent struct {
 	length int
 }
 
-// causal is the attended pairs of n queries that see a prefix and each other.
-func causal(n, prefix int) float64 { return float64(n) * (float64(prefix) + float64(n+1)/2) }
-
 func exampleExtents(list []datasets.Example) []extent {
 	all := make([]extent, len(list))
 	for i, e := range list {
 		all[i] = extent{
 			Capacity: model.Capacity{Tokens: len(e.IDs), Targets: e.Targets(), Sequences: 1},
-			attended: causal(len(e.IDs), 0), length: len(e.IDs),
+			attended: cost.Causal(len(e.IDs), 0), length: len(e.IDs),
 		}
 	}
 	return all
@@ -64,10 +62,10 @@ func answerExtents(n, prompt, answer int) []extent {
 
 // answersExtent is a prompt with answers that share it.
 func answersExtent(prompt int, answers ...int) extent {
-	e := extent{Capacity: model.Capacity{Tokens: prompt, Sequences: len(answers)}, attended: causal(prompt, 0), length: prompt}
+	e := extent{Capacity: model.Capacity{Tokens: prompt, Sequences: len(answers)}, attended: cost.Causal(prompt, 0), length: prompt}
 	for _, n := range answers {
 		e.Tokens, e.Targets = e.Tokens+n, e.Targets+n
-		e.attended += causal(n, prompt)
+		e.attended += cost.Causal(n, prompt)
 		e.length = max(e.length, prompt+n)
 	}
 	return e
@@ -81,8 +79,8 @@ func (e extent) join(o extent) extent {
 	return e
 }
 
-func (e extent) work() work {
-	return work{tokens: float64(e.Tokens), targets: float64(e.Targets), pairs: e.attended}
+func (e extent) work() cost.Work {
+	return cost.Work{Tokens: float64(e.Tokens), Targets: float64(e.Targets), Pairs: e.attended}
 }
 
 // cut is what an extent becomes under a shorter maximal length, about: an
@@ -108,14 +106,14 @@ type workload struct {
 	// train is the work of all steps, evaluation of one look at the held-out
 	// data, all of one pass over every example, referenced of one over those that
 	// the steps come to and over what is held out.
-	train, evaluation, all, referenced work
+	train, evaluation, all, referenced cost.Work
 	longest                            int
 }
 
 // meanPack is the work of a pack on average.
-func (w *workload) meanPack() work {
+func (w *workload) meanPack() cost.Work {
 	n := float64(max(w.packs, 1))
-	return work{w.train.tokens / n, w.train.targets / n, w.train.pairs / n}
+	return cost.Work{Tokens: w.train.Tokens / n, Targets: w.train.Targets / n, Pairs: w.train.Pairs / n}
 }
 
 // walk deals the examples to packs as the run will.
@@ -132,7 +130,7 @@ func (s *stage) walk(train, held []extent, steps int) (*workload, error) {
 	packs.deal(held, upTo(len(held)), s.settings.Batch, s.settings.Packing)
 	w.heldLargest, w.evaluation = packs.largest, packs.train
 	for _, e := range train {
-		w.all.add(e.work())
+		w.all.Add(e.work())
 		w.longest = max(w.longest, e.length)
 	}
 	visited, err := s.visited(len(train), steps)
@@ -140,13 +138,13 @@ func (s *stage) walk(train, held []extent, steps int) (*workload, error) {
 		return nil, err
 	}
 	for _, i := range visited {
-		w.referenced.add(train[i].work())
+		w.referenced.Add(train[i].work())
 	}
-	predicts := model.Capacity{Tokens: int(w.all.tokens), Targets: int(w.all.targets)}
+	predicts := model.Capacity{Tokens: int(w.all.Tokens), Targets: int(w.all.Targets)}
 	s.allRows = (s.method == "sft" || s.method == "pretrain") && predicts.AllRows()
 	for _, e := range held {
-		w.all.add(e.work())
-		w.referenced.add(e.work())
+		w.all.Add(e.work())
+		w.referenced.Add(e.work())
 	}
 	return w, nil
 }
@@ -164,6 +162,6 @@ func (w *workload) deal(list []extent, indices []int, batch int, packing bool) {
 		w.packs++
 		w.sequences += pack.Sequences
 		w.largest = w.largest.Max(pack.Capacity)
-		w.train.add(pack.work())
+		w.train.Add(pack.work())
 	}
 }

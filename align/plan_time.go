@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"align/datasets"
+	"align/internal/cost"
 	"align/internal/device"
 	"align/internal/exec"
 	"align/internal/optim"
@@ -79,10 +80,10 @@ const maxAttended = 2048
 
 // attention measures attention by itself where the run's sequences are longer
 // than the calibrating ones.
-func (s *stage) attention(ctx context.Context, v *speed, measured work, save exec.SavePolicy, w *workload) error {
-	v.mix = measured.pairs / measured.tokens
+func (s *stage) attention(ctx context.Context, v *speed, measured cost.Work, save exec.SavePolicy, w *workload) error {
+	v.mix = measured.Pairs / measured.Tokens
 	mean := w.meanPack()
-	if mean.pairs <= 1.05*v.mix*mean.tokens {
+	if mean.Pairs <= 1.05*v.mix*mean.Tokens {
 		return nil
 	}
 	r, err := newRates(s.compute())
@@ -90,7 +91,7 @@ func (s *stage) attention(ctx context.Context, v *speed, measured work, save exe
 		return err
 	}
 	o := DefaultBenchOptions()
-	o.Batch, o.Length = 1, min(int(2*mean.pairs/mean.tokens), maxAttended)
+	o.Batch, o.Length = 1, min(int(2*mean.Pairs/mean.Tokens), maxAttended)
 	b := bench{options: o, config: s.config, env: s.env, backend: s.backend, act: s.act, rates: r}
 	forward, backward, flops, err := b.attend(ctx)
 	if err != nil {
@@ -126,7 +127,7 @@ type sample struct {
 	adam         *optim.AdamW
 	one          training
 	layers, rest float64
-	size         work
+	size         cost.Work
 	// repeat is how many steps a time is of.
 	repeat int
 	times  timing
@@ -142,9 +143,9 @@ func (c *sample) open(s *stage, depth int, save exec.SavePolicy, w *workload, pe
 	}
 	deep := config
 	deep.NumLayers = 2
-	examples := calibrationPack(w, config.VocabSize, costOf(deep, nil), peak*calibrationStep.Seconds())
+	examples := calibrationPack(w, config.VocabSize, cost.Of(deep, nil), peak*calibrationStep.Seconds())
 	for _, e := range exampleExtents(examples) {
-		c.size.add(e.work())
+		c.size.Add(e.work())
 	}
 	if s.settings.Full {
 		return c.openFull(s, config, save, examples)
@@ -172,7 +173,7 @@ func (c *sample) open(s *stage, depth int, save exec.SavePolicy, w *workload, pe
 		method:  &sft.Trainer{Config: settings, Model: c.model, Adapter: a, Save: save, Examples: examples},
 		indices: upTo(len(examples)), weight: 1,
 	}
-	c.count(costOf(config, a))
+	c.count(cost.Of(config, a))
 	return nil
 }
 
@@ -191,16 +192,15 @@ func (c *sample) openFull(s *stage, config model.Config, save exec.SavePolicy, e
 		method:  &sft.Trainer{Config: settings, Model: c.model, Full: full, Save: save, Examples: examples},
 		indices: upTo(len(examples)), weight: 1,
 	}
-	c.count(costOf(config, nil).full())
+	c.count(cost.Of(config, nil).Full())
 	return nil
 }
 
 // count takes a step's operations apart.
-func (c *sample) count(x cost) {
-	headless := x
-	headless.head = 0
-	c.layers = headless.forward(c.size) + headless.backward(c.size)
-	c.rest = x.forward(c.size) + x.backward(c.size) - c.layers
+func (c *sample) count(x cost.Model) {
+	headless := x.Headless()
+	c.layers = headless.Forward(c.size) + headless.Backward(c.size)
+	c.rest = x.Forward(c.size) + x.Backward(c.size) - c.layers
 }
 
 // step times as many steps as a time is of.
@@ -301,18 +301,18 @@ func (s *stage) commonType() (device.Type, error) {
 
 // calibrationPack are examples like an average pack's, their number and then
 // their length cut to what a step has operations for.
-func calibrationPack(w *workload, vocab int, x cost, flops float64) []datasets.Example {
+func calibrationPack(w *workload, vocab int, x cost.Model, flops float64) []datasets.Example {
 	mean := w.meanPack()
-	length := max(int(mean.tokens)/w.perPack(), 2)
-	most := int(flops / (3 * x.forward(work{tokens: 1, targets: 1})))
+	length := max(int(mean.Tokens)/w.perPack(), 2)
+	most := int(flops / (3 * x.Forward(cost.Work{Tokens: 1, Targets: 1})))
 	length = min(length, max(most, 32))
 	// Attention runs at a tenth of the products' rate or less.
-	for length > 64 && 3*x.forward(work{tokens: float64(length), targets: float64(length), pairs: 10 * causal(length, 0)}) > flops {
+	for length > 64 && 3*x.Forward(cost.Work{Tokens: float64(length), Targets: float64(length), Pairs: 10 * cost.Causal(length, 0)}) > flops {
 		length -= length / 8
 	}
 	count := max(min(w.perPack(), most/length), 1)
 	// A reward model predicts less than one token of a short text; one is the least.
-	share := max(mean.targets/max(mean.tokens, 1), 1.5/float64(length))
+	share := max(mean.Targets/max(mean.Tokens, 1), 1.5/float64(length))
 	return randomExamples(vocab, count, length, min(share, 1))
 }
 
@@ -326,35 +326,34 @@ func (v speed) seconds(all, headless float64) float64 {
 
 // trainSeconds is the time of all steps, forwardSeconds of a pass without a
 // gradient.
-func (v speed) trainSeconds(x cost, w work) float64 {
+func (v speed) trainSeconds(x cost.Model, w cost.Work) float64 {
 	w, beyond := v.within(w)
-	y := x
-	y.head = 0
-	seconds := v.seconds(x.forward(w)+x.backward(w), y.forward(w)+y.backward(w))
+	y := x.Headless()
+	seconds := v.seconds(x.Forward(w)+x.Backward(w), y.Forward(w)+y.Backward(w))
 	if beyond > 0 {
-		seconds += beyond * (4*x.attention*(1+v.again)/v.attend + 8*x.backwards/v.attendBack)
+		forward, backward := x.Attention(beyond)
+		seconds += forward*(1+v.again)/v.attend + backward/v.attendBack
 	}
 	return seconds
 }
 
-func (v speed) forwardSeconds(x cost, w work) float64 {
+func (v speed) forwardSeconds(x cost.Model, w cost.Work) float64 {
 	w, beyond := v.within(w)
-	y := x
-	y.head = 0
-	seconds := v.seconds(x.forward(w), y.forward(w))
+	seconds := v.seconds(x.Forward(w), x.Headless().Forward(w))
 	if beyond > 0 {
-		seconds += beyond * 4 * x.attention / v.attend
+		forward, _ := x.Attention(beyond)
+		seconds += forward / v.attend
 	}
 	return seconds
 }
 
 // within is the work with no more pairs than the measured mix, and the pairs
 // beyond it.
-func (v speed) within(w work) (work, float64) {
-	beyond := w.pairs - v.mix*w.tokens
+func (v speed) within(w cost.Work) (cost.Work, float64) {
+	beyond := w.Pairs - v.mix*w.Tokens
 	if v.attend == 0 || beyond <= 0 {
 		return w, 0
 	}
-	w.pairs -= beyond
+	w.Pairs -= beyond
 	return w, beyond
 }

@@ -1,4 +1,4 @@
-package align
+package cost
 
 import (
 	"math"
@@ -29,16 +29,16 @@ func TestCost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := costOf(c, a)
-		w := work{tokens: 512, targets: 512, pairs: 512 * 513 / 2}
-		near(t, tc.shape+" sft", x.forward(w)+x.backward(w), tc.sft)
+		x := Of(c, a)
+		w := Work{Tokens: 512, Targets: 512, Pairs: 512 * 513 / 2}
+		near(t, tc.shape+" sft", x.Forward(w)+x.Backward(w), tc.sft)
 		var pack datasets.Pack
 		pack.AddPair(datasets.Pair{Prompt: make([]int32, 256), Chosen: make([]int32, 128), Rejected: make([]int32, 128)}, 0)
-		w = workOf(&pack)
+		w = WorkOf(&pack)
 		// That program charges the first layer's q, k and v of a pair, and the last
 		// layer at every token: 2 and 1 times its weights, 3 times its adapter.
-		more := 2*w.tokens*(x.linear-x.back) + 2*(w.tokens-w.targets)*(3*x.last+3*x.lastAdapter)
-		near(t, tc.shape+" dpo", x.forward(w)+x.backward(w)+more+costOf(c, nil).forward(w), tc.dpo)
+		more := 2*w.Tokens*(x.linear-x.back) + 2*(w.Tokens-w.Targets)*(3*x.last+3*x.lastAdapter)
+		near(t, tc.shape+" dpo", x.Forward(w)+x.Backward(w)+more+Of(c, nil).Forward(w), tc.dpo)
 	}
 }
 
