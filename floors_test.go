@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"datasets", "internal/exec"},
 	{"internal/exec/exectest"},
 	{"model", "internal/checkpoint", "internal/optim"},
-	{"internal/train", "internal/cost"},
+	{"internal/train", "internal/cost", "internal/compute"},
 	{"internal/rollout", "internal/score", "internal/report"},
 	{"sft", "dpo", "reward", "ppo", "rejection"},
 	{"align"},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"align/internal/compute"
 	"align/internal/device"
 	"align/internal/device/cuda"
 	"align/internal/host"
@@ -47,14 +48,14 @@ type BenchOptions struct {
 	// Steps are measured, Warmup steps before them are not.
 	Steps, Warmup int
 	SavePolicy    string
-	Compute
+	Compute       compute.Settings
 }
 
 // DefaultBenchOptions are the sizes of a step that takes seconds on two cores.
 func DefaultBenchOptions() BenchOptions {
 	return BenchOptions{
 		Shape: "small", Batch: 1, Micro: 2, Length: 512, Prompt: 256, Response: 256, LossShare: 1, Reference: "cached",
-		Rank: 16, Steps: 5, Warmup: 1, SavePolicy: "auto", Compute: Compute{Precision: "f32"},
+		Rank: 16, Steps: 5, Warmup: 1, SavePolicy: "auto", Compute: compute.Settings{Precision: "f32"},
 	}
 }
 
@@ -87,8 +88,8 @@ func (o BenchOptions) Validate() error {
 	if o.Length < 2 {
 		errs = append(errs, fmt.Errorf("seq must be at least 2, got %d", o.Length))
 	}
-	if o.Warmup < 0 || o.Threads < 0 {
-		errs = append(errs, fmt.Errorf("warmup (%d) and threads (%d) must not be negative", o.Warmup, o.Threads))
+	if o.Warmup < 0 || o.Compute.Threads < 0 {
+		errs = append(errs, fmt.Errorf("warmup (%d) and threads (%d) must not be negative", o.Warmup, o.Compute.Threads))
 	}
 	if !(o.LossShare > 0 && o.LossShare <= 1) {
 		errs = append(errs, fmt.Errorf("loss_share must lie in (0, 1], got %v", o.LossShare))
@@ -99,8 +100,8 @@ func (o BenchOptions) Validate() error {
 	if o.Reference != "cached" && o.Reference != "every" {
 		errs = append(errs, fmt.Errorf("reference must be cached or every, got %q", o.Reference))
 	}
-	if o.Precision != "f32" && o.Precision != "bf16" {
-		errs = append(errs, fmt.Errorf("precision must be f32 or bf16, got %q", o.Precision))
+	if o.Compute.Precision != "f32" && o.Compute.Precision != "bf16" {
+		errs = append(errs, fmt.Errorf("precision must be f32 or bf16, got %q", o.Compute.Precision))
 	}
 	return errors.Join(errs...)
 }
@@ -165,7 +166,7 @@ func benchOne(ctx context.Context, workload string, o BenchOptions, env Environm
 		return err
 	}
 	b := &bench{options: o, config: config, env: env, emit: emit, workload: workload}
-	if b.backend, b.act, err = o.Compute.open(env); err != nil {
+	if b.backend, b.act, err = o.Compute.Open(env.Note, env.Threads); err != nil {
 		return err
 	}
 	defer func() { b.backend.Close() }()
@@ -219,7 +220,7 @@ type bench struct {
 	config   model.Config
 	env      Environment
 	emit     func(Figure) error
-	backend  backend
+	backend  compute.Backend
 	act      device.Type
 	rates    *rates
 	// inKernels is the time of one step's kernels by a card's clock, 0 on the CPU.
@@ -228,7 +229,7 @@ type bench struct {
 
 func (b *bench) describe() string {
 	o := b.options
-	sizes, form := fmt.Sprintf("batch %d of %d tokens", o.Batch, o.Length), o.Precision
+	sizes, form := fmt.Sprintf("batch %d of %d tokens", o.Batch, o.Length), o.Compute.Precision
 	if o.Quantize != "" {
 		form += " on " + o.Quantize
 	}
@@ -250,7 +251,7 @@ func (b *bench) describe() string {
 // stored is the type that weights have in memory: on a card, which rounds all others,
 // BF16.
 func (b *bench) stored() device.Type {
-	if b.options.Precision == "bf16" || b.act == device.BF16 {
+	if b.options.Compute.Precision == "bf16" || b.act == device.BF16 {
 		return device.BF16
 	}
 	return device.F32

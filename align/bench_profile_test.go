@@ -52,7 +52,7 @@ func TestBenchOnACard(t *testing.T) {
 		}
 	}()
 	o := DefaultBenchOptions()
-	o.Shape, o.Device, o.Precision, o.Batch, o.Length, o.Prompt, o.Response, o.Rank, o.Steps, o.Warmup = benchShape(t), "cuda", "bf16", 2, 8, 6, 4, 4, 1, 0
+	o.Shape, o.Compute.Device, o.Compute.Precision, o.Batch, o.Length, o.Prompt, o.Response, o.Rank, o.Steps, o.Warmup = benchShape(t), "cuda", "bf16", 2, 8, 6, 4, 4, 1, 0
 	for workload, kernels := range map[string][]string{
 		"sft":         {"lora_linear 16x48x32", "lora_dx 16x48x32", "attention", "attention_grad", "rmsnorm", "logprob", "adamw", "zero"},
 		"dpo":         {"lora_linear 28x48x32", "attention_grad", "segment_sum"},
@@ -123,7 +123,7 @@ func TestKernelsAddUpToTheStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := DefaultBenchOptions()
-	o.Precision, o.Batch, o.Length, o.Rank, o.Steps, o.Warmup, o.LossShare = "bf16", 2, 8, 4, 1, 0, 0.5
+	o.Compute.Precision, o.Batch, o.Length, o.Rank, o.Steps, o.Warmup, o.LossShare = "bf16", 2, 8, 4, 1, 0, 0.5
 	counted, rule := 0.0, 0.0
 	b := &bench{
 		options: o, workload: "sft", config: config, backend: profileOf(card), act: device.BF16,

@@ -1,11 +1,11 @@
 package align
 
 import (
-	"runtime"
 	"slices"
 	"sync"
 	"time"
 
+	"align/internal/compute"
 	"align/internal/device/cpu/feature"
 	"align/internal/device/cpu/kern"
 	"align/internal/host"
@@ -24,15 +24,12 @@ type rates struct {
 }
 
 // newRates takes the instructions that the products of the run use.
-func newRates(c Compute) (*rates, error) {
+func newRates(c compute.Settings) (*rates, error) {
 	level, err := feature.Select()
 	if err != nil {
 		return nil, err
 	}
-	r := &rates{set: kern.New(level), threads: c.Threads}
-	if r.threads == 0 {
-		r.threads = runtime.GOMAXPROCS(0)
-	}
+	r := &rates{set: kern.New(level), threads: c.NumThreads()}
 	r.products = &r.set.F32
 	if c.Precision == "bf16" && r.set.BF16.Rows > 0 {
 		r.products = &r.set.BF16
@@ -135,7 +132,7 @@ func (t *timing) medianWall() float64 { return slices.Sorted(slices.Values(t.wal
 
 // machine gives the rates themselves.
 func (b *bench) machine() error {
-	if err := b.figure("products "+b.options.Precision, "TFLOP/s", b.rates.flops/1e12, 0); err != nil {
+	if err := b.figure("products "+b.options.Compute.Precision, "TFLOP/s", b.rates.flops/1e12, 0); err != nil {
 		return err
 	}
 	peak := b.peak()

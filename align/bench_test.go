@@ -12,7 +12,7 @@ func TestBench(t *testing.T) {
 	o := align.DefaultBenchOptions()
 	o.Workloads = []string{"sft", "dpo", "ppo", "decode", "rollout", "attention"}
 	o.Shape, o.Batch, o.Length, o.Prompt, o.Response, o.LossShare, o.Reference = "tiny", 2, 16, 6, 5, 0.5, "every"
-	o.Steps, o.Warmup, o.Threads = 2, 1, 1
+	o.Steps, o.Warmup, o.Compute.Threads = 2, 1, 1
 	last := map[string]align.Figure{}
 	err := align.Bench(t.Context(), o, align.Environment{}, func(f align.Figure) error {
 		if !(f.Value > 0) || f.Floor > 0 && !(f.Ratio > 0) || f.Floor < 0 {
@@ -41,7 +41,7 @@ func TestBench(t *testing.T) {
 
 func TestBenchDropout(t *testing.T) {
 	o := align.DefaultBenchOptions()
-	o.Workloads, o.Shape, o.Batch, o.Length, o.Steps, o.Warmup, o.Threads = []string{"sft"}, "tiny", 2, 16, 2, 1, 1
+	o.Workloads, o.Shape, o.Batch, o.Length, o.Steps, o.Warmup, o.Compute.Threads = []string{"sft"}, "tiny", 2, 16, 2, 1, 1
 	loss := map[float64]float64{}
 	for _, o.Dropout = range []float64{0, 0.5} {
 		err := align.Bench(t.Context(), o, align.Environment{}, func(f align.Figure) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"align/datasets"
+	"align/internal/compute"
 	"align/internal/rollout"
 	"align/model"
 )
@@ -14,16 +15,16 @@ type ChatOptions struct {
 	// Model is the base model, Adapter a run, checkpoint or adapter on it.
 	Model, Adapter, Template string
 	rollout.Sampling
-	MaxNew int
-	Seed   uint64
-	Compute
+	MaxNew  int
+	Seed    uint64
+	Compute compute.Settings
 }
 
 // Chat answers conversations turn by turn, with the adapter or without it. The
 // model is loaded once.
 type Chat struct {
 	options   ChatOptions
-	backend   backend
+	backend   compute.Backend
 	model     *model.Model
 	adapter   *model.Adapter
 	generator generation
@@ -48,7 +49,7 @@ func OpenChat(o ChatOptions, env Environment) (*Chat, error) {
 		return nil, err
 	}
 	env.note(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
-	b, act, err := o.Compute.open(env)
+	b, act, err := o.Compute.Open(env.Note, env.Threads)
 	if err != nil {
 		return nil, err
 	}

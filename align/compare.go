@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"align/datasets"
+	"align/internal/compute"
 	"align/internal/rollout"
 	"align/internal/score"
 	"align/internal/tokenizer"
@@ -32,7 +33,7 @@ type CompareOptions struct {
 	rollout.Sampling
 	K, MaxNew int
 	Seed      uint64
-	Compute
+	Compute   compute.Settings
 }
 
 // DefaultCompareOptions are one answer to a prompt, as the model would give it.
@@ -59,7 +60,7 @@ func Compare(ctx context.Context, o CompareOptions, env Environment) (Comparison
 	if err := c.fitting(); err != nil {
 		return Comparison{}, err
 	}
-	b, act, err := o.Compute.open(env)
+	b, act, err := o.Compute.Open(env.Note, env.Threads)
 	if err != nil {
 		return Comparison{}, err
 	}

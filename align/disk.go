@@ -1,6 +1,10 @@
 package align
 
-import "fmt"
+import (
+	"fmt"
+
+	"align/internal/host"
+)
 
 // bytesPerTrained are what a checkpoint has of a trained value: itself and AdamW's
 // two moments, in float32. What it has besides is small.
@@ -16,9 +20,9 @@ func (s *stage) checkDisk(free func(dir string) (int64, error)) error {
 	one := int64(s.trainedValues()) * bytesPerTrained
 	switch {
 	case left < one:
-		return fmt.Errorf("%s: a checkpoint takes about %s, and the disk has %s left", s.run, gib(one), gib(left))
+		return fmt.Errorf("%s: a checkpoint takes about %s, and the disk has %s left", s.run, host.FormatSize(one), host.FormatSize(left))
 	case !s.settings.Resume && left < one*int64(s.settings.Keep+1):
-		s.env.note(fmt.Sprintf("disk: %s left, and a checkpoint takes about %s: there is no room for %d of them and the next (keep)", gib(left), gib(one), s.settings.Keep))
+		s.env.note(fmt.Sprintf("disk: %s left, and a checkpoint takes about %s: there is no room for %d of them and the next (keep)", host.FormatSize(left), host.FormatSize(one), s.settings.Keep))
 	}
 	return nil
 }

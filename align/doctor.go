@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"align/internal/compute"
 	"align/internal/device/cpu/feature"
 	"align/internal/device/cpu/kern"
 	"align/internal/device/cuda/driver"
@@ -59,14 +60,11 @@ type KernelFinding struct {
 
 // Examine looks at the machine and tests the kernels. The error joins all that
 // would make a run fail; the findings are there nevertheless.
-func Examine(c Compute) (*Findings, error) {
+func Examine(c compute.Settings) (*Findings, error) {
 	f := &Findings{
 		V: 1, Processor: host.ProcessorName(), OS: runtime.GOOS, Arch: runtime.GOARCH,
-		Processors: runtime.NumCPU(), Threads: c.Threads, Highest: feature.Detect().String(),
+		Processors: runtime.NumCPU(), Threads: c.NumThreads(), Highest: feature.Detect().String(),
 		Problems: []string{},
-	}
-	if f.Threads == 0 {
-		f.Threads = runtime.GOMAXPROCS(0)
 	}
 	var errs []error
 	problem := func(err error) {
@@ -117,8 +115,8 @@ func (f *Findings) testKernels() error {
 }
 
 // tryDevice opens the device as a run would.
-func (f *Findings) tryDevice(c Compute) error {
-	b, _, err := c.open(Environment{})
+func (f *Findings) tryDevice(c compute.Settings) error {
+	b, _, err := c.Open(nil, nil)
 	if err != nil {
 		return err
 	}

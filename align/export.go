@@ -12,6 +12,7 @@ import (
 
 	"align/internal/atomicfile"
 	"align/internal/checkpoint"
+	"align/internal/compute"
 	"align/internal/train"
 	"align/model"
 )
@@ -42,8 +43,8 @@ type ExportOptions struct {
 	Type string
 	// Out is the file (gguf, merged-gguf) or new folder (peft, merged-hf, hf) to
 	// write.
-	Out string
-	Compute
+	Out     string
+	Compute compute.Settings
 }
 
 // Exported says what was written and how it was checked.
@@ -89,7 +90,7 @@ func Export(o ExportOptions, env Environment) (Exported, error) {
 	if err := x.open(); err != nil {
 		return Exported{}, err
 	}
-	b, act, err := o.Compute.open(env)
+	b, act, err := o.Compute.Open(env.Note, env.Threads)
 	if err != nil {
 		return Exported{}, err
 	}
@@ -139,7 +140,7 @@ type export struct {
 	// full: the folder holds all weights, and is its own base.
 	full bool
 	// held is how the run held its base.
-	held held
+	held model.LoadOptions
 
 	model   *model.Model
 	adapter *model.Adapter

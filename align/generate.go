@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"align/datasets"
+	"align/internal/compute"
 	"align/internal/rollout"
 	"align/internal/tokenizer"
 	"align/model"
@@ -29,8 +30,8 @@ type GenerateOptions struct {
 	MaxNew, Samples int
 	Seed            uint64
 	// Stop are texts that end an answer, which does not include them.
-	Stop []string
-	Compute
+	Stop    []string
+	Compute compute.Settings
 }
 
 // DefaultGenerateOptions are plain sampling, one answer of at most 256 tokens.
@@ -93,7 +94,7 @@ func Generate(ctx context.Context, o GenerateOptions, prompts [][]datasets.Messa
 	if g.options.MaxNew, err = roomFor(o.MaxNew, g.longest, c.ContextLength, env); err != nil {
 		return err
 	}
-	b, act, err := o.Compute.open(env)
+	b, act, err := o.Compute.Open(env.Note, env.Threads)
 	if err != nil {
 		return err
 	}

@@ -30,8 +30,8 @@ func (x *export) merge() (Exported, error) {
 			return e, err
 		}
 	}
-	if x.held.quantize != "" {
-		x.env.note(fmt.Sprintf("the run held its base as %s: the merge takes the weights as they are stored", x.held))
+	if x.held.Quantize != "" {
+		x.env.note(fmt.Sprintf("the run held its base as %s: the merge takes the weights as they are stored", x.held.Form()))
 	}
 	if quantised && x.Model == "" {
 		x.env.note(fmt.Sprintf("the base is %s: where its original is at hand, name it with --model to merge from it", stored))
@@ -124,7 +124,7 @@ func (x *export) verifyMerged(e Exported, tok *tokenizer.Tokenizer, exact bool) 
 		return e, err
 	}
 	e.Checked = v
-	if exact && x.held.quantize == "" && !(v.Difference <= exactTolerance*v.Scale) {
+	if exact && x.held.Quantize == "" && !(v.Difference <= exactTolerance*v.Scale) {
 		return e, fmt.Errorf("the export does not give the model's logits: they differ by %v of %v", v.Difference, v.Scale)
 	}
 	if !(v.Difference <= v.Scale) {

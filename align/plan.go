@@ -7,6 +7,7 @@ import (
 
 	"align/datasets"
 	"align/dpo"
+	"align/internal/compute"
 	"align/internal/cost"
 	"align/internal/device"
 	"align/internal/exec"
@@ -238,7 +239,7 @@ func (p *Plan) memory(s *stage, t trained, f *footprint, w *workload, policy exe
 	if f.rollout == 0 {
 		p.Cache = s.config.CacheBytes(s.act) * int64((s.settings.MaxLength+device.PageRows-1)/device.PageRows)
 	}
-	if n, err := available(s.backend); err == nil {
+	if n, err := compute.Available(s.backend); err == nil {
 		p.Available = n
 	}
 	p.Policy = string(policy)

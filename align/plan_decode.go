@@ -63,7 +63,7 @@ func (s *stage) decodeOf(ctx context.Context, depth int, d *draws) (float64, err
 			return 0, err
 		}
 	}
-	return quietSeconds(t.wall[1:], t.core[1:], s.threads()) / decodeTokens, nil
+	return quietSeconds(t.wall[1:], t.core[1:], s.compute().NumThreads()) / decodeTokens, nil
 }
 
 // sampleSeconds is the time of drawing all answers once; 0 where a server does.

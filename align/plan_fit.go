@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"align/internal/compute"
 	"align/internal/exec"
 	"align/internal/host"
 )
@@ -51,7 +52,7 @@ func (s *stage) savePolicy(train, held []extent, steps int) (exec.SavePolicy, er
 		return "", err
 	}
 	need, err := s.session(f, t, w.largest, policy)
-	s.env.note(fmt.Sprintf("memory: about %s, %s of them activations (save_policy %s)", gib(f.process+f.fixed()+need.total()), gib(need.activations), policy))
+	s.env.note(fmt.Sprintf("memory: about %s, %s of them activations (save_policy %s)", host.FormatSize(f.process+f.fixed()+need.total()), host.FormatSize(need.activations), policy))
 	return policy, err
 }
 
@@ -66,7 +67,7 @@ func (s *stage) fitPolicy(t trained, f *footprint, w *workload, train []extent) 
 			return "", err
 		}
 	}
-	memory, err := available(s.backend)
+	memory, err := compute.Available(s.backend)
 	if errors.Is(err, host.ErrUnknown) {
 		return asked, nil
 	}
@@ -86,7 +87,7 @@ func (s *stage) fitPolicy(t trained, f *footprint, w *workload, train []extent) 
 	}
 	need, err := s.session(f, t, w.largest, asked)
 	if err == nil && need.total() > left {
-		err = fmt.Errorf("memory: save_policy %s needs %s, %s are available: use %s or auto", asked, gib(f.fixed()+need.total()), gib(memory), policy)
+		err = fmt.Errorf("memory: save_policy %s needs %s, %s are available: use %s or auto", asked, host.FormatSize(f.fixed()+need.total()), host.FormatSize(memory), policy)
 	}
 	return asked, err
 }
@@ -96,11 +97,11 @@ func (s *stage) fitPolicy(t trained, f *footprint, w *workload, train []extent) 
 func (s *stage) tooLarge(t trained, f *footprint, w *workload, train []extent, available int64) error {
 	need := f.fixed() + f.sessions[exec.SaveTiled].total()
 	say := func(advice string) error {
-		return fmt.Errorf("memory: %s needed with batch %d and save_policy tiled, %s available: %s", gib(need), s.settings.Batch, gib(available), advice)
+		return fmt.Errorf("memory: %s needed with batch %d and save_policy tiled, %s available: %s", host.FormatSize(need), s.settings.Batch, host.FormatSize(available), advice)
 	}
 	left := int64(headroom*float64(available)) - f.weights - f.adapter - f.optimizer - f.sampled()
 	if left <= 0 {
-		return say(fmt.Sprintf("the weights alone take %s: use a smaller model or --quantize nf4", gib(f.weights)))
+		return say(fmt.Sprintf("the weights alone take %s: use a smaller model or --quantize nf4", host.FormatSize(f.weights)))
 	}
 	for batch := s.settings.Batch / 2; batch >= 1; batch /= 2 {
 		if s.fits(t, train, batch, w.longest, left) {

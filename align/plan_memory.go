@@ -1,7 +1,6 @@
 package align
 
 import (
-	"fmt"
 	"slices"
 
 	"align/internal/device"
@@ -170,12 +169,4 @@ func inTurns(sizes ...model.SessionSize) (bytes int64) {
 		shared, bytes = max(shared, n.Bytes-n.Own), bytes+n.Own
 	}
 	return shared + bytes
-}
-
-// gib is a size for eyes.
-func gib(n int64) string {
-	if n < 1<<30 {
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	}
-	return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30))
 }

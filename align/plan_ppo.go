@@ -8,6 +8,7 @@ import (
 	"align/datasets"
 	"align/internal/cost"
 	"align/internal/exec"
+	"align/internal/host"
 	"align/internal/train"
 	"align/model"
 	"align/ppo"
@@ -218,7 +219,7 @@ func (s *stage) ppoPolicy(c ppo.Config, p *promptData) (exec.SavePolicy, error) 
 	}
 	need, err := s.session(r.size, r.trained, r.work.largest, policy)
 	s.env.note(fmt.Sprintf("memory: about %s, %s of them activations (save_policy %s); answers are drawn in %s of them",
-		gib(r.size.process+r.size.fixed()+need.total()), gib(need.activations), policy, gib(r.size.rollout+r.size.cache)))
+		host.FormatSize(r.size.process+r.size.fixed()+need.total()), host.FormatSize(need.activations), policy, host.FormatSize(r.size.rollout+r.size.cache)))
 	return policy, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"align/datasets"
 	"align/internal/cost"
 	"align/internal/exec"
+	"align/internal/host"
 	"align/internal/train"
 	"align/model"
 	"align/rejection"
@@ -133,7 +134,7 @@ func (s *stage) checkRejection(d *draws) error {
 	if err != nil {
 		return err
 	}
-	s.env.note(fmt.Sprintf("memory: about %s, %s of them keys and values of %d answers at once", gib(f.process+f.fixed()+s.scratch(f.kernels)), gib(f.cache), d.sequences))
+	s.env.note(fmt.Sprintf("memory: about %s, %s of them keys and values of %d answers at once", host.FormatSize(f.process+f.fixed()+s.scratch(f.kernels)), host.FormatSize(f.cache), d.sequences))
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"align/internal/compute"
 	"align/internal/cost"
 	"align/internal/exec"
 	"align/internal/host"
@@ -146,7 +147,7 @@ func (d *draws) decodeSteps() float64 {
 // fitSequences refuses what does not fit the memory, naming the largest number
 // of sequences that does. need is everything for so many.
 func (s *stage) fitSequences(d *draws, need func(sequences int) (int64, error)) error {
-	memory, err := available(s.backend)
+	memory, err := compute.Available(s.backend)
 	if errors.Is(err, host.ErrUnknown) {
 		return nil
 	}
@@ -159,10 +160,10 @@ func (s *stage) fitSequences(d *draws, need func(sequences int) (int64, error)) 
 	}
 	for n := d.sequences / 2; n >= 1; n /= 2 {
 		if less, err := need(n); err == nil && float64(less) <= headroom*float64(memory) {
-			return fmt.Errorf("memory: %s needed with sequences %d, %s available: --sequences %d fits", gib(asked), d.sequences, gib(memory), n)
+			return fmt.Errorf("memory: %s needed with sequences %d, %s available: --sequences %d fits", host.FormatSize(asked), d.sequences, host.FormatSize(memory), n)
 		}
 	}
-	return fmt.Errorf("memory: %s needed, %s available: use shorter answers (--max-new), a smaller model or --quantize nf4", gib(asked), gib(memory))
+	return fmt.Errorf("memory: %s needed, %s available: use shorter answers (--max-new), a smaller model or --quantize nf4", host.FormatSize(asked), host.FormatSize(memory))
 }
 
 // forward adds a program without gradients over the largest pack.

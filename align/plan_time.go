@@ -3,7 +3,6 @@ package align
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"time"
 
@@ -237,14 +236,6 @@ func (c *sample) warm() error {
 	c.repeat = min(max(int(1.5*coreResolution/max(took, 1e-6)), 1), maxRepeat)
 	c.times = timing{}
 	return nil
-}
-
-// threads is the number of the device's.
-func (s *stage) threads() int {
-	if n := s.compute().Threads; n > 0 {
-		return n
-	}
-	return runtime.GOMAXPROCS(0)
 }
 
 // seconds is a step's on a machine without other work: see quietSeconds.

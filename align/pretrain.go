@@ -88,8 +88,7 @@ func (s *stage) openUntrained(tokenizer string, shape Shape) (err error) {
 	}
 	s.deriveSchedule()
 	s.deriveLength()
-	s.backend, s.act, err = computeOf(s.settings).For(s.config).open(s.env)
-	return err
+	return s.openDevice()
 }
 
 // pieces reads the data; what is longer than max_length is cut, so that all of

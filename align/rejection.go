@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"align/datasets"
+	"align/internal/compute"
 	"align/internal/rollout"
 	"align/internal/tokenizer"
 	"align/internal/train"
@@ -72,7 +73,7 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		defer made.remove()
 		asked.Out = c.Out
 	}
-	b, act, err := Compute{Device: c.Device, Precision: c.Precision, Memory: c.Memory, Threads: c.Threads}.open(env)
+	b, act, err := compute.Settings{Device: c.Device, Precision: c.Precision, Memory: c.Memory, Threads: c.Threads}.Open(env.Note, env.Threads)
 	if err != nil {
 		return rejection.Summary{}, err
 	}

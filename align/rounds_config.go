@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"align/dpo"
+	"align/internal/compute"
 	"align/internal/config"
 	"align/internal/rollout"
 	"align/internal/score"
@@ -143,7 +144,7 @@ func (c *RoundsConfig) Validate() error {
 	for _, s := range stageNames {
 		check(has(s) || len(c.Explicit[s]) == 0, "%s has settings and is no stage: stages are %s", s, strings.Join(stages, ", "))
 	}
-	errs = append(errs, score.Check(c.Scorer), rollout.CheckAddress(c.Generator), Compute{Device: c.Device, Precision: c.Precision, Memory: c.Memory, Threads: c.Threads}.Validate())
+	errs = append(errs, score.Check(c.Scorer), rollout.CheckAddress(c.Generator), compute.Settings{Device: c.Device, Precision: c.Precision, Memory: c.Memory, Threads: c.Threads}.Validate())
 	for _, s := range stages {
 		if slices.Contains(stageNames, s) {
 			errs = append(errs, inStage(s, c.validateStage(s)))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"align/datasets"
+	"align/internal/compute"
 	"align/internal/device"
 	"align/model"
 )
@@ -174,7 +175,7 @@ type ScoreOptions struct {
 	// Data is a file of examples in any format of sft.
 	Data          string
 	Template, Map string
-	Compute
+	Compute       compute.Settings
 }
 
 // Score hands the log-probabilities of every example's targets to emit, in the
@@ -191,7 +192,7 @@ func Score(ctx context.Context, o ScoreOptions, env Environment, emit func(Score
 	if err != nil {
 		return err
 	}
-	b, act, err := o.Compute.open(env)
+	b, act, err := o.Compute.Open(env.Note, env.Threads)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"align/datasets"
 	"align/dpo"
+	"align/internal/compute"
 	"align/internal/device"
 	"align/internal/score"
 	"align/internal/train"
@@ -207,7 +208,7 @@ func pairsByReward(ctx context.Context, o PairScoreOptions, env Environment) ([]
 
 // open reads the pairs as the base's tokenizer and template have them, and opens the
 // device that scores them.
-func (o PairScoreOptions) open(ctx context.Context, base string, env Environment) (pairs []datasets.Pair, b backend, act device.Type, err error) {
+func (o PairScoreOptions) open(ctx context.Context, base string, env Environment) (pairs []datasets.Pair, b compute.Backend, act device.Type, err error) {
 	options, err := o.readers(base, env)
 	if err != nil {
 		return nil, nil, 0, err
@@ -217,6 +218,6 @@ func (o PairScoreOptions) open(ctx context.Context, base string, env Environment
 		return nil, nil, 0, err
 	}
 	env.noteRead(summary)
-	b, act, err = o.Compute.open(env)
+	b, act, err = o.Compute.Open(env.Note, env.Threads)
 	return pairs, b, act, err
 }

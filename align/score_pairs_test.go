@@ -7,6 +7,7 @@ import (
 
 	"align/align"
 	"align/dpo"
+	"align/internal/compute"
 	"align/reward"
 )
 
@@ -31,7 +32,7 @@ func TestScorePairsIsTheEvaluation(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := align.PairScoreOptions{ScoreOptions: align.ScoreOptions{Model: c.Model, Adapter: result.Run, Data: pairs, Template: "auto"}, Beta: c.Beta}
-	o.Compute = align.Compute{Device: "auto", Precision: "auto"}
+	o.Compute = compute.Settings{Device: "auto", Precision: "auto"}
 	var places []string
 	got, err := align.ScorePairs(ctx, o, env, func(p align.ScoredPair) error {
 		places = append(places, p.Place)

@@ -23,7 +23,7 @@ func ScoreReward(ctx context.Context, path string, o ScoreOptions, env Environme
 	if err != nil {
 		return err
 	}
-	b, act, err := o.Compute.open(env)
+	b, act, err := o.Compute.Open(env.Note, env.Threads)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"align/datasets"
+	"align/internal/compute"
 	"align/internal/device"
 	"align/internal/score"
 	"align/internal/tokenizer"
@@ -21,7 +22,7 @@ type judge struct{ Reward, Rule string }
 type opened struct {
 	base, quantize string
 	model          *model.Model
-	backend        backend
+	backend        compute.Backend
 	act            device.Type
 	// tokenizer, template and stop ids are the policy's.
 	tokenizer *tokenizer.Tokenizer

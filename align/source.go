@@ -95,40 +95,21 @@ func OpenTokenizer(name string) (*tokenizer.Tokenizer, error) {
 
 // loadBase reads the weights of a base model and says what is held of them.
 func loadBase(path, quantize string, b device.Backend, act device.Type, env Environment) (*model.Model, error) {
-	return loadHeld(path, held{quantize: quantize}, b, act, env)
-}
-
-// held is how a run holds its base.
-type held struct {
-	quantize string
-	double   bool
+	return loadHeld(path, model.LoadOptions{Quantize: quantize}, b, act, env)
 }
 
 // heldBy is how the run of a checkpoint held its base.
-func heldBy(s train.State) held {
-	return held{quantize: s.Lineage["setting quantize"], double: s.Lineage["setting double_quant"] == "true"}
+func heldBy(s train.State) model.LoadOptions {
+	return model.LoadOptions{Quantize: s.Lineage["setting quantize"], DoubleQuant: s.Lineage["setting double_quant"] == "true"}
 }
 
-func (h held) String() string {
-	if h.double {
-		return h.quantize + " with double quantisation"
-	}
-	return h.quantize
-}
-
-// loadHeld is loadBase for a base that a run held in a way of its own.
-func loadHeld(path string, h held, b device.Backend, act device.Type, env Environment) (*model.Model, error) {
-	m, err := model.LoadWith(path, b, act, model.LoadOptions{Quantize: h.quantize, DoubleQuant: h.double, Progress: env.progress("loading the model")})
+// loadHeld is loadBase for a base that a run holds in a way of its own.
+func loadHeld(path string, held model.LoadOptions, b device.Backend, act device.Type, env Environment) (*model.Model, error) {
+	held.Progress = env.progress("loading the model")
+	m, err := model.LoadWith(path, b, act, held)
 	if err != nil {
 		return nil, err
 	}
-	what := fmt.Sprintf("%.1f MB held", float64(m.Bytes())/1e6)
-	if h.quantize != "" {
-		what += ", linear layers as " + h.String()
-	}
-	if len(m.Kept) > 0 {
-		what += fmt.Sprintf(" but for %d whose rows are not whole blocks", len(m.Kept))
-	}
-	env.note(fmt.Sprintf("model: %s, %d parameters, %d layers, context %d, %s", path, m.Config.Parameters(), m.Config.NumLayers, m.Config.ContextLength, what))
+	env.note(m.Summary(path, held))
 	return m, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"align/datasets"
+	"align/internal/compute"
 	"align/internal/config"
 	"align/internal/device"
 	"align/internal/host"
@@ -28,7 +29,7 @@ type stage struct {
 	// head is the name of the head that is trained with the adapter, or "".
 	head string
 
-	backend backend
+	backend compute.Backend
 	act     device.Type
 	// base is the path that settings.Model stands for.
 	base      string
@@ -90,8 +91,7 @@ func (s *stage) open() (err error) {
 	s.env.note(fmt.Sprintf("template: %s (%s)", s.template.Name(), reason))
 	s.settings.Template = s.template.Name()
 	s.deriveLength()
-	s.backend, s.act, err = computeOf(s.settings).For(s.config).open(s.env)
-	return err
+	return s.openDevice()
 }
 
 // checkHead refuses settings that a model with a head of its own has no use for.
@@ -103,10 +103,6 @@ func (s *stage) checkHead() error {
 		return errors.New("modules_to_save: a reward model does not use lm_head: it has a head of its own")
 	}
 	return nil
-}
-
-func computeOf(s *train.Settings) Compute {
-	return Compute{Device: s.Device, Precision: s.Precision, Memory: s.Memory, Threads: s.Threads}
 }
 
 // begin is open for a stage that will run: what can be wrong with its folder, with
@@ -169,7 +165,7 @@ func (s *stage) load() error {
 // read is load that leaves the adapter without its buffers: it returns the
 // values to fill them with.
 func (s *stage) read() (values []float32, err error) {
-	if s.model, err = loadHeld(s.base, held{s.settings.Quantize, s.settings.DoubleQuant}, s.backend, s.act, s.env); err != nil {
+	if s.model, err = loadHeld(s.base, model.LoadOptions{Quantize: s.settings.Quantize, DoubleQuant: s.settings.DoubleQuant}, s.backend, s.act, s.env); err != nil {
 		return nil, err
 	}
 	if s.settings.Adapter != "" {

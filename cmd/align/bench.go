@@ -62,8 +62,8 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 			if o.Workloads = args; len(args) == 0 {
 				o.Workloads = []string{"sft"}
 			}
-			if o.OnCard() && !c.Flags().Changed("precision") {
-				o.Precision = "bf16"
+			if o.Compute.OnCard() && !c.Flags().Changed("precision") {
+				o.Compute.Precision = "bf16"
 			}
 			if err := o.Validate(); err != nil {
 				return wrongUse(c, err)
@@ -90,7 +90,7 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 	addComputeFlags(c, &o.Compute)
 	// Both sides of a comparison name their numbers, so there is no auto.
 	precision := c.Flags().Lookup("precision")
-	precision.Usage, precision.DefValue, o.Precision = "`form` of numbers in the model: f32 or bf16, which a card always has", "f32", "f32"
+	precision.Usage, precision.DefValue, o.Compute.Precision = "`form` of numbers in the model: f32 or bf16, which a card always has", "f32", "f32"
 	addOutputFlags(c, &o.output, "print one JSON object per figure")
 	return c
 }

@@ -6,12 +6,13 @@ import (
 	"strings"
 
 	"align/align"
+	"align/internal/compute"
 
 	"github.com/spf13/cobra"
 )
 
 type doctorOptions struct {
-	align.Compute
+	compute compute.Settings
 	output
 	io *streams
 }
@@ -31,13 +32,13 @@ cache folder. It fails where a run would.`,
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error { return runDoctor(o) },
 	}
-	addComputeFlags(c, &o.Compute)
+	addComputeFlags(c, &o.compute)
 	addOutputFlags(c, &o.output, "print one JSON object")
 	return c
 }
 
 func runDoctor(o *doctorOptions) error {
-	findings, err := align.Examine(o.Compute)
+	findings, err := align.Examine(o.compute)
 	if o.json {
 		if printed := printJSON(o.io.out, findings); printed != nil {
 			return printed

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"align/align"
+	"align/internal/compute"
 	"align/model"
 
 	"github.com/spf13/cobra"
@@ -69,7 +70,7 @@ func addExportFlags(c *cobra.Command, o *exportOptions) {
 
 // addComputeFlags adds the flags of every command that runs a model, whose values
 // are looked at before the command does anything.
-func addComputeFlags(c *cobra.Command, o *align.Compute) {
+func addComputeFlags(c *cobra.Command, o *compute.Settings) {
 	c.PreRunE = func(c *cobra.Command, _ []string) error { return wrongUse(c, o.Validate()) }
 	flags := c.Flags()
 	flags.IntVar(&o.Threads, "threads", 0, plainHelp("threads"))

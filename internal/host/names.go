@@ -11,6 +11,9 @@ import (
 // deviceName is what a setting may call a device.
 var deviceName = regexp.MustCompile(`^(|auto|cpu|cuda(:[0-9]{1,4})?)$`)
 
+// MaxThreads is the most threads that a command may be asked to use.
+const MaxThreads = 4096
+
 // CheckDevice refuses a name that no device has on any machine. Whether this one
 // has it shows when it is opened.
 func CheckDevice(name string) error {
@@ -43,4 +46,12 @@ func ParseSize(text string) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("memory %q: want a size as 24GiB, 24GB, 800MiB or 800MB", text)
+}
+
+// FormatSize is a size in bytes for eyes.
+func FormatSize(n int64) string {
+	if n < 1<<30 {
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30))
 }

@@ -13,6 +13,14 @@ func TestCheckDevice(t *testing.T) {
 	}
 }
 
+func TestFormatSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0.0 MiB", 3 << 19: "1.5 MiB", 1<<30 - 1<<20: "1023.0 MiB", 1 << 30: "1.00 GiB", 5 << 29: "2.50 GiB"} {
+		if got := FormatSize(n); got != want {
+			t.Errorf("FormatSize(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
 func TestParseSize(t *testing.T) {
 	for text, want := range map[string]int64{"": 0, "auto": 0, "24GiB": 24 << 30, "1.5 GiB": 3 << 29, "24GB": 24e9, "800MiB": 800 << 20, "800MB": 800e6} {
 		if got, err := ParseSize(text); got != want || err != nil {

@@ -190,7 +190,7 @@ func (s Settings) Validate() error {
 		within("clip", s.Clip, 0, 1e9), belowOne("adam_beta1", s.AdamBeta1), belowOne("adam_beta2", s.AdamBeta2), within("adam_epsilon", s.AdamEpsilon, leastEpsilon, 1),
 		atLeast("rank", s.Rank, 1), atMost("rank", float64(s.Rank), maxRank), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999), device.Dropout{P: s.Dropout}.Check(),
 		positive("source_epochs", s.SourceEpochs, false), within("eval_fraction", s.EvalFraction, 0, 0.9),
-		atLeast("keep", s.Keep, 1), s.checkEarlyStop(), s.checkTrack(), atLeast("threads", s.Threads, 0), atMost("threads", float64(s.Threads), MaxThreads),
+		atLeast("keep", s.Keep, 1), s.checkEarlyStop(), s.checkTrack(), atLeast("threads", s.Threads, 0), atMost("threads", float64(s.Threads), host.MaxThreads),
 		s.checkSchedule(), oneOf("order", s.Order), oneOf("overlong", s.Overlong), oneOf("bad_records", s.BadRecords),
 		oneOf("precision", s.Precision), oneOf("save_policy", s.SavePolicy), model.CheckQuantize(s.Quantize), s.checkMachine(),
 		positive("lora_plus_ratio", s.LoRAPlusRatio, false), s.checkVariant(),
@@ -203,8 +203,6 @@ const (
 	maxEpochs = 1e6
 	maxBatch  = 1 << 20
 	maxRank   = 1 << 16 // no layer of a Llama is wider
-	// MaxThreads is the most threads that a command may be asked to use.
-	MaxThreads = 4096
 )
 
 // checkVariant refuses settings of an adapter that do not go together.

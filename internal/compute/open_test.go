@@ -1,13 +1,17 @@
-package align
+package compute_test
 
-import "testing"
+import (
+	"testing"
+
+	"align/internal/compute"
+)
 
 // Who runs a stage is told of the threads that were asked for, and of nothing where
 // all are taken.
 func TestThreadsAreTold(t *testing.T) {
 	for _, asked := range []int{0, 1, 2} {
 		told := 0
-		b, _, err := Compute{Device: "cpu", Precision: "f32", Threads: asked}.open(Environment{Threads: func(n int) { told = n }})
+		b, _, err := compute.Settings{Device: "cpu", Precision: "f32", Threads: asked}.Open(nil, func(n int) { told = n })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,15 +4,26 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"align/internal/compute"
 	"align/internal/device"
 	"align/internal/device/cpu/feature"
 	"align/internal/device/cuda"
 	"align/internal/host"
 )
 
+// openDevice opens the device that the settings name for the model.
+func (s *stage) openDevice() (err error) {
+	open := s.compute().Open
+	if s.env.planning {
+		open = s.compute().OpenPlanned
+	}
+	s.backend, s.act, err = open(s.env.Note, s.env.Threads)
+	return err
+}
+
 // compute is what the settings ask for, with the precision settled.
-func (s *stage) compute() Compute {
-	return computeOf(s.settings).For(s.config)
+func (s *stage) compute() compute.Settings {
+	return compute.Settings{Device: s.settings.Device, Precision: s.settings.Precision, Memory: s.settings.Memory, Threads: s.settings.Threads}.For(s.config)
 }
 
 // matrixType is the type that the device holds a matrix in which is stored in
