@@ -30,6 +30,7 @@ var floors = [][]string{
 	{"internal/train", "internal/cost", "internal/compute"},
 	{"internal/rollout", "internal/score", "internal/report"},
 	{"sft", "dpo", "reward", "ppo", "rejection"},
+	{"internal/bench"},
 	{"align"},
 	{"cmd/align", "internal/builtin/build"},
 }

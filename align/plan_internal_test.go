@@ -71,44 +71,6 @@ func TestChoosePolicy(t *testing.T) {
 	}
 }
 
-// Work of others lengthens steps by the clock and moves the estimate little.
-func TestQuietSeconds(t *testing.T) {
-	for _, tc := range []struct {
-		name       string
-		wall, core []float64
-		want       float64
-	}{
-		{"a quiet machine", []float64{1, 1.01}, []float64{1.9, 1.9}, 1},
-		{"others in every step but one", []float64{2, 1.9, 1.02}, []float64{1.9, 1.95, 1.9}, 1.02},
-		{"others in every step", []float64{2, 1.5, 2}, []float64{1.9, 2.4, 1.9}, 1.9 / 2 / 0.8},
-		{"steps below the resolution", []float64{0.002, 0.003}, []float64{0.00001, 0.01}, 0.002},
-		{"no processor time", []float64{3, 2}, []float64{0, 0}, 2},
-	} {
-		if got := quietSeconds(tc.wall, tc.core, 2); math.Abs(got-tc.want) > 1e-9 {
-			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
-		}
-	}
-}
-
-// Times that are operations over known speeds give the speeds back, and times
-// out of the question one speed for both.
-func TestSpeedOf(t *testing.T) {
-	at := func(layers, rest float64) *sample {
-		s := &sample{layers: layers, rest: rest, threads: 1}
-		s.times.wall = []float64{layers/4 + rest/2, layers/4 + rest/2 + 1}
-		s.times.core = make([]float64, 2)
-		return s
-	}
-	if got := speedOf(at(8, 6), at(20, 6), 100); math.Abs(got.layers-4) > 1e-9 || math.Abs(got.rest-2) > 1e-9 {
-		t.Errorf("got %+v, want speeds 4 and 2", got)
-	}
-	disturbed := at(8, 6)
-	disturbed.times.wall, disturbed.times.core = []float64{50}, make([]float64, 1)
-	if got := speedOf(disturbed, at(20, 6), 100); got.layers != got.rest || got.layers != 26.0/8 {
-		t.Errorf("got %+v, want one speed", got)
-	}
-}
-
 // A run that cannot fit names what would, and each step towards it is smaller.
 func TestTooLarge(t *testing.T) {
 	c, err := model.Shape("tiny")
@@ -195,21 +157,4 @@ func TestFitPolicy(t *testing.T) {
 func newTestStage(c model.Config) *stage {
 	settings := train.DefaultSettings()
 	return &stage{method: "sft", settings: &settings, config: c, act: device.F32}
-}
-
-// Pairs beyond the measured mix cost what attention alone does, its forward pass
-// twice where it is recomputed.
-func TestLongSequencesCountByAttention(t *testing.T) {
-	x := cost.Of(model.Config{NumLayers: 1, NumHeads: 1, HeadDim: 1}, nil).Full() // attention alone
-	v := speed{layers: 12, rest: 1, mix: 10, attend: 4, attendBack: 8, again: 1}
-	w := cost.Work{Tokens: 1, Pairs: 10}
-	base := v.trainSeconds(x, w)
-	w.Pairs += 4
-	if got := v.trainSeconds(x, w) - base; math.Abs(got-4*(2+1)) > 1e-9 {
-		t.Errorf("4 pairs more take %v, want 12", got)
-	}
-	w.Pairs -= 5
-	if got := base - v.trainSeconds(x, w); math.Abs(got-1) > 1e-9 {
-		t.Errorf("a pair less takes %v less, want 1", got)
-	}
 }

@@ -58,7 +58,7 @@ func (s *stage) planPPO(ctx context.Context, p *Plan, c ppo.Config, d *draws) er
 	if s.cardless() {
 		return nil
 	}
-	v, err := s.calibrate(ctx, policy, r.work)
+	v, err := s.speed(ctx, policy, r.work)
 	if err != nil {
 		return err
 	}
@@ -74,9 +74,9 @@ func (s *stage) planPPO(ctx context.Context, p *Plan, c ppo.Config, d *draws) er
 	}
 	share := r.rollouts / max(float64(len(d.prompts))/float64(c.Rollout), 1e-9)
 	all := d.work().Times(share)
-	p.Sampling = share*s.sampleSeconds(v, d, step) + v.forwardSeconds(x, all)*scored(d)
-	p.Reference = passes * v.forwardSeconds(x, all)
-	training := trained * v.trainSeconds(x, r.work.train)
+	p.Sampling = share*s.sampleSeconds(v, d, step) + v.ForwardSeconds(x, all)*scored(d)
+	p.Reference = passes * v.ForwardSeconds(x, all)
+	training := trained * v.TrainSeconds(x, r.work.train)
 	p.Seconds = training + p.Sampling + p.Reference
 	p.TokensPerSecond = r.work.train.Tokens / training
 	if p.Seconds > longRun.Seconds() {

@@ -60,7 +60,7 @@ func (s *stage) planRejection(ctx context.Context, p *Plan, d *draws) error {
 	if s.cardless() {
 		return nil
 	}
-	v, err := s.calibrate(ctx, exec.SaveNone, w)
+	v, err := s.speed(ctx, exec.SaveNone, w)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (s *stage) planRejection(ctx context.Context, p *Plan, d *draws) error {
 	if err != nil {
 		return err
 	}
-	p.Sampling = s.sampleSeconds(v, d, step) + scored(d)*v.forwardSeconds(cost.Of(s.config, nil), d.work())
+	p.Sampling = s.sampleSeconds(v, d, step) + scored(d)*v.ForwardSeconds(cost.Of(s.config, nil), d.work())
 	p.Seconds, p.TokensPerSecond = p.Sampling, float64(d.answers()*d.maxNew)/max(p.Sampling, 1e-9)
 	if p.Seconds > longRun.Seconds() {
 		p.shortenSampling("--k, --max-new or the number of prompts")

@@ -2,6 +2,7 @@ package align
 
 import (
 	"align/datasets"
+	"align/internal/bench"
 	"align/internal/cost"
 	"align/model"
 	"align/reward"
@@ -110,10 +111,13 @@ type workload struct {
 	longest                            int
 }
 
-// meanPack is the work of a pack on average.
-func (w *workload) meanPack() cost.Work {
+// meanPack is a pack on average.
+func (w *workload) meanPack() bench.Pack {
 	n := float64(max(w.packs, 1))
-	return cost.Work{Tokens: w.train.Tokens / n, Targets: w.train.Targets / n, Pairs: w.train.Pairs / n}
+	return bench.Pack{
+		Work:      cost.Work{Tokens: w.train.Tokens / n, Targets: w.train.Targets / n, Pairs: w.train.Pairs / n},
+		Sequences: max((w.sequences+w.packs/2)/max(w.packs, 1), 1),
+	}
 }
 
 // walk deals the examples to packs as the run will.
@@ -147,6 +151,15 @@ func (s *stage) walk(train, held []extent, steps int) (*workload, error) {
 		w.referenced.Add(e.work())
 	}
 	return w, nil
+}
+
+// upTo are the indices of n examples in order.
+func upTo(n int) []int {
+	indices := make([]int, n)
+	for i := range indices {
+		indices[i] = i
+	}
+	return indices
 }
 
 // deal adds the packs of a step.

@@ -5,20 +5,20 @@ import (
 	"fmt"
 	"strings"
 
-	"align/align"
+	"align/internal/bench"
 	"align/model"
 
 	"github.com/spf13/cobra"
 )
 
 type benchOptions struct {
-	align.BenchOptions
+	bench.Options
 	output
 	io *streams
 }
 
 func newBenchCommand(io *streams) *cobra.Command {
-	o := &benchOptions{BenchOptions: align.DefaultBenchOptions(), io: io}
+	o := &benchOptions{Options: bench.DefaultOptions(), io: io}
 	c := &cobra.Command{
 		Use:   "bench [sft|dpo|ppo|decode|rollout|gemm|attention|elementwise|machine ...]",
 		Short: "Measure this machine on a model's shape",
@@ -98,7 +98,7 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 func runBench(ctx context.Context, o *benchOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
 	defer r.close()
-	return align.Bench(ctx, o.BenchOptions, environment(r), func(f align.Figure) error {
+	return bench.Measure(ctx, o.Options, bench.Environment{Note: r.note, Progress: r.progress, Threads: limitThreads}, func(f bench.Figure) error {
 		if o.json {
 			return printJSON(o.io.out, f)
 		}
@@ -109,7 +109,7 @@ func runBench(ctx context.Context, o *benchOptions) error {
 }
 
 // figureLine is a figure for eyes: name, value, and the floor where there is one.
-func figureLine(f align.Figure) string {
+func figureLine(f bench.Figure) string {
 	line := fmt.Sprintf("%-40s %10s %s", f.Name, short(f.Value), f.Unit)
 	if f.Floor > 0 {
 		line = fmt.Sprintf("%-66s floor %-10s ratio %.3f", line, short(f.Floor), f.Ratio)

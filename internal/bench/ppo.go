@@ -1,4 +1,4 @@
-package align
+package bench
 
 import (
 	"context"
@@ -40,7 +40,7 @@ func (b *bench) ppo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	subject, err := ppo.NewSubject(m, "", policy, policy.Initial(benchSeed), critic, critic.InitialWithHead(benchSeed+1))
+	subject, err := ppo.NewSubject(m, "", policy, policy.Initial(seed), critic, critic.InitialWithHead(seed+1))
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (b *bench) judge(m *model.Model, shared *model.Shared) (*score.Model, error
 	if err != nil {
 		return nil, err
 	}
-	return &score.Model{Base: m, Adapter: a, Shared: shared}, m.AllocAdapter(a, a.InitialWithHead(benchSeed+2))
+	return &score.Model{Base: m, Adapter: a, Shared: shared}, m.AllocAdapter(a, a.InitialWithHead(seed+2))
 }
 
 func (b *bench) ppoTrainer(ctx context.Context, m *model.Model, s *ppo.Subject, judge score.Scorer, g rollout.Generator, shared *model.Shared) (*ppo.Trainer, error) {
@@ -137,7 +137,7 @@ func (r *ppoRun) rollout() error {
 				return err
 			}
 		}
-		if _, err := r.adam.Step(benchRate); err != nil {
+		if _, err := r.adam.Step(learningRate); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package align
+package bench
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"align/internal/exec"
 	"align/internal/host"
 	"align/internal/optim"
+	"align/internal/rollout"
 	"align/internal/train"
 	"align/model"
 	"align/sft"
@@ -52,14 +53,19 @@ func (b *bench) sft(ctx context.Context) error {
 	c := sft.DefaultConfig()
 	c.Batch, c.Dropout, c.Rank = o.Batch, 0, o.Rank
 	t := &sft.Trainer{Config: c, Model: m, Adapter: a, Save: save, Examples: randomExamples(b.config.VocabSize, o.Batch, o.Length, o.LossShare)}
-	var pack datasets.Pack
-	for _, e := range t.Examples {
-		pack.AddExample(e, 0)
-	}
-	w, x := cost.WorkOf(&pack), cost.Of(b.config, a)
+	w, x := workOf(t.Examples), cost.Of(b.config, a)
 	s := &training{method: t, indices: upTo(o.Batch), adapter: a, tokens: float64(o.Batch * o.Length), flops: x.Forward(w) + x.Backward(w), pairs: w.Pairs}
 	s.weight, _ = t.Weigh(s.indices)
 	return b.train(ctx, s)
+}
+
+// workOf is the work of a pass over examples in one pack.
+func workOf(list []datasets.Example) cost.Work {
+	var pack datasets.Pack
+	for _, e := range list {
+		pack.AddExample(e, 0)
+	}
+	return cost.WorkOf(&pack)
 }
 
 // dpo measures steps of direct preference optimisation.
@@ -152,8 +158,8 @@ func (b *bench) train(ctx context.Context, s *training) error {
 	return b.reportTraining(s, &times)
 }
 
-// benchRate is a learning rate of common size; it moves no time.
-const benchRate = 1e-4
+// learningRate is a learning rate of common size; it moves no time.
+const learningRate = 1e-4
 
 func (s *training) step(adam *optim.AdamW, step int) (err error) {
 	if err := adam.Zero(); err != nil {
@@ -162,7 +168,7 @@ func (s *training) step(adam *optim.AdamW, step int) (err error) {
 	if s.loss, _, err = s.method.Micro(step, s.indices, s.weight); err != nil {
 		return err
 	}
-	_, err = adam.Step(benchRate)
+	_, err = adam.Step(learningRate)
 	return err
 }
 
@@ -228,7 +234,7 @@ func randomIDs(r *rand.Rand, vocab, n int) []int32 {
 
 // randomExamples are n examples of length tokens whose last share carries loss.
 func randomExamples(vocab, n, length int, share float64) []datasets.Example {
-	r := rand.New(rand.NewPCG(benchSeed, 0))
+	r := rand.New(rand.NewPCG(seed, 0))
 	list := make([]datasets.Example, n)
 	for i := range list {
 		mask := make([]bool, length)
@@ -242,8 +248,8 @@ func randomExamples(vocab, n, length int, share float64) []datasets.Example {
 
 // randomPairs are the pairs of a step, and of further ones where the reference
 // runs in every step.
-func randomPairs(vocab int, o BenchOptions) []datasets.Pair {
-	r := rand.New(rand.NewPCG(benchSeed, 1))
+func randomPairs(vocab int, o Options) []datasets.Pair {
+	r := rand.New(rand.NewPCG(seed, 1))
 	n := o.Batch
 	if o.Reference == "every" {
 		n *= o.Steps
@@ -255,4 +261,24 @@ func randomPairs(vocab int, o BenchOptions) []datasets.Pair {
 		}
 	}
 	return list
+}
+
+// randomPrompts are n prompts of a length.
+func randomPrompts(vocab, n, length int) []rollout.Prompt {
+	r := rand.New(rand.NewPCG(seed, 3))
+	list := make([]rollout.Prompt, n)
+	for i := range list {
+		list[i] = rollout.Prompt{IDs: randomIDs(r, vocab, length), Key: uint64(i)}
+	}
+	return list
+}
+
+// uniform are n numbers between -1 and 1, others for another stream.
+func uniform(n int, stream uint64) []float32 {
+	r := rand.New(rand.NewPCG(seed, stream))
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = 2*r.Float32() - 1
+	}
+	return values
 }

@@ -1,4 +1,4 @@
-package align
+package bench
 
 import (
 	"context"
@@ -105,7 +105,7 @@ func (b *bench) decodeFloor(m *model.Model) (seconds float64) {
 // generator decodes a batch of sequences of equal length, each with pages of
 // its own.
 type generator struct {
-	options  BenchOptions
+	options  Options
 	vocab    int
 	decoding *model.Decoding
 	drawing  *model.Drawing // nil where the device has no draws
@@ -117,7 +117,7 @@ type generator struct {
 	next     []int32
 }
 
-func newGenerator(m *model.Model, o BenchOptions) (*generator, error) {
+func newGenerator(m *model.Model, o Options) (*generator, error) {
 	g := &generator{options: o, vocab: m.Config.VocabSize, next: make([]int32, o.Batch)}
 	perSequence := (o.Prompt + o.Response + device.PageRows - 1) / device.PageRows
 	var err error
@@ -136,7 +136,7 @@ func newGenerator(m *model.Model, o BenchOptions) (*generator, error) {
 	for i := range g.batch.Pages {
 		g.batch.Pages[i] = int32(i)
 	}
-	r := rand.New(rand.NewPCG(benchSeed, 2))
+	r := rand.New(rand.NewPCG(seed, 2))
 	for range o.Batch {
 		g.prompts = append(g.prompts, randomIDs(r, g.vocab, o.Prompt))
 	}

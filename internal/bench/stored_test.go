@@ -1,4 +1,4 @@
-package align
+package bench
 
 import (
 	"testing"
@@ -16,7 +16,7 @@ func TestWeightsOfACardAreBF16(t *testing.T) {
 	}{
 		{"auto", device.BF16, device.BF16}, {"auto", device.F32, device.F32}, {"bf16", device.F32, device.BF16},
 	} {
-		b := &bench{act: c.act, options: BenchOptions{Compute: compute.Settings{Precision: c.precision}}}
+		b := &bench{act: c.act, options: Options{Compute: compute.Settings{Precision: c.precision}}}
 		if got := b.stored(); got != c.want {
 			t.Errorf("precision %s, activations %s: weights are %s, want %s", c.precision, c.act, got, c.want)
 		}

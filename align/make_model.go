@@ -3,6 +3,7 @@ package align
 import (
 	"fmt"
 
+	"align/internal/bench"
 	"align/model"
 )
 
@@ -12,7 +13,7 @@ func MakeModel(shape, tokenizer, out string) error {
 	if out == "" {
 		return fmt.Errorf("out is missing: name a new folder")
 	}
-	config, err := shapeOf(shape)
+	config, err := bench.Shape(shape)
 	if err != nil {
 		return err
 	}
@@ -33,5 +34,5 @@ func MakeModel(shape, tokenizer, out string) error {
 	if id, ok := tok.EOS(); ok {
 		config.EOS = []int32{id}
 	}
-	return model.WriteRandom(out, model.RandomFolder{Config: config, Tokenizer: folder, Seed: benchSeed})
+	return model.WriteRandom(out, model.RandomFolder{Config: config, Tokenizer: folder, Seed: 1})
 }

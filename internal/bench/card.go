@@ -1,11 +1,10 @@
-package align
+package bench
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -71,16 +70,6 @@ func (r *rates) measureCard(b device.Backend, act device.Type, p probe) error {
 	}
 	r.read = 3 * 4 * float64(elements) / seconds
 	return nil
-}
-
-// uniform are n numbers between -1 and 1, others for another stream.
-func uniform(n int, stream uint64) []float32 {
-	r := rand.New(rand.NewPCG(benchSeed, stream))
-	values := make([]float32, n)
-	for i := range values {
-		values[i] = 2*r.Float32() - 1
-	}
-	return values
 }
 
 // bestRun is the shortest time of a kernel in seconds: by the card's clock, or

@@ -1,20 +1,22 @@
-package align_test
+package bench_test
 
 import (
 	"strings"
 	"testing"
 
-	"align/align"
+	"align/internal/bench"
 )
 
-func TestBench(t *testing.T) {
-	notUnderRaces(t)
-	o := align.DefaultBenchOptions()
+func TestMeasure(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow with the race detector")
+	}
+	o := bench.DefaultOptions()
 	o.Workloads = []string{"sft", "dpo", "ppo", "decode", "rollout", "attention"}
 	o.Shape, o.Batch, o.Length, o.Prompt, o.Response, o.LossShare, o.Reference = "tiny", 2, 16, 6, 5, 0.5, "every"
 	o.Steps, o.Warmup, o.Compute.Threads = 2, 1, 1
-	last := map[string]align.Figure{}
-	err := align.Bench(t.Context(), o, align.Environment{}, func(f align.Figure) error {
+	last := map[string]bench.Figure{}
+	err := bench.Measure(t.Context(), o, bench.Environment{}, func(f bench.Figure) error {
 		if !(f.Value > 0) || f.Floor > 0 && !(f.Ratio > 0) || f.Floor < 0 {
 			t.Errorf("figure %+v", f)
 		}
@@ -39,12 +41,12 @@ func TestBench(t *testing.T) {
 	}
 }
 
-func TestBenchDropout(t *testing.T) {
-	o := align.DefaultBenchOptions()
+func TestDropout(t *testing.T) {
+	o := bench.DefaultOptions()
 	o.Workloads, o.Shape, o.Batch, o.Length, o.Steps, o.Warmup, o.Compute.Threads = []string{"sft"}, "tiny", 2, 16, 2, 1, 1
 	loss := map[float64]float64{}
 	for _, o.Dropout = range []float64{0, 0.5} {
-		err := align.Bench(t.Context(), o, align.Environment{}, func(f align.Figure) error {
+		err := bench.Measure(t.Context(), o, bench.Environment{}, func(f bench.Figure) error {
 			if f.Throughput != nil {
 				loss[o.Dropout] = f.Throughput.Loss
 			}
@@ -59,12 +61,12 @@ func TestBenchDropout(t *testing.T) {
 	}
 }
 
-func TestBenchOptions(t *testing.T) {
-	o := align.DefaultBenchOptions()
+func TestOptions(t *testing.T) {
+	o := bench.DefaultOptions()
 	if err := o.Validate(); err != nil {
 		t.Errorf("the defaults: %v", err)
 	}
-	bad := align.BenchOptions{Workloads: []string{"decod"}, Warmup: -1, Dropout: 1}
+	bad := bench.Options{Workloads: []string{"decod"}, Warmup: -1, Dropout: 1}
 	for _, want := range []string{
 		`unknown workload "decod", did you mean "decode"`, "batch must be at least 1, got 0", "seq must be at least 2, got 0",
 		"warmup (-1)", "loss_share must lie in (0, 1], got 0", "dropout must be 0 or lie in [1/65536, 65535/65536], got 1", `reference must be cached or every, got ""`, `precision must be f32 or bf16, got ""`,
@@ -74,7 +76,7 @@ func TestBenchOptions(t *testing.T) {
 		}
 	}
 	o.Workloads, o.Shape = []string{"sft"}, "70b"
-	if err := align.Bench(t.Context(), o, align.Environment{}, nil); err == nil || !strings.Contains(err.Error(), `cfg "70b" is neither one of tiny, small, 1b, 8b nor a model`) {
+	if err := bench.Measure(t.Context(), o, bench.Environment{}, nil); err == nil || !strings.Contains(err.Error(), `cfg "70b" is neither one of tiny, small, 1b, 8b nor a model`) {
 		t.Errorf("an unknown shape: %v", err)
 	}
 }

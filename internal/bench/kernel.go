@@ -1,4 +1,4 @@
-package align
+package bench
 
 import (
 	"context"
@@ -124,6 +124,35 @@ func (b *bench) timed(name string, attr any, call device.Call) (*timing, error) 
 		}
 	}
 	return t, nil
+}
+
+// random is a matrix of activations between -1 and 1.
+func (b *bench) random(act device.Type, rows, cols int) (device.View, error) {
+	m, err := b.backend.Alloc(int64(rows) * int64(cols) * int64(act.Size()))
+	if err != nil {
+		return device.View{}, err
+	}
+	v := m.At(0, act, rows, cols)
+	return v, model.WriteFloats(b.backend, v, uniform(rows*cols, uint64(cols)))
+}
+
+func (b *bench) free(v device.View) { b.backend.Free(device.Memory{Addr: v.Addr, Bytes: v.Bytes()}) }
+
+// placeRandom places a weight of values between -1 and 1 as the model's are.
+func (b *bench) placeRandom(name string, rows, cols int) (device.View, error) {
+	size := b.stored().Size()
+	return b.backend.Place(device.Weight{Name: name, Type: b.stored(), Rows: rows, Cols: cols, Read: func(dst []byte, row, n int) error {
+		r := rand.New(rand.NewPCG(seed, uint64(row)))
+		for i := range n * cols {
+			x := math.Float32bits(2*r.Float32() - 1)
+			if size == 2 {
+				dst[2*i], dst[2*i+1] = byte(x>>16), byte(x>>24)
+				continue
+			}
+			binary.LittleEndian.PutUint32(dst[4*i:], x)
+		}
+		return nil
+	}})
 }
 
 // attention measures causal attention of a batch of sequences, forward and
@@ -281,33 +310,4 @@ func (b *bench) moved(kernel string, attr any, rows int, out, in []int) (bytes f
 	}
 	t, err = b.timed(kernel, attr, call)
 	return kernelContext{}.bytes(kernel, &call), t, err
-}
-
-// random is a matrix of activations between -1 and 1.
-func (b *bench) random(act device.Type, rows, cols int) (device.View, error) {
-	m, err := b.backend.Alloc(int64(rows) * int64(cols) * int64(act.Size()))
-	if err != nil {
-		return device.View{}, err
-	}
-	v := m.At(0, act, rows, cols)
-	return v, model.WriteFloats(b.backend, v, uniform(rows*cols, uint64(cols)))
-}
-
-func (b *bench) free(v device.View) { b.backend.Free(device.Memory{Addr: v.Addr, Bytes: v.Bytes()}) }
-
-// placeRandom places a weight of values between -1 and 1 as the model's are.
-func (b *bench) placeRandom(name string, rows, cols int) (device.View, error) {
-	size := b.stored().Size()
-	return b.backend.Place(device.Weight{Name: name, Type: b.stored(), Rows: rows, Cols: cols, Read: func(dst []byte, row, n int) error {
-		r := rand.New(rand.NewPCG(benchSeed, uint64(row)))
-		for i := range n * cols {
-			x := math.Float32bits(2*r.Float32() - 1)
-			if size == 2 {
-				dst[2*i], dst[2*i+1] = byte(x>>16), byte(x>>24)
-				continue
-			}
-			binary.LittleEndian.PutUint32(dst[4*i:], x)
-		}
-		return nil
-	}})
 }

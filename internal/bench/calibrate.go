@@ -1,4 +1,4 @@
-package align
+package bench
 
 import (
 	"context"
@@ -7,23 +7,35 @@ import (
 	"time"
 
 	"align/datasets"
+	"align/internal/compute"
 	"align/internal/cost"
 	"align/internal/device"
 	"align/internal/exec"
+	"align/internal/host"
 	"align/internal/optim"
 	"align/model"
 	"align/sft"
 )
 
-// speed is operations per second, by the rule of cost: of the decoder layers,
-// and of the head with everything else.
-type speed struct {
-	layers, rest float64
-	// mix is the pairs of attention for each token that layers was measured at.
-	// What a run has beyond it, longer sequences, counts by attention's own speeds:
-	// attend forward, attendBack backward. again is how often the forward pass of
-	// attention is computed once more.
-	mix, attend, attendBack, again float64
+// Planned is a run that is planned, as far as its speed hangs on it. What is measured
+// has its widths and random weights.
+type Planned struct {
+	Compute compute.Settings // with the precision settled
+	Backend compute.Backend
+	Act     device.Type // of activations
+	Config  model.Config
+	// Stored is the type that most of its weights have.
+	Stored device.Type
+	// Full says that all weights are trained; else an adapter is, with the rank, alpha
+	// and dropout of LoRA, on all linear layers.
+	Full bool
+	LoRA model.LoRAConfig
+}
+
+// Pack is an average pack of a run: the work of one, of so many sequences.
+type Pack struct {
+	cost.Work
+	Sequences int
 }
 
 // Calibration takes about calibrationTime, and more where one step does: at least
@@ -40,37 +52,37 @@ const (
 // speed does not depend on more.
 const calibrationVocab = 32768
 
-// calibrate runs real steps of models with the run's widths but one and two
-// layers, on packs like the run's, by turns: what the second layer adds is the
+// Calibrate runs real steps of models with the run's widths but one and two
+// layers, on packs like the run's, by turns, for about two seconds: what the second layer adds is the
 // layers' speed, what is left of the first is the rest's.
-func (s *stage) calibrate(ctx context.Context, save exec.SavePolicy, w *workload) (speed, error) {
-	r, err := newRates(s.compute())
+func (p Planned) Calibrate(ctx context.Context, save exec.SavePolicy, pack Pack) (Speed, error) {
+	r, err := newRates(p.Compute)
 	if err != nil {
-		return speed{}, err
+		return Speed{}, err
 	}
 	r.measureArithmetic()
 	var samples [2]sample
 	for i := range samples {
 		defer samples[i].close()
 		samples[i].threads = r.threads
-		if err := samples[i].open(s, i+1, save, w, r.flops); err != nil {
-			return speed{}, err
+		if err := samples[i].open(p, i+1, save, pack, r.flops); err != nil {
+			return Speed{}, err
 		}
 	}
 	for i := range samples {
 		if err := samples[i].warm(); err != nil {
-			return speed{}, err
+			return Speed{}, err
 		}
 	}
 	for start := time.Now(); len(samples[0].times.wall) < calibrationSteps || time.Since(start) < calibrationTime; {
 		for i := range samples {
 			if err := errors.Join(ctx.Err(), samples[i].step()); err != nil {
-				return speed{}, err
+				return Speed{}, err
 			}
 		}
 	}
 	v := speedOf(&samples[0], &samples[1], r.flops)
-	return v, s.attention(ctx, &v, samples[1].size, save, w)
+	return v, p.attention(ctx, &v, samples[1].size, save, pack)
 }
 
 // maxAttended bounds the sequence that attention alone is measured on: its rate
@@ -79,19 +91,18 @@ const maxAttended = 2048
 
 // attention measures attention by itself where the run's sequences are longer
 // than the calibrating ones.
-func (s *stage) attention(ctx context.Context, v *speed, measured cost.Work, save exec.SavePolicy, w *workload) error {
+func (p Planned) attention(ctx context.Context, v *Speed, measured cost.Work, save exec.SavePolicy, pack Pack) error {
 	v.mix = measured.Pairs / measured.Tokens
-	mean := w.meanPack()
-	if mean.Pairs <= 1.05*v.mix*mean.Tokens {
+	if pack.Pairs <= 1.05*v.mix*pack.Tokens {
 		return nil
 	}
-	r, err := newRates(s.compute())
+	r, err := newRates(p.Compute)
 	if err != nil {
 		return err
 	}
-	o := DefaultBenchOptions()
-	o.Batch, o.Length = 1, min(int(2*mean.Pairs/mean.Tokens), maxAttended)
-	b := bench{options: o, config: s.config, env: s.env, backend: s.backend, act: s.act, rates: r}
+	o := DefaultOptions()
+	o.Batch, o.Length = 1, min(int(2*pack.Pairs/pack.Tokens), maxAttended)
+	b := bench{options: o, config: p.Config, backend: p.Backend, act: p.Act, rates: r}
 	forward, backward, flops, err := b.attend(ctx)
 	if err != nil {
 		return err
@@ -102,20 +113,6 @@ func (s *stage) attention(ctx context.Context, v *speed, measured cost.Work, sav
 		v.again = 1
 	}
 	return nil
-}
-
-// speedOf are the speeds behind the steps of one and of two layers. Where other
-// programs disturbed them so much that a speed comes out of the question, both
-// are that of the two layers together.
-func speedOf(one, two *sample, peak float64) speed {
-	layer := two.seconds() - one.seconds()
-	rest := one.seconds() - layer*one.layers/(two.layers-one.layers)
-	v := speed{layers: (two.layers - one.layers) / layer, rest: one.rest / rest}
-	if layer <= 0 || rest <= 0 || v.layers > peak || v.rest > peak {
-		whole := (two.layers + two.rest) / two.seconds()
-		return speed{layers: whole, rest: whole}
-	}
-	return v
 }
 
 // sample is one calibrating model: its step with the step's operations and
@@ -133,41 +130,37 @@ type sample struct {
 }
 
 // open makes the model, an adapter like the run's and a pack like its packs.
-func (c *sample) open(s *stage, depth int, save exec.SavePolicy, w *workload, peak float64) error {
-	config := s.config
+func (c *sample) open(p Planned, depth int, save exec.SavePolicy, pack Pack, peak float64) (err error) {
+	config := p.Config
 	config.NumLayers, config.VocabSize = depth, min(config.VocabSize, calibrationVocab)
-	stored, err := s.commonType()
-	if err != nil {
-		return err
-	}
 	deep := config
 	deep.NumLayers = 2
-	examples := calibrationPack(w, config.VocabSize, cost.Of(deep, nil), peak*calibrationStep.Seconds())
-	for _, e := range exampleExtents(examples) {
-		c.size.Add(e.work())
+	examples := calibrationPack(pack, config.VocabSize, cost.Of(deep, nil), peak*calibrationStep.Seconds())
+	c.size = workOf(examples)
+	if p.Full {
+		return c.openFull(p, config, save, examples)
 	}
-	if s.settings.Full {
-		return c.openFull(s, config, save, examples)
-	}
-	if c.model, err = model.Random(config, s.backend, s.act, stored, benchSeed); err != nil {
+	if c.model, err = model.Random(config, p.Backend, p.Act, p.Stored, seed); err != nil {
 		return err
 	}
-	a, err := model.NewAdapter(config, model.LoRAConfig{Rank: s.settings.Rank, Alpha: s.settings.Alpha, Dropout: s.settings.Dropout, Targets: model.Modules, DoRA: s.settings.DoRA})
+	lora := p.LoRA
+	lora.Targets = model.Modules
+	a, err := model.NewAdapter(config, lora)
 	if err != nil {
 		return err
 	}
-	values, err := c.model.InitialAdapter(a, benchSeed)
+	values, err := c.model.InitialAdapter(a, seed)
 	if err != nil {
 		return err
 	}
 	if err := c.model.AllocAdapter(a, values); err != nil {
 		return err
 	}
-	if c.adam, err = optim.New(s.backend, optim.DefaultConfig(), optim.Flat{Value: a.Value, Grad: a.Grad}); err != nil {
+	if c.adam, err = optim.New(p.Backend, optim.DefaultConfig(), optim.Flat{Value: a.Value, Grad: a.Grad}); err != nil {
 		return err
 	}
 	settings := sft.DefaultConfig()
-	settings.Dropout = s.settings.Dropout
+	settings.Dropout = p.LoRA.Dropout
 	c.one = training{
 		method:  &sft.Trainer{Config: settings, Model: c.model, Adapter: a, Save: save, Examples: examples},
 		indices: upTo(len(examples)), weight: 1,
@@ -177,12 +170,12 @@ func (c *sample) open(s *stage, depth int, save exec.SavePolicy, w *workload, pe
 }
 
 // openFull makes the model with all its weights to train.
-func (c *sample) openFull(s *stage, config model.Config, save exec.SavePolicy, examples []datasets.Example) (err error) {
+func (c *sample) openFull(p Planned, config model.Config, save exec.SavePolicy, examples []datasets.Example) (err error) {
 	var full *model.Full
-	if c.model, full, err = model.NewRandom(config, s.backend, s.act, benchSeed, 0.02); err != nil {
+	if c.model, full, err = model.NewRandom(config, p.Backend, p.Act, seed, 0.02); err != nil {
 		return err
 	}
-	if c.adam, err = optim.New(s.backend, optim.DefaultConfig(), optim.Flat{Value: full.Value, Grad: full.Grad}); err != nil {
+	if c.adam, err = optim.New(p.Backend, optim.DefaultConfig(), optim.Flat{Value: full.Value, Grad: full.Grad}); err != nil {
 		return err
 	}
 	settings := sft.DefaultConfig()
@@ -243,6 +236,115 @@ func (c *sample) seconds() float64 {
 	return quietSeconds(c.times.wall, c.times.core, c.threads) / float64(max(c.repeat, 1))
 }
 
+func (c *sample) close() {
+	if c.adam != nil {
+		c.adam.Close()
+	}
+	if c.model != nil {
+		c.model.Close()
+	}
+}
+
+// calibrationPack are examples like an average pack's, their number and then
+// their length cut to what a step has operations for.
+func calibrationPack(pack Pack, vocab int, x cost.Model, flops float64) []datasets.Example {
+	length := max(int(pack.Tokens)/pack.Sequences, 2)
+	most := int(flops / (3 * x.Forward(cost.Work{Tokens: 1, Targets: 1})))
+	length = min(length, max(most, 32))
+	// Attention runs at a tenth of the products' rate or less.
+	for length > 64 && 3*x.Forward(cost.Work{Tokens: float64(length), Targets: float64(length), Pairs: 10 * cost.Causal(length, 0)}) > flops {
+		length -= length / 8
+	}
+	count := max(min(pack.Sequences, most/length), 1)
+	// A reward model predicts less than one token of a short text; one is the least.
+	share := max(pack.Targets/max(pack.Tokens, 1), 1.5/float64(length))
+	return randomExamples(vocab, count, length, min(share, 1))
+}
+
+// Speed is how fast a run computes, as Calibrate finds it: operations per second, by the rule of cost: of the decoder layers,
+// and of the head with everything else.
+type Speed struct {
+	layers, rest float64
+	// mix is the pairs of attention for each token that layers was measured at.
+	// What a run has beyond it, longer sequences, counts by attention's own speeds:
+	// attend forward, attendBack backward. again is how often the forward pass of
+	// attention is computed once more.
+	mix, attend, attendBack, again float64
+}
+
+// speedOf are the speeds behind the steps of one and of two layers. Where other
+// programs disturbed them so much that a Speed comes out of the question, both
+// are that of the two layers together.
+func speedOf(one, two *sample, peak float64) Speed {
+	layer := two.seconds() - one.seconds()
+	rest := one.seconds() - layer*one.layers/(two.layers-one.layers)
+	v := Speed{layers: (two.layers - one.layers) / layer, rest: one.rest / rest}
+	if layer <= 0 || rest <= 0 || v.layers > peak || v.rest > peak {
+		whole := (two.layers + two.rest) / two.seconds()
+		return Speed{layers: whole, rest: whole}
+	}
+	return v
+}
+
+// seconds is the time of operations: those of the head are the rest's.
+func (v Speed) seconds(all, headless float64) float64 {
+	return headless/v.layers + (all-headless)/v.rest
+}
+
+// TrainSeconds is the time of all steps, ForwardSeconds of a pass without a
+// gradient.
+func (v Speed) TrainSeconds(x cost.Model, w cost.Work) float64 {
+	w, beyond := v.within(w)
+	y := x.Headless()
+	seconds := v.seconds(x.Forward(w)+x.Backward(w), y.Forward(w)+y.Backward(w))
+	if beyond > 0 {
+		forward, backward := x.Attention(beyond)
+		seconds += forward*(1+v.again)/v.attend + backward/v.attendBack
+	}
+	return seconds
+}
+
+func (v Speed) ForwardSeconds(x cost.Model, w cost.Work) float64 {
+	w, beyond := v.within(w)
+	seconds := v.seconds(x.Forward(w), x.Headless().Forward(w))
+	if beyond > 0 {
+		forward, _ := x.Attention(beyond)
+		seconds += forward / v.attend
+	}
+	return seconds
+}
+
+// within is the work with no more pairs than the measured mix, and the pairs
+// beyond it.
+func (v Speed) within(w cost.Work) (cost.Work, float64) {
+	beyond := w.Pairs - v.mix*w.Tokens
+	if v.attend == 0 || beyond <= 0 {
+		return w, 0
+	}
+	w.Pairs -= beyond
+	return w, beyond
+}
+
+// timing is how long steps took, in seconds: by the clock, and of the process's
+// processor time.
+type timing struct{ wall, core []float64 }
+
+// add runs a step and notes its times.
+func (t *timing) add(step func() error) error {
+	core, start := host.ProcessorTime(), time.Now()
+	if err := step(); err != nil {
+		return err
+	}
+	t.wall = append(t.wall, time.Since(start).Seconds())
+	t.core = append(t.core, (host.ProcessorTime() - core).Seconds())
+	return nil
+}
+
+// Best and median of the steps.
+func (t *timing) bestWall() float64   { return slices.Min(t.wall) }
+func (t *timing) bestCore() float64   { return slices.Min(t.core) }
+func (t *timing) medianWall() float64 { return slices.Sorted(slices.Values(t.wall))[len(t.wall)/2] }
+
 // coreResolution is the seconds from which a step's processor time is good to
 // some percent: systems count it in ticks of up to 10 ms.
 const coreResolution = 0.1
@@ -267,84 +369,4 @@ func quietSeconds(wall, core []float64, threads int) float64 {
 		busy = max(busy, core[i]/(wall[i]*float64(threads)))
 	}
 	return min(best, slices.Min(core)/(float64(threads)*min(busy, 1)))
-}
-
-func (c *sample) close() {
-	if c.adam != nil {
-		c.adam.Close()
-	}
-	if c.model != nil {
-		c.model.Close()
-	}
-}
-
-// commonType is the type that random weights have in the place of the model's.
-func (s *stage) commonType() (device.Type, error) {
-	if s.base == "" { // a model from nothing
-		return device.F32, nil
-	}
-	bytes, err := model.WeightBytes(s.base, "", s.act, s.matrixType, nil)
-	if err != nil || float64(bytes) > 3*float64(s.config.Parameters()) {
-		return device.F32, err
-	}
-	return device.BF16, nil
-}
-
-// calibrationPack are examples like an average pack's, their number and then
-// their length cut to what a step has operations for.
-func calibrationPack(w *workload, vocab int, x cost.Model, flops float64) []datasets.Example {
-	mean := w.meanPack()
-	length := max(int(mean.Tokens)/w.perPack(), 2)
-	most := int(flops / (3 * x.Forward(cost.Work{Tokens: 1, Targets: 1})))
-	length = min(length, max(most, 32))
-	// Attention runs at a tenth of the products' rate or less.
-	for length > 64 && 3*x.Forward(cost.Work{Tokens: float64(length), Targets: float64(length), Pairs: 10 * cost.Causal(length, 0)}) > flops {
-		length -= length / 8
-	}
-	count := max(min(w.perPack(), most/length), 1)
-	// A reward model predicts less than one token of a short text; one is the least.
-	share := max(mean.Targets/max(mean.Tokens, 1), 1.5/float64(length))
-	return randomExamples(vocab, count, length, min(share, 1))
-}
-
-// perPack is the number of sequences of an average pack.
-func (w *workload) perPack() int { return max((w.sequences+w.packs/2)/max(w.packs, 1), 1) }
-
-// seconds is the time of operations: those of the head are the rest's.
-func (v speed) seconds(all, headless float64) float64 {
-	return headless/v.layers + (all-headless)/v.rest
-}
-
-// trainSeconds is the time of all steps, forwardSeconds of a pass without a
-// gradient.
-func (v speed) trainSeconds(x cost.Model, w cost.Work) float64 {
-	w, beyond := v.within(w)
-	y := x.Headless()
-	seconds := v.seconds(x.Forward(w)+x.Backward(w), y.Forward(w)+y.Backward(w))
-	if beyond > 0 {
-		forward, backward := x.Attention(beyond)
-		seconds += forward*(1+v.again)/v.attend + backward/v.attendBack
-	}
-	return seconds
-}
-
-func (v speed) forwardSeconds(x cost.Model, w cost.Work) float64 {
-	w, beyond := v.within(w)
-	seconds := v.seconds(x.Forward(w), x.Headless().Forward(w))
-	if beyond > 0 {
-		forward, _ := x.Attention(beyond)
-		seconds += forward / v.attend
-	}
-	return seconds
-}
-
-// within is the work with no more pairs than the measured mix, and the pairs
-// beyond it.
-func (v speed) within(w cost.Work) (cost.Work, float64) {
-	beyond := w.Pairs - v.mix*w.Tokens
-	if v.attend == 0 || beyond <= 0 {
-		return w, 0
-	}
-	w.Pairs -= beyond
-	return w, beyond
 }

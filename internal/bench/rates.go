@@ -1,14 +1,12 @@
-package align
+package bench
 
 import (
-	"slices"
 	"sync"
 	"time"
 
 	"align/internal/compute"
 	"align/internal/device/cpu/feature"
 	"align/internal/device/cpu/kern"
-	"align/internal/host"
 )
 
 // rates are what the machine does at best: multiplications in registers alone,
@@ -109,26 +107,6 @@ func (r *rates) measureRead() {
 		r.read = max(r.read, readBytes/time.Since(start).Seconds())
 	}
 }
-
-// timing is how long steps took, in seconds: by the clock, and of the process's
-// processor time.
-type timing struct{ wall, core []float64 }
-
-// add runs a step and notes its times.
-func (t *timing) add(step func() error) error {
-	core, start := host.ProcessorTime(), time.Now()
-	if err := step(); err != nil {
-		return err
-	}
-	t.wall = append(t.wall, time.Since(start).Seconds())
-	t.core = append(t.core, (host.ProcessorTime() - core).Seconds())
-	return nil
-}
-
-// Best and median of the steps.
-func (t *timing) bestWall() float64   { return slices.Min(t.wall) }
-func (t *timing) bestCore() float64   { return slices.Min(t.core) }
-func (t *timing) medianWall() float64 { return slices.Sorted(slices.Values(t.wall))[len(t.wall)/2] }
 
 // machine gives the rates themselves.
 func (b *bench) machine() error {

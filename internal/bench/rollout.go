@@ -1,9 +1,8 @@
-package align
+package bench
 
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 
 	"align/internal/cost"
 	"align/internal/rollout"
@@ -75,7 +74,7 @@ func (d *drawing) round(ctx context.Context, e *rollout.Engine, prompts []rollou
 // draw draws answers of a length by plain sampling.
 func draw(ctx context.Context, e *rollout.Engine, prompts []rollout.Prompt, samples, tokens int) error {
 	return e.Generate(ctx, prompts, rollout.Options{
-		Sampling: rollout.Sampling{Temperature: 1, TopP: 1, RepetitionPenalty: 1}, MaxNew: tokens, Samples: samples, Seed: benchSeed,
+		Sampling: rollout.Sampling{Temperature: 1, TopP: 1, RepetitionPenalty: 1}, MaxNew: tokens, Samples: samples, Seed: seed,
 	}, func(rollout.Sample) error { return nil })
 }
 
@@ -119,14 +118,4 @@ func (b *bench) reportRollout(m *model.Model, separate, shared, alone *drawing, 
 		return err
 	}
 	return b.last(b.figureOf("steps", "tokens/s", tokens, floor), t, peak)
-}
-
-// randomPrompts are n prompts of a length.
-func randomPrompts(vocab, n, length int) []rollout.Prompt {
-	r := rand.New(rand.NewPCG(benchSeed, 3))
-	list := make([]rollout.Prompt, n)
-	for i := range list {
-		list[i] = rollout.Prompt{IDs: randomIDs(r, vocab, length), Key: uint64(i)}
-	}
-	return list
 }

@@ -1,4 +1,4 @@
-package align
+package bench
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 )
 
 // kernelWork is what a call of a kernel must do at least: bytes that it reads or
-// writes once, and operations on matrices. They are those of [Bench]'s rule:
+// writes once, and operations on matrices. They are those of [Run]'s rule:
 // what a kernel computes again is not counted.
 type kernelWork struct{ bytes, flops float64 }
 
@@ -26,7 +26,7 @@ type kernelContext struct {
 }
 
 // answering is the context of drawing answers, and of passes over them.
-func (o *BenchOptions) answering() kernelContext {
+func (o *Options) answering() kernelContext {
 	prompt, answer := float64(o.Prompt), float64(o.Response)
 	return kernelContext{perRow: (prompt + answer + 1) / 2, positions: prompt + (answer+1)/2, prompt: (prompt + 1) / 2, sequences: o.Batch}
 }

@@ -1,6 +1,6 @@
 //go:build linux && (amd64 || arm64) && !nogpu
 
-package align
+package bench
 
 import (
 	"math"
@@ -16,9 +16,9 @@ import (
 	"align/model"
 )
 
-// benchShape is a folder with the config of a model that the simulator is quick
+// shapeFolder is a folder with the config of a model that the simulator is quick
 // with.
-func benchShape(t *testing.T) string {
+func shapeFolder(t *testing.T) string {
 	t.Helper()
 	c := model.Config{
 		Architecture: "LlamaForCausalLM", HiddenSize: 32, IntermediateSize: 48, NumLayers: 2, NumHeads: 2, NumKVHeads: 1, HeadDim: 16,
@@ -37,7 +37,7 @@ func benchShape(t *testing.T) string {
 
 // Every workload runs on a card, and the trainers and decode list their kernels.
 // Times mean nothing in the simulator, whose clock counts marks.
-func TestBenchOnACard(t *testing.T) {
+func TestMeasureOnACard(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the simulator is slow, above all with the race detector")
 	}
@@ -51,8 +51,8 @@ func TestBenchOnACard(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	o := DefaultBenchOptions()
-	o.Shape, o.Compute.Device, o.Compute.Precision, o.Batch, o.Length, o.Prompt, o.Response, o.Rank, o.Steps, o.Warmup = benchShape(t), "cuda", "bf16", 2, 8, 6, 4, 4, 1, 0
+	o := DefaultOptions()
+	o.Shape, o.Compute.Device, o.Compute.Precision, o.Batch, o.Length, o.Prompt, o.Response, o.Rank, o.Steps, o.Warmup = shapeFolder(t), "cuda", "bf16", 2, 8, 6, 4, 4, 1, 0
 	for workload, kernels := range map[string][]string{
 		"sft":         {"lora_linear 16x48x32", "lora_dx 16x48x32", "attention", "attention_grad", "rmsnorm", "logprob", "adamw", "zero"},
 		"dpo":         {"lora_linear 28x48x32", "attention_grad", "segment_sum"},
@@ -66,7 +66,7 @@ func TestBenchOnACard(t *testing.T) {
 	} {
 		o.Workloads = []string{workload}
 		var figures []Figure
-		if err := Bench(t.Context(), o, Environment{}, func(f Figure) error { figures = append(figures, f); return nil }); err != nil {
+		if err := Measure(t.Context(), o, Environment{}, func(f Figure) error { figures = append(figures, f); return nil }); err != nil {
 			t.Errorf("%s: %v", workload, err)
 			continue
 		}
@@ -118,11 +118,11 @@ func TestKernelsAddUpToTheStep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := model.ReadConfig(benchShape(t))
+	config, err := model.ReadConfig(shapeFolder(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := DefaultBenchOptions()
+	o := DefaultOptions()
 	o.Compute.Precision, o.Batch, o.Length, o.Rank, o.Steps, o.Warmup, o.LossShare = "bf16", 2, 8, 4, 1, 0, 0.5
 	counted, rule := 0.0, 0.0
 	b := &bench{

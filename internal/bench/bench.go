@@ -1,0 +1,347 @@
+// Package bench measures how fast a machine runs a model of random weights. [Measure]
+// runs workloads, a trainer's steps, generation or single kernels, and gives every
+// [Figure] beside its floor, the best that the machine allows; it is align bench.
+// [Planned] finds the [Speed] behind the times of align plan by the same steps.
+// It reads no data, and no model but a GGUF file that is named.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"align/internal/compute"
+	"align/internal/device"
+	"align/internal/device/cuda"
+	"align/internal/host"
+	"align/internal/nearest"
+	"align/model"
+)
+
+// Environment is told what is measured, and how far it is. The zero value is silent.
+type Environment struct {
+	// Note gets a line for the device and for each workload.
+	Note func(string)
+	// Progress is told what is being done, how much of it is done, and how much there is.
+	Progress func(what string, done, total int64)
+	// Threads is told on how many threads of the processor a workload computes, where
+	// that was said.
+	Threads func(n int)
+}
+
+func (e Environment) note(line string) {
+	if e.Note != nil {
+		e.Note(line)
+	}
+}
+
+func (e Environment) progress(what string) func(done, total int64) {
+	return func(done, total int64) {
+		if e.Progress != nil {
+			e.Progress(what, done, total)
+		}
+	}
+}
+
+// Workloads lists what Measure takes: steps of the trainers, generation, the
+// largest kernels by themselves, and the machine's own rates.
+var Workloads = []string{"sft", "dpo", "ppo", "decode", "rollout", "gemm", "attention", "elementwise", "machine"}
+
+// Measure measures the workloads, each on a device of its own, and hands every figure to emit.
+func Measure(ctx context.Context, o Options, env Environment, emit func(Figure) error) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	for _, w := range o.Workloads {
+		if err := measure(ctx, w, o, env, emit); err != nil {
+			return fmt.Errorf("%s: %w", w, err)
+		}
+	}
+	return nil
+}
+
+// measure measures one workload on a device of its own.
+func measure(ctx context.Context, workload string, o Options, env Environment, emit func(Figure) error) error {
+	config, err := Shape(o.Shape)
+	if err != nil {
+		return err
+	}
+	b := &bench{options: o, config: config, env: env, emit: emit, workload: workload}
+	if b.backend, b.act, err = o.Compute.Open(env.Note, env.Threads); err != nil {
+		return err
+	}
+	defer func() { b.backend.Close() }()
+	if b.rates, err = newRates(o.Compute); err != nil {
+		return err
+	}
+	if card, is := b.backend.(*cuda.Backend); is {
+		b.backend = profileOf(card)
+		if err := b.rates.measureCard(b.backend, b.act, cardProbe); err != nil {
+			return err
+		}
+	}
+	b.rates.measureArithmetic()
+	env.note(b.describe())
+	switch workload {
+	case "sft":
+		return b.sft(ctx)
+	case "dpo":
+		return b.dpo(ctx)
+	case "ppo":
+		return b.ppo(ctx)
+	case "decode":
+		return b.decode(ctx)
+	case "rollout":
+		return b.rollout(ctx)
+	case "gemm":
+		return b.gemm(ctx)
+	case "attention":
+		return b.attention(ctx)
+	case "elementwise":
+		return b.elementwise(ctx)
+	}
+	return b.machine()
+}
+
+// Shape is the shape of a name of model.ShapeNames, or of a model.
+func Shape(name string) (model.Config, error) {
+	if model.IsShape(name) {
+		return model.Shape(name)
+	}
+	c, err := model.ReadConfig(name)
+	if err != nil {
+		return c, fmt.Errorf("cfg %q is neither one of %s nor a model: %w", name, strings.Join(model.ShapeNames, ", "), err)
+	}
+	return c, nil
+}
+
+// bench is one workload under measurement.
+type bench struct {
+	options  Options
+	workload string
+	config   model.Config
+	env      Environment
+	emit     func(Figure) error
+	backend  compute.Backend
+	act      device.Type
+	rates    *rates
+	// inKernels is the time of one step's kernels by a card's clock, 0 on the CPU.
+	inKernels float64
+}
+
+func (b *bench) describe() string {
+	o := b.options
+	sizes, form := fmt.Sprintf("batch %d of %d tokens", o.Batch, o.Length), o.Compute.Precision
+	if o.Quantize != "" {
+		form += " on " + o.Quantize
+	}
+	switch b.workload {
+	case "dpo":
+		sizes = fmt.Sprintf("%d pairs of a prompt of %d and answers of %d tokens, reference %s", o.Batch, o.Prompt, o.Response, o.Reference)
+	case "ppo":
+		sizes = fmt.Sprintf("%d answers of %d tokens to prompts of %d, %d to a micro-batch, %d epochs", o.Batch, o.Response, o.Prompt, min(o.Micro, o.Batch), ppoEpochs)
+	case "decode", "rollout":
+		sizes = fmt.Sprintf("batch %d, prompts of %d and answers of %d tokens", o.Batch, o.Prompt, o.Response)
+	}
+	if o.Compute.OnCard() {
+		return fmt.Sprintf("%s: %s (%d parameters), %s, %s, %s; floors are what its own kernels reach on a product of %d and a sum of %d elements",
+			b.workload, o.Shape, b.config.Parameters(), form, sizes, b.backend.Name(), cardProbe.side, cardProbe.elements)
+	}
+	return fmt.Sprintf("%s: %s (%d parameters), %s, %s, %d threads, level %s", b.workload, o.Shape, b.config.Parameters(), form, sizes, b.rates.threads, b.rates.set.Level)
+}
+
+// stored is the type that weights have in memory: on a card, which rounds all others,
+// BF16.
+func (b *bench) stored() device.Type {
+	if b.options.Compute.Precision == "bf16" || b.act == device.BF16 {
+		return device.BF16
+	}
+	return device.F32
+}
+
+// seed of the weights and tokens.
+const seed = 1
+
+// model makes the model of random weights, or loads a GGUF file's own.
+func (b *bench) model() (*model.Model, error) {
+	if model.IsGGUF(b.options.Shape) {
+		return b.load()
+	}
+	return model.RandomQuantised(b.config, b.backend, b.act, b.stored(), b.options.Quantize, seed)
+}
+
+// load reads a GGUF file's weights and says what is held of them.
+func (b *bench) load() (*model.Model, error) {
+	o := model.LoadOptions{Quantize: b.options.Quantize, Progress: b.env.progress("loading the model")}
+	m, err := model.LoadWith(b.options.Shape, b.backend, b.act, o)
+	if err == nil {
+		b.env.note(m.Summary(b.options.Shape, o))
+	}
+	return m, err
+}
+
+// adapter makes an adapter on all linear layers, as most users train.
+func (b *bench) adapter(m *model.Model) (*model.Adapter, error) {
+	a, err := model.NewAdapter(b.config, model.LoRAConfig{Rank: b.options.Rank, Alpha: 2 * float64(b.options.Rank), Dropout: b.options.Dropout, Targets: model.Modules})
+	if err != nil {
+		return nil, err
+	}
+	return a, m.AllocAdapter(a, a.Initial(seed))
+}
+
+// peak is the most memory in bytes that was taken: of the card, or by the process.
+func (b *bench) peak() int64 {
+	if p, is := b.backend.(interface{ Peak() int64 }); is {
+		return p.Peak()
+	}
+	return host.PeakMemory()
+}
+
+// Options say what to measure, on a model of random weights.
+type Options struct {
+	Workloads []string
+	// Shape is a name of model.ShapeNames, a model folder whose shape is taken, or a
+	// GGUF file, whose weights are taken as well: they are of several types.
+	Shape string
+	// Batch is the sequences of a step (sft, decode and the kernels), its
+	// pairs (dpo) or the answers of a rollout (rollout, ppo).
+	Batch int
+	// Micro is the answers of a micro-batch of ppo.
+	Micro int
+	// Length is the tokens of a sequence of sft, gemm, attention and elementwise.
+	Length int
+	// Prompt and Response are the tokens of dpo's pairs and of what is generated.
+	Prompt, Response int
+	// LossShare is the share of sft's tokens that carry loss, at the end.
+	LossShare float64
+	// Reference says what dpo's step includes: "cached" log-probabilities, or
+	// "every", the reference's pass over its pairs as well.
+	Reference string
+	Rank      int
+	// Dropout is that of the adapter in sft and dpo. No floor counts it.
+	Dropout float64
+	// Quantize is how the model's linear layers are held: "" as Precision says,
+	// or one of model.Quantizations.
+	Quantize string
+	// Steps are measured, Warmup steps before them are not.
+	Steps, Warmup int
+	SavePolicy    string
+	Compute       compute.Settings
+}
+
+// DefaultOptions are the sizes of a step that takes seconds on two cores.
+func DefaultOptions() Options {
+	return Options{
+		Shape: "small", Batch: 1, Micro: 2, Length: 512, Prompt: 256, Response: 256, LossShare: 1, Reference: "cached",
+		Rank: 16, Steps: 5, Warmup: 1, SavePolicy: "auto", Compute: compute.Settings{Precision: "f32"},
+	}
+}
+
+// Validate returns all faults of the options at once.
+func (o Options) Validate() error {
+	var errs []error
+	known := map[string]bool{}
+	for _, w := range Workloads {
+		known[w] = true
+	}
+	for _, w := range o.Workloads {
+		if known[w] {
+			continue
+		}
+		err := fmt.Errorf("unknown workload %q, want some of %s", w, strings.Join(Workloads, ", "))
+		if near := nearest.Name(w, Workloads); near != "" {
+			err = fmt.Errorf("unknown workload %q, did you mean %q", w, near)
+		}
+		errs = append(errs, err)
+	}
+	errs = append(errs, o.checkQuantize())
+	for _, n := range []struct {
+		name  string
+		value int
+	}{{"batch", o.Batch}, {"micro", o.Micro}, {"prompt", o.Prompt}, {"resp", o.Response}, {"rank", o.Rank}, {"steps", o.Steps}} {
+		if n.value < 1 {
+			errs = append(errs, fmt.Errorf("%s must be at least 1, got %d", n.name, n.value))
+		}
+	}
+	if o.Length < 2 {
+		errs = append(errs, fmt.Errorf("seq must be at least 2, got %d", o.Length))
+	}
+	if o.Warmup < 0 || o.Compute.Threads < 0 {
+		errs = append(errs, fmt.Errorf("warmup (%d) and threads (%d) must not be negative", o.Warmup, o.Compute.Threads))
+	}
+	if !(o.LossShare > 0 && o.LossShare <= 1) {
+		errs = append(errs, fmt.Errorf("loss_share must lie in (0, 1], got %v", o.LossShare))
+	}
+	if err := (device.Dropout{P: o.Dropout}).Check(); err != nil {
+		errs = append(errs, err)
+	}
+	if o.Reference != "cached" && o.Reference != "every" {
+		errs = append(errs, fmt.Errorf("reference must be cached or every, got %q", o.Reference))
+	}
+	if o.Compute.Precision != "f32" && o.Compute.Precision != "bf16" {
+		errs = append(errs, fmt.Errorf("precision must be f32 or bf16, got %q", o.Compute.Precision))
+	}
+	return errors.Join(errs...)
+}
+
+// checkQuantize also refuses the workloads that hold no model.
+func (o Options) checkQuantize() error {
+	err := model.CheckQuantize(o.Quantize)
+	for _, w := range o.Workloads {
+		if o.Quantize != "" && slices.Contains([]string{"gemm", "attention", "elementwise", "machine"}, w) {
+			err = errors.Join(err, fmt.Errorf("quantize is for workloads that hold a model, which %s does not", w))
+		}
+	}
+	return err
+}
+
+// Figure is one measured number. Floor is the best that the machine allows in
+// the same run, by arithmetic or by memory, in the same unit; Ratio is Value of
+// it. Both are 0 where there is no such bound.
+type Figure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+	Floor float64 `json:"floor"`
+	Ratio float64 `json:"ratio"`
+	*Throughput
+}
+
+// Throughput is what the last figure of a workload holds besides.
+type Throughput struct {
+	// TokensPerCore is tokens per processor second of the best step,
+	// TokensPerSecond per second of the best, MedianTokensPerSecond of the
+	// median step.
+	TokensPerCore         float64 `json:"tps_core"`
+	TokensPerSecond       float64 `json:"tps_wall"`
+	MedianTokensPerSecond float64 `json:"tps_wall_median"`
+	// PeakMiB is the process's peak resident memory, or the most that was taken of
+	// a card.
+	PeakMiB int64   `json:"rss_mib"`
+	Loss    float64 `json:"loss,omitzero"`
+	// The rates of the prompts, of decode.
+	PrefillPerCore   float64 `json:"prefill_tps_core,omitzero"`
+	PrefillPerSecond float64 `json:"prefill_tps_wall,omitzero"`
+}
+
+// figure emits a number with its floor.
+func (b *bench) figure(name, unit string, value, floor float64) error {
+	return b.emit(b.figureOf(name, unit, value, floor))
+}
+
+func (b *bench) figureOf(name, unit string, value, floor float64) Figure {
+	f := Figure{Name: b.workload + "/" + name, Value: value, Unit: unit, Floor: floor}
+	if floor > 0 {
+		f.Ratio = value / floor
+	}
+	return f
+}
+
+// last emits the workload's last figure with its throughput and peak, in bytes.
+func (b *bench) last(f Figure, t Throughput, peak int64) error {
+	t.PeakMiB = peak >> 20
+	f.Throughput = &t
+	return b.emit(f)
+}
