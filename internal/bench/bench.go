@@ -7,16 +7,13 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"align/internal/compute"
 	"align/internal/device"
 	"align/internal/device/cuda"
 	"align/internal/host"
-	"align/internal/nearest"
 	"align/model"
 )
 
@@ -197,151 +194,4 @@ func (b *bench) peak() int64 {
 		return p.Peak()
 	}
 	return host.PeakMemory()
-}
-
-// Options say what to measure, on a model of random weights.
-type Options struct {
-	Workloads []string
-	// Shape is a name of model.ShapeNames, a model folder whose shape is taken, or a
-	// GGUF file, whose weights are taken as well: they are of several types.
-	Shape string
-	// Batch is the sequences of a step (sft, decode and the kernels), its
-	// pairs (dpo) or the answers of a rollout (rollout, ppo).
-	Batch int
-	// Micro is the answers of a micro-batch of ppo.
-	Micro int
-	// Length is the tokens of a sequence of sft, gemm, attention and elementwise.
-	Length int
-	// Prompt and Response are the tokens of dpo's pairs and of what is generated.
-	Prompt, Response int
-	// LossShare is the share of sft's tokens that carry loss, at the end.
-	LossShare float64
-	// Reference says what dpo's step includes: "cached" log-probabilities, or
-	// "every", the reference's pass over its pairs as well.
-	Reference string
-	Rank      int
-	// Dropout is that of the adapter in sft and dpo. No floor counts it.
-	Dropout float64
-	// Quantize is how the model's linear layers are held: "" as Precision says,
-	// or one of model.Quantizations.
-	Quantize string
-	// Steps are measured, Warmup steps before them are not.
-	Steps, Warmup int
-	SavePolicy    string
-	Compute       compute.Settings
-}
-
-// DefaultOptions are the sizes of a step that takes seconds on two cores.
-func DefaultOptions() Options {
-	return Options{
-		Shape: "small", Batch: 1, Micro: 2, Length: 512, Prompt: 256, Response: 256, LossShare: 1, Reference: "cached",
-		Rank: 16, Steps: 5, Warmup: 1, SavePolicy: "auto", Compute: compute.Settings{Precision: "f32"},
-	}
-}
-
-// Validate returns all faults of the options at once.
-func (o Options) Validate() error {
-	var errs []error
-	known := map[string]bool{}
-	for _, w := range Workloads {
-		known[w] = true
-	}
-	for _, w := range o.Workloads {
-		if known[w] {
-			continue
-		}
-		err := fmt.Errorf("unknown workload %q, want some of %s", w, strings.Join(Workloads, ", "))
-		if near := nearest.Name(w, Workloads); near != "" {
-			err = fmt.Errorf("unknown workload %q, did you mean %q", w, near)
-		}
-		errs = append(errs, err)
-	}
-	errs = append(errs, o.checkQuantize())
-	for _, n := range []struct {
-		name  string
-		value int
-	}{{"batch", o.Batch}, {"micro", o.Micro}, {"prompt", o.Prompt}, {"resp", o.Response}, {"rank", o.Rank}, {"steps", o.Steps}} {
-		if n.value < 1 {
-			errs = append(errs, fmt.Errorf("%s must be at least 1, got %d", n.name, n.value))
-		}
-	}
-	if o.Length < 2 {
-		errs = append(errs, fmt.Errorf("seq must be at least 2, got %d", o.Length))
-	}
-	if o.Warmup < 0 || o.Compute.Threads < 0 {
-		errs = append(errs, fmt.Errorf("warmup (%d) and threads (%d) must not be negative", o.Warmup, o.Compute.Threads))
-	}
-	if !(o.LossShare > 0 && o.LossShare <= 1) {
-		errs = append(errs, fmt.Errorf("loss_share must lie in (0, 1], got %v", o.LossShare))
-	}
-	if err := (device.Dropout{P: o.Dropout}).Check(); err != nil {
-		errs = append(errs, err)
-	}
-	if o.Reference != "cached" && o.Reference != "every" {
-		errs = append(errs, fmt.Errorf("reference must be cached or every, got %q", o.Reference))
-	}
-	if o.Compute.Precision != "f32" && o.Compute.Precision != "bf16" {
-		errs = append(errs, fmt.Errorf("precision must be f32 or bf16, got %q", o.Compute.Precision))
-	}
-	return errors.Join(errs...)
-}
-
-// checkQuantize also refuses the workloads that hold no model.
-func (o Options) checkQuantize() error {
-	err := model.CheckQuantize(o.Quantize)
-	for _, w := range o.Workloads {
-		if o.Quantize != "" && slices.Contains([]string{"gemm", "attention", "elementwise", "machine"}, w) {
-			err = errors.Join(err, fmt.Errorf("quantize is for workloads that hold a model, which %s does not", w))
-		}
-	}
-	return err
-}
-
-// Figure is one measured number. Floor is the best that the machine allows in
-// the same run, by arithmetic or by memory, in the same unit; Ratio is Value of
-// it. Both are 0 where there is no such bound.
-type Figure struct {
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
-	Unit  string  `json:"unit"`
-	Floor float64 `json:"floor"`
-	Ratio float64 `json:"ratio"`
-	*Throughput
-}
-
-// Throughput is what the last figure of a workload holds besides.
-type Throughput struct {
-	// TokensPerCore is tokens per processor second of the best step,
-	// TokensPerSecond per second of the best, MedianTokensPerSecond of the
-	// median step.
-	TokensPerCore         float64 `json:"tps_core"`
-	TokensPerSecond       float64 `json:"tps_wall"`
-	MedianTokensPerSecond float64 `json:"tps_wall_median"`
-	// PeakMiB is the process's peak resident memory, or the most that was taken of
-	// a card.
-	PeakMiB int64   `json:"rss_mib"`
-	Loss    float64 `json:"loss,omitzero"`
-	// The rates of the prompts, of decode.
-	PrefillPerCore   float64 `json:"prefill_tps_core,omitzero"`
-	PrefillPerSecond float64 `json:"prefill_tps_wall,omitzero"`
-}
-
-// figure emits a number with its floor.
-func (b *bench) figure(name, unit string, value, floor float64) error {
-	return b.emit(b.figureOf(name, unit, value, floor))
-}
-
-func (b *bench) figureOf(name, unit string, value, floor float64) Figure {
-	f := Figure{Name: b.workload + "/" + name, Value: value, Unit: unit, Floor: floor}
-	if floor > 0 {
-		f.Ratio = value / floor
-	}
-	return f
-}
-
-// last emits the workload's last figure with its throughput and peak, in bytes.
-func (b *bench) last(f Figure, t Throughput, peak int64) error {
-	t.PeakMiB = peak >> 20
-	f.Throughput = &t
-	return b.emit(f)
 }
