@@ -28,7 +28,7 @@ var floors = [][]string{
 	{"internal/exec/exectest"},
 	{"model", "internal/checkpoint", "internal/optim"},
 	{"internal/train", "internal/cost", "internal/compute"},
-	{"internal/rollout", "internal/score", "internal/report"},
+	{"internal/rollout", "internal/score", "internal/report", "internal/doctor"},
 	{"sft", "dpo", "reward", "ppo", "rejection"},
 	{"internal/bench"},
 	{"align"},

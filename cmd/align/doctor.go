@@ -7,6 +7,7 @@ import (
 
 	"align/align"
 	"align/internal/compute"
+	"align/internal/doctor"
 
 	"github.com/spf13/cobra"
 )
@@ -38,7 +39,7 @@ cache folder. It fails where a run would.`,
 }
 
 func runDoctor(o *doctorOptions) error {
-	findings, err := align.Examine(o.compute)
+	findings, err := doctor.Examine(o.compute, align.DefaultCacheDir())
 	if o.json {
 		if printed := printJSON(o.io.out, findings); printed != nil {
 			return printed
@@ -53,7 +54,7 @@ func runDoctor(o *doctorOptions) error {
 	return err
 }
 
-func printFindings(w io.Writer, f *align.Findings) error {
+func printFindings(w io.Writer, f *doctor.Findings) error {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-10s %s\n", name, fmt.Sprintf(format, args...))
@@ -93,7 +94,7 @@ func printFindings(w io.Writer, f *align.Findings) error {
 	return err
 }
 
-func describeCard(c align.CardFinding) string {
+func describeCard(c doctor.Card) string {
 	text := fmt.Sprintf("%d: %s, compute capability %s, %s", c.Ordinal, c.Name, c.Capability, size(int64(c.MemoryTotal)))
 	if c.Fault != "" {
 		return text + ": " + c.Fault

@@ -1,6 +1,6 @@
 //go:build linux && (amd64 || arm64) && !nogpu
 
-package align
+package doctor
 
 import (
 	"errors"
@@ -33,7 +33,7 @@ func TestCardsAreFoundThroughTheDriver(t *testing.T) {
 	want := Findings{
 		GPU:    "2 found by the NVIDIA driver for CUDA 12.4, used where --device names one",
 		Driver: "12.4",
-		Cards: []CardFinding{
+		Cards: []Card{
 			{Ordinal: 0, Name: "Fake A", Capability: "8.9", Units: 128, MemoryTotal: 24 << 30, MemoryFree: 24 << 30},
 			{Ordinal: 1, Name: "Fake B", Capability: "9.0", Units: 132, MemoryTotal: 80 << 30, MemoryFree: 80 << 30},
 		},

@@ -1,4 +1,6 @@
-package align
+// Package doctor looks at the machine for align doctor: [Examine] tests the kernels,
+// opens the device as a run would, and finds memory, NVIDIA cards and disk.
+package doctor
 
 import (
 	"errors"
@@ -28,9 +30,9 @@ type Findings struct {
 	Highest string `json:"highest_level"`
 	Reason  string `json:"reason"`
 	// Kernels are the sets of each level that the machine can run, tested.
-	Kernels    []KernelFinding `json:"kernels"`
-	Threads    int             `json:"threads"`
-	Processors int             `json:"processors"`
+	Kernels    []Kernel `json:"kernels"`
+	Threads    int      `json:"threads"`
+	Processors int      `json:"processors"`
 
 	MemoryTotal     int64 `json:"memory_total"`
 	MemoryAvailable int64 `json:"memory_available"`
@@ -38,9 +40,9 @@ type Findings struct {
 
 	// GPU says what is there or why nothing is; Driver is the CUDA version that
 	// the NVIDIA driver serves, "" without one.
-	GPU    string        `json:"gpu"`
-	Driver string        `json:"driver"`
-	Cards  []CardFinding `json:"cards"`
+	GPU    string `json:"gpu"`
+	Driver string `json:"driver"`
+	Cards  []Card `json:"cards"`
 
 	DiskFree   int64  `json:"disk_free"`
 	CacheDir   string `json:"cache_dir"`
@@ -50,21 +52,22 @@ type Findings struct {
 	Problems []string `json:"problems"`
 }
 
-// KernelFinding is the result of a set's self-test; Fault is "" where all of its
+// Kernel is the result of a set's self-test; Fault is "" where all of its
 // functions agree with their portable twins.
-type KernelFinding struct {
+type Kernel struct {
 	Name   string `json:"name"`
 	Chosen bool   `json:"chosen"`
 	Fault  string `json:"fault"`
 }
 
 // Examine looks at the machine and tests the kernels. The error joins all that
-// would make a run fail; the findings are there nevertheless.
-func Examine(c compute.Settings) (*Findings, error) {
+// would make a run fail; the findings are there nevertheless. cacheDir is the cache
+// folder, "" where there is none.
+func Examine(c compute.Settings, cacheDir string) (*Findings, error) {
 	f := &Findings{
 		V: 1, Processor: host.ProcessorName(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		Processors: runtime.NumCPU(), Threads: c.NumThreads(), Highest: feature.Detect().String(),
-		Problems: []string{},
+		CacheDir: cacheDir, Problems: []string{},
 	}
 	var errs []error
 	problem := func(err error) {
@@ -101,7 +104,7 @@ func (f *Findings) testKernels() error {
 		if !feature.Has(level) {
 			continue
 		}
-		k := KernelFinding{Name: level.String(), Chosen: level == chosen}
+		k := Kernel{Name: level.String(), Chosen: level == chosen}
 		fault := kern.New(level).SelfTest()
 		if fault != nil {
 			k.Fault = fault.Error()
@@ -139,7 +142,7 @@ func (f *Findings) readDisk() error {
 	if free, err := host.FreeDisk("."); err == nil {
 		f.DiskFree = free
 	}
-	f.CacheDir, f.CacheState = DefaultCacheDir(), "none"
+	f.CacheState = "none"
 	if f.CacheDir == "" {
 		return errors.New("there is no cache folder: set ALIGN_CACHE to one")
 	}

@@ -1,4 +1,4 @@
-package align
+package doctor
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 	"align/internal/device/cuda/driver"
 )
 
-// CardFinding is an NVIDIA card; sizes are bytes. Fault is "" where its context
+// Card is an NVIDIA card; sizes are bytes. Fault is "" where its context
 // could be taken.
-type CardFinding struct {
+type Card struct {
 	Ordinal     int    `json:"ordinal"`
 	Name        string `json:"name"`
 	Capability  string `json:"capability"` // compute capability, e.g. "9.0"
@@ -21,11 +21,11 @@ type CardFinding struct {
 	MemoryFree  uint64 `json:"memory_free"`
 	Fault       string `json:"fault"`
 	// Products are what multiplies at Llama 3 8B's shapes.
-	Products []ProductFinding `json:"products"`
+	Products []Product `json:"products"`
 }
 
-// ProductFinding is what multiplies Rows tokens by a weight of Out x In, and why.
-type ProductFinding struct {
+// Product is what multiplies Rows tokens by a weight of Out x In, and why.
+type Product struct {
 	Rows   int    `json:"rows"`
 	Out    int    `json:"out"`
 	In     int    `json:"in"`
@@ -34,10 +34,10 @@ type ProductFinding struct {
 }
 
 // productsOf are the choices for a pack of 4,096 tokens and for one decoded token.
-func productsOf(info driver.Info, means cuda.Means) (list []ProductFinding) {
+func productsOf(info driver.Info, means cuda.Means) (list []Product) {
 	add := func(rows, out, in int) {
 		c := cuda.Choose(info, means, rows, out, in)
-		list = append(list, ProductFinding{rows, out, in, c.Kernel, c.Reason})
+		list = append(list, Product{rows, out, in, c.Kernel, c.Reason})
 	}
 	for _, weight := range [][2]int{{4096, 4096}, {1024, 4096}, {14336, 4096}, {4096, 14336}} { // q and o, k and v, gate and up, down
 		add(4096, weight[0], weight[1])
@@ -49,7 +49,7 @@ func productsOf(info driver.Info, means cuda.Means) (list []ProductFinding) {
 // readCards looks for NVIDIA's driver and its cards. What is wrong with them is
 // no problem of a run that does not ask for one.
 func (f *Findings) readCards(open func() (*driver.Library, error)) {
-	f.Cards = []CardFinding{}
+	f.Cards = []Card{}
 	none := func(err error) { f.GPU = "none: " + strings.TrimPrefix(err.Error(), "cuda: ") }
 	library, err := open()
 	if err != nil {
@@ -69,8 +69,8 @@ func (f *Findings) readCards(open func() (*driver.Library, error)) {
 }
 
 // tryCard takes the card's context, as a run would.
-func tryCard(library *driver.Library, info driver.Info) CardFinding {
-	c := CardFinding{
+func tryCard(library *driver.Library, info driver.Info) Card {
+	c := Card{
 		Ordinal: info.Ordinal, Name: info.Name, Capability: fmt.Sprintf("%d.%d", info.Major, info.Minor),
 		Units: info.Units, MemoryTotal: info.Memory,
 	}
