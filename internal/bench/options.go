@@ -35,13 +35,14 @@ type Options struct {
 	Rank      int
 	// Dropout is that of the adapter in sft and dpo. No floor counts it.
 	Dropout float64
-	// Quantize is how the model's linear layers are held: "" as Precision says,
+	// Quantize is how the model's linear layers are held: "" as Compute.Precision says,
 	// or one of model.Quantizations.
 	Quantize string
 	// Steps are measured, Warmup steps before them are not.
 	Steps, Warmup int
 	SavePolicy    string
-	Compute       compute.Settings
+	// Compute holds a precision of f32 or bf16: there is no auto.
+	Compute compute.Settings
 }
 
 // DefaultOptions are the sizes of a step that takes seconds on two cores.
