@@ -11,6 +11,8 @@ import (
 
 	"align/internal/builtin"
 	"align/internal/gguf"
+	"align/internal/hub"
+	"align/internal/ollama"
 	"align/model"
 )
 
@@ -98,10 +100,10 @@ func publicName(named, base string) string {
 	if m := hubSnapshot.FindStringSubmatch(base); m != nil {
 		return m[1] + "/" + m[2]
 	}
-	if name, ok := strings.CutPrefix(named, ollamaPrefix); ok {
+	if name, ok := strings.CutPrefix(named, ollama.Prefix); ok {
 		return name
 	}
-	if named == builtin.Name || named != "" && hubName.MatchString(named) && !has(named, "") {
+	if named == builtin.Name || named != "" && hub.IsName(named) && !has(named, "") {
 		return named
 	}
 	return ""

@@ -5,22 +5,16 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"regexp"
 	"strings"
 
 	"align/internal/builtin"
 	"align/internal/device"
+	"align/internal/hub"
+	"align/internal/ollama"
 	"align/internal/tokenizer"
 	"align/internal/train"
 	"align/model"
 )
-
-// ollamaPrefix marks the name of a model in the local Ollama store.
-const ollamaPrefix = "ollama:"
-
-// hubName is a name on the Hugging Face hub: one owner and one repository
-// (huggingface_hub, validate_repo_id).
-var hubName = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$`)
 
 // ResolveModel is the folder or file that the name of a base model stands for:
 //
@@ -57,15 +51,15 @@ func locate(name string) (string, error) {
 		}
 		return dir, err
 	}
-	if rest, ok := strings.CutPrefix(name, ollamaPrefix); ok {
-		return ollamaModel(rest)
+	if rest, ok := strings.CutPrefix(name, ollama.Prefix); ok {
+		return ollama.Model(rest)
 	}
 	_, err := os.Stat(name)
 	switch {
 	case err == nil:
 		return wholeModel(name)
-	case errors.Is(err, fs.ErrNotExist) && hubName.MatchString(name) && !strings.HasSuffix(name, ".gguf"):
-		return hubModel(name)
+	case errors.Is(err, fs.ErrNotExist) && hub.IsName(name) && !strings.HasSuffix(name, ".gguf"):
+		return hub.Cached(name)
 	case errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(name, `/\`):
 		err = fmt.Errorf("%w (want a folder, a .gguf file, ollama:NAME, OWNER/NAME in the Hugging Face cache, or %s)", err, builtin.Name)
 	}

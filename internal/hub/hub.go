@@ -4,7 +4,8 @@
 // Only weights and what describes them are fetched: safetensors, GGUF, JSON and
 // tokenizer files of the top folder. Pickled files never are. Every file is held
 // to the hash of the hub's listing before it gets its name; what was cut short
-// goes on where it stopped.
+// goes on where it stopped. Where the cache, the token and the hub are is what the
+// user's environment says, as huggingface_hub reads it.
 package hub
 
 import (
@@ -45,6 +46,7 @@ func NewClient(base, token string) *Client {
 var (
 	repoName = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$`)
 	revName  = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*$`)
+	// commitID is what refs/main holds, too: the name of a snapshot.
 	commitID = regexp.MustCompile(`^[0-9a-f]{40}$`)
 )
 
@@ -66,7 +68,7 @@ func (c *Client) Pull(ctx context.Context, cache, repo, revision string) (Snapsh
 	if err != nil {
 		return Snapshot{}, err
 	}
-	root := filepath.Join(cache, "models--"+strings.ReplaceAll(repo, "/", "--"))
+	root := repoFolder(cache, repo)
 	s := Snapshot{Path: filepath.Join(root, "snapshots", l.commit), Commit: l.commit}
 	for _, dir := range []string{filepath.Join(root, "blobs"), s.Path} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {

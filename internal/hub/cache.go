@@ -1,28 +1,27 @@
-package align
+package hub
 
 import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
-// hubCache is the local Hugging Face cache, where huggingface_hub looks for it
+// Cache is the local Hugging Face cache, where huggingface_hub looks for it
 // (huggingface_hub, constants.py).
-func hubCache() (string, error) {
+func Cache() (string, error) {
 	if dir := os.Getenv("HF_HUB_CACHE"); dir != "" {
 		return underHome(dir), nil
 	}
-	home, err := hubHome()
+	dir, err := home()
 	if err != nil {
 		return "", fmt.Errorf("model: the Hugging Face cache: %w: set HF_HUB_CACHE", err)
 	}
-	return filepath.Join(home, "hub"), nil
+	return filepath.Join(dir, "hub"), nil
 }
 
-// hubHome is the folder that holds huggingface_hub's cache and token.
-func hubHome() (string, error) {
+// home is the folder that holds huggingface_hub's cache and token.
+func home() (string, error) {
 	if dir := os.Getenv("HF_HOME"); dir != "" {
 		return underHome(dir), nil
 	}
@@ -43,36 +42,43 @@ func underHome(path string) string {
 	return home + rest
 }
 
-// hubCommit is what refs/main holds: the name of a snapshot.
-var hubCommit = regexp.MustCompile(`^[0-9a-f]{40}$`)
+// IsName says whether a name is one of the hub's, OWNER/NAME (huggingface_hub,
+// validate_repo_id).
+func IsName(name string) bool { return repoName.MatchString(name) }
 
-// hubModel is the snapshot of a model's main branch in the local cache.
-func hubModel(name string) (string, error) {
-	cache, err := hubCache()
+// repoFolder is a model's folder in a cache.
+func repoFolder(cache, name string) string {
+	return filepath.Join(cache, "models--"+strings.ReplaceAll(name, "/", "--"))
+}
+
+// Cached is the snapshot of a model's main branch in the local cache, or the one GGUF
+// file of a snapshot without config.json. Nothing is fetched.
+func Cached(name string) (string, error) {
+	cache, err := Cache()
 	if err != nil {
 		return "", err
 	}
-	repo := filepath.Join(cache, "models--"+strings.ReplaceAll(name, "/", "--"))
+	repo := repoFolder(cache, name)
 	ref := filepath.Join(repo, "refs", "main")
 	data, err := os.ReadFile(ref)
 	if err != nil {
 		return "", fmt.Errorf("model: %s is neither a path nor in the Hugging Face cache (%w): align pull %s fetches it; HF_HUB_CACHE or HF_HOME name another cache", name, err, name)
 	}
 	commit := strings.TrimSpace(string(data))
-	if !hubCommit.MatchString(commit) {
+	if !commitID.MatchString(commit) {
 		return "", fmt.Errorf("model: %s holds %.60q: want the 40 digits of a commit", ref, commit)
 	}
 	snapshot := filepath.Join(repo, "snapshots", commit)
 	if _, err := os.Stat(snapshot); err != nil {
 		return "", fmt.Errorf("model: %s: its main branch is a snapshot that is not there: %w", name, err)
 	}
-	return hubWeights(snapshot)
+	return weightsOf(snapshot)
 }
 
-// hubWeights is the snapshot itself, or the one GGUF file of one that has no
+// weightsOf is the snapshot itself, or the one GGUF file of one that has no
 // config.json.
-func hubWeights(snapshot string) (string, error) {
-	if has(snapshot, "config.json") {
+func weightsOf(snapshot string) (string, error) {
+	if _, err := os.Stat(filepath.Join(snapshot, "config.json")); err == nil {
 		return snapshot, nil
 	}
 	files, err := filepath.Glob(filepath.Join(snapshot, "*.gguf"))
