@@ -12,6 +12,7 @@ import (
 	"align/internal/rollout"
 	"align/internal/score"
 	"align/internal/tokenizer"
+	"align/internal/winrate"
 	"align/model"
 	"align/rejection"
 )
@@ -46,49 +47,49 @@ func DefaultCompareOptions() CompareOptions {
 
 // Compare answers every prompt with A and with B, scores the answers and counts
 // how often A's is better. Both draw with the same random numbers.
-func Compare(ctx context.Context, o CompareOptions, env Environment) (Comparison, error) {
+func Compare(ctx context.Context, o CompareOptions, env Environment) (winrate.Comparison, error) {
 	c := &comparing{options: o, env: env}
 	if err := o.Sampling.Validate(); err != nil {
-		return Comparison{}, err
+		return winrate.Comparison{}, err
 	}
 	if err := c.named(); err != nil {
-		return Comparison{}, err
+		return winrate.Comparison{}, err
 	}
 	if err := c.open(ctx); err != nil {
-		return Comparison{}, err
+		return winrate.Comparison{}, err
 	}
 	if err := c.fitting(); err != nil {
-		return Comparison{}, err
+		return winrate.Comparison{}, err
 	}
 	b, act, err := o.Compute.Open(env.Note, env.Threads)
 	if err != nil {
-		return Comparison{}, err
+		return winrate.Comparison{}, err
 	}
 	defer b.Close()
 	m, err := loadBase(c.base, o.Quantize, b, act, env)
 	if err != nil {
-		return Comparison{}, err
+		return winrate.Comparison{}, err
 	}
 	if c.options.MaxNew, err = roomFor(o.MaxNew, c.longest, m.Config.ContextLength, env); err != nil {
-		return Comparison{}, err
+		return winrate.Comparison{}, err
 	}
 	if c.scorer, _, err = (judge{o.Reward, o.Scorer}).open(opened{c.base, o.Quantize, m, b, act, c.tokenizer, c.template, stopIDs(m.Config, c.template)}, env); err != nil {
-		return Comparison{}, err
+		return winrate.Comparison{}, err
 	}
 	engine, err := rollout.New(m, nil, rollout.Limits{Prompt: c.longest, Answer: c.options.MaxNew, Sequences: min(sequencesAtOnce, len(c.prompts)*o.K)})
 	if err != nil {
-		return Comparison{}, err
+		return winrate.Comparison{}, err
 	}
 	defer engine.Close()
 	first, err := c.side(ctx, m, engine, o.A)
 	if err != nil {
-		return Comparison{}, err
+		return winrate.Comparison{}, err
 	}
 	second, err := c.side(ctx, m, engine, o.B)
 	if err != nil {
-		return Comparison{}, err
+		return winrate.Comparison{}, err
 	}
-	return compareSides(first, second), nil
+	return winrate.Compare(first, second), nil
 }
 
 // comparing is a comparison under way.
@@ -149,7 +150,7 @@ func (c *comparing) open(ctx context.Context) (err error) {
 }
 
 // side are the answers of one of the two: each prompt's K, in order.
-func (c *comparing) side(ctx context.Context, m *model.Model, engine *rollout.Engine, name string) ([]judged, error) {
+func (c *comparing) side(ctx context.Context, m *model.Model, engine *rollout.Engine, name string) ([]winrate.Answer, error) {
 	a, err := c.adapter(m, name)
 	if err != nil {
 		return nil, err
@@ -179,9 +180,9 @@ func (c *comparing) side(ctx context.Context, m *model.Model, engine *rollout.En
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	list := make([]judged, len(items))
+	list := make([]winrate.Answer, len(items))
 	for i, s := range scores {
-		list[i] = judged{s, float64(len(items[i].ResponseIDs))}
+		list[i] = winrate.Answer{Score: s, Length: float64(len(items[i].ResponseIDs))}
 	}
 	return list, nil
 }

@@ -10,6 +10,7 @@ import (
 	"align/internal/device"
 	"align/internal/score"
 	"align/internal/train"
+	"align/internal/winrate"
 	"align/model"
 	"align/reward"
 )
@@ -90,7 +91,7 @@ func summarise(scored []ScoredPair, logProbs bool) PairSummary {
 	}
 	n := float64(max(1, s.Pairs))
 	s.Accuracy = float64(s.Right) / n
-	s.Low, s.High = wilson(s.Accuracy, n)
+	s.Low, s.High = winrate.Wilson(s.Accuracy, n)
 	return s
 }
 

@@ -8,6 +8,7 @@ import (
 	"align/align"
 	"align/datasets"
 	"align/internal/score"
+	"align/internal/winrate"
 	"align/model"
 
 	"github.com/spf13/cobra"
@@ -98,7 +99,7 @@ func runCompare(ctx context.Context, o *compareOptions) error {
 	if o.json {
 		return printJSON(o.io.out, struct {
 			V int `json:"v"`
-			align.Comparison
+			winrate.Comparison
 		}{1, c})
 	}
 	_, err = fmt.Fprintf(o.io.out, `win rate           %.1f%%, 95%% interval %.1f%% to %.1f%%

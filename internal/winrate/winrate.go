@@ -1,4 +1,6 @@
-package align
+// Package winrate says how often one side's scored answers are better than another's:
+// [Compare] gives the rate with its interval, and what it would be at equal lengths.
+package winrate
 
 import "math"
 
@@ -20,33 +22,33 @@ type Comparison struct {
 	MeanLength [2]float64 `json:"mean_length"`
 }
 
-// judged is one answer.
-type judged struct{ score, length float64 }
+// Answer is what counts of one: its score, and its length in tokens.
+type Answer struct{ Score, Length float64 }
 
-// compareSides compares answers to the same prompts, one by one.
-func compareSides(a, b []judged) Comparison {
+// Compare compares answers to the same prompts, one by one.
+func Compare(a, b []Answer) Comparison {
 	c := Comparison{Answers: len(a)}
 	outcome, longer := make([]float64, len(a)), make([]float64, len(a))
 	n := float64(len(a))
 	for i := range a {
-		longer[i] = a[i].length - b[i].length
+		longer[i] = a[i].Length - b[i].Length
 		switch {
-		case a[i].score > b[i].score:
+		case a[i].Score > b[i].Score:
 			c.Wins++
 			outcome[i] = 1
-		case a[i].score == b[i].score:
+		case a[i].Score == b[i].Score:
 			c.Ties++
 			outcome[i] = 0.5
 		default:
 			c.Losses++
 		}
 		c.WinRate += outcome[i] / n
-		for side, x := range []judged{a[i], b[i]} {
-			c.MeanScore[side] += x.score / n
-			c.MeanLength[side] += x.length / n
+		for side, x := range []Answer{a[i], b[i]} {
+			c.MeanScore[side] += x.Score / n
+			c.MeanLength[side] += x.Length / n
 		}
 	}
-	c.Low, c.High = wilson(c.WinRate, n)
+	c.Low, c.High = Wilson(c.WinRate, n)
 	c.LengthControlled = lengthControlled(outcome, longer)
 	return c
 }
@@ -54,10 +56,10 @@ func compareSides(a, b []judged) Comparison {
 // z95 is the normal distribution's quantile of 97.5 per cent.
 const z95 = 1.959963984540054
 
-// wilson is Wilson's score interval (https://doi.org/10.2307/2276774) of a rate
+// Wilson is Wilson's score interval (https://doi.org/10.2307/2276774) of a rate
 // p of n trials. A tie as half a win has less spread than a coin, so that the
 // interval is on the wide side.
-func wilson(p, n float64) (low, high float64) {
+func Wilson(p, n float64) (low, high float64) {
 	z2 := z95 * z95
 	centre := (p + z2/(2*n)) / (1 + z2/n)
 	half := z95 / (1 + z2/n) * math.Sqrt(p*(1-p)/n+z2/(4*n*n))
@@ -74,7 +76,7 @@ const lengthPull = 1e-2
 //
 //	P(win) = σ(θ + φ·tanh(Δ/std(Δ))),  the rate is σ(θ)
 //
-// θ and φ are pulled to 0 by n·1e-2/2 of their squares... see lengthPull.
+// θ and φ are pulled to 0: see lengthPull.
 func lengthControlled(outcome, longer []float64) float64 {
 	x := lengthTerm(longer)
 	theta, phi := 0.0, 0.0
