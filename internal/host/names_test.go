@@ -1,6 +1,9 @@
 package host
 
-import "testing"
+import (
+	"path/filepath"
+	"testing"
+)
 
 func TestCheckDevice(t *testing.T) {
 	for name, known := range map[string]bool{
@@ -30,6 +33,18 @@ func TestParseSize(t *testing.T) {
 	for _, text := range []string{"24", "x", "-1GiB", "0GiB", "NaNGiB", "1e300GiB", "24gib"} {
 		if got, err := ParseSize(text); err == nil {
 			t.Errorf("ParseSize(%q) = %d, want an error", text, got)
+		}
+	}
+}
+
+func TestUnderHome(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("USERPROFILE", home)
+	inside := filepath.FromSlash("~/models")
+	for path, want := range map[string]string{"~": home, inside: filepath.Join(home, "models"), "~other": "~other", "a~": "a~", "": ""} {
+		if got := UnderHome(path); got != want {
+			t.Errorf("UnderHome(%q) = %q, want %q", path, got, want)
 		}
 	}
 }

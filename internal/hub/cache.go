@@ -5,13 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"align/internal/host"
 )
 
 // Cache is the local Hugging Face cache, where huggingface_hub looks for it
 // (huggingface_hub, constants.py).
 func Cache() (string, error) {
 	if dir := os.Getenv("HF_HUB_CACHE"); dir != "" {
-		return underHome(dir), nil
+		return host.UnderHome(dir), nil
 	}
 	dir, err := home()
 	if err != nil {
@@ -23,23 +25,13 @@ func Cache() (string, error) {
 // home is the folder that holds huggingface_hub's cache and token.
 func home() (string, error) {
 	if dir := os.Getenv("HF_HOME"); dir != "" {
-		return underHome(dir), nil
+		return host.UnderHome(dir), nil
 	}
 	if dir := os.Getenv("XDG_CACHE_HOME"); dir != "" {
-		return filepath.Join(underHome(dir), "huggingface"), nil
+		return filepath.Join(host.UnderHome(dir), "huggingface"), nil
 	}
 	home, err := os.UserHomeDir()
 	return filepath.Join(home, ".cache", "huggingface"), err
-}
-
-// underHome is a path whose ~ a shell left as it is, as in a .env file.
-func underHome(path string) string {
-	rest, ok := strings.CutPrefix(path, "~")
-	home, err := os.UserHomeDir()
-	if !ok || err != nil || rest != "" && !os.IsPathSeparator(rest[0]) {
-		return path
-	}
-	return home + rest
 }
 
 // IsName says whether a name is one of the hub's, OWNER/NAME (huggingface_hub,

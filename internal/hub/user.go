@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"align/internal/host"
 )
 
 // Address is where models come from: the hub that HF_ENDPOINT names, or Hugging Face's.
@@ -43,7 +45,7 @@ func Token() (string, error) {
 	if token := strings.TrimSpace(os.Getenv("HF_TOKEN")); token != "" {
 		return token, nil
 	}
-	path := underHome(os.Getenv("HF_TOKEN_PATH"))
+	path := host.UnderHome(os.Getenv("HF_TOKEN_PATH"))
 	if path == "" {
 		dir, err := home()
 		if err != nil {
