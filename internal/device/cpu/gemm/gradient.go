@@ -11,8 +11,8 @@ import (
 // thin and packs it, and dB = dy' u, which turns its panels or, in float32, takes its
 // rows. In turns over blocks of rows the second finds them in the second cache.
 
-// gradientBytes is the panels of a block, a quarter of a second cache of 2 MiB, beside
-// which the sums and the rows that are packed have room.
+// gradientBytes is the panels of a block for each worker, a quarter of a second cache
+// of 2 MiB, beside which the sums and the rows that are packed have room.
 const gradientBytes = 512 << 10
 
 // Gradient is y[K,TurnRows] = x' u, or y += that, beside a product of x[M,K]; u is
@@ -53,8 +53,8 @@ func (e *Engine) RunWithGradient(p *Product, space Space, g *Gradient, shared un
 	r, of := &e.run, &e.gradient
 	r.plan(e, p)
 	r.carve(space)
-	e.beside = gradientOuter{outer: outer{Outer: Outer{M: p.M, K: p.K, X: p.X, U: g.U, Y: g.Y, Alpha: 1, Accumulate: g.Accumulate}, e: e, workers: space.Worker}, shared: shared}
-	*of = gradient{Gradient: *g, run: r, sums: shared, u: unsafe.Add(shared, p.K*kern.TurnRows*4)}
+	e.beside = gradientOuter{outer: outer{Outer: Outer{M: p.M, K: p.K, X: p.X, U: g.U, Y: g.Y, Alpha: 1, Accumulate: g.Accumulate}, e: e, workers: space.Worker, columns: e.outerTask(p.K)}, shared: shared}
+	*of = gradient{Gradient: *g, run: r, sums: shared, u: unsafe.Add(shared, p.K*kern.TurnRows*4), columns: evenColumns(p.K, gradientColumns, kern.TurnCols, len(e.own))}
 	if err := e.pool.Run((*packDown)(r), r.downTasks()); err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (e *Engine) RunWithGradient(p *Product, space Space, g *Gradient, shared un
 			continue
 		}
 		of.packBlock()
-		if err := e.pool.Run(of, blocks(p.K, gradientColumns)); err != nil {
+		if err := e.pool.Run(of, blocks(p.K, of.columns)); err != nil {
 			return err
 		}
 	}
@@ -90,7 +90,7 @@ func (g *Gradient) check(p *Product) error {
 
 // gradientPanels is the panels of a block.
 func (r *run) gradientPanels() int {
-	return max(1, gradientBytes/(thinPanels*r.xStride)) * thinPanels
+	return max(1, gradientBytes/(thinPanels*r.xStride)) * thinPanels * len(r.e.own)
 }
 
 // gradient is a Gradient under way.
@@ -99,9 +99,10 @@ type gradient struct {
 	run     *run
 	sums, u unsafe.Pointer // as Turns leave them; a block of u as a panel of A
 	k       int            // rows of the block
+	columns int            // of x in a task
 }
 
-// gradientColumns is the columns of x in a task.
+// gradientColumns is the most columns of x in a task.
 const gradientColumns = 4 * kern.TurnCols
 
 // packBlock packs a block's u.
@@ -117,7 +118,7 @@ func (g *gradient) packBlock() {
 
 // Do adds a block to some columns.
 func (g *gradient) Do(task, worker int) {
-	for col := task * gradientColumns; col < min((task+1)*gradientColumns, g.run.K); col += kern.TurnCols {
+	for col := task * g.columns; col < min((task+1)*g.columns, g.run.K); col += kern.TurnCols {
 		g.turn(worker, col)
 		if g.run.last == g.run.panels {
 			g.finish(worker, col)

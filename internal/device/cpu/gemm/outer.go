@@ -30,7 +30,7 @@ type Outer struct {
 }
 
 const (
-	// outerColumns is the columns of x in a task: their sums stay in the first cache
+	// outerColumns is the most columns of x in a task: their sums stay in the first cache
 	// beside keptRows rows of them.
 	outerColumns = 8 * kern.OuterCols
 	keptRows     = 16
@@ -67,8 +67,8 @@ func (e *Engine) RunOuter(o *Outer, worker []unsafe.Pointer) error {
 	if len(o.Kept.Bits) > 0 && !e.KeepsOuter(o.X.typ(), o.K) {
 		return fmt.Errorf("gemm: sums over %d columns under a mask: want whole words of it, and a level that takes one", o.K)
 	}
-	e.outer = outer{Outer: *o, e: e, workers: worker}
-	return e.pool.Run(&e.outer, blocks(o.K, outerColumns))
+	e.outer = outer{Outer: *o, e: e, workers: worker, columns: e.outerTask(o.K)}
+	return e.pool.Run(&e.outer, blocks(o.K, e.outer.columns))
 }
 
 // check finds every fault of o.
@@ -91,13 +91,19 @@ type outer struct {
 	Outer
 	e       *Engine
 	workers []unsafe.Pointer
+	columns int // in a task
+}
+
+// outerTask is the columns in a task of k: whole words of a mask where there are such.
+func (e *Engine) outerTask(k int) int {
+	return evenColumns(k, outerColumns, kern.Cols, len(e.own))
 }
 
 // Do computes some columns.
 func (o *outer) Do(task, worker int) {
-	col := task * outerColumns
+	col := task * o.columns
 	sums := unsafe.Add(o.workers[worker], outerKept)
-	o.add(worker, sums, unsafe.Add(sums, outerSums), col, min(outerColumns, o.K-col), 0, o.M)
+	o.add(worker, sums, unsafe.Add(sums, outerSums), col, min(o.columns, o.K-col), 0, o.M)
 }
 
 // add adds rows [from, to) to the sums of n columns; total is memory of their size, which
@@ -232,9 +238,9 @@ type gradientOuter struct {
 
 // Do adds the rows to some columns.
 func (g *gradientOuter) Do(task, worker int) {
-	sums := unsafe.Add(g.shared, task*2*outerSums)
-	col := task * outerColumns
-	g.add(worker, sums, unsafe.Add(sums, outerSums), col, min(outerColumns, g.K-col), g.from, g.to)
+	col := task * g.columns
+	sums := unsafe.Add(g.shared, 2*4*col*kern.OuterCols)
+	g.add(worker, sums, unsafe.Add(sums, 4*g.columns*kern.OuterCols), col, min(g.columns, g.K-col), g.from, g.to)
 }
 
 // run adds the rows of the block that r is at, but for one that is half of a word whose
@@ -245,5 +251,5 @@ func (g *gradientOuter) run(r *run) error {
 	if g.to < g.M {
 		g.to -= g.to % r.e.tiles.PerWord
 	}
-	return r.e.pool.Run(g, blocks(g.K, outerColumns))
+	return r.e.pool.Run(g, blocks(g.K, g.columns))
 }

@@ -119,14 +119,17 @@ func (r *run) panelU(worker, i, row, n int) {
 // packDown packs a block of K of a panel of down.
 type packDown run
 
-func (r *run) downTasks() int { return r.downWidth * blocks(r.words, blockWords) }
+// downWords is the words of K in a block, a multiple of 32.
+const downWords = 256
+
+func (r *run) downTasks() int { return r.downWidth * blocks(r.words, downWords) }
 
 // Do packs one block.
 func (j *packDown) Do(task, worker int) {
 	r := (*run)(j)
 	panel, block := task%r.downWidth, task/r.downWidth
-	k := block * blockWords
-	nk := min(blockWords, r.words-k)
+	k := block * downWords
+	nk := min(downWords, r.words-k)
 	r.packPlain(&r.e.own[worker], r.downPanel(panel, k), r.downMatrix(), r.downRows(), panel*kern.Cols, k, nk, r.K)
 }
 

@@ -1,7 +1,6 @@
 package gemm
 
 import (
-	"cmp"
 	"unsafe"
 
 	"align/internal/device"
@@ -82,10 +81,7 @@ func (r *run) plan(e *Engine, p *Product) {
 	r.divide()
 	r.eager = r.isEager()
 	r.few, r.thin = r.isFew(), r.isThin()
-	r.packedPanels = thinPanels
-	if r.strides() {
-		r.packedPanels = max(thinPanels, blocks(r.panels, stridedTasks*len(e.own)))
-	}
+	r.packedPanels = r.packTask()
 	r.inBlocks, r.pieces, r.wide = r.isInBlocks(), r.inPieces(), r.isWide()
 	if r.rows = r.takesRows(); r.rows {
 		r.packedFrom = r.plainPanels()
@@ -124,45 +120,6 @@ func (e *Engine) leftStride(m, k int) int {
 }
 
 func roundUp(n, size int) int { return blocks(n, size) * size }
-
-// tasksPerThread is how many tasks each worker finds at least, where the
-// product is large enough: a worker that is late then delays little.
-const tasksPerThread = 4
-
-// divide cuts y into tasks: blocks of columns, and of rows where there are few
-// columns. It does not touch the order of any sum.
-func (r *run) divide() {
-	want := tasksPerThread * len(r.e.own)
-	if r.sweeping && r.words <= sweptWords && len(r.e.own) == 1 {
-		want = 1 // nobody waits for a late one
-	}
-	r.taskPanels = min(cmp.Or(r.e.tiles.TaskPanels, blockPanels), max(1, r.colPanels/want))
-	if r.spans() && !r.making {
-		r.taskPanels = r.spanTask(want)
-	}
-	if r.reads() && r.panels > 1 && r.e.tiles.Depth == 1 {
-		r.taskPanels = min(r.taskPanels, madePanels)
-	}
-	if r.WAcross && r.W.Packed.Data == nil && r.W.Source != nil {
-		r.taskPanels = roundUp(r.taskPanels, blocks(r.W.Source.Block(), kern.Cols))
-	}
-	if r.turns() {
-		r.taskPanels = roundUp(r.taskPanels, turnPanels)
-	}
-	if r.making {
-		r.taskPanels = roundUp(min(makingPanels, max(1, 2*r.colPanels/want)), kern.MakingPanels)
-	}
-	r.colTasks = blocks(r.colPanels, r.taskPanels)
-	r.rowTasks = max(1, min(r.panels, want/(2*r.colTasks)))
-	switch {
-	case r.making:
-		r.rowTasks = max(r.rowTasks, blocks(r.panels, makingLeft))
-	case r.keeping:
-		r.rowTasks = max(r.rowTasks, blocks(r.panels, keepingLeft))
-	}
-	r.taskRows = blocks(r.panels, r.rowTasks)
-	r.rowTasks = blocks(r.panels, max(1, r.taskRows))
-}
 
 // direct says whether the tiles read the weight where it lies.
 func (r *run) direct() bool {
