@@ -209,6 +209,10 @@ func (s *scratch) attention(p *device.Step) {
 	shared.tokens = p.Call.In[0].Rows
 	g := f.newFlashGrad(shared)
 	w := g.workspace()
-	s.shared(8 * int64(g.sharedWords()))
+	waves := 0
+	if g.waves.shares() {
+		waves = g.waves.sharedBytes()
+	}
+	s.shared(8*int64(g.sharedWords()) + int64(waves))
 	s.worker = max(s.worker, int64(w.size))
 }
