@@ -93,7 +93,7 @@ func tooOld(place string, v Version, missing error) error {
 	return err
 }
 
-// explain adds the usual cause to a driver that shows no card.
+// explain adds the usual causes to a driver that shows no card.
 func (l *Library) explain(err error) error {
 	if !errors.Is(err, ErrNoDevice) {
 		return err
@@ -102,7 +102,8 @@ func (l *Library) explain(err error) error {
 	if value, set := os.LookupEnv(hidden); set {
 		return fmt.Errorf("%w: %s is %q", err, hidden, value)
 	}
-	return err
+	return fmt.Errorf("%w: the driver's library is here (%s, CUDA %v), so its kernel module or the card is not: nvidia-smi shows both; a container needs --gpus all",
+		err, l.place, l.version)
 }
 
 // Version returns the newest CUDA that the driver serves.

@@ -4,6 +4,7 @@ package driver_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -46,10 +47,14 @@ func TestDriversThatDoNotServe(t *testing.T) {
 	}{
 		{"old", func(s *fakedriver.Script) { s.Version = 11020 }, driver.ErrTooOld, "fake is for CUDA 11.2: 11.4 or later is needed"},
 		{"lacking", func(s *fakedriver.Script) { s.Missing = map[string]bool{"cuGraphLaunch": true} }, driver.ErrTooOld, "it lacks cuGraphLaunch"},
-		{"no card", func(s *fakedriver.Script) { s.Cards = nil }, driver.ErrNoDevice, `CUDA_VISIBLE_DEVICES is "-1"`},
+		{"no card", func(s *fakedriver.Script) { s.Cards = nil }, driver.ErrNoDevice, "the driver's library is here (fake, CUDA 12.4)"},
+		{"hidden", func(s *fakedriver.Script) { s.Cards = nil }, driver.ErrNoDevice, `CUDA_VISIBLE_DEVICES is "-1"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Setenv("CUDA_VISIBLE_DEVICES", "-1")
+			t.Setenv("CUDA_VISIBLE_DEVICES", "-1") // and what it was comes back
+			if c.name != "hidden" {
+				os.Unsetenv("CUDA_VISIBLE_DEVICES")
+			}
 			s := script()
 			c.change(&s)
 			fake().Reset(s)
