@@ -67,12 +67,13 @@ func (m machine) folders() []string {
 	}
 	list = append(list, "/opt/cuda/lib64")
 	under("CONDA_PREFIX", "lib")
-	const wheels = "lib/python3*/site-packages/nvidia/"
+	// Debian's Python keeps packages in dist-packages, others in site-packages.
+	const wheels = "lib/python3*/*-packages/nvidia/"
 	packages := []string{wheels + "cublas/lib", wheels + "cu13/lib"}
 	under("VIRTUAL_ENV", packages...)
-	for i := range packages {
-		packages[i] = filepath.Join(".local", packages[i])
+	under("HOME", filepath.Join(".local", packages[0]), filepath.Join(".local", packages[1]))
+	for _, root := range []string{"/usr/local", "/usr"} {
+		list = append(list, filepath.Join(root, packages[0]), filepath.Join(root, packages[1]))
 	}
-	under("HOME", packages...)
-	return append(list, "/usr/lib/python3*/site-packages/nvidia/cublas/lib", "/usr/lib/ollama/cuda_v1[23]", "/usr/local/lib/ollama/cuda_v1[23]")
+	return append(list, "/usr/lib/ollama/cuda_v1[23]", "/usr/local/lib/ollama/cuda_v1[23]")
 }

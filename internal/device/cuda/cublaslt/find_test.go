@@ -1,6 +1,9 @@
 package cublaslt
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -47,5 +50,20 @@ func TestPlacesInOrder(t *testing.T) {
 	env[Variable] = "/mine.so"
 	if got := m.places(12); !slices.Equal(got, []string{"/mine.so"}) {
 		t.Errorf("with %s set: %q", Variable, got)
+	}
+}
+
+// Debian's Python has its packages in another folder than a virtual environment.
+func TestWheelsOfEveryPythonAreFound(t *testing.T) {
+	for _, folder := range []string{"site-packages/nvidia/cublas", "dist-packages/nvidia/cublas", "site-packages/nvidia/cu13"} {
+		root := t.TempDir()
+		library := filepath.Join(root, "lib/python3.12", folder, "lib/libcublasLt.so.13")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(library), 0o755), os.WriteFile(library, nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		m := machine{func(name string) string { return map[string]string{"VIRTUAL_ENV": root}[name] }, filepath.Glob}
+		if got := m.places(13); !slices.Contains(got, library) {
+			t.Errorf("%s is not among %q", library, got)
+		}
 	}
 }
