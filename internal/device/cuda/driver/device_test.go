@@ -127,7 +127,15 @@ func TestEventsOrderAndMeasure(t *testing.T) {
 	within(t, d, func() error {
 		a, b := must(d.Stream()), must(d.Stream())
 		start, end := must(d.Event()), must(d.Event())
-		err := errors.Join(start.Record(a), end.Record(a), b.Wait(end), a.Sync(), end.Sync())
+		var call *driver.Error
+		if _, err := end.Since(start); !errors.As(err, &call) || call.Code != 400 {
+			t.Errorf("time of events that were never recorded: error %v: want CUDA_ERROR_INVALID_HANDLE", err)
+		}
+		err := errors.Join(start.Record(a), end.Record(a), b.Wait(end))
+		if _, early := end.Since(start); !errors.As(early, &call) || call.Code != 600 {
+			t.Errorf("time of events that are not reached: error %v: want CUDA_ERROR_NOT_READY", early)
+		}
+		err = errors.Join(err, a.Sync(), end.Sync())
 		took, measured := end.Since(start)
 		// The fake's clock ticks a millisecond per mark that is reached.
 		if took != time.Millisecond {

@@ -22,6 +22,7 @@ const (
 	invalidContext = 201
 	invalidHandle  = 400
 	notFound       = 500
+	notReady       = 600
 	inCapture      = 900
 	captureBroken  = 901
 	IllegalAddress = 700
@@ -210,6 +211,7 @@ func texts() map[int][2][]byte {
 		invalidContext: {"CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
 		invalidHandle:  {"CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
 		notFound:       {"CUDA_ERROR_NOT_FOUND", "named symbol not found"},
+		notReady:       {"CUDA_ERROR_NOT_READY", "device not ready"},
 		inCapture:      {"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
 		captureBroken:  {"CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"},
 		IllegalAddress: {"CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},

@@ -67,9 +67,9 @@ func (d *Driver) addModules() {
 		*at[int32](to) = map[word]int32{3: d.localBytes(handle), 4: 32}[which]
 		return success
 	})
-	d.addHere("cuFuncSetAttribute", func(_ *state, handle, which, value, _, _ word) int {
+	d.addHere("cuFuncSetAttribute", func(s *state, handle, which, value, _, _ word) int {
 		f, found := d.things[handle].(*function)
-		if !found || which != 8 {
+		if !found || which != 8 || f.declared()+int(value) > int(d.cardOf(s).sharedMemory()) {
 			return InvalidValue
 		}
 		f.shared = int(value)
@@ -149,11 +149,16 @@ func fits(gx, gy, gz, bx, by, bz word) bool {
 // shares says whether a block may have so many bytes of shared memory beside those
 // that the kernel declares: 48 KiB together, or what was opted in to and the card has.
 func (c Card) shares(f *function, bytes int) bool {
-	declared := 0
-	if f.kernel != nil {
-		declared = f.kernel.SharedBytes
+	all := f.declared() + bytes
+	return (all <= 48<<10 || bytes <= f.shared) && all <= int(c.sharedMemory())
+}
+
+// declared is the shared memory that a kernel has without asking, in bytes.
+func (f *function) declared() int {
+	if f.kernel == nil {
+		return 0
 	}
-	return (declared+bytes <= 48<<10 || bytes <= f.shared) && declared+bytes <= int(c.sharedMemory())
+	return f.kernel.SharedBytes
 }
 
 // localBytes are what a simulated kernel's threads have beside registers.

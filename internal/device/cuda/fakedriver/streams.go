@@ -10,7 +10,11 @@ type stream struct {
 }
 
 // event holds the fake's time, in milliseconds: one more at each mark.
-type event struct{ time float32 }
+type event struct {
+	time     float32
+	recorded bool // ever
+	waiting  int  // marks in streams that are not reached
+}
 
 type graph struct{ work []func() int }
 
@@ -84,7 +88,9 @@ func (d *Driver) addEvents(destroy func(s *state, a, b, c, e, g word) int) {
 		if !found {
 			return invalidHandle
 		}
+		e.recorded, e.waiting = true, e.waiting+1
 		return d.enqueue(c, on, func() int {
+			e.waiting = max(0, e.waiting-1) // a graph reaches its marks again and again
 			e.time = float32(d.calls["cuEventRecord"])
 			d.calls["cuEventRecord"]++
 			return success
@@ -107,8 +113,11 @@ func (d *Driver) addEvents(destroy func(s *state, a, b, c, e, g word) int) {
 	d.addHere("cuEventElapsedTime", func(_ *state, to, from, until, _, _ word) int {
 		start, ok := d.things[from].(*event)
 		end, also := d.things[until].(*event)
-		if !ok || !also {
+		if !ok || !also || !start.recorded || !end.recorded {
 			return invalidHandle
+		}
+		if start.waiting+end.waiting > 0 {
+			return notReady
 		}
 		*at[float32](to) = end.time - start.time
 		return success
