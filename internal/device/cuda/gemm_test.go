@@ -236,7 +236,7 @@ func TestWgmmaHasTheBitsOfMma(t *testing.T) {
 // A step of 64 terms, which keeps the matrix units busy for 1024 cycles, takes
 // the threads few instructions and no bank conflicts.
 func TestWgmmaCounters(t *testing.T) {
-	for kind, l := range map[string]limits{"nt": {1, 31}, "nn": {1, 34}, "tn": {1, 33}} {
+	for kind, l := range map[string]limits{"nt": {1, 30.3}, "nn": {1, 33}, "tn": {1, 32.5}} {
 		c := cudatest.OpenTarget(t, cudatest.Hopper)
 		g := newWgmmaCase(kind, "wide", 128, 256, 4096, 16)
 		if _, err := g.run(t, c, ptxOf(t, "gemm_sm90")); err != nil {

@@ -89,7 +89,9 @@ DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16]
 					p[n][half * 2 + e] = j < visible ? x : NONE;
 				}
 		}
-		m.add(p, o);
+		float shrink[2];
+		m.add(p, shrink);
+		scale_rows(o, shrink);
 		weigh<D, BLOCK / 8>(o, p, now + TILE, lane);
 		if (c + 1 == stop) {
 			parts.end(m, o, c < first + PART, stop == end);

@@ -37,6 +37,8 @@ DEVICE void keys_grad(void *dk, void *dv, Rows q, Rows k, Rows v, Rows dout, con
 		Walk ahead{masks, spans, spans[0], from, to};
 		ahead.start(kv * (H / KV), (kv + 1) * (H / KV));
 		fetch(ahead, 0);
+		pin(sumK);
+		begin(sumV); // translators before CUDA 12.4's want one in front of the loop, or let no two products be under way
 		for (unsigned turn = 0; !ahead.done(); turn ^= 1) {
 			Mask mask = ahead.mask;
 			int tile = ahead.tile, end = ahead.end;
@@ -63,15 +65,15 @@ DEVICE void keys_grad(void *dk, void *dv, Rows q, Rows k, Rows v, Rows dout, con
 			pin(ds);
 			UNROLL for (int n = 0; n < QUERIES / 8; n++)
 				UNROLL for (int e = 0; e < 2; e++) {
-					unsigned c = n * 8 + lane % 4 * 2 + e;
-					int i = tile + c;
-					float l = shared_float(number + c * 4) * LOG2E, d = shared_float(number + (QUERIES + c) * 4);
+					float l = shared_float(number + (n * 8 + lane % 4 * 2 + e) * 4) * LOG2E;
+					UNROLL for (int half = 0; half < 4; half += 2) p[n][half + e] = p[n][half + e] * (scale * LOG2E) - l;
+				}
+			hide_queries(p, mask, tile, end, from, to, row + (int)lane / 4, lane);
+			UNROLL for (int n = 0; n < QUERIES / 8; n++)
+				UNROLL for (int e = 0; e < 2; e++) {
+					float d = shared_float(number + (QUERIES + n * 8 + lane % 4 * 2 + e) * 4);
 					UNROLL for (int half = 0; half < 4; half += 2) {
-						int j = row + half * 4 + lane / 4;
-						bool sees = (i < end) & mask.sees(i, j);
-						float x = p[n][half + e] * (scale * LOG2E) - l;
-						x = sees ? x : NONE;
-						p[n][half + e] = exp2_fast(x);
+						p[n][half + e] = exp2_fast(p[n][half + e]);
 						ds[n][half + e] = p[n][half + e] * (ds[n][half + e] - d) * scale;
 					}
 				}
@@ -133,6 +135,7 @@ DEVICE void queries_grad(void *dq, Rows q, Rows k, Rows v, Rows dout, const floa
 		float sum[D / 8][4];
 		clear(sum);
 		fetch(0, stages);
+		begin(sum); // as above
 		for (int c = 0; c < s.tiles; c++) {
 			finish(sum); // before its tile of keys is written over
 			copies_wait<0>();
@@ -153,15 +156,11 @@ DEVICE void queries_grad(void *dq, Rows q, Rows k, Rows v, Rows dout, const floa
 			commit();
 			finish(p); // and ds
 			pin(ds);
-			UNROLL for (int half = 0; half < 2; half++) {
-				int visible = s.visible(c, row + half * 8 + lane / 4);
-				UNROLL for (int n = 0; n < BLOCK / 8; n++)
-					UNROLL for (int e = 0; e < 2; e++) {
-						float &x = p[n][half * 2 + e], &y = ds[n][half * 2 + e];
-						int j = n * 8 + lane % 4 * 2 + e;
-						y = exp2_fast(j < visible ? x * (scale * LOG2E) - l[half] : NONE) * (y - d[half]) * scale;
-					}
-			}
+			UNROLL for (int n = 0; n < BLOCK / 8; n++)
+				UNROLL for (int e = 0; e < 4; e++) p[n][e] = p[n][e] * (scale * LOG2E) - l[e / 2];
+			hide(p, {s.visible(c, row + (int)lane / 4), s.visible(c, row + 8 + (int)lane / 4)}, lane);
+			UNROLL for (int n = 0; n < BLOCK / 8; n++)
+				UNROLL for (int e = 0; e < 4; e++) ds[n][e] = exp2_fast(p[n][e]) * (ds[n][e] - d[e / 2]) * scale;
 			unsigned w[BLOCK / 16][4];
 			UNROLL for (int n = 0; n < BLOCK / 16; n++) {
 				weights(w[n], ds[2 * n], ds[2 * n + 1]);

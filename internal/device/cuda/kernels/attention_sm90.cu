@@ -43,16 +43,13 @@ DEVICE void attend(Softmax &m, float (&o)[D / 8][4], const unsigned (&q)[D / 16]
 			commit();
 			finish(p); // and o
 			pin(o);
-			UNROLL for (int half = 0; half < 2; half++) {
-				int visible = s.visible(c, row + half * 8 + lane / 4);
-				UNROLL for (int n = 0; n < BLOCK / 8; n++)
-					UNROLL for (int e = 0; e < 2; e++) {
-						int j = n * 8 + lane % 4 * 2 + e;
-						float x = no_fma(p[n][half * 2 + e], scale); // outside of the choice, which would branch
-						p[n][half * 2 + e] = j < visible ? x : NONE;
-					}
-			}
-			m.add(p, o);
+			UNROLL for (int n = 0; n < BLOCK / 8; n++)
+				UNROLL for (int e = 0; e < 4; e++) p[n][e] = no_fma(p[n][e], scale);
+			hide(p, {s.visible(c, row + (int)lane / 4), s.visible(c, row + 8 + (int)lane / 4)}, lane);
+			float shrink[2];
+			m.add(p, shrink);
+			if (vote((shrink[0] != 1) | (shrink[1] != 1))) // else no row of the warp has a new largest score
+				scale_rows(o, shrink);
 			unsigned w[BLOCK / 16][4];
 			UNROLL for (int n = 0; n < BLOCK / 16; n++) {
 				weights(w[n], p[2 * n], p[2 * n + 1]);

@@ -106,6 +106,12 @@ template <int D, int N> DEVICE void score(float (&s)[N][4], unsigned left, unsig
 	}
 }
 
+// scale_rows multiplies two rows by a factor each.
+template <int N> DEVICE void scale_rows(float (&o)[N][4], const float (&by)[2]) {
+	UNROLL for (int n = 0; n < N; n++)
+		UNROLL for (int e = 0; e < 4; e++) o[n][e] *= by[e / 2];
+}
+
 // weigh adds 16 x 8N weights times 8N rows of a tile.
 template <int D, int N> DEVICE void weigh(float (&o)[D / 8][4], const float (&p)[N][4], unsigned tile, unsigned lane) {
 	UNROLL for (int k = 0; k < N; k += 2) {
@@ -161,13 +167,15 @@ template <int D> DEVICE void put_head(void *y, int type, int head, long step, co
 struct Softmax {
 	float top[2] = {NONE, NONE}, sum[2] = {0, 0};
 
-	template <int N, int M> DEVICE void add(float (&s)[N][4], float (&o)[M][4]) {
+	// add leaves in shrink what o of the tiles before is to be multiplied by, for both rows.
+	template <int N> DEVICE void add(float (&s)[N][4], float (&shrink)[2]) {
 		UNROLL for (int half = 0; half < 2; half++) {
 			float most = top[half];
 			UNROLL for (int n = 0; n < N; n++) most = larger(most, larger(s[n][half * 2], s[n][half * 2 + 1]));
 			most = larger(most, across(most, 1));
 			most = larger(most, across(most, 2));
-			float base = most == NONE ? 0 : most, shrink = exp2_fast(top[half] - base), added = 0;
+			float base = most == NONE ? 0 : most, added = 0;
+			shrink[half] = exp2_fast(top[half] - base);
 			top[half] = most;
 			UNROLL for (int n = 0; n < N; n++)
 				UNROLL for (int e = 0; e < 2; e++) {
@@ -175,9 +183,7 @@ struct Softmax {
 					s[n][half * 2 + e] = p;
 					added += p;
 				}
-			sum[half] = __builtin_fmaf(sum[half], shrink, added);
-			UNROLL for (int n = 0; n < M; n++)
-				UNROLL for (int e = 0; e < 2; e++) o[n][half * 2 + e] *= shrink;
+			sum[half] = __builtin_fmaf(sum[half], shrink[half], added);
 		}
 	}
 	// finish adds up the lanes of a row; they hold the same then.

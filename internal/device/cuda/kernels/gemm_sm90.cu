@@ -50,6 +50,8 @@ DEVICE void write(T *y, const float (&sum)[W][4], const float *bias, int row, in
 	unsigned lane = THREAD_X % 32;
 	bool odd = lane % 2;
 	int r0 = row + (int)lane / 4, c0 = col + (odd ? 8 : 0) + (int)lane % 4 / 2 * 4;
+	T *line[2]; // of both rows, made once
+	UNROLL for (int half = 0; half < 2; half++) line[half] = y + ((long)BLOCK_Z * M + r0 + half * 8) * ldy + c0;
 	UNROLL for (int j = 0; j < W; j += 2) {
 		int c = c0 + j * 8;
 		float add[4] = {0, 0, 0, 0};
@@ -67,7 +69,7 @@ DEVICE void write(T *y, const float (&sum)[W][4], const float *bias, int row, in
 			int r = r0 + half * 8;
 			if (r >= M || c >= N)
 				continue;
-			T *at = y + ((long)BLOCK_Z * M + r) * ldy + c;
+			T *at = line[half] + j * 8;
 			if (accumulate)
 				add4(s, at);
 			put4(at, s);
