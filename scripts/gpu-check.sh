@@ -29,8 +29,11 @@ done
 command -v timeout >/dev/null || { echo "$0: timeout (GNU coreutils) is missing" >&2 && exit 1; }
 [ -z "$again" ] || rm -rf $out $out.tar.gz
 [ -d $out ] || [ ! -e $out.tar.gz ] || tar xzf $out.tar.gz || exit 1
-mkdir -p $out
-start=$(date +%s)
+if ! mkdir -p $out testdata || ! touch $out/log testdata/log || ! rm $out/log testdata/log; then
+	echo "$0: $PWD cannot be written to: copy the folder to where it can" >&2
+	exit 1
+fi
+start=$(date +%s) child=
 [ -n "$simulated" ] || export ALIGN_TEST_GPU=1
 [ -z "${ALIGN_SHARED:-}" ] || export ALIGN_REQUIRE_SHARED=1
 # Every process translates the kernels; the driver's cache must hold them all, where
@@ -46,12 +49,21 @@ status=0
 
 left() { echo $((seconds - ($(date +%s) - start))); }
 
-# within LIMIT COMMAND...: no longer than LIMIT seconds, nor than there are left.
+# within LIMIT COMMAND...: no longer than LIMIT seconds, nor than there are left; 124
+# where that was too short.
 within() {
 	most=$1 && shift
 	[ "$most" -le "$(left)" ] || most=$(left)
 	[ "$most" -gt 0 ] || return 124
-	timeout -k 10 "$most" "$@"
+	# Not waited for in the foreground, where a signal would have to wait as well.
+	timeout -k 10 "$most" "$@" &
+	child=$!
+	wait $child
+	ended=$?
+	child=
+	# Busybox's timeout, and what had to be killed, tell the signal.
+	case $ended in 137 | 143) [ $(($(date +%s) - began)) -lt "$most" ] || ended=124 ;; esac
+	return $ended
 }
 
 # begin ORDER NAME: whether a check is to be run; its files are then $result and $log.
@@ -164,7 +176,7 @@ report() {
 	} >$out/report.md
 	tar czf $out.tar.gz $out testdata 2>/dev/null
 }
-trap 'report; exit 1' HUP INT TERM
+trap '[ -z "$child" ] || kill $child; report; exit 1' HUP INT TERM
 
 # 1. The binding, and every module translated by the driver.
 check 10-binding 60 'binding' driver.test '^TestCard$'
@@ -172,7 +184,6 @@ check 11-modules 240 'modules' cuda.test '^TestModulesTranslate$'
 
 # 2. Instructions. On a card -update writes its answers, for the simulator to be
 # held to: testdata comes back with the report.
-mkdir -p testdata
 if [ -n "$simulated" ]; then
 	check 20-instructions 120 'instructions' cudatest.test 'Forms|Shuffles|Votes|Copies|Ldmatrix|Mma'
 else
