@@ -29,7 +29,7 @@ done
 command -v timeout >/dev/null || { echo "$0: timeout (GNU coreutils) is missing" >&2 && exit 1; }
 [ -z "$again" ] || rm -rf $out $out.tar.gz
 [ -d $out ] || [ ! -e $out.tar.gz ] || tar xzf $out.tar.gz || exit 1
-if ! mkdir -p $out testdata || ! touch $out/log testdata/log || ! rm $out/log testdata/log; then
+if ! mkdir -p $out testdata gpu-cache || ! touch $out/log testdata/log || ! rm $out/log testdata/log; then
 	echo "$0: $PWD cannot be written to: copy the folder to where it can" >&2
 	exit 1
 fi
