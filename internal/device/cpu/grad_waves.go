@@ -78,7 +78,7 @@ func (g *gradWaves) isEven() bool {
 }
 
 // gradPart is the least keys of a part, and is filled up to whole panels.
-const gradPart = 64
+const gradPart = 32
 
 // sharedBytes sizes a wave, of two blocks of rows for each worker, and is what it takes.
 func (g *gradWaves) sharedBytes() int {
