@@ -24,7 +24,7 @@ type PairScoreOptions struct {
 	Reward string
 	// Beta weighs a policy's rewards, as in dpo. Ref is the reference: "base", the
 	// model without the adapter, the folder of another, or "off", rewards of the
-	// log-probabilities themselves, as losses without a reference have them; "" is
+	// log-probabilities themselves, as the loss cpo has them; "" is
 	// base under an adapter, and off for a model alone.
 	Beta float64
 	Ref  string

@@ -19,6 +19,9 @@ type Loss struct {
 	Paper string
 	// ReferenceFree: the loss does not read the reference's log-probabilities.
 	ReferenceFree bool
+	// PerToken: what the loss compares is the mean log-probability of an answer's
+	// tokens, so that rewards and log-probabilities are told as means, as in TRL.
+	PerToken bool
 	// Baseline: the loss reads the baseline z, an estimate of the divergence.
 	Baseline bool
 	// One of the two is set.
@@ -46,9 +49,9 @@ var losses = [...]Loss{
 	{Name: "apo_zero", About: "1 - σ(βc) + σ(βr): chosen answers better than the model's own", Paper: "2408.06266", paired: apoZero},
 	{Name: "apo_down", About: "σ(βc) + 1 - σ(βΔ): chosen answers worse than the model's own", Paper: "2408.06266", paired: apoDown},
 	{Name: "discopop", About: "a mixture of DPO and exp(-βΔ), weighted by σ(βΔ/τ)", Paper: "2406.08414", paired: discopop, reads: []string{"discopop_tau"}, check: discoPOPTau},
-	{Name: "simpo", About: "-log σ(β(log π(yw)/|yw| - log π(yl)/|yl|) - γ)", Paper: "2405.14734", paired: simpo, ReferenceFree: true, reads: []string{"label_smoothing", "simpo_gamma"}, check: simPOParams},
+	{Name: "simpo", About: "-log σ(β(log π(yw)/|yw| - log π(yl)/|yl|) - γ)", Paper: "2405.14734", paired: simpo, ReferenceFree: true, PerToken: true, reads: []string{"label_smoothing", "simpo_gamma"}, check: simPOParams},
 	{Name: "cpo", About: "-log σ(β(log π(yw) - log π(yl))) + α NLL", Paper: "2401.08417", paired: cpo, ReferenceFree: true, reads: []string{"label_smoothing", "cpo_alpha"}, check: cpoParams},
-	{Name: "orpo", About: "NLL - β log σ(log odds(yw) - log odds(yl))", Paper: "2403.07691", paired: orpo, ReferenceFree: true},
+	{Name: "orpo", About: "NLL - β log σ(log odds(yw) - log odds(yl))", Paper: "2403.07691", paired: orpo, ReferenceFree: true, PerToken: true},
 	{Name: "sft", About: "NLL, for sums as sigmoid:1,sft:0.2", paired: supervised, ReferenceFree: true},
 	{Name: "kto", About: "λ(1 - σ(±β(h - z))), z the mean of h over answers to other prompts", Paper: "2402.01306", unpaired: kto, Baseline: true, reads: []string{"desirable_weight", "undesirable_weight"}, check: ktoWeights},
 	{Name: "apo_zero_unpaired", About: "λ(1 - σ(±βh))", Paper: "2408.06266", unpaired: apoZeroUnpaired, reads: []string{"desirable_weight", "undesirable_weight"}, check: ktoWeights},

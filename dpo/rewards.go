@@ -3,8 +3,9 @@ package dpo
 import "align/internal/train"
 
 // LogProbs are the sequence log-probabilities of pairs under policy and
-// reference, each of length P. With a reference-free loss the reference's are
-// nil and count as 0, as in TRL.
+// reference, each of length P; means over an answer's tokens where the loss is
+// PerToken. With a reference-free loss the reference's are nil and count as 0, as
+// in TRL.
 type LogProbs struct {
 	PolicyChosen, PolicyRejected       []float64
 	ReferenceChosen, ReferenceRejected []float64

@@ -237,8 +237,14 @@ func (t *Trainer) measure(g *program, refs []Reference, indices []int, m *train.
 	}
 	var l LogProbs
 	perPair := t.perPair()
+	policy := func(sequence int) float64 {
+		if t.Loss.PerToken() {
+			return t.values[sequence] / float64(t.pack.Tokens[sequence])
+		}
+		return t.values[sequence]
+	}
 	for k, i := range indices {
-		l.PolicyChosen, l.PolicyRejected = append(l.PolicyChosen, t.values[perPair*k]), append(l.PolicyRejected, t.values[perPair*k+1])
+		l.PolicyChosen, l.PolicyRejected = append(l.PolicyChosen, policy(perPair*k)), append(l.PolicyRejected, policy(perPair*k+1))
 		l.ReferenceChosen, l.ReferenceRejected = append(l.ReferenceChosen, refs[i].Chosen), append(l.ReferenceRejected, refs[i].Rejected)
 	}
 	l.AddMetrics(m, prefix, t.Config.Beta)

@@ -2,7 +2,6 @@ package dpo
 
 import (
 	"context"
-	"slices"
 
 	"align/datasets"
 	"align/internal/device"
@@ -285,9 +284,6 @@ func (t *UnpairedTrainer) measure(g *answerProgram, answers []Answer, refs []Ref
 				z.add(m, prefix, t.Config.Beta, t.values[k], refs[i].Chosen, desirable)
 			}
 		}
-	}
-	if !slices.ContainsFunc(part, func(i int) bool { return answers[i].Desirable }) {
-		return nil // there is nothing to imitate
 	}
 	isDesirable := func(sequence int32) bool { return answers[part[sequence]].Desirable }
 	return train.AddTokenMetrics(g.session, g.decoder, t.pack.Sequence, isDesirable, m, prefix)

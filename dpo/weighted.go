@@ -122,6 +122,19 @@ func (w Weighted) ReferenceFree() bool {
 	return true
 }
 
+// PerToken says whether the answers are compared by the means of their tokens: some
+// loss does so, and none compares sums.
+func (w Weighted) PerToken() bool {
+	means := false
+	for _, t := range w {
+		if !t.Loss.PerToken && t.Loss.Name != "sft" { // which compares nothing
+			return false
+		}
+		means = means || t.Loss.PerToken
+	}
+	return means
+}
+
 // Validate returns all params that a loss of the sum cannot take.
 func (w Weighted) Validate(p Params) error {
 	var errs []error

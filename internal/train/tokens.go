@@ -15,9 +15,10 @@ func EvalMetrics(own ...string) []string {
 	return names
 }
 
-// AddTokenMetrics adds the entropy of the predictions and the share of targets
-// that are their mode, over the targets of the sequences that count.
-func AddTokenMetrics(s *model.Session, d *model.Decoder, sequence []int32, counts func(int32) bool, m *Metrics, prefix string) error {
+// AddTokenMetrics adds the mean entropy of the predictions of all targets, and the
+// share of the targets that are their prediction's mode among the sequences to
+// imitate; as TRL has them, in DPO of both answers and of the chosen one.
+func AddTokenMetrics(s *model.Session, d *model.Decoder, sequence []int32, imitated func(int32) bool, m *Metrics, prefix string) error {
 	entropy, err := s.Float64s(nil, d.Prediction.Entropy)
 	if err != nil {
 		return err
@@ -28,13 +29,15 @@ func AddTokenMetrics(s *model.Session, d *model.Decoder, sequence []int32, count
 	}
 	var entropySum, hitSum, n float64
 	for i, of := range sequence {
-		if counts(of) {
-			entropySum += entropy[i]
+		entropySum += entropy[i]
+		if imitated(of) {
 			hitSum += hit[i]
 			n++
 		}
 	}
-	m.Add(prefix+tokenMetrics[0], entropySum, n)
-	m.Add(prefix+tokenMetrics[1], hitSum, n)
+	m.Add(prefix+tokenMetrics[0], entropySum, float64(len(sequence)))
+	if n > 0 {
+		m.Add(prefix+tokenMetrics[1], hitSum, n)
+	}
 	return nil
 }
