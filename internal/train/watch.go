@@ -8,9 +8,9 @@ import (
 )
 
 // watch passes events on and explains, once each, what users ask about most
-// when they look at a run's numbers: the chosen answers' log-probability
-// falling, a loss that stays at ln 2, margins that grow while accuracy falls,
-// and a gradient of nothing. It changes nothing.
+// when they look at a run's numbers: a loss far above its start, the chosen
+// answers' log-probability falling, a loss that stays at ln 2, margins that grow
+// while accuracy falls, and a gradient of nothing. It changes nothing.
 func watch(r Reporter, steps int, note func(string)) *watcher {
 	return &watcher{Reporter: r, steps: steps, note: note, told: map[string]bool{}}
 }
@@ -20,9 +20,13 @@ type watcher struct {
 	steps int
 	note  func(string)
 	told  map[string]bool
-	// now is the row in the making; rows are the last watchedRows whole ones.
-	now  Metrics
-	rows []Metrics
+	// now is the row in the making; first is the run's first whole one, and rows are
+	// the last watchedRows.
+	now, first Metrics
+	rows       []Metrics
+	// own says that rewards are measured against the policy as it began, so that they
+	// began at 0.
+	own bool
 }
 
 // A row is the mean over a fortieth of the run, as it is drawn; a finding needs
@@ -33,7 +37,11 @@ const (
 )
 
 // watched are the numbers that findings are made of.
-var watched = []string{"loss", "grad_norm", "learning_rate", "rewards/chosen", "rewards/margins", "rewards/accuracies"}
+var watched = []string{"loss", "grad_norm", "learning_rate", "rewards/chosen", "rewards/margins", "rewards/accuracies", sampledMetric}
+
+// sampledMetric is of methods that learn from their own answers, whose loss says
+// little.
+const sampledMetric = "objective/kl"
 
 // Stepped passes the event on, then looks at the rows.
 func (w *watcher) Stepped(e Event) {
@@ -59,6 +67,10 @@ func (w *watcher) line(line []byte) {
 	if json.Unmarshal(line, &numbers) != nil || numbers["loss"] == nil {
 		return // an evaluation
 	}
+	if w.first == nil && len(w.now) == 0 {
+		reward := numbers["rewards/chosen"]
+		w.own = reward != nil && *reward == 0
+	}
 	for _, name := range watched {
 		if v, ok := numbers[name]; ok && v == nil {
 			w.now.Add(name, math.NaN(), 1)
@@ -72,6 +84,9 @@ func (w *watcher) line(line []byte) {
 }
 
 func (w *watcher) endRow(step int) {
+	if w.first == nil {
+		w.first = w.now
+	}
 	w.rows, w.now = append(w.rows, w.now), nil
 	if len(w.rows) > watchedRows {
 		w.rows = w.rows[1:]
@@ -82,13 +97,19 @@ func (w *watcher) endRow(step int) {
 }
 
 func (w *watcher) look(step int) {
-	if chosen, ok := w.series("rewards/chosen"); ok && moves(chosen, -1) && chosen[watchedRows-1] < 0 {
+	loss, _ := w.series("loss")
+	rate, _ := w.series("learning_rate")
+	start, _ := w.first.Get("loss")
+	_, sampled := w.first.Get(sampledMetric)
+	if !sampled && start > 0 && all(loss, func(x float64) bool { return x > diverged*start }) {
+		w.tell("loss", "step %d: the loss is %.3g, far above the %.3g that it began with: the learning_rate (now %.3g) is too high; begin again with a smaller one",
+			step, loss[watchedRows-1], start, rate[watchedRows-1])
+	}
+	if chosen, ok := w.series("rewards/chosen"); ok && w.falls(chosen) && !w.told["loss"] {
 		w.tell("chosen", "step %d: the chosen answers have been getting less likely and are now below the reference (rewards/chosen %.3g): "+
 			"only the margin counts for the loss, so that both answers may fall; --nll 0.2 holds the chosen one up, a smaller learning_rate or a larger beta slows the drift",
 			step, chosen[watchedRows-1])
 	}
-	loss, _ := w.series("loss")
-	rate, _ := w.series("learning_rate")
 	// A warm-up hardly moves anything, and is not stuck.
 	warm := rate[watchedRows-1] <= rate[0]
 	if margins, ok := w.series("rewards/margins"); ok && warm && all(loss, nearLn2) && all(margins, nearZero) {
@@ -106,6 +127,25 @@ func (w *watcher) look(step int) {
 		w.tell("gradient", "step %d: grad_norm is %.3g and nothing is learnt: the loss may be at its floor, the answers hold no trained token, or nothing of the model is trained",
 			step, norms[watchedRows-1])
 	}
+}
+
+// falls tells whether the chosen answers fall below the policy as it began: row by
+// row, or, as batches differ, by a good part of what the margins have won. Rewards
+// against another policy or none differ more from batch to batch than they fall.
+func (w *watcher) falls(chosen []float64) bool {
+	if !w.own || chosen[watchedRows-1] >= 0 {
+		return false
+	}
+	margins, ok := w.series("rewards/margins")
+	if !ok || moves(chosen, -1) {
+		return moves(chosen, -1)
+	}
+	for i := range chosen {
+		if !(chosen[i] < -drifted*max(0, margins[i])) {
+			return false
+		}
+	}
+	return chosen[watchedRows-2]+chosen[watchedRows-1] < chosen[0]+chosen[1]
 }
 
 func (w *watcher) tell(finding, format string, args ...any) {
@@ -147,9 +187,14 @@ func all(values []float64, holds func(float64) bool) bool {
 	return len(values) > 0
 }
 
-// What is shown as 0.693 and as a margin of 0, and a norm that Adam's moments
-// cannot make a step of.
+// Among them what is shown as 0.693 and as a margin of 0, and a norm that Adam's
+// moments cannot make a step of.
 const (
+	// diverged is the multiple of a run's first loss that no healthy run stays above,
+	// drifted the share of the margin by which chosen answers have fallen in a run
+	// that pays for it.
+	diverged   = 2
+	drifted    = 0.2
 	ln2Slack   = 5e-4
 	marginZero = 1e-3
 	noGradient = 1e-7

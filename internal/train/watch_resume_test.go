@@ -8,15 +8,15 @@ import (
 	"align/internal/train"
 )
 
-// drifting is a toy whose chosen answers fall from the first step and are below
-// the reference at step 41, and whose margins grow from step 91, with the
+// drifting is a toy whose chosen answers begin at the reference, rise, fall from
+// step 21 on and are below the reference at step 41, and whose margins grow from step 91, with the
 // accuracy falling from step 121.
 type drifting struct{ *toy }
 
 func (d drifting) Micro(step int, batch []float64, weight float64) (float64, train.Metrics, error) {
 	loss, m, err := d.toy.Micro(step, batch, weight)
 	s := float64(step)
-	m.Add("rewards/chosen", -(s-40)*float64(len(batch)), float64(len(batch)))
+	m.Add("rewards/chosen", (s-1)*(40-s)*float64(len(batch)), float64(len(batch)))
 	m.Add("rewards/margins", max(s, 90)*weight, weight)
 	m.Add("rewards/accuracies", min(1, 120/s), 1)
 	return loss, m, err

@@ -19,8 +19,25 @@ func TestWatchers(t *testing.T) {
 		want string
 	}{
 		{"chosen falls", func(s int) (float64, float64, map[string]float64) {
-			return 0.5, 1, map[string]float64{"rewards/chosen": -0.01 * float64(s)}
+			return 0.5, 1, map[string]float64{"rewards/chosen": -0.01 * float64(s-1)}
 		}, "--nll 0.2"},
+		// The fall of a run that ended with answers of "IIIIIII am happy": no five rows
+		// in a row fall, as batches differ.
+		{"chosen drifts down", func(s int) (float64, float64, map[string]float64) {
+			return 0.5, 1, map[string]float64{"rewards/chosen": -0.07*float64(s-1) + 0.2*float64((s+2)%3), "rewards/margins": 0.2 * float64(s)}
+		}, "--nll 0.2"},
+		{"chosen gives up a little", func(s int) (float64, float64, map[string]float64) {
+			return 0.5, 1, map[string]float64{"rewards/chosen": -0.01*float64(s-1) + 0.02*float64((s+2)%3), "rewards/margins": 0.2 * float64(s)}
+		}, ""},
+		{"chosen differs without a reference", func(s int) (float64, float64, map[string]float64) {
+			return 0.5, 1, map[string]float64{"rewards/chosen": -5 - 0.01*float64(s), "rewards/margins": float64(s)}
+		}, ""},
+		{"diverges", func(s int) (float64, float64, map[string]float64) {
+			return 0.7 * float64(s*s), 1, map[string]float64{"rewards/margins": -float64(s)}
+		}, "learning_rate"},
+		{"answers of its own", func(s int) (float64, float64, map[string]float64) {
+			return 0.01 * float64(s*s), 1, map[string]float64{"objective/kl": float64(s)}
+		}, ""},
 		{"stuck", func(int) (float64, float64, map[string]float64) {
 			return math.Ln2, 1, map[string]float64{"rewards/margins": 1e-5}
 		}, "still 0.693"},
