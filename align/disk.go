@@ -3,7 +3,9 @@ package align
 import (
 	"fmt"
 
+	"align/internal/checkpoint"
 	"align/internal/host"
+	"align/internal/train"
 )
 
 // bytesPerTrained are what a checkpoint has of a trained value: itself and AdamW's
@@ -18,6 +20,14 @@ func (s *stage) checkDisk(free func(dir string) (int64, error)) error {
 		return nil
 	}
 	one := int64(s.trainedValues()) * bytesPerTrained
+	if left < one && s.settings.Resume {
+		if err := s.makeRoom(); err != nil {
+			return err
+		}
+		if left, err = free(s.run); err != nil {
+			return nil
+		}
+	}
 	switch {
 	case left < one:
 		return fmt.Errorf("%s: a checkpoint takes about %s, and the disk has %s left", s.run, host.FormatSize(one), host.FormatSize(left))
@@ -25,6 +35,24 @@ func (s *stage) checkDisk(free func(dir string) (int64, error)) error {
 		s.env.note(fmt.Sprintf("disk: %s left, and a checkpoint takes about %s: there is no room for %d of them and the next (keep)", host.FormatSize(left), host.FormatSize(one), s.settings.Keep))
 	}
 	return nil
+}
+
+// makeRoom removes, before the first checkpoint of a run that goes on and not after
+// it, those that keep has no place for: it may have been made smaller for this.
+func (s *stage) makeRoom() error {
+	newest, err := checkpoint.Open(s.run)
+	if err != nil {
+		return nil // the loop tells
+	}
+	state, err := train.ReadState(newest)
+	if err != nil {
+		return err
+	}
+	var protect []int
+	if state.Best != nil {
+		protect = []int{state.Best.Step}
+	}
+	return checkpoint.Retain(s.run, s.settings.Keep, protect...)
 }
 
 func (s *stage) trainedValues() int {

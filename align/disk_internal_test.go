@@ -2,9 +2,12 @@ package align
 
 import (
 	"errors"
+	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"align/internal/checkpoint"
 	"align/internal/train"
 	"align/model"
 )
@@ -44,5 +47,42 @@ func TestCheckDisk(t *testing.T) {
 		if (len(notes) > 0) != c.noted {
 			t.Errorf("%s: notes %q, want one: %v", c.name, notes, c.noted)
 		}
+	}
+}
+
+// A run that found the disk full goes on with a smaller keep, as its hint says: what
+// keep has no place for goes before the room is looked at, but for the best one.
+func TestASmallerKeepMakesRoom(t *testing.T) {
+	run := t.TempDir()
+	for step := 1; step <= 4; step++ {
+		part := checkpoint.Part{Name: train.StateFile, Write: func(w io.Writer) error {
+			_, err := io.WriteString(w, `{"version":1,"best":{"metric":"eval_loss","step":2}}`)
+			return err
+		}}
+		if _, err := checkpoint.Save(run, step, []checkpoint.Part{part}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settings := train.DefaultSettings()
+	settings.Resume, settings.Keep = true, 1
+	a, err := model.NewAdapter(model.Config{HiddenSize: 64, IntermediateSize: 128, NumLayers: 1, NumHeads: 2, NumKVHeads: 2, HeadDim: 32, VocabSize: 100},
+		model.LoRAConfig{Rank: 4, Alpha: 8, Targets: model.Modules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := func() []string {
+		found, err := filepath.Glob(filepath.Join(run, "checkpoints", "step-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	s := &stage{settings: &settings, adapter: a, run: run}
+	full := func(string) (int64, error) { return 1 + int64(a.Parameters()*bytesPerTrained*(4-len(kept()))), nil }
+	if err := s.checkDisk(full); err != nil {
+		t.Fatal(err)
+	}
+	if found := kept(); len(found) != 2 || filepath.Base(found[0]) != "step-000002" || filepath.Base(found[1]) != "step-000004" {
+		t.Errorf("kept %q", found)
 	}
 }
