@@ -70,13 +70,14 @@ func Compare(ctx context.Context, o CompareOptions, env Environment) (winrate.Co
 	if err != nil {
 		return winrate.Comparison{}, err
 	}
-	if c.options.MaxNew, err = roomFor(o.MaxNew, c.longest, m.Config.ContextLength, env); err != nil {
+	most, err := roomFor(o.MaxNew, lengthsOf(c.prompts), m.Config.ContextLength, env)
+	if err != nil {
 		return winrate.Comparison{}, err
 	}
 	if c.scorer, _, err = (judge{o.Reward, o.Scorer}).open(opened{c.base, o.Quantize, m, b, act, c.tokenizer, c.template, stopIDs(m.Config, c.template)}, env); err != nil {
 		return winrate.Comparison{}, err
 	}
-	engine, err := rollout.New(m, nil, rollout.Limits{Prompt: c.longest, Answer: c.options.MaxNew, Sequences: min(sequencesAtOnce, len(c.prompts)*o.K)})
+	engine, err := rollout.New(m, nil, rollout.Limits{Prompt: c.longest, Answer: most, Sequences: min(sequencesAtOnce, len(c.prompts)*o.K)})
 	if err != nil {
 		return winrate.Comparison{}, err
 	}
@@ -97,6 +98,7 @@ type comparing struct {
 	options   CompareOptions
 	env       Environment
 	base      string
+	config    model.Config
 	tokenizer *tokenizer.Tokenizer
 	template  *datasets.Template
 	prompts   []rejection.Prompt
@@ -118,13 +120,9 @@ func (c *comparing) named() error {
 
 // fitting holds the adapters to the base before it is read.
 func (c *comparing) fitting() error {
-	base, err := model.ReadConfig(c.base)
-	if err != nil {
-		return err
-	}
 	for _, name := range []string{c.options.A, c.options.B} {
 		if name != BaseAlone {
-			if _, _, err := readFitting(name, base); err != nil {
+			if _, _, err := readFitting(name, c.config); err != nil {
 				return err
 			}
 		}
@@ -137,6 +135,9 @@ func (c *comparing) open(ctx context.Context) (err error) {
 	if c.base, err = ResolveModel(c.options.Model); err != nil {
 		return err
 	}
+	if c.config, err = model.ReadConfig(c.base); err != nil {
+		return err
+	}
 	if c.tokenizer, err = OpenTokenizer(c.base); err != nil {
 		return err
 	}
@@ -145,7 +146,7 @@ func (c *comparing) open(ctx context.Context) (err error) {
 		return err
 	}
 	c.env.note(fmt.Sprintf("template: %s (%s)", c.template.Name(), reason))
-	c.prompts, c.longest, err = readPrompts(ctx, c.options.Prompts, c.options.Map, c.options.Scorer, datasets.Options{Template: c.template}, c.env)
+	c.prompts, c.longest, err = readPrompts(ctx, c.options.Prompts, c.options.Map, c.options.Scorer, answerable(c.template, c.config), c.env)
 	return err
 }
 
@@ -163,7 +164,7 @@ func (c *comparing) side(ctx context.Context, m *model.Model, engine *rollout.En
 		prompts[i] = rollout.Prompt{IDs: p.IDs, Key: contentKey(p.IDs)}
 	}
 	o := rollout.Options{
-		Sampling: c.options.Sampling, MaxNew: c.options.MaxNew, Samples: c.options.K, Seed: c.options.Seed, Stop: stopIDs(m.Config, c.template),
+		Sampling: c.options.Sampling, MaxNew: c.options.MaxNew, Context: m.Config.ContextLength, Samples: c.options.K, Seed: c.options.Seed, Stop: stopIDs(m.Config, c.template),
 	}
 	items := make([]score.Item, len(prompts)*c.options.K)
 	report, done := c.env.progress("answering with "+name), 0

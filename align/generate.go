@@ -91,7 +91,11 @@ func Generate(ctx context.Context, o GenerateOptions, prompts [][]datasets.Messa
 	if err != nil {
 		return err
 	}
-	if g.options.MaxNew, err = roomFor(o.MaxNew, g.longest, c.ContextLength, env); err != nil {
+	lengths := make([]int, len(g.prompts))
+	for i, p := range g.prompts {
+		lengths[i] = len(p.IDs)
+	}
+	if g.most, err = roomFor(o.MaxNew, lengths, c.ContextLength, env); err != nil {
 		return err
 	}
 	b, act, err := o.Compute.Open(env.Note, env.Threads)
@@ -118,18 +122,19 @@ type generation struct {
 
 	prompts []rollout.Prompt
 	longest int // of them, in tokens
+	most    int // tokens of an answer
 }
 
 func (g *generation) run(ctx context.Context, a *model.Adapter) error {
 	o := g.options
 	engine, err := rollout.New(g.model, a, rollout.Limits{
-		Prompt: g.longest, Answer: o.MaxNew, Sequences: min(sequencesAtOnce, len(g.prompts)*o.Samples),
+		Prompt: g.longest, Answer: g.most, Sequences: min(sequencesAtOnce, len(g.prompts)*o.Samples),
 	})
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
-	ro := rollout.Options{Sampling: o.Sampling, MaxNew: o.MaxNew, Samples: o.Samples, Seed: o.Seed, Stop: g.stopIDs()}
+	ro := rollout.Options{Sampling: o.Sampling, MaxNew: o.MaxNew, Context: g.model.Config.ContextLength, Samples: o.Samples, Seed: o.Seed, Stop: g.stopIDs()}
 	if len(o.Stop) > 0 || g.stream != nil {
 		ro.OnToken = g.onToken
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"align/datasets"
 	"align/internal/cost"
 	"align/internal/exec"
 	"align/internal/host"
@@ -31,14 +30,15 @@ func planRejection(ctx context.Context, c rejection.Config, env Environment, fre
 	if err := s.open(); err != nil {
 		return nil, nil, err
 	}
-	prompts, longest, err := readPrompts(ctx, c.Prompts, c.Map, c.Scorer, datasets.Options{Template: s.template}, env)
+	prompts, longest, err := readPrompts(ctx, c.Prompts, c.Map, c.Scorer, answerable(s.template, s.config), env)
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.MaxNew, err = roomFor(c.MaxNew, longest, s.config.ContextLength, env); err != nil {
+	most, err := roomFor(c.MaxNew, lengthsOf(prompts), s.config.ContextLength, env)
+	if err != nil {
 		return nil, nil, err
 	}
-	d := rejectionDraws(c, prompts, longest)
+	d := rejectionDraws(c, prompts, longest, most)
 	d.fresh = fresh
 	return p, d, s.planRejection(ctx, p, d)
 }
@@ -84,9 +84,10 @@ func rejectionStage(c rejection.Config, env Environment) *stage {
 	return &stage{method: "rejection", settings: &settings, env: env, explicit: []string{"learning_rate", "eval_every"}}
 }
 
-// rejectionDraws is what a job with the prompts samples; of a shard its share.
-func rejectionDraws(c rejection.Config, prompts []rejection.Prompt, longest int) *draws {
-	d := &draws{longest: longest, k: c.K, maxNew: c.MaxNew, sequences: c.Sequences, judge: judge{c.Reward, c.Scorer}}
+// rejectionDraws is what a job with the prompts samples, answers of so many tokens at
+// most; of a shard its share.
+func rejectionDraws(c rejection.Config, prompts []rejection.Prompt, longest, most int) *draws {
+	d := &draws{longest: longest, k: c.K, maxNew: most, sequences: c.Sequences, judge: judge{c.Reward, c.Scorer}}
 	if c.Generator != "" {
 		d.sequences = 0
 	}

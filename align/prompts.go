@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"align/datasets"
 	"align/internal/score"
+	"align/model"
 	"align/rejection"
 
 	"github.com/go-json-experiment/json"
@@ -44,6 +46,12 @@ func readPrompts(ctx context.Context, path, columns, rule string, o datasets.Opt
 	return prompts, longest, checkReferences(rule, prompts)
 }
 
+// answerable reads prompts that leave the model room for an answer; others are
+// dropped, counted and named.
+func answerable(t *datasets.Template, c model.Config) datasets.Options {
+	return datasets.Options{Template: t, MaxLength: c.ContextLength - 1}
+}
+
 // checkReferences refuses a rule that finds nothing to compare with in some of the
 // prompts: it would end a job at the first of them.
 func checkReferences(rule string, prompts []rejection.Prompt) error {
@@ -61,18 +69,33 @@ func checkReferences(rule string, prompts []rejection.Prompt) error {
 	return fmt.Errorf("scorer %s: %d of %d prompts have nothing to compare with in a column reference or answer (first: %w)", rule, without, len(prompts), first)
 }
 
-// roomFor is the number of tokens that an answer may have beside the longest
-// prompt: what was asked for, or what the context leaves.
-func roomFor(maxNew, longest, context int, env Environment) (int, error) {
-	room := context - longest
-	if room < 1 {
+// roomFor is the most tokens that an answer to any of the prompts may have: what was
+// asked for, or what the context leaves beside the shortest. Answers to longer ones
+// end with the context, which is told.
+func roomFor(maxNew int, lengths []int, context int, env Environment) (int, error) {
+	longest, cut := slices.Max(lengths), 0
+	if longest >= context {
 		return 0, fmt.Errorf("the longest prompt has %d tokens and leaves no room for an answer in the model's context of %d", longest, context)
 	}
-	if maxNew <= room {
-		return maxNew, nil
+	for _, n := range lengths {
+		if n+maxNew > context {
+			cut++
+		}
 	}
-	env.note(fmt.Sprintf("max_new: %d (what the longest prompt of %d tokens leaves of the model's context of %d)", room, longest, context))
-	return room, nil
+	if cut > 0 {
+		env.note(fmt.Sprintf("max_new: %d of %d prompts leave less than %d tokens of the model's context of %d, and their answers end there; the longest leaves %d",
+			cut, len(lengths), maxNew, context, context-longest))
+	}
+	return min(maxNew, context-slices.Min(lengths)), nil
+}
+
+// lengthsOf are the prompts' numbers of tokens.
+func lengthsOf(prompts []rejection.Prompt) []int {
+	lengths := make([]int, len(prompts))
+	for i, p := range prompts {
+		lengths[i] = len(p.IDs)
+	}
+	return lengths
 }
 
 // promptSource is the prompt as JSON, one text or messages, and as plain text.

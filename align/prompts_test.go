@@ -13,13 +13,24 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-func TestAnAnswerFitsBesideTheLongestPrompt(t *testing.T) {
-	for _, c := range []struct{ maxNew, longest, context, want int }{{8, 10, 20, 8}, {10, 10, 20, 10}, {11, 10, 20, 10}, {512, 19, 20, 1}} {
-		if got, err := roomFor(c.maxNew, c.longest, c.context, Environment{}); got != c.want || err != nil {
-			t.Errorf("%+v: %d, %v", c, got, err)
+func TestAnAnswerFitsBesideItsPrompt(t *testing.T) {
+	for _, c := range []struct {
+		maxNew, context, want int
+		lengths               []int
+		note                  string
+	}{
+		{maxNew: 8, lengths: []int{10}, context: 20, want: 8},
+		{maxNew: 10, lengths: []int{10, 3}, context: 20, want: 10},
+		{maxNew: 11, lengths: []int{3, 10}, context: 20, want: 11, note: "max_new: 1 of 2 prompts leave less than 11 tokens of the model's context of 20, and their answers end there; the longest leaves 10"},
+		{maxNew: 512, lengths: []int{19}, context: 20, want: 1, note: "max_new: 1 of 1 prompts leave less than 512 tokens of the model's context of 20, and their answers end there; the longest leaves 1"},
+	} {
+		note := ""
+		got, err := roomFor(c.maxNew, c.lengths, c.context, Environment{Note: func(s string) { note = s }})
+		if got != c.want || err != nil || note != c.note {
+			t.Errorf("%+v: %d, %v, %q", c, got, err, note)
 		}
 	}
-	if _, err := roomFor(1, 20, 20, Environment{}); err == nil {
+	if _, err := roomFor(1, []int{20}, 20, Environment{}); err == nil {
 		t.Error("a prompt as long as the context: no error")
 	}
 }

@@ -61,7 +61,11 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		return rejection.Summary{}, err
 	}
 	env.note(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
-	prompts, longest, err := readPrompts(ctx, c.Prompts, c.Map, c.Scorer, datasets.Options{Template: template}, env)
+	config, err := model.ReadConfig(base)
+	if err != nil {
+		return rejection.Summary{}, err
+	}
+	prompts, longest, err := readPrompts(ctx, c.Prompts, c.Map, c.Scorer, answerable(template, config), env)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
@@ -78,16 +82,13 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		return rejection.Summary{}, err
 	}
 	defer b.Close()
-	config, err := model.ReadConfig(base)
+	most, err := roomFor(c.MaxNew, lengthsOf(prompts), config.ContextLength, env)
 	if err != nil {
-		return rejection.Summary{}, err
-	}
-	if c.MaxNew, err = roomFor(c.MaxNew, longest, config.ContextLength, env); err != nil {
 		return rejection.Summary{}, err
 	}
 	s := rejectionStage(*c, env)
 	s.base, s.config, s.backend, s.act = base, config, b, act
-	if err := s.checkRejection(rejectionDraws(*c, prompts, longest)); err != nil {
+	if err := s.checkRejection(rejectionDraws(*c, prompts, longest, most)); err != nil {
 		return rejection.Summary{}, err
 	}
 	m, a, err := openModel(base, c.Quantize, c.Adapter, b, act, env)
@@ -99,7 +100,7 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		return rejection.Summary{}, err
 	}
 	stop := stopIDs(m.Config, template)
-	generator, err := drawer(ctx, *c, m, a, tok, longest, stop, env)
+	generator, err := drawer(ctx, *c, m, a, tok, rollout.Limits{Prompt: longest, Answer: most, Sequences: c.Sequences}, stop, env)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
@@ -121,7 +122,7 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	report := env.progress("sampling")
 	job := &rejection.Job{
 		Config: *c, Prompts: prompts, Generator: generator, Scorer: scorer, Decode: tok.Decode,
-		Stop: stop, Model: policy, Reward: hash,
+		Stop: stop, Context: config.ContextLength, Model: policy, Reward: hash,
 		// Beside what it draws, so that they need not be told again to go on.
 		Begun:    func() error { return writeSettings(c.Out, settingsOf(&asked)) },
 		Progress: func(done, total int) { report(int64(done), int64(total)) },
@@ -145,9 +146,9 @@ func policyHash(m *model.Model, a *model.Adapter) (string, error) {
 }
 
 // drawer draws a job's answers: the engine of this process, or a server.
-func drawer(ctx context.Context, c rejection.Config, m *model.Model, a *model.Adapter, tok *tokenizer.Tokenizer, longest int, stop []int32, env Environment) (rollout.Generator, error) {
+func drawer(ctx context.Context, c rejection.Config, m *model.Model, a *model.Adapter, tok *tokenizer.Tokenizer, limits rollout.Limits, stop []int32, env Environment) (rollout.Generator, error) {
 	if c.Generator == "" {
-		return rollout.New(m, a, rollout.Limits{Prompt: longest, Answer: c.MaxNew, Sequences: c.Sequences})
+		return rollout.New(m, a, limits)
 	}
 	s, err := openServer(ctx, c.Generator, tok, m.Config.VocabSize, stop, c.Sequences, env)
 	if err != nil {

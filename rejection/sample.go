@@ -28,8 +28,10 @@ type Job struct {
 	Scorer    score.Scorer
 	// Decode is the text of ids.
 	Decode func([]int32) string
-	// Stop ids end an answer and are no part of its text.
-	Stop []int32
+	// Stop ids end an answer and are no part of its text; Context is the policy's, in
+	// which prompt and answer end.
+	Stop    []int32
+	Context int
 	// Model and Reward are content hashes of what samples and what scores.
 	Model, Reward string
 	// Begun, if not nil, is called once the folder is known to hold this job or none.
@@ -132,7 +134,7 @@ func (j *Job) fill(ctx context.Context, log *journal, list []work) error {
 			return err
 		}
 	}
-	o := rollout.Options{Sampling: c.sampling(), MaxNew: c.MaxNew, Samples: c.K, Seed: c.Seed, Stop: j.Stop}
+	o := rollout.Options{Sampling: c.sampling(), MaxNew: c.MaxNew, Context: j.Context, Samples: c.K, Seed: c.Seed, Stop: j.Stop}
 	return j.Generator.Generate(ctx, prompts, o, func(s rollout.Sample) error {
 		w := list[s.Prompt]
 		if err := log.write(entry{Prompt: w.name, Sample: s.Index, IDs: s.IDs, LogProbs: s.LogProbs, Finish: s.Finish}); err != nil {

@@ -110,7 +110,7 @@ func (e *Engine) Generate(ctx context.Context, prompts []Prompt, o Options, emit
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		for e.canAdmit(o) {
+		for len(e.active) < e.limits.Sequences {
 			if current == nil || current.next == len(current.want) {
 				for next < len(prompts) && len(prompts[next].want(o.Samples)) == 0 {
 					next++
@@ -126,6 +126,9 @@ func (e *Engine) Generate(ctx context.Context, prompts []Prompt, o Options, emit
 					break // no memory for its pages yet
 				}
 				current, next = p, next+1
+			}
+			if len(e.free) < pagesOf(o.room(current.ids)) {
+				break // it could not run to its longest end
 			}
 			if err := e.start(current, o, emit); err != nil {
 				return err
@@ -149,23 +152,18 @@ func (e *Engine) check(prompts []Prompt, o Options) error {
 		if len(p.IDs) == 0 {
 			errs = append(errs, fmt.Errorf("rollout: prompt %d is empty", i+1))
 		}
-		if pagesOf(len(p.IDs))+pagesOf(o.MaxNew) > e.limits.PagesPerSequence || len(p.IDs)+o.MaxNew > e.context {
-			errs = append(errs, fmt.Errorf("rollout: prompt %d of %d tokens and %d new ones exceed the context of %d", i+1, len(p.IDs), o.MaxNew, min(e.context, e.limits.PagesPerSequence*device.PageRows)))
+		if room := o.room(p.IDs); room < 1 && o.MaxNew > 0 || pagesOf(len(p.IDs))+pagesOf(room) > e.limits.PagesPerSequence || len(p.IDs)+room > e.context {
+			errs = append(errs, fmt.Errorf("rollout: prompt %d of %d tokens and %d new ones exceed the context of %d", i+1, len(p.IDs), room, min(e.context, e.limits.PagesPerSequence*device.PageRows)))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// canAdmit says whether a sample could run to its longest end.
-func (e *Engine) canAdmit(o Options) bool {
-	return len(e.active) < e.limits.Sequences && len(e.free) >= pagesOf(o.MaxNew)
 }
 
 // prefill computes a prompt's keys and values, or returns nil where there are
 // not enough pages for it and an answer.
 func (e *Engine) prefill(p Prompt, index int, o Options) (*prefix, error) {
 	need := pagesOf(len(p.IDs))
-	if len(e.free) < need+pagesOf(o.MaxNew) {
+	if len(e.free) < need+pagesOf(o.room(p.IDs)) {
 		return nil, nil
 	}
 	want := p.want(o.Samples)
@@ -230,7 +228,7 @@ func (e *Engine) start(p *prefix, o Options, emit func(Sample) error) error {
 	index := p.want[p.next]
 	s := &sequence{
 		sample: Sample{Prompt: p.index, Index: index}, prompt: p, key: SampleKey(o.Seed, p.key, index),
-		slot: e.freeSlot(), pages: e.take(pagesOf(o.MaxNew)),
+		slot: e.freeSlot(), pages: e.take(pagesOf(o.room(p.ids))),
 	}
 	p.next++
 	e.slots[s.slot] = s
@@ -248,7 +246,7 @@ func (e *Engine) extend(s *sequence, d drawn, o Options, emit func(Sample) error
 	switch {
 	case ended || slices.Contains(o.Stop, d.id):
 		s.sample.Finish = FinishStop
-	case len(s.sample.IDs) == o.MaxNew:
+	case len(s.sample.IDs) == o.room(s.prompt.ids):
 		s.sample.Finish = FinishLength
 	default:
 		return nil

@@ -183,6 +183,31 @@ func TestStopIDsAndLengthEndASample(t *testing.T) {
 	}
 }
 
+// Where the context is full an answer ends; those to shorter prompts do not know.
+func TestTheContextEndsAnAnswer(t *testing.T) {
+	m := stories(t)
+	o := options()
+	want := generate(t, newEngine(t, m, 4), prompts(), o)
+	o.Context = 75 // 5 tokens beside the prompt of 70
+	cut := 0
+	for at, s := range generate(t, newEngine(t, m, 4), prompts(), o) {
+		whole, finish := want[at].IDs, want[at].Finish
+		if room := o.Context - len(prompts()[at[0]].IDs); len(whole) > room {
+			whole, finish, cut = whole[:room], rollout.FinishLength, cut+1
+		}
+		if !slices.Equal(s.IDs, whole) || s.Finish != finish {
+			t.Errorf("sample %v has %d tokens and ends by %s, want %d and %s", at, len(s.IDs), s.Finish, len(whole), finish)
+		}
+	}
+	if cut == 0 {
+		t.Error("no answer met the context")
+	}
+	o.Context = 70
+	if err := newEngine(t, m, 4).Generate(t.Context(), prompts(), o, func(rollout.Sample) error { return nil }); err == nil {
+		t.Error("a prompt as long as the context: no error")
+	}
+}
+
 func TestBadRequestsAreRefused(t *testing.T) {
 	e := newEngine(t, stories(t), 2)
 	for name, change := range map[string]func(*rollout.Options, *[]rollout.Prompt){

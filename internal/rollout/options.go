@@ -9,14 +9,15 @@ import (
 // Finish reasons of a sample.
 const (
 	FinishStop   = "stop"   // a stop id was drawn
-	FinishLength = "length" // MaxNew tokens were drawn
+	FinishLength = "length" // MaxNew tokens were drawn, or the context was full
 )
 
 // Options of a generation.
 type Options struct {
 	Sampling
-	// MaxNew bounds the tokens of an answer.
-	MaxNew int
+	// MaxNew bounds the tokens of an answer, and Context those of prompt and answer
+	// together; 0 leaves that to MaxNew.
+	MaxNew, Context int
 	// Samples is the number of answers to each prompt.
 	Samples int
 	Seed    uint64
@@ -25,6 +26,14 @@ type Options struct {
 	// OnToken, if not nil, is told every token as it is drawn and may end the
 	// sample by returning true.
 	OnToken func(prompt, sample int, ids []int32) bool
+}
+
+// room is the number of tokens that an answer to a prompt may have.
+func (o Options) room(prompt []int32) int {
+	if o.Context == 0 {
+		return o.MaxNew
+	}
+	return min(o.MaxNew, o.Context-len(prompt))
 }
 
 // Prompt is what to answer. Key tells its draws from other prompts'; equal keys

@@ -169,6 +169,7 @@ type ask struct {
 	prompt, index int
 	ids           []int32
 	seed          uint64
+	maxNew        int
 }
 
 // Generate draws the answers, several at once; their order is the server's. An
@@ -218,7 +219,7 @@ func deal(prompts []Prompt, o Options, asks chan<- ask, stop <-chan struct{}) {
 	for i, p := range prompts {
 		for _, k := range p.want(o.Samples) {
 			select {
-			case asks <- ask{i, k, p.IDs, SampleKey(o.Seed, p.Key, k)}:
+			case asks <- ask{i, k, p.IDs, SampleKey(o.Seed, p.Key, k), o.room(p.IDs)}:
 			case <-stop:
 				return
 			}
@@ -266,6 +267,9 @@ func (s *Server) check(prompts []Prompt, o Options) error {
 		if len(p.IDs) == 0 {
 			errs = append(errs, fmt.Errorf("rollout: prompt %d is empty", i+1))
 		}
+		if o.MaxNew > 0 && o.room(p.IDs) < 1 {
+			errs = append(errs, fmt.Errorf("rollout: prompt %d of %d tokens leaves no room for an answer in the context of %d", i+1, len(p.IDs), o.Context))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -276,7 +280,7 @@ func (s *Server) draw(ctx context.Context, a ask, o Options) (Sample, error) {
 	if err != nil {
 		return Sample{}, err
 	}
-	ids, finish, err := s.ended(r, o)
+	ids, finish, err := s.ended(r, a.maxNew, o.Stop)
 	if err != nil {
 		return Sample{}, fmt.Errorf("rollout: generator %s: prompt %d, sample %d: %w", s.address, a.prompt+1, a.index+1, err)
 	}
@@ -284,7 +288,7 @@ func (s *Server) draw(ctx context.Context, a ask, o Options) (Sample, error) {
 }
 
 // ended are a reply's ids up to the first stop id, and why they end.
-func (s *Server) ended(r reply, o Options) ([]int32, string, error) {
+func (s *Server) ended(r reply, maxNew int, stop []int32) ([]int32, string, error) {
 	ids := r.ids
 	if len(ids) == 0 {
 		return nil, "", errors.New("the answer has no tokens")
@@ -293,19 +297,19 @@ func (s *Server) ended(r reply, o Options) ([]int32, string, error) {
 		if id < 0 || int(id) >= s.Vocab {
 			return nil, "", fmt.Errorf("token id %d is outside the policy's %d", id, s.Vocab)
 		}
-		if slices.Contains(o.Stop, id) {
+		if slices.Contains(stop, id) {
 			ids = ids[:i+1]
 			break
 		}
 	}
 	last := ids[len(ids)-1]
 	switch {
-	case len(ids) > o.MaxNew:
-		return nil, "", fmt.Errorf("%d tokens came for max_new %d", len(ids), o.MaxNew)
-	case slices.Contains(o.Stop, last):
+	case len(ids) > maxNew:
+		return nil, "", fmt.Errorf("%d tokens came for max_new %d", len(ids), maxNew)
+	case slices.Contains(stop, last):
 		return ids, FinishStop, nil
-	case len(ids) == o.MaxNew:
+	case len(ids) == maxNew:
 		return ids, FinishLength, nil
 	}
-	return nil, "", fmt.Errorf("the answer ended after %d of %d tokens with id %d (%s), which is no stop id of the policy: its tokens cannot be trusted", len(ids), o.MaxNew, last, r.reason)
+	return nil, "", fmt.Errorf("the answer ended after %d of %d tokens with id %d (%s), which is no stop id of the policy: its tokens cannot be trusted", len(ids), maxNew, last, r.reason)
 }

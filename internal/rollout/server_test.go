@@ -155,6 +155,29 @@ func TestAServersSamples(t *testing.T) {
 	}
 }
 
+func TestTheContextEndsAServersAnswer(t *testing.T) {
+	for _, owner := range []string{"vllm", "llamacpp"} {
+		s := (&fakeServer{owner: owner}).open(t)
+		o := serverOptions()
+		o.Context = 72 // 2 tokens beside the prompt of 70
+		all, err := drawn(s, o)
+		if err != nil {
+			t.Fatalf("%s: %v", owner, err)
+		}
+		longest := map[int]int{}
+		for at, x := range all {
+			longest[at[0]] = max(longest[at[0]], len(x.IDs))
+		}
+		if longest[1] != 2 || longest[0] <= 2 {
+			t.Errorf("%s: the longest answers have %v tokens, want 2 to the second prompt and more to the first", owner, longest)
+		}
+		o.Context = 70
+		if _, err := drawn(s, o); err == nil {
+			t.Errorf("%s: a prompt as long as the context: no error", owner)
+		}
+	}
+}
+
 func TestFaultsOfAServerDoNotShow(t *testing.T) {
 	want, err := drawn((&fakeServer{owner: "vllm"}).open(t), serverOptions())
 	if err != nil {

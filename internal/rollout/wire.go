@@ -64,7 +64,7 @@ type vllmReply struct {
 
 func (vllm) complete(ctx context.Context, s *Server, a ask, o Options) (reply, error) {
 	q := vllmRequest{
-		Model: s.model, Prompt: a.ids, N: 1, MaxTokens: o.MaxNew, Temperature: o.Temperature, TopP: o.TopP, TopK: o.TopK, MinP: o.MinP,
+		Model: s.model, Prompt: a.ids, N: 1, MaxTokens: a.maxNew, Temperature: o.Temperature, TopP: o.TopP, TopK: o.TopK, MinP: o.MinP,
 		RepetitionPenalty: o.RepetitionPenalty, Seed: int64(a.seed >> 1), StopTokenIDs: o.Stop, ReturnTokenIDs: true,
 	}
 	if q.TopK == 0 {
@@ -159,8 +159,8 @@ type llamaReply struct {
 
 func (llamaCPP) complete(ctx context.Context, s *Server, a ask, o Options) (reply, error) {
 	q := llamaRequest{
-		Prompt: a.ids, Predict: o.MaxNew, Temperature: o.Temperature, TopK: o.TopK, TopP: o.TopP, MinP: o.MinP,
-		TypicalP: 1, RepeatPenalty: o.RepetitionPenalty, RepeatLast: len(a.ids) + o.MaxNew, // all of it
+		Prompt: a.ids, Predict: a.maxNew, Temperature: o.Temperature, TopK: o.TopK, TopP: o.TopP, MinP: o.MinP,
+		TypicalP: 1, RepeatPenalty: o.RepetitionPenalty, RepeatLast: len(a.ids) + a.maxNew, // all of it
 		// The engine's order: the cuts see what the temperature leaves.
 		Samplers: []string{"penalties", "temperature", "top_k", "min_p", "top_p"},
 		Seed:     uint32(a.seed % math.MaxUint32), // the largest means a random one
@@ -175,7 +175,7 @@ func (llamaCPP) complete(ctx context.Context, s *Server, a ask, o Options) (repl
 	case len(r.Tokens) == 0:
 		return reply{}, fmt.Errorf("rollout: generator %s: %w", s.address, errNoIDs)
 	case r.Truncated:
-		return reply{}, fmt.Errorf("rollout: generator %s: prompt and answer of %d tokens exceed the server's context", s.address, len(a.ids)+o.MaxNew)
+		return reply{}, fmt.Errorf("rollout: generator %s: prompt and answer of %d tokens exceed the server's context", s.address, len(a.ids)+a.maxNew)
 	case r.Evaluated != nil && *r.Evaluated != len(a.ids):
 		return reply{}, fmt.Errorf("rollout: generator %s answered a prompt of %d tokens, it was given %d", s.address, *r.Evaluated, len(a.ids))
 	}
