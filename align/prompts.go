@@ -66,7 +66,7 @@ func checkReferences(rule string, prompts []rejection.Prompt) error {
 	if without == 0 {
 		return nil
 	}
-	return fmt.Errorf("scorer %s: %d of %d prompts have nothing to compare with in a column reference or answer (first: %w)", rule, without, len(prompts), first)
+	return fmt.Errorf("scorer %s: %d of %d prompts have nothing to compare with in a column reference or answer (first: %w): map: reference=COLUMN names another", rule, without, len(prompts), first)
 }
 
 // roomFor is the most tokens that an answer to any of the prompts may have: what was

@@ -111,7 +111,7 @@ func (r *reader[T]) begin(record records.Record) error {
 		return err
 	}
 	r.parse = l.parse
-	r.summary.Unread = unread(l.Format, record)
+	r.summary.Unread = unread(l.Format, record, r.options.Map)
 	r.summary.Format = l.Name + " (" + strings.Join(l.Columns, " + ") + ")"
 	return nil
 }

@@ -27,12 +27,12 @@ func ReadPrompts(ctx context.Context, path string, o Options) ([]Prompt, Summary
 }
 
 func promptLayouts() []layout[Prompt] {
-	beside := []string{"system", "tools"}
+	beside := []string{"system", "tools", "reference"}
 	return []layout[Prompt]{
 		{Format{"prompts", []string{"prompt"}, beside}, promptOf("prompt")},
 		{Format{"prompts, messages", []string{"messages"}, beside}, promptOf("messages")},
 		{Format{"prompts, sharegpt", []string{"conversations"}, beside}, promptOf("conversations")},
-		{Format{"prompts, alpaca", []string{"instruction"}, []string{"input", "system", "tools"}}, promptOf("instruction")},
+		{Format{"prompts, alpaca", []string{"instruction"}, []string{"input", "system", "tools", "reference"}}, promptOf("instruction")},
 		{Format{"prompts, text", []string{"text"}, beside}, promptOf("text")},
 	}
 }

@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"maps"
 	"slices"
 
 	"align/internal/records"
@@ -18,11 +19,13 @@ var notMissed = []string{"reference", "answer", "id", "prompt_id", "score", "cho
 var ofMessages = []string{"role", "content", "from", "value", "tool_calls", "name", "tool_call_id", "id"}
 
 // unread lists what of a record a format leaves out: columns, and keys of the
-// messages in the columns that it reads.
-func unread(f Format, r records.Record) []string {
+// messages in the columns that it reads. A foreign column that m names is read.
+func unread(f Format, r records.Record, m Mapping) []string {
+	foreign := slices.Collect(maps.Values(m))
 	var names []string
 	for _, field := range r.Fields {
 		switch {
+		case slices.Contains(foreign, field.Name):
 		case slices.Contains(f.Columns, field.Name) || slices.Contains(f.Optional, field.Name):
 			for _, key := range messageKeys(field.Value) {
 				names = append(names, field.Name+"."+key)
