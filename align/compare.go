@@ -147,7 +147,10 @@ func (c *comparing) open(ctx context.Context) (err error) {
 	}
 	c.env.note(fmt.Sprintf("template: %s (%s)", c.template.Name(), reason))
 	c.prompts, c.longest, err = readPrompts(ctx, c.options.Prompts, c.options.Map, c.options.Scorer, answerable(c.template, c.config), c.env)
-	return err
+	if err != nil {
+		return err
+	}
+	return fitsVocabulary(c.tokenizer, c.config.VocabSize, c.prompts)
 }
 
 // side are the answers of one of the two: each prompt's K, in order.

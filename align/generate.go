@@ -91,6 +91,9 @@ func Generate(ctx context.Context, o GenerateOptions, prompts [][]datasets.Messa
 	if err != nil {
 		return err
 	}
+	if err := fitsVocabulary(tok, c.VocabSize, g.prompts); err != nil {
+		return err
+	}
 	lengths := make([]int, len(g.prompts))
 	for i, p := range g.prompts {
 		lengths[i] = len(p.IDs)

@@ -116,6 +116,9 @@ func (s *stage) prompts(ctx context.Context, c ppo.Config) (*promptData, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := fitsVocabulary(s.tokenizer, s.config.VocabSize, list); err != nil {
+		return nil, err
+	}
 	d.longest = longest
 	for _, p := range list {
 		d.list = append(d.list, ppo.Prompt{IDs: p.IDs, Messages: p.Messages, Text: p.Text, Reference: p.Reference, Place: p.Place})

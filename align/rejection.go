@@ -69,6 +69,9 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	if err != nil {
 		return rejection.Summary{}, err
 	}
+	if err := fitsVocabulary(tok, config.VocabSize, prompts); err != nil {
+		return rejection.Summary{}, err
+	}
 	if c.Out == "" {
 		var made madeDirs
 		if c.Out, made, err = newRun("", "rejection"); err != nil {

@@ -40,6 +40,9 @@ func readData[T hashed](ctx context.Context, s *stage, path string, f read[T]) (
 		s.noteUnevaluated()
 	}
 	d.train = join(parts)
+	if err := fitsVocabulary(s.tokenizer, s.config.VocabSize, d.train, d.held); err != nil {
+		return nil, err
+	}
 	s.use(d.train)
 	mix(s, sources, parts)
 	return d, nil

@@ -6,36 +6,17 @@ import (
 	"slices"
 	"strings"
 
-	"align/datasets"
 	"align/model"
-	"align/reward"
 )
 
 // use notes the tokens of the training data.
 func (s *stage) use(list any) {
 	s.used = map[int32]bool{}
-	add := func(sequences ...[]int32) {
-		for _, ids := range sequences {
-			for _, id := range ids {
-				s.used[id] = true
-			}
+	eachSequence(list, func(ids []int32) {
+		for _, id := range ids {
+			s.used[id] = true
 		}
-	}
-	switch list := list.(type) {
-	case []datasets.Example:
-		for _, e := range list {
-			add(e.IDs)
-		}
-	case []datasets.Pair:
-		for _, p := range list {
-			add(p.Prompt, p.Chosen, p.Rejected)
-		}
-	case []reward.Group:
-		for _, g := range list {
-			add(g.Prompt)
-			add(g.Answers...)
-		}
-	}
+	})
 }
 
 // initSpecial tells which special tokens of the data the base never trained
