@@ -60,6 +60,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 		env.note(fmt.Sprintf("steps: %d (%v epochs of %d prompts, %d to a rollout, %d steps each)", steps, c.Epochs, len(p.list), c.Rollout, c.PPOEpochs*c.MiniBatches))
 	}
 	s.deriveEvery(steps, t.Steps(1))
+	s.noteWarmup(steps)
 	if err := s.startRun(&c); err != nil {
 		return Result{}, err
 	}
