@@ -82,7 +82,7 @@ func (s *stage) references(ctx context.Context, c dpo.Config, loss dpo.Weighted,
 	}
 	r := &dpo.Referee{Model: s.model, Adapter: adapter, Batch: c.Batch, MaskFormat: c.MaskFormat}
 	if dir := s.env.cacheDir(); dir != "" {
-		r.Cache = dpo.CacheFile(dir, s.model.Hash[:16], identity, s.backend.Numerics(), fmt.Sprintf("format-%v", !c.MaskFormat))
+		r.Cache = dpo.CacheFile(dir, s.model.Hash[:16], hashShape(s.config), identity, s.backend.Numerics(), fmt.Sprintf("format-%v", !c.MaskFormat))
 	}
 	report := s.env.progress("computing the reference's log-probabilities")
 	r.Progress = func(done, total int) { report(int64(done), int64(total)) }
@@ -126,7 +126,7 @@ func (s *stage) reference(ref string) (*model.Adapter, string, error) {
 	case ref == "init" && s.special != "" && s.full == nil:
 		// Not a copy: it is read before the first step moves it.
 		values, err := model.ReadFloat32s(s.backend, s.adapter.Value)
-		return s.adapter, hashFloats(values), err
+		return s.adapter, hashAdapter(s.adapter, values), err
 	case ref == "init" && s.special != "":
 		return nil, "special-" + hashText(s.special), nil
 	case ref == "base" || ref == "init" && s.settings.Adapter == "":
@@ -144,5 +144,5 @@ func (s *stage) reference(ref string) (*model.Adapter, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("ref: %w", err)
 	}
-	return a, hashFloats(values), s.model.AllocAdapter(a, values)
+	return a, hashAdapter(a, values), s.model.AllocAdapter(a, values)
 }

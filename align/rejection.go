@@ -145,7 +145,7 @@ func policyHash(m *model.Model, a *model.Adapter) (string, error) {
 		return m.Hash, nil
 	}
 	values, err := model.ReadFloat32s(m.Backend(), a.Value)
-	return m.Hash + "-" + hashFloats(values), err
+	return m.Hash + "-" + hashAdapter(a, values), err
 }
 
 // drawer draws a job's answers: the engine of this process, or a server.

@@ -69,6 +69,7 @@ var onResume = map[string]change{
 func (s *stage) lineage(c any, data string) map[string]string {
 	l := s.dataLineage(data)
 	l["model"], l[train.Activations] = s.model.Hash, s.act.String()
+	l["shape"] = hashShape(s.config)
 	if s.special != "" {
 		l["special"] = s.special
 	}
