@@ -48,12 +48,19 @@ const (
 	shownTokens  = 48
 )
 
-// showAnswers answers held-out prompts without and with the trained adapter.
+// showAnswers answers held-out prompts by the policy as it was, and as it is.
 // It does so for the model inside the program only: a large model's answers
 // would take longer than a user expects at the end of a run.
 func (s *stage) showAnswers(ctx context.Context, prompts [][]int32) error {
 	if s.settings.Model != builtin.Name || s.full != nil {
 		return nil
+	}
+	var before *model.Adapter
+	if s.settings.Adapter != "" {
+		var err error
+		if before, _, err = s.reference("init"); err != nil {
+			return err
+		}
 	}
 	var samples []report.Sample
 	for _, ids := range prompts {
@@ -63,7 +70,7 @@ func (s *stage) showAnswers(ctx context.Context, prompts [][]int32) error {
 			name    string
 			adapter *model.Adapter
 			answer  *string
-		}{{"before", nil, &sample.Before}, {"after", s.adapter, &sample.After}} {
+		}{{"before", before, &sample.Before}, {"after", s.adapter, &sample.After}} {
 			text, err := s.greedy(ctx, ids, side.adapter)
 			if err != nil {
 				return err
