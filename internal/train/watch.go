@@ -37,11 +37,14 @@ const (
 )
 
 // watched are the numbers that findings are made of.
-var watched = []string{"loss", "grad_norm", "learning_rate", "rewards/chosen", "rewards/margins", "rewards/accuracies", sampledMetric}
+var watched = []string{"loss", "grad_norm", "learning_rate", "rewards/chosen", "rewards/margins", "rewards/accuracies", sampledMetric, lengthMetric}
 
 // sampledMetric is of methods that learn from their own answers, whose loss says
-// little.
-const sampledMetric = "objective/kl"
+// little: nats per answer, of so many tokens.
+const (
+	sampledMetric = "objective/kl"
+	lengthMetric  = "completions/mean_length"
+)
 
 // Stepped passes the event on, then looks at the rows.
 func (w *watcher) Stepped(e Event) {
@@ -117,6 +120,10 @@ func (w *watcher) look(step int) {
 			"the learning_rate (now %.3g) may be too low, beta too small, or chosen and rejected nearly the same (align inspect shows them)",
 			step, rate[watchedRows-1])
 	}
+	if kl, ok := w.series(sampledMetric); ok && w.left(kl) {
+		w.tell("kl", "step %d: the answers are %.3g nats from the reference each, more than %d a token: the policy has left it, and a score that still rises is of answers that nobody would write; "+
+			"try a smaller learning_rate, a larger kl_coef, a kl_target, or stop_kl, which ends the steps of a rollout that go too far", step, kl[watchedRows-1], strayed)
+	}
 	margins, ok := w.series("rewards/margins")
 	if accuracies, has := w.series("rewards/accuracies"); ok && has && moves(margins, 1) && moves(accuracies, -1) {
 		w.tell("margins", "step %d: the margins grow (%.3g) while the accuracy falls (%.3g): a few pairs pull ever further apart and others turn round; "+
@@ -127,6 +134,15 @@ func (w *watcher) look(step int) {
 		w.tell("gradient", "step %d: grad_norm is %.3g and nothing is learnt: the loss may be at its floor, the answers hold no trained token, or nothing of the model is trained",
 			step, norms[watchedRows-1])
 	}
+}
+
+// left tells whether the policy is strayed nats a token from its reference or more.
+func (w *watcher) left(kl []float64) bool {
+	lengths, ok := w.series(lengthMetric)
+	for i := range lengths {
+		ok = ok && kl[i] > strayed*lengths[i] && lengths[i] > 0
+	}
+	return ok
 }
 
 // falls tells whether the chosen answers fall below the policy as it began: row by
@@ -192,9 +208,11 @@ func all(values []float64, holds func(float64) bool) bool {
 const (
 	// diverged is the multiple of a run's first loss that no healthy run stays above,
 	// drifted the share of the margin by which chosen answers have fallen in a run
-	// that pays for it.
+	// that pays for it, strayed the nats per token of a policy that has learnt another
+	// language: methods that work stay far below a half.
 	diverged   = 2
 	drifted    = 0.2
+	strayed    = 1
 	ln2Slack   = 5e-4
 	marginZero = 1e-3
 	noGradient = 1e-7

@@ -35,6 +35,12 @@ func TestWatchers(t *testing.T) {
 		{"diverges", func(s int) (float64, float64, map[string]float64) {
 			return 0.7 * float64(s*s), 1, map[string]float64{"rewards/margins": -float64(s)}
 		}, "learning_rate"},
+		{"answers leave the reference", func(s int) (float64, float64, map[string]float64) {
+			return 0.1, 1, map[string]float64{"objective/kl": 20 * float64(s), "completions/mean_length": 32}
+		}, "stop_kl"},
+		{"answers stay by the reference", func(s int) (float64, float64, map[string]float64) {
+			return 0.1, 1, map[string]float64{"objective/kl": float64(s), "completions/mean_length": 32}
+		}, ""},
 		{"answers of its own", func(s int) (float64, float64, map[string]float64) {
 			return 0.01 * float64(s*s), 1, map[string]float64{"objective/kl": float64(s)}
 		}, ""},
