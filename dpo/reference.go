@@ -206,8 +206,12 @@ func parseCached(line string) (key [32]byte, ref Reference, ok bool) {
 	}
 	chosen, err1 := strconv.ParseFloat(fields[1], 64)
 	rejected, err2 := strconv.ParseFloat(fields[2], 64)
-	return [32]byte(raw), Reference{chosen, rejected}, err1 == nil && err2 == nil
+	return [32]byte(raw), Reference{chosen, rejected}, err1 == nil && err2 == nil && isLogProb(chosen) && isLogProb(rejected)
 }
+
+// isLogProb holds of what an answer's log-probability can be: a sum of roundings may
+// be above 0 by a little.
+func isLogProb(x float64) bool { return x <= 1e-3 && x >= -math.MaxFloat64 }
 
 // write replaces the cache.
 func (r *Referee) write(known map[[32]byte]Reference) error {

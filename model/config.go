@@ -239,12 +239,15 @@ func (c Config) validate() error {
 		key string
 		n   int
 	}{
-		{"hidden_size", c.HiddenSize}, {"intermediate_size", c.IntermediateSize}, {"num_hidden_layers", c.NumLayers},
+		{"hidden_size", c.HiddenSize}, {"intermediate_size", c.IntermediateSize},
 		{"num_attention_heads", c.NumHeads}, {"num_key_value_heads", c.NumKVHeads}, {"head_dim", c.HeadDim}, {"vocab_size", c.VocabSize},
 	} {
 		if d.n < 1 || d.n > maxDim {
 			errs = append(errs, fmt.Errorf("%s must lie in [1, %d], got %d", d.key, maxDim, d.n))
 		}
+	}
+	if c.NumLayers < 1 || c.NumLayers > maxLayers {
+		errs = append(errs, fmt.Errorf("num_hidden_layers must lie in [1, %d], got %d", maxLayers, c.NumLayers))
 	}
 	if c.NumKVHeads > 0 && c.NumHeads%c.NumKVHeads != 0 {
 		errs = append(errs, fmt.Errorf("num_attention_heads (%d) must be divisible by num_key_value_heads (%d)", c.NumHeads, c.NumKVHeads))

@@ -11,7 +11,8 @@ import (
 )
 
 // maxLayers is llama.cpp's limit on block_count (llama-hparams.h,
-// LLAMA_MAX_LAYERS).
+// LLAMA_MAX_LAYERS), for every format: a layer takes memory before its weights are
+// read.
 const maxLayers = 512
 
 // configOf reads the shape of a Llama model from a GGUF's keys and tensors.

@@ -77,6 +77,7 @@ func Read(run string) (*Run, error) {
 var notDrawn = []string{"v", "step", "num_tokens", "epoch"}
 
 func (r *Run) readMetrics(data []byte) error {
+	data = data[:bytes.LastIndexByte(data, '\n')+1] // a run that is at work, or was killed, may have begun a line
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	lines.Buffer(nil, 1<<20)
 	for n := 1; lines.Scan(); n++ {
