@@ -11,7 +11,10 @@ import (
 // (PTX ISA, "Kernel Function Parameters"). Only scalars of up to 8 bytes are
 // taken: our kernels have no others.
 func parameters(ptx, name string) ([]int, error) {
-	header := regexp.MustCompile(`\.entry\s+` + regexp.QuoteMeta(name) + `\b\s*(?:\(([^)]*)\))?`)
+	header, err := regexp.Compile(`\.entry\s+` + regexp.QuoteMeta(name) + `\b\s*(?:\(([^)]*)\))?`)
+	if err != nil {
+		return nil, fmt.Errorf("cuda: kernel %q: no name of a kernel: %w", name, err)
+	}
 	m := header.FindStringSubmatch(ptx)
 	if m == nil {
 		return nil, fmt.Errorf("cuda: kernel %q is not in the module", name)
