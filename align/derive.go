@@ -21,11 +21,46 @@ const (
 // adapter's: TRL's defaults.
 var fullRates = map[string]float64{"sft": 2e-5, "dpo": 1e-6}
 
-// deriveModel takes the model inside the program where none is named.
+// Unnamed is the model to take where none was named, and why: the base of the first
+// of the adapters that names one which is here, or else the one inside the program.
+func Unnamed(adapters ...string) (name, reason string) {
+	for _, adapter := range adapters {
+		if name := ownBase(adapter); name != "" {
+			return name, "the base of " + adapter
+		}
+	}
+	return builtin.Name, "the one inside the program"
+}
+
+// ownBase is the base model that an adapter was trained on; "" where it is not here.
+func ownBase(adapter string) string {
+	if adapter == "" || adapter == BaseAlone {
+		return ""
+	}
+	folder, err := AdapterFolder(adapter)
+	if err != nil {
+		return ""
+	}
+	base, err := model.AdapterBase(folder)
+	if err != nil || base == "" {
+		return ""
+	}
+	if inside, err := builtin.Dir(DefaultCacheDir()); err == nil && sameFolder(base, inside) {
+		return builtin.Name
+	}
+	if _, err := ResolveModel(base); err != nil {
+		return ""
+	}
+	return base
+}
+
+// deriveModel takes the adapter's base, or the model inside the program, where none
+// is named.
 func (s *stage) deriveModel() {
 	if s.settings.Model == "" {
-		s.settings.Model = builtin.Name
-		s.env.note("model: " + builtin.Name + ", the one inside the program (none was named)")
+		var reason string
+		s.settings.Model, reason = Unnamed(s.settings.Adapter)
+		s.env.note(fmt.Sprintf("model: %s, %s (none was named)", s.settings.Model, reason))
 	}
 	switch {
 	case s.settings.Full:

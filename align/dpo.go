@@ -142,7 +142,7 @@ func (s *stage) reference(ref string) (*model.Adapter, string, error) {
 	}
 	a, values, err := model.ReadAdapter(folder, s.config)
 	if err != nil {
-		return nil, "", fmt.Errorf("ref: %w", err)
+		return nil, "", fmt.Errorf("ref: %w", misfit(folder, err))
 	}
 	return a, hashAdapter(a, values), s.model.AllocAdapter(a, values)
 }

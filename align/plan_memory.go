@@ -79,7 +79,7 @@ func (s *stage) startLayout() (a *model.Adapter, err error) {
 	} else {
 		a, _, err = model.ReadAdapter(folder, s.config)
 	}
-	return a, err
+	return a, misfit(folder, err)
 }
 
 // elements is the length of the flat buffer, parameters the values in it.

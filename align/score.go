@@ -161,10 +161,16 @@ func readFitting(path string, base model.Config) (*model.Adapter, []float32, err
 		return nil, nil, err
 	}
 	a, values, err := model.ReadAdapter(folder, base)
+	return a, values, prefixed("adapter", misfit(folder, err))
+}
+
+// misfit is the error of an adapter's reading with the base that it names, where it
+// does not fit the one that it was read for.
+func misfit(folder string, err error) error {
 	if own, unnamed := model.AdapterBase(folder); errors.Is(err, model.ErrAdapterMisfit) && unnamed == nil && own != "" {
-		err = fmt.Errorf("%w (it names %s as its base model)", err, own)
+		return fmt.Errorf("%w (it names %s as its base model)", err, own)
 	}
-	return a, values, prefixed("adapter", err)
+	return err
 }
 
 // ScoreOptions say what to score.

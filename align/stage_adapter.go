@@ -60,6 +60,7 @@ func (s *stage) loadAdapter() ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
+	noteOtherBase(folder, s.base, s.env)
 	if err := s.agrees(a.Config); err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ program; at the prompt the second one in a row ends it.`,
   echo "Hello" | align chat --model models/llama --quiet`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o.Model = o.io.modelOr(o.Model, o.quiet)
+			o.Model = o.io.modelOr(o.Model, o.quiet, o.Adapter)
 			return runChat(c.Context(), o)
 		},
 	}

@@ -66,7 +66,7 @@ Both draw with the same random numbers: A against A is 50 per cent.`,
 }
 
 func (o *compareOptions) check(args []string) error {
-	o.Model = o.io.modelOr(o.Model, o.quiet)
+	o.Model = o.io.modelOr(o.Model, o.quiet, args...)
 	var errs []error
 	check := func(ok bool, format string, a ...any) {
 		if !ok {

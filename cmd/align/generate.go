@@ -86,7 +86,7 @@ func (o *generateOptions) addFlags(c *cobra.Command) {
 func (o *generateOptions) check() error {
 	var errs []error
 	var wrongMap error
-	o.Model = o.io.modelOr(o.Model, o.quiet)
+	o.Model = o.io.modelOr(o.Model, o.quiet, o.Adapter)
 	if o.columns, wrongMap = datasets.ParseMapping(o.mapping); wrongMap != nil {
 		errs = append(errs, wrongMap)
 	}

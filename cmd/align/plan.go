@@ -101,14 +101,14 @@ func newPlanRejectionCommand(io *streams) *cobra.Command {
 	return c
 }
 
-// rejectionSettings are those of align rejection, which takes the model inside
-// the program where none is named.
+// rejectionSettings are those of align rejection, which takes the adapter's base or
+// the model inside the program where none is named.
 type rejectionSettings struct{ *rejection.Config }
 
 // Validate sets the model and returns all faults.
 func (s *rejectionSettings) Validate() error {
 	if s.Model == "" {
-		s.Model = builtinModel
+		s.Model, _ = align.Unnamed(s.Adapter)
 	}
 	return s.Config.Validate()
 }

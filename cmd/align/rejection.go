@@ -44,7 +44,7 @@ gives the same files, and an interrupted job goes on with --resume.`,
 			if err := o.settle(c, fields); err != nil {
 				return wrongUse(c, err)
 			}
-			o.config.Model = o.io.modelOr(o.config.Model, o.quiet)
+			o.config.Model = o.io.modelOr(o.config.Model, o.quiet, o.config.Adapter)
 			if err := o.config.Validate(); err != nil {
 				return wrongUse(c, err)
 			}

@@ -80,7 +80,7 @@ are compared. With --reward a reward model scores both answers.`,
 func (o *scoreOptions) check(weighs bool) error {
 	var errs []error
 	if o.reward == "" {
-		o.Model = o.io.modelOr(o.Model, o.quiet)
+		o.Model = o.io.modelOr(o.Model, o.quiet, o.Adapter)
 	}
 	if o.reward != "" && (o.Adapter != "" || o.Quantize != "") {
 		errs = append(errs, errors.New("--reward brings its own adapter and quantize: leave --adapter and --quantize out"))

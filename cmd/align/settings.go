@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"align/align"
 	"align/internal/config"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ const (
 // settings are the keys of all methods, in the order of the help text. A
 // method shows those that its config has.
 var settings = []setting{
-	{"model", inOut, "base model: a folder, a .gguf file, ollama:NAME or OWNER/NAME in the Hugging Face cache (`name`); none is builtin:tiny, the small one inside the program"},
+	{"model", inOut, "base model: a folder, a .gguf file, ollama:NAME or OWNER/NAME in the Hugging Face cache (`name`); none is the adapter's base, or builtin:tiny, the small one inside the program"},
 	{"pairs", inOut, "`file` of preference pairs, or with loss kto of labelled answers (also --data): JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst; several with weights as a.jsonl:0.7, the flag repeated or separated by commas"},
 	{"prompts", inOut, "`file` of prompts: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst"},
 	{"reward", inOut, "`folder` of the reward model: a run, a checkpoint or a Hugging Face classifier"},
@@ -265,14 +266,15 @@ func epochsOverSteps(flags *pflag.FlagSet, fields []config.Field) error {
 // builtinModel is the model that commands take where none is named.
 const builtinModel = "builtin:tiny"
 
-// modelOr is the model that was named, or the one inside the program, which is
-// said unless quiet.
-func (s *streams) modelOr(name string, quiet bool) string {
+// modelOr is the model that was named, or the base of the first adapter that names
+// one, or the one inside the program; which, is said unless quiet.
+func (s *streams) modelOr(name string, quiet bool, adapters ...string) string {
 	if name != "" {
 		return name
 	}
+	name, reason := align.Unnamed(adapters...)
 	if !quiet {
-		fmt.Fprintf(s.err, "model: %s, the one inside the program (none was named)\n", builtinModel)
+		fmt.Fprintf(s.err, "model: %s, %s (none was named)\n", name, reason)
 	}
-	return builtinModel
+	return name
 }
