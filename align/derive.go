@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"slices"
 
+	"align/dpo"
 	"align/internal/builtin"
+	"align/internal/config"
 	"align/internal/train"
 	"align/model"
+	"align/sft"
 )
 
 // What the model inside the program trains with: 1.4 million weights learn at a
@@ -64,11 +67,28 @@ func (s *stage) deriveModel() {
 	}
 	switch {
 	case s.settings.Full:
+		s.noteAdapterOnly()
 		s.deriveRate(fullRates[s.method], "all weights are trained")
 	case s.settings.Model == builtin.Name:
 		s.deriveRate(builtinRate, "for the small model inside the program")
 		if s.settings.EvalEvery.IsZero() && !slices.Contains(s.explicit, "eval_every") {
 			s.settings.EvalEvery = train.EverySteps(builtinEvalEvery)
+		}
+	}
+}
+
+// noteAdapterOnly tells of an adapter's settings that were asked for where there is
+// none: above all a dropout that drops nothing.
+func (s *stage) noteAdapterOnly() {
+	usual := dpo.DefaultConfig().Settings
+	if s.method == "sft" {
+		usual = sft.DefaultConfig().Settings
+	}
+	fields := config.Fields(s.settings)
+	for i, f := range config.Fields(&usual) {
+		ofAdapter := slices.Contains([]string{"rank", "alpha", "dropout", "targets", "layers", "rslora"}, f.Key)
+		if asked := fields[i].String(); ofAdapter && slices.Contains(s.explicit, f.Key) && asked != f.String() {
+			s.env.note(fmt.Sprintf("%s: %s has no effect, as all weights are trained: it is of an adapter", f.Key, asked))
 		}
 	}
 }
@@ -85,7 +105,7 @@ func (s *stage) deriveRate(rate float64, reason string) {
 // loadFull reads all weights as float32 masters.
 func (s *stage) loadFull() (err error) {
 	if s.settings.Adapter != "" || s.settings.Quantize != "" {
-		return errors.New("full trains all weights: there can be no adapter and no quantize beside it")
+		return errors.New("full trains all weights: there can be no adapter and no quantize beside it; align merge makes a model of an adapter and its base")
 	}
 	if s.model, s.full, err = model.LoadFull(s.base, s.backend, s.act, s.env.progress("loading the model")); err != nil {
 		return err

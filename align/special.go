@@ -45,8 +45,11 @@ func (s *stage) initSpecial(values []float32) error {
 		}
 		names := s.tokenNames(affected)
 		if s.settings.InitSpecial == "" {
-			s.env.note(fmt.Sprintf("special tokens: the base never trained the rows of %s in %s, which the data uses: %s", names, table,
-				"--init-special mean --modules-to-save embed_tokens,lm_head starts them as the mean of the other rows"))
+			way := "--init-special mean --modules-to-save embed_tokens,lm_head"
+			if s.full != nil {
+				way = "--init-special mean"
+			}
+			s.env.note(fmt.Sprintf("special tokens: the base never trained the rows of %s in %s, which the data uses: %s starts them as the mean of the other rows", names, table, way))
 			continue
 		}
 		mean, err := s.model.MeanRow(table, untrained)
