@@ -7,7 +7,10 @@ import (
 
 // repeats counts the training records that are exact copies: of a record of
 // the evaluation, or else of one before them.
-type repeats struct{ records, copies, shared, held int }
+type repeats struct{ records, copies, shared, held, against int }
+
+// opposed is a record that another can contradict.
+type opposed interface{ Opposite() [32]byte }
 
 // checkRepeats tells how many training records repeat others, and leaves them
 // out where dedupe is on. Records are the same whose tokens are.
@@ -20,6 +23,9 @@ func checkRepeats[T hashed](s *stage, parts [][]T, held []T) ([][]T, error) {
 	kept := make([][]T, len(parts))
 	for i, part := range parts {
 		for _, r := range part {
+			if o, is := any(r).(opposed); is && (seen[o.Opposite()] || evaluated[o.Opposite()]) {
+				found.against++
+			}
 			if h := r.Hash(); found.isNew(evaluated[h], seen[h]) {
 				seen[h] = true
 				kept[i] = append(kept[i], r)
@@ -27,6 +33,9 @@ func checkRepeats[T hashed](s *stage, parts [][]T, held []T) ([][]T, error) {
 		}
 	}
 	s.env.note(found.line(s.settings.Dedupe))
+	if found.against > 0 {
+		s.env.note(fmt.Sprintf("contradictions: %d of %d training records say the opposite of earlier ones, or of the evaluation: the same prompt and answers, judged the other way round", found.against, found.records))
+	}
 	if !s.settings.Dedupe {
 		return parts, nil
 	}

@@ -67,6 +67,11 @@ func (p Pair) Hash() [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
+// Opposite is the hash of the pair with its answers the other way round.
+func (p Pair) Opposite() [32]byte {
+	return Pair{Prompt: p.Prompt, Chosen: p.Rejected, Rejected: p.Chosen}.Hash()
+}
+
 // Tokens is the number of tokens of both sides, with the prompt once.
 func (p Pair) Tokens() int { return len(p.Prompt) + len(p.Chosen) + len(p.Rejected) }
 

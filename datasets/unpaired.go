@@ -33,6 +33,12 @@ func (u Unpaired) Hash() [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
+// Opposite is the hash of the answer with the other label.
+func (u Unpaired) Opposite() [32]byte {
+	u.Desirable = !u.Desirable
+	return u.Hash()
+}
+
 func (u Unpaired) count() (tokens, targets int) { return u.Tokens(), len(u.Response) }
 
 // Unpair makes two labelled answers of a pair, the chosen one first.

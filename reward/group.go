@@ -76,6 +76,13 @@ func (g Group) Tokens() int {
 	return n
 }
 
+// Opposite is the hash of the group with its answers in the opposite order.
+func (g Group) Opposite() [32]byte {
+	g.Answers = slices.Clone(g.Answers)
+	slices.Reverse(g.Answers)
+	return g.Hash()
+}
+
 // Hash is a content hash of the ids.
 func (g Group) Hash() [32]byte {
 	h := sha256.New()
