@@ -87,6 +87,11 @@ func (s *stage) references(ctx context.Context, c dpo.Config, loss dpo.Weighted,
 	report := s.env.progress("computing the reference's log-probabilities")
 	r.Progress = func(done, total int) { report(int64(done), int64(total)) }
 	r.Stopped = func() bool { return s.env.Stop.Asked() > train.SaveNow }
+	defer func() {
+		if r.Unkept != nil {
+			s.env.note(fmt.Sprintf("reference: its log-probabilities are not kept for other runs: %v", r.Unkept))
+		}
+	}()
 	if refs, err = s.visitedLogProbs(ctx, r, pairs, steps); err != nil {
 		return nil, nil, err
 	}

@@ -41,6 +41,9 @@ type Referee struct {
 
 	// Hits and Misses count the pairs found and computed.
 	Hits, Misses int
+	// Unkept is why the cache could not be read or written, nil where it could: a
+	// cache on a full disk or in a folder of another user ends no run.
+	Unkept error
 }
 
 // ErrStopped is a pass that was asked to end. What it computed is in the cache.
@@ -57,7 +60,7 @@ func CacheFile(folder string, identity ...string) string {
 func (r *Referee) LogProbs(ctx context.Context, pairs []datasets.Pair) ([]Reference, error) {
 	known, err := r.read()
 	if err != nil {
-		return nil, err
+		r.Unkept = err
 	}
 	refs := make([]Reference, len(pairs))
 	var missing []int
@@ -71,11 +74,13 @@ func (r *Referee) LogProbs(ctx context.Context, pairs []datasets.Pair) ([]Refere
 	if len(missing) == 0 {
 		return refs, nil
 	}
-	keep := func(done []int) error {
+	keep := func(done []int) {
 		for _, i := range done {
 			known[pairs[i].Hash()] = refs[i]
 		}
-		return r.write(known)
+		if err := r.write(known); err != nil {
+			r.Unkept = err
+		}
 	}
 	if err := r.compute(ctx, pairs, missing, refs, keep); err != nil {
 		return nil, err
@@ -87,9 +92,9 @@ func (r *Referee) LogProbs(ctx context.Context, pairs []datasets.Pair) ([]Refere
 const keepEvery = time.Minute
 
 // compute runs the missing pairs in packs; keep is given those that are done.
-func (r *Referee) compute(ctx context.Context, pairs []datasets.Pair, missing []int, refs []Reference, keep func(done []int) error) (err error) {
+func (r *Referee) compute(ctx context.Context, pairs []datasets.Pair, missing []int, refs []Reference, keep func(done []int)) error {
 	done, kept := 0, time.Now()
-	defer func() { err = errors.Join(err, keep(missing[:done])) }()
+	defer func() { keep(missing[:done]) }()
 	var pack datasets.Pack
 	var p *program
 	defer func() {
@@ -102,9 +107,7 @@ func (r *Referee) compute(ctx context.Context, pairs []datasets.Pair, missing []
 			return err
 		}
 		if time.Since(kept) >= keepEvery {
-			if err := keep(missing[:done]); err != nil {
-				return err
-			}
+			keep(missing[:done])
 			kept = time.Now()
 		}
 		part := missing[from:min(from+r.Batch, len(missing))]
@@ -184,7 +187,7 @@ func (r *Referee) read() (map[[32]byte]Reference, error) {
 		return known, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("dpo: reference cache: %w", err)
+		return known, fmt.Errorf("dpo: reference cache: %w", err)
 	}
 	for line := range strings.Lines(string(data)) {
 		if key, ref, ok := parseCached(line); ok {

@@ -3,6 +3,7 @@ package dpo_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -34,5 +35,24 @@ func TestAStoppedReferenceIsKept(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("log-probabilities %v, without a stop %v", got, want)
+	}
+}
+
+// A cache that cannot be written, or read, ends no run: what is computed is used.
+func TestACacheThatCannotBeKeptIsDoneWithout(t *testing.T) {
+	m, _, _ := banditModel(t)
+	file := filepath.Join(t.TempDir(), "no folder")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want, err := (&dpo.Referee{Model: m, Batch: 1}).LogProbs(context.Background(), armPairs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cache := range []string{filepath.Join(file, "reference.tsv"), t.TempDir()} {
+		r := &dpo.Referee{Model: m, Batch: 1, Cache: cache}
+		if got, err := r.LogProbs(context.Background(), armPairs()); err != nil || !slices.Equal(got, want) || r.Unkept == nil {
+			t.Errorf("%s: %v, %v, not kept for %v", cache, got, err, r.Unkept)
+		}
 	}
 }
