@@ -107,7 +107,7 @@ const (
 	resamples      = 2000
 	bootstrapSeed  = 1
 	// A change of the loss below this share of it is none that a user would
-	// call better, however sure it is.
+	// call better, however sure it is; Verdict.String says it in words.
 	smallestChange = 1e-3
 )
 
@@ -174,6 +174,9 @@ func (v Verdict) String() string {
 	head := fmt.Sprintf("better than its start: %s (eval_loss %.4g, was %.4g", v.Better, v.End, v.Start)
 	if v.Examples < fewestExamples {
 		return head + fmt.Sprintf("; %d held-out examples are too few, %d are the least)", v.Examples, fewestExamples) + tail
+	}
+	if v.Better == No && v.Low <= 0 {
+		head += ", a change of less than a thousandth"
 	}
 	return head + fmt.Sprintf("; the difference lies in [%.3g, %.3g] with 95%% confidence, by bootstrap over %d held-out examples)", v.Low, v.High, v.Examples) + tail
 }

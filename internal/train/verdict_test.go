@@ -155,6 +155,10 @@ func TestJudge(t *testing.T) {
 		if !strings.HasPrefix(v.String(), "better than its start: "+c.want+" (eval_loss ") {
 			t.Errorf("%s: %s", c.name, v)
 		}
+		// A loss that fell for sure, and is no better, is said to be as it was.
+		if little := strings.Contains(v.String(), ", a change of less than a thousandth; "); little != (c.name == "as it was") {
+			t.Errorf("%s: %s", c.name, v)
+		}
 	}
 	if _, err := train.Judge(7, losses(3, 1, 1), losses(4, 1, 1)); err == nil {
 		t.Error("different examples were compared")
