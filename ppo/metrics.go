@@ -2,6 +2,7 @@ package ppo
 
 import (
 	"math"
+	"slices"
 
 	"align/internal/train"
 )
@@ -48,7 +49,7 @@ func (t *Trainer) measureGroups(m *train.Metrics) {
 		}
 		_, variance := moments([][]float64{raw})
 		zero := 0.0
-		if variance == 0 {
+		if slices.Min(raw) == slices.Max(raw) { // their variance may be a rounding
 			zero = 1
 		}
 		m.Add("reward_std", math.Sqrt(variance), 1)
