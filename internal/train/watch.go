@@ -37,13 +37,14 @@ const (
 )
 
 // watched are the numbers that findings are made of.
-var watched = []string{"loss", "grad_norm", "learning_rate", "rewards/chosen", "rewards/margins", "rewards/accuracies", sampledMetric, lengthMetric}
+var watched = []string{"loss", "grad_norm", "learning_rate", "rewards/chosen", "rewards/margins", "rewards/accuracies", sampledMetric, lengthMetric, spreadMetric}
 
 // sampledMetric is of methods that learn from their own answers, whose loss says
 // little: nats per answer, of so many tokens.
 const (
 	sampledMetric = "objective/kl"
 	lengthMetric  = "completions/mean_length"
+	spreadMetric  = "frac_reward_zero_std" // of the prompts, whose answers all score alike
 )
 
 // Stepped passes the event on, then looks at the rows.
@@ -123,6 +124,10 @@ func (w *watcher) look(step int) {
 	if kl, ok := w.series(sampledMetric); ok && w.left(kl) {
 		w.tell("kl", "step %d: the answers are %.3g nats from the reference each, more than %d a token: the policy has left it, and a score that still rises is of answers that nobody would write; "+
 			"try a smaller learning_rate, a larger kl_coef, a kl_target, or stop_kl, which ends the steps of a rollout that go too far", step, kl[watchedRows-1], strayed)
+	}
+	if alike, ok := w.series(spreadMetric); ok && all(alike, func(x float64) bool { return x == 1 }) {
+		w.tell("alike", "step %d: the answers to each prompt have all scored alike (frac_reward_zero_std 1), which teaches nothing but the pull to the reference: "+
+			"prompts that are sometimes answered well, a scorer with finer grades, a higher k or temperature give something to compare", step)
 	}
 	margins, ok := w.series("rewards/margins")
 	if accuracies, has := w.series("rewards/accuracies"); ok && has && moves(margins, 1) && moves(accuracies, -1) {

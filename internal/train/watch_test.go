@@ -41,6 +41,12 @@ func TestWatchers(t *testing.T) {
 		{"answers stay by the reference", func(s int) (float64, float64, map[string]float64) {
 			return 0.1, 1, map[string]float64{"objective/kl": float64(s), "completions/mean_length": 32}
 		}, ""},
+		{"answers score alike", func(int) (float64, float64, map[string]float64) {
+			return 0.1, 1, map[string]float64{"frac_reward_zero_std": 1}
+		}, "scored alike"},
+		{"some answers score alike", func(s int) (float64, float64, map[string]float64) {
+			return 0.1, 1, map[string]float64{"frac_reward_zero_std": 1 - 0.25*float64(s%4/3)}
+		}, ""},
 		{"answers of its own", func(s int) (float64, float64, map[string]float64) {
 			return 0.01 * float64(s*s), 1, map[string]float64{"objective/kl": float64(s)}
 		}, ""},
