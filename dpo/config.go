@@ -3,6 +3,7 @@ package dpo
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"align/datasets"
 	"align/internal/train"
@@ -95,6 +96,14 @@ func (c Config) Validate() error {
 	}
 	if !(c.NLL >= 0) {
 		errs = append(errs, fmt.Errorf("nll must not be negative, got %v", c.NLL))
+	}
+	for _, x := range []struct {
+		key   string
+		value float64
+	}{{"beta", c.Beta}, {"nll", c.NLL}} {
+		if math.IsInf(x.value, 1) {
+			errs = append(errs, fmt.Errorf("%s must be finite, got %v", x.key, x.value))
+		}
 	}
 	if c.Ref == "" {
 		errs = append(errs, errors.New("ref is empty: init, base or the folder of an adapter"))

@@ -16,6 +16,8 @@ func TestConfigValidate(t *testing.T) {
 		{"no pairs", func(c *Config) { c.Pairs = "" }, "pairs is missing"},
 		{"beta zero", func(c *Config) { c.Beta = 0 }, "beta must be positive, got 0"},
 		{"a fault is told once", func(c *Config) { c.Beta, c.LabelSmoothing, c.Loss = -1, 2, "robust,discopop"; c.DiscoPOPTau = 0 }, "beta must be positive, got -1\nlabel_smoothing must lie in [0, 0.5], got 2\ndpo: discopop: discopop_tau must lie"},
+		{"beta infinite", func(c *Config) { c.Beta = math.Inf(1) }, "beta must be finite, got +Inf"},
+		{"nll infinite", func(c *Config) { c.NLL = math.Inf(1) }, "nll must be finite, got +Inf"},
 		{"beta NaN", func(c *Config) { c.Beta = math.NaN() }, "beta must be positive, got NaN"},
 		{"half the labels wrong", func(c *Config) { c.LabelSmoothing = 0.5 }, ""},
 		{"more than half", func(c *Config) { c.LabelSmoothing = 0.6 }, "label_smoothing must lie in [0, 0.5], got 0.6"},
