@@ -102,6 +102,19 @@ func (s *stage) deriveRate(rate float64, reason string) {
 	s.env.note(fmt.Sprintf("learning_rate: %g (%s)", rate, reason))
 }
 
+// noteWarmup says where a run ends before its rate is what was asked for.
+func (s *stage) noteWarmup(steps int) {
+	schedule := s.settings.ScheduleOver(steps)
+	warmup, most := schedule.WarmupSteps(), schedule.At(steps)
+	switch {
+	case warmup < steps:
+	case most == 0:
+		s.env.note(fmt.Sprintf("warmup: the learning rate is 0 in all of %d steps and nothing is learnt: --warmup 0, or more steps", steps))
+	default:
+		s.env.note(fmt.Sprintf("warmup: %d steps, and the run has %d: the learning rate gets to %.3g, never to %.3g", warmup, steps, most, schedule.LearningRate))
+	}
+}
+
 // loadFull reads all weights as float32 masters.
 func (s *stage) loadFull() (err error) {
 	if s.settings.Adapter != "" || s.settings.Quantize != "" {

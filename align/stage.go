@@ -202,19 +202,6 @@ func (s *stage) order(n int, what string) (*datasets.Order, int, error) {
 	return order, steps, nil
 }
 
-// noteWarmup says where a run ends before its rate is what was asked for.
-func (s *stage) noteWarmup(steps int) {
-	schedule := s.settings.ScheduleOver(steps)
-	warmup, most := schedule.WarmupSteps(), schedule.At(steps)
-	switch {
-	case warmup < steps:
-	case most == 0:
-		s.env.note(fmt.Sprintf("warmup: the learning rate is 0 in all of %d steps and nothing is learnt: --warmup 0, or more steps", steps))
-	default:
-		s.env.note(fmt.Sprintf("warmup: %d steps, and the run has %d: the learning rate gets to %.3g, never to %.3g", warmup, steps, most, schedule.LearningRate))
-	}
-}
-
 // deriveEvery counts in steps what the settings give as shares of the run or as
 // epochs. A run that is made longer has its shares counted anew: a tenth of the
 // run is one of the run as it now is.
