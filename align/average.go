@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -46,8 +45,9 @@ func Average(runs []string, modelPath, out string) (Averaged, error) {
 	if out == "" {
 		return Averaged{}, errors.New("average: out is missing: the folder to write")
 	}
-	if _, err := os.Stat(out); err == nil {
-		return Averaged{}, fmt.Errorf("average: %s exists: want the name of a new folder", out)
+	out, err := placeFolder(out)
+	if err != nil {
+		return Averaged{}, err
 	}
 	m, err := newMean(runs[0], modelPath)
 	if err != nil {
@@ -160,11 +160,11 @@ func (m *mean) write(r Averaged) error {
 	if err != nil {
 		return err
 	}
-	made, err := makeDir(filepath.Dir(r.Out))
+	made, err := makeAbove(r.Out)
 	if err != nil {
 		return err
 	}
-	defer made.remove()
+	defer made.Remove()
 	d, err := atomicfile.Stage(filepath.Dir(r.Out), filepath.Base(r.Out))
 	if err != nil {
 		return err

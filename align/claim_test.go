@@ -47,35 +47,6 @@ func TestClaimKeepsOthersOut(t *testing.T) {
 	}
 }
 
-// Folders that were made and not used go again, those that were there stay.
-func TestMadeDirsAreRemoved(t *testing.T) {
-	t.Chdir(t.TempDir())
-	for _, tt := range []struct{ name, there, dir, file, left string }{
-		{"all", ".", "a/b/c", "", ""},
-		{"but what was there", "d", "d/e", "", "d"},
-		{"but what is used", ".", "f/g/h", "f/x", "f"},
-		{"a folder itself", "i", "i", "", "i"},
-	} {
-		if err := os.MkdirAll(tt.there, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		made, err := makeDir(tt.dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if tt.file != "" {
-			if err := os.WriteFile(tt.file, nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		made.remove()
-		top, _, _ := strings.Cut(tt.dir, "/")
-		if has(".", tt.dir) && tt.dir != tt.left || has(".", top) != (tt.left == top) {
-			t.Errorf("%s: %s is there: %v, %s: %v", tt.name, tt.dir, has(".", tt.dir), top, has(".", top))
-		}
-	}
-}
-
 func TestCommandLine(t *testing.T) {
 	for want, args := range map[string][]string{
 		"align dpo --out run":                       {"/usr/bin/align", "dpo", "--out", "run"},

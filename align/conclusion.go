@@ -1,6 +1,7 @@
 package align
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,9 +26,14 @@ const TensorBoardFolder = "tensorboard"
 
 // Report writes the page of runs, laid over each other where they are several.
 func Report(path string, runs ...string) error {
-	if err := checkPage(path); err != nil {
+	if err := errors.Join(checkFileName(path), checkPage(path)); err != nil {
 		return err
 	}
+	made, err := makeAbove(path)
+	if err != nil {
+		return err
+	}
+	defer made.Remove()
 	return report.WriteFile(path, runs...)
 }
 

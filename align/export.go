@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -101,6 +99,11 @@ func Export(o ExportOptions, env Environment) (Exported, error) {
 	if x.model, err = loadHeld(x.base, x.held, b, act, env); err != nil {
 		return Exported{}, err
 	}
+	made, err := makeAbove(x.Out)
+	if err != nil {
+		return Exported{}, err
+	}
+	defer made.Remove()
 	if x.Format == FormatHF {
 		return x.writeFull()
 	}
@@ -154,15 +157,8 @@ func (x *export) open() (err error) {
 	if err := x.Validate(); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(x.Out); err == nil {
-		return fmt.Errorf("out: %s exists: want a new name", x.Out)
-	}
-	dir := filepath.Dir(x.Out)
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("out: %s: there is no folder %s", x.Out, dir)
-	}
-	if err := checkWritable(dir); err != nil {
-		return fmt.Errorf("out: %w", err)
+	if err := x.place(); err != nil {
+		return err
 	}
 	if x.folder, err = trainedFolder(x.Adapter); err != nil {
 		return err
@@ -191,6 +187,17 @@ func (x *export) open() (err error) {
 		x.env.note("reward: the score head is not an adapter's and is left out: it is score.weight in " + filepath.Join(x.folder, model.HeadsFile))
 	}
 	return nil
+}
+
+// place settles the path to write.
+func (x *export) place() (err error) {
+	if x.Format == FormatGGUF || x.Format == FormatMergedGGUF {
+		if err := checkFileName(x.Out); err != nil {
+			return err
+		}
+	}
+	x.Out, err = placeFolder(x.Out)
+	return err
 }
 
 // stateOf is the state of a checkpoint; empty for a folder that is none.

@@ -20,56 +20,25 @@ const RunFile = "run.yaml"
 
 // newRun makes the run's folder: the one that was asked for, which must not
 // hold a run yet, or the next free runs/METHOD-NNN.
-func newRun(out, method string) (dir string, made madeDirs, err error) {
+func newRun(out, method string) (dir string, made atomicfile.Folders, err error) {
 	if err := checkFree(out); err != nil {
 		return "", nil, err
 	}
 	if out != "" {
-		made, err = makeDir(out)
-		return out, made, err
+		made, err = atomicfile.MakeFolders(out)
+		return out, made, folderError(err)
 	}
-	if made, err = makeDir("runs"); err != nil {
-		return "", nil, err
+	if made, err = atomicfile.MakeFolders("runs"); err != nil {
+		return "", nil, folderError(err)
 	}
 	for n := 1; n < 1000; n++ {
 		dir := filepath.Join("runs", fmt.Sprintf("%s-%03d", method, n))
 		// Mkdir and no look before it: of two runs that begin at once each gets its own.
 		if err := os.Mkdir(dir, 0o755); !errors.Is(err, fs.ErrExist) {
-			return dir, append(madeDirs{dir}, made...), folderError(err)
+			return dir, append(atomicfile.Folders{dir}, made...), folderError(err)
 		}
 	}
 	return "", nil, fmt.Errorf("runs holds 999 %s runs: name a folder with --out", method)
-}
-
-// madeDirs are folders that were made for a run, the innermost first.
-type madeDirs []string
-
-// remove takes away those that nothing was written in: what is refused leaves
-// nothing behind.
-func (m madeDirs) remove() {
-	for _, dir := range m {
-		if os.Remove(dir) != nil {
-			return
-		}
-	}
-}
-
-// makeDir makes a folder with those above it that are not there.
-func makeDir(dir string) (made madeDirs, err error) {
-	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
-		if _, err := os.Lstat(d); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		made = append(made, d)
-	}
-	err = os.MkdirAll(dir, 0o755)
-	if target, linked := os.Readlink(dir); err != nil && linked == nil {
-		err = fmt.Errorf("%s is a link to %s, which is no folder", dir, target)
-	}
-	if err != nil {
-		made.remove()
-	}
-	return made, folderError(err)
 }
 
 func folderError(err error) error {

@@ -13,6 +13,10 @@ func MakeModel(shape, tokenizer, out string) error {
 	if out == "" {
 		return fmt.Errorf("out is missing: name a new folder")
 	}
+	out, err := placeFolder(out)
+	if err != nil {
+		return err
+	}
 	config, err := bench.Shape(shape)
 	if err != nil {
 		return err
@@ -34,5 +38,10 @@ func MakeModel(shape, tokenizer, out string) error {
 	if id, ok := tok.EOS(); ok {
 		config.EOS = []int32{id}
 	}
+	made, err := makeAbove(out)
+	if err != nil {
+		return err
+	}
+	defer made.Remove()
 	return model.WriteRandom(out, model.RandomFolder{Config: config, Tokenizer: folder, Seed: 1})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"align/datasets"
+	"align/internal/atomicfile"
 	"align/internal/compute"
 	"align/internal/rollout"
 	"align/internal/tokenizer"
@@ -73,11 +74,11 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		return rejection.Summary{}, err
 	}
 	if c.Out == "" {
-		var made madeDirs
+		var made atomicfile.Folders
 		if c.Out, made, err = newRun("", "rejection"); err != nil {
 			return rejection.Summary{}, err
 		}
-		defer made.remove()
+		defer made.Remove()
 		asked.Out = c.Out
 	}
 	b, act, err := compute.Settings{Device: c.Device, Precision: c.Precision, Memory: c.Memory, Threads: c.Threads}.Open(env.Note, env.Threads)
@@ -108,11 +109,11 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		return rejection.Summary{}, err
 	}
 	defer generator.Close()
-	made, err := makeDir(c.Out)
+	made, err := atomicfile.MakeFolders(c.Out)
 	if err != nil {
-		return rejection.Summary{}, err
+		return rejection.Summary{}, folderError(err)
 	}
-	defer made.remove()
+	defer made.Remove()
 	release, err := claim(c.Out, env.note)
 	if err != nil {
 		return rejection.Summary{}, err

@@ -72,8 +72,8 @@ type roundsJob struct {
 	env    Environment
 	// done are the stages of this call; before those that the folder tells of.
 	done, before Lineage
-	made         madeDirs // for the job's folder
-	release      func()   // of the claim on the job's folder; nil without one
+	made         atomicfile.Folders // for the job's folder
+	release      func()             // of the claim on the job's folder; nil without one
 
 	policy      string
 	judge       judge
@@ -109,9 +109,9 @@ func (j *roundsJob) open() (err error) {
 			return err
 		}
 	}
-	made, err := makeDir(c.Out)
+	made, err := atomicfile.MakeFolders(c.Out)
 	if err != nil {
-		return err
+		return folderError(err)
 	}
 	j.made = append(made, j.made...)
 	if err := j.claim(); err != nil {
@@ -138,7 +138,7 @@ func (j *roundsJob) close() {
 	if j.release != nil {
 		j.release()
 	}
-	j.made.remove()
+	j.made.Remove()
 }
 
 // identity is a hash of the settings that the stages depend on.
@@ -219,11 +219,11 @@ func (j *roundsJob) sampled(round int) bool {
 
 // run carries the stage out.
 func (j *roundsJob) run(ctx context.Context, name string, p placement) (train.Request, error) {
-	made, err := makeDir(filepath.Dir(p.folder))
+	made, err := atomicfile.MakeFolders(filepath.Dir(p.folder))
 	if err != nil {
-		return train.Continue, err
+		return train.Continue, folderError(err)
 	}
-	defer made.remove()
+	defer made.Remove()
 	if name != stageRejection {
 		r, err := j.config.runStage(ctx, name, p, j.env)
 		if err != nil || r.Ended < train.Interrupt {

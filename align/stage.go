@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"align/datasets"
+	"align/internal/atomicfile"
 	"align/internal/compute"
 	"align/internal/config"
 	"align/internal/device"
@@ -41,9 +42,9 @@ type stage struct {
 	start     string      // hash of the adapter that the run starts from; "" for none
 	full      *model.Full // in place of an adapter
 	run       string
-	made      madeDirs       // for run
-	release   func()         // of the claim on run; nil without one
-	asked     []config.Field // the method's config, as it was settled
+	made      atomicfile.Folders // for run
+	release   func()             // of the claim on run; nil without one
+	asked     []config.Field     // the method's config, as it was settled
 	// shares are those of a mixture; none is one set of data.
 	shares []datasets.Share
 	// used are the tokens of the training data; special says which of them start
@@ -123,7 +124,7 @@ func (s *stage) close() {
 	if s.release != nil {
 		s.release()
 	}
-	s.made.remove()
+	s.made.Remove()
 	if s.backend != nil {
 		s.backend.Close()
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"path/filepath"
 
 	"align/datasets"
@@ -63,8 +62,9 @@ func TrainTokenizer(ctx context.Context, o TokenizerOptions, env Environment) (T
 	if err := o.Validate(); err != nil {
 		return TrainedTokenizer{}, err
 	}
-	if _, err := os.Lstat(o.Out); err == nil {
-		return TrainedTokenizer{}, fmt.Errorf("out: %s exists: want a new name", o.Out)
+	out, err := placeFolder(o.Out)
+	if err != nil {
+		return TrainedTokenizer{}, err
 	}
 	texts := &textReader{ctx: ctx, env: env}
 	spec, err := tokenizer.Train(texts.all(o.Data), o.VocabSize)
@@ -74,14 +74,14 @@ func TrainTokenizer(ctx context.Context, o TokenizerOptions, env Environment) (T
 	if err != nil {
 		return TrainedTokenizer{}, err
 	}
-	if err := writeTokenizer(o.Out, spec); err != nil {
+	if err := writeTokenizer(out, spec); err != nil {
 		return TrainedTokenizer{}, err
 	}
 	if n := len(spec.Tokens); n < o.VocabSize {
 		env.note(fmt.Sprintf("vocab_size: %d, not %d: the texts have no more pairs that occur twice", n, o.VocabSize))
 	}
 	return TrainedTokenizer{
-		Path: o.Out, Tokens: len(spec.Tokens), Special: len(tokenizer.SpecialNames(o.VocabSize)), Texts: texts.count, Bytes: texts.bytes,
+		Path: out, Tokens: len(spec.Tokens), Special: len(tokenizer.SpecialNames(o.VocabSize)), Texts: texts.count, Bytes: texts.bytes,
 	}, nil
 }
 
@@ -104,6 +104,11 @@ func writeTokenizer(out string, spec tokenizer.Spec) error {
 	if err != nil {
 		return err
 	}
+	made, err := makeAbove(out)
+	if err != nil {
+		return err
+	}
+	defer made.Remove()
 	d, err := atomicfile.Stage(filepath.Dir(out), filepath.Base(out))
 	if err != nil {
 		return err
