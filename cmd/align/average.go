@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"align/align"
 
@@ -29,6 +30,7 @@ and scales. Of a run the newest valid checkpoint is taken.`,
 			if len(args) < 2 || out == "" {
 				return wrongUse(c, errors.New("want two adapters or more, and --out"))
 			}
+			defer discardOnSignal(os.Exit)()
 			r, err := align.Average(args, base, out)
 			if err != nil {
 				return err

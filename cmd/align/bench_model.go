@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"align/align"
@@ -21,6 +22,7 @@ channels, in shards of 5 GB, to measure loading and training at a size that is
 not at hand. 8b takes 16 GB of disk.`,
 		Example: "  align bench make-model --cfg 8b --out random-8b",
 		RunE: func(c *cobra.Command, _ []string) error {
+			defer discardOnSignal(os.Exit)()
 			if err := align.MakeModel(shape, tokenizer, out); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"align/align"
@@ -31,6 +32,7 @@ no script. Every training run leaves its own as report.html in its folder.`,
 			case out == "":
 				out = filepath.Join(args[0], align.ReportFile)
 			}
+			defer discardOnSignal(os.Exit)()
 			if err := align.Report(out, args...); err != nil {
 				return err
 			}

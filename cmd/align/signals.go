@@ -35,26 +35,29 @@ func watchSignals(stop *train.Stop, note func(string), leave func(code int)) (re
 
 // discardOnSignal lets Ctrl-C, SIGTERM and SIGHUP end a command that has nothing to
 // save, as they would, but not before what it has half-written is gone. release
-// returns to the system's own handling.
+// returns to the system's own handling; after a signal it waits for the end, so that
+// no error of a file that is gone comes first.
 func discardOnSignal(leave func(code int)) (release func()) {
 	signals := make(chan os.Signal, 1)
-	done := make(chan struct{})
+	done, ended := make(chan struct{}), make(chan struct{})
 	for _, s := range watched() {
 		if !signal.Ignored(s) && requestOf(s) != train.SaveNow {
 			signal.Notify(signals, s)
 		}
 	}
 	go func() {
+		defer close(ended)
 		select {
 		case <-done:
 		case s := <-signals:
-			atomicfile.Discard()
+			defer atomicfile.Discard()()
 			leave(exitCode(&stoppedError{by: requestOf(s)}))
 		}
 	}()
 	return func() {
 		signal.Stop(signals)
 		close(done)
+		<-ended
 	}
 }
 

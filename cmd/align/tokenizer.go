@@ -85,6 +85,7 @@ func flagErrors(err error) error {
 
 func runTokenizerTrain(c *cobra.Command, o *tokenizerOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet})
+	defer discardOnSignal(leaver(r))()
 	done, err := align.TrainTokenizer(c.Context(), o.TokenizerOptions, environment(r))
 	r.close()
 	if err != nil {

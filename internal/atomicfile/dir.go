@@ -27,10 +27,11 @@ func StageFS(fsys FS, parent, name string) (*Dir, error) {
 		return nil, err
 	}
 	temp := tempName(filepath.Join(parent, name))
-	if err := fsys.Mkdir(temp); err != nil {
+	enter(fsys, temp)
+	if err := unlessOver(fsys, func() error { return fsys.Mkdir(temp) }); err != nil {
+		leave(temp)
 		return nil, fmt.Errorf("atomicfile: stage %s: %w", filepath.Join(parent, name), err)
 	}
-	enter(fsys, temp)
 	return &Dir{fsys: fsys, parent: parent, name: name, temp: temp}, nil
 }
 

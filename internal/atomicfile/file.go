@@ -88,7 +88,8 @@ type syncedWriter struct {
 }
 
 func create(fsys FS, at, label string) (*syncedWriter, error) {
-	f, err := fsys.Create(at)
+	var f File
+	err := unlessOver(fsys, func() (err error) { f, err = fsys.Create(at); return err })
 	if err != nil {
 		return nil, fmt.Errorf("atomicfile: create %s: %w", label, err)
 	}

@@ -25,7 +25,7 @@ func MakeFolders(dir string) (made Folders, err error) {
 		made = append(made, d)
 	}
 	enterFolders(made)
-	err = os.MkdirAll(dir, 0o755)
+	err = unlessOver(OS{}, func() error { return os.MkdirAll(dir, 0o755) })
 	if target, linked := os.Readlink(dir); err != nil && linked == nil {
 		err = fmt.Errorf("%s is a link to %s, which is no folder", dir, target)
 	}

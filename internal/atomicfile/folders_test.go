@@ -48,7 +48,7 @@ func TestDiscardRemovesFolders(t *testing.T) {
 	if err := os.WriteFile("used/a/file", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	Discard()
+	Discard()()
 	if there("empty") || !there("used/a") || there("used/a/b") {
 		t.Errorf("empty is there: %v, used/a: %v, used/a/b: %v", there("empty"), there("used/a"), there("used/a/b"))
 	}

@@ -1,6 +1,7 @@
 package atomicfile
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -26,13 +27,23 @@ func TestDiscard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var goOn func()
 	err = WriteFile(filepath.Join(dir, "file"), func(w io.Writer) error {
-		Discard()
+		goOn = Discard()
 		return nil
 	})
 	if err == nil || staged.Commit() == nil {
 		t.Error("what was discarded is written")
 	}
+	late := WriteFile(filepath.Join(dir, "late"), func(w io.Writer) error { return nil })
+	_, lateDir := Stage(dir, "late")
+	_, lateFolders := MakeFolders(filepath.Join(dir, "late", "one"))
+	for _, err := range []error{late, lateDir, lateFolders} {
+		if !errors.Is(err, errOver) {
+			t.Errorf("what begins after a signal: error %v, want %v", err, errOver)
+		}
+	}
+	goOn()
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 2 || entries[0].Name() != "kept" || entries[1].Name() != "whole" {
 		t.Errorf("left %v, %v, want kept and whole", entries, err)
