@@ -100,7 +100,10 @@ func runBench(ctx context.Context, o *benchOptions) error {
 	defer r.close()
 	return bench.Measure(ctx, o.Options, bench.Environment{Note: r.note, Progress: r.progress, Threads: limitThreads}, func(f bench.Figure) error {
 		if o.json {
-			return printJSON(o.io.out, f)
+			return printJSON(o.io.out, struct {
+				V int `json:"v"`
+				align.Figure
+			}{1, f})
 		}
 		r.close()
 		_, err := fmt.Fprintln(o.io.out, figureLine(f))

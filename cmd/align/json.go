@@ -7,6 +7,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// Every object of --json begins with "v", the version of its members: it changes
+// where one goes or means something else, not where one comes in. Errors are
+// lines on stderr, with --json as without, and the exit code tells of them.
+
 // printJSON prints v as one line of JSON.
 func printJSON(w io.Writer, v any) error {
 	line, err := json.Marshal(v)

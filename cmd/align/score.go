@@ -111,7 +111,10 @@ func runScore(ctx context.Context, o *scoreOptions) error {
 	if o.reward != "" {
 		err := align.ScoreReward(ctx, o.reward, o.ScoreOptions, env, func(x float64) error {
 			if o.json {
-				return printJSON(out, map[string]float64{"score": x})
+				return printJSON(out, struct {
+					V     int     `json:"v"`
+					Score float64 `json:"score"`
+				}{1, x})
 			}
 			_, err := out.WriteString(short(x) + "\n")
 			return err
@@ -123,7 +126,10 @@ func runScore(ctx context.Context, o *scoreOptions) error {
 			if s.LogProbs == nil {
 				s.LogProbs = []float64{}
 			}
-			return printJSON(out, s)
+			return printJSON(out, struct {
+				V int `json:"v"`
+				align.Scored
+			}{1, s})
 		}
 		_, err := out.WriteString(short(s.Sum) + "\t" + short(s.Sum/float64(max(s.Count, 1))) + "\n")
 		return err
