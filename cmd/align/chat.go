@@ -55,7 +55,7 @@ program; at the prompt the second one in a row ends it.`,
 	f.Float64Var(&o.Temperature, "temperature", o.Temperature, "divides the logits; 0 takes the likeliest token")
 	f.Float64Var(&o.TopP, "top-p", o.TopP, "draw from the likeliest tokens that reach this probability, above 0 to 1")
 	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed of the draws")
-	f.BoolVar(&o.quiet, "quiet", false, "print the answers only")
+	addQuietFlag(c, &o.quiet)
 	addComputeFlags(c, &o.Compute)
 	return c
 }

@@ -88,15 +88,6 @@ func addQuantizeFlag(c *cobra.Command, value *string) {
 	c.Flags().Lookup("quantize").Annotations = map[string][]string{sectionKey: {machine}}
 }
 
-// addOutputFlags adds --quiet and --json.
-func addOutputFlags(c *cobra.Command, o *output, json string) {
-	c.Flags().BoolVar(&o.quiet, "quiet", false, "print errors and the result only")
-	c.Flags().BoolVar(&o.json, "json", false, json)
-	for _, name := range []string{"quiet", "json"} {
-		c.Flags().Lookup(name).Annotations = map[string][]string{sectionKey: {machine}}
-	}
-}
-
 func (o *exportOptions) check(args []string) error {
 	var errs []error
 	if len(args) != 1 {

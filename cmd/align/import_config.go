@@ -19,6 +19,7 @@ import (
 
 type importOptions struct {
 	path, method string
+	quiet        bool
 	io           *streams
 }
 
@@ -51,6 +52,7 @@ reason. A value that cannot be right is an error, and nothing is printed.`,
 		},
 	}
 	c.Flags().StringVar(&o.method, "method", "", "`name` of the method, sft, dpo, reward or ppo; without it, what the file's keys tell")
+	addQuietFlag(c, &o.quiet)
 	return c
 }
 
@@ -74,6 +76,17 @@ func runImportConfig(o *importOptions) error {
 	if err := checkImport(fields, checked); err != nil {
 		return fmt.Errorf("%s: %w", o.path, err)
 	}
+	if !o.quiet {
+		o.printLeft(c)
+	}
+	if _, err := fmt.Fprintf(o.io.out, "# Settings of align %s, from %s of %s.\n\n", c.Method, o.path, c.Tool); err != nil {
+		return err
+	}
+	return config.Write(o.io.out, inHelpOrder(set), func(key string) string { return origin(c, key) })
+}
+
+// printLeft names the keys that are not carried over.
+func (o *importOptions) printLeft(c *foreign.Config) {
 	for _, left := range c.Left {
 		place := o.path
 		if left.Line > 0 { // none: the file does not have the key
@@ -81,10 +94,6 @@ func runImportConfig(o *importOptions) error {
 		}
 		fmt.Fprintf(o.io.err, "%s: %s: %s\n", place, left.Key, left.Reason)
 	}
-	if _, err := fmt.Fprintf(o.io.out, "# Settings of align %s, from %s of %s.\n\n", c.Method, o.path, c.Tool); err != nil {
-		return err
-	}
-	return config.Write(o.io.out, inHelpOrder(set), func(key string) string { return origin(c, key) })
 }
 
 // importTarget is the config that a file is turned into, at its defaults.

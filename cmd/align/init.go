@@ -19,12 +19,13 @@ import (
 
 type initOptions struct {
 	method string
+	quiet  bool
 	io     *streams
 }
 
 func newInitCommand(io *streams) *cobra.Command {
 	o := &initOptions{io: io}
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "init sft|dpo|reward|rejection|ppo|rounds|pretrain",
 		Short: "Print a commented settings file",
 		Long: `init prints a YAML file with every setting of a method at its default, one
@@ -42,6 +43,8 @@ line above each: its effect, its unit, its range. Flags override the file.`,
 			return runInit(c, o)
 		},
 	}
+	addQuietFlag(c, &o.quiet)
+	return c
 }
 
 // defaultFields are the settings of each method at their defaults.

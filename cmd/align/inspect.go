@@ -22,8 +22,8 @@ type inspectOptions struct {
 	mixture []datasets.Source
 	named   []string // by --data
 	data    dataOptions
-	json    bool
-	io      *streams
+	output
+	io *streams
 }
 
 func newInspectCommand(io *streams) *cobra.Command {
@@ -86,7 +86,7 @@ checkpoints that were passed over are named with the reason.`,
 	flags.StringVar(&o.data.lossOn, "loss-on", datasets.LossOnAssistant, plainHelp("loss_on"))
 	flags.StringVar(&o.data.preset, "preset", "", "show what a preset of align dpo leaves out of the loss of pairs: `name`, llama3 or zephyr")
 	flags.IntVar(&o.data.show, "show", 3, "first records that are drawn as tokens")
-	flags.BoolVar(&o.json, "json", false, "print one JSON object")
+	addOutputFlags(c, &o.output, "print one JSON object per path")
 	return c
 }
 
@@ -117,7 +117,7 @@ func runInspect(ctx context.Context, o *inspectOptions) error {
 }
 
 func runInspectData(ctx context.Context, o *inspectOptions) error {
-	o.data.model = o.io.modelOr(o.data.model, false)
+	o.data.model = o.io.modelOr(o.data.model, o.quiet)
 	d, err := inspectData(ctx, o.path, o.data)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func (o *inspectOptions) take(args []string) error {
 // inspectMixture looks into every file, and tells what an epoch takes of it,
 // before anything is held out.
 func inspectMixture(ctx context.Context, o *inspectOptions) error {
-	o.data.model = o.io.modelOr(o.data.model, false)
+	o.data.model = o.io.modelOr(o.data.model, o.quiet)
 	var files []*dataset
 	var shares []datasets.Share
 	for _, s := range o.mixture {

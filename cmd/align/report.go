@@ -14,6 +14,7 @@ import (
 // newReportCommand draws runs as one page.
 func newReportCommand(io *streams) *cobra.Command {
 	var out string
+	var o output
 	c := &cobra.Command{
 		Use:   "report RUN [RUN...]",
 		Short: "Draw runs as one HTML page, laid over each other",
@@ -36,10 +37,17 @@ no script. Every training run leaves its own as report.html in its folder.`,
 			if err := align.Report(out, args...); err != nil {
 				return err
 			}
+			if o.json {
+				return printJSON(io.out, struct {
+					V    int    `json:"v"`
+					Path string `json:"path"`
+				}{1, out})
+			}
 			_, err := fmt.Fprintln(io.out, out)
 			return err
 		},
 	}
 	c.Flags().StringVar(&out, "out", "", "`file` of the page; none takes report.html in the folder of the one run")
+	addOutputFlags(c, &o, "print the page's path as one JSON object")
 	return c
 }

@@ -19,6 +19,7 @@ type tokenizeOptions struct {
 	jsonl, chat  bool
 	template     string // of --chat, where a line names no version
 	bos, special bool
+	quiet        bool
 	texts        []string
 	io           *streams
 }
@@ -62,6 +63,7 @@ A folder with only a tokenizer file is enough.`,
 	c.Flags().StringVar(&o.template, "template", "auto", plainHelp("template"))
 	c.Flags().BoolVar(&o.bos, "bos", false, "begin with the BOS token")
 	c.Flags().BoolVar(&o.special, "special", false, "let the names of special tokens in the text become those tokens")
+	addQuietFlag(c, &o.quiet)
 	return c
 }
 
@@ -80,7 +82,7 @@ func (o *tokenizeOptions) check() error {
 }
 
 func runTokenize(o *tokenizeOptions) error {
-	t, err := align.OpenTokenizer(o.io.modelOr(o.model, false))
+	t, err := align.OpenTokenizer(o.io.modelOr(o.model, o.quiet))
 	if err != nil {
 		return err
 	}

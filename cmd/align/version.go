@@ -9,8 +9,8 @@ import (
 )
 
 type versionOptions struct {
-	json bool
-	io   *streams
+	output
+	io *streams
 }
 
 func newVersionCommand(io *streams) *cobra.Command {
@@ -27,7 +27,7 @@ version and the platform.`,
 		DisableFlagsInUseLine: true,
 		RunE:                  func(*cobra.Command, []string) error { return runVersion(o) },
 	}
-	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
+	addOutputFlags(c, &o.output, "print one JSON object")
 	return c
 }
 
