@@ -2,6 +2,7 @@ package align
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"align/internal/hub"
@@ -30,13 +31,16 @@ func Pull(ctx context.Context, o PullOptions, env Environment) (hub.Snapshot, er
 	if err != nil {
 		return hub.Snapshot{}, err
 	}
-	token, err := hub.Token()
-	if err != nil {
-		return hub.Snapshot{}, err
+	token, unusable := hub.Token()
+	if unusable != nil {
+		env.note(fmt.Sprintf("token: none is sent, %v", unusable))
 	}
 	c := hub.NewClient(hub.Address(), token)
 	c.Progress = func(file string, done, total int64) { env.progress("fetching "+file)(done, total) }
 	s, err := c.Pull(ctx, cache, o.Name, o.Revision)
+	if errors.Is(err, hub.ErrDenied) && unusable != nil {
+		err = fmt.Errorf("%w; no token was sent, %w", err, unusable)
+	}
 	if err != nil {
 		return s, err
 	}

@@ -20,7 +20,12 @@ func TestPullPutsAModelWhereItIsFound(t *testing.T) {
 	const commit = "0123456789abcdef0123456789abcdef01234567"
 	const config = "{}"
 	var got string
+	var gated bool
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if gated {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
 		if got = r.Header.Get("Authorization"); strings.HasPrefix(r.URL.Path, "/api/") {
 			fmt.Fprintf(w, `{"sha":%q,"siblings":[{"rfilename":"config.json","size":2,"blobId":"%x"}]}`, commit, sha1.Sum([]byte("blob 2\x00"+config)))
 			return
@@ -33,8 +38,16 @@ func TestPullPutsAModelWhereItIsFound(t *testing.T) {
 	for key, value := range map[string]string{"HF_ENDPOINT": s.URL, "HF_HUB_CACHE": dir, "HF_TOKEN": "", "HF_TOKEN_PATH": token} {
 		t.Setenv(key, value)
 	}
-	if _, err := align.Pull(context.Background(), align.PullOptions{Name: "org/pulled"}, align.Environment{}); err == nil || !strings.Contains(err.Error(), "can be read by others") {
-		t.Errorf("a token that others can read: %v", err)
+	gated = true
+	if _, err := align.Pull(context.Background(), align.PullOptions{Name: "org/pulled"}, align.Environment{}); err == nil ||
+		!strings.Contains(err.Error(), "gated or private") || !strings.HasSuffix(err.Error(), "; no token was sent, "+token+" can be read by others (mode 0644): chmod 600 it, or set HF_TOKEN") {
+		t.Errorf("a gated model and a token that others can read: %v", err)
+	}
+	gated = false
+	var noted []string
+	env := align.Environment{Note: func(s string) { noted = append(noted, s) }}
+	if _, err := align.Pull(context.Background(), align.PullOptions{Name: "org/pulled"}, env); err != nil || got != "" || len(noted) != 2 || !strings.Contains(noted[0], "none is sent, "+token+" can be read by others") {
+		t.Errorf("a public model and a token that others can read: %v, sent %q, notes %q", err, got, noted)
 	}
 	if err := os.Chmod(token, 0o600); err != nil {
 		t.Fatal(err)

@@ -102,7 +102,7 @@ func runBench(ctx context.Context, o *benchOptions) error {
 		if o.json {
 			return printJSON(o.io.out, struct {
 				V int `json:"v"`
-				align.Figure
+				bench.Figure
 			}{1, f})
 		}
 		r.close()

@@ -26,7 +26,8 @@ command that uses the network.
 Safetensors, GGUF, JSON and tokenizer files are fetched, pickled ones never.
 What was cut short goes on where it stopped, and every file is held to its hash.
 For a gated model set HF_TOKEN, or keep the token in a file of mode 0600 where
-huggingface_hub has it; it is sent to the hub alone.`,
+huggingface_hub has it; it is sent to the hub alone. A file that others can read
+is not used.`,
 		Example: `  align pull meta-llama/Llama-3.2-1B-Instruct
   align pull org/name --revision v1.0`,
 		DisableFlagsInUseLine: true,

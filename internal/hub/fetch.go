@@ -21,6 +21,13 @@ type final struct{ error }
 // Unwrap gives the cause.
 func (f *final) Unwrap() error { return f.error }
 
+// ErrDenied is returned where the hub gives a model only to those whom it knows.
+var ErrDenied = errors.New("the model is gated or private: accept its licence on the hub and set HF_TOKEN")
+
+// errToken is returned where the hub does not know the token: it refuses that for
+// public models too.
+var errToken = errors.New("the hub does not know the token: make a new one, or pull a public model without one")
+
 // response is an answer: its body, and the byte of the file that it begins at.
 type response struct {
 	body  io.Reader
@@ -165,7 +172,7 @@ func (c *Client) once(ctx context.Context, address string, from int64, use func(
 		return 0, err
 	}
 	defer r.Body.Close()
-	if wait, err = status(r); err != nil {
+	if wait, err = status(r, c.Token != ""); err != nil {
 		return wait, err
 	}
 	start := int64(0)
@@ -181,13 +188,15 @@ func (c *Client) once(ctx context.Context, address string, from int64, use func(
 // maxWait bounds what a server may ask us to wait.
 const maxWait = 5 * time.Minute
 
-// status turns an answer that is no file into an error.
-func status(r *http.Response) (wait time.Duration, err error) {
+// status turns an answer that is no file into an error; token: one was sent.
+func status(r *http.Response, token bool) (wait time.Duration, err error) {
 	switch code := r.StatusCode; {
 	case code == http.StatusOK || code == http.StatusPartialContent:
 		return 0, nil
+	case code == http.StatusUnauthorized && token:
+		return 0, &final{fmt.Errorf("%s: %w", r.Status, errToken)}
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return 0, &final{fmt.Errorf("%s: the model is gated or private: accept its licence on the hub and set HF_TOKEN", r.Status)}
+		return 0, &final{fmt.Errorf("%s: %w", r.Status, ErrDenied)}
 	case code == http.StatusNotFound:
 		return 0, &final{fmt.Errorf("%s: no such model, revision or file", r.Status)}
 	case code == http.StatusTooManyRequests || code >= 500:

@@ -199,6 +199,7 @@ func TestFaultsThatStay(t *testing.T) {
 		want string
 	}{
 		{"gated", &fake{fault: always(403)}, "gated or private"},
+		{"token unknown", &fake{fault: always(401)}, "does not know the token"},
 		{"not there", &fake{fault: always(404)}, "no such model"},
 		{"500", &fake{fault: always(500)}, "500"},
 		{"wrong hash", &fake{files: model(), hash: strings.Repeat("0", 64)}, "its hash is"},

@@ -40,8 +40,9 @@ func CheckOnline(model string) error {
 }
 
 // Token is $HF_TOKEN, or what stands in the file that huggingface_hub keeps
-// it in, which none but its owner may read; "" is none.
-func Token() (string, error) {
+// it in, which none but its owner may read; "" is none. unusable says why there is
+// a file and no token: most models need none, so that it is no error yet.
+func Token() (token string, unusable error) {
 	if token := strings.TrimSpace(os.Getenv("HF_TOKEN")); token != "" {
 		return token, nil
 	}
@@ -58,15 +59,15 @@ func Token() (string, error) {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("hub: the token: %w", err)
+		return "", err
 	}
 	// Windows has no such bits.
 	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
-		return "", fmt.Errorf("hub: %s can be read by others (mode %#o): chmod 600 it, or set HF_TOKEN", path, mode)
+		return "", fmt.Errorf("%s can be read by others (mode %#o): chmod 600 it, or set HF_TOKEN", path, mode)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("hub: the token: %w", err)
+		return "", err
 	}
 	return strings.TrimSpace(string(data)), nil
 }
