@@ -18,24 +18,7 @@ func malformed(field, format string, args ...any) error {
 }
 
 // kindOf names a JSON value's kind with its article.
-func kindOf(v jsontext.Value) string { return kindWord(v.Kind()) }
-
-// kindWord names a kind of JSON value with its article.
-func kindWord(k jsontext.Kind) string {
-	switch k {
-	case jsontext.KindNull:
-		return "null"
-	case jsontext.KindTrue, jsontext.KindFalse:
-		return "a boolean"
-	case jsontext.KindString:
-		return "a string"
-	case jsontext.KindNumber:
-		return "a number"
-	case jsontext.KindBeginArray:
-		return "a list"
-	}
-	return "an object"
-}
+func kindOf(v jsontext.Value) string { return records.KindName(v.Kind()) }
 
 // required is a field that must be there and not null.
 func required(r records.Record, name, want string) (jsontext.Value, error) {

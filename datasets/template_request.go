@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"align/internal/records"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -141,5 +143,5 @@ func wrongArgument(err error) error {
 	case "tools_in_user_message":
 		want = "a boolean"
 	}
-	return fmt.Errorf("%q is %s: want %s", name, kindWord(wrong.JSONKind), want)
+	return fmt.Errorf("%q is %s: want %s", name, records.KindName(wrong.JSONKind), want)
 }

@@ -15,7 +15,7 @@ import (
 func parseObject(place Place, raw []byte) (Record, error) {
 	d := jsontext.NewDecoder(bytes.NewBuffer(raw))
 	if kind := d.PeekKind(); kind != jsontext.KindBeginObject && kind != jsontext.KindInvalid {
-		return Record{}, badRecord(place, raw, fmt.Sprintf("the record is %s: want an object", kindName(kind)))
+		return Record{}, badRecord(place, raw, fmt.Sprintf("the record is %s: want an object", KindName(kind)))
 	}
 	record := Record{Place: place}
 	if err := parseFields(d, &record, make([]byte, 0, len(raw))); err != nil {
@@ -93,8 +93,8 @@ func foreignJSON(raw []byte, at int64) string {
 	return ""
 }
 
-// kindName names a kind of JSON value with its article.
-func kindName(k jsontext.Kind) string {
+// KindName names a kind of JSON value with its article.
+func KindName(k jsontext.Kind) string {
 	switch k {
 	case jsontext.KindNull:
 		return "null"
@@ -105,7 +105,7 @@ func kindName(k jsontext.Kind) string {
 	case jsontext.KindNumber:
 		return "a number"
 	case jsontext.KindBeginArray:
-		return "an array"
+		return "a list"
 	}
 	return "an object"
 }
