@@ -12,6 +12,8 @@ type Message struct {
 	ContentJSON jsontext.Value
 	// ToolCalls are what an assistant's message asks for in place of Content.
 	ToolCalls []ToolCall
+	// Untrained leaves an assistant's message out of the loss: OpenAI's weight 0.
+	Untrained bool
 	// Tools describe the functions that the whole conversation may call, each a
 	// JSON object; the first message alone has them.
 	Tools [][]byte

@@ -35,6 +35,37 @@ func lastTurn(mask []bool) []bool {
 	return last
 }
 
+// trainedOn is the mask of a conversation's turns that are trained on, from that of
+// all the assistant's. Its runs of targets are those turns, in order.
+func (e *encoder) trainedOn(place records.Place, mask []bool, c []Message) ([]bool, error) {
+	trained := mask
+	if e.lossOn == LossOnCompletion {
+		trained = lastTurn(mask)
+	}
+	if !slices.ContainsFunc(c, untrained) {
+		return trained, nil
+	}
+	if e.lossOn == LossOnAll {
+		return nil, fmt.Errorf("%s: a message of weight 0 is not trained on, and loss_on all trains on every token: leave one of them out", place)
+	}
+	trained = slices.Clone(trained)
+	at := 0
+	for _, m := range c {
+		if m.Role != "assistant" {
+			continue
+		}
+		for at < len(mask) && !mask[at] {
+			at++
+		}
+		for ; at < len(mask) && mask[at]; at++ {
+			trained[at] = trained[at] && !m.Untrained
+		}
+	}
+	return trained, nil
+}
+
+func untrained(m Message) bool { return m.Role == "assistant" && m.Untrained }
+
 // checkCompletion refuses records of which no part is the completion. It is the
 // setting that does not fit them, so that no policy of bad records drops them.
 func (e *encoder) checkCompletion(place records.Place, what string) error {

@@ -3,6 +3,7 @@ package datasets
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"align/internal/records"
@@ -61,6 +62,15 @@ func messageOf(field string, v jsontext.Value) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
+	m, err := saidBy(name, field, roleKey, contentKey, members)
+	if err != nil {
+		return m, err
+	}
+	return m, m.readWeight(field, members["weight"])
+}
+
+// saidBy is a message of a role as the data set names it.
+func saidBy(name, field, roleKey, contentKey string, members map[string]jsontext.Value) (Message, error) {
 	if strings.ToLower(name) == callRole {
 		return callOf(field+"."+contentKey, members[contentKey])
 	}
@@ -73,6 +83,24 @@ func messageOf(field string, v jsontext.Value) (Message, error) {
 		return m, err
 	}
 	return m, m.readContent(field, contentKey, members[contentKey])
+}
+
+// readWeight reads whether an assistant's message is trained on, 1 or 0, as
+// OpenAI's fine-tuning has it
+// (https://platform.openai.com/docs/api-reference/fine-tuning/chat-input).
+func (m *Message) readWeight(field string, v jsontext.Value) error {
+	if v == nil || v.Kind() == jsontext.KindNull {
+		return nil
+	}
+	x, err := strconv.ParseFloat(string(v), 64)
+	switch {
+	case err != nil || x != 0 && x != 1:
+		return malformed(field+".weight", "is %s: want 0 or 1", short(v))
+	case x == 1 && m.Role != "assistant":
+		return malformed(field+".weight", "is 1 of the role %s: the assistant's messages alone are trained on", m.Role)
+	}
+	m.Untrained = x == 0
+	return nil
 }
 
 // readCalls reads the tool calls of an assistant's message, as OpenAI writes

@@ -23,7 +23,7 @@ func exampleLayouts() []layout[Example] {
 		{Format{"tokens", []string{"input_ids"}, []string{"completion_mask", "assistant_masks", "labels", "attention_mask", "document_ids"}}, tokenExample},
 		{Format{"messages", []string{"messages"}, []string{"system", "tools"}}, messagesExample("messages")},
 		{Format{"sharegpt", []string{"conversations"}, []string{"system", "tools"}}, messagesExample("conversations")},
-		{Format{"alpaca", []string{"instruction", "output"}, []string{"input", "system", "tools"}}, alpacaExample},
+		{Format{"alpaca", []string{"instruction", "output"}, []string{"input", "history", "system", "tools"}}, alpacaExample},
 		{Format{"prompt-completion", []string{"prompt", "completion"}, []string{"system", "tools"}}, completionExample},
 		{Format{"text", []string{"text"}, nil}, textExample},
 	}
@@ -45,34 +45,17 @@ func messagesExample(column string) func(*encoder, records.Record) (Example, err
 	}
 }
 
-// alpacaExample puts instruction and input together with a blank line between,
-// where there is an input; without the wrapping text of the original Alpaca,
-// which a template takes the place of.
+// alpacaExample is the conversation of alpacaPrompt with its answer.
 func alpacaExample(e *encoder, r records.Record) (Example, error) {
-	instruction, err := text(r, "instruction")
-	if err != nil {
-		return Example{}, err
-	}
 	output, err := text(r, "output")
 	if err != nil {
 		return Example{}, err
 	}
-	c, err := alpacaPrompt(r, instruction)
+	c, err := alpacaPrompt(r)
 	if err != nil {
 		return Example{}, err
 	}
 	return e.conversation(r, append(c, Message{Role: "assistant", Content: output}))
-}
-
-func alpacaPrompt(r records.Record, instruction string) ([]Message, error) {
-	input, err := optionalText(r, "input")
-	if err != nil {
-		return nil, err
-	}
-	if input != "" {
-		instruction += "\n\n" + input
-	}
-	return []Message{{Role: "user", Content: instruction}}, nil
 }
 
 func completionExample(e *encoder, r records.Record) (Example, error) {
@@ -111,9 +94,9 @@ func (e *encoder) conversation(r records.Record, c []Message) (Example, error) {
 	if err != nil {
 		return Example{}, notRendered(err)
 	}
-	mask := rendering.LossMask
-	if e.lossOn == LossOnCompletion {
-		mask = lastTurn(mask)
+	mask, err := e.trainedOn(r.Place, rendering.LossMask, c)
+	if err != nil {
+		return Example{}, err
 	}
 	return e.fitExample(r.Place, Example{IDs: rendering.IDs, LossMask: mask})
 }

@@ -25,6 +25,7 @@ func pairLayouts() []layout[Pair] {
 		{Format{"preference, tokens", []string{"prompt_ids", "chosen_ids", "rejected_ids"}, []string{"margin"}}, withMargin(tokenPair)},
 		{Format{"preference", []string{"prompt", "chosen", "rejected"}, []string{"system", "tools", "margin"}}, withMargin(explicitPair("prompt"))},
 		{Format{"preference, sharegpt", []string{"conversations", "chosen", "rejected"}, []string{"system", "tools", "margin"}}, withMargin(explicitPair("conversations"))},
+		{Format{"preference, alpaca", []string{"instruction", "chosen", "rejected"}, []string{"input", "history", "system", "tools", "margin"}}, withMargin(pairOf("instruction", alpacaPrompt))},
 		{Format{"preference, implicit prompt", []string{"chosen", "rejected"}, []string{"system", "tools", "margin"}}, withMargin(implicitPair)},
 	}
 }
@@ -95,8 +96,13 @@ func readSides(r records.Record) (chosen, rejected side, err error) {
 }
 
 func explicitPair(column string) func(*encoder, records.Record) (Pair, error) {
+	return pairOf(column, func(r records.Record) ([]Message, error) { return conversation(r, column) })
+}
+
+// pairOf takes the prompt from columns of its own; column is the one of its text.
+func pairOf(column string, promptOf func(records.Record) ([]Message, error)) func(*encoder, records.Record) (Pair, error) {
 	return func(e *encoder, r records.Record) (Pair, error) {
-		prompt, err := conversation(r, column)
+		prompt, err := promptOf(r)
 		if err != nil {
 			return Pair{}, err
 		}
@@ -219,6 +225,9 @@ func (e *encoder) answer(prompt []Message, promptIDs []int32, m Message, name st
 	}
 	if m.isBlank() {
 		return answer{}, &degenerate{EmptyAnswer, name}
+	}
+	if m.Untrained {
+		return answer{}, &degenerate{NoTarget, name + " has weight 0"}
 	}
 	return e.response(prompt, promptIDs, m)
 }

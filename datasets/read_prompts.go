@@ -32,7 +32,7 @@ func promptLayouts() []layout[Prompt] {
 		{Format{"prompts", []string{"prompt"}, beside}, promptOf("prompt")},
 		{Format{"prompts, messages", []string{"messages"}, beside}, promptOf("messages")},
 		{Format{"prompts, sharegpt", []string{"conversations"}, beside}, promptOf("conversations")},
-		{Format{"prompts, alpaca", []string{"instruction"}, []string{"input", "system", "tools", "reference"}}, promptOf("instruction")},
+		{Format{"prompts, alpaca", []string{"instruction"}, []string{"input", "history", "system", "tools", "reference"}}, promptOf("instruction")},
 		{Format{"prompts, text", []string{"text"}, beside}, promptOf("text")},
 	}
 }
@@ -68,11 +68,7 @@ func PromptOf(r records.Record, columns Mapping) ([]Message, error) {
 // promptMessages is what a column says, without an answer at its end.
 func promptMessages(r records.Record, column string) ([]Message, error) {
 	if column == "instruction" {
-		instruction, err := text(r, column)
-		if err != nil {
-			return nil, err
-		}
-		return alpacaPrompt(r, instruction)
+		return alpacaPrompt(r)
 	}
 	c, err := conversation(r, column)
 	if n := len(c); n > 1 && c[n-1].Role == "assistant" {

@@ -68,7 +68,13 @@ func (e *encoder) readPrompt(r records.Record) ([]Message, []int32, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if c, err = withColumns(r, c); err != nil {
+	return e.renderPrompt(r, c)
+}
+
+// renderPrompt checks and renders a prompt, with what stands beside it.
+func (e *encoder) renderPrompt(r records.Record, c []Message) ([]Message, []int32, error) {
+	c, err := withColumns(r, c)
+	if err != nil {
 		return nil, nil, err
 	}
 	if err := checkTurns(c, "user", "tool"); err != nil {

@@ -51,7 +51,7 @@ func Unpair(p Pair) [2]Unpaired {
 
 // ReadUnpaired reads records of a prompt, a completion and a label that says
 // whether it is good (true and false, or 1 and 0), as texts, messages or tokens;
-// or pairs, each of which becomes two labelled answers. Bad records are treated
+// Alpaca's columns or a conversation with kto_tag, as LLaMA-Factory has them; or pairs, each of which becomes two labelled answers. Bad records are treated
 // as by ReadExamples.
 func ReadUnpaired(ctx context.Context, path string, o Options) ([]Unpaired, Summary, error) {
 	paired, err := isPaired(path, o.Map)
@@ -73,6 +73,9 @@ func IsUnpaired(path string, m Mapping) (bool, error) {
 	if paired, err := isPaired(path, m); err != nil || paired {
 		return false, err
 	}
+	if tagged, err := firstHas(path, m, ktoTag); err != nil || tagged {
+		return tagged, err
+	}
 	return firstHas(path, m, "label", "completion", "completion_ids")
 }
 
@@ -88,11 +91,14 @@ func unpairedLayouts() []layout[Unpaired] {
 	return []layout[Unpaired]{
 		{Format{"unpaired, tokens", []string{"prompt_ids", "completion_ids", "label"}, nil}, unpairedTokens},
 		{Format{"unpaired", []string{"prompt", "completion", "label"}, []string{"system", "tools"}}, unpaired},
+		{Format{"unpaired, alpaca", []string{"instruction", "output", ktoTag}, []string{"input", "history", "system", "tools"}}, alpacaUnpaired},
+		{Format{"unpaired, sharegpt", []string{"conversations", ktoTag}, []string{"system", "tools"}}, unpairedMessages("conversations")},
+		{Format{"unpaired, messages", []string{"messages", ktoTag}, []string{"system", "tools"}}, unpairedMessages("messages")},
 	}
 }
 
 func unpaired(e *encoder, r records.Record) (Unpaired, error) {
-	prompt, promptIDs, err := e.readPrompt(r)
+	prompt, err := conversation(r, "prompt")
 	if err != nil {
 		return Unpaired{}, err
 	}
@@ -100,14 +106,54 @@ func unpaired(e *encoder, r records.Record) (Unpaired, error) {
 	if err != nil {
 		return Unpaired{}, err
 	}
-	desirable, err := label(r, "label")
-	if err != nil {
-		return Unpaired{}, err
-	}
 	if s.prompt != nil {
 		return Unpaired{}, &degenerate{BrokenRoles, "the completion is more than an answer"}
 	}
-	a, err := e.answer(prompt, promptIDs, s.answer, "completion")
+	return e.labelled(r, prompt, s.answer, "completion", "label")
+}
+
+// ktoTag is LLaMA-Factory's column of the label
+// (https://github.com/hiyouga/LLaMA-Factory/blob/main/data/README.md).
+const ktoTag = "kto_tag"
+
+func alpacaUnpaired(e *encoder, r records.Record) (Unpaired, error) {
+	prompt, err := alpacaPrompt(r)
+	if err != nil {
+		return Unpaired{}, err
+	}
+	output, err := text(r, "output")
+	if err != nil {
+		return Unpaired{}, err
+	}
+	return e.labelled(r, prompt, Message{Role: "assistant", Content: output}, "output", ktoTag)
+}
+
+// unpairedMessages takes the last message of a column for the answer.
+func unpairedMessages(column string) func(*encoder, records.Record) (Unpaired, error) {
+	return func(e *encoder, r records.Record) (Unpaired, error) {
+		s, err := readSide(r, column)
+		if err != nil {
+			return Unpaired{}, err
+		}
+		if s.prompt == nil {
+			return Unpaired{}, &degenerate{EmptyPrompt, column + " has one message"}
+		}
+		return e.labelled(r, s.prompt, s.answer, column, ktoTag)
+	}
+}
+
+// labelled renders a prompt and its answer; column and verdict are the columns of answer and
+// label.
+func (e *encoder) labelled(r records.Record, prompt []Message, said Message, column, verdict string) (Unpaired, error) {
+	desirable, err := label(r, verdict)
+	if err != nil {
+		return Unpaired{}, err
+	}
+	prompt, promptIDs, err := e.renderPrompt(r, prompt)
+	if err != nil {
+		return Unpaired{}, err
+	}
+	a, err := e.answer(prompt, promptIDs, said, column)
 	if err != nil {
 		return Unpaired{}, err
 	}

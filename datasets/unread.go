@@ -16,7 +16,7 @@ var notMissed = []string{"reference", "answer", "id", "prompt_id", "score", "cho
 
 // ofMessages are the keys of messages that are read, or that say nothing of what is
 // to be learnt.
-var ofMessages = []string{"role", "content", "from", "value", "tool_calls", "name", "tool_call_id", "id"}
+var ofMessages = []string{"role", "content", "from", "value", "tool_calls", "name", "tool_call_id", "id", "weight"}
 
 // unread lists what of a record a format leaves out: columns, and keys of the
 // messages in the columns that it reads. A foreign column that m names is read.
