@@ -238,7 +238,9 @@ func TestConvertRefuses(t *testing.T) {
 		{"axolotl's grpo", "base_model: m\nrl: grpo", "rl: grpo has no twin"},
 		{"a word for a layer", "base_model: m\npeft_layers_to_transform: [first]", "want the numbers of layers, got first"},
 		{"a loss that is not here", "stage: dpo\npref_loss: kto_pair", "x.yaml:2: pref_loss: there is no loss kto_pair here"},
-		{"LLaMA-Factory's ppo", "stage: ppo", "stage ppo has no twin"},
+		{"LLaMA-Factory's ppo", "stage: ppo", "stage ppo draws answers by top_p and top_k"},
+		{"LLaMA-Factory's pt", "stage: pt", "stage pt: texts are run together there"},
+		{"a stage that is none", "stage: grpo", "stage grpo has no twin"},
 		{"a large file", "beta: 1 #" + strings.Repeat("x", maxFile), "the limit is"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -246,6 +248,19 @@ func TestConvertRefuses(t *testing.T) {
 				t.Errorf("%v, want %s", err, tc.want)
 			}
 		})
+	}
+}
+
+// --method takes a file of stage pt over, and says what is other; not one of ppo.
+func TestStagesWithoutATwin(t *testing.T) {
+	c, err := Convert("x.yaml", []byte("stage: pt\ncutoff_len: 64"), "sft")
+	if err != nil || len(c.Left) != 1 || c.Left[0].Key != "stage" || !strings.Contains(c.Left[0].Reason, "by itself") {
+		t.Errorf("pt as sft: %v, %+v", err, c)
+	}
+	for stage, method := range map[string]string{"pt": "dpo", "ppo": "ppo"} {
+		if _, err := Convert("x.yaml", []byte("stage: "+stage), method); err == nil || !strings.Contains(err.Error(), "x.yaml:1: stage: ") {
+			t.Errorf("%s as %s: %v", stage, method, err)
+		}
 	}
 }
 

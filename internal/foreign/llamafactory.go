@@ -1,12 +1,15 @@
 package foreign
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // llamaFactory is a file of LLaMA-Factory.
 func llamaFactory() *tool {
 	return &tool{name: "LLaMA-Factory", method: llamaFactoryMethod, finish: finishLLaMAFactory, rules: with(map[string]rule{
 		"model_name_or_path": text("model"), "adapter_name_or_path": text("adapter"),
-		"stage": noted, "finetuning_type": tuning,
+		"stage": stage, "finetuning_type": tuning,
 		"dataset": dataFiles, "eval_dataset": evalFile, "dataset_dir": without("files are named with their folder"),
 		"template":   choice("template", map[string]string{"llama3": "llama3", "chatml": "chatml", "zephyr": "zephyr"}),
 		"cutoff_len": whole("max_length"), "max_samples": without("all records are read: shorten the file"),
@@ -40,9 +43,34 @@ func llamaFactoryMethod(entries []entry) (string, error) {
 		return "dpo", nil
 	case "rm":
 		return "reward", nil
+	case "ppo":
+		return "", errors.New(ownDraws)
+	case "pt":
+		return "", fmt.Errorf("stage pt: %s; --method sft takes the file over as far as that goes", ownBlocks)
 	default:
 		return "", fmt.Errorf("stage %v has no twin among align sft, dpo and reward", stage)
 	}
+}
+
+// Two stages do what no command here does: ppo draws by other probabilities than
+// it trains on (train/ppo/trainer.py on TRL 0.9, hparams/generating_args.py), pt
+// pays no heed to where a text ends (data/processor/pretrain.py).
+const (
+	ownDraws  = "stage ppo draws answers by top_p and top_k and counts steps in rollouts, align ppo draws from the whole distribution and counts the optimizer's: write its settings anew, from align init ppo"
+	ownBlocks = "texts are run together there and cut into blocks of cutoff_len, align sft trains on each text (the column text) by itself"
+)
+
+// stage is read by llamaFactoryMethod; what --method overrules is told.
+func stage(c *Config, e entry) error {
+	switch {
+	case e.value == "ppo":
+		return errors.New(ownDraws)
+	case e.value == "pt" && c.Method != "sft":
+		return errors.New(ownBlocks)
+	case e.value == "pt":
+		c.leave(e, ownBlocks)
+	}
+	return nil
 }
 
 // tuning is LoRA or all weights.
