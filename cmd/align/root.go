@@ -41,6 +41,7 @@ server of yours, nothing is fetched and nothing is sent.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(commands(io)...)
 	root.AddCommand(foreignCommands()...)
+	guardValues(root)
 	return root
 }
 
@@ -139,12 +140,12 @@ func flagError(c *cobra.Command, err error) error {
 	return wrongUse(c, hint(err, "%s --help lists the flags", c.CommandPath()))
 }
 
-// invalidValue keeps the words of our own values and drops strconv's.
+// invalidValue keeps the words of our own values and drops strconv's, which are of
+// flags that are on or off.
 func invalidValue(invalid *pflag.InvalidValueError) error {
 	var number *strconv.NumError
 	if errors.As(invalid.Unwrap(), &number) {
-		f := invalid.GetFlag()
-		return fmt.Errorf("--%s: %q is not a value of type %s", f.Name, invalid.GetValue(), f.Value.Type())
+		return fmt.Errorf("--%s: want true or false, got %q", invalid.GetFlag().Name, invalid.GetValue())
 	}
 	return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, invalid.Unwrap())
 }
