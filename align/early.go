@@ -32,6 +32,9 @@ func checkFree(out string) error {
 	if out == "" {
 		return nil
 	}
+	if err := checkName(out); err != nil {
+		return err
+	}
 	if has(out, RunFile) {
 		return fmt.Errorf("%s holds a run already: take another folder, or go on with it by --resume", out)
 	}
@@ -190,7 +193,7 @@ func checkJob(c rejection.Config) error {
 	if err := errors.Join(checkNamed(c.Adapter, "", ""), judge{c.Reward, c.Scorer}.check()); err != nil || c.Out == "" {
 		return err
 	}
-	if err := errors.Join(rejection.CheckFolder(c.Out, c.Resume), folderError(checkWritable(c.Out))); err != nil || !c.Resume || !has(c.Out, RunFile) {
+	if err := errors.Join(checkName(c.Out), rejection.CheckFolder(c.Out, c.Resume), folderError(checkWritable(c.Out))); err != nil || !c.Resume || !has(c.Out, RunFile) {
 		return err
 	}
 	began := c

@@ -1,9 +1,11 @@
 package align
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"align/internal/atomicfile"
 )
@@ -13,6 +15,9 @@ import (
 
 // placeFolder is the path of a new folder, or what keeps it from being written.
 func placeFolder(out string) (string, error) {
+	if err := checkName(out); err != nil {
+		return "", err
+	}
 	path := filepath.Clean(out)
 	if _, err := os.Lstat(path); err == nil {
 		return "", fmt.Errorf("out: %s exists: want a new name", path)
@@ -20,9 +25,25 @@ func placeFolder(out string) (string, error) {
 	return path, prefixed("out", checkWritable(filepath.Dir(path)))
 }
 
+// checkName refuses names that a shell would have read otherwise, or that stand for
+// stdout elsewhere: what is written is checked before it gets its name.
+func checkName(out string) error {
+	switch first, _, _ := strings.Cut(filepath.ToSlash(out), "/"); {
+	case out == "-":
+		return errors.New("out: - is no name: results are files and folders, not stdout")
+	case strings.HasPrefix(first, "~"):
+		return fmt.Errorf("out: %s: only a shell reads ~ as a home folder, and none has here: write it out (or ./%s)", out, out)
+	}
+	return nil
+}
+
 // checkFileName refuses what can only be the name of a folder.
 func checkFileName(out string) error {
-	if os.IsPathSeparator(out[len(out)-1]) {
+	if err := checkName(out); err != nil {
+		return err
+	}
+	info, err := os.Stat(out)
+	if os.IsPathSeparator(out[len(out)-1]) || err == nil && info.IsDir() {
 		return fmt.Errorf("out: %s is the name of a folder: want that of a file", out)
 	}
 	return nil

@@ -109,6 +109,9 @@ func (j *roundsJob) open() (err error) {
 			return err
 		}
 	}
+	if err := checkName(c.Out); err != nil {
+		return err
+	}
 	made, err := atomicfile.MakeFolders(c.Out)
 	if err != nil {
 		return folderError(err)

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"slices"
+
 	"align/align"
 
 	"github.com/spf13/cobra"
@@ -14,6 +17,10 @@ func addCheckpointFlag(c *cobra.Command, which *string) {
 // chosen is the folder that is taken of each path; what is to be told of the
 // choice goes to note.
 func chosen(which string, note func(string), paths ...*string) error {
+	named := slices.ContainsFunc(paths, func(path *string) bool { return *path != "" && *path != align.BaseAlone })
+	if which != "" && !named {
+		return fmt.Errorf("--checkpoint %s is of a run, and none is named", which)
+	}
 	for _, path := range paths {
 		if *path == "" || *path == align.BaseAlone {
 			continue

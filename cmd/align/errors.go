@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"align/internal/train"
@@ -72,6 +73,28 @@ func (e *stoppedError) exitCode() int {
 	return exitInterrupted
 }
 
+// hintOf is the hint of an error; "" is none. A file that is not there under a name
+// that a shell was to replace has one of its own.
+func hintOf(err error) string {
+	var hinted *hintError
+	if errors.As(err, &hinted) {
+		return hinted.hint
+	}
+	var file *fs.PathError
+	if !errors.As(err, &file) || !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	switch name := file.Path; {
+	case strings.HasPrefix(name, "~"):
+		return "only a shell reads ~ as a home folder, and only where a word begins with it: write the folder out"
+	case name == "-":
+		return "stdin is /dev/stdin here"
+	case strings.ContainsAny(name, "*?["):
+		return "no shell has replaced the pattern by names of files"
+	}
+	return ""
+}
+
 // exitCode is the one place that maps kinds of errors to exit codes.
 func exitCode(err error) int {
 	var usage *usageError
@@ -96,9 +119,8 @@ func report(io *streams, err error) int {
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(io.err, "%s %s\n", s.bad("align:"), visible(strings.TrimRight(line, "\n")))
 	}
-	var hinted *hintError
-	if errors.As(err, &hinted) {
-		fmt.Fprintf(io.err, "%s %s\n", s.dim("align: hint:"), visible(hinted.hint))
+	if text := hintOf(err); text != "" {
+		fmt.Fprintf(io.err, "%s %s\n", s.dim("align: hint:"), visible(text))
 	}
 	var usage *usageError
 	if errors.As(err, &usage) && usage.usage != "" {
