@@ -49,7 +49,47 @@ func printCommands(io *streams, c *cobra.Command) {
 			fmt.Fprintf(io.out, "  %-13s %s\n", sub.Name(), sub.Short)
 		}
 	}
+	if c.HasParent() {
+		fmt.Fprintf(io.out, "\n%s COMMAND --help tells more.\n", c.CommandPath())
+		return
+	}
 	fmt.Fprint(io.out, "\nalign help COMMAND tells more; align help losses lists the losses of sft and dpo, align help environment the environment variables.\n")
+}
+
+// newHelpCommand is align help COMMAND. Cobra's own answers an unknown name with the
+// list of commands, as if that were what was asked for.
+func newHelpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Tell more of a command", Hidden: true,
+		Long:    "help tells what a command does, and how it is used, as align COMMAND --help does.",
+		Example: "  align help dpo\n  align help losses",
+		RunE: func(c *cobra.Command, args []string) error {
+			target, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return wrongUse(c, hint(unknownCommand(target, rest[0]), "align help lists the commands"))
+			}
+			if foreignNames[target.Name()] != "" {
+				return target.RunE(target, nil)
+			}
+			target.InitDefaultHelpFlag()
+			return target.Help()
+		},
+	}
+}
+
+// strictCompletion has align completion refuse a shell that it does not know.
+func strictCompletion(root *cobra.Command) {
+	c, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		return
+	}
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return wrongUse(c, unknownCommand(c, args[0]))
+	}
 }
 
 // flagSections sorts a command's flags into sections, in order of declaration.

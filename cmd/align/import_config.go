@@ -64,6 +64,9 @@ func runImportConfig(o *importOptions) error {
 	if err != nil {
 		return err
 	}
+	if method := ownMethod(o.path); method != "" {
+		return hint(fmt.Errorf("%s has the settings of align %s already", o.path, method), "align %s --config %s takes them", method, o.path)
+	}
 	c, err := foreign.Convert(o.path, data, o.method)
 	if err != nil {
 		return err
@@ -83,6 +86,23 @@ func runImportConfig(o *importOptions) error {
 		return err
 	}
 	return config.Write(o.io.out, inHelpOrder(set), func(key string) string { return origin(c, key) })
+}
+
+// ownKeys are settings of ours that no other tool names so.
+var ownKeys = []string{"model", "data", "pairs", "prompts", "out"}
+
+// ownMethod is the method whose settings file this is already; "" where it is none,
+// or of keys alone that other tools have too.
+func ownMethod(path string) string {
+	method := settingsMethod(path)
+	if method == "" {
+		return ""
+	}
+	keys, err := config.Read(path, settingsOfMethod(method))
+	if err != nil || !slices.ContainsFunc(keys, func(key string) bool { return slices.Contains(ownKeys, key) }) {
+		return ""
+	}
+	return method
 }
 
 // printLeft names the keys that are not carried over.

@@ -89,6 +89,9 @@ func runInit(c *cobra.Command, o *initOptions) error {
 		if near := nearest.Name(o.method, methods()); near != "" {
 			err = fmt.Errorf("unknown method %q, did you mean %q", o.method, near)
 		}
+		if words := strings.Fields(foreignNames[o.method]); len(words) > 1 && slices.Contains(methods(), words[1]) {
+			err = hint(err, "%s does that, and align init %s prints its settings", strings.Join(words, " "), words[1])
+		}
 		return wrongUse(c, err)
 	}
 	_, err := fmt.Fprintf(o.io.out, "# Settings of align %s, at their defaults; flags override this file.\n%s\n", o.method, presetLine(o.method))

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"align/align"
 	"align/internal/config"
 	"align/internal/nearest"
+	"align/model"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -30,7 +32,7 @@ server of yours, nothing is fetched and nothing is sent.`,
   align tokenize --model DIR "Hello"          # the token ids of a text`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: cobra.ArbitraryArgs,
-		RunE: runRoot,
+		RunE: func(c *cobra.Command, args []string) error { return runRoot(io, c, args) },
 	}
 	root.SetIn(io.in)
 	root.SetOut(io.out)
@@ -41,6 +43,10 @@ server of yours, nothing is fetched and nothing is sent.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(commands(io)...)
 	root.AddCommand(foreignCommands()...)
+	root.SetHelpCommand(newHelpCommand(root))
+	root.InitDefaultCompletionCmd()
+	strictCompletion(root)
+	root.Flags().Bool("version", false, "print the version, as align version does")
 	guardValues(root)
 	return root
 }
@@ -80,34 +86,47 @@ func commands(io *streams) []*cobra.Command {
 }
 
 // runRoot runs where no command was recognised.
-func runRoot(c *cobra.Command, args []string) error {
+func runRoot(io *streams, c *cobra.Command, args []string) error {
+	if asked, err := c.Flags().GetBool("version"); err == nil && asked {
+		return runVersion(&versionOptions{io: io})
+	}
 	if len(args) == 0 {
 		return c.Help()
 	}
+	if _, err := os.Stat(args[0]); err == nil {
+		return wrongUse(c, hint(fmt.Errorf("%s is no command but a path", args[0]), "align inspect %s tells what is in it", args[0]))
+	}
+	return wrongUse(c, hint(unknownCommand(c, args[0]), "align --help lists the commands"))
+}
+
+// unknownCommand is an error that names the nearest command below c.
+func unknownCommand(c *cobra.Command, name string) error {
 	var names []string
 	for _, sub := range c.Commands() {
 		if !sub.Hidden {
 			names = append(names, sub.Name())
 		}
 	}
-	err := fmt.Errorf("unknown command %q", args[0])
-	if near := nearest.Name(args[0], names); near != "" {
-		err = fmt.Errorf("unknown command %q, did you mean %q", args[0], near)
+	if near := nearest.Name(name, names); near != "" {
+		return fmt.Errorf("unknown command %q, did you mean %q", name, near)
 	}
-	return wrongUse(c, hint(err, "align --help lists the commands"))
+	return fmt.Errorf("unknown command %q", name)
 }
 
-// foreignCommands answer to other tools' names of what we do, with ours.
+// foreignNames are other tools' names of what we do, with ours.
+var foreignNames = map[string]string{
+	"kto": "align dpo --loss kto", "orpo": "align dpo --loss orpo", "simpo": "align dpo --loss simpo", "cpo": "align dpo --loss cpo",
+	"rm": "align reward", "grpo": "align ppo --algorithm grpo", "rloo": "align ppo --algorithm rloo",
+	"sample": "align rejection", "rs": "align rejection", "eval": "align compare", "train": "align sft or align dpo", "preprocess": "align inspect",
+}
+
+// foreignCommands answer to other tools' names of what we do.
 func foreignCommands() (list []*cobra.Command) {
-	for _, name := range [][2]string{
-		{"kto", "align dpo --loss kto"}, {"orpo", "align dpo --loss orpo"}, {"simpo", "align dpo --loss simpo"}, {"cpo", "align dpo --loss cpo"},
-		{"rm", "align reward"}, {"grpo", "align ppo --algorithm grpo"}, {"rloo", "align ppo --algorithm rloo"},
-		{"sample", "align rejection"}, {"rs", "align rejection"}, {"eval", "align compare"}, {"train", "align sft or align dpo"}, {"preprocess", "align inspect"},
-	} {
+	for name, ours := range foreignNames {
 		list = append(list, &cobra.Command{
-			Use: name[0], Hidden: true, DisableFlagParsing: true,
+			Use: name, Hidden: true, DisableFlagParsing: true,
 			RunE: func(c *cobra.Command, _ []string) error {
-				return wrongUse(c.Root(), hint(fmt.Errorf("unknown command %q", name[0]), "%s does that", name[1]))
+				return wrongUse(c.Root(), hint(fmt.Errorf("unknown command %q", name), "%s does that", ours))
 			},
 		})
 	}
@@ -190,11 +209,34 @@ func asFlag(c *cobra.Command, advice string) string {
 	return "use --" + flag + rest[len(key):]
 }
 
-// noArguments is the Args of commands that take none: a stray word is mostly
-// a flag without its dashes.
+// noArguments is the Args of commands that take none.
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return wrongUse(c, fmt.Errorf("unexpected argument %q: %s takes flags only", args[0], c.CommandPath()))
+	err := fmt.Errorf("unexpected argument %q: %s takes flags only", args[0], c.CommandPath())
+	if flag := flagOf(c, args[0]); flag != "" {
+		err = hint(err, "is it --%s %s?", flag, args[0])
+	}
+	return wrongUse(c, err)
+}
+
+// flagOf is the command's flag that a stray word is mostly meant for: a file of
+// data, the folder of an adapter or a model, or a prompt. "" is none.
+func flagOf(c *cobra.Command, word string) string {
+	names := []string{"prompt"}
+	switch info, err := os.Stat(word); {
+	case err == nil && !info.IsDir():
+		names = []string{"data", "pairs", "prompts"}
+	case err == nil && (holds(word, "checkpoints") || holds(word, model.AdapterConfigFile)):
+		names = []string{"adapter", "model"}
+	case err == nil:
+		names = []string{"model"}
+	}
+	for _, name := range names {
+		if flag := c.Flags().Lookup(name); flag != nil {
+			return flag.Name
+		}
+	}
+	return ""
 }
