@@ -92,8 +92,11 @@ func runImportConfig(o *importOptions) error {
 var ownKeys = []string{"model", "data", "pairs", "prompts", "out"}
 
 // ownMethod is the method whose settings file this is already; "" where it is none,
-// or of keys alone that other tools have too.
+// or of keys alone that other tools have too. A pipe can be read once.
 func ownMethod(path string) string {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
 	method := settingsMethod(path)
 	if method == "" {
 		return ""
