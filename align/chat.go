@@ -14,6 +14,8 @@ import (
 type ChatOptions struct {
 	// Model is the base model, Adapter a run, checkpoint or adapter on it.
 	Model, Adapter, Template string
+	// Quantize is how the base is held.
+	Quantize string
 	rollout.Sampling
 	MaxNew  int
 	Seed    uint64
@@ -54,7 +56,7 @@ func OpenChat(o ChatOptions, env Environment) (*Chat, error) {
 		return nil, err
 	}
 	c := &Chat{options: o, backend: b, engines: map[bool]*rollout.Engine{}}
-	if c.model, c.adapter, err = openModel(base, "", o.Adapter, b, act, env); err != nil {
+	if c.model, c.adapter, err = openModel(base, o.Quantize, o.Adapter, b, act, env); err != nil {
 		b.Close()
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"align/align"
 	"align/datasets"
+	"align/model"
 
 	"github.com/spf13/cobra"
 )
@@ -41,23 +42,35 @@ program; at the prompt the second one in a row ends it.`,
   echo "Hello" | align chat --model models/llama --quiet`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return wrongUse(c, err)
+			}
 			o.Model = o.io.modelOr(o.Model, o.quiet, o.Adapter)
 			return runChat(c.Context(), o)
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&o.Model, "model", "", plainHelp("model"))
+	addQuantizeFlag(c, &o.Quantize)
 	f.StringVar(&o.Adapter, "adapter", "", "`folder` of an adapter, run or checkpoint; none is the model alone")
 	addCheckpointFlag(c, &o.checkpoint)
 	f.StringVar(&o.Template, "template", "auto", plainHelp("template"))
 	f.StringVar(&o.system, "system", "", "`text` of the system message")
 	f.IntVar(&o.MaxNew, "max-new", o.MaxNew, "tokens of an answer at most, 1 or more")
-	f.Float64Var(&o.Temperature, "temperature", o.Temperature, "divides the logits; 0 takes the likeliest token")
-	f.Float64Var(&o.TopP, "top-p", o.TopP, "draw from the likeliest tokens that reach this probability, above 0 to 1")
+	addSamplingFlags(c, &o.Sampling)
 	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed of the draws")
 	addQuietFlag(c, &o.quiet)
 	addComputeFlags(c, &o.Compute)
 	return c
+}
+
+func (o *chatOptions) check() error {
+	o.Model = o.io.modelOr(o.Model, o.quiet)
+	var errs []error
+	if o.MaxNew < 1 {
+		errs = append(errs, fmt.Errorf("--max-new must be at least 1, got %d", o.MaxNew))
+	}
+	return errors.Join(append(errs, model.CheckQuantize(o.Quantize), flagErrors(o.Sampling.Validate()))...)
 }
 
 // session is the state of a conversation in the terminal.
@@ -67,6 +80,8 @@ type session struct {
 	history []datasets.Message
 	adapter bool
 	keys    *interrupts
+	// unwritten is why an answer did not reach stdout.
+	unwritten error
 }
 
 func runChat(ctx context.Context, o *chatOptions) error {
@@ -86,23 +101,30 @@ func runChat(ctx context.Context, o *chatOptions) error {
 	return s.loop(ctx)
 }
 
-// loop reads lines until the end of input or /quit.
+// loop reads lines until the end of input or /quit. A person has seen what failed; a
+// program is told at the end.
 func (s *session) loop(ctx context.Context) error {
 	lines := bufio.NewReader(s.io.in)
+	failures := 0
 	for {
 		s.prompt()
 		line, err := lines.ReadString('\n')
+		done := err != nil // the end of input
 		if text := strings.TrimSpace(line); text != "" {
-			done, failed := s.take(ctx, text)
+			quit, failed := s.take(ctx, text)
 			if failed != nil {
+				failures++
 				fmt.Fprintf(s.io.err, "%v\n", failed)
 			}
-			if done {
-				return nil
-			}
+			done = done || quit
 		}
-		if err != nil {
-			return nil // the end of input
+		switch {
+		case s.unwritten != nil:
+			return s.unwritten
+		case done && failures > 0 && !s.io.inTTY:
+			return fmt.Errorf("%d of the lines failed", failures)
+		case done:
+			return nil
 		}
 	}
 }
@@ -169,7 +191,7 @@ func (s *session) both(ctx context.Context) error {
 		return errors.New("there is no message to answer yet")
 	}
 	for _, on := range []bool{false, true} {
-		fmt.Fprintf(s.io.out, "[adapter %s] ", map[bool]string{false: "off", true: "on"}[on])
+		s.write(fmt.Sprintf("[adapter %s] ", map[bool]string{false: "off", true: "on"}[on]))
 		if _, err := s.answer(ctx, on); err != nil {
 			return err
 		}
@@ -188,10 +210,17 @@ func (s *session) answer(ctx context.Context, adapter bool) (string, error) {
 	began := false
 	text, err := s.chat.Answer(ctx, conversation, adapter, func(piece string) {
 		began = true
-		fmt.Fprint(s.io.out, visible(piece))
+		s.write(visible(piece))
 	})
 	if began || err == nil {
-		fmt.Fprintln(s.io.out)
+		s.write("\n")
 	}
 	return text, err
+}
+
+// write keeps the first error of stdout, which ends the conversation.
+func (s *session) write(text string) {
+	if _, err := fmt.Fprint(s.io.out, text); err != nil && s.unwritten == nil {
+		s.unwritten = err
+	}
 }

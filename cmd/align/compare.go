@@ -83,7 +83,7 @@ func (o *compareOptions) check(args []string) error {
 		o.A, o.B = args[0], args[1]
 	}
 	_, wrongMap := datasets.ParseMapping(o.Map)
-	return errors.Join(append(errs, o.Sampling.Validate(), model.CheckQuantize(o.Quantize), wrongMap, score.Check(o.Scorer))...)
+	return errors.Join(append(errs, flagErrors(o.Sampling.Validate()), model.CheckQuantize(o.Quantize), wrongMap, score.Check(o.Scorer))...)
 }
 
 func runCompare(ctx context.Context, o *compareOptions) error {

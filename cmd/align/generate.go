@@ -13,6 +13,7 @@ import (
 	"align/align"
 	"align/datasets"
 	"align/internal/records"
+	"align/internal/rollout"
 	"align/model"
 
 	"github.com/go-json-experiment/json"
@@ -72,15 +73,21 @@ func (o *generateOptions) addFlags(c *cobra.Command) {
 	f.BoolVar(&o.Raw, "raw", false, "feed the text as it is, without a template")
 	f.IntVar(&o.MaxNew, "max-new", o.MaxNew, "tokens of an answer at most, 1 or more")
 	f.IntVar(&o.Samples, "n", o.Samples, "answers to each prompt, 1 or more")
+	addSamplingFlags(c, &o.Sampling)
+	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed of the draws")
+	f.StringArrayVar(&o.Stop, "stop", nil, "`text` that ends an answer; may be repeated")
+	addComputeFlags(c, &o.Compute)
+	addOutputFlags(c, &o.output, "print one JSON object per answer")
+}
+
+// addSamplingFlags adds how tokens are drawn.
+func addSamplingFlags(c *cobra.Command, o *rollout.Sampling) {
+	f := c.Flags()
 	f.Float64Var(&o.Temperature, "temperature", o.Temperature, "divides the logits; 0 takes the likeliest token")
 	f.IntVar(&o.TopK, "top-k", o.TopK, "draw from the K likeliest tokens; 0 is off")
 	f.Float64Var(&o.TopP, "top-p", o.TopP, "draw from the likeliest tokens that reach this probability, above 0 to 1")
 	f.Float64Var(&o.MinP, "min-p", o.MinP, "draw from tokens of at least this share of the likeliest one's probability; 0 is off")
 	f.Float64Var(&o.RepetitionPenalty, "repetition-penalty", o.RepetitionPenalty, "lowers the logits of tokens that occurred; 1 is off")
-	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed of the draws")
-	f.StringArrayVar(&o.Stop, "stop", nil, "`text` that ends an answer; may be repeated")
-	addComputeFlags(c, &o.Compute)
-	addOutputFlags(c, &o.output, "print one JSON object per answer")
 }
 
 func (o *generateOptions) check() error {
@@ -99,7 +106,7 @@ func (o *generateOptions) check() error {
 	if slices.Contains(o.Stop, "") {
 		errs = append(errs, errors.New("--stop is empty: that ends every answer before it begins"))
 	}
-	return errors.Join(append(errs, model.CheckQuantize(o.Quantize), o.Sampling.Validate())...)
+	return errors.Join(append(errs, model.CheckQuantize(o.Quantize), flagErrors(o.Sampling.Validate()))...)
 }
 
 func runGenerate(ctx context.Context, o *generateOptions) error {

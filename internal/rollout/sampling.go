@@ -28,7 +28,7 @@ func (s Sampling) Validate() error {
 			errs = append(errs, fmt.Errorf(format, v))
 		}
 	}
-	check(s.Temperature >= 0 && !math.IsInf(s.Temperature, 0), "temperature must not be negative, got %v", s.Temperature)
+	check(s.Temperature >= 0 && !math.IsInf(s.Temperature, 0), "temperature must be finite and not negative, got %v", s.Temperature)
 	check(s.TopK >= 0, "top_k must not be negative, got %v", s.TopK)
 	check(s.TopP > 0 && s.TopP <= 1, "top_p must lie in (0, 1], got %v", s.TopP)
 	check(s.MinP >= 0 && s.MinP < 1, "min_p must lie in [0, 1), got %v", s.MinP)
