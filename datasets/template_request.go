@@ -30,7 +30,7 @@ func ParseChatRequest(data []byte) (ChatRequest, error) {
 		Arguments        jsontext.Value   `json:"kwargs"`
 	}
 	if err := json.Unmarshal(data, &f); err != nil {
-		return ChatRequest{}, fmt.Errorf("datasets: chat request: %w", err)
+		return ChatRequest{}, fmt.Errorf("datasets: chat request: %w", wrongRequest(err, data))
 	}
 	options, err := parseArguments(f.Arguments)
 	if err != nil {
@@ -124,6 +124,34 @@ func (m requestMessage) message() (Message, error) {
 		out.ContentJSON = m.Content
 	}
 	return out, nil
+}
+
+// wrongRequest says what is wrong with a request, or which member of it is of
+// another type.
+func wrongRequest(err error, data []byte) error {
+	var wrong *json.SemanticError
+	switch {
+	case !errors.As(err, &wrong):
+		return errors.New(records.JSONReason(err, data))
+	case wrong.JSONPointer == "":
+		return fmt.Errorf(`it is %s: want an object {"messages": [...]}`, records.KindName(wrong.JSONKind))
+	}
+	want := "a message"
+	switch wrong.JSONPointer.LastToken() {
+	case "messages":
+		want = "a list of messages"
+	case "version":
+		want = `a string, as "3.1"`
+	case "add_generation_prompt":
+		want = "true or false"
+	case "role", "name":
+		want = "a string"
+	case "tool_calls":
+		want = "a list of calls"
+	case "function":
+		want = "an object"
+	}
+	return fmt.Errorf("%q is %s: want %s", string(wrong.JSONPointer)[1:], records.KindName(wrong.JSONKind), want)
 }
 
 // wrongArgument says which of kwargs is unknown or of another type.

@@ -12,6 +12,9 @@ import (
 // prompt, and a file without line ends must not fill the memory.
 const maxLine = 64 << 20
 
+// byteOrderMark stands at the beginning of texts that Windows writes.
+var byteOrderMark = []byte("\ufeff")
+
 // filterLines answers each line of in with a line that answer appends to its
 // argument; blank lines are passed over. An error of answer gets the line's
 // number. What is answered is written when no more input is waiting, so that a
@@ -21,6 +24,9 @@ func filterLines(in io.Reader, out io.Writer, answer func(dst, line []byte) ([]b
 	var reply []byte
 	for n := 1; ; n++ {
 		line, err := readLine(r)
+		if n == 1 {
+			line = bytes.TrimPrefix(line, byteOrderMark)
+		}
 		if errors.Is(err, io.EOF) {
 			return w.Flush()
 		}

@@ -8,6 +8,7 @@ import (
 
 	"align/align"
 	"align/datasets"
+	"align/internal/records"
 	"align/internal/tokenizer"
 
 	"github.com/go-json-experiment/json"
@@ -140,7 +141,7 @@ func tokenizeLine(t *tokenizer.Tokenizer, dst, line []byte) ([]byte, error) {
 		Special bool    `json:"special"`
 	}
 	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, wrongLine(err)
+		return nil, wrongLine(err, line)
 	}
 	if request.Text == nil {
 		return nil, errors.New(`"text" is missing`)
@@ -148,17 +149,21 @@ func tokenizeLine(t *tokenizer.Tokenizer, dst, line []byte) ([]byte, error) {
 	return appendIDs(dst, t.Encode(*request.Text, request.BOS, request.Special)), nil
 }
 
-// wrongLine says which member of a line has a value of another type.
-func wrongLine(err error) error {
+// wrongLine says what is wrong with a line, or which member of it has a value of
+// another type.
+func wrongLine(err error, line []byte) error {
 	var wrong *json.SemanticError
-	if !errors.As(err, &wrong) || wrong.JSONPointer == "" {
-		return err
+	switch {
+	case !errors.As(err, &wrong):
+		return errors.New(records.JSONReason(err, line))
+	case wrong.JSONPointer == "":
+		return fmt.Errorf(`the line is %s: want an object {"text": ...}`, records.KindName(wrong.JSONKind))
 	}
 	want := "true or false"
 	if wrong.JSONPointer == "/text" {
 		want = "a string"
 	}
-	return fmt.Errorf("%q is a %s: want %s", wrong.JSONPointer.LastToken(), wrong.JSONKind, want)
+	return fmt.Errorf("%q is %s: want %s", wrong.JSONPointer.LastToken(), records.KindName(wrong.JSONKind), want)
 }
 
 // chatTokenizer answers lines of --chat. It makes each template once.

@@ -138,7 +138,7 @@ func (s *stream) fault(err error) error {
 	place := Place{File: s.path, Record: max(s.record, 1)}
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%s: %s", place, jsonReason(err, nil))
+		return fmt.Errorf("%s: %s", place, JSONReason(err, nil))
 	}
 	return fmt.Errorf("%s: %w", place, err)
 }

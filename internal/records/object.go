@@ -19,7 +19,7 @@ func parseObject(place Place, raw []byte) (Record, error) {
 	}
 	record := Record{Place: place}
 	if err := parseFields(d, &record, make([]byte, 0, len(raw))); err != nil {
-		return Record{}, badRecord(place, raw, jsonReason(err, raw))
+		return Record{}, badRecord(place, raw, JSONReason(err, raw))
 	}
 	return record, nil
 }
@@ -56,8 +56,8 @@ func parseFields(d *jsontext.Decoder, r *Record, arena []byte) error {
 
 var errTrailing = errors.New("something follows the object")
 
-// jsonReason says in our words what is wrong with JSON text. raw may be nil.
-func jsonReason(err error, raw []byte) string {
+// JSONReason says in our words what is wrong with JSON text. raw may be nil.
+func JSONReason(err error, raw []byte) string {
 	if at := invalidUTF8(raw); at >= 0 {
 		return fmt.Sprintf("invalid UTF-8 at byte %d", at+1)
 	}
