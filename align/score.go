@@ -45,7 +45,7 @@ func (s *scorer) run(ctx context.Context, examples []datasets.Example) error {
 			s.pack.AddExample(examples[to], 0)
 			to++
 		}
-		if err := s.scorePack(); err != nil {
+		if err := s.scorePack(examples[from].Place); err != nil {
 			return err
 		}
 		from = to
@@ -59,12 +59,13 @@ func (s *scorer) close() {
 	}
 }
 
-func (s *scorer) scorePack() error {
+// scorePack scores the pack, whose first example stands at place.
+func (s *scorer) scorePack(place string) error {
 	var logProbs []float64
 	if len(s.pack.Rows) > 0 {
 		var err error
 		if logProbs, err = s.logProbs(); err != nil {
-			return err
+			return fmt.Errorf("%s: %d tokens: %w", place, len(s.pack.IDs), err)
 		}
 	}
 	at := 0
@@ -207,6 +208,25 @@ func Score(ctx context.Context, o ScoreOptions, env Environment, emit func(Score
 	if err != nil {
 		return err
 	}
+	noteBeyond(examples, exampleTokens, m, env)
 	s := &scorer{model: m, adapter: a, emit: emit}
 	return s.run(ctx, examples)
 }
+
+// noteBeyond tells of what is longer than the model has learnt to read: it is scored
+// whole, and what it gives behind its context means little. A reward model refuses it.
+func noteBeyond[T any](list []T, tokens func(T) int, m *model.Model, env Environment) {
+	context, beyond, longest := m.Config.ContextLength, 0, 0
+	for _, x := range list {
+		if n := tokens(x); n > context {
+			beyond, longest = beyond+1, max(longest, n)
+		}
+	}
+	if beyond > 0 {
+		env.note(fmt.Sprintf("context: %d of %d records are longer than the model's context of %d tokens, up to %d", beyond, len(list), context, longest))
+	}
+}
+
+func exampleTokens(e datasets.Example) int { return len(e.IDs) }
+
+func pairTokens(p datasets.Pair) int { return len(p.Prompt) + max(len(p.Chosen), len(p.Rejected)) }

@@ -120,6 +120,7 @@ func pairsByPolicy(ctx context.Context, o PairScoreOptions, env Environment) ([]
 	if err != nil {
 		return nil, err
 	}
+	noteBeyond(pairs, pairTokens, m, env)
 	reference, whose, err := o.reference(m, adapter)
 	if err != nil {
 		return nil, err
