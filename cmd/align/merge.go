@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 
 	"align/align"
@@ -23,8 +24,11 @@ every program loads that loads the base, each weight in the base's own type.`,
   align merge adapter --model models/llama --out model`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 1 && o.Out == "" {
-				o.Out = filepath.Clean(args[0]) + "-merged"
+			if len(args) != 1 {
+				return wrongUse(c, fmt.Errorf("want one run, checkpoint or adapter to merge, got %d", len(args)))
+			}
+			if o.Out == "" {
+				o.Out = mergedName(args[0])
 			}
 			if err := o.check(args); err != nil {
 				return wrongUse(c, err)
@@ -35,4 +39,15 @@ every program loads that loads the base, each weight in the base's own type.`,
 	c.Flags().StringVar(&o.Out, "out", "", "new `folder` to write; none takes RUN-merged")
 	addExportFlags(c, o)
 	return c
+}
+
+// mergedName is a name beside a run's folder; "." and ".." have theirs above.
+func mergedName(run string) string {
+	path := filepath.Clean(run)
+	if name := filepath.Base(path); name == "." || name == ".." {
+		if whole, err := filepath.Abs(path); err == nil {
+			path = whole
+		}
+	}
+	return path + "-merged"
 }
