@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"align/internal/hub"
 )
@@ -37,6 +38,9 @@ func Pull(ctx context.Context, o PullOptions, env Environment) (hub.Snapshot, er
 	}
 	c := hub.NewClient(hub.Address(), token)
 	c.Progress = func(file string, done, total int64) { env.progress("fetching "+file)(done, total) }
+	c.Waiting = func(failed error, wait time.Duration) {
+		env.note(fmt.Sprintf("hub: %v: once more in %v", failed, wait))
+	}
 	s, err := c.Pull(ctx, cache, o.Name, o.Revision)
 	if errors.Is(err, hub.ErrDenied) && unusable != nil {
 		err = fmt.Errorf("%w; no token was sent, %w", err, unusable)

@@ -45,7 +45,6 @@ program; at the prompt the second one in a row ends it.`,
 			if err := o.check(); err != nil {
 				return wrongUse(c, err)
 			}
-			o.Model = o.io.modelOr(o.Model, o.quiet, o.Adapter)
 			return runChat(c.Context(), o)
 		},
 	}
@@ -65,7 +64,7 @@ program; at the prompt the second one in a row ends it.`,
 }
 
 func (o *chatOptions) check() error {
-	o.Model = o.io.modelOr(o.Model, o.quiet)
+	o.Model = o.io.modelOr(o.Model, o.quiet, o.Adapter)
 	var errs []error
 	if o.MaxNew < 1 {
 		errs = append(errs, fmt.Errorf("--max-new must be at least 1, got %d", o.MaxNew))

@@ -137,8 +137,11 @@ func (c *Client) retry(ctx context.Context, request func() (further bool, wait t
 		if n >= c.Tries {
 			return err
 		}
+		if wait = max(wait, pause); c.Waiting != nil {
+			c.Waiting(err, wait)
+		}
 		select {
-		case <-time.After(max(wait, pause)):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

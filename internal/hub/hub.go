@@ -36,6 +36,8 @@ type Client struct {
 	Pause, Idle time.Duration
 	// Progress, if not nil, is told the bytes of a file that are there.
 	Progress func(file string, done, total int64)
+	// Waiting, if not nil, is told what failed and how long it is until the next try.
+	Waiting func(failed error, wait time.Duration)
 }
 
 // NewClient is a client with the usual patience.

@@ -173,9 +173,19 @@ func TestFaultsThatPass(t *testing.T) {
 			t.Parallel()
 			f := &fake{files: model(), fault: fault}
 			began := time.Now()
-			s, err := start(t, f).Pull(context.Background(), t.TempDir(), "org/name", "main")
+			c := start(t, f)
+			told := 0
+			c.Waiting = func(failed error, wait time.Duration) {
+				if told++; failed == nil || wait < time.Millisecond {
+					t.Errorf("told of %v and %v", failed, wait)
+				}
+			}
+			s, err := c.Pull(context.Background(), t.TempDir(), "org/name", "main")
 			if err != nil {
 				t.Fatal(err)
+			}
+			if told == 0 {
+				t.Error("nobody was told of the wait")
 			}
 			checkSnapshot(t, s)
 			if name == "429" && time.Since(began) < time.Second {
