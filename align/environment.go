@@ -32,7 +32,7 @@ type Environment struct {
 // DefaultCacheDir is $ALIGN_CACHE, or align in the user's cache folder.
 func DefaultCacheDir() string {
 	if dir := os.Getenv("ALIGN_CACHE"); dir != "" {
-		return dir
+		return underHome(dir)
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {

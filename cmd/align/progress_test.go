@@ -73,6 +73,20 @@ func TestScreen(t *testing.T) {
 	}
 }
 
+// A bar that is drawn once, full, is gone before the line that follows it.
+func TestScreenClearsAFullBar(t *testing.T) {
+	io, _, errs := testStreams("")
+	io.errTTY = true
+	s := newReporter(io, output{}).(*screen)
+	s.progress("reading", 1, 1)
+	s.note("read")
+	s.progress("reading more", 1, 1)
+	s.close()
+	if text := errs.String(); !strings.Contains(text, clearLine+"read\n") || !strings.HasSuffix(text, clearLine) {
+		t.Errorf("a bar stays: %q", text)
+	}
+}
+
 // A narrow terminal leaves columns out rather than wrapping a row.
 func TestScreenKeepsToTheWidth(t *testing.T) {
 	io, _, errs := testStreams("")

@@ -66,7 +66,7 @@ are compared. With --reward a reward model scores both answers.`,
 	f.StringVar(&o.Adapter, "adapter", "", "`folder` of an adapter, run or checkpoint; none is the model alone")
 	addCheckpointFlag(c, &o.checkpoint)
 	f.StringVar(&o.reward, "reward", "", plainHelp("reward"))
-	f.StringVar(&o.Data, "data", "", plainHelp("data"))
+	f.StringVar(&o.Data, "data", "", "`file` of examples: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst")
 	f.StringVar(&o.pairs, "pairs", "", "`file` of preference pairs, in place of --data")
 	f.StringVar(&o.ref, "ref", "", "of pairs, the reference: base (no adapter), an adapter's `folder` or off (log-probabilities alone, as loss simpo has it); none is base under --adapter, else off")
 	f.Float64Var(&o.beta, "beta", dpo.DefaultParams().Beta, "of pairs, what a policy's rewards are multiplied by, above 0")

@@ -67,10 +67,17 @@ func (s *screen) begin(what string, total int64, options ...progressbar.Option) 
 
 func (s *screen) end() {
 	if s.bar != nil {
-		_ = s.bar.Clear()
+		s.clear()
 		s.bar = nil
 	}
 }
+
+// clear empties the bar's line. The bar's own Clear leaves one that was drawn once,
+// at its end, where it is, and what follows stands behind it.
+func (s *screen) clear() { _, _ = io.WriteString(s.out, clearLine) }
+
+// clearLine is ANSI's "erase in line", then the line's beginning.
+const clearLine = "\x1b[2K\r"
 
 func (s *screen) Saved(path string, step int) {
 	s.note(fmt.Sprintf("saved step %d: %s", step, path))
@@ -97,7 +104,7 @@ func (s *screen) newBar(total int64, options ...progressbar.Option) *progressbar
 // above prints a line over the bar.
 func (s *screen) above(line string) {
 	if s.bar != nil {
-		_ = s.bar.Clear()
+		s.clear()
 	}
 	fmt.Fprintln(s.out, line)
 	if s.bar != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"align/internal/compute"
 	"align/internal/device/cpu/feature"
@@ -71,7 +72,7 @@ func Examine(c compute.Settings, cacheDir string) (*Findings, error) {
 	}
 	var errs []error
 	problem := func(err error) {
-		if err != nil {
+		if err != nil && !slices.Contains(f.Problems, err.Error()) { // a level that is none stops a run too
 			f.Problems = append(f.Problems, err.Error())
 			errs = append(errs, err)
 		}

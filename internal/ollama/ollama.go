@@ -26,7 +26,7 @@ var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 // store is where Ollama keeps models: $OLLAMA_MODELS or ~/.ollama/models.
 func store() (string, error) {
 	if dir := os.Getenv("OLLAMA_MODELS"); dir != "" {
-		return dir, nil
+		return underHome(dir), nil
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
