@@ -29,6 +29,9 @@ func Report(path string, runs ...string) error {
 	if err := errors.Join(checkFileName(path), checkPage(path)); err != nil {
 		return err
 	}
+	if err := checkWritable(filepath.Dir(path)); err != nil {
+		return prefixed("out", err)
+	}
 	made, err := makeAbove(path)
 	if err != nil {
 		return err

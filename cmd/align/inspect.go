@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"align/align"
 	"align/datasets"
+	"align/internal/train"
 	"align/model"
 
 	"github.com/spf13/cobra"
@@ -120,7 +123,7 @@ func runInspectData(ctx context.Context, o *inspectOptions) error {
 	o.data.model = o.io.modelOr(o.data.model, o.quiet)
 	d, err := inspectData(ctx, o.path, o.data)
 	if err != nil {
-		return err
+		return notData(o.path, err)
 	}
 	if o.json {
 		return printFactsJSON(o.io.out, d.facts())
@@ -152,8 +155,37 @@ func inspect(path string) ([]fact, error) {
 	case holds(path, "config.json"):
 		return inspectModel(path)
 	}
-	return nil, hint(fmt.Errorf("inspect: %s is no model, adapter or run", path),
-		"a model has config.json, an adapter %s, a run the folder checkpoints", model.AdapterConfigFile)
+	return nil, hint(fmt.Errorf("inspect: %s is no model, adapter or run", path), "%s", insteadOf(path))
+}
+
+// dataName is a file name of records; .json may be anything.
+var dataName = regexp.MustCompile(`(?i)\.(jsonl|ndjson|csv|tsv|parquet)(\.gz|\.zst)?$`)
+
+// insteadOf is what to inspect in a folder's place, or what a folder would need.
+func insteadOf(dir string) string {
+	run := filepath.Dir(filepath.Clean(dir))
+	if filepath.Base(filepath.Clean(dir)) == "checkpoints" && (holds(run, align.RunFile) || holds(run, train.MetricsFile)) {
+		return run + " is the run that the checkpoints are of"
+	}
+	files, err := os.ReadDir(dir)
+	i := slices.IndexFunc(files, func(f os.DirEntry) bool { return !f.IsDir() && dataName.MatchString(f.Name()) })
+	if err == nil && i >= 0 {
+		return "name the files of data that are in it, as " + filepath.Join(dir, files[i].Name())
+	}
+	return "a model has config.json, an adapter " + model.AdapterConfigFile + ", a run the folder checkpoints"
+}
+
+// notData is err, or what a file is that holds no records.
+func notData(path string, err error) error {
+	switch filepath.Ext(path) {
+	case ".safetensors", ".bin", ".pt", ".pth":
+		return hint(fmt.Errorf("inspect: %s are weights alone", path), "name the folder that they are in, %s", filepath.Dir(path))
+	case ".yaml", ".yml":
+		if method := settingsMethod(path); method != "" {
+			return hint(fmt.Errorf("inspect: %s is no data but the settings of align %s", path, method), "align %s --config %s takes them", method, path)
+		}
+	}
+	return err
 }
 
 // inspected is the path that was named: one that exists, or that of a model.

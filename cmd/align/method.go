@@ -58,8 +58,12 @@ func settingsOfMethod(method string) []config.Field {
 	return defaultFields(method)
 }
 
-// otherMethods is err, or where the file has the settings of another method that.
+// otherMethods is err, or where the file has the settings of another method that, or
+// where it is a run's folder which file of it has its settings.
 func otherMethods(c *cobra.Command, file string, err error) error {
+	if inside := filepath.Join(file, align.RunFile); file != "" && holds(file, align.RunFile) {
+		return hint(err, "the settings of a run are in %s", inside)
+	}
 	method := ""
 	if file != "" {
 		method = settingsMethod(file)
