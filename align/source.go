@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"align/internal/builtin"
+	"align/internal/gguf"
 	"align/internal/device"
 	"align/internal/hub"
 	"align/internal/ollama"
@@ -77,6 +78,9 @@ func OpenTokenizer(name string) (*tokenizer.Tokenizer, error) {
 		return tokenizer.Load(path)
 	}
 	keys, err := model.GGUFTokenizer(path)
+	if err != nil && isAdapterFile(path) {
+		return nil, fmt.Errorf("model: %s is an adapter: name its base as the model and it as the adapter", path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +89,17 @@ func OpenTokenizer(name string) (*tokenizer.Tokenizer, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return tokenizer.New(spec)
+}
+
+// isAdapterFile says whether a GGUF file is an adapter rather than a model.
+func isAdapterFile(path string) bool {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	kind, err := f.Metadata.String("general.type")
+	return err == nil && kind == "adapter"
 }
 
 // loadBase reads the weights of a base model and says what is held of them.

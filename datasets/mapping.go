@@ -30,6 +30,8 @@ func ParseMapping(text string) (Mapping, error) {
 			errs = append(errs, fmt.Errorf("datasets: map %q: want OURS=THEIRS, such as prompt=Question", part))
 		case m[ours] != "":
 			errs = append(errs, fmt.Errorf("datasets: map names %q twice", ours))
+		case !slices.Contains(columnNames(), ours) && slices.Contains(columnNames(), theirs):
+			errs = append(errs, fmt.Errorf("datasets: map %s=%s: want OURS=THEIRS, did you mean %s=%s", ours, theirs, theirs, ours))
 		case !slices.Contains(columnNames(), ours):
 			errs = append(errs, fmt.Errorf("datasets: map: %q is no column of ours%s: want one of %s", ours, didYouMean(ours, columnNames()), strings.Join(columnNames(), ", ")))
 		default:

@@ -418,6 +418,7 @@ func TestParseMapping(t *testing.T) {
 	for text, want := range map[string]string{
 		"prompt":            `datasets: map "prompt": want OURS=THEIRS, such as prompt=Question`,
 		"prompt=a,prompt=b": `datasets: map names "prompt" twice`,
+		"q=prompt":          `datasets: map q=prompt: want OURS=THEIRS, did you mean prompt=q`,
 		"promt=a":           `datasets: map: "promt" is no column of ours (did you mean "prompt"?): want one of `,
 	} {
 		if _, err := ParseMapping(text); err == nil || !strings.HasPrefix(err.Error(), want) {

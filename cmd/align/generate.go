@@ -26,9 +26,13 @@ type generateOptions struct {
 	mapping                 string
 	columns                 datasets.Mapping // that mapping spells
 	checkpoint              string
+	templated               bool // a template was named
 	output
 	io *streams
 }
+
+// maxSamples bounds the answers to one prompt: more are rather a slip than wanted.
+const maxSamples = 1 << 16
 
 func newGenerateCommand(io *streams) *cobra.Command {
 	o := &generateOptions{GenerateOptions: align.DefaultGenerateOptions(), io: io}
@@ -49,6 +53,7 @@ same answers, whatever is generated beside them.`,
   align generate --model models/llama --prompts prompts.jsonl --n 4 --json > answers.jsonl`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
+			o.templated = c.Flags().Changed("template")
 			if err := o.check(); err != nil {
 				return wrongUse(c, err)
 			}
@@ -100,8 +105,14 @@ func (o *generateOptions) check() error {
 	if (o.prompt == "") == (o.prompts == "") {
 		errs = append(errs, errors.New("want either --prompt or --prompts"))
 	}
-	if o.MaxNew < 1 || o.Samples < 1 {
-		errs = append(errs, fmt.Errorf("--max-new (%d) and --n (%d) must be at least 1", o.MaxNew, o.Samples))
+	if o.MaxNew < 1 {
+		errs = append(errs, fmt.Errorf("--max-new must be at least 1, got %d", o.MaxNew))
+	}
+	if o.Samples < 1 || o.Samples > maxSamples {
+		errs = append(errs, fmt.Errorf("--n must lie in [1, %d], got %d", maxSamples, o.Samples))
+	}
+	if o.Raw && (o.system != "" || o.templated) {
+		errs = append(errs, errors.New("--raw feeds the text as it is: leave --system and --template out"))
 	}
 	if slices.Contains(o.Stop, "") {
 		errs = append(errs, errors.New("--stop is empty: that ends every answer before it begins"))
@@ -147,7 +158,8 @@ func (o *generateOptions) read() ([][]datasets.Message, error) {
 			}
 			text = string(data)
 		}
-		return [][]datasets.Message{o.conversation(text)}, nil
+		c := o.conversation(text)
+		return [][]datasets.Message{c}, o.checkPrompt("the prompt", c)
 	}
 	return o.readFile()
 }
@@ -173,11 +185,23 @@ func (o *generateOptions) readFile() (list [][]datasets.Message, err error) {
 			return nil, err
 		}
 		c, err := o.promptOf(r)
+		if err == nil {
+			err = o.checkPrompt(r.Place.String(), c)
+		}
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, o.withSystem(c))
 	}
+}
+
+// checkPrompt refuses a message that says nothing, as training does; a text that is
+// fed as it is may.
+func (o *generateOptions) checkPrompt(place string, c []datasets.Message) error {
+	if last := c[len(c)-1]; !o.Raw && last.ContentJSON == nil && strings.TrimSpace(last.Content) == "" {
+		return fmt.Errorf("%s is empty", place)
+	}
+	return nil
 }
 
 // promptOf is a record's conversation; with --raw a text is that text.
