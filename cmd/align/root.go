@@ -179,7 +179,33 @@ func shortFlag(c *cobra.Command, name string) error {
 	return fmt.Errorf("unknown flag -%s: flags have two dashes and whole names", name)
 }
 
+// usualFlags are flags that many programs have, with what there is here.
+var usualFlags = map[string]string{
+	"no-color": "NO_COLOR=1 in the environment turns colours off", "color": "NO_COLOR=1 in the environment turns colours off",
+	"verbose": "what is done is told unless --quiet is given", "debug": "what is done is told unless --quiet is given",
+	"version": "align --version prints it", "yes": "nothing is asked", "force": "nothing is written over: name a new --out", "overwrite": "nothing is written over: name a new --out",
+	"dry-run": "align plan METHOD tells what a run would take, and runs nothing",
+}
+
+// usualNames are other programs' names of flags of ours.
+var usualNames = map[string]string{
+	"output": "out", "output-file": "out", "batch-size": "batch", "max-tokens": "max-new", "lora": "adapter", "num-samples": "n", "samples": "n",
+}
+
 func unknownFlag(c *cobra.Command, name string) error {
+	if !c.HasParent() {
+		for _, sub := range c.Commands() {
+			if f := sub.Flags().Lookup(name); f != nil {
+				return fmt.Errorf("unknown flag --%s: flags of a command stand behind it, as align %s --%s", name, sub.Name(), f.Name)
+			}
+		}
+	}
+	if ours := usualNames[name]; ours != "" && c.Flags().Lookup(ours) != nil {
+		return fmt.Errorf("unknown flag --%s, did you mean --%s", name, ours)
+	}
+	if advice, ok := usualFlags[name]; ok {
+		return fmt.Errorf("unknown flag --%s: %s", name, advice)
+	}
 	if advice, ok := config.Foreign(strings.ReplaceAll(name, "-", "_")); ok {
 		return fmt.Errorf("unknown flag --%s: %s", name, asFlag(c, advice))
 	}
