@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"align/datasets"
+	"align/internal/host"
 	"align/internal/train"
 )
 
@@ -32,7 +33,7 @@ type Environment struct {
 // DefaultCacheDir is $ALIGN_CACHE, or align in the user's cache folder.
 func DefaultCacheDir() string {
 	if dir := os.Getenv("ALIGN_CACHE"); dir != "" {
-		return underHome(dir)
+		return host.UnderHome(dir)
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {

@@ -261,6 +261,7 @@ func (x *export) writeAdapter() error {
 	if err != nil {
 		return err
 	}
+	defer d.Abort()
 	raw := func(data []byte) func(io.Writer) error {
 		return func(w io.Writer) error { _, err := w.Write(data); return err }
 	}
@@ -269,7 +270,7 @@ func (x *export) writeAdapter() error {
 		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return x.adapter.WriteWeights(w, model.InMemory(x.values)) }),
 		d.WriteFile(cardFile, raw(x.card())))
 	if err != nil {
-		return errors.Join(err, d.Abort())
+		return err
 	}
 	return d.Commit()
 }

@@ -56,6 +56,7 @@ func (x *export) writeFull() (Exported, error) {
 	if err != nil {
 		return e, err
 	}
+	defer d.Abort()
 	raw := func(data []byte) func(io.Writer) error {
 		return func(w io.Writer) error { _, err := w.Write(data); return err }
 	}
@@ -66,7 +67,7 @@ func (x *export) writeFull() (Exported, error) {
 		d.WriteFile("tokenizer_config.json", raw(side)),
 		d.WriteFile(cardFile, raw(x.card())))
 	if err != nil {
-		return e, errors.Join(err, d.Abort())
+		return e, err
 	}
 	if err := d.Commit(); err != nil {
 		return e, err

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"align/internal/builtin"
-	"align/internal/gguf"
 	"align/internal/device"
+	"align/internal/gguf"
 	"align/internal/hub"
 	"align/internal/ollama"
 	"align/internal/tokenizer"

@@ -113,11 +113,12 @@ func writeTokenizer(out string, spec tokenizer.Spec) error {
 	if err != nil {
 		return err
 	}
+	defer d.Abort()
 	raw := func(data []byte) func(io.Writer) error {
 		return func(w io.Writer) error { _, err := w.Write(data); return err }
 	}
 	if err := errors.Join(d.WriteFile("tokenizer.json", raw(tokens)), d.WriteFile("tokenizer_config.json", raw(config))); err != nil {
-		return errors.Join(err, d.Abort())
+		return err
 	}
 	return d.Commit()
 }

@@ -64,8 +64,9 @@ func MergeFolder(dir string, m Merge, o FolderOptions) error {
 	if err != nil {
 		return err
 	}
+	defer d.Abort()
 	if err := errors.Join(writeBytes(d, "config.json", config), g.copyBesides(d, o), o.write(d), writeShards(d, shards)); err != nil {
-		return errors.Join(err, d.Abort())
+		return err
 	}
 	return d.Commit()
 }

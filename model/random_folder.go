@@ -56,8 +56,9 @@ func WriteRandom(dir string, o RandomFolder) error {
 	if err != nil {
 		return err
 	}
+	defer d.Abort()
 	if err := errors.Join(writeBytes(d, "config.json", config), o.copyTokenizer(d), writeShards(d, o.shards())); err != nil {
-		return errors.Join(err, d.Abort())
+		return err
 	}
 	return d.Commit()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 )
 
@@ -80,7 +81,11 @@ func (d *Dir) Commit() error {
 	if err := d.fsys.SyncDir(d.temp); err != nil {
 		return fmt.Errorf("atomicfile: sync folder %s: %w", d.Path(), err)
 	}
-	if err := d.fsys.Rename(d.temp, d.Path()); err != nil {
+	err := d.fsys.Rename(d.temp, d.Path())
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("atomicfile: %s is there by now, from elsewhere: %w", d.Path(), fs.ErrExist)
+	}
+	if err != nil {
 		return fmt.Errorf("atomicfile: put %s in place: %w", d.Path(), err)
 	}
 	d.done = true

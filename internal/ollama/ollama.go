@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+
+	"align/internal/host"
 )
 
 // Prefix marks the name of a model in the local Ollama store.
@@ -26,7 +28,7 @@ var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 // store is where Ollama keeps models: $OLLAMA_MODELS or ~/.ollama/models.
 func store() (string, error) {
 	if dir := os.Getenv("OLLAMA_MODELS"); dir != "" {
-		return underHome(dir), nil
+		return host.UnderHome(dir), nil
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
