@@ -66,8 +66,8 @@ checkpoints that were passed over are named with the reason.`,
 					return wrongUse(c, err)
 				}
 			}
-			if o.data.preset != "" && !isData(o.path) {
-				return wrongUse(c, fmt.Errorf("--preset is of a file of preference pairs, %s is none", o.path))
+			if err := o.checkDataFlags(c.Flags()); err != nil {
+				return wrongUse(c, err)
 			}
 			return runInspect(c.Context(), o)
 		},
@@ -91,6 +91,21 @@ checkpoints that were passed over are named with the reason.`,
 	flags.IntVar(&o.data.show, "show", 3, "first records that are drawn as tokens")
 	addOutputFlags(c, &o.output, "print one JSON object per path")
 	return c
+}
+
+// checkDataFlags refuses flags that say how data is read where what is inspected
+// is none. A path that is not there is told as such.
+func (o *inspectOptions) checkDataFlags(flags *pflag.FlagSet) error {
+	if _, err := os.Stat(o.path); err != nil || isData(o.path) {
+		return nil
+	}
+	var errs []error
+	for _, name := range []string{"model", "template", "map", "max-length", "overlong", "bad-records", "loss-on", "preset", "show"} {
+		if flags.Changed(name) {
+			errs = append(errs, fmt.Errorf("--%s is of a data file, %s is none", name, o.path))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // fact is one line of what inspect finds, with a name for people and for JSON.

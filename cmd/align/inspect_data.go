@@ -85,6 +85,9 @@ func inspectData(ctx context.Context, path string, o dataOptions) (*dataset, err
 	if view.preset != nil && !isPairs {
 		return nil, errNotPairs
 	}
+	if o.lossOn != datasets.LossOnAssistant && (isPairs || isUnpaired || isPrompts && !isExamples) {
+		return nil, fmt.Errorf("--loss-on is of examples, %s holds none", path)
+	}
 	d := &dataset{view: view, tokenizer: t, template: fmt.Sprintf("%s (%s)", template.Name(), reason)}
 	options := datasets.Options{Template: template, MaxLength: o.length(), Overlong: o.overlong, BadRecords: o.badRecords, LossOn: o.lossOn, Map: mapping}
 	switch {

@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"align/internal/checkpoint"
+	"align/internal/records"
 	"align/internal/train"
 
 	"github.com/go-json-experiment/json"
@@ -76,14 +77,20 @@ func Read(run string) (*Run, error) {
 // notDrawn are the fields of an event that are no curves.
 var notDrawn = []string{"v", "step", "num_tokens", "epoch"}
 
+// readMetrics reads the events, but for a last line that is not whole: that of a run
+// under way, or of one that ended with its machine.
 func (r *Run) readMetrics(data []byte) error {
-	data = data[:bytes.LastIndexByte(data, '\n')+1] // a run that is at work, or was killed, may have begun a line
+	data = data[:bytes.LastIndexByte(data, '\n')+1]
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	lines.Buffer(nil, 1<<20)
 	for n := 1; lines.Scan(); n++ {
 		var event map[string]*float64
-		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
+		err := json.Unmarshal(lines.Bytes(), &event)
+		switch {
+		case errors.As(err, new(*json.SemanticError)):
+			return fmt.Errorf("line %d: it is no object of numbers", n)
+		case err != nil:
+			return fmt.Errorf("line %d: %s", n, records.JSONReason(err, lines.Bytes()))
 		}
 		step := event["step"]
 		if step == nil || !(*step >= 0 && *step < math.MaxInt32) {
