@@ -169,6 +169,9 @@ func (x *export) open() (err error) {
 	if !x.full && x.Format == FormatHF {
 		return fmt.Errorf("format: %s is an adapter, and %s is for runs that trained all weights: want %s", x.Adapter, FormatHF, FormatMergedHF)
 	}
+	if x.full && x.Model != "" {
+		return fmt.Errorf("model: %s trained all weights and is its own base: leave it out", x.Adapter)
+	}
 	if x.base = x.folder; !x.full {
 		if x.base, err = baseOf(x.folder, x.Model); err != nil {
 			return err

@@ -19,6 +19,7 @@ type tokenizeOptions struct {
 	model        string
 	jsonl, chat  bool
 	template     string // of --chat, where a line names no version
+	templated    bool   // it was named
 	bos, special bool
 	quiet        bool
 	texts        []string
@@ -51,7 +52,7 @@ A folder with only a tokenizer file is enough.`,
   align tokenize --model models/llama --chat < chats.jsonl > ids.jsonl`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			o.texts = args
+			o.texts, o.templated = args, c.Flags().Changed("template")
 			if err := o.check(); err != nil {
 				return wrongUse(c, err)
 			}
@@ -75,6 +76,9 @@ func (o *tokenizeOptions) check() error {
 	}
 	if (o.jsonl || o.chat) && (len(o.texts) > 0 || o.bos || o.special) {
 		errs = append(errs, errors.New("--jsonl and --chat read texts and their flags from stdin: no TEXT, --bos or --special beside them"))
+	}
+	if o.templated && !o.chat {
+		errs = append(errs, errors.New("--template is of --chat: a text is tokenized as it is"))
 	}
 	if len(o.texts) == 0 && o.io.inTTY && !o.jsonl && !o.chat {
 		errs = append(errs, errors.New("no text: give it as an argument or on stdin"))
