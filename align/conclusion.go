@@ -26,6 +26,11 @@ const TensorBoardFolder = "tensorboard"
 
 // Report writes the page of runs, laid over each other where they are several.
 func Report(path string, runs ...string) error {
+	for _, run := range runs {
+		if _, err := os.Stat(filepath.Join(run, train.MetricsFile)); err != nil {
+			return fmt.Errorf("report: %s is no run: %w", run, err)
+		}
+	}
 	if err := errors.Join(checkFileName(path), checkPage(path)); err != nil {
 		return err
 	}

@@ -94,6 +94,9 @@ func trainedFolder(path string) (string, error) {
 		}
 		return c.Path, nil
 	}
+	if run := filepath.Dir(filepath.Clean(path)); filepath.Base(filepath.Clean(path)) == "checkpoints" && has(run, RunFile) {
+		return "", fmt.Errorf("adapter: %s are the checkpoints of %s: name that, or one of them", path, run)
+	}
 	if !has(path, model.AdapterConfigFile) {
 		return "", fmt.Errorf("adapter: %s has neither %s nor checkpoints", path, model.AdapterConfigFile)
 	}

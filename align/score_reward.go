@@ -67,11 +67,10 @@ func (o *ScoreOptions) rewardBase(path string) (base, quantize string, err error
 }
 
 func (o *ScoreOptions) baseOfReward(path string) (string, error) {
+	if _, err := reward.Base(path); err != nil {
+		return "", err
+	}
 	if o.Model != "" {
-		_, err := reward.Base(path)
-		if err != nil {
-			return "", err
-		}
 		return ResolveModel(o.Model)
 	}
 	base, err := rewardBase(path)

@@ -37,6 +37,9 @@ func ResolveModel(name string) (path string, err error) {
 	if !info.IsDir() && !model.IsGGUF(path) {
 		return "", fmt.Errorf("model: %s is a file and no GGUF: want a model folder or a .gguf file", path)
 	}
+	if info.IsDir() && !has(path, "config.json") {
+		return "", fmt.Errorf("model: %s is no model folder: it has no config.json", path)
+	}
 	return path, nil
 }
 
