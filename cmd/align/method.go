@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"align/align"
@@ -61,8 +62,8 @@ func settingsOfMethod(method string) []config.Field {
 // otherMethods is err, or where the file has the settings of another method that, or
 // where it is a run's folder which file of it has its settings.
 func otherMethods(c *cobra.Command, file string, err error) error {
-	if inside := filepath.Join(file, align.RunFile); file != "" && holds(file, align.RunFile) {
-		return hint(err, "the settings of a run are in %s", inside)
+	if info, wrong := os.Stat(file); wrong == nil && info.IsDir() && holds(file, align.RunFile) {
+		return hint(err, "the settings of a run are in %s", filepath.Join(file, align.RunFile))
 	}
 	method := ""
 	if file != "" {
