@@ -192,24 +192,6 @@ func (x *export) open() (err error) {
 	return nil
 }
 
-// place settles the path to write. A name of another format's files misleads every
-// program that goes by it.
-func (x *export) place() (err error) {
-	extension := filepath.Ext(x.Out)
-	switch gguf := x.Format == FormatGGUF || x.Format == FormatMergedGGUF; {
-	case gguf && extension == ".safetensors":
-		return fmt.Errorf("out: %s: the format %s is a .gguf file", x.Out, x.Format)
-	case !gguf && (extension == ".gguf" || extension == ".safetensors"):
-		return fmt.Errorf("out: %s: the format %s is a folder", x.Out, x.Format)
-	case gguf:
-		if err := checkFileName(x.Out); err != nil {
-			return err
-		}
-	}
-	x.Out, err = placeFolder(x.Out)
-	return err
-}
-
 // stateOf is the state of a checkpoint; empty for a folder that is none.
 func stateOf(folder string) (train.State, error) {
 	if !has(folder, "MANIFEST.json") {

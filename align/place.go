@@ -54,3 +54,21 @@ func makeAbove(path string) (atomicfile.Folders, error) {
 	made, err := atomicfile.MakeFolders(filepath.Dir(path))
 	return made, prefixed("out", err)
 }
+
+// place settles the path to write. A name of another format's files misleads every
+// program that goes by it.
+func (x *export) place() (err error) {
+	extension := filepath.Ext(x.Out)
+	switch gguf := x.Format == FormatGGUF || x.Format == FormatMergedGGUF; {
+	case gguf && extension == ".safetensors":
+		return fmt.Errorf("out: %s: the format %s is a .gguf file", x.Out, x.Format)
+	case !gguf && (extension == ".gguf" || extension == ".safetensors"):
+		return fmt.Errorf("out: %s: the format %s is a folder", x.Out, x.Format)
+	case gguf:
+		if err := checkFileName(x.Out); err != nil {
+			return err
+		}
+	}
+	x.Out, err = placeFolder(x.Out)
+	return err
+}
