@@ -20,7 +20,7 @@ type Environment struct {
 	// much of it is done, and how much there is (in bytes, or pairs).
 	Progress func(what string, done, total int64)
 	// Threads is told on how many threads of the processor a run computes, where that
-	// was said, before the first of them is started.
+	// is not all, before the first of them is started.
 	Threads func(n int)
 	// Stop carries the user's requests to end or to save.
 	Stop *train.Stop

@@ -162,7 +162,7 @@ var settings = []setting{
 	{"track", eval, "post settings and metrics while the run goes on: mlflow:`URL`, with #EXPERIMENT at its end if it is not to be align; none sends nothing"},
 	{"tensorboard", eval, "write TensorBoard's event files into the run's folder tensorboard, on or off"},
 
-	{"threads", machine, "threads of the CPU; 0 takes all cores; changes speed, never the result"},
+	{"threads", machine, "threads of the CPU; 0 takes one for each core; changes speed, never the result"},
 	{"quantize", machine, "`type` that the base's linear layers are held in: nf4, int8, q8_0 or q4_0; none leaves them as stored; what they are computed in is precision"},
 	{"double_quant", machine, "round nf4's scales as QLoRA's double quantisation does, on or off; for its numbers, not for memory"},
 	{"generator", machine, "`URL` of a vLLM or llama.cpp server that draws the answers in place of this process, with #MODEL where it has several models; ppo wants vLLM, to load the policy before each rollout"},

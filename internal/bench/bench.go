@@ -24,7 +24,7 @@ type Environment struct {
 	// Progress is told what is being done, how much of it is done, and how much there is.
 	Progress func(what string, done, total int64)
 	// Threads is told on how many threads of the processor a workload computes, where
-	// that was said.
+	// that is not all.
 	Threads func(n int)
 }
 

@@ -3,6 +3,7 @@ package compute
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -23,7 +24,7 @@ type Backend interface {
 
 // Open opens the device and gives the type of its activations, too. note gets a line
 // for the choice; threads is told on how many threads of the processor the run
-// computes, where that was said, before the first of them is started. Both may be nil.
+// computes, where that is not all, before the first of them is started. Both may be nil.
 func (s Settings) Open(note func(string), threads func(n int)) (Backend, device.Type, error) {
 	return opening{Settings: s, tell: note, threads: threads}.open()
 }
@@ -73,10 +74,7 @@ func (o opening) start() (Backend, error) {
 	case limit > 0:
 		return nil, fmt.Errorf("memory %q: only a card's memory can be limited, and the device is the CPU", o.Memory)
 	}
-	if o.Threads > 0 && o.threads != nil {
-		o.threads(o.Threads)
-	}
-	options := cpu.Options{Threads: o.Threads, Activations: device.F32}
+	options := cpu.Options{Threads: o.countThreads(), Activations: device.F32}
 	if o.Precision == "bf16" {
 		options.Precision = device.BF16
 	}
@@ -86,6 +84,18 @@ func (o opening) start() (Backend, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// countThreads is the threads to compute on, told where they are not all.
+func (o opening) countThreads() int {
+	n, all := o.NumThreads(), runtime.GOMAXPROCS(0)
+	if o.Threads == 0 && n < all {
+		o.note(fmt.Sprintf("threads: %d, one for each core (there are %d hardware threads)", n, all))
+	}
+	if o.threads != nil && (o.Threads > 0 || n < all) {
+		o.threads(n)
+	}
+	return n
 }
 
 func (o opening) startCard(limit int64) (Backend, error) {

@@ -21,7 +21,7 @@ type Settings struct {
 	Device, Precision string
 	// Memory is the most that is used of a card, as "24GiB"; "" is all.
 	Memory string
-	// Threads are those of the processor; 0 is all.
+	// Threads are those of the processor; 0 is one for each core.
 	Threads int
 }
 
@@ -48,12 +48,18 @@ func (s Settings) OnCard() bool {
 	return name == cardDevice
 }
 
-// NumThreads is Threads, or as many as Go runs on where that is 0.
+// NumThreads is Threads; where that is 0, one for each core, as far as Go may run on so
+// many. A kernel on one thread keeps a core's multipliers busy, so that a second thread of
+// the core takes turns with it and halves its caches; PyTorch and llama.cpp count so, too.
 func (s Settings) NumThreads() int {
 	if s.Threads > 0 {
 		return s.Threads
 	}
-	return runtime.GOMAXPROCS(0)
+	n := runtime.GOMAXPROCS(0)
+	if cores := host.Cores(); cores > 0 {
+		n = min(n, cores)
+	}
+	return n
 }
 
 // Validate returns all faults that show without looking at the machine.
