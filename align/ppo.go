@@ -45,7 +45,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	if err != nil {
 		return Result{}, err
 	}
-	t, judged, err := s.ppoTrainer(ctx, c, p, policy, subject.Critic)
+	t, judge, err := s.ppoTrainer(ctx, c, p, policy, subject.Critic)
 	if err != nil {
 		return Result{}, err
 	}
@@ -68,7 +68,10 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 		return Result{}, err
 	}
 	lineage := s.lineage(&c, p.hash)
-	lineage["judge"] = judged
+	lineage["judge"] = judge.hash
+	if judge.shape != "" {
+		lineage["judge's shape"] = judge.shape
+	}
 	o := s.options(steps, lineage)
 	o.Groups = subject.Groups(c.CriticLearningRate, c.LoRAPlusRatio)
 	report, end, err := s.reporter()
@@ -177,14 +180,14 @@ func (s *stage) newCritic() (*model.Adapter, error) {
 
 // ppoTrainer is the run's trainer without its generator, and what tells its
 // scorer from others. The reference is the policy as the run began.
-func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, policy exec.SavePolicy, critic *model.Adapter) (*ppo.Trainer, string, error) {
+func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, policy exec.SavePolicy, critic *model.Adapter) (*ppo.Trainer, judged, error) {
 	reference, _, err := s.reference("init")
 	if err != nil {
-		return nil, "", err
+		return nil, judged{}, err
 	}
-	scorer, judged, err := judge{c.Reward, c.Scorer}.open(opened{s.base, c.Quantize, s.model, s.backend, s.act, s.tokenizer, s.template, stopIDs(s.config, s.template)}, s.env)
+	scorer, by, err := judge{c.Reward, c.Scorer}.open(opened{s.base, c.Quantize, s.model, s.backend, s.act, s.tokenizer, s.template, stopIDs(s.config, s.template)}, s.env)
 	if err != nil {
-		return nil, "", err
+		return nil, judged{}, err
 	}
 	// Answers are drawn, scored and learnt from in turns, in one space.
 	shared := model.NewShared(s.backend)
@@ -195,5 +198,5 @@ func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, pol
 		Context: ctx, Note: s.env.note, Shared: shared, Model: s.model, Policy: s.adapter, Reference: reference, Critic: critic, Save: policy,
 		Scorer: scorer, Decode: s.tokenizer.Decode, Stop: stopIDs(s.config, s.template), Prompts: p.list,
 	})
-	return t, judged, err
+	return t, by, err
 }
