@@ -188,10 +188,10 @@ func ppoWork(c ppo.Config, d *draws, r *ppoSize) (*workload, error) {
 	}
 	perRollout := c.PPOEpochs * min(c.MiniBatches, c.Rollout*c.K)
 	w := &workload{examples: len(d.prompts), steps: c.Steps, longest: d.longest + d.maxNew}
-	if w.steps == 0 {
-		w.steps = order.Steps(c.Epochs) * perRollout
-	}
 	r.rollouts = float64(w.steps) / float64(perRollout)
+	if w.steps == 0 {
+		w.steps, r.rollouts = c.StepsOf(len(d.prompts), c.Epochs), float64(order.Steps(c.Epochs))
+	}
 	var pack extent
 	for _, e := range r.micro {
 		pack = pack.join(e)

@@ -57,7 +57,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	steps := c.Steps
 	if steps == 0 {
 		steps = t.Steps(c.Epochs)
-		env.note(fmt.Sprintf("steps: %d (%v epochs of %d prompts, %d to a rollout, %d steps each)", steps, c.Epochs, len(p.list), c.Rollout, c.PPOEpochs*c.MiniBatches))
+		env.note(fmt.Sprintf("steps: %d (%v epochs of %d prompts, %d to a rollout, %d steps each%s)", steps, c.Epochs, len(p.list), c.Rollout, c.PPOEpochs*min(c.MiniBatches, c.Rollout*c.K), fewer(c, len(p.list))))
 	}
 	s.deriveEvery(steps, t.Steps(1))
 	s.noteWarmup(steps)
@@ -88,6 +88,14 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 		return Result{Result: r, Run: s.run}, err
 	}
 	return Result{Result: r, Run: s.run}, s.exportAdapter()
+}
+
+// fewer tells of the last rollout of a pass, where it has answers for fewer steps.
+func fewer(c ppo.Config, prompts int) string {
+	if last := min(c.MiniBatches, (prompts-(prompts-1)/c.Rollout*c.Rollout)*c.K); last < min(c.MiniBatches, c.Rollout*c.K) {
+		return fmt.Sprintf(", %d of a pass's last", c.PPOEpochs*last)
+	}
+	return ""
 }
 
 // generator draws the answers: the engine of this process, or a server.

@@ -188,3 +188,14 @@ func (c Config) choices(check func(ok bool, format string, args ...any)) {
 func (c Config) sampling() rollout.Sampling {
 	return rollout.Sampling{Temperature: c.Temperature, TopP: 1, RepetitionPenalty: 1}
 }
+
+// StepsOf is the number of optimizer steps of so many passes over so many prompts, where
+// no rollout ends early by StopKL. The last rollout of a pass has the prompts that are
+// left, and no mini-batch of it is empty.
+func (c Config) StepsOf(prompts int, epochs float64) int {
+	perPass := (prompts + c.Rollout - 1) / c.Rollout
+	rollouts := max(1, int(math.Ceil(epochs*float64(perPass))))
+	last := rollouts / perPass
+	left := prompts - (perPass-1)*c.Rollout
+	return c.PPOEpochs * ((rollouts-last)*min(c.MiniBatches, c.Rollout*c.K) + last*min(c.MiniBatches, left*c.K))
+}
