@@ -138,6 +138,9 @@ to be one for each prompt and as long as they may be.`,
 		if err := o.settle(c, fields); err != nil {
 			return wrongUse(c, err)
 		}
+		if err := tryOut(c, false); err != nil {
+			return err
+		}
 		r := newReporter(io, output{quiet: o.quiet})
 		p, err := align.PlanRounds(c.Context(), o.config, align.Environment{Progress: r.progress, Threads: limitThreads})
 		r.close()
@@ -207,6 +210,9 @@ func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked v
 	if err != nil {
 		return err
 	}
+	if err := tryOut(c, resume); err != nil {
+		return err
+	}
 	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
 	p, err := plan(c.Context(), explicit, align.Environment{Progress: r.progress, Threads: limitThreads})
 	r.close()
@@ -218,6 +224,15 @@ func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked v
 		return printJSON(o.io.out, p)
 	}
 	return printPlan(o.io.out, p)
+}
+
+// tryOut tries the folder that the run would write to. One that a file of settings names
+// is mostly the folder of the run that wrote the file.
+func tryOut(c *cobra.Command, resume bool) error {
+	if out := c.Flags().Lookup("out"); out != nil && out.Changed && !resume {
+		return align.CheckOut(c.Name(), out.Value.String())
+	}
+	return nil
 }
 
 // printPlan prints a plan for eyes.
