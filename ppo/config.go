@@ -135,6 +135,7 @@ func (c Config) Validate() error {
 	}{{"rollout", c.Rollout}, {"k", c.K}, {"max_new", c.MaxNew}, {"sequences", c.Sequences}, {"ppo_epochs", c.PPOEpochs}, {"mini_batches", c.MiniBatches}} {
 		check(p.n >= 1, "%s must be at least 1, got %d", p.name, p.n)
 	}
+	check(c.K <= rollout.MaxSamples, "k must be at most %d, got %d", rollout.MaxSamples, c.K)
 	for _, p := range []struct {
 		name string
 		x    float64

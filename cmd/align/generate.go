@@ -31,9 +31,6 @@ type generateOptions struct {
 	io *streams
 }
 
-// maxSamples bounds the answers to one prompt: more are rather a slip than wanted.
-const maxSamples = 1 << 16
-
 func newGenerateCommand(io *streams) *cobra.Command {
 	o := &generateOptions{GenerateOptions: align.DefaultGenerateOptions(), io: io}
 	c := &cobra.Command{
@@ -108,8 +105,8 @@ func (o *generateOptions) check() error {
 	if o.MaxNew < 1 {
 		errs = append(errs, fmt.Errorf("--max-new must be at least 1, got %d", o.MaxNew))
 	}
-	if o.Samples < 1 || o.Samples > maxSamples {
-		errs = append(errs, fmt.Errorf("--n must lie in [1, %d], got %d", maxSamples, o.Samples))
+	if o.Samples < 1 || o.Samples > rollout.MaxSamples {
+		errs = append(errs, fmt.Errorf("--n must lie in [1, %d], got %d", rollout.MaxSamples, o.Samples))
 	}
 	if o.Raw && (o.system != "" || o.templated) {
 		errs = append(errs, errors.New("--raw feeds the text as it is: leave --system and --template out"))

@@ -57,7 +57,7 @@ var settings = []setting{
 	{"rounds", method, "number of rounds, 1 or more"},
 	{"stages", method, "stages of a round in order, of reward, rejection, sft, dpo and ppo; none takes reward,rejection,sft,dpo (`list`)"},
 	{"algorithm", method, "baseline: ppo (a critic), rloo or grpo (the other answers to the prompt; k of 2 or more) (`name`)"},
-	{"k", method, "answers to each prompt, 2 or more but for ppo"},
+	{"k", method, "answers to each prompt, 2 to 65536, and 1 for ppo too"},
 	{"rollout", method, "prompts that are answered before each update, 1 or more"},
 	{"max_new", method, "tokens of an answer at most, 1 or more"},
 	{"temperature", method, "divides the logits of the draws, above 0"},
