@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"align/internal/atomicfile"
+	"align/internal/place"
+	"align/internal/runfolder"
 	"align/model"
 
 	"github.com/go-json-experiment/json"
@@ -45,7 +47,7 @@ func Average(runs []string, modelPath, out string) (Averaged, error) {
 	if out == "" {
 		return Averaged{}, errors.New("average: out is missing: the folder to write")
 	}
-	out, err := placeFolder(out)
+	out, err := place.Folder(out)
 	if err != nil {
 		return Averaged{}, err
 	}
@@ -72,7 +74,7 @@ type mean struct {
 }
 
 func newMean(run, modelPath string) (*mean, error) {
-	folder, err := AdapterFolder(run)
+	folder, err := runfolder.AdapterFolder(run)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +91,7 @@ func newMean(run, modelPath string) (*mean, error) {
 
 // add adds an adapter, which must have the base and the layout of the first.
 func (m *mean) add(run string) error {
-	folder, err := AdapterFolder(run)
+	folder, err := runfolder.AdapterFolder(run)
 	if err != nil {
 		return err
 	}
@@ -160,7 +162,7 @@ func (m *mean) write(r Averaged) error {
 	if err != nil {
 		return err
 	}
-	made, err := makeAbove(r.Out)
+	made, err := place.MakeAbove(r.Out)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"align/internal/gguf"
 	"align/internal/hub"
 	"align/internal/ollama"
+	"align/internal/runfolder"
 	"align/model"
 )
 
@@ -92,6 +93,17 @@ func (x *export) baseName() string {
 		return filepath.Base(filepath.Clean(named))
 	}
 	return filepath.Base(filepath.Clean(x.base))
+}
+
+// runModel is the base that a checkpoint's run named; "" for a checkpoint that
+// stands alone.
+func runModel(folder string) string {
+	for line := range strings.Lines(readText(filepath.Dir(filepath.Dir(folder)), runfolder.SettingsFile)) {
+		if value, ok := strings.CutPrefix(line, "model:"); ok {
+			return strings.Trim(oneLine(value), `"'`)
+		}
+	}
+	return ""
 }
 
 // publicName is the name in a store of a base that was named so, or lies there;

@@ -10,6 +10,7 @@ import (
 	"align/datasets"
 	"align/internal/compute"
 	"align/internal/rollout"
+	"align/internal/runfolder"
 	"align/internal/score"
 	"align/internal/tokenizer"
 	"align/internal/winrate"
@@ -111,7 +112,7 @@ func (c *comparing) named() error {
 	errs := []error{judge{c.options.Reward, c.options.Scorer}.check()}
 	for _, name := range []string{c.options.A, c.options.B} {
 		if name != BaseAlone {
-			_, err := AdapterFolder(name)
+			_, err := runfolder.AdapterFolder(name)
 			errs = append(errs, err)
 		}
 	}
@@ -195,7 +196,7 @@ func (c *comparing) adapter(m *model.Model, name string) (*model.Adapter, error)
 	if name == BaseAlone {
 		return nil, nil
 	}
-	folder, err := AdapterFolder(name)
+	folder, err := runfolder.AdapterFolder(name)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"align/dpo"
 	"align/internal/builtin"
 	"align/internal/config"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
 	"align/sft"
@@ -40,7 +41,7 @@ func ownBase(adapter string) string {
 	if adapter == "" || adapter == BaseAlone {
 		return ""
 	}
-	folder, err := AdapterFolder(adapter)
+	folder, err := runfolder.AdapterFolder(adapter)
 	if err != nil {
 		return ""
 	}

@@ -7,6 +7,7 @@ import (
 
 	"align/datasets"
 	"align/dpo"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
 )
@@ -141,7 +142,7 @@ func (s *stage) reference(ref string) (*model.Adapter, string, error) {
 	if ref == "init" {
 		path = s.settings.Adapter
 	}
-	folder, err := AdapterFolder(path)
+	folder, err := runfolder.AdapterFolder(path)
 	if err != nil {
 		return nil, "", fmt.Errorf("ref: %w", err)
 	}

@@ -11,6 +11,8 @@ import (
 	"align/internal/atomicfile"
 	"align/internal/checkpoint"
 	"align/internal/compute"
+	"align/internal/place"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
 )
@@ -99,7 +101,7 @@ func Export(o ExportOptions, env Environment) (Exported, error) {
 	if x.model, err = loadHeld(x.base, x.held, b, act, env); err != nil {
 		return Exported{}, err
 	}
-	made, err := makeAbove(x.Out)
+	made, err := place.MakeAbove(x.Out)
 	if err != nil {
 		return Exported{}, err
 	}
@@ -160,10 +162,10 @@ func (x *export) open() (err error) {
 	if err := x.place(); err != nil {
 		return err
 	}
-	if x.folder, err = trainedFolder(x.Adapter); err != nil {
+	if x.folder, err = runfolder.Trained(x.Adapter); err != nil {
 		return err
 	}
-	if x.full = isFull(x.folder); x.full && !x.merges() && x.Format != FormatHF {
+	if x.full = runfolder.IsFull(x.folder); x.full && !x.merges() && x.Format != FormatHF {
 		return fmt.Errorf("format: %s trained all weights and has no adapter: want %s, %s or %s", x.Adapter, FormatHF, FormatMergedHF, FormatMergedGGUF)
 	}
 	if !x.full && x.Format == FormatHF {
@@ -190,6 +192,24 @@ func (x *export) open() (err error) {
 		x.env.note("reward: the score head is not an adapter's and is left out: it is score.weight in " + filepath.Join(x.folder, model.HeadsFile))
 	}
 	return nil
+}
+
+// place settles the path to write. A name of another format's files misleads every
+// program that goes by it.
+func (x *export) place() (err error) {
+	extension := filepath.Ext(x.Out)
+	switch gguf := x.Format == FormatGGUF || x.Format == FormatMergedGGUF; {
+	case gguf && extension == ".safetensors":
+		return fmt.Errorf("out: %s: the format %s is a .gguf file", x.Out, x.Format)
+	case !gguf && (extension == ".gguf" || extension == ".safetensors"):
+		return fmt.Errorf("out: %s: the format %s is a folder", x.Out, x.Format)
+	case gguf:
+		if err := place.CheckFileName(x.Out); err != nil {
+			return err
+		}
+	}
+	x.Out, err = place.Folder(x.Out)
+	return err
 }
 
 // stateOf is the state of a checkpoint; empty for a folder that is none.

@@ -13,11 +13,9 @@ import (
 	"align/internal/builtin"
 	"align/internal/report"
 	"align/internal/rollout"
+	"align/internal/runfolder"
 	"align/model"
 )
-
-// AdapterFile is the adapter of a finished run as llama.cpp loads it.
-const AdapterFile = "adapter.gguf"
 
 // exportAdapter leaves the trained adapter in the run's folder as GGUF, where
 // that can express it.
@@ -26,7 +24,7 @@ func (s *stage) exportAdapter() error {
 		return nil
 	}
 	values := model.OnDevice(s.backend, s.adapter.Value)
-	path := filepath.Join(s.run, AdapterFile)
+	path := filepath.Join(s.run, runfolder.AdapterFile)
 	names := model.GGUFNames{
 		Name: filepath.Base(s.run), License: licenseOf(s.base),
 		BaseModel: cmp.Or(publicName(s.settings.Model, s.base), filepath.Base(filepath.Clean(s.base))),
@@ -35,7 +33,7 @@ func (s *stage) exportAdapter() error {
 		return s.adapter.WriteAdapterGGUF(w, s.config, names, values)
 	})
 	if err != nil {
-		s.env.note(fmt.Sprintf("no %s: %v", AdapterFile, err))
+		s.env.note(fmt.Sprintf("no %s: %v", runfolder.AdapterFile, err))
 		return nil
 	}
 	s.env.note("adapter as GGUF: " + path)

@@ -16,6 +16,7 @@ import (
 	"align/internal/device"
 	"align/internal/device/cpu"
 	"align/internal/rollout"
+	"align/internal/runfolder"
 	"align/internal/tokenizer"
 	"align/internal/train"
 	"align/model"
@@ -278,7 +279,7 @@ func TestRejectionHoldsAServerToTheAdapter(t *testing.T) {
 	if _, err := align.Rejection(context.Background(), c, (&recorder{}).environment(t)); err == nil || !strings.Contains(err.Error(), "the answers are not the policy's") {
 		t.Errorf("a server without the adapter: %v", err)
 	}
-	folder, err := align.AdapterFolder(run.Run)
+	folder, err := runfolder.AdapterFolder(run.Run)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"align/internal/device/cpu"
 	"align/internal/fixture"
 	"align/internal/rollout"
+	"align/internal/runfolder"
 	"align/model"
 )
 
@@ -72,7 +73,7 @@ func adapterOf(t *testing.T, m *model.Model, run string) *model.Adapter {
 	if run == "" {
 		return nil
 	}
-	folder, err := align.AdapterFolder(run)
+	folder, err := runfolder.AdapterFolder(run)
 	if err != nil {
 		t.Fatal(err)
 	}

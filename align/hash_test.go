@@ -11,6 +11,7 @@ import (
 
 	"align/align"
 	"align/dpo"
+	"align/internal/runfolder"
 )
 
 // firstLoss is the loss of the first step of a run of one step, with the references
@@ -61,7 +62,7 @@ func TestAReferenceIsOfItsScaleAndShape(t *testing.T) {
 	if _, err := align.DPO(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t)); err != nil {
 		t.Fatal(err)
 	}
-	adapter, err := align.AdapterFolder(c.Out)
+	adapter, err := runfolder.AdapterFolder(c.Out)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"align/internal/bench"
+	"align/internal/place"
 	"align/model"
 )
 
@@ -13,7 +14,7 @@ func MakeModel(shape, tokenizer, out string) error {
 	if out == "" {
 		return fmt.Errorf("out is missing: name a new folder")
 	}
-	out, err := placeFolder(out)
+	out, err := place.Folder(out)
 	if err != nil {
 		return err
 	}
@@ -38,7 +39,7 @@ func MakeModel(shape, tokenizer, out string) error {
 	if id, ok := tok.EOS(); ok {
 		config.EOS = []int32{id}
 	}
-	made, err := makeAbove(out)
+	made, err := place.MakeAbove(out)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"align/internal/device"
 	"align/internal/exec"
 	"align/internal/graph"
+	"align/internal/runfolder"
 	"align/model"
 )
 
@@ -66,7 +67,7 @@ func (s *stage) trained() (t trained, err error) {
 
 // startLayout is the adapter to start from, without buffers.
 func (s *stage) startLayout() (a *model.Adapter, err error) {
-	folder, err := AdapterFolder(s.settings.Adapter)
+	folder, err := runfolder.AdapterFolder(s.settings.Adapter)
 	if err != nil {
 		return nil, err
 	}

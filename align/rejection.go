@@ -8,6 +8,7 @@ import (
 	"align/internal/atomicfile"
 	"align/internal/compute"
 	"align/internal/rollout"
+	"align/internal/runfolder"
 	"align/internal/tokenizer"
 	"align/internal/train"
 	"align/model"
@@ -34,7 +35,7 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 		return summary, err
 	}
 	ended := &EndedError{By: by}
-	if has(c.Out, RunFile) {
+	if runfolder.Is(c.Out) {
 		ended.Out = c.Out
 	}
 	return rejection.Summary{}, ended
@@ -75,7 +76,7 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	}
 	if c.Out == "" {
 		var made atomicfile.Folders
-		if c.Out, made, err = newRun("", "rejection"); err != nil {
+		if c.Out, made, err = runfolder.New("", "rejection"); err != nil {
 			return rejection.Summary{}, err
 		}
 		defer made.Remove()
@@ -109,12 +110,12 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		return rejection.Summary{}, err
 	}
 	defer generator.Close()
-	made, err := atomicfile.MakeFolders(c.Out)
+	made, err := runfolder.Make(c.Out)
 	if err != nil {
-		return rejection.Summary{}, folderError(err)
+		return rejection.Summary{}, err
 	}
 	defer made.Remove()
-	release, err := claim(c.Out, env.note)
+	release, err := runfolder.Claim(c.Out, env.note)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
@@ -128,7 +129,7 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		Config: *c, Prompts: prompts, Generator: generator, Scorer: scorer, Decode: tok.Decode,
 		Stop: stop, Context: config.ContextLength, Model: policy, Reward: hash,
 		// Beside what it draws, so that they need not be told again to go on.
-		Begun:    func() error { return writeSettings(c.Out, settingsOf(&asked)) },
+		Begun:    func() error { return runfolder.WriteSettings(c.Out, settingsOf(&asked)) },
 		Progress: func(done, total int) { report(int64(done), int64(total)) },
 	}
 	summary, err := job.Run(ctx)
@@ -162,7 +163,7 @@ func drawer(ctx context.Context, c rejection.Config, m *model.Model, a *model.Ad
 	if a == nil {
 		return r, nil
 	}
-	folder, err := AdapterFolder(c.Adapter)
+	folder, err := runfolder.AdapterFolder(c.Adapter)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 
 	"align/internal/atomicfile"
 	"align/internal/builtin"
+	"align/internal/place"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/rejection"
 )
@@ -105,16 +107,16 @@ func (j *roundsJob) open() (err error) {
 		return fmt.Errorf("rounds: resume: %q is no job of rounds: name its folder with --out", c.Out)
 	}
 	if c.Out == "" {
-		if c.Out, j.made, err = newRun("", "rounds"); err != nil {
+		if c.Out, j.made, err = runfolder.New("", "rounds"); err != nil {
 			return err
 		}
 	}
-	if err := checkName(c.Out); err != nil {
+	if err := place.CheckName(c.Out); err != nil {
 		return err
 	}
-	made, err := atomicfile.MakeFolders(c.Out)
+	made, err := runfolder.Make(c.Out)
 	if err != nil {
-		return folderError(err)
+		return err
 	}
 	j.made = append(made, j.made...)
 	if err := j.claim(); err != nil {
@@ -132,7 +134,7 @@ func (j *roundsJob) open() (err error) {
 // claim keeps other processes out of the job's folder.
 func (j *roundsJob) claim() (err error) {
 	if j.release == nil {
-		j.release, err = claim(j.config.Out, j.env.note)
+		j.release, err = runfolder.Claim(j.config.Out, j.env.note)
 	}
 	return err
 }
@@ -222,9 +224,9 @@ func (j *roundsJob) sampled(round int) bool {
 
 // run carries the stage out.
 func (j *roundsJob) run(ctx context.Context, name string, p placement) (train.Request, error) {
-	made, err := atomicfile.MakeFolders(filepath.Dir(p.folder))
+	made, err := runfolder.Make(filepath.Dir(p.folder))
 	if err != nil {
-		return train.Continue, folderError(err)
+		return train.Continue, err
 	}
 	defer made.Remove()
 	if name != stageRejection {

@@ -9,6 +9,7 @@ import (
 	"align/dpo"
 	"align/internal/checkpoint"
 	"align/internal/config"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
 	"align/ppo"
@@ -99,7 +100,7 @@ func (c *RoundsConfig) runStage(ctx context.Context, name string, p placement, e
 // that it wrote, which tell what it derived.
 func start[C any](ctx context.Context, c C, explicit []string, p placement, run func(context.Context, C, []string, Environment) (Result, error), env Environment) (Result, error) {
 	if hasCheckpoint(p.folder) {
-		if _, err := config.Read(filepath.Join(p.folder, RunFile), config.Fields(&c)); err != nil {
+		if err := runfolder.ReadSettings(p.folder, config.Fields(&c)); err != nil {
 			return Result{}, err
 		}
 	}

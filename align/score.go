@@ -8,6 +8,7 @@ import (
 	"align/datasets"
 	"align/internal/compute"
 	"align/internal/device"
+	"align/internal/runfolder"
 	"align/model"
 )
 
@@ -131,7 +132,7 @@ func openModel(path, quantize, adapter string, b device.Backend, act device.Type
 		return nil, nil, err
 	}
 	noteOtherBase(adapter, path, env)
-	if folder, err := AdapterFolder(adapter); err == nil {
+	if folder, err := runfolder.AdapterFolder(adapter); err == nil {
 		if scores, err := givesScores(folder); err == nil && scores {
 			env.note(notAPolicy(adapter))
 		}
@@ -146,7 +147,7 @@ func openModel(path, quantize, adapter string, b device.Backend, act device.Type
 // noteOtherBase tells where an adapter that fits was trained on another model, which
 // is here too.
 func noteOtherBase(adapter, base string, env Environment) {
-	folder, err := AdapterFolder(adapter)
+	folder, err := runfolder.AdapterFolder(adapter)
 	if err != nil {
 		return
 	}
@@ -157,7 +158,7 @@ func noteOtherBase(adapter, base string, env Environment) {
 
 // readFitting reads the adapter that a path stands for, for a base of the config.
 func readFitting(path string, base model.Config) (*model.Adapter, []float32, error) {
-	folder, err := AdapterFolder(path)
+	folder, err := runfolder.AdapterFolder(path)
 	if err != nil {
 		return nil, nil, err
 	}

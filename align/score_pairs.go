@@ -8,6 +8,7 @@ import (
 	"align/dpo"
 	"align/internal/compute"
 	"align/internal/device"
+	"align/internal/runfolder"
 	"align/internal/score"
 	"align/internal/train"
 	"align/internal/winrate"
@@ -155,7 +156,7 @@ func (o PairScoreOptions) reference(m *model.Model, policy *model.Adapter) (*mod
 	case o.Ref == "" || o.Ref == "base":
 		return nil, "base, the model without the adapter", nil
 	}
-	folder, err := AdapterFolder(o.Ref)
+	folder, err := runfolder.AdapterFolder(o.Ref)
 	if err != nil {
 		return nil, "", fmt.Errorf("ref: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"align/internal/gguf"
 	"align/internal/hub"
 	"align/internal/ollama"
+	"align/internal/runfolder"
 	"align/internal/tokenizer"
 	"align/internal/train"
 	"align/model"
@@ -61,7 +62,7 @@ func locate(name string) (string, error) {
 	_, err := os.Stat(name)
 	switch {
 	case err == nil:
-		return wholeModel(name)
+		return runfolder.WholeModel(name)
 	case errors.Is(err, fs.ErrNotExist) && hub.IsName(name) && !strings.HasSuffix(name, ".gguf"):
 		return hub.Cached(name)
 	case errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(name, `/\`):

@@ -14,6 +14,7 @@ import (
 	"align/internal/device"
 	"align/internal/host"
 	"align/internal/optim"
+	"align/internal/runfolder"
 	"align/internal/tokenizer"
 	"align/internal/train"
 	"align/model"
@@ -233,16 +234,16 @@ func (s *stage) startRun(c any) (err error) {
 	if err := s.checkDisk(host.FreeDisk); err != nil {
 		return err
 	}
-	return writeSettings(s.run, s.asked)
+	return runfolder.WriteSettings(s.run, s.asked)
 }
 
 // newRun makes the run's folder and claims it.
 func (s *stage) newRun() (err error) {
-	if s.run, s.made, err = newRun(s.settings.Out, s.method); err != nil {
+	if s.run, s.made, err = runfolder.New(s.settings.Out, s.method); err != nil {
 		return err
 	}
 	s.settings.Out = s.run
-	s.release, err = claim(s.run, s.env.note)
+	s.release, err = runfolder.Claim(s.run, s.env.note)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"align/internal/runfolder"
 	"align/internal/safetensors"
 	"align/model"
 )
@@ -52,7 +53,7 @@ func (s *stage) loraConfig() (model.LoRAConfig, error) {
 }
 
 func (s *stage) loadAdapter() ([]float32, error) {
-	folder, err := AdapterFolder(s.settings.Adapter)
+	folder, err := runfolder.AdapterFolder(s.settings.Adapter)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"align/align"
 	"align/datasets"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
 
@@ -179,7 +180,7 @@ var dataName = regexp.MustCompile(`(?i)\.(jsonl|ndjson|csv|tsv|parquet)(\.gz|\.z
 // insteadOf is what to inspect in a folder's place, or what a folder would need.
 func insteadOf(dir string) string {
 	run := filepath.Dir(filepath.Clean(dir))
-	if filepath.Base(filepath.Clean(dir)) == "checkpoints" && (holds(run, align.RunFile) || holds(run, train.MetricsFile)) {
+	if filepath.Base(filepath.Clean(dir)) == "checkpoints" && (holds(run, runfolder.SettingsFile) || holds(run, train.MetricsFile)) {
 		return run + " is the run that the checkpoints are of"
 	}
 	files, err := os.ReadDir(dir)

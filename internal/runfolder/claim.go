@@ -1,4 +1,4 @@
-package align
+package runfolder
 
 import (
 	"fmt"
@@ -14,10 +14,10 @@ import (
 // empty, and stays where the process leaves anything else.
 const lockFile = ".lock"
 
-// claim keeps other processes from working in a run's folder until release. The
+// Claim keeps other processes from working in a run's folder until release. The
 // system takes the claim from a process that dies, so that nothing is left to
 // clear away. A file system without locks keeps nobody out, which is noted.
-func claim(run string, note func(string)) (release func(), err error) {
+func Claim(run string, note func(string)) (release func(), err error) {
 	lock := flock.New(filepath.Join(run, lockFile))
 	held, err := lock.TryLock()
 	if err != nil {

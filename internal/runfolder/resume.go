@@ -1,16 +1,16 @@
-package align
+package runfolder
 
 import (
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 
+	"align/internal/atomicfile"
 	"align/internal/config"
-	"align/internal/device"
-	"align/internal/train"
 )
 
 // change is what a run that goes on may do with a setting.
@@ -64,67 +64,34 @@ var onResume = map[string]change{
 	"tie_word_embeddings": fixed, "initializer_range": fixed,
 }
 
-// lineage is what a resumed run must find again: the hashes of what goes in,
-// and every setting that moves a number.
-func (s *stage) lineage(c any, data string) map[string]string {
-	l := s.dataLineage(data)
-	l["model"], l[train.Activations] = s.model.Hash, s.act.String()
-	l["shape"] = hashShape(s.config)
-	if s.special != "" {
-		l["special"] = s.special
-	}
-	if s.start != "" {
-		l["adapter"] = s.start
-	}
-	if s.settings.Dropout > 0 {
-		l[train.Draws] = device.Draws
-	}
-	for _, f := range settingsOf(c) {
-		if onResume[f.Key] == fixed {
-			l["setting "+f.Key] = f.String()
-		}
-	}
-	return l
+// WriteSettings writes every setting of a run, as they are after defaults, file
+// and flags.
+func WriteSettings(run string, fields []config.Field) error {
+	return atomicfile.WriteFile(filepath.Join(run, SettingsFile), func(w io.Writer) error {
+		return config.Write(w, fields, func(string) string { return "" })
+	})
 }
 
-// dataLineage is the part of lineage that is known before a model is read.
-func (s *stage) dataLineage(data string) map[string]string {
-	l := map[string]string{"tokenizer": s.tokenizer.Hash(), "data": data, "records": strings.Join(s.records, ", ")}
-	if len(s.shares) > 0 {
-		l["mixture"] = s.weights()
-	}
-	return l
+// Fixed says whether a setting moves a number, so that a run which goes on must
+// have it as it began.
+func Fixed(key string) bool { return onResume[key] == fixed }
+
+// Classified are the settings of which it is known whether they may change.
+func Classified() []string { return slices.Sorted(maps.Keys(onResume)) }
+
+// ReadSettings reads what a run's file says into the fields: a key that an earlier
+// version did not write stays as it is.
+func ReadSettings(run string, fields []config.Field) error {
+	_, err := config.Read(filepath.Join(run, SettingsFile), fields)
+	return err
 }
 
-// goOn claims the run to go on with, and refuses settings that are not those it
-// began with. c is the method's config.
-func (s *stage) goOn(c any) (err error) {
-	if s.release, err = claim(s.run, s.env.note); err != nil {
-		return err
-	}
-	began, err := beganWith(s.run, c)
-	if err != nil {
-		return err
-	}
-	return sameRun(s.run, began, s.asked)
-}
-
-// beganWith are the settings that a run's file has, in a copy of the config c: a
-// key that an earlier version did not write is as c has it.
-func beganWith(run string, c any) ([]config.Field, error) {
-	began := reflect.New(reflect.TypeOf(c).Elem())
-	began.Elem().Set(reflect.ValueOf(c).Elem())
-	fields := settingsOf(began.Interface())
-	_, err := config.Read(filepath.Join(run, RunFile), fields)
-	return fields, err
-}
-
-// sameRun names every fixed setting that is another than the run began with.
-func sameRun(run string, began, asked []config.Field) error {
+// SameSettings names every fixed setting that is another than the run began with.
+func SameSettings(run string, began, asked []config.Field) error {
 	var other []string
 	for _, f := range asked {
 		i := slices.IndexFunc(began, func(b config.Field) bool { return b.Key == f.Key })
-		if i < 0 || onResume[f.Key] != fixed || began[i].String() == f.String() {
+		if i < 0 || !Fixed(f.Key) || began[i].String() == f.String() {
 			continue
 		}
 		other = append(other, fmt.Sprintf("%s is %q, the run began with %q", f.Key, f.String(), began[i].String()))
@@ -132,14 +99,5 @@ func sameRun(run string, began, asked []config.Field) error {
 	if len(other) == 0 {
 		return nil
 	}
-	return errors.New("resume: " + strings.Join(other, "; ") + fmt.Sprintf(": leave that out to go on with %s, or begin another run with it: --config %s --out NEW", run, filepath.Join(run, RunFile)))
-}
-
-// keepSettings writes the run's file anew where a run that goes on has other
-// settings than it says, so that it tells what is run.
-func (s *stage) keepSettings() error {
-	if !s.settings.Resume {
-		return nil
-	}
-	return writeSettings(s.run, s.asked)
+	return errors.New("resume: " + strings.Join(other, "; ") + fmt.Sprintf(": leave that out to go on with %s, or begin another run with it: --config %s --out NEW", run, filepath.Join(run, SettingsFile)))
 }

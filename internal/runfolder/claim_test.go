@@ -1,30 +1,27 @@
-package align
+package runfolder
 
 import (
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-
-	"align/internal/train"
 )
 
 func TestClaimKeepsOthersOut(t *testing.T) {
 	run, quiet := t.TempDir(), func(string) {}
-	release, err := claim(run, quiet)
+	release, err := Claim(run, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
 	held := fmt.Sprintf("is in use: process %d is at work in it since 20", os.Getpid())
-	if _, err := claim(run, quiet); err == nil || !strings.Contains(err.Error(), held) || !strings.Contains(err.Error(), commandLine(os.Args[:1])) {
+	if _, err := Claim(run, quiet); err == nil || !strings.Contains(err.Error(), held) || !strings.Contains(err.Error(), commandLine(os.Args[:1])) {
 		t.Errorf("a second claim: error %v, want one that says so", err)
 	}
 	if err := os.WriteFile(filepath.Join(run, holderFile), []byte(`{"pid":`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := claim(run, quiet); err == nil || !strings.Contains(err.Error(), "is in use: another process is at work in it") {
+	if _, err := Claim(run, quiet); err == nil || !strings.Contains(err.Error(), "is in use: another process is at work in it") {
 		t.Errorf("a second claim beside half a file: error %v", err)
 	}
 	release()
@@ -34,10 +31,10 @@ func TestClaimKeepsOthersOut(t *testing.T) {
 	if has(run, lockFile) {
 		t.Error("the lock stays in a folder that holds nothing else")
 	}
-	if err := os.WriteFile(filepath.Join(run, RunFile), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(run, SettingsFile), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	release, err = claim(run, quiet)
+	release, err = Claim(run, quiet)
 	if err != nil {
 		t.Fatalf("after the release: %v", err)
 	}
@@ -68,7 +65,7 @@ func TestClaimSweeps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	release, err := claim(run, func(string) {})
+	release, err := Claim(run, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,50 +78,9 @@ func TestClaimSweeps(t *testing.T) {
 // A file system without locks is no reason not to train.
 func TestClaimWithoutLocksIsNoted(t *testing.T) {
 	var noted string
-	release, err := claim("no such folder", func(s string) { noted = s })
+	release, err := Claim("no such folder", func(s string) { noted = s })
 	if err != nil || !strings.Contains(noted, "no other process is kept out") {
 		t.Errorf("error %v, note %q", err, noted)
 	}
 	release()
-}
-
-func TestRunsAtOnceGetTheirOwnFolders(t *testing.T) {
-	t.Chdir(t.TempDir())
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() {
-			if _, _, err := newRun("", "dpo"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	if made, err := os.ReadDir("runs"); err != nil || len(made) != 20 {
-		t.Errorf("%d folders for 20 runs (%v)", len(made), err)
-	}
-}
-
-// A run that is refused once its folder is made leaves nothing; one that began
-// keeps its folder.
-func TestARefusedRunLeavesNothing(t *testing.T) {
-	t.Chdir(t.TempDir())
-	for _, out := range []string{"", "some/run"} {
-		for _, began := range []bool{false, true} {
-			settings := train.DefaultSettings()
-			settings.Out = out
-			s := &stage{method: "sft", settings: &settings, env: Environment{Note: func(string) {}}}
-			if err := s.newRun(); err != nil {
-				t.Fatal(err)
-			}
-			if began {
-				if err := writeSettings(s.run, nil); err != nil {
-					t.Fatal(err)
-				}
-			}
-			s.close()
-			if top := filepath.Dir(s.run); has(".", top) != began || has(s.run, RunFile) != began {
-				t.Errorf("%q, began %v: %s is there: %v", out, began, top, has(".", top))
-			}
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package align
+package runfolder
 
 import (
 	"fmt"
@@ -91,4 +91,22 @@ func chooseStep(run, which string, s train.State) (step int, reason string, err 
 func endedEarly(run string, s train.State) bool {
 	v, ok, err := train.ReadVerdict(run)
 	return err == nil && ok && v.Step == s.Step && s.Step < s.Steps
+}
+
+// MakeRoom removes, before the first checkpoint of a run that goes on and not after
+// it, those that keep has no place for: it may have been made smaller for this.
+func MakeRoom(run string, keep int) error {
+	newest, err := checkpoint.Open(run)
+	if err != nil {
+		return nil // the loop tells
+	}
+	state, err := train.ReadState(newest)
+	if err != nil {
+		return err
+	}
+	var protect []int
+	if state.Best != nil {
+		protect = []int{state.Best.Step}
+	}
+	return checkpoint.Retain(run, keep, protect...)
 }
