@@ -31,6 +31,8 @@ var floors = [][]string{
 	{"internal/rollout", "internal/score", "internal/report", "internal/doctor"},
 	{"sft", "dpo", "reward", "ppo", "rejection"},
 	{"internal/bench", "internal/runfolder"},
+	{"internal/basemodel"},
+	{"internal/export"},
 	{"align"},
 	{"cmd/align", "internal/builtin/build"},
 }

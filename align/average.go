@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"align/internal/atomicfile"
+	"align/internal/basemodel"
 	"align/internal/place"
 	"align/internal/runfolder"
 	"align/model"
@@ -79,10 +80,10 @@ func newMean(run, modelPath string) (*mean, error) {
 		return nil, err
 	}
 	m := &mean{}
-	if m.base, err = baseOf(folder, modelPath); err != nil {
+	if m.base, err = basemodel.Of(folder, modelPath); err != nil {
 		return nil, err
 	}
-	if m.base, err = ResolveModel(m.base); err != nil {
+	if m.base, err = basemodel.Resolve(m.base); err != nil {
 		return nil, err
 	}
 	m.config, err = model.ReadConfig(m.base)
@@ -106,7 +107,7 @@ func (m *mean) add(run string) error {
 	if err != nil {
 		return err
 	}
-	if own != "" && has(own, "config.json") && !sameFolder(own, m.base) {
+	if own != "" && has(own, "config.json") && !basemodel.Same(own, m.base) {
 		return fmt.Errorf("average: %s stands on the model %s, not on %s", run, own, m.base)
 	}
 	a, values, err := model.ReadAdapter(folder, m.config)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/rollout"
 	"align/internal/runfolder"
@@ -133,13 +134,13 @@ func (c *comparing) fitting() error {
 
 // open reads what is small.
 func (c *comparing) open(ctx context.Context) (err error) {
-	if c.base, err = ResolveModel(c.options.Model); err != nil {
+	if c.base, err = basemodel.Resolve(c.options.Model); err != nil {
 		return err
 	}
 	if c.config, err = model.ReadConfig(c.base); err != nil {
 		return err
 	}
-	if c.tokenizer, err = OpenTokenizer(c.base); err != nil {
+	if c.tokenizer, err = basemodel.OpenTokenizer(c.base); err != nil {
 		return err
 	}
 	var reason string

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"align/internal/atomicfile"
+	"align/internal/basemodel"
 	"align/internal/builtin"
 	"align/internal/report"
 	"align/internal/rollout"
@@ -26,8 +27,8 @@ func (s *stage) exportAdapter() error {
 	values := model.OnDevice(s.backend, s.adapter.Value)
 	path := filepath.Join(s.run, runfolder.AdapterFile)
 	names := model.GGUFNames{
-		Name: filepath.Base(s.run), License: licenseOf(s.base),
-		BaseModel: cmp.Or(publicName(s.settings.Model, s.base), filepath.Base(filepath.Clean(s.base))),
+		Name: filepath.Base(s.run), License: basemodel.License(s.base),
+		BaseModel: cmp.Or(basemodel.PublicName(s.settings.Model, s.base), filepath.Base(filepath.Clean(s.base))),
 	}
 	err := atomicfile.WriteFile(path, func(w io.Writer) error {
 		return s.adapter.WriteAdapterGGUF(w, s.config, names, values)

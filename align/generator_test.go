@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"align/align"
+	"align/internal/basemodel"
 	"align/internal/device"
 	"align/internal/device/cpu"
 	"align/internal/rollout"
@@ -44,11 +45,11 @@ type policyHost struct {
 func host(t *testing.T, h *policyHost) string {
 	t.Helper()
 	t.Setenv("ALIGN_CACHE", t.TempDir())
-	path, err := align.ResolveModel("builtin:tiny")
+	path, err := basemodel.Resolve("builtin:tiny")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.tokenizer, err = align.OpenTokenizer(path); err != nil {
+	if h.tokenizer, err = basemodel.OpenTokenizer(path); err != nil {
 		t.Fatal(err)
 	}
 	b, err := cpu.New(cpu.Options{Threads: 1, Activations: device.F32})

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"testing"
 
-	"align/align"
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/device"
 	"align/internal/device/cpu"
 	"align/internal/fixture"
@@ -33,7 +33,7 @@ func TestAGreedyRolloutIsWhatGenerateAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer engine.Close()
-	tok, err := align.OpenTokenizer(base)
+	tok, err := basemodel.OpenTokenizer(base)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"align/align"
 	"align/dpo"
+	"align/internal/basemodel"
 	"align/internal/runfolder"
 )
 
@@ -66,7 +67,7 @@ func TestAReferenceIsOfItsScaleAndShape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, err := align.ResolveModel("builtin:tiny")
+	base, err := basemodel.Resolve("builtin:tiny")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package align
 import (
 	"fmt"
 
+	"align/internal/basemodel"
 	"align/internal/bench"
 	"align/internal/place"
 	"align/model"
@@ -22,11 +23,11 @@ func MakeModel(shape, tokenizer, out string) error {
 	if err != nil {
 		return err
 	}
-	folder, err := ResolveModel(tokenizer)
+	folder, err := basemodel.Resolve(tokenizer)
 	if err != nil {
 		return err
 	}
-	tok, err := OpenTokenizer(folder)
+	tok, err := basemodel.OpenTokenizer(folder)
 	if err != nil {
 		return err
 	}

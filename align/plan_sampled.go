@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/cost"
 	"align/internal/exec"
@@ -76,7 +77,7 @@ func (s *stage) scorer(f *footprint, d *draws) error {
 		return err
 	}
 	config := s.config
-	if !sameFolder(base, s.base) || quantize != s.settings.Quantize {
+	if !basemodel.Same(base, s.base) || quantize != s.settings.Quantize {
 		if config, err = model.ReadConfig(base); err != nil {
 			return err
 		}

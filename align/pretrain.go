@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/train"
 	"align/model"
 	"align/sft"
@@ -61,7 +62,7 @@ func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Envi
 // openUntrained is open for a model that is not there yet: its config follows
 // from the shape and the tokenizer.
 func (s *stage) openUntrained(tokenizer string, shape Shape) (err error) {
-	if s.tokenizer, err = OpenTokenizer(tokenizer); err != nil {
+	if s.tokenizer, err = basemodel.OpenTokenizer(tokenizer); err != nil {
 		return err
 	}
 	var reason string

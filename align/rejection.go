@@ -6,6 +6,7 @@ import (
 
 	"align/datasets"
 	"align/internal/atomicfile"
+	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/rollout"
 	"align/internal/runfolder"
@@ -50,11 +51,11 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		return rejection.Summary{}, err
 	}
 	asked := *c
-	base, err := ResolveModel(c.Model)
+	base, err := basemodel.Resolve(c.Model)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
-	tok, err := OpenTokenizer(base)
+	tok, err := basemodel.OpenTokenizer(base)
 	if err != nil {
 		return rejection.Summary{}, err
 	}

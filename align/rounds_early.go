@@ -9,13 +9,14 @@ import (
 	"slices"
 	"strings"
 
+	"align/internal/basemodel"
 	"align/internal/config"
 )
 
 // named looks for what the job names before its folder is made: one that has begun
 // is not begun again. Files of later rounds may come while it runs.
 func (c *RoundsConfig) named() error {
-	_, wrongModel := ResolveModel(cmp.Or(c.Model, modelOfRounds))
+	_, wrongModel := basemodel.Resolve(cmp.Or(c.Model, modelOfRounds))
 	errs := []error{wrongModel, checkNamed(c.Adapter, "", ""), judge{c.Reward, c.Scorer}.check()}
 	for _, path := range []string{c.Prompts, c.Data, c.Pairs} {
 		if path == "" || strings.ContainsAny(path, ",:") { // several, or with weights

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/device"
 	"align/internal/runfolder"
@@ -151,7 +152,7 @@ func noteOtherBase(adapter, base string, env Environment) {
 	if err != nil {
 		return
 	}
-	if own, err := model.AdapterBase(folder); err == nil && has(own, "config.json") && !sameFolder(own, base) {
+	if own, err := model.AdapterBase(folder); err == nil && has(own, "config.json") && !basemodel.Same(own, base) {
 		env.note(fmt.Sprintf("adapter: %s was trained on %s, and is put on %s", adapter, own, base))
 	}
 }
@@ -192,7 +193,7 @@ func Score(ctx context.Context, o ScoreOptions, env Environment, emit func(Score
 	if err := checkNamed(o.Adapter, "", ""); err != nil {
 		return err
 	}
-	path, err := ResolveModel(o.Model)
+	path, err := basemodel.Resolve(o.Model)
 	if err != nil {
 		return err
 	}

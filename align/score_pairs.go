@@ -6,6 +6,7 @@ import (
 
 	"align/datasets"
 	"align/dpo"
+	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/device"
 	"align/internal/runfolder"
@@ -108,7 +109,7 @@ func pairsByPolicy(ctx context.Context, o PairScoreOptions, env Environment) ([]
 	if err := checkNamed(o.Adapter, ref, ""); err != nil {
 		return nil, err
 	}
-	base, err := ResolveModel(o.Model)
+	base, err := basemodel.Resolve(o.Model)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"align/datasets"
 	"align/internal/atomicfile"
+	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/config"
 	"align/internal/device"
@@ -74,7 +75,7 @@ func (s *stage) open() (err error) {
 	}
 	s.deriveModel()
 	s.deriveSchedule()
-	if s.base, err = ResolveModel(s.settings.Model); err != nil {
+	if s.base, err = basemodel.Resolve(s.settings.Model); err != nil {
 		return err
 	}
 	if s.config, err = model.ReadConfig(s.base); err != nil {
@@ -83,7 +84,7 @@ func (s *stage) open() (err error) {
 	if _, err = s.loraConfig(); err != nil && !s.settings.Full {
 		return err
 	}
-	if s.tokenizer, err = OpenTokenizer(s.base); err != nil {
+	if s.tokenizer, err = basemodel.OpenTokenizer(s.base); err != nil {
 		return err
 	}
 	var reason string

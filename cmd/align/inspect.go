@@ -12,6 +12,7 @@ import (
 
 	"align/align"
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
@@ -209,7 +210,7 @@ func inspected(name string) (string, error) {
 	if _, err := os.Stat(name); err == nil {
 		return name, nil
 	}
-	return align.ResolveModel(name)
+	return basemodel.Resolve(name)
 }
 
 func holds(dir, name string) bool {

@@ -1,4 +1,4 @@
-package align
+package export
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"align/internal/atomicfile"
+	"align/internal/basemodel"
 	"align/internal/safetensors"
 	"align/internal/train"
 	"align/model"
@@ -28,13 +29,13 @@ const defaultFolderType = "bf16"
 
 // writeFull writes a run that trained all weights as a Hugging Face folder, and
 // compares what was written with the masters.
-func (x *export) writeFull() (Exported, error) {
-	e := Exported{Path: x.Out, Type: x.Type, Parameters: int(x.model.Config.Parameters())}
+func (x *export) writeFull() (Result, error) {
+	e := Result{Path: x.Out, Type: x.Type, Parameters: int(x.model.Config.Parameters())}
 	if e.Type == "" {
 		e.Type = defaultFolderType
 		x.env.note(fmt.Sprintf("type: %s (--type f32 keeps every bit)", e.Type))
 	}
-	tok, err := OpenTokenizer(x.folder)
+	tok, err := basemodel.OpenTokenizer(x.folder)
 	if err != nil {
 		return e, err
 	}
@@ -65,7 +66,7 @@ func (x *export) writeFull() (Exported, error) {
 		d.WriteFile(train.ModelWeightsFile, func(w io.Writer) error { return full.WriteWeights(w, model.InMemory(values), t.dtype) }),
 		d.WriteFile("tokenizer.json", raw(tokens)),
 		d.WriteFile("tokenizer_config.json", raw(side)),
-		d.WriteFile(cardFile, raw(x.card())))
+		d.WriteFile(basemodel.CardFile, raw(x.card())))
 	if err != nil {
 		return e, err
 	}

@@ -1,15 +1,17 @@
-package align
+package basemodel
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"align/internal/builtin"
 	"align/internal/device"
 	"align/internal/gguf"
+	"align/internal/host"
 	"align/internal/hub"
 	"align/internal/ollama"
 	"align/internal/runfolder"
@@ -18,7 +20,7 @@ import (
 	"align/model"
 )
 
-// ResolveModel is the folder or file that the name of a base model stands for:
+// Resolve is the folder or file that the name of a base model stands for:
 //
 //	builtin:tiny   the model inside the program
 //	a path         a Hugging Face folder, a GGUF file (the first, if split), or a
@@ -27,7 +29,7 @@ import (
 //	OWNER/NAME     the model in the local Hugging Face cache
 //
 // A path that exists comes before a name of the cache. Nothing is fetched.
-func ResolveModel(name string) (path string, err error) {
+func Resolve(name string) (path string, err error) {
 	if path, err = locate(name); err != nil {
 		return "", err
 	}
@@ -38,19 +40,19 @@ func ResolveModel(name string) (path string, err error) {
 	if !info.IsDir() && !model.IsGGUF(path) {
 		return "", fmt.Errorf("model: %s is a file and no GGUF: want a model folder or a .gguf file", path)
 	}
-	if info.IsDir() && !has(path, "config.json") {
+	if info.IsDir() && !isThere(filepath.Join(path, "config.json")) {
 		return "", fmt.Errorf("model: %s is no model folder: it has no config.json", path)
 	}
 	return path, nil
 }
 
-// locate is ResolveModel without a look at what the path is.
+// locate is Resolve without a look at what the path is.
 func locate(name string) (string, error) {
 	if name == "" {
 		return "", errors.New("model is missing: a folder, a .gguf file, ollama:NAME or OWNER/NAME")
 	}
 	if name == builtin.Name {
-		dir, err := builtin.Dir(DefaultCacheDir())
+		dir, err := builtin.Dir(host.CacheDir())
 		if err != nil {
 			err = fmt.Errorf("%w: ALIGN_CACHE names another folder for it", err)
 		}
@@ -69,6 +71,26 @@ func locate(name string) (string, error) {
 		err = fmt.Errorf("%w (want a folder, a .gguf file, ollama:NAME, OWNER/NAME in the Hugging Face cache, or %s)", err, builtin.Name)
 	}
 	return "", fmt.Errorf("model: %w", err)
+}
+
+// Of is the path of the base model to use with an adapter: the given one,
+// or the one that the adapter names.
+func Of(folder, given string) (string, error) {
+	if given != "" {
+		return Resolve(given)
+	}
+	base, err := model.AdapterBase(folder)
+	if err != nil {
+		return "", err
+	}
+	if base == "" {
+		return "", fmt.Errorf("%s does not name its base model: name it with --model", folder)
+	}
+	path, err := Resolve(base)
+	if err != nil {
+		return "", fmt.Errorf("%s names %q as its base model, which is not here: name it with --model (%w)", folder, base, err)
+	}
+	return path, nil
 }
 
 // OpenTokenizer reads the tokenizer of a base model by its name, or of a folder
@@ -106,23 +128,30 @@ func isAdapterFile(path string) bool {
 	return err == nil && kind == "adapter"
 }
 
-// loadBase reads the weights of a base model and says what is held of them.
-func loadBase(path, quantize string, b device.Backend, act device.Type, env Environment) (*model.Model, error) {
-	return loadHeld(path, model.LoadOptions{Quantize: quantize}, b, act, env)
-}
-
-// heldBy is how the run of a checkpoint held its base.
-func heldBy(s train.State) model.LoadOptions {
+// HeldBy is how the run of a checkpoint held its base.
+func HeldBy(s train.State) model.LoadOptions {
 	return model.LoadOptions{Quantize: s.Lineage["setting quantize"], DoubleQuant: s.Lineage["setting double_quant"] == "true"}
 }
 
-// loadHeld is loadBase for a base that a run holds in a way of its own.
-func loadHeld(path string, held model.LoadOptions, b device.Backend, act device.Type, env Environment) (*model.Model, error) {
-	held.Progress = env.progress("loading the model")
+// Load reads the weights of a base as a run holds them, and notes what is held
+// of them.
+func Load(path string, held model.LoadOptions, b device.Backend, act device.Type, note func(string)) (*model.Model, error) {
 	m, err := model.LoadWith(path, b, act, held)
 	if err != nil {
 		return nil, err
 	}
-	env.note(m.Summary(path, held))
+	note(m.Summary(path, held))
 	return m, nil
+}
+
+// Same says whether two paths lead to one folder.
+func Same(a, b string) bool {
+	x, err1 := filepath.Abs(a)
+	y, err2 := filepath.Abs(b)
+	return err1 == nil && err2 == nil && x == y
+}
+
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

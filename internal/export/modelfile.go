@@ -1,4 +1,4 @@
-package align
+package export
 
 import (
 	"fmt"

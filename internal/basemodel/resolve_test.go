@@ -1,4 +1,4 @@
-package align_test
+package basemodel_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"align/align"
+	"align/internal/basemodel"
 )
 
 func write(t *testing.T, text string, path ...string) string {
@@ -27,7 +27,7 @@ func TestAModelOfTheOllamaStoreIsFound(t *testing.T) {
 	blob := write(t, "GGUF", store, "blobs", "sha256-"+strings.Repeat("a", 64))
 	write(t, `{"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:`+strings.Repeat("a", 64)+`"}]}`,
 		store, "manifests", "registry.ollama.ai", "library", "llama3.2", "latest")
-	if got, err := align.ResolveModel("ollama:llama3.2"); err != nil || got != blob {
+	if got, err := basemodel.Resolve("ollama:llama3.2"); err != nil || got != blob {
 		t.Errorf("%q, %v, want %q", got, err, blob)
 	}
 }
@@ -45,7 +45,7 @@ func TestModelsOfTheHuggingFaceCacheAreFound(t *testing.T) {
 	write(t, commit, hub, "models--org--gone", "refs", "main")
 	write(t, "../../..", hub, "models--org--hostile", "refs", "main")
 	for name, want := range map[string]string{"org/name": snapshot, "org/file": file} {
-		if got, err := align.ResolveModel(name); err != nil || got != want {
+		if got, err := basemodel.Resolve(name); err != nil || got != want {
 			t.Errorf("%s: %q, %v, want %q", name, got, err, want)
 		}
 	}
@@ -58,20 +58,20 @@ func TestModelsOfTheHuggingFaceCacheAreFound(t *testing.T) {
 		"none":        "no such file",
 		"":            "model is missing",
 	} {
-		got, err := align.ResolveModel(name)
+		got, err := basemodel.Resolve(name)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %q, %v, want an error with %q", name, got, err, want)
 		}
 	}
 	t.Setenv("HF_HUB_CACHE", hub)
 	t.Setenv("HF_HOME", "elsewhere")
-	if got, err := align.ResolveModel("org/name"); err != nil || got != snapshot {
+	if got, err := basemodel.Resolve("org/name"); err != nil || got != snapshot {
 		t.Errorf("HF_HUB_CACHE: %q, %v", got, err)
 	}
 }
 
 func TestAFileThatIsNoGGUFIsNoModel(t *testing.T) {
-	_, err := align.ResolveModel(write(t, "text", t.TempDir(), "data.jsonl"))
+	_, err := basemodel.Resolve(write(t, "text", t.TempDir(), "data.jsonl"))
 	if err == nil || !strings.Contains(err.Error(), "is a file and no GGUF") {
 		t.Errorf("error is %v", err)
 	}

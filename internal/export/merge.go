@@ -1,4 +1,4 @@
-package align
+package export
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 
 	"align/datasets"
 	"align/internal/atomicfile"
+	"align/internal/basemodel"
 	"align/internal/tokenizer"
 	"align/model"
 )
@@ -19,8 +20,8 @@ const quantisedType = "q8_0"
 
 // merge writes the base with the adapter merged into it, and compares what was
 // written with the model as it was trained.
-func (x *export) merge() (Exported, error) {
-	e := Exported{Path: x.Out, Parameters: int(x.model.Config.Parameters())}
+func (x *export) merge() (Result, error) {
+	e := Result{Path: x.Out, Parameters: int(x.model.Config.Parameters())}
 	stored, quantised, err := model.StoredType(x.base)
 	if err != nil {
 		return e, err
@@ -38,7 +39,7 @@ func (x *export) merge() (Exported, error) {
 	}
 	report := x.env.progress("merging")
 	m := model.Merge{Base: x.base, Adapter: x.adapter, Values: x.values, Progress: func(done, total int) { report(int64(done), int64(total)) }}
-	tok, err := OpenTokenizer(x.base)
+	tok, err := basemodel.OpenTokenizer(x.base)
 	if x.Format == FormatMergedHF {
 		if err := model.MergeFolder(x.Out, m, model.FolderOptions{ChatTemplate: x.chatTemplate(tok), Card: x.card()}); err != nil {
 			return e, err
@@ -57,7 +58,7 @@ func (x *export) merge() (Exported, error) {
 	if e.Modelfile, err = x.beside("Modelfile"); err != nil {
 		return e, err
 	}
-	if e.Card, err = x.beside(cardFile); err != nil {
+	if e.Card, err = x.beside(basemodel.CardFile); err != nil {
 		return e, err
 	}
 	err = model.MergeGGUF(x.Out, m, model.GGUFOptions{
@@ -113,7 +114,7 @@ const sampleTokens = 128
 
 // verifyMerged reads the merged model back. exact: the sum is
 // written in float32.
-func (x *export) verifyMerged(e Exported, tok *tokenizer.Tokenizer, exact bool) (Exported, error) {
+func (x *export) verifyMerged(e Result, tok *tokenizer.Tokenizer, exact bool) (Result, error) {
 	var ids []int32
 	if tok != nil {
 		ids = tok.Encode(sampleText, true, false)
@@ -141,7 +142,7 @@ func (x *export) names() model.GGUFNames {
 // beside is the name of a file that is written beside a GGUF.
 func (x *export) beside(what string) (string, error) {
 	path := x.besidePath(what)
-	if has(filepath.Dir(path), filepath.Base(path)) {
+	if isThere(path) {
 		return "", fmt.Errorf("out: %s exists: want a new name", path)
 	}
 	return path, nil
@@ -154,7 +155,7 @@ func (x *export) besidePath(what string) string {
 
 // writeCard writes the model card of a GGUF, which has no folder of its own.
 func (x *export) writeCard() error {
-	path, err := x.beside(cardFile)
+	path, err := x.beside(basemodel.CardFile)
 	if err != nil {
 		return err
 	}

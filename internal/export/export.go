@@ -1,14 +1,16 @@
-package align
+package export
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"align/internal/atomicfile"
+	"align/internal/basemodel"
 	"align/internal/checkpoint"
 	"align/internal/compute"
 	"align/internal/place"
@@ -17,7 +19,7 @@ import (
 	"align/model"
 )
 
-// Export formats: an adapter alone, the base with the adapter merged into it, or
+// Write formats: an adapter alone, the base with the adapter merged into it, or
 // a model of which all weights were trained.
 const (
 	FormatHF         = "hf"
@@ -27,11 +29,11 @@ const (
 	FormatMergedGGUF = "merged-gguf"
 )
 
-// ExportFormats are what ExportOptions.Format may be.
-var ExportFormats = []string{FormatGGUF, FormatPEFT, FormatMergedHF, FormatMergedGGUF, FormatHF}
+// Formats are what Options.Format may be.
+var Formats = []string{FormatGGUF, FormatPEFT, FormatMergedHF, FormatMergedGGUF, FormatHF}
 
-// ExportOptions say what to write of a run, checkpoint or adapter.
-type ExportOptions struct {
+// Options say what to write of a run, checkpoint or adapter.
+type Options struct {
 	// Adapter is a run, a checkpoint or an adapter folder.
 	Adapter string
 	// Model names the base model; "" takes the one that the run names.
@@ -47,8 +49,8 @@ type ExportOptions struct {
 	Compute compute.Settings
 }
 
-// Exported says what was written and how it was checked.
-type Exported struct {
+// Result says what was written and how it was checked.
+type Result struct {
 	Path       string
 	Parameters int
 	// Type is the number type of a merged GGUF or a folder of the format hf.
@@ -62,10 +64,10 @@ type Exported struct {
 }
 
 // Validate returns all faults of the options at once.
-func (o ExportOptions) Validate() error {
+func (o Options) Validate() error {
 	var errs []error
-	if !slices.Contains(ExportFormats, o.Format) {
-		errs = append(errs, fmt.Errorf("format: want one of %s, got %q", strings.Join(ExportFormats, ", "), o.Format))
+	if !slices.Contains(Formats, o.Format) {
+		errs = append(errs, fmt.Errorf("format: want one of %s, got %q", strings.Join(Formats, ", "), o.Format))
 	}
 	switch _, folder := folderTypes[o.Type]; {
 	case o.Type == "":
@@ -83,27 +85,29 @@ func (o ExportOptions) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Export writes an adapter, or the model that it makes of its base, for other
+// Write writes an adapter, or the model that it makes of its base, for other
 // programs, then reads what it wrote back and compares logits.
-func Export(o ExportOptions, env Environment) (Exported, error) {
-	x := &export{ExportOptions: o, env: env}
+func Write(o Options, env Environment) (Result, error) {
+	x := &export{Options: o, env: env}
 	if err := x.open(); err != nil {
-		return Exported{}, err
+		return Result{}, err
 	}
 	b, act, err := o.Compute.Open(env.Note, env.Threads)
 	if err != nil {
-		return Exported{}, err
+		return Result{}, err
 	}
 	defer b.Close()
 	if err := x.read(); err != nil {
-		return Exported{}, err
+		return Result{}, err
 	}
-	if x.model, err = loadHeld(x.base, x.held, b, act, env); err != nil {
-		return Exported{}, err
+	held := x.held
+	held.Progress = env.progress("loading the model")
+	if x.model, err = basemodel.Load(x.base, held, b, act, env.note); err != nil {
+		return Result{}, err
 	}
 	made, err := place.MakeAbove(x.Out)
 	if err != nil {
-		return Exported{}, err
+		return Result{}, err
 	}
 	defer made.Remove()
 	if x.Format == FormatHF {
@@ -113,7 +117,7 @@ func Export(o ExportOptions, env Environment) (Exported, error) {
 		return x.merge()
 	}
 	if err := x.writeAdapter(); err != nil {
-		return Exported{}, err
+		return Result{}, err
 	}
 	return x.verifyAdapter()
 }
@@ -134,9 +138,9 @@ func (x *export) read() error {
 	return x.adapter.CheckGGUF(c)
 }
 
-// export is an Export on its way.
+// export is a Write on its way.
 type export struct {
-	ExportOptions
+	Options
 	env Environment
 	// folder holds the adapter, base is the path of its base model.
 	folder, base string
@@ -175,7 +179,7 @@ func (x *export) open() (err error) {
 		return fmt.Errorf("model: %s trained all weights and is its own base: leave it out", x.Adapter)
 	}
 	if x.base = x.folder; !x.full {
-		if x.base, err = baseOf(x.folder, x.Model); err != nil {
+		if x.base, err = basemodel.Of(x.folder, x.Model); err != nil {
 			return err
 		}
 	}
@@ -183,7 +187,7 @@ func (x *export) open() (err error) {
 		return err
 	}
 	if x.merges() {
-		x.held = heldBy(x.run)
+		x.held = basemodel.HeldBy(x.run)
 		if x.run.Method == "reward" {
 			return errors.New("a reward model gives scores, not text: it is merged into no language model")
 		}
@@ -214,7 +218,7 @@ func (x *export) place() (err error) {
 
 // stateOf is the state of a checkpoint; empty for a folder that is none.
 func stateOf(folder string) (train.State, error) {
-	if !has(folder, "MANIFEST.json") {
+	if !isThere(filepath.Join(folder, "MANIFEST.json")) {
 		return train.State{}, nil
 	}
 	c, err := checkpoint.Open(folder)
@@ -224,30 +228,15 @@ func stateOf(folder string) (train.State, error) {
 	return train.ReadState(c)
 }
 
-// baseOf is the path of the base model to use with an adapter: the given one,
-// or the one that the adapter names.
-func baseOf(folder, given string) (string, error) {
-	if given != "" {
-		return ResolveModel(given)
-	}
-	base, err := model.AdapterBase(folder)
-	if err != nil {
-		return "", err
-	}
-	if base == "" {
-		return "", fmt.Errorf("%s does not name its base model: name it with --model", folder)
-	}
-	path, err := ResolveModel(base)
-	if err != nil {
-		return "", fmt.Errorf("%s names %q as its base model, which is not here: name it with --model (%w)", folder, base, err)
-	}
-	return path, nil
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func (x *export) writeAdapter() error {
 	if x.Format == FormatGGUF {
 		x.env.note("Ollama runs merged models only: for it export --format " + FormatMergedGGUF)
-		if _, err := x.beside(cardFile); err != nil {
+		if _, err := x.beside(basemodel.CardFile); err != nil {
 			return err
 		}
 		err := atomicfile.WriteFile(x.Out, func(w io.Writer) error {
@@ -273,7 +262,7 @@ func (x *export) writeAdapter() error {
 	err = errors.Join(
 		d.WriteFile(model.AdapterConfigFile, raw(conf)),
 		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return x.adapter.WriteWeights(w, model.InMemory(x.values)) }),
-		d.WriteFile(cardFile, raw(x.card())))
+		d.WriteFile(basemodel.CardFile, raw(x.card())))
 	if err != nil {
 		return err
 	}
@@ -288,22 +277,22 @@ func (x *export) name() string { return filepath.Base(filepath.Clean(x.Adapter))
 const exactTolerance = 1e-4
 
 // verifyAdapter reads the adapter back and compares the logits of some tokens.
-func (x *export) verifyAdapter() (Exported, error) {
+func (x *export) verifyAdapter() (Result, error) {
 	read := model.ReadAdapter
 	if x.Format == FormatGGUF {
 		read = model.ReadAdapterGGUF
 	}
 	back, values, err := read(x.Out, x.model.Config)
 	if err != nil {
-		return Exported{}, fmt.Errorf("reading the export back: %w", err)
+		return Result{}, fmt.Errorf("reading the export back: %w", err)
 	}
 	if err := errors.Join(x.model.AllocAdapter(x.adapter, x.values), x.model.AllocAdapter(back, values)); err != nil {
-		return Exported{}, err
+		return Result{}, err
 	}
 	v, err := model.CompareAdapters(x.model, back, x.adapter)
-	e := Exported{Path: x.Out, Parameters: x.adapter.Parameters(), Checked: v}
+	e := Result{Path: x.Out, Parameters: x.adapter.Parameters(), Checked: v}
 	if x.Format == FormatGGUF {
-		e.Card = x.besidePath(cardFile)
+		e.Card = x.besidePath(basemodel.CardFile)
 	}
 	if err == nil && !(v.Difference <= exactTolerance*v.Scale) {
 		err = fmt.Errorf("the export does not give the adapter's logits: they differ by %v of %v", v.Difference, v.Scale)
