@@ -105,7 +105,7 @@ func (s *stage) references(ctx context.Context, c dpo.Config, loss dpo.Weighted,
 
 // visitedLogProbs are the log-probabilities of the pairs that the steps come to.
 func (s *stage) visitedLogProbs(ctx context.Context, r *dpo.Referee, pairs []datasets.Pair, steps int) ([]dpo.Reference, error) {
-	visited, err := s.visited(len(pairs), steps)
+	visited, err := s.settings.Visited(len(pairs), steps, s.shares)
 	if err != nil {
 		return nil, err
 	}

@@ -123,7 +123,7 @@ func (w *workload) meanPack() bench.Pack {
 // walk deals the examples to packs as the run will.
 func (s *stage) walk(train, held []extent, steps int) (*workload, error) {
 	w := &workload{examples: len(train), held: len(held), steps: steps}
-	order, _, err := s.newOrder(len(train))
+	order, _, err := s.settings.NewOrder(len(train), s.shares)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (s *stage) walk(train, held []extent, steps int) (*workload, error) {
 		w.all.Add(e.work())
 		w.longest = max(w.longest, e.length)
 	}
-	visited, err := s.visited(len(train), steps)
+	visited, err := s.settings.Visited(len(train), steps, s.shares)
 	if err != nil {
 		return nil, err
 	}

@@ -159,20 +159,12 @@ func (s *stage) policyAndCritic(c ppo.Config) (*ppo.Subject, error) {
 	return ppo.NewSubject(s.model, base, s.adapter, values, critic, start)
 }
 
-// newCritic is an adapter of the policy's shape with a head; the policy alone
-// trains modules whole.
 func (s *stage) newCritic() (*model.Adapter, error) {
-	shape, err := s.newAdapter()
+	shape, err := s.settings.LoRA(s.config.NumLayers)
 	if err != nil {
 		return nil, err
 	}
-	shape.Config.Save = nil
-	critic, err := model.NewAdapter(s.config, shape.Config)
-	if err != nil {
-		return nil, err
-	}
-	critic.AddHead(s.config)
-	return critic, nil
+	return ppo.NewCritic(s.config, shape)
 }
 
 // ppoTrainer is the run's trainer without its generator, and what tells its

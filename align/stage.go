@@ -81,7 +81,7 @@ func (s *stage) open() (err error) {
 	if s.config, err = model.ReadConfig(s.base); err != nil {
 		return err
 	}
-	if _, err = s.loraConfig(); err != nil && !s.settings.Full {
+	if _, err = s.settings.LoRA(s.config.NumLayers); err != nil && !s.settings.Full {
 		return err
 	}
 	if s.tokenizer, err = basemodel.OpenTokenizer(s.base); err != nil {
@@ -191,7 +191,7 @@ func (s *stage) read() (values []float32, err error) {
 
 // order deals n examples and says how many steps there will be.
 func (s *stage) order(n int, what string) (*datasets.Order, int, error) {
-	order, n, err := s.newOrder(n)
+	order, n, err := s.settings.NewOrder(n, s.shares)
 	if err != nil {
 		return nil, 0, err
 	}

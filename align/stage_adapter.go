@@ -34,22 +34,11 @@ func (s *stage) noteSaved() {
 
 // newAdapter has the shape that the settings ask for.
 func (s *stage) newAdapter() (*model.Adapter, error) {
-	c, err := s.loraConfig()
+	c, err := s.settings.LoRA(s.config.NumLayers)
 	if err != nil {
 		return nil, err
 	}
 	return model.NewAdapter(s.config, c)
-}
-
-// loraConfig reads what the settings say of an adapter of the base.
-func (s *stage) loraConfig() (model.LoRAConfig, error) {
-	targets, wrongTargets := model.ParseTargets(s.settings.Targets)
-	layers, wrongLayers := model.ParseLayers(s.settings.Layers, s.config.NumLayers)
-	save, wrongSave := model.ParseSaved(s.settings.ModulesToSave)
-	return model.LoRAConfig{
-		Rank: s.settings.Rank, Alpha: s.settings.Alpha, Dropout: s.settings.Dropout,
-		Targets: targets, Layers: layers, RSLoRA: s.settings.RSLoRA, DoRA: s.settings.DoRA, Save: save,
-	}, errors.Join(wrongTargets, wrongLayers, wrongSave)
 }
 
 func (s *stage) loadAdapter() ([]float32, error) {

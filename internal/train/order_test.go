@@ -1,4 +1,4 @@
-package align
+package train_test
 
 import (
 	"slices"
@@ -11,9 +11,8 @@ import (
 func TestVisited(t *testing.T) {
 	settings := train.DefaultSettings()
 	settings.Batch, settings.Accumulate = 2, 2
-	s := &stage{settings: &settings}
 	for _, c := range []struct{ steps, want int }{{1, 4}, {2, 8}, {3, 10}, {100000, 10}} {
-		order, _, err := s.newOrder(10)
+		order, _, err := settings.NewOrder(10, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -22,7 +21,7 @@ func TestVisited(t *testing.T) {
 			dealt = append(dealt, order.Next()...)
 		}
 		slices.Sort(dealt)
-		got, err := s.visited(10, c.steps)
+		got, err := settings.Visited(10, c.steps, nil)
 		if err != nil || len(got) != c.want || !slices.Equal(got, dealt) {
 			t.Errorf("%d steps: %v, dealt %v (%v)", c.steps, got, dealt, err)
 		}
