@@ -32,7 +32,7 @@ var floors = [][]string{
 	{"sft", "dpo", "reward", "ppo", "rejection"},
 	{"internal/bench", "internal/runfolder"},
 	{"internal/basemodel"},
-	{"internal/export"},
+	{"internal/export", "internal/plan"},
 	{"align"},
 	{"cmd/align", "internal/builtin/build"},
 }

@@ -7,6 +7,7 @@ import (
 
 	"align/datasets"
 	"align/dpo"
+	"align/internal/plan"
 	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
@@ -36,7 +37,7 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 	if err != nil {
 		return Result{}, err
 	}
-	extents := func(pairs []datasets.Pair) []extent { return pairExtents(pairs, dpoSequences(c)) }
+	extents := func(pairs []datasets.Pair) []plan.Extent { return plan.PairExtents(pairs, plan.DPOSequences(c)) }
 	w, err := prepare(s, &c, d, "pairs", extents)
 	if err != nil {
 		return Result{}, err

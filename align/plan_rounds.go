@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"align/datasets"
+	"align/internal/plan"
 	"align/internal/train"
 )
 
@@ -15,7 +16,7 @@ type RoundsPlan struct {
 	V      int `json:"v"`
 	Rounds int `json:"rounds"`
 	// Stages are those of the first round, in order.
-	Stages []*Plan `json:"stages"`
+	Stages []*plan.Plan `json:"stages"`
 	// Total is the peak of the largest stage, Seconds the time of all rounds,
 	// each taken to be as long as the first.
 	Total    int64    `json:"total_bytes"`
@@ -46,8 +47,8 @@ func PlanRounds(ctx context.Context, c RoundsConfig, env Environment) (*RoundsPl
 		}
 		r.Seconds += times * p.Seconds
 	}
-	if r.Seconds > longRun.Seconds() {
-		longest := slices.MaxFunc(r.Stages, func(a, b *Plan) int { return int(a.Seconds - b.Seconds) })
+	if r.Seconds > plan.LongRun.Seconds() {
+		longest := slices.MaxFunc(r.Stages, func(a, b *plan.Plan) int { return int(a.Seconds - b.Seconds) })
 		r.Warnings = append(r.Warnings, "the job takes more than an hour", fmt.Sprintf("%s takes most of it: shorten that stage, or do fewer rounds", longest.Method))
 	}
 	return r, nil
@@ -61,10 +62,10 @@ type roundsPlanner struct {
 	// fresh are the settings of a reward model that the job is to train.
 	fresh *train.Settings
 	// drawn is what rejection samples, once it has been planned.
-	drawn *draws
+	drawn *plan.Draws
 }
 
-func (j *roundsPlanner) plan(ctx context.Context, name string) (*Plan, error) {
+func (j *roundsPlanner) plan(ctx context.Context, name string) (*plan.Plan, error) {
 	c := j.config
 	at := placement{round: 1, policy: c.Adapter, data: inRound(c.Data, 1), pairs: inRound(c.Pairs, 1), judge: j.judge}
 	if j.fresh != nil {
@@ -86,8 +87,8 @@ func (j *roundsPlanner) plan(ctx context.Context, name string) (*Plan, error) {
 		if j.drawn == nil {
 			return PlanSFT(ctx, conf, explicit, j.env)
 		}
-		return j.drawnPlan(ctx, name, &conf.Settings, explicit, "examples", false, func(prompt int) extent {
-			e := answersExtent(prompt, j.drawn.maxNew)
+		return j.drawnPlan(ctx, name, &conf.Settings, explicit, "examples", false, func(prompt int) plan.Extent {
+			e := plan.AnswersExtent(prompt, j.drawn.MaxNew)
 			if conf.LossOn == datasets.LossOnAll {
 				e.Targets = e.Tokens - 1
 			}
@@ -98,9 +99,9 @@ func (j *roundsPlanner) plan(ctx context.Context, name string) (*Plan, error) {
 		if j.drawn == nil {
 			return PlanDPO(ctx, conf, explicit, j.env)
 		}
-		return j.drawnPlan(ctx, name, &conf.Settings, explicit, "pairs", true, func(prompt int) extent {
-			e := answersExtent(prompt, j.drawn.maxNew, j.drawn.maxNew)
-			e.Sequences, e.Pairs = dpoSequences(conf), 1
+		return j.drawnPlan(ctx, name, &conf.Settings, explicit, "pairs", true, func(prompt int) plan.Extent {
+			e := plan.AnswersExtent(prompt, j.drawn.MaxNew, j.drawn.MaxNew)
+			e.Sequences, e.Pairs = plan.DPOSequences(conf), 1
 			return e
 		})
 	}
@@ -108,16 +109,16 @@ func (j *roundsPlanner) plan(ctx context.Context, name string) (*Plan, error) {
 }
 
 // drawnPlan plans training on what rejection leaves of each prompt.
-func (j *roundsPlanner) drawnPlan(ctx context.Context, method string, settings *train.Settings, explicit []string, what string, referenced bool, of func(prompt int) extent) (*Plan, error) {
+func (j *roundsPlanner) drawnPlan(ctx context.Context, method string, settings *train.Settings, explicit []string, what string, referenced bool, of func(prompt int) plan.Extent) (*plan.Plan, error) {
 	env := j.env
-	p := newPlan(method, &env)
+	p := planning(method, &env)
 	s := &stage{method: method, settings: settings, env: env, explicit: explicit}
 	defer s.close()
 	if err := s.open(); err != nil {
 		return nil, err
 	}
-	var list []extent
-	for _, n := range j.drawn.prompts {
+	var list []plan.Extent
+	for _, n := range j.drawn.Prompts {
 		list = append(list, of(n))
 	}
 	held := int(settings.EvalFraction * float64(len(list)))

@@ -8,6 +8,7 @@ import (
 	"align/datasets"
 	"align/internal/checkpoint"
 	"align/internal/exec"
+	"align/internal/plan"
 	"align/internal/rollout"
 	"align/internal/score"
 	"align/internal/train"
@@ -132,6 +133,15 @@ func (s *stage) prompts(ctx context.Context, c ppo.Config) (*promptData, error) 
 	d.list = parts[0]
 	d.hash, err = checkpoint.HashFile(c.Prompts)
 	return d, err
+}
+
+// ppoPolicy sizes the run before its weights are read, as savePolicy does.
+func (s *stage) ppoPolicy(c ppo.Config, p *promptData) (exec.SavePolicy, error) {
+	t, err := s.trained()
+	if err != nil {
+		return "", err
+	}
+	return s.sized().PPOPolicy(t, c, plan.PPODraws(c, p.list, p.longest))
 }
 
 // policyAndCritic loads the base and what is trained on it. The critic has the

@@ -8,6 +8,7 @@ import (
 
 	"align/datasets"
 	"align/internal/basemodel"
+	"align/internal/plan"
 	"align/internal/train"
 	"align/model"
 	"align/sft"
@@ -41,7 +42,7 @@ func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Envi
 	if err := s.sameData(d.hash, steps); err != nil {
 		return Result{}, err
 	}
-	policy, err := s.savePolicy(exampleExtents(d.train), exampleExtents(d.held), steps)
+	policy, err := s.savePolicy(plan.ExampleExtents(d.train), plan.ExampleExtents(d.held), steps)
 	if err != nil {
 		return Result{}, err
 	}

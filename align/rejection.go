@@ -8,6 +8,7 @@ import (
 	"align/internal/atomicfile"
 	"align/internal/basemodel"
 	"align/internal/compute"
+	"align/internal/plan"
 	"align/internal/rollout"
 	"align/internal/runfolder"
 	"align/internal/tokenizer"
@@ -94,7 +95,11 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	}
 	s := rejectionStage(*c, env)
 	s.base, s.config, s.backend, s.act = base, config, b, act
-	if err := s.checkRejection(rejectionDraws(*c, prompts, longest, most)); err != nil {
+	t, err := s.sampler()
+	if err != nil {
+		return rejection.Summary{}, err
+	}
+	if err := s.sized().CheckRejection(t, plan.RejectionDraws(*c, prompts, longest, most)); err != nil {
 		return rejection.Summary{}, err
 	}
 	m, a, err := openModel(base, c.Quantize, c.Adapter, b, act, env)
@@ -140,6 +145,23 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		}
 	}
 	return summary, err
+}
+
+// rejectionStage is a stage that opens what a job of rejection does.
+func rejectionStage(c rejection.Config, env Environment) *stage {
+	settings := train.DefaultSettings()
+	settings.Model, settings.Quantize, settings.Adapter, settings.Template = c.Model, c.Quantize, c.Adapter, c.Template
+	settings.Device, settings.Precision, settings.Memory, settings.Threads, settings.Seed = c.Device, c.Precision, c.Memory, c.Threads, c.Seed
+	return &stage{method: "rejection", settings: &settings, env: env, explicit: []string{"learning_rate", "eval_every"}}
+}
+
+// sampler is the adapter that answers are drawn with, without buffers; none is the
+// model alone.
+func (s *stage) sampler() (plan.Trained, error) {
+	if s.settings.Adapter == "" {
+		return plan.Trained{}, nil
+	}
+	return s.trained()
 }
 
 // policyHash tells what samples from others: the base, and the adapter on it.

@@ -61,8 +61,6 @@ type stage struct {
 	noise float64
 	// evalEvery and saveEvery are those of the settings in steps.
 	evalEvery, saveEvery int
-	// allRows says that sft and pretrain compute the last layer at every row.
-	allRows bool
 }
 
 // open picks the device and reads what is small: the model's config, its

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"align/internal/plan"
 	"align/internal/runfolder"
 	"align/internal/safetensors"
 	"align/model"
@@ -39,6 +40,41 @@ func (s *stage) newAdapter() (*model.Adapter, error) {
 		return nil, err
 	}
 	return model.NewAdapter(s.config, c)
+}
+
+// trained reads or lays out what the settings ask for.
+func (s *stage) trained() (t plan.Trained, err error) {
+	if s.settings.Full {
+		t.Full = model.NewFull(s.config)
+		return t, nil
+	}
+	if s.settings.Adapter == "" {
+		t.Adapter, err = s.newAdapter()
+	} else {
+		t.Adapter, err = s.startLayout()
+	}
+	if err == nil && s.head != "" && t.Adapter.Head.Len == 0 {
+		t.Adapter.AddHead(s.config)
+	}
+	return t, err
+}
+
+// startLayout is the adapter to start from, without buffers.
+func (s *stage) startLayout() (a *model.Adapter, err error) {
+	folder, err := runfolder.AdapterFolder(s.settings.Adapter)
+	if err != nil {
+		return nil, err
+	}
+	scored, err := s.scored(folder)
+	if err != nil {
+		return nil, err
+	}
+	if scored {
+		a, _, err = model.ReadScored(folder, s.head, s.config)
+	} else {
+		a, _, err = model.ReadAdapter(folder, s.config)
+	}
+	return a, misfit(folder, err)
 }
 
 func (s *stage) loadAdapter() ([]float32, error) {

@@ -11,6 +11,7 @@ import (
 	"align/dpo"
 	"align/internal/config"
 	"align/internal/nearest"
+	"align/internal/plan"
 	"align/ppo"
 	"align/rejection"
 	"align/reward"
@@ -91,7 +92,7 @@ func newPlanRejectionCommand(io *streams) *cobra.Command {
 	fields := config.Fields(&conf)
 	c := planOf("rejection", "--prompts FILE --reward RUN", "Plan sampling many answers")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return runPlan(c, o, fields, &rejectionSettings{&conf}, false, func(ctx context.Context, _ []string, e align.Environment) (*align.Plan, error) {
+		return runPlan(c, o, fields, &rejectionSettings{&conf}, false, func(ctx context.Context, _ []string, e align.Environment) (*plan.Plan, error) {
 			return align.PlanRejection(ctx, conf, e)
 		})
 	}
@@ -186,29 +187,29 @@ func planOf(method, data, short string) *cobra.Command {
 	}
 }
 
-// planTraining gives c the flags of a trainer's command, and plan in place of
-// the run.
+// planTraining gives c the flags of a trainer's command, and the plan that is made
+// in place of the run.
 func planTraining[C any, P interface {
 	*C
 	validator
-}](io *streams, c *cobra.Command, conf P, resume *bool, fields []config.Field, plan func(context.Context, C, []string, align.Environment) (*align.Plan, error)) {
+}](io *streams, c *cobra.Command, conf P, resume *bool, fields []config.Field, made func(context.Context, C, []string, align.Environment) (*plan.Plan, error)) {
 	o := &trainOptions{io: io}
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return runPlan(c, o, fields, conf, *resume, func(ctx context.Context, explicit []string, e align.Environment) (*align.Plan, error) {
-			return plan(ctx, *conf, explicit, e)
+		return runPlan(c, o, fields, conf, *resume, func(ctx context.Context, explicit []string, e align.Environment) (*plan.Plan, error) {
+			return made(ctx, *conf, explicit, e)
 		})
 	}
 	addTrainFlags(c, o, resume, fields)
 	c.Flags().Lookup("json").Usage = "print one JSON object"
 }
 
-func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked validator, resume bool, plan func(context.Context, []string, align.Environment) (*align.Plan, error)) error {
+func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked validator, resume bool, made func(context.Context, []string, align.Environment) (*plan.Plan, error)) error {
 	explicit, err := settle(c, o, fields, checked, resume)
 	if err != nil {
 		return err
 	}
 	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
-	p, err := plan(c.Context(), explicit, align.Environment{Progress: r.progress, Threads: limitThreads})
+	p, err := made(c.Context(), explicit, align.Environment{Progress: r.progress, Threads: limitThreads})
 	r.close()
 	if err != nil {
 		return err
@@ -221,7 +222,7 @@ func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked v
 }
 
 // printPlan prints a plan for eyes.
-func printPlan(w io.Writer, p *align.Plan) error {
+func printPlan(w io.Writer, p *plan.Plan) error {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-12s %s\n", name, fmt.Sprintf(format, args...))

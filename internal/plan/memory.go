@@ -1,4 +1,4 @@
-package align
+package plan
 
 import (
 	"slices"
@@ -6,7 +6,6 @@ import (
 	"align/internal/device"
 	"align/internal/exec"
 	"align/internal/graph"
-	"align/internal/runfolder"
 	"align/model"
 )
 
@@ -42,72 +41,37 @@ func (f *footprint) fixed() int64 {
 	return f.weights + f.adapter + f.optimizer + f.sampled()
 }
 
-// trained is what a run trains, without buffers: an adapter or all weights.
-type trained struct {
-	adapter *model.Adapter
-	full    *model.Full
-}
-
-// trained reads or lays out what the settings ask for.
-func (s *stage) trained() (t trained, err error) {
-	if s.settings.Full {
-		t.full = model.NewFull(s.config)
-		return t, nil
-	}
-	if s.settings.Adapter == "" {
-		t.adapter, err = s.newAdapter()
-	} else {
-		t.adapter, err = s.startLayout()
-	}
-	if err == nil && s.head != "" && t.adapter.Head.Len == 0 {
-		t.adapter.AddHead(s.config)
-	}
-	return t, err
-}
-
-// startLayout is the adapter to start from, without buffers.
-func (s *stage) startLayout() (a *model.Adapter, err error) {
-	folder, err := runfolder.AdapterFolder(s.settings.Adapter)
-	if err != nil {
-		return nil, err
-	}
-	scored, err := s.scored(folder)
-	if err != nil {
-		return nil, err
-	}
-	if scored {
-		a, _, err = model.ReadScored(folder, s.head, s.config)
-	} else {
-		a, _, err = model.ReadAdapter(folder, s.config)
-	}
-	return a, misfit(folder, err)
+// Trained is what a run trains, without buffers: an adapter or all weights.
+type Trained struct {
+	Adapter *model.Adapter
+	Full    *model.Full
 }
 
 // elements is the length of the flat buffer, parameters the values in it.
-func (t trained) elements() int {
-	if t.full != nil {
-		return t.full.Len
+func (t Trained) elements() int {
+	if t.Full != nil {
+		return t.Full.Len
 	}
-	return t.adapter.Len
+	return t.Adapter.Len
 }
 
-func (t trained) parameters() int {
-	if t.full != nil {
-		return t.full.Parameters()
+func (t Trained) parameters() int {
+	if t.Full != nil {
+		return t.Full.Parameters()
 	}
-	return t.adapter.Parameters()
+	return t.Adapter.Parameters()
 }
 
 // footprint sizes everything but the activations.
-func (s *stage) footprint(t trained, w *workload) (*footprint, error) {
+func (s *Stage) footprint(t Trained, w *workload) (*footprint, error) {
 	var weights int64
-	if t.full == nil && s.model == nil { // else in the flat buffer, or there already
+	if t.Full == nil { // else in the flat buffer
 		var err error
-		if weights, err = model.WeightBytes(s.base, s.settings.Quantize, s.act, s.matrixType, s.reserved()); err != nil {
+		if weights, err = model.WeightBytes(s.Base, s.Settings.Quantize, s.Act, s.matrixType, s.reserved()); err != nil {
 			return nil, err
 		}
 	}
-	flat := int64(t.elements()) * int64(s.act.Wide().Size())
+	flat := int64(t.elements()) * int64(s.Act.Wide().Size())
 	f := &footprint{
 		weights: weights, adapter: 2 * flat, optimizer: 2 * flat, // value and gradient; two moments
 		process: s.process(trainingBytes), sessions: map[exec.SavePolicy]sessionBytes{},
@@ -123,16 +87,16 @@ func (s *stage) footprint(t trained, w *workload) (*footprint, error) {
 }
 
 // sessionSize is that of a session with a loss on its sequences.
-func (s *stage) sessionSize(t trained, c model.Capacity, save exec.SavePolicy, training bool) (model.SessionSize, error) {
-	o := model.DecoderOptions{Capacity: c, Adapter: t.adapter, Full: t.full, Train: training, Save: save, Device: s.backend, AllRows: s.allRows, Noise: s.noise}
-	if s.head != "" {
-		d, err := model.NewScorer(s.config, s.act, o)
+func (s *Stage) sessionSize(t Trained, c model.Capacity, save exec.SavePolicy, training bool) (model.SessionSize, error) {
+	o := model.DecoderOptions{Capacity: c, Adapter: t.Adapter, Full: t.Full, Train: training, Save: save, Device: s.Backend, AllRows: s.allRows, Noise: s.Noise}
+	if s.Head != "" {
+		d, err := model.NewScorer(s.Config, s.Act, o)
 		if err != nil {
 			return model.SessionSize{}, err
 		}
 		return d.SessionSize(d.Dot(d.Scores, d.Vector("weights", device.F64, graph.Targets)))
 	}
-	d, err := model.NewDecoder(s.config, s.act, o)
+	d, err := model.NewDecoder(s.Config, s.Act, o)
 	if err != nil {
 		return model.SessionSize{}, err
 	}
@@ -141,7 +105,7 @@ func (s *stage) sessionSize(t trained, c model.Capacity, save exec.SavePolicy, t
 }
 
 // session is the memory of the training session, computed once.
-func (s *stage) session(f *footprint, t trained, c model.Capacity, save exec.SavePolicy) (sessionBytes, error) {
+func (s *Stage) session(f *footprint, t Trained, c model.Capacity, save exec.SavePolicy) (sessionBytes, error) {
 	if b, ok := f.sessions[save]; ok {
 		return b, nil
 	}
@@ -151,7 +115,7 @@ func (s *stage) session(f *footprint, t trained, c model.Capacity, save exec.Sav
 	}
 	var critic model.SessionSize
 	if f.critic != nil {
-		if critic, err = s.scoring().sessionSize(trained{adapter: f.critic}, c, save, true); err != nil {
+		if critic, err = s.scoring().sessionSize(Trained{Adapter: f.critic}, c, save, true); err != nil {
 			return sessionBytes{}, err
 		}
 	}

@@ -1,4 +1,4 @@
-package align
+package plan
 
 import (
 	"align/datasets"
@@ -8,8 +8,8 @@ import (
 	"align/reward"
 )
 
-// extent is what one example or pair takes of a pack.
-type extent struct {
+// Extent is what one example or pair takes of a pack.
+type Extent struct {
 	model.Capacity
 	// attended are the pairs of a query and a key in attention.
 	attended float64
@@ -17,10 +17,10 @@ type extent struct {
 	length int
 }
 
-func exampleExtents(list []datasets.Example) []extent {
-	all := make([]extent, len(list))
+func ExampleExtents(list []datasets.Example) []Extent {
+	all := make([]Extent, len(list))
 	for i, e := range list {
-		all[i] = extent{
+		all[i] = Extent{
 			Capacity: model.Capacity{Tokens: len(e.IDs), Targets: e.Targets(), Sequences: 1},
 			attended: cost.Causal(len(e.IDs), 0), length: len(e.IDs),
 		}
@@ -28,42 +28,52 @@ func exampleExtents(list []datasets.Example) []extent {
 	return all
 }
 
-// pairExtents has a third sequence, the format tokens, where they are masked.
-func pairExtents(list []datasets.Pair, perPair int) []extent {
-	all := make([]extent, len(list))
+// PairExtents has a third sequence, the format tokens, where they are masked.
+func PairExtents(list []datasets.Pair, perPair int) []Extent {
+	all := make([]Extent, len(list))
 	for i, p := range list {
-		all[i] = answersExtent(len(p.Prompt), len(p.Chosen), len(p.Rejected))
+		all[i] = AnswersExtent(len(p.Prompt), len(p.Chosen), len(p.Rejected))
 		all[i].Sequences, all[i].Pairs = perPair, 1
 	}
 	return all
 }
 
-// groupExtents are of prompts with ranked answers, scored at their ends.
-func groupExtents(list []reward.Group) []extent {
-	all := make([]extent, len(list))
+// UnpairedExtents are of single answers with their prompts.
+func UnpairedExtents(list []datasets.Unpaired) []Extent {
+	all := make([]Extent, len(list))
+	for i, u := range list {
+		all[i] = AnswersExtent(len(u.Prompt), len(u.Response))
+		all[i].Pairs = 1
+	}
+	return all
+}
+
+// GroupExtents are of prompts with ranked answers, scored at their ends.
+func GroupExtents(list []reward.Group) []Extent {
+	all := make([]Extent, len(list))
 	for i, g := range list {
 		lengths := make([]int, len(g.Answers))
 		for k, a := range g.Answers {
 			lengths[k] = len(a)
 		}
-		all[i] = answersExtent(len(g.Prompt), lengths...)
+		all[i] = AnswersExtent(len(g.Prompt), lengths...)
 		all[i].Targets, all[i].Pairs = len(lengths), len(lengths)*(len(lengths)-1)/2
 	}
 	return all
 }
 
 // answerExtents are n answers of the greatest length, each with its prompt.
-func answerExtents(n, prompt, answer int) []extent {
-	all := make([]extent, n)
+func answerExtents(n, prompt, answer int) []Extent {
+	all := make([]Extent, n)
 	for i := range all {
-		all[i] = answersExtent(prompt, answer)
+		all[i] = AnswersExtent(prompt, answer)
 	}
 	return all
 }
 
-// answersExtent is a prompt with answers that share it.
-func answersExtent(prompt int, answers ...int) extent {
-	e := extent{Capacity: model.Capacity{Tokens: prompt, Sequences: len(answers)}, attended: cost.Causal(prompt, 0), length: prompt}
+// AnswersExtent is a prompt with answers that share it.
+func AnswersExtent(prompt int, answers ...int) Extent {
+	e := Extent{Capacity: model.Capacity{Tokens: prompt, Sequences: len(answers)}, attended: cost.Causal(prompt, 0), length: prompt}
 	for _, n := range answers {
 		e.Tokens, e.Targets = e.Tokens+n, e.Targets+n
 		e.attended += cost.Causal(n, prompt)
@@ -73,20 +83,20 @@ func answersExtent(prompt int, answers ...int) extent {
 }
 
 // join lays another example behind in the same pack.
-func (e extent) join(o extent) extent {
+func (e Extent) join(o Extent) Extent {
 	e.Tokens, e.Targets, e.Sequences, e.Pairs = e.Tokens+o.Tokens, e.Targets+o.Targets, e.Sequences+o.Sequences, e.Pairs+o.Pairs
 	e.attended += o.attended
 	e.length = max(e.length, o.length)
 	return e
 }
 
-func (e extent) work() cost.Work {
+func (e Extent) work() cost.Work {
 	return cost.Work{Tokens: float64(e.Tokens), Targets: float64(e.Targets), Pairs: e.attended}
 }
 
-// cut is what an extent becomes under a shorter maximal length, about: an
+// cut is what an Extent becomes under a shorter maximal length, about: an
 // example loses its end, a pair its prompt's start.
-func (e extent) cut(length int) extent {
+func (e Extent) cut(length int) Extent {
 	lost := e.length - length
 	if lost <= 0 {
 		return e
@@ -121,23 +131,23 @@ func (w *workload) meanPack() bench.Pack {
 }
 
 // walk deals the examples to packs as the run will.
-func (s *stage) walk(train, held []extent, steps int) (*workload, error) {
+func (s *Stage) walk(train, held []Extent, steps int) (*workload, error) {
 	w := &workload{examples: len(train), held: len(held), steps: steps}
-	order, _, err := s.settings.NewOrder(len(train), s.shares)
+	order, _, err := s.Settings.NewOrder(len(train), s.Shares)
 	if err != nil {
 		return nil, err
 	}
 	for range steps {
-		w.deal(train, order.Next(), s.settings.Batch, s.settings.Packing)
+		w.deal(train, order.Next(), s.Settings.Batch, s.Settings.Packing)
 	}
 	packs := &workload{}
-	packs.deal(held, upTo(len(held)), s.settings.Batch, s.settings.Packing)
+	packs.deal(held, upTo(len(held)), s.Settings.Batch, s.Settings.Packing)
 	w.heldLargest, w.evaluation = packs.largest, packs.train
 	for _, e := range train {
 		w.all.Add(e.work())
 		w.longest = max(w.longest, e.length)
 	}
-	visited, err := s.settings.Visited(len(train), steps, s.shares)
+	visited, err := s.Settings.Visited(len(train), steps, s.Shares)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +155,7 @@ func (s *stage) walk(train, held []extent, steps int) (*workload, error) {
 		w.referenced.Add(train[i].work())
 	}
 	predicts := model.Capacity{Tokens: int(w.all.Tokens), Targets: int(w.all.Targets)}
-	s.allRows = (s.method == "sft" || s.method == "pretrain") && predicts.AllRows()
+	s.allRows = (s.Method == "sft" || s.Method == "pretrain") && predicts.AllRows()
 	for _, e := range held {
 		w.all.Add(e.work())
 		w.referenced.Add(e.work())
@@ -163,12 +173,12 @@ func upTo(n int) []int {
 }
 
 // deal adds the packs of a step.
-func (w *workload) deal(list []extent, indices []int, batch int, packing bool) {
+func (w *workload) deal(list []Extent, indices []int, batch int, packing bool) {
 	if !packing {
 		batch = 1
 	}
 	for from := 0; from < len(indices); from += batch {
-		var pack extent
+		var pack Extent
 		for _, i := range indices[from:min(from+batch, len(indices))] {
 			pack = pack.join(list[i])
 		}

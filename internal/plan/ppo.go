@@ -1,4 +1,4 @@
-package align
+package plan
 
 import (
 	"context"
@@ -9,40 +9,13 @@ import (
 	"align/internal/cost"
 	"align/internal/exec"
 	"align/internal/host"
-	"align/internal/train"
 	"align/model"
 	"align/ppo"
 )
 
-// PlanPPO plans what PPO would run, as PlanSFT does. Answers are taken to be as
-// long as they may be.
-func PlanPPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) (*Plan, error) {
-	return planPPO(ctx, c, explicit, env, nil)
-}
-
-// planPPO is PlanPPO that scores by a reward model which is to be trained first
-// by the settings fresh, unless they are nil.
-func planPPO(ctx context.Context, c ppo.Config, explicit []string, env Environment, fresh *train.Settings) (*Plan, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	p := newPlan("ppo", &env)
-	s := &stage{method: "ppo", settings: &c.Settings, env: env, explicit: explicit}
-	defer s.close()
-	if err := s.open(); err != nil {
-		return nil, err
-	}
-	prompts, err := s.prompts(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	d := ppoDraws(c, prompts)
-	d.fresh = fresh
-	return p, s.planPPO(ctx, p, c, d)
-}
-
-func (s *stage) planPPO(ctx context.Context, p *Plan, c ppo.Config, d *draws) error {
-	r, err := s.sizePPO(c, d)
+// PPO plans a run of ppo that trains t and samples d.
+func (p *Plan) PPO(ctx context.Context, s *Stage, t Trained, c ppo.Config, d *Draws) error {
+	r, err := s.sizePPO(t, c, d)
 	if err != nil {
 		return err
 	}
@@ -66,63 +39,60 @@ func (s *stage) planPPO(ctx context.Context, p *Plan, c ppo.Config, d *draws) er
 	if err != nil {
 		return err
 	}
-	x := cost.Of(s.config, r.trained.adapter)
+	x := cost.Of(s.Config, r.trained.Adapter)
 	passes := 2.0 // policy and reference
 	trained := 1.0
 	if c.Algorithm == ppo.PPO {
 		passes, trained = 3, 2
 	}
-	share := r.rollouts / max(float64(len(d.prompts))/float64(c.Rollout), 1e-9)
+	share := r.rollouts / max(float64(len(d.Prompts))/float64(c.Rollout), 1e-9)
 	all := d.work().Times(share)
 	p.Sampling = share*s.sampleSeconds(v, d, step) + v.ForwardSeconds(x, all)*scored(d)
 	p.Reference = passes * v.ForwardSeconds(x, all)
 	training := trained * v.TrainSeconds(x, r.work.train)
 	p.Seconds = training + p.Sampling + p.Reference
 	p.TokensPerSecond = r.work.train.Tokens / training
-	if p.Seconds > longRun.Seconds() {
+	if p.Seconds > LongRun.Seconds() {
 		p.shortenSampling("--rollout, --max-new or --steps")
 	}
 	return nil
 }
 
 // scored is how many passes a reward model makes over the answers.
-func scored(d *draws) float64 {
-	if d.judge.Reward == "" && d.fresh == nil {
+func scored(d *Draws) float64 {
+	if d.reward == "" && d.Fresh == nil {
 		return 0
 	}
 	return 1
 }
 
-// ppoDraws is what a run with the prompts samples.
-func ppoDraws(c ppo.Config, p *promptData) *draws {
-	d := &draws{longest: p.longest, k: c.K, maxNew: c.MaxNew, sequences: c.Sequences, judge: judge{c.Reward, c.Scorer}}
+// PPODraws is what a run with the prompts samples.
+func PPODraws(c ppo.Config, prompts []ppo.Prompt, longest int) *Draws {
+	d := &Draws{longest: longest, k: c.K, MaxNew: c.MaxNew, sequences: c.Sequences, reward: c.Reward}
 	if c.Generator != "" {
 		d.sequences = 0
 	}
-	for _, prompt := range p.list {
-		d.prompts = append(d.prompts, len(prompt.IDs))
+	for _, prompt := range prompts {
+		d.Prompts = append(d.Prompts, len(prompt.IDs))
 	}
 	return d
 }
 
 // ppoSize is a run of ppo, sized.
 type ppoSize struct {
-	trained  trained
+	trained  Trained
 	size     *footprint
 	work     *workload
-	micro    []extent // a micro-batch
+	micro    []Extent // a micro-batch
 	rollouts float64
 	sizes    func(sequences int) (*footprint, error)
 }
 
 // sizePPO sizes a run of ppo: policy and critic with their moments, the
 // reference, the engine and what scores.
-func (s *stage) sizePPO(c ppo.Config, d *draws) (*ppoSize, error) {
-	t, err := s.trained()
-	if err != nil {
-		return nil, err
-	}
+func (s *Stage) sizePPO(t Trained, c ppo.Config, d *Draws) (*ppoSize, error) {
 	r := &ppoSize{trained: t, micro: microBatch(c, d)}
+	var err error
 	if r.work, err = ppoWork(c, d, r); err != nil {
 		return nil, err
 	}
@@ -133,7 +103,7 @@ func (s *stage) sizePPO(c ppo.Config, d *draws) (*ppoSize, error) {
 		}
 		with := *d
 		with.sequences = sequences
-		return f, errors.Join(s.engine(f, t.adapter, &with), s.addPPO(f, c, &with, t))
+		return f, errors.Join(s.engine(f, t.Adapter, &with), s.addPPO(f, c, &with, t))
 	}
 	r.size, err = r.sizes(d.sequences)
 	return r, err
@@ -141,36 +111,39 @@ func (s *stage) sizePPO(c ppo.Config, d *draws) (*ppoSize, error) {
 
 // addPPO adds what ppo has besides a policy: the critic, the reference, a
 // scorer, and their programs.
-func (s *stage) addPPO(f *footprint, c ppo.Config, d *draws, t trained) error {
+func (s *Stage) addPPO(f *footprint, c ppo.Config, d *Draws, t Trained) error {
 	f.turns = true
 	pack := d.pack(ppo.PassTokens).Rounded()
 	errs := []error{s.forward(f, t, pack), s.forward(f, t, pack), s.scorer(f, d)}
-	if s.settings.Adapter != "" { // the reference is a copy of it
-		f.reference = 2 * int64(t.elements()) * int64(s.act.Wide().Size())
+	if s.Settings.Adapter != "" { // the reference is a copy of it
+		f.reference = 2 * int64(t.elements()) * int64(s.Act.Wide().Size())
 	}
 	if c.Algorithm != ppo.PPO {
 		return errors.Join(errs...)
 	}
-	var err error
-	if f.critic, err = s.newCritic(); err != nil {
+	shape, err := s.Settings.LoRA(s.Config.NumLayers)
+	if err != nil {
 		return err
 	}
-	flat := int64(f.critic.Len) * int64(s.act.Wide().Size())
+	if f.critic, err = ppo.NewCritic(s.Config, shape); err != nil {
+		return err
+	}
+	flat := int64(f.critic.Len) * int64(s.Act.Wide().Size())
 	f.adapter, f.optimizer = f.adapter+2*flat, f.optimizer+2*flat
-	return errors.Join(append(errs, s.scoring().forward(f, trained{adapter: f.critic}, pack))...)
+	return errors.Join(append(errs, s.scoring().forward(f, Trained{Adapter: f.critic}, pack))...)
 }
 
 // scoring is the stage for programs that end in a head, as the critic's do.
-func (s *stage) scoring() *stage {
+func (s *Stage) scoring() *Stage {
 	scoring := *s
-	scoring.head = model.ScoreHead
+	scoring.Head = model.ScoreHead
 	return &scoring
 }
 
 // microBatch are the answers of the largest micro-batch; those to one prompt
 // share it where the rollout is not shuffled into mini-batches.
-func microBatch(c ppo.Config, d *draws) []extent {
-	list := answerExtents(min(c.Batch, max(c.Rollout*c.K, 1)), d.longest, d.maxNew)
+func microBatch(c ppo.Config, d *Draws) []Extent {
+	list := answerExtents(min(c.Batch, max(c.Rollout*c.K, 1)), d.longest, d.MaxNew)
 	for i := range list {
 		if c.MiniBatches == 1 && i%c.K != 0 {
 			list[i].Tokens -= d.longest
@@ -181,18 +154,18 @@ func microBatch(c ppo.Config, d *draws) []extent {
 }
 
 // ppoWork is the work of all steps of a run.
-func ppoWork(c ppo.Config, d *draws, r *ppoSize) (*workload, error) {
-	order, err := datasets.NewOrder(len(d.prompts), c.Rollout, false, c.Seed)
+func ppoWork(c ppo.Config, d *Draws, r *ppoSize) (*workload, error) {
+	order, err := datasets.NewOrder(len(d.Prompts), c.Rollout, false, c.Seed)
 	if err != nil {
-		return nil, fmt.Errorf("ppo: %d prompts: %w", len(d.prompts), err)
+		return nil, fmt.Errorf("ppo: %d prompts: %w", len(d.Prompts), err)
 	}
 	perRollout := c.PPOEpochs * min(c.MiniBatches, c.Rollout*c.K)
-	w := &workload{examples: len(d.prompts), steps: c.Steps, longest: d.longest + d.maxNew}
+	w := &workload{examples: len(d.Prompts), steps: c.Steps, longest: d.longest + d.MaxNew}
 	if w.steps == 0 {
 		w.steps = order.Steps(c.Epochs) * perRollout
 	}
 	r.rollouts = float64(w.steps) / float64(perRollout)
-	var pack extent
+	var pack Extent
 	for _, e := range r.micro {
 		pack = pack.join(e)
 	}
@@ -205,11 +178,10 @@ func ppoWork(c ppo.Config, d *draws, r *ppoSize) (*workload, error) {
 	return w, nil
 }
 
-// ppoPolicy sizes the run before its weights are read, refuses what does not fit
-// and tells the save policy, as savePolicy does.
-func (s *stage) ppoPolicy(c ppo.Config, p *promptData) (exec.SavePolicy, error) {
-	d := ppoDraws(c, p)
-	r, err := s.sizePPO(c, d)
+// PPOPolicy sizes the run before its weights are read, refuses what does not fit
+// and tells the save policy, as SavePolicy does.
+func (s *Stage) PPOPolicy(t Trained, c ppo.Config, d *Draws) (exec.SavePolicy, error) {
+	r, err := s.sizePPO(t, c, d)
 	if err != nil {
 		return "", err
 	}
@@ -218,14 +190,14 @@ func (s *stage) ppoPolicy(c ppo.Config, p *promptData) (exec.SavePolicy, error) 
 		return "", err
 	}
 	need, err := s.session(r.size, r.trained, r.work.largest, policy)
-	s.env.note(fmt.Sprintf("memory: about %s, %s of them activations (save_policy %s); answers are drawn in %s of them",
+	s.Note(fmt.Sprintf("memory: about %s, %s of them activations (save_policy %s); answers are drawn in %s of them",
 		host.FormatSize(r.size.process+r.size.fixed()+need.total()), host.FormatSize(need.activations), policy, host.FormatSize(r.size.rollout+r.size.cache)))
 	return policy, err
 }
 
 // fitPPO is fitPolicy that names fewer sequences at once where those alone are
 // too many.
-func (s *stage) fitPPO(r *ppoSize, c ppo.Config, d *draws) (exec.SavePolicy, error) {
+func (s *Stage) fitPPO(r *ppoSize, c ppo.Config, d *Draws) (exec.SavePolicy, error) {
 	if d.sequences > 0 {
 		err := s.fitSequences(d, func(sequences int) (int64, error) {
 			f, err := r.sizes(sequences)

@@ -1,4 +1,4 @@
-package align
+package plan
 
 import (
 	"errors"
@@ -22,26 +22,26 @@ func TestExtentsAreThePacks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		length := rapid.IntRange(1, 9)
 		var pack datasets.Pack
-		var sum extent
+		var sum Extent
 		for range rapid.IntRange(1, 4).Draw(t, "pairs") {
 			p := datasets.Pair{Prompt: make([]int32, length.Draw(t, "prompt")), Chosen: make([]int32, length.Draw(t, "chosen")), Rejected: make([]int32, length.Draw(t, "rejected"))}
 			pack.AddPair(p, 0)
-			sum = sum.join(pairExtents([]datasets.Pair{p}, 2)[0])
+			sum = sum.join(PairExtents([]datasets.Pair{p}, 2)[0])
 		}
 		compareExtent(t, &pack, sum, sum.Pairs)
 		pack.Reset()
-		sum = extent{}
+		sum = Extent{}
 		for range rapid.IntRange(1, 4).Draw(t, "examples") {
 			n := length.Draw(t, "tokens")
 			e := datasets.Example{IDs: make([]int32, n), LossMask: rapid.SliceOfN(rapid.Bool(), n, n).Draw(t, "mask")}
 			pack.AddExample(e, 0)
-			sum = sum.join(exampleExtents([]datasets.Example{e})[0])
+			sum = sum.join(ExampleExtents([]datasets.Example{e})[0])
 		}
 		compareExtent(t, &pack, sum, 0)
 	})
 }
 
-func compareExtent(t *rapid.T, pack *datasets.Pack, got extent, pairs int) {
+func compareExtent(t *rapid.T, pack *datasets.Pack, got Extent, pairs int) {
 	if want := model.SizeOf(pack, pairs); got.Capacity != want {
 		t.Errorf("counted %+v, the pack has %+v", got.Capacity, want)
 	}
@@ -82,9 +82,9 @@ func TestTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newTestStage(c)
-	s.settings.Batch, s.settings.Accumulate = 8, 2
+	s.Settings.Batch, s.Settings.Accumulate = 8, 2
 	list := answerExtents(8, 100, 100)
-	need, err := s.sessionSize(trained{adapter: a}, answerExtents(1, 200, 200)[0].Capacity, exec.SaveTiled, true)
+	need, err := s.sessionSize(Trained{Adapter: a}, answerExtents(1, 200, 200)[0].Capacity, exec.SaveTiled, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestTooLarge(t *testing.T) {
 	}{
 		{2 * float64(need.Bytes), "--batch 2 --accumulate 8 fits"}, {0.4 * float64(need.Bytes), "--max-length "}, {1, "use a smaller model"},
 	} {
-		err := s.tooLarge(trained{adapter: a}, f, w, list, int64(tc.available/headroom))
+		err := s.tooLarge(Trained{Adapter: a}, f, w, list, int64(tc.available/headroom))
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%.0f bytes: %v lacks %q", tc.available, err, tc.want)
 		}
@@ -122,14 +122,14 @@ func TestFitPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newTestStage(c)
-	s.settings.Batch = 2
+	s.Settings.Batch = 2
 	fit := func(tokens int) (exec.SavePolicy, error) {
 		list := answerExtents(2, tokens/2, tokens/2)
 		w, err := s.walk(list, nil, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s.fitPolicy(trained{adapter: a}, &footprint{sessions: map[exec.SavePolicy]sessionBytes{}}, w, list)
+		return s.fitPolicy(Trained{Adapter: a}, &footprint{sessions: map[exec.SavePolicy]sessionBytes{}}, w, list)
 	}
 	if got, err := fit(100); got != exec.SaveAll || err != nil {
 		t.Errorf("a small pack: %s, %v", got, err)
@@ -139,7 +139,7 @@ func TestFitPolicy(t *testing.T) {
 		t.Errorf("a huge pack: %v", err)
 	}
 	// Of a size between what the first and the last policy take, the last fits.
-	perToken, err := s.sessionSize(trained{adapter: a}, model.Capacity{Tokens: 1000, Targets: 1000, Sequences: 1}, exec.SaveAll, true)
+	perToken, err := s.sessionSize(Trained{Adapter: a}, model.Capacity{Tokens: 1000, Targets: 1000, Sequences: 1}, exec.SaveAll, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,14 +147,14 @@ func TestFitPolicy(t *testing.T) {
 	if got, err := fit(tokens); err != nil || got == exec.SaveAll {
 		t.Errorf("%d tokens: %s, %v, want a policy that keeps less", tokens, got, err)
 	}
-	s.settings.SavePolicy = "all"
+	s.Settings.SavePolicy = "all"
 	if _, err := fit(tokens); err == nil || !strings.Contains(err.Error(), "save_policy all needs") {
 		t.Errorf("an asked policy that does not fit: %v", err)
 	}
 }
 
 // newTestStage is a stage with a model's config and default settings alone.
-func newTestStage(c model.Config) *stage {
+func newTestStage(c model.Config) *Stage {
 	settings := train.DefaultSettings()
-	return &stage{method: "sft", settings: &settings, config: c, act: device.F32}
+	return &Stage{Method: "sft", Settings: &settings, Config: c, Act: device.F32}
 }

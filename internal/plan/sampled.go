@@ -1,4 +1,4 @@
-package align
+package plan
 
 import (
 	"errors"
@@ -16,76 +16,79 @@ import (
 	"align/reward"
 )
 
-// draws are what a run samples: answers to prompts, each as long as it may be.
-type draws struct {
-	prompts []int // tokens of each
+// Draws are what a run samples: answers to prompts, each as long as it may be.
+type Draws struct {
+	Prompts []int // tokens of each
 	longest int
 	k       int // answers to each
-	maxNew  int
+	MaxNew  int
 	// sequences are drawn at once; 0: by a server.
 	sequences int
-	judge     judge
-	// fresh are the settings of a reward model that is to be trained first, on
+	// reward is the reward model that scores; "" for a rule.
+	reward string
+	// Fresh are the settings of a reward model that is to be trained first, on
 	// the run's base; nil for none.
-	fresh *train.Settings
+	Fresh *train.Settings
 }
 
 // answers is how many are drawn in all.
-func (d *draws) answers() int { return len(d.prompts) * d.k }
+func (d *Draws) answers() int { return len(d.Prompts) * d.k }
 
 // engine adds what sampling takes: the session, and the keys and values.
-func (s *stage) engine(f *footprint, a *model.Adapter, d *draws) error {
+func (s *Stage) engine(f *footprint, a *model.Adapter, d *Draws) error {
 	if d.sequences == 0 {
 		return nil
 	}
-	o := rollout.Limits{Prompt: d.longest, Answer: d.maxNew, Sequences: d.sequences}.Cache(a)
-	o.Device = s.backend
-	size, err := model.DecodingSize(s.config, s.act, o)
+	o := rollout.Limits{Prompt: d.longest, Answer: d.MaxNew, Sequences: d.sequences}.Cache(a)
+	o.Device = s.Backend
+	size, err := model.DecodingSize(s.Config, s.Act, o)
 	if err != nil {
 		return err
 	}
-	f.cache = int64(o.Pages) * s.config.CacheBytes(s.act)
+	f.cache = int64(o.Pages) * s.Config.CacheBytes(s.Act)
 	f.rollout = size.Bytes - f.cache
 	f.kernels = append(f.kernels, size.Kernels...)
 	// The logits of a step's rows are read back and kept for the next draw.
-	f.rollout += 2 * 4 * int64(o.Rows) * int64(s.config.VocabSize)
+	f.rollout += 2 * 4 * int64(o.Rows) * int64(s.Config.VocabSize)
 	return nil
 }
 
 // scorer adds what a reward model takes: a base of its own unless it shares the
 // run's, its adapter and its session.
-func (s *stage) scorer(f *footprint, d *draws) error {
-	if d.fresh != nil {
-		of := *s
-		of.settings = d.fresh
-		a, err := of.newAdapter()
+func (s *Stage) scorer(f *footprint, d *Draws) error {
+	if d.Fresh != nil {
+		shape, err := d.Fresh.LoRA(s.Config.NumLayers)
 		if err != nil {
 			return err
 		}
-		a.AddHead(s.config)
-		return s.addScorer(f, s.config, a, d)
+		a, err := model.NewAdapter(s.Config, shape)
+		if err != nil {
+			return err
+		}
+		a.AddHead(s.Config)
+		return s.addScorer(f, s.Config, a, d)
 	}
-	if d.judge.Reward == "" {
+	if d.reward == "" {
 		return nil
 	}
-	base, err := reward.Base(d.judge.Reward)
+	base, err := reward.Base(d.reward)
 	if err != nil {
 		return err
 	}
-	quantize, err := reward.Quantize(d.judge.Reward)
+	quantize, err := reward.Quantize(d.reward)
 	if err != nil {
 		return err
 	}
-	config := s.config
-	if !basemodel.Same(base, s.base) || quantize != s.settings.Quantize {
+	config := s.Config
+	if !basemodel.Same(base, s.Base) || quantize != s.Settings.Quantize {
 		if config, err = model.ReadConfig(base); err != nil {
 			return err
 		}
-		if f.scorer, err = model.WeightBytes(base, quantize, s.act, s.matrixType, s.reserved()); err != nil {
+		if f.scorer, err = model.WeightBytes(base, quantize, s.Act, s.matrixType, s.reserved()); err != nil {
 			return err
 		}
 	}
-	a, err := reward.Layout(d.judge.Reward, config)
+	a, err := reward.Layout(d.reward, config)
 	if err != nil {
 		return err
 	}
@@ -93,10 +96,10 @@ func (s *stage) scorer(f *footprint, d *draws) error {
 }
 
 // addScorer adds a scorer's adapter and session on a base.
-func (s *stage) addScorer(f *footprint, config model.Config, a *model.Adapter, d *draws) error {
+func (s *Stage) addScorer(f *footprint, config model.Config, a *model.Adapter, d *Draws) error {
 	pack := d.pack(score.PackTokens)
 	pack.Targets = pack.Sequences
-	scorer, err := model.NewScorer(config, s.act, model.DecoderOptions{Capacity: pack.Rounded(), Adapter: a, Device: s.backend})
+	scorer, err := model.NewScorer(config, s.Act, model.DecoderOptions{Capacity: pack.Rounded(), Adapter: a, Device: s.Backend})
 	if err != nil {
 		return err
 	}
@@ -104,7 +107,7 @@ func (s *stage) addScorer(f *footprint, config model.Config, a *model.Adapter, d
 	if err != nil {
 		return err
 	}
-	f.scorer += 2 * int64(a.Len) * int64(s.act.Wide().Size())
+	f.scorer += 2 * int64(a.Len) * int64(s.Act.Wide().Size())
 	f.passes = append(f.passes, size.Bytes)
 	f.kernels = append(f.kernels, size.Kernels...)
 	return nil
@@ -112,9 +115,9 @@ func (s *stage) addScorer(f *footprint, config model.Config, a *model.Adapter, d
 
 // pack is the largest pack of answers, those to one prompt sharing it, of about
 // so many tokens.
-func (d *draws) pack(tokens int) (e extent) {
+func (d *Draws) pack(tokens int) (e Extent) {
 	for i := range d.answers() {
-		one := answersExtent(d.longest, d.maxNew)
+		one := AnswersExtent(d.longest, d.MaxNew)
 		if i%d.k != 0 { // the prompt is there
 			one.Tokens -= d.longest
 		}
@@ -127,28 +130,28 @@ func (d *draws) pack(tokens int) (e extent) {
 }
 
 // work is that of one pass over all answers, prompts that are shared once.
-func (d *draws) work() (w cost.Work) {
-	for _, n := range d.prompts {
+func (d *Draws) work() (w cost.Work) {
+	for _, n := range d.Prompts {
 		answers := make([]int, d.k)
 		for i := range answers {
-			answers[i] = d.maxNew
+			answers[i] = d.MaxNew
 		}
-		w.Add(answersExtent(n, answers...).work())
+		w.Add(AnswersExtent(n, answers...).work())
 	}
 	return w
 }
 
 // decodeSteps is the number of times that every sequence under way is extended
 // by a token.
-func (d *draws) decodeSteps() float64 {
+func (d *Draws) decodeSteps() float64 {
 	rounds := (d.answers() + d.sequences - 1) / d.sequences
-	return float64(rounds * d.maxNew)
+	return float64(rounds * d.MaxNew)
 }
 
 // fitSequences refuses what does not fit the memory, naming the largest number
 // of sequences that does. need is everything for so many.
-func (s *stage) fitSequences(d *draws, need func(sequences int) (int64, error)) error {
-	memory, err := compute.Available(s.backend)
+func (s *Stage) fitSequences(d *Draws, need func(sequences int) (int64, error)) error {
+	memory, err := compute.Available(s.Backend)
 	if errors.Is(err, host.ErrUnknown) {
 		return nil
 	}
@@ -168,7 +171,7 @@ func (s *stage) fitSequences(d *draws, need func(sequences int) (int64, error)) 
 }
 
 // forward adds a program without gradients over the largest pack.
-func (s *stage) forward(f *footprint, t trained, c model.Capacity) error {
+func (s *Stage) forward(f *footprint, t Trained, c model.Capacity) error {
 	size, err := s.sessionSize(t, c, exec.SaveNone, false)
 	f.passes = append(f.passes, size.Bytes)
 	f.kernels = append(f.kernels, size.Kernels...)

@@ -1,4 +1,4 @@
-package align
+package plan
 
 import (
 	"errors"
@@ -32,13 +32,9 @@ func choosePolicy(left int64, bytes func(exec.SavePolicy) (int64, error)) (exec.
 	return "", errNoRoom
 }
 
-// savePolicy sizes the run before its weights are read, and tells the policy
+// SavePolicy sizes the run before its weights are read, and tells the policy
 // that fitPolicy gives.
-func (s *stage) savePolicy(train, held []extent, steps int) (exec.SavePolicy, error) {
-	t, err := s.trained()
-	if err != nil {
-		return "", err
-	}
+func (s *Stage) SavePolicy(t Trained, train, held []Extent, steps int) (exec.SavePolicy, error) {
 	w, err := s.walk(train, held, steps)
 	if err != nil {
 		return "", err
@@ -52,22 +48,22 @@ func (s *stage) savePolicy(train, held []extent, steps int) (exec.SavePolicy, er
 		return "", err
 	}
 	need, err := s.session(f, t, w.largest, policy)
-	s.env.note(fmt.Sprintf("memory: about %s, %s of them activations (save_policy %s)", host.FormatSize(f.process+f.fixed()+need.total()), host.FormatSize(need.activations), policy))
+	s.Note(fmt.Sprintf("memory: about %s, %s of them activations (save_policy %s)", host.FormatSize(f.process+f.fixed()+need.total()), host.FormatSize(need.activations), policy))
 	return policy, err
 }
 
 // fitPolicy is the save policy of the run: the one that was asked for, or the
 // one that keeps most of those that fit the memory. What does not fit is an
 // error that names the largest setting that does.
-func (s *stage) fitPolicy(t trained, f *footprint, w *workload, train []extent) (exec.SavePolicy, error) {
+func (s *Stage) fitPolicy(t Trained, f *footprint, w *workload, train []Extent) (exec.SavePolicy, error) {
 	asked := exec.SaveAll
-	if s.settings.SavePolicy != "auto" {
+	if s.Settings.SavePolicy != "auto" {
 		var err error
-		if asked, err = exec.ParseSavePolicy(s.settings.SavePolicy); err != nil {
+		if asked, err = exec.ParseSavePolicy(s.Settings.SavePolicy); err != nil {
 			return "", err
 		}
 	}
-	memory, err := compute.Available(s.backend)
+	memory, err := compute.Available(s.Backend)
 	if errors.Is(err, host.ErrUnknown) {
 		return asked, nil
 	}
@@ -82,7 +78,7 @@ func (s *stage) fitPolicy(t trained, f *footprint, w *workload, train []extent) 
 	switch {
 	case errors.Is(err, errNoRoom):
 		return "", s.tooLarge(t, f, w, train, memory)
-	case err != nil || s.settings.SavePolicy == "auto":
+	case err != nil || s.Settings.SavePolicy == "auto":
 		return policy, err
 	}
 	need, err := s.session(f, t, w.largest, asked)
@@ -94,36 +90,36 @@ func (s *stage) fitPolicy(t trained, f *footprint, w *workload, train []extent) 
 
 // tooLarge says what would fit: a smaller batch, then a shorter length, each
 // with the policy that keeps least.
-func (s *stage) tooLarge(t trained, f *footprint, w *workload, train []extent, available int64) error {
+func (s *Stage) tooLarge(t Trained, f *footprint, w *workload, train []Extent, available int64) error {
 	need := f.fixed() + f.sessions[exec.SaveTiled].total()
 	say := func(advice string) error {
-		return fmt.Errorf("memory: %s needed with batch %d and save_policy tiled, %s available: %s", host.FormatSize(need), s.settings.Batch, host.FormatSize(available), advice)
+		return fmt.Errorf("memory: %s needed with batch %d and save_policy tiled, %s available: %s", host.FormatSize(need), s.Settings.Batch, host.FormatSize(available), advice)
 	}
 	left := int64(headroom*float64(available)) - f.weights - f.adapter - f.optimizer - f.sampled()
 	if left <= 0 {
 		return say(fmt.Sprintf("the weights alone take %s: use a smaller model or --quantize nf4", host.FormatSize(f.weights)))
 	}
-	for batch := s.settings.Batch / 2; batch >= 1; batch /= 2 {
+	for batch := s.Settings.Batch / 2; batch >= 1; batch /= 2 {
 		if s.fits(t, train, batch, w.longest, left) {
-			return say(fmt.Sprintf("--batch %d --accumulate %d fits", batch, s.settings.Accumulate*s.settings.Batch/batch))
+			return say(fmt.Sprintf("--batch %d --accumulate %d fits", batch, s.Settings.Accumulate*s.Settings.Batch/batch))
 		}
 	}
 	for length := w.longest / 2; length >= 16; length /= 2 {
 		if s.fits(t, train, 1, length, left) {
-			return say(fmt.Sprintf("--batch 1 --accumulate %d --max-length %d fits", s.settings.Accumulate*s.settings.Batch, length))
+			return say(fmt.Sprintf("--batch 1 --accumulate %d --max-length %d fits", s.Settings.Accumulate*s.Settings.Batch, length))
 		}
 	}
 	return say("use a smaller model or --quantize nf4")
 }
 
 // fits says whether the largest examples together would.
-func (s *stage) fits(t trained, train []extent, batch, length int, left int64) bool {
+func (s *Stage) fits(t Trained, train []Extent, batch, length int, left int64) bool {
 	list := slices.Clone(train)
 	for i := range list {
 		list[i] = list[i].cut(length)
 	}
-	slices.SortFunc(list, func(x, y extent) int { return y.Tokens - x.Tokens })
-	var pack extent
+	slices.SortFunc(list, func(x, y Extent) int { return y.Tokens - x.Tokens })
+	var pack Extent
 	for _, e := range list[:min(batch, len(list))] {
 		pack = pack.join(e)
 	}

@@ -1,4 +1,4 @@
-package align
+package plan
 
 import (
 	"fmt"
@@ -8,26 +8,26 @@ import (
 	"align/internal/cost"
 )
 
-// longRun is the time from which a plan says what would shorten it.
-const longRun = time.Hour
+// LongRun is the time from which a plan says what would shorten it.
+const LongRun = time.Hour
 
-func (p *Plan) time(s *stage, t trained, w *workload, v bench.Speed, referenced bool) {
-	x := cost.Of(s.config, t.adapter)
-	if t.full != nil {
+func (p *Plan) time(s *Stage, t Trained, w *workload, v bench.Speed, referenced bool) {
+	x := cost.Of(s.Config, t.Adapter)
+	if t.Full != nil {
 		x = x.Full()
 	}
 	training := v.TrainSeconds(x, w.train)
 	evaluations := 2
-	if n := s.evalEvery; n > 0 {
+	if n := s.EvalEvery; n > 0 {
 		evaluations += (w.steps - 1) / n
 	}
 	p.Evaluating = float64(evaluations) * v.ForwardSeconds(x, w.evaluation)
 	if referenced {
-		p.Reference = v.ForwardSeconds(cost.Of(s.config, nil), w.referenced)
+		p.Reference = v.ForwardSeconds(cost.Of(s.Config, nil), w.referenced)
 	}
 	p.Seconds = training + p.Evaluating + p.Reference
 	p.TokensPerSecond = w.train.Tokens / training
-	if p.Seconds > longRun.Seconds() {
+	if p.Seconds > LongRun.Seconds() {
 		p.shorten(s, w, x, v)
 	}
 }
@@ -40,16 +40,16 @@ func (p *Plan) shortenSampling(settings string) {
 }
 
 // shorten says what would bring a long run down.
-func (p *Plan) shorten(s *stage, w *workload, x cost.Model, v bench.Speed) {
+func (p *Plan) shorten(s *Stage, w *workload, x cost.Model, v bench.Speed) {
 	warn := func(format string, args ...any) { p.Warnings = append(p.Warnings, fmt.Sprintf(format, args...)) }
 	warn("the run takes more than an hour")
 	perStep := v.TrainSeconds(x, w.train) / float64(w.steps)
-	if n := int((longRun.Seconds() - p.Reference - p.Evaluating) / perStep); n >= 1 {
+	if n := int((LongRun.Seconds() - p.Reference - p.Evaluating) / perStep); n >= 1 {
 		warn("--steps %d takes about an hour", n)
 	}
-	if s.settings.Layers == "" && s.config.NumLayers > 1 && !s.settings.Full {
+	if s.Settings.Layers == "" && s.Config.NumLayers > 1 && !s.Settings.Full {
 		warn("--layers %d-%d, an adapter on the upper half, takes %.0f%% of a step's time",
-			s.config.NumLayers/2, s.config.NumLayers-1, 100*v.TrainSeconds(x.UpperHalf(), w.train)/v.TrainSeconds(x, w.train))
+			s.Config.NumLayers/2, s.Config.NumLayers-1, 100*v.TrainSeconds(x.UpperHalf(), w.train)/v.TrainSeconds(x, w.train))
 	}
 	warn("half the tokens, by --max-length below the longest of %d or by less data, take half the time; a base of half the size as well", w.longest)
 	if w.train.Targets > 0.9*w.train.Tokens {
