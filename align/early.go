@@ -47,12 +47,15 @@ func prefixed(key string, err error) error {
 	return fmt.Errorf("%s: %w", key, err)
 }
 
-// check looks for the reward model and its head.
-func (j judge) check() error {
-	if j.Reward == "" {
+// check looks for the reward model, where one scores.
+func (j judge) check() error { return CheckReward(j.Reward) }
+
+// CheckReward looks for a reward model and its head; "" is none.
+func CheckReward(path string) error {
+	if path == "" {
 		return nil
 	}
-	base, err := rewardBase(j.Reward)
+	base, err := rewardBase(path)
 	if err != nil {
 		return err
 	}
@@ -60,7 +63,7 @@ func (j judge) check() error {
 	if err != nil {
 		return fmt.Errorf("the reward model's base: %w", err)
 	}
-	_, err = reward.Layout(j.Reward, c)
+	_, err = reward.Layout(path, c)
 	return err
 }
 

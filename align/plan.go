@@ -105,12 +105,12 @@ func PlanPretrain(ctx context.Context, c PretrainConfig, explicit []string, env 
 // PlanPPO plans what PPO would run, as PlanSFT does. Answers are taken to be as
 // long as they may be.
 func PlanPPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) (*plan.Plan, error) {
-	return planPPO(ctx, c, explicit, env, nil)
+	return PlanPPOAfter(ctx, c, explicit, env, nil)
 }
 
-// planPPO is PlanPPO that scores by a reward model which is to be trained first
+// PlanPPOAfter is PlanPPO that scores by a reward model which is to be trained first
 // by the settings fresh, unless they are nil.
-func planPPO(ctx context.Context, c ppo.Config, explicit []string, env Environment, fresh *train.Settings) (*plan.Plan, error) {
+func PlanPPOAfter(ctx context.Context, c ppo.Config, explicit []string, env Environment, fresh *train.Settings) (*plan.Plan, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -135,13 +135,13 @@ func planPPO(ctx context.Context, c ppo.Config, explicit []string, env Environme
 
 // PlanRejection plans what Rejection would run, as PlanPPO does.
 func PlanRejection(ctx context.Context, c rejection.Config, env Environment) (*plan.Plan, error) {
-	p, _, err := planRejection(ctx, c, env, nil)
+	p, _, err := PlanRejectionAfter(ctx, c, env, nil)
 	return p, err
 }
 
-// planRejection is PlanRejection as planPPO is PlanPPO. It returns what would be
+// PlanRejectionAfter is PlanRejection as PlanPPOAfter is PlanPPO. It returns what would be
 // drawn, too.
-func planRejection(ctx context.Context, c rejection.Config, env Environment, fresh *train.Settings) (*plan.Plan, *plan.Draws, error) {
+func PlanRejectionAfter(ctx context.Context, c rejection.Config, env Environment, fresh *train.Settings) (*plan.Plan, *plan.Draws, error) {
 	if err := c.Validate(); err != nil {
 		return nil, nil, err
 	}
@@ -166,6 +166,19 @@ func planRejection(ctx context.Context, c rejection.Config, env Environment, fre
 		return p, d, err
 	}
 	return p, d, p.Rejection(ctx, s.sized(), t, d)
+}
+
+// PlanRecords plans training by a method on records that are not there yet, of which
+// the extents are known. what is what they are called; referenced says whether a
+// reference runs over every one of them first.
+func PlanRecords(ctx context.Context, method string, settings *train.Settings, explicit []string, env Environment, list, held []plan.Extent, what string, referenced bool) (*plan.Plan, error) {
+	p := planning(method, &env)
+	s := &stage{method: method, settings: settings, env: env, explicit: explicit}
+	defer s.close()
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	return p, s.plan(ctx, p, list, held, what, referenced)
 }
 
 // planning is a plan that collects the notes of env, by which nothing is run.

@@ -10,12 +10,12 @@ import (
 	"slices"
 	"strings"
 
-	"align/align"
 	"align/datasets"
 	"align/internal/basemodel"
 	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
+	"align/rounds"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -165,7 +165,7 @@ func inspect(path string) ([]fact, error) {
 		return inspectGGUF(path)
 	case holds(path, "checkpoints") || holds(path, "MANIFEST.json"):
 		return inspectRun(path)
-	case holds(path, align.LineageFile):
+	case holds(path, rounds.LineageFile):
 		return inspectRounds(path)
 	case holds(path, model.AdapterConfigFile):
 		return inspectAdapter(path)

@@ -15,6 +15,7 @@ import (
 	"align/ppo"
 	"align/rejection"
 	"align/reward"
+	"align/rounds"
 	"align/sft"
 
 	"github.com/spf13/cobra"
@@ -126,7 +127,7 @@ func newPlanPretrainCommand(io *streams) *cobra.Command {
 }
 
 func newPlanRoundsCommand(io *streams) *cobra.Command {
-	o := &roundsOptions{config: align.DefaultRoundsConfig(), io: io}
+	o := &roundsOptions{config: rounds.DefaultConfig(), io: io}
 	fields := config.Fields(&o.config)
 	c := &cobra.Command{
 		Use: "rounds --config FILE", Short: "Plan aligning in several rounds of stages", Args: noArguments,
@@ -140,7 +141,7 @@ to be one for each prompt and as long as they may be.`,
 			return wrongUse(c, err)
 		}
 		r := newReporter(io, output{quiet: o.quiet})
-		p, err := align.PlanRounds(c.Context(), o.config, align.Environment{Progress: r.progress, Threads: limitThreads})
+		p, err := rounds.Plan(c.Context(), o.config, align.Environment{Progress: r.progress, Threads: limitThreads})
 		r.close()
 		if err != nil {
 			return err
@@ -157,7 +158,7 @@ to be one for each prompt and as long as they may be.`,
 }
 
 // printRoundsPlan prints the plans of the stages, then what they come to.
-func printRoundsPlan(w io.Writer, p *align.RoundsPlan) error {
+func printRoundsPlan(w io.Writer, p *rounds.JobPlan) error {
 	for _, stage := range p.Stages {
 		if _, err := fmt.Fprintf(w, "round 1, %s\n", stage.Method); err != nil {
 			return err

@@ -1,4 +1,4 @@
-package align_test
+package rounds_test
 
 import (
 	"bytes"
@@ -7,20 +7,20 @@ import (
 	"path/filepath"
 	"testing"
 
-	"align/align"
 	"align/internal/train"
+	"align/rounds"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // smallRounds is a job on the model inside the program, by a rule.
-func smallRounds(t *testing.T) align.RoundsConfig {
+func smallRounds(t *testing.T) rounds.Config {
 	t.Setenv("ALIGN_CACHE", t.TempDir())
 	var prompts []map[string]string
 	for i := range 4 {
 		prompts = append(prompts, map[string]string{"prompt": fmt.Sprintf("What is 2 + %d?", i+2)})
 	}
-	c := align.DefaultRoundsConfig()
+	c := rounds.DefaultConfig()
 	c.Prompts, c.Scorer, c.Stages = writeLines(t, "prompts.jsonl", prompts), "length:30", "rejection,sft,ppo"
 	c.RejectionStage.K, c.RejectionStage.MaxNew = 3, 24
 	c.SFTStage.Steps, c.SFTStage.EvalFraction = 2, 0
@@ -32,10 +32,12 @@ func smallRounds(t *testing.T) align.RoundsConfig {
 // A job that is interrupted in any stage, once or at every chance, ends with the
 // bytes of one that was not.
 func TestRoundsGoOnWhereTheyWereInterrupted(t *testing.T) {
-	notUnderRaces(t)
+	if testing.Short() {
+		t.Skip("slow with the race detector, which has other runs of its stages")
+	}
 	whole := smallRounds(t)
 	whole.Out = filepath.Join(t.TempDir(), "job")
-	want, err := align.Rounds(context.Background(), whole, (&recorder{}).environment(t))
+	want, err := rounds.Run(context.Background(), whole, (&recorder{}).environment(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +46,7 @@ func TestRoundsGoOnWhereTheyWereInterrupted(t *testing.T) {
 	stops := 0
 	for {
 		r := &recorder{stopAt: 1} // the first step of whatever stage is next
-		got, err := align.Rounds(context.Background(), part, r.environment(t))
+		got, err := rounds.Run(context.Background(), part, r.environment(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,25 +75,27 @@ func TestRoundsGoOnWhereTheyWereInterrupted(t *testing.T) {
 
 // More rounds may be added to a job that is done; nothing is done again.
 func TestRoundsCanBeAdded(t *testing.T) {
-	notUnderRaces(t)
+	if testing.Short() {
+		t.Skip("slow with the race detector, which has other runs of its stages")
+	}
 	c := smallRounds(t)
 	c.Rounds, c.Stages, c.Out = 1, "rejection,sft", filepath.Join(t.TempDir(), "job")
 	delete(c.Explicit, "ppo")
-	first, err := align.Rounds(context.Background(), c, (&recorder{}).environment(t))
+	first, err := rounds.Run(context.Background(), c, (&recorder{}).environment(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Rounds, c.Resume = 2, true
 	r := &recorder{}
-	second, err := align.Rounds(context.Background(), c, r.environment(t))
+	second, err := rounds.Run(context.Background(), c, r.environment(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(first.Stages, second.Stages[:2]); diff != "" || len(second.Stages) != 4 {
 		t.Errorf("%d stages\n%s", len(second.Stages), diff)
 	}
-	if len(r.losses()) != c.SFTStage.Steps {
-		t.Errorf("%d steps, want those of the new round alone, %d", len(r.losses()), c.SFTStage.Steps)
+	if len(r.losses) != c.SFTStage.Steps {
+		t.Errorf("%d steps, want those of the new round alone, %d", len(r.losses), c.SFTStage.Steps)
 	}
 }
 
@@ -102,7 +106,7 @@ func TestRoundsGoOnWithinSampling(t *testing.T) {
 	c.Explicit = map[string][]string{"rejection": {"k", "max_new"}}
 	whole := c
 	whole.Out = filepath.Join(t.TempDir(), "job")
-	want, err := align.Rounds(context.Background(), whole, (&recorder{}).environment(t))
+	want, err := rounds.Run(context.Background(), whole, (&recorder{}).environment(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +117,7 @@ func TestRoundsGoOnWithinSampling(t *testing.T) {
 			r.stop.Ask(train.Terminate)
 		}
 	}
-	got, err := align.Rounds(context.Background(), c, env)
+	got, err := rounds.Run(context.Background(), c, env)
 	if err != nil || got.Ended != train.Terminate || len(got.Stages) != 0 {
 		t.Fatalf("%+v, %v", got, err)
 	}
@@ -122,7 +126,7 @@ func TestRoundsGoOnWithinSampling(t *testing.T) {
 		t.Errorf("the journal has %d lines, want the job and two samples", n)
 	}
 	c.Resume = true
-	got, err = align.Rounds(context.Background(), c, (&recorder{}).environment(t))
+	got, err = rounds.Run(context.Background(), c, (&recorder{}).environment(t))
 	if err != nil || len(got.Stages) != 1 || got.Stages[0].Hash != want.Stages[0].Hash {
 		t.Errorf("resumed: %+v, %v, want the hash %.12s", got.Stages, err, want.Stages[0].Hash)
 	}

@@ -1,4 +1,4 @@
-package align
+package rounds
 
 import (
 	"context"
@@ -6,13 +6,14 @@ import (
 	"slices"
 	"strings"
 
+	"align/align"
 	"align/datasets"
 	"align/internal/plan"
 	"align/internal/train"
 )
 
-// RoundsPlan is what a job of rounds would do and take.
-type RoundsPlan struct {
+// JobPlan is what a job of rounds would do and take.
+type JobPlan struct {
 	V      int `json:"v"`
 	Rounds int `json:"rounds"`
 	// Stages are those of the first round, in order.
@@ -24,16 +25,16 @@ type RoundsPlan struct {
 	Warnings []string `json:"warnings"`
 }
 
-// PlanRounds plans the stages of the first round as their own methods are
+// Plan plans the stages of the first round as their own methods are
 // planned, and of all rounds the time. What a stage leaves for the next ones is not
 // there yet: best answers and pairs are taken to be one for each prompt and as long
 // as they may be, a reward model to be an adapter of the stage's rank.
-func PlanRounds(ctx context.Context, c RoundsConfig, env Environment) (*RoundsPlan, error) {
+func Plan(ctx context.Context, c Config, env align.Environment) (*JobPlan, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	r := &RoundsPlan{V: 1, Rounds: c.Rounds, Warnings: []string{}}
-	j := &roundsPlanner{config: &c, env: env, judge: judge{c.Reward, c.Scorer}}
+	r := &JobPlan{V: 1, Rounds: c.Rounds, Warnings: []string{}}
+	j := &planner{config: &c, env: env, judge: judge{c.Reward, c.Scorer}}
 	for _, name := range c.stages() {
 		p, err := j.plan(ctx, name)
 		if err != nil {
@@ -54,10 +55,10 @@ func PlanRounds(ctx context.Context, c RoundsConfig, env Environment) (*RoundsPl
 	return r, nil
 }
 
-// roundsPlanner goes through the stages of a round without running them.
-type roundsPlanner struct {
-	config *RoundsConfig
-	env    Environment
+// planner goes through the stages of a round without running them.
+type planner struct {
+	config *Config
+	env    align.Environment
 	judge  judge
 	// fresh are the settings of a reward model that the job is to train.
 	fresh *train.Settings
@@ -65,7 +66,7 @@ type roundsPlanner struct {
 	drawn *plan.Draws
 }
 
-func (j *roundsPlanner) plan(ctx context.Context, name string) (*plan.Plan, error) {
+func (j *planner) plan(ctx context.Context, name string) (*plan.Plan, error) {
 	c := j.config
 	at := placement{round: 1, policy: c.Adapter, data: inRound(c.Data, 1), pairs: inRound(c.Pairs, 1), judge: j.judge}
 	if j.fresh != nil {
@@ -77,15 +78,15 @@ func (j *roundsPlanner) plan(ctx context.Context, name string) (*plan.Plan, erro
 		at.policy = ""
 		conf := c.rewardConfig(at)
 		j.fresh = &conf.Settings
-		return PlanReward(ctx, conf, explicit, j.env)
+		return align.PlanReward(ctx, conf, explicit, j.env)
 	case stageRejection:
-		p, d, err := planRejection(ctx, c.rejectionConfig(at), j.env, j.fresh)
+		p, d, err := align.PlanRejectionAfter(ctx, c.rejectionConfig(at), j.env, j.fresh)
 		j.drawn = d
 		return p, err
 	case stageSFT:
 		conf := c.sftConfig(at)
 		if j.drawn == nil {
-			return PlanSFT(ctx, conf, explicit, j.env)
+			return align.PlanSFT(ctx, conf, explicit, j.env)
 		}
 		return j.drawnPlan(ctx, name, &conf.Settings, explicit, "examples", false, func(prompt int) plan.Extent {
 			e := plan.AnswersExtent(prompt, j.drawn.MaxNew)
@@ -97,7 +98,7 @@ func (j *roundsPlanner) plan(ctx context.Context, name string) (*plan.Plan, erro
 	case stageDPO:
 		conf := c.dpoConfig(at)
 		if j.drawn == nil {
-			return PlanDPO(ctx, conf, explicit, j.env)
+			return align.PlanDPO(ctx, conf, explicit, j.env)
 		}
 		return j.drawnPlan(ctx, name, &conf.Settings, explicit, "pairs", true, func(prompt int) plan.Extent {
 			e := plan.AnswersExtent(prompt, j.drawn.MaxNew, j.drawn.MaxNew)
@@ -105,22 +106,15 @@ func (j *roundsPlanner) plan(ctx context.Context, name string) (*plan.Plan, erro
 			return e
 		})
 	}
-	return planPPO(ctx, c.ppoConfig(at), explicit, j.env, j.fresh)
+	return align.PlanPPOAfter(ctx, c.ppoConfig(at), explicit, j.env, j.fresh)
 }
 
 // drawnPlan plans training on what rejection leaves of each prompt.
-func (j *roundsPlanner) drawnPlan(ctx context.Context, method string, settings *train.Settings, explicit []string, what string, referenced bool, of func(prompt int) plan.Extent) (*plan.Plan, error) {
-	env := j.env
-	p := planning(method, &env)
-	s := &stage{method: method, settings: settings, env: env, explicit: explicit}
-	defer s.close()
-	if err := s.open(); err != nil {
-		return nil, err
-	}
+func (j *planner) drawnPlan(ctx context.Context, method string, settings *train.Settings, explicit []string, what string, referenced bool, of func(prompt int) plan.Extent) (*plan.Plan, error) {
 	var list []plan.Extent
 	for _, n := range j.drawn.Prompts {
 		list = append(list, of(n))
 	}
 	held := int(settings.EvalFraction * float64(len(list)))
-	return p, s.plan(ctx, p, list[held:], list[:held], what, referenced)
+	return align.PlanRecords(ctx, method, settings, explicit, j.env, list[held:], list[:held], what, referenced)
 }

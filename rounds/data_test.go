@@ -1,4 +1,4 @@
-package align
+package rounds
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package align
+package rounds
 
 import (
 	"bytes"
@@ -31,10 +31,10 @@ const (
 
 var stageNames = []string{stageReward, stageRejection, stageSFT, stageDPO, stagePPO}
 
-// RoundsConfig is everything that a job of several rounds is asked to do, the
+// Config is everything that a job of several rounds is asked to do, the
 // recipe of https://arxiv.org/abs/2407.21783, section 4. Paths of data may hold
 // "{round}", which stands for the round's number.
-type RoundsConfig struct {
+type Config struct {
 	// Model names the base model, Quantize how its linear weights are held;
 	// Adapter is the policy to begin with, "" for the model alone.
 	Model    string `yaml:"model"`
@@ -78,9 +78,9 @@ type RoundsConfig struct {
 	Explicit       map[string][]string `yaml:"-"`
 }
 
-// DefaultRoundsConfig is two rounds of the stages at their own defaults.
-func DefaultRoundsConfig() RoundsConfig {
-	return RoundsConfig{
+// DefaultConfig is two rounds of the stages at their own defaults.
+func DefaultConfig() Config {
+	return Config{
 		Rounds: 2, Seed: 42, Template: "auto", Device: "auto", Precision: "auto",
 		RewardStage: reward.DefaultConfig(), RejectionStage: rejection.DefaultConfig(), SFTStage: sft.DefaultConfig(),
 		DPOStage: dpo.DefaultConfig(), PPOStage: ppo.DefaultConfig(), Explicit: map[string][]string{},
@@ -95,7 +95,7 @@ var ofTheJob = []string{
 
 // Sections are the fields of a file of rounds: the job's own under "", and each
 // stage's under its name, without those that the job sets.
-func (c *RoundsConfig) Sections() map[string][]config.Field {
+func (c *Config) Sections() map[string][]config.Field {
 	sections := map[string][]config.Field{"": config.Fields(c)}
 	for name, stage := range map[string]any{
 		stageReward: &c.RewardStage, stageRejection: &c.RejectionStage, stageSFT: &c.SFTStage, stageDPO: &c.DPOStage, stagePPO: &c.PPOStage,
@@ -106,7 +106,7 @@ func (c *RoundsConfig) Sections() map[string][]config.Field {
 }
 
 // stages are the names in order.
-func (c *RoundsConfig) stages() []string {
+func (c *Config) stages() []string {
 	if c.Stages != "" {
 		return strings.Split(strings.ReplaceAll(c.Stages, " ", ""), ",")
 	}
@@ -117,7 +117,7 @@ func (c *RoundsConfig) stages() []string {
 }
 
 // Validate returns all faults of the job and of the stages that it has.
-func (c *RoundsConfig) Validate() error {
+func (c *Config) Validate() error {
 	var errs []error
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -154,7 +154,7 @@ func (c *RoundsConfig) Validate() error {
 }
 
 // validateStage validates a stage's config as the first round will have it.
-func (c *RoundsConfig) validateStage(name string) error {
+func (c *Config) validateStage(name string) error {
 	place := placement{round: 1, folder: "run", data: "data", pairs: "pairs", judge: judge{Rule: "length"}}
 	switch name {
 	case stageReward:
@@ -178,7 +178,7 @@ func inStage(name string, err error) error {
 
 // write writes the job as a file that --config takes: its own settings, and of
 // the stages those that were named.
-func (c *RoundsConfig) write(w io.Writer) error {
+func (c *Config) write(w io.Writer) error {
 	sections := c.Sections()
 	silent := func(string) string { return "" }
 	// A section of the name takes the place of the empty path.

@@ -1,4 +1,4 @@
-package align
+package rounds
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"align/align"
 	"align/internal/atomicfile"
 	"align/internal/builtin"
 	"align/internal/place"
@@ -21,15 +22,15 @@ import (
 
 // The files of a job's folder: its settings, and what became of it.
 const (
-	RoundsFile  = "rounds.yaml"
-	LineageFile = "lineage.json"
+	SettingsFile = "rounds.yaml"
+	LineageFile  = "lineage.json"
 )
 
 // modelOfRounds is the model where none is named.
 const modelOfRounds = builtin.Name
 
-// RoundsResult is what a job leaves behind.
-type RoundsResult struct {
+// Result is what a job leaves behind.
+type Result struct {
 	Out string
 	// Policy and Reward are the last runs of each kind, "" for none.
 	Policy, Reward string
@@ -38,40 +39,40 @@ type RoundsResult struct {
 	Ended train.Request
 }
 
-// Rounds goes through the stages of every round, each from the checkpoint of the
+// Run goes through the stages of every round, each from the checkpoint of the
 // one before. With Resume the stages that are done are recognised by their
 // folders, and the one under way goes on.
-func Rounds(ctx context.Context, c RoundsConfig, env Environment) (RoundsResult, error) {
+func Run(ctx context.Context, c Config, env align.Environment) (Result, error) {
 	if err := c.Validate(); err != nil {
-		return RoundsResult{}, err
+		return Result{}, err
 	}
 	if err := c.named(); err != nil {
-		return RoundsResult{}, err
+		return Result{}, err
 	}
-	j := &roundsJob{config: &c, env: env, policy: c.Adapter, judge: judge{c.Reward, c.Scorer}}
+	j := &job{config: &c, env: env, policy: c.Adapter, judge: judge{c.Reward, c.Scorer}}
 	defer j.close()
 	if err := j.open(); err != nil {
-		return RoundsResult{}, err
+		return Result{}, err
 	}
 	for round := 1; round <= c.Rounds; round++ {
 		j.data, j.pairs = inRound(c.Data, round), inRound(c.Pairs, round)
 		for _, name := range c.stages() {
 			ended, err := j.stage(ctx, round, name)
 			if err != nil {
-				return RoundsResult{}, fmt.Errorf("round %d, %s: %w", round, name, err)
+				return Result{}, fmt.Errorf("round %d, %s: %w", round, name, err)
 			}
 			if ended >= train.Interrupt {
-				return RoundsResult{Out: c.Out, Policy: j.policy, Reward: j.judge.Reward, Stages: j.done.Stages, Ended: ended}, nil
+				return Result{Out: c.Out, Policy: j.policy, Reward: j.judge.Reward, Stages: j.done.Stages, Ended: ended}, nil
 			}
 		}
 	}
-	return RoundsResult{Out: c.Out, Policy: j.policy, Reward: j.judge.Reward, Stages: j.done.Stages}, nil
+	return Result{Out: c.Out, Policy: j.policy, Reward: j.judge.Reward, Stages: j.done.Stages}, nil
 }
 
-// roundsJob is a job under way.
-type roundsJob struct {
-	config *RoundsConfig
-	env    Environment
+// job is a job under way.
+type job struct {
+	config *Config
+	env    align.Environment
 	// done are the stages of this call; before those that the folder tells of.
 	done, before Lineage
 	made         atomicfile.Folders // for the job's folder
@@ -84,13 +85,13 @@ type roundsJob struct {
 }
 
 // open makes the job's folder, or finds the job to go on with.
-func (j *roundsJob) open() (err error) {
+func (j *job) open() (err error) {
 	c := j.config
 	identity, err := c.identity()
 	if err != nil {
 		return err
 	}
-	if c.Out != "" && has(c.Out, RoundsFile) {
+	if c.Out != "" && isThere(c.Out, SettingsFile) {
 		if !c.Resume {
 			return fmt.Errorf("rounds: %s holds a job already: take another folder, or go on with it by --resume", c.Out)
 		}
@@ -128,18 +129,24 @@ func (j *roundsJob) open() (err error) {
 			return err
 		}
 	}
-	return atomicfile.WriteFile(filepath.Join(c.Out, RoundsFile), c.write)
+	return atomicfile.WriteFile(filepath.Join(c.Out, SettingsFile), c.write)
 }
 
 // claim keeps other processes out of the job's folder.
-func (j *roundsJob) claim() (err error) {
+func (j *job) claim() (err error) {
 	if j.release == nil {
-		j.release, err = runfolder.Claim(j.config.Out, j.env.note)
+		j.release, err = runfolder.Claim(j.config.Out, j.note)
 	}
 	return err
 }
 
-func (j *roundsJob) close() {
+func (j *job) note(line string) {
+	if j.env.Note != nil {
+		j.env.Note(line)
+	}
+}
+
+func (j *job) close() {
 	if j.release != nil {
 		j.release()
 	}
@@ -147,7 +154,7 @@ func (j *roundsJob) close() {
 }
 
 // identity is a hash of the settings that the stages depend on.
-func (c *RoundsConfig) identity() (string, error) {
+func (c *Config) identity() (string, error) {
 	fixed := *c
 	fixed.Out, fixed.Rounds, fixed.Threads, fixed.Device, fixed.Memory, fixed.Generator = "", 0, 0, "", "", ""
 	var text bytes.Buffer
@@ -157,14 +164,14 @@ func (c *RoundsConfig) identity() (string, error) {
 }
 
 // stage carries one stage out, or finds that it is done.
-func (j *roundsJob) stage(ctx context.Context, round int, name string) (train.Request, error) {
+func (j *job) stage(ctx context.Context, round int, name string) (train.Request, error) {
 	if ended := j.env.Stop.Asked(); ended != train.Continue {
 		return ended, nil
 	}
 	p := j.place(round, name)
 	if reason, err := j.leftOut(p, name); err != nil || reason != "" {
 		if err == nil {
-			j.env.note(fmt.Sprintf("round %d, %s: left out, %s", round, name, reason))
+			j.note(fmt.Sprintf("round %d, %s: left out, %s", round, name, reason))
 			err = j.record(LineageStep{Round: round, Stage: name, Reason: reason})
 		}
 		return train.Continue, err
@@ -177,10 +184,10 @@ func (j *roundsJob) stage(ctx context.Context, round int, name string) (train.Re
 		if err := j.unchanged(round, name, hash); err != nil {
 			return train.Continue, err
 		}
-		j.env.note(fmt.Sprintf("round %d, %s: done, %s", round, name, p.folder))
+		j.note(fmt.Sprintf("round %d, %s: done, %s", round, name, p.folder))
 		return train.Continue, j.take(name, p, hash)
 	}
-	j.env.note(fmt.Sprintf("round %d of %d, %s: %s", round, j.config.Rounds, name, p.folder))
+	j.note(fmt.Sprintf("round %d of %d, %s: %s", round, j.config.Rounds, name, p.folder))
 	if ended, err := j.run(ctx, name, p); err != nil || ended != train.Continue {
 		return ended, err
 	}
@@ -191,7 +198,7 @@ func (j *roundsJob) stage(ctx context.Context, round int, name string) (train.Re
 }
 
 // place is where the stage stands.
-func (j *roundsJob) place(round int, name string) placement {
+func (j *job) place(round int, name string) placement {
 	p := placement{
 		round: round, folder: filepath.Join(j.config.Out, fmt.Sprintf("round-%02d", round), name),
 		policy: j.policy, data: j.data, pairs: j.pairs, judge: j.judge,
@@ -203,7 +210,7 @@ func (j *roundsJob) place(round int, name string) placement {
 }
 
 // leftOut is the reason why a stage has nothing to do, or "".
-func (j *roundsJob) leftOut(p placement, name string) (string, error) {
+func (j *job) leftOut(p placement, name string) (string, error) {
 	switch {
 	case name == stageReward && p.round > 1 && !strings.Contains(j.config.Pairs, "{round}"):
 		return "the pairs are the first round's, and so is the reward model", nil
@@ -218,12 +225,12 @@ func (j *roundsJob) leftOut(p placement, name string) (string, error) {
 }
 
 // sampled says whether this round's rejection is done.
-func (j *roundsJob) sampled(round int) bool {
+func (j *job) sampled(round int) bool {
 	return slices.ContainsFunc(j.done.Stages, func(s LineageStep) bool { return s.Round == round && s.Stage == stageRejection })
 }
 
 // run carries the stage out.
-func (j *roundsJob) run(ctx context.Context, name string, p placement) (train.Request, error) {
+func (j *job) run(ctx context.Context, name string, p placement) (train.Request, error) {
 	made, err := runfolder.Make(filepath.Dir(p.folder))
 	if err != nil {
 		return train.Continue, err
@@ -236,15 +243,15 @@ func (j *roundsJob) run(ctx context.Context, name string, p placement) (train.Re
 		}
 		return r.Ended, nil
 	}
-	_, err = Rejection(ctx, j.config.rejectionConfig(p), j.env)
-	if ended, ok := errors.AsType[*EndedError](err); ok {
+	_, err = align.Rejection(ctx, j.config.rejectionConfig(p), j.env)
+	if ended, ok := errors.AsType[*align.EndedError](err); ok {
 		return ended.By, nil
 	}
 	return train.Continue, err
 }
 
 // take makes what a stage has done the start of what follows.
-func (j *roundsJob) take(name string, p placement, hash string) error {
+func (j *job) take(name string, p placement, hash string) error {
 	step := LineageStep{Round: p.round, Stage: name, Run: p.folder, Hash: hash, From: p.policy}
 	switch name {
 	case stageReward:
@@ -269,7 +276,7 @@ func (j *roundsJob) take(name string, p placement, hash string) error {
 }
 
 // gather makes the best samples so far the data of the stages that follow.
-func (j *roundsJob) gather(p placement) error {
+func (j *job) gather(p placement) error {
 	j.samples = append(j.samples, samples{p.folder, p.judge.Reward + p.judge.Rule})
 	j.data, j.pairs = filepath.Join(filepath.Dir(p.folder), rejection.SFTFile), filepath.Join(p.folder, rejection.PairsFile)
 	total, earlier, err := gather(j.samples, j.data)
@@ -279,6 +286,6 @@ func (j *roundsJob) gather(p placement) error {
 	if total == 0 {
 		return fmt.Errorf("%s: no answer is usable: all were cut at max_new (%d) or empty", p.folder, j.config.RejectionStage.MaxNew)
 	}
-	j.env.note(fmt.Sprintf("best answers: %d, %d of earlier rounds", total, earlier))
+	j.note(fmt.Sprintf("best answers: %d, %d of earlier rounds", total, earlier))
 	return nil
 }

@@ -1,4 +1,4 @@
-package align
+package rounds
 
 import (
 	"cmp"
@@ -9,15 +9,22 @@ import (
 	"slices"
 	"strings"
 
+	"align/align"
 	"align/internal/basemodel"
 	"align/internal/config"
+	"align/internal/runfolder"
 )
 
 // named looks for what the job names before its folder is made: one that has begun
 // is not begun again. Files of later rounds may come while it runs.
-func (c *RoundsConfig) named() error {
+func (c *Config) named() error {
 	_, wrongModel := basemodel.Resolve(cmp.Or(c.Model, modelOfRounds))
-	errs := []error{wrongModel, checkNamed(c.Adapter, "", ""), judge{c.Reward, c.Scorer}.check()}
+	errs := []error{wrongModel}
+	if c.Adapter != "" {
+		_, err := runfolder.Trained(c.Adapter)
+		errs = append(errs, err)
+	}
+	errs = append(errs, align.CheckReward(c.Reward))
 	for _, path := range []string{c.Prompts, c.Data, c.Pairs} {
 		if path == "" || strings.ContainsAny(path, ",:") { // several, or with weights
 			continue
@@ -32,9 +39,9 @@ func (c *RoundsConfig) named() error {
 var freeInRounds = []string{"out", "rounds", "threads", "device", "memory", "generator"}
 
 // changed names every setting that is another than the job's folder began with.
-func (c *RoundsConfig) changed() error {
-	began := DefaultRoundsConfig()
-	if _, err := config.ReadSections(filepath.Join(c.Out, RoundsFile), began.Sections()); err != nil {
+func (c *Config) changed() error {
+	began := DefaultConfig()
+	if _, err := config.ReadSections(filepath.Join(c.Out, SettingsFile), began.Sections()); err != nil {
 		return err
 	}
 	var other []string

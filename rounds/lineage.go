@@ -1,4 +1,4 @@
-package align
+package rounds
 
 import (
 	"fmt"
@@ -41,7 +41,7 @@ type LineageStep struct {
 const lineageVersion = 1
 
 // unchanged holds a stage that is done to what the lineage says of it.
-func (j *roundsJob) unchanged(round int, name, hash string) error {
+func (j *job) unchanged(round int, name, hash string) error {
 	for _, s := range j.before.Stages {
 		if s.Round == round && s.Stage == name && s.Hash != "" && s.Hash != hash {
 			return fmt.Errorf("%s has changed since it was done: its hash is %.12s, the lineage has %.12s", s.Run, hash, s.Hash)
@@ -51,7 +51,7 @@ func (j *roundsJob) unchanged(round int, name, hash string) error {
 }
 
 // record adds a stage that is done to the lineage.
-func (j *roundsJob) record(s LineageStep) error {
+func (j *job) record(s LineageStep) error {
 	j.done.Stages = append(j.done.Stages, s)
 	if len(j.done.Stages) < len(j.before.Stages) {
 		return nil // the file tells of more
@@ -59,7 +59,7 @@ func (j *roundsJob) record(s LineageStep) error {
 	return j.save(j.done)
 }
 
-func (j *roundsJob) save(l Lineage) error {
+func (j *job) save(l Lineage) error {
 	data, err := json.Marshal(l, jsontext.WithIndent("  "))
 	if err != nil {
 		return err

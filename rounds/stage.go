@@ -1,4 +1,4 @@
-package align
+package rounds
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"align/align"
 	"align/dpo"
 	"align/internal/checkpoint"
 	"align/internal/config"
@@ -17,6 +18,9 @@ import (
 	"align/reward"
 	"align/sft"
 )
+
+// judge names what scores answers: a reward model's run or folder, or a rule.
+type judge struct{ Reward, Rule string }
 
 // placement is where a stage of a round stands: what it begins from, what it
 // reads and where it writes.
@@ -30,22 +34,22 @@ type placement struct {
 }
 
 // share sets what all training stages have of the job.
-func (c *RoundsConfig) share(s *train.Settings, p placement) {
+func (c *Config) share(s *train.Settings, p placement) {
 	s.Model, s.Quantize, s.Template, s.Threads, s.Device, s.Precision, s.Memory = c.Model, c.Quantize, c.Template, c.Threads, c.Device, c.Precision, c.Memory
 	s.Seed, s.Out, s.Adapter = c.seed(p), p.folder, p.policy
 	s.Resume = hasCheckpoint(p.folder)
 }
 
-func (c *RoundsConfig) seed(p placement) uint64 { return c.Seed + uint64(p.round-1) }
+func (c *Config) seed(p placement) uint64 { return c.Seed + uint64(p.round-1) }
 
-func (c *RoundsConfig) rewardConfig(p placement) reward.Config {
+func (c *Config) rewardConfig(p placement) reward.Config {
 	r := c.RewardStage
 	c.share(&r.Settings, p)
 	r.Adapter, r.Pairs = p.rewardModel, inRound(c.Pairs, p.round)
 	return r
 }
 
-func (c *RoundsConfig) rejectionConfig(p placement) rejection.Config {
+func (c *Config) rejectionConfig(p placement) rejection.Config {
 	r := c.RejectionStage
 	r.Model, r.Quantize, r.Template, r.Threads, r.Device, r.Precision, r.Memory = c.Model, c.Quantize, c.Template, c.Threads, c.Device, c.Precision, c.Memory
 	if r.Model == "" {
@@ -58,21 +62,21 @@ func (c *RoundsConfig) rejectionConfig(p placement) rejection.Config {
 	return r
 }
 
-func (c *RoundsConfig) sftConfig(p placement) sft.Config {
+func (c *Config) sftConfig(p placement) sft.Config {
 	s := c.SFTStage
 	c.share(&s.Settings, p)
 	s.Data = p.data
 	return s
 }
 
-func (c *RoundsConfig) dpoConfig(p placement) dpo.Config {
+func (c *Config) dpoConfig(p placement) dpo.Config {
 	d := c.DPOStage
 	c.share(&d.Settings, p)
 	d.Pairs = p.pairs
 	return d
 }
 
-func (c *RoundsConfig) ppoConfig(p placement) ppo.Config {
+func (c *Config) ppoConfig(p placement) ppo.Config {
 	q := c.PPOStage
 	c.share(&q.Settings, p)
 	q.Prompts, q.Reward, q.Scorer, q.Generator = inRound(c.Prompts, p.round), p.judge.Reward, p.judge.Rule, c.Generator
@@ -80,28 +84,28 @@ func (c *RoundsConfig) ppoConfig(p placement) ppo.Config {
 }
 
 // runStage carries a training stage out.
-func (c *RoundsConfig) runStage(ctx context.Context, name string, p placement, env Environment) (Result, error) {
+func (c *Config) runStage(ctx context.Context, name string, p placement, env align.Environment) (align.Result, error) {
 	if err := clearUnbegun(p.folder); err != nil {
-		return Result{}, err
+		return align.Result{}, err
 	}
 	explicit := c.Explicit[name]
 	switch name {
 	case stageReward:
-		return start(ctx, c.rewardConfig(p), explicit, p, Reward, env)
+		return start(ctx, c.rewardConfig(p), explicit, p, align.Reward, env)
 	case stageSFT:
-		return start(ctx, c.sftConfig(p), explicit, p, SFT, env)
+		return start(ctx, c.sftConfig(p), explicit, p, align.SFT, env)
 	case stageDPO:
-		return start(ctx, c.dpoConfig(p), explicit, p, DPO, env)
+		return start(ctx, c.dpoConfig(p), explicit, p, align.DPO, env)
 	}
-	return start(ctx, c.ppoConfig(p), explicit, p, PPO, env)
+	return start(ctx, c.ppoConfig(p), explicit, p, align.PPO, env)
 }
 
 // start runs a method by a config. A run that has begun goes on by the settings
 // that it wrote, which tell what it derived.
-func start[C any](ctx context.Context, c C, explicit []string, p placement, run func(context.Context, C, []string, Environment) (Result, error), env Environment) (Result, error) {
+func start[C any](ctx context.Context, c C, explicit []string, p placement, run func(context.Context, C, []string, align.Environment) (align.Result, error), env align.Environment) (align.Result, error) {
 	if hasCheckpoint(p.folder) {
 		if err := runfolder.ReadSettings(p.folder, config.Fields(&c)); err != nil {
-			return Result{}, err
+			return align.Result{}, err
 		}
 	}
 	return run(ctx, c, explicit, env)
@@ -127,7 +131,7 @@ func clearUnbegun(run string) error {
 // and a hash of it.
 func finished(name, folder string) (done bool, hash string, err error) {
 	if name == stageRejection {
-		if !has(folder, rejection.SummaryFile) {
+		if !isThere(folder, rejection.SummaryFile) {
 			return false, "", nil
 		}
 		hash, err = checkpoint.HashFile(filepath.Join(folder, rejection.SamplesFile))
@@ -150,4 +154,9 @@ func finished(name, folder string) (done bool, hash string, err error) {
 		return false, "", errors.New(c.Path + " has no adapter")
 	}
 	return s.Step >= s.Steps, hash, nil
+}
+
+func isThere(dir, name string) bool {
+	_, err := os.Stat(filepath.Join(dir, name))
+	return err == nil
 }
