@@ -12,6 +12,7 @@ import (
 
 	"align/align"
 	"align/dpo"
+	"align/internal/export"
 	"align/internal/fixture"
 	"align/internal/train"
 	"align/sft"
@@ -291,9 +292,9 @@ func TestExportsGiveTheAdaptersLogits(t *testing.T) {
 	if _, err := align.DPO(context.Background(), c, nil, (&recorder{}).environment(t)); err != nil {
 		t.Fatal(err)
 	}
-	for format, out := range map[string]string{align.FormatGGUF: "adapter.gguf", align.FormatPEFT: "adapter"} {
+	for format, out := range map[string]string{export.FormatGGUF: "adapter.gguf", export.FormatPEFT: "adapter"} {
 		path := filepath.Join(t.TempDir(), out)
-		e, err := align.Export(align.ExportOptions{Adapter: c.Out, Format: format, Out: path}, align.Environment{})
+		e, err := export.Write(export.Options{Adapter: c.Out, Format: format, Out: path}, export.Environment{})
 		if err != nil || e.Checked.Difference != 0 || e.Checked.Tokens == 0 {
 			t.Errorf("%s: %+v, %v", format, e, err)
 		}

@@ -8,6 +8,9 @@ import (
 	"slices"
 
 	"align/internal/atomicfile"
+	"align/internal/basemodel"
+	"align/internal/place"
+	"align/internal/runfolder"
 	"align/model"
 
 	"github.com/go-json-experiment/json"
@@ -45,7 +48,7 @@ func Average(runs []string, modelPath, out string) (Averaged, error) {
 	if out == "" {
 		return Averaged{}, errors.New("average: out is missing: the folder to write")
 	}
-	out, err := placeFolder(out)
+	out, err := place.Folder(out)
 	if err != nil {
 		return Averaged{}, err
 	}
@@ -72,15 +75,15 @@ type mean struct {
 }
 
 func newMean(run, modelPath string) (*mean, error) {
-	folder, err := AdapterFolder(run)
+	folder, err := runfolder.AdapterFolder(run)
 	if err != nil {
 		return nil, err
 	}
 	m := &mean{}
-	if m.base, err = baseOf(folder, modelPath); err != nil {
+	if m.base, err = basemodel.Of(folder, modelPath); err != nil {
 		return nil, err
 	}
-	if m.base, err = ResolveModel(m.base); err != nil {
+	if m.base, err = basemodel.Resolve(m.base); err != nil {
 		return nil, err
 	}
 	m.config, err = model.ReadConfig(m.base)
@@ -89,7 +92,7 @@ func newMean(run, modelPath string) (*mean, error) {
 
 // add adds an adapter, which must have the base and the layout of the first.
 func (m *mean) add(run string) error {
-	folder, err := AdapterFolder(run)
+	folder, err := runfolder.AdapterFolder(run)
 	if err != nil {
 		return err
 	}
@@ -104,7 +107,7 @@ func (m *mean) add(run string) error {
 	if err != nil {
 		return err
 	}
-	if own != "" && has(own, "config.json") && !sameFolder(own, m.base) {
+	if own != "" && has(own, "config.json") && !basemodel.Same(own, m.base) {
 		return fmt.Errorf("average: %s stands on the model %s, not on %s", run, own, m.base)
 	}
 	a, values, err := model.ReadAdapter(folder, m.config)
@@ -160,7 +163,7 @@ func (m *mean) write(r Averaged) error {
 	if err != nil {
 		return err
 	}
-	made, err := makeAbove(r.Out)
+	made, err := place.MakeAbove(r.Out)
 	if err != nil {
 		return err
 	}

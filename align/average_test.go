@@ -8,6 +8,7 @@ import (
 	"align/align"
 	"align/dpo"
 	"align/internal/fixture"
+	"align/internal/runfolder"
 	"align/model"
 )
 
@@ -23,7 +24,7 @@ func TestAnAverageIsTheMeanOfEveryValue(t *testing.T) {
 	var parts [][]float32
 	read := func(path string) []float32 {
 		t.Helper()
-		folder, err := align.AdapterFolder(path)
+		folder, err := runfolder.AdapterFolder(path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/rollout"
 	"align/model"
@@ -38,11 +39,11 @@ func OpenChat(o ChatOptions, env Environment) (*Chat, error) {
 	if err := checkNamed(o.Adapter, "", ""); err != nil {
 		return nil, err
 	}
-	base, err := ResolveModel(o.Model)
+	base, err := basemodel.Resolve(o.Model)
 	if err != nil {
 		return nil, err
 	}
-	tok, err := OpenTokenizer(base)
+	tok, err := basemodel.OpenTokenizer(base)
 	if err != nil {
 		return nil, err
 	}

@@ -8,8 +8,10 @@ import (
 	"strings"
 
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/rollout"
+	"align/internal/runfolder"
 	"align/internal/score"
 	"align/internal/tokenizer"
 	"align/internal/winrate"
@@ -111,7 +113,7 @@ func (c *comparing) named() error {
 	errs := []error{judge{c.options.Reward, c.options.Scorer}.check()}
 	for _, name := range []string{c.options.A, c.options.B} {
 		if name != BaseAlone {
-			_, err := AdapterFolder(name)
+			_, err := runfolder.AdapterFolder(name)
 			errs = append(errs, err)
 		}
 	}
@@ -132,13 +134,13 @@ func (c *comparing) fitting() error {
 
 // open reads what is small.
 func (c *comparing) open(ctx context.Context) (err error) {
-	if c.base, err = ResolveModel(c.options.Model); err != nil {
+	if c.base, err = basemodel.Resolve(c.options.Model); err != nil {
 		return err
 	}
 	if c.config, err = model.ReadConfig(c.base); err != nil {
 		return err
 	}
-	if c.tokenizer, err = OpenTokenizer(c.base); err != nil {
+	if c.tokenizer, err = basemodel.OpenTokenizer(c.base); err != nil {
 		return err
 	}
 	var reason string
@@ -195,7 +197,7 @@ func (c *comparing) adapter(m *model.Model, name string) (*model.Adapter, error)
 	if name == BaseAlone {
 		return nil, nil
 	}
-	folder, err := AdapterFolder(name)
+	folder, err := runfolder.AdapterFolder(name)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,9 @@ import (
 
 	"align/internal/atomicfile"
 	"align/internal/checkpoint"
+	"align/internal/place"
 	"align/internal/report"
+	"align/internal/runfolder"
 	"align/internal/tensorboard"
 	"align/internal/train"
 
@@ -21,9 +23,6 @@ import (
 // ReportFile is the page with curves, settings and verdict in a run's folder.
 const ReportFile = report.File
 
-// TensorBoardFolder is where a run's event files lie, if they are asked for.
-const TensorBoardFolder = "tensorboard"
-
 // Report writes the page of runs, laid over each other where they are several.
 func Report(path string, runs ...string) error {
 	for _, run := range runs {
@@ -31,13 +30,13 @@ func Report(path string, runs ...string) error {
 			return fmt.Errorf("report: %s is no run: %w", run, err)
 		}
 	}
-	if err := errors.Join(checkFileName(path), checkPage(path)); err != nil {
+	if err := errors.Join(place.CheckFileName(path), checkPage(path)); err != nil {
 		return err
 	}
-	if err := checkWritable(filepath.Dir(path)); err != nil {
+	if err := place.CheckWritable(filepath.Dir(path)); err != nil {
 		return prefixed("out", err)
 	}
-	made, err := makeAbove(path)
+	made, err := place.MakeAbove(path)
 	if err != nil {
 		return err
 	}
@@ -83,7 +82,7 @@ func (s *stage) board(r train.Reporter) (*boarded, error) {
 			from = c.Step
 		}
 	}
-	w, err := tensorboard.Create(filepath.Join(s.run, TensorBoardFolder), from)
+	w, err := tensorboard.Create(filepath.Join(s.run, runfolder.TensorBoardFolder), from)
 	if err != nil {
 		return nil, err
 	}

@@ -10,11 +10,8 @@ import (
 	"align/datasets"
 	"align/internal/atomicfile"
 	"align/internal/checkpoint"
+	"align/internal/runfolder"
 )
-
-// QuarantineFile is the file of a run with the records that were left out, each
-// with its place and the reason.
-const QuarantineFile = "quarantine.jsonl"
 
 // data is what a stage trains on and evaluates.
 type data[T any] struct {
@@ -31,7 +28,7 @@ func (q *quarantine) keep(run string) error {
 	if q.Len() == 0 {
 		return nil
 	}
-	return atomicfile.WriteFile(filepath.Join(run, QuarantineFile), func(w io.Writer) error {
+	return atomicfile.WriteFile(filepath.Join(run, runfolder.QuarantineFile), func(w io.Writer) error {
 		_, err := w.Write(q.Bytes())
 		return err
 	})

@@ -6,8 +6,11 @@ import (
 	"slices"
 
 	"align/dpo"
+	"align/internal/basemodel"
 	"align/internal/builtin"
 	"align/internal/config"
+	"align/internal/host"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
 	"align/sft"
@@ -40,7 +43,7 @@ func ownBase(adapter string) string {
 	if adapter == "" || adapter == BaseAlone {
 		return ""
 	}
-	folder, err := AdapterFolder(adapter)
+	folder, err := runfolder.AdapterFolder(adapter)
 	if err != nil {
 		return ""
 	}
@@ -48,10 +51,10 @@ func ownBase(adapter string) string {
 	if err != nil || base == "" {
 		return ""
 	}
-	if inside, err := builtin.Dir(DefaultCacheDir()); err == nil && sameFolder(base, inside) {
+	if inside, err := builtin.Dir(host.CacheDir()); err == nil && basemodel.Same(base, inside) {
 		return builtin.Name
 	}
-	if _, err := ResolveModel(base); err != nil {
+	if _, err := basemodel.Resolve(base); err != nil {
 		return ""
 	}
 	return base

@@ -3,9 +3,8 @@ package align
 import (
 	"fmt"
 
-	"align/internal/checkpoint"
 	"align/internal/host"
-	"align/internal/train"
+	"align/internal/runfolder"
 )
 
 // bytesPerTrained are what a checkpoint has of a trained value: itself and AdamW's
@@ -21,7 +20,7 @@ func (s *stage) checkDisk(free func(dir string) (int64, error)) error {
 	}
 	one := int64(s.trainedValues()) * bytesPerTrained
 	if left < one && s.settings.Resume {
-		if err := s.makeRoom(); err != nil {
+		if err := runfolder.MakeRoom(s.run, s.settings.Keep); err != nil {
 			return err
 		}
 		if left, err = free(s.run); err != nil {
@@ -35,24 +34,6 @@ func (s *stage) checkDisk(free func(dir string) (int64, error)) error {
 		s.env.note(fmt.Sprintf("disk: %s left, and a checkpoint takes about %s: there is no room for %d of them and the next (keep)", host.FormatSize(left), host.FormatSize(one), s.settings.Keep))
 	}
 	return nil
-}
-
-// makeRoom removes, before the first checkpoint of a run that goes on and not after
-// it, those that keep has no place for: it may have been made smaller for this.
-func (s *stage) makeRoom() error {
-	newest, err := checkpoint.Open(s.run)
-	if err != nil {
-		return nil // the loop tells
-	}
-	state, err := train.ReadState(newest)
-	if err != nil {
-		return err
-	}
-	var protect []int
-	if state.Best != nil {
-		protect = []int{state.Best.Step}
-	}
-	return checkpoint.Retain(s.run, s.settings.Keep, protect...)
 }
 
 func (s *stage) trainedValues() int {

@@ -7,6 +7,8 @@ import (
 
 	"align/datasets"
 	"align/dpo"
+	"align/internal/plan"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
 )
@@ -35,7 +37,7 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 	if err != nil {
 		return Result{}, err
 	}
-	extents := func(pairs []datasets.Pair) []extent { return pairExtents(pairs, dpoSequences(c)) }
+	extents := func(pairs []datasets.Pair) []plan.Extent { return plan.PairExtents(pairs, plan.DPOSequences(c)) }
 	w, err := prepare(s, &c, d, "pairs", extents)
 	if err != nil {
 		return Result{}, err
@@ -104,7 +106,7 @@ func (s *stage) references(ctx context.Context, c dpo.Config, loss dpo.Weighted,
 
 // visitedLogProbs are the log-probabilities of the pairs that the steps come to.
 func (s *stage) visitedLogProbs(ctx context.Context, r *dpo.Referee, pairs []datasets.Pair, steps int) ([]dpo.Reference, error) {
-	visited, err := s.visited(len(pairs), steps)
+	visited, err := s.settings.Visited(len(pairs), steps, s.shares)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +143,7 @@ func (s *stage) reference(ref string) (*model.Adapter, string, error) {
 	if ref == "init" {
 		path = s.settings.Adapter
 	}
-	folder, err := AdapterFolder(path)
+	folder, err := runfolder.AdapterFolder(path)
 	if err != nil {
 		return nil, "", fmt.Errorf("ref: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"align/datasets"
 	"align/dpo"
+	"align/internal/plan"
 	"align/internal/train"
 )
 
@@ -24,7 +25,7 @@ func (s *stage) runUnpaired(ctx context.Context, c *dpo.Config) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	w, err := prepare(s, c, d, "answers", unpairedExtents)
+	w, err := prepare(s, c, d, "answers", plan.UnpairedExtents)
 	if err != nil {
 		return Result{}, err
 	}
@@ -70,16 +71,6 @@ func differentPrompts(held []datasets.Unpaired) (prompts [][]int32) {
 		seen[key] = true
 	}
 	return prompts
-}
-
-// unpairedExtents are of single answers with their prompts.
-func unpairedExtents(list []datasets.Unpaired) []extent {
-	all := make([]extent, len(list))
-	for i, u := range list {
-		all[i] = answersExtent(len(u.Prompt), len(u.Response))
-		all[i].Pairs = 1
-	}
-	return all
 }
 
 // things are what the run's records are called.

@@ -3,14 +3,14 @@ package align
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"align/internal/checkpoint"
 	"align/internal/config"
-	"align/internal/report"
+	"align/internal/place"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
 	"align/rejection"
@@ -21,69 +21,16 @@ import (
 
 // What can be known of a run before a model, or the data, is read for it.
 
-// written are the names that a run writes in its folder beside RunFile.
-var written = []string{
-	"checkpoints", train.MetricsFile, train.VerdictFile, report.File, report.SamplesFile, AdapterFile, QuarantineFile, TensorBoardFolder,
-}
-
-// checkFree says where the folder of a new run holds one already, or files that it
-// would write over.
-func checkFree(out string) error {
-	if out == "" {
-		return nil
-	}
-	if err := checkName(out); err != nil {
-		return err
-	}
-	if has(out, RunFile) {
-		return fmt.Errorf("%s holds a run already: take another folder, or go on with it by --resume", out)
-	}
-	for _, name := range written {
-		if has(out, name) {
-			return fmt.Errorf("%s holds %s, which the run would write over: take another folder", out, name)
-		}
-	}
-	return folderError(checkWritable(out))
-}
-
-// checkWritable tries the folder, or the nearest one above that is there. A file is
-// made and removed: permissions alone do not tell. Other errors are left to the
-// making of the folder.
-func checkWritable(out string) error {
-	dir := out
-	for {
-		info, err := os.Stat(dir)
-		if err == nil && !info.IsDir() {
-			return fmt.Errorf("%s is a file", dir)
-		}
-		if err == nil || dir == filepath.Dir(dir) {
-			break
-		}
-		dir = filepath.Dir(dir)
-	}
-	if target, err := os.Readlink(out); err == nil && dir != out {
-		return fmt.Errorf("%s is a link to %s, which is no folder", out, target)
-	}
-	file, err := os.CreateTemp(dir, ".align-*")
-	if path := new(fs.PathError); errors.As(err, &path) {
-		return fmt.Errorf("%s cannot be written in: %w", dir, path.Err) // not the trial file's name
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Close(), os.Remove(file.Name()))
-}
-
 // checkNamed looks for what the settings name beside the data: the adapter, the
 // reference's, and the file of the evaluation. "" is none.
 func checkNamed(adapter, ref, eval string) error {
 	var errs []error
 	if adapter != "" {
-		_, err := trainedFolder(adapter)
+		_, err := runfolder.Trained(adapter)
 		errs = append(errs, err)
 	}
 	if ref != "" {
-		_, err := AdapterFolder(ref)
+		_, err := runfolder.AdapterFolder(ref)
 		errs = append(errs, prefixed("ref", err))
 	}
 	if eval != "" {
@@ -100,12 +47,15 @@ func prefixed(key string, err error) error {
 	return fmt.Errorf("%s: %w", key, err)
 }
 
-// check looks for the reward model and its head.
-func (j judge) check() error {
-	if j.Reward == "" {
+// check looks for the reward model, where one scores.
+func (j judge) check() error { return CheckReward(j.Reward) }
+
+// CheckReward looks for a reward model and its head; "" is none.
+func CheckReward(path string) error {
+	if path == "" {
 		return nil
 	}
-	base, err := rewardBase(j.Reward)
+	base, err := rewardBase(path)
 	if err != nil {
 		return err
 	}
@@ -113,7 +63,7 @@ func (j judge) check() error {
 	if err != nil {
 		return fmt.Errorf("the reward model's base: %w", err)
 	}
-	_, err = reward.Layout(j.Reward, c)
+	_, err = reward.Layout(path, c)
 	return err
 }
 
@@ -134,7 +84,7 @@ func (s *stage) sameSoFar(c any) error {
 	if err != nil {
 		return err
 	}
-	return sameRun(s.run, began, asked)
+	return runfolder.SameSettings(s.run, began, asked)
 }
 
 // sameData refuses a run that would go on with other data than it began with, or
@@ -176,11 +126,11 @@ func (s *stage) findRun() error {
 	switch {
 	case s.settings.Resume:
 	case s.settings.Out == "":
-		return folderError(checkWritable("runs"))
+		return runfolder.CheckWritable("runs")
 	default:
-		return checkFree(s.settings.Out)
+		return runfolder.CheckFree(s.settings.Out)
 	}
-	if s.settings.Out == "" || !has(s.settings.Out, RunFile) {
+	if s.settings.Out == "" || !runfolder.Is(s.settings.Out) {
 		return fmt.Errorf("resume: %q is not a run: name its folder with --out", s.settings.Out)
 	}
 	s.run = s.settings.Out
@@ -193,13 +143,18 @@ func checkJob(c rejection.Config) error {
 	if err := errors.Join(checkNamed(c.Adapter, "", ""), judge{c.Reward, c.Scorer}.check()); err != nil || c.Out == "" {
 		return err
 	}
-	if err := errors.Join(checkName(c.Out), rejection.CheckFolder(c.Out, c.Resume), folderError(checkWritable(c.Out))); err != nil || !c.Resume || !has(c.Out, RunFile) {
+	if err := errors.Join(place.CheckName(c.Out), rejection.CheckFolder(c.Out, c.Resume), runfolder.CheckWritable(c.Out)); err != nil || !c.Resume || !runfolder.Is(c.Out) {
 		return err
 	}
 	began := c
 	fields := config.Fields(&began)
-	if _, err := config.Read(filepath.Join(c.Out, RunFile), fields); err != nil {
+	if err := runfolder.ReadSettings(c.Out, fields); err != nil {
 		return err
 	}
 	return c.SameDraws(began)
+}
+
+func has(dir, name string) bool {
+	_, err := os.Stat(filepath.Join(dir, name))
+	return err == nil
 }

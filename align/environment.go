@@ -1,9 +1,6 @@
 package align
 
 import (
-	"os"
-	"path/filepath"
-
 	"align/datasets"
 	"align/internal/host"
 	"align/internal/train"
@@ -24,22 +21,10 @@ type Environment struct {
 	Threads func(n int)
 	// Stop carries the user's requests to end or to save.
 	Stop *train.Stop
-	// CacheDir holds reference log-probabilities; "" takes DefaultCacheDir.
+	// CacheDir holds reference log-probabilities; "" takes host.CacheDir.
 	CacheDir string
 	// planning: nothing is run, so that a card need not be there.
 	planning bool
-}
-
-// DefaultCacheDir is $ALIGN_CACHE, or align in the user's cache folder.
-func DefaultCacheDir() string {
-	if dir := os.Getenv("ALIGN_CACHE"); dir != "" {
-		return host.UnderHome(dir)
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(dir, "align")
 }
 
 func (e Environment) note(line string) {
@@ -68,7 +53,7 @@ func (e Environment) cacheDir() string {
 	if e.CacheDir != "" {
 		return e.CacheDir
 	}
-	return DefaultCacheDir()
+	return host.CacheDir()
 }
 
 // silent is a Reporter that tells nobody.

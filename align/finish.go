@@ -10,14 +10,13 @@ import (
 	"strings"
 
 	"align/internal/atomicfile"
+	"align/internal/basemodel"
 	"align/internal/builtin"
 	"align/internal/report"
 	"align/internal/rollout"
+	"align/internal/runfolder"
 	"align/model"
 )
-
-// AdapterFile is the adapter of a finished run as llama.cpp loads it.
-const AdapterFile = "adapter.gguf"
 
 // exportAdapter leaves the trained adapter in the run's folder as GGUF, where
 // that can express it.
@@ -26,16 +25,16 @@ func (s *stage) exportAdapter() error {
 		return nil
 	}
 	values := model.OnDevice(s.backend, s.adapter.Value)
-	path := filepath.Join(s.run, AdapterFile)
+	path := filepath.Join(s.run, runfolder.AdapterFile)
 	names := model.GGUFNames{
-		Name: filepath.Base(s.run), License: licenseOf(s.base),
-		BaseModel: cmp.Or(publicName(s.settings.Model, s.base), filepath.Base(filepath.Clean(s.base))),
+		Name: filepath.Base(s.run), License: basemodel.License(s.base),
+		BaseModel: cmp.Or(basemodel.PublicName(s.settings.Model, s.base), filepath.Base(filepath.Clean(s.base))),
 	}
 	err := atomicfile.WriteFile(path, func(w io.Writer) error {
 		return s.adapter.WriteAdapterGGUF(w, s.config, names, values)
 	})
 	if err != nil {
-		s.env.note(fmt.Sprintf("no %s: %v", AdapterFile, err))
+		s.env.note(fmt.Sprintf("no %s: %v", runfolder.AdapterFile, err))
 		return nil
 	}
 	s.env.note("adapter as GGUF: " + path)

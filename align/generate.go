@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/rollout"
 	"align/internal/tokenizer"
@@ -68,11 +69,11 @@ func Generate(ctx context.Context, o GenerateOptions, prompts [][]datasets.Messa
 	if err := checkNamed(o.Adapter, "", ""); err != nil {
 		return err
 	}
-	path, err := ResolveModel(o.Model)
+	path, err := basemodel.Resolve(o.Model)
 	if err != nil {
 		return err
 	}
-	tok, err := OpenTokenizer(path)
+	tok, err := basemodel.OpenTokenizer(path)
 	if err != nil {
 		return err
 	}

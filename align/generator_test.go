@@ -13,9 +13,11 @@ import (
 	"testing"
 
 	"align/align"
+	"align/internal/basemodel"
 	"align/internal/device"
 	"align/internal/device/cpu"
 	"align/internal/rollout"
+	"align/internal/runfolder"
 	"align/internal/tokenizer"
 	"align/internal/train"
 	"align/model"
@@ -43,11 +45,11 @@ type policyHost struct {
 func host(t *testing.T, h *policyHost) string {
 	t.Helper()
 	t.Setenv("ALIGN_CACHE", t.TempDir())
-	path, err := align.ResolveModel("builtin:tiny")
+	path, err := basemodel.Resolve("builtin:tiny")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.tokenizer, err = align.OpenTokenizer(path); err != nil {
+	if h.tokenizer, err = basemodel.OpenTokenizer(path); err != nil {
 		t.Fatal(err)
 	}
 	b, err := cpu.New(cpu.Options{Threads: 1, Activations: device.F32})
@@ -278,7 +280,7 @@ func TestRejectionHoldsAServerToTheAdapter(t *testing.T) {
 	if _, err := align.Rejection(context.Background(), c, (&recorder{}).environment(t)); err == nil || !strings.Contains(err.Error(), "the answers are not the policy's") {
 		t.Errorf("a server without the adapter: %v", err)
 	}
-	folder, err := align.AdapterFolder(run.Run)
+	folder, err := runfolder.AdapterFolder(run.Run)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,12 +4,13 @@ import (
 	"slices"
 	"testing"
 
-	"align/align"
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/device"
 	"align/internal/device/cpu"
 	"align/internal/fixture"
 	"align/internal/rollout"
+	"align/internal/runfolder"
 	"align/model"
 )
 
@@ -32,7 +33,7 @@ func TestAGreedyRolloutIsWhatGenerateAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer engine.Close()
-	tok, err := align.OpenTokenizer(base)
+	tok, err := basemodel.OpenTokenizer(base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func adapterOf(t *testing.T, m *model.Model, run string) *model.Adapter {
 	if run == "" {
 		return nil
 	}
-	folder, err := align.AdapterFolder(run)
+	folder, err := runfolder.AdapterFolder(run)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"align/align"
 	"align/dpo"
+	"align/internal/basemodel"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/ppo"
 	"align/rejection"
@@ -65,11 +67,11 @@ func TestAReferenceIsOfItsScaleAndShape(t *testing.T) {
 	if _, err := align.DPO(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t)); err != nil {
 		t.Fatal(err)
 	}
-	adapter, err := align.AdapterFolder(c.Out)
+	adapter, err := runfolder.AdapterFolder(c.Out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, err := align.ResolveModel("builtin:tiny")
+	base, err := basemodel.Resolve("builtin:tiny")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +96,7 @@ func TestAScorerIsOfItsScale(t *testing.T) {
 	if _, err := align.Reward(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t)); err != nil {
 		t.Fatal(err)
 	}
-	judge, err := align.AdapterFolder(c.Out)
+	judge, err := runfolder.AdapterFolder(c.Out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +104,7 @@ func TestAScorerIsOfItsScale(t *testing.T) {
 	scaled := copied(t, judge, "adapter_config.json", `"lora_alpha": 32`, `"lora_alpha": 64`)
 	t.Run("ppo", func(t *testing.T) { refusesAnotherJudge(t, judge, same, scaled) })
 	t.Run("rejection", func(t *testing.T) {
-		base, err := align.ResolveModel("builtin:tiny")
+		base, err := basemodel.Resolve("builtin:tiny")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +177,7 @@ func TestAStartIsOfItsScale(t *testing.T) {
 	if err := run(); err != nil {
 		t.Fatal(err)
 	}
-	adapter, err := align.AdapterFolder(c.Out)
+	adapter, err := runfolder.AdapterFolder(c.Out)
 	if err != nil {
 		t.Fatal(err)
 	}

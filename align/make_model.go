@@ -3,7 +3,9 @@ package align
 import (
 	"fmt"
 
+	"align/internal/basemodel"
 	"align/internal/bench"
+	"align/internal/place"
 	"align/model"
 )
 
@@ -13,7 +15,7 @@ func MakeModel(shape, tokenizer, out string) error {
 	if out == "" {
 		return fmt.Errorf("out is missing: name a new folder")
 	}
-	out, err := placeFolder(out)
+	out, err := place.Folder(out)
 	if err != nil {
 		return err
 	}
@@ -21,11 +23,11 @@ func MakeModel(shape, tokenizer, out string) error {
 	if err != nil {
 		return err
 	}
-	folder, err := ResolveModel(tokenizer)
+	folder, err := basemodel.Resolve(tokenizer)
 	if err != nil {
 		return err
 	}
-	tok, err := OpenTokenizer(folder)
+	tok, err := basemodel.OpenTokenizer(folder)
 	if err != nil {
 		return err
 	}
@@ -38,7 +40,7 @@ func MakeModel(shape, tokenizer, out string) error {
 	if id, ok := tok.EOS(); ok {
 		config.EOS = []int32{id}
 	}
-	made, err := makeAbove(out)
+	made, err := place.MakeAbove(out)
 	if err != nil {
 		return err
 	}

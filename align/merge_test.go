@@ -10,6 +10,8 @@ import (
 
 	"align/align"
 	"align/datasets"
+	"align/internal/basemodel"
+	"align/internal/export"
 	"align/internal/fixture"
 	"align/model"
 	"align/reward"
@@ -45,13 +47,13 @@ func trainOn(t *testing.T, base, data string) sft.Config {
 	return c
 }
 
-func export(t *testing.T, run, format, typ string) align.Exported {
+func exported(t *testing.T, run, format, typ string) export.Result {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out-"+format)
-	if format == align.FormatGGUF || format == align.FormatMergedGGUF {
+	if format == export.FormatGGUF || format == export.FormatMergedGGUF {
 		out += ".gguf"
 	}
-	e, err := align.Export(align.ExportOptions{Adapter: run, Format: format, Type: typ, Out: out}, align.Environment{})
+	e, err := export.Write(export.Options{Adapter: run, Format: format, Type: typ, Out: out}, export.Environment{})
 	if err != nil {
 		t.Fatalf("%s %s: %v", format, typ, err)
 	}
@@ -88,11 +90,11 @@ func TestAMergedModelAnswersAsTheRunDoes(t *testing.T) {
 	if slices.EqualFunc(want, answers(t, base, ""), slices.Equal[[]int32]) {
 		t.Fatal("the run has not moved the model")
 	}
-	for _, e := range []align.Exported{export(t, c.Out, align.FormatMergedGGUF, "f32"), export(t, c.Out, align.FormatMergedHF, "")} {
+	for _, e := range []export.Result{exported(t, c.Out, export.FormatMergedGGUF, "f32"), exported(t, c.Out, export.FormatMergedHF, "")} {
 		if got := answers(t, e.Path, ""); !slices.EqualFunc(got, want, slices.Equal[[]int32]) {
 			t.Errorf("%s answers\n%v, the run\n%v", e.Path, got, want)
 		}
-		tok, err := align.OpenTokenizer(e.Path)
+		tok, err := basemodel.OpenTokenizer(e.Path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +110,7 @@ func TestAMergedModelAnswersAsTheRunDoes(t *testing.T) {
 func TestAMergedGGUFHasAModelfile(t *testing.T) {
 	base := fixture.Path(t, "data", "stories260K-chat")
 	c := trainOn(t, base, writeLines(t, "data.jsonl", chats("Hello", "Hi.")))
-	e := export(t, c.Out, align.FormatMergedGGUF, "q8_0")
+	e := exported(t, c.Out, export.FormatMergedGGUF, "q8_0")
 	text := string(readFile(t, e.Modelfile))
 	for _, want := range []string{
 		"\nFROM ./out-merged-gguf.gguf\n", "\nTEMPLATE \"\"\"{{ if .System }}<|start_header_id|>system", "\nPARAMETER stop \"<|eot_id|>\"\n",
@@ -128,7 +130,7 @@ func TestAMergedFolderHasACard(t *testing.T) {
 	write(t, "MIT License\n\nCopyright\n", base, "LICENSE")
 	data := writeLines(t, "data.jsonl", []tokens{{InputIDs: []int32{1, 5, 9, 12}}, {InputIDs: []int32{1, 7}}})
 	c := trainOn(t, base, data)
-	e := export(t, c.Out, align.FormatMergedHF, "")
+	e := exported(t, c.Out, export.FormatMergedHF, "")
 	card := string(readFile(t, e.Path, "README.md"))
 	for _, want := range []string{
 		"---\nbase_model: stories\nlicense: mit\ntags: [align, sft]\n---\n", "notice: MIT License\n", "Method sft, step 6 of 6",
@@ -188,21 +190,21 @@ func TestAnAdapterOnAQuantisedGGUFRoundTrips(t *testing.T) {
 			if d := furthest(want, scores(t, base, "", data)); d < 0.1 {
 				t.Fatalf("the run has moved a log-probability by %v at most", d)
 			}
-			if e := export(t, c.Out, align.FormatGGUF, ""); e.Checked.Difference != 0 {
+			if e := exported(t, c.Out, export.FormatGGUF, ""); e.Checked.Difference != 0 {
 				t.Errorf("adapter as GGUF: %+v", e.Checked)
 			}
-			if got := scores(t, base, export(t, c.Out, align.FormatPEFT, "").Path, data); furthest(got, want) != 0 {
+			if got := scores(t, base, exported(t, c.Out, export.FormatPEFT, "").Path, data); furthest(got, want) != 0 {
 				t.Errorf("adapter as PEFT: a log-probability is off by %v", furthest(got, want))
 			}
-			exact := export(t, c.Out, align.FormatMergedGGUF, "f32")
+			exact := exported(t, c.Out, export.FormatMergedGGUF, "f32")
 			if d := furthest(scores(t, exact.Path, "", data), want); !(d <= scoreTolerance) {
 				t.Errorf("merged in f32: a log-probability is off by %v", d)
 			}
-			rounded := export(t, c.Out, align.FormatMergedGGUF, "")
+			rounded := exported(t, c.Out, export.FormatMergedGGUF, "")
 			if rounded.Type != "q8_0" || !(rounded.Checked.KL <= 1e-3) {
 				t.Errorf("merged by default: %+v", rounded)
 			}
-			if folder := export(t, c.Out, align.FormatMergedHF, ""); !(folder.Checked.KL <= 1e-3) {
+			if folder := exported(t, c.Out, export.FormatMergedHF, ""); !(folder.Checked.KL <= 1e-3) {
 				t.Errorf("merged folder: %+v", folder)
 			}
 		})
@@ -221,12 +223,12 @@ func TestARunOfAllWeightsIsAModel(t *testing.T) {
 	if slices.EqualFunc(want, answers(t, base, ""), slices.Equal[[]int32]) {
 		t.Fatal("the run has not moved the model")
 	}
-	for _, e := range []align.Exported{export(t, c.Out, align.FormatMergedGGUF, ""), export(t, c.Out, align.FormatMergedHF, "")} {
+	for _, e := range []export.Result{exported(t, c.Out, export.FormatMergedGGUF, ""), exported(t, c.Out, export.FormatMergedHF, "")} {
 		if got := answers(t, e.Path, ""); !slices.EqualFunc(got, want, slices.Equal[[]int32]) || e.Checked.Difference != 0 {
 			t.Errorf("%s: %+v", e.Path, e.Checked)
 		}
 	}
-	_, err := align.Export(align.ExportOptions{Adapter: c.Out, Format: align.FormatPEFT, Out: filepath.Join(t.TempDir(), "x")}, align.Environment{})
+	_, err := export.Write(export.Options{Adapter: c.Out, Format: export.FormatPEFT, Out: filepath.Join(t.TempDir(), "x")}, export.Environment{})
 	if err == nil || !strings.Contains(err.Error(), "trained all weights and has no adapter") {
 		t.Errorf("adapter: %v", err)
 	}
@@ -240,11 +242,11 @@ func TestARunIsNoBaseAndARewardModelIsNotMerged(t *testing.T) {
 	if _, err := align.Reward(context.Background(), c, nil, (&recorder{}).environment(t)); err != nil {
 		t.Fatal(err)
 	}
-	_, err := align.Export(align.ExportOptions{Adapter: c.Out, Format: align.FormatMergedHF, Out: filepath.Join(t.TempDir(), "x")}, align.Environment{})
+	_, err := export.Write(export.Options{Adapter: c.Out, Format: export.FormatMergedHF, Out: filepath.Join(t.TempDir(), "x")}, export.Environment{})
 	if err == nil || !strings.Contains(err.Error(), "a reward model gives scores, not text") {
 		t.Errorf("merge: %v", err)
 	}
-	if _, err := align.ResolveModel(c.Out); err == nil || !strings.Contains(err.Error(), "is a run of an adapter") {
+	if _, err := basemodel.Resolve(c.Out); err == nil || !strings.Contains(err.Error(), "is a run of an adapter") {
 		t.Errorf("model: %v", err)
 	}
 	if how, err := reward.Quantize(c.Out); err != nil || how != "q8_0" {

@@ -13,6 +13,7 @@ import (
 	"align/dpo"
 	"align/internal/device/cuda/cudatest"
 	"align/internal/device/cuda/driver"
+	"align/internal/plan"
 	"align/internal/tokenizer"
 	"align/internal/train"
 	"align/model"
@@ -83,16 +84,16 @@ func TestPlansOfACardAreItsPeak(t *testing.T) {
 	env := func() Environment { return Environment{CacheDir: t.TempDir()} }
 	for _, c := range []struct {
 		name string
-		plan func() (*Plan, error)
+		plan func() (*plan.Plan, error)
 		run  func() error
 	}{
-		{"sft", func() (*Plan, error) { return PlanSFT(ctx, sftOf(set, data, false), nil, env()) },
+		{"sft", func() (*plan.Plan, error) { return PlanSFT(ctx, sftOf(set, data, false), nil, env()) },
 			func() error { _, err := SFT(ctx, sftOf(set, data, false), nil, env()); return err }},
-		{"sft of all weights", func() (*Plan, error) { return PlanSFT(ctx, sftOf(set, data, true), nil, env()) },
+		{"sft of all weights", func() (*plan.Plan, error) { return PlanSFT(ctx, sftOf(set, data, true), nil, env()) },
 			func() error { _, err := SFT(ctx, sftOf(set, data, true), nil, env()); return err }},
-		{"dpo", func() (*Plan, error) { return PlanDPO(ctx, dpoOf(set, pairs), nil, env()) },
+		{"dpo", func() (*plan.Plan, error) { return PlanDPO(ctx, dpoOf(set, pairs), nil, env()) },
 			func() error { _, err := DPO(ctx, dpoOf(set, pairs), nil, env()); return err }},
-		{"ppo", func() (*Plan, error) { return PlanPPO(ctx, ppoOf(set, prompts), nil, env()) },
+		{"ppo", func() (*plan.Plan, error) { return PlanPPO(ctx, ppoOf(set, prompts), nil, env()) },
 			func() error { _, err := PPO(ctx, ppoOf(set, prompts), nil, env()); return err }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

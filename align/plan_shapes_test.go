@@ -17,6 +17,7 @@ import (
 	"align/internal/device"
 	"align/internal/device/cuda/driver"
 	"align/internal/exec"
+	"align/internal/plan"
 	"align/internal/tokenizer"
 	"align/model"
 	"align/sft"
@@ -115,15 +116,15 @@ func TestPlansOfCards(t *testing.T) {
 	pairs := filepath.Join(dir, "pairs.jsonl")
 	writeFile(t, pairs, strings.Repeat(fmt.Sprintf("{\"prompt\": %q, \"chosen\": %q, \"rejected\": %q}\n", half, half+"b", half+"c"), 40))
 	ctx, env := context.Background(), Environment{CacheDir: dir}
-	learn := func(shape, quantize string, tokens, batch int, save exec.SavePolicy, full bool) func() (*Plan, error) {
-		return func() (*Plan, error) {
+	learn := func(shape, quantize string, tokens, batch int, save exec.SavePolicy, full bool) func() (*plan.Plan, error) {
+		return func() (*plan.Plan, error) {
 			c := sft.DefaultConfig()
 			c.Model, c.Quantize, c.Device, c.Memory, c.Data, c.MaxLength = shapeFolder(t, shape), quantize, "cuda", "139GiB", data(tokens), tokens
 			c.Batch, c.SavePolicy, c.Full, c.Dropout = batch, string(save), full, 0
 			return PlanSFT(ctx, c, nil, env)
 		}
 	}
-	prefer := func() (*Plan, error) {
+	prefer := func() (*plan.Plan, error) {
 		c := dpo.DefaultConfig()
 		c.Model, c.Quantize, c.Device, c.Memory, c.Pairs, c.MaxLength, c.Batch = shapeFolder(t, "8b"), "nf4", "cuda", "24GB", pairs, 1024, 2
 		return PlanDPO(ctx, c, nil, env)
@@ -135,7 +136,7 @@ func TestPlansOfCards(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		most int64
-		plan func() (*Plan, error)
+		plan func() (*plan.Plan, error)
 	}{
 		{"dpo of 8B as NF4", 24e9, prefer},
 		{"sft of 8B as NF4, 2 x 2048", min(gib(8.0), gib(7.2)+head.Bytes()-narrow.Bytes()), learn("8b", "nf4", 2048, 2, exec.SaveTiled, false)},

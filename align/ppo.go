@@ -8,6 +8,7 @@ import (
 	"align/datasets"
 	"align/internal/checkpoint"
 	"align/internal/exec"
+	"align/internal/plan"
 	"align/internal/rollout"
 	"align/internal/score"
 	"align/internal/train"
@@ -145,6 +146,15 @@ func (s *stage) prompts(ctx context.Context, c ppo.Config) (*promptData, error) 
 	return d, err
 }
 
+// ppoPolicy sizes the run before its weights are read, as savePolicy does.
+func (s *stage) ppoPolicy(c ppo.Config, p *promptData) (exec.SavePolicy, error) {
+	t, err := s.trained()
+	if err != nil {
+		return "", err
+	}
+	return s.sized().PPOPolicy(t, c, plan.PPODraws(c, p.list, p.longest))
+}
+
 // policyAndCritic loads the base and what is trained on it. The critic has the
 // shape that the settings ask for, and starts anew.
 func (s *stage) policyAndCritic(c ppo.Config) (*ppo.Subject, error) {
@@ -170,20 +180,12 @@ func (s *stage) policyAndCritic(c ppo.Config) (*ppo.Subject, error) {
 	return ppo.NewSubject(s.model, base, s.adapter, values, critic, start)
 }
 
-// newCritic is an adapter of the policy's shape with a head; the policy alone
-// trains modules whole.
 func (s *stage) newCritic() (*model.Adapter, error) {
-	shape, err := s.newAdapter()
+	shape, err := s.settings.LoRA(s.config.NumLayers)
 	if err != nil {
 		return nil, err
 	}
-	shape.Config.Save = nil
-	critic, err := model.NewAdapter(s.config, shape.Config)
-	if err != nil {
-		return nil, err
-	}
-	critic.AddHead(s.config)
-	return critic, nil
+	return ppo.NewCritic(s.config, shape)
 }
 
 // ppoTrainer is the run's trainer without its generator, and what tells its

@@ -5,6 +5,7 @@ import (
 
 	"align/datasets"
 	"align/internal/exec"
+	"align/internal/plan"
 	"align/internal/train"
 )
 
@@ -17,7 +18,7 @@ type course struct {
 
 // prepare settles the course of the data, loads the model and begins the run's
 // folder. What is what the records are called; c is the method's config.
-func prepare[T any](s *stage, c any, d *data[T], what string, extents func([]T) []extent) (w course, err error) {
+func prepare[T any](s *stage, c any, d *data[T], what string, extents func([]T) []plan.Extent) (w course, err error) {
 	if w.order, w.steps, err = s.order(len(d.train), what); err != nil {
 		return w, err
 	}
@@ -34,6 +35,24 @@ func prepare[T any](s *stage, c any, d *data[T], what string, extents func([]T) 
 		return w, err
 	}
 	return w, d.quarantine.keep(s.run)
+}
+
+// savePolicy sizes the run before its weights are read, and is what it keeps of the
+// forward pass.
+func (s *stage) savePolicy(train, held []plan.Extent, steps int) (exec.SavePolicy, error) {
+	t, err := s.trained()
+	if err != nil {
+		return "", err
+	}
+	return s.sized().SavePolicy(t, train, held, steps)
+}
+
+// sized is what a plan goes by.
+func (s *stage) sized() *plan.Stage {
+	return &plan.Stage{
+		Method: s.method, Settings: s.settings, Compute: s.compute(), Backend: s.backend, Act: s.act, Base: s.base, Config: s.config,
+		Head: s.head, Noise: s.noise, Shares: s.shares, EvalEvery: s.evalEvery, Note: s.env.note,
+	}
 }
 
 // trainer is a method that learns from records by their places in the data.

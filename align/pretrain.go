@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"align/datasets"
+	"align/internal/basemodel"
+	"align/internal/plan"
 	"align/internal/train"
 	"align/model"
 	"align/sft"
@@ -40,7 +42,7 @@ func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Envi
 	if err := s.sameData(d.hash, steps); err != nil {
 		return Result{}, err
 	}
-	policy, err := s.savePolicy(exampleExtents(d.train), exampleExtents(d.held), steps)
+	policy, err := s.savePolicy(plan.ExampleExtents(d.train), plan.ExampleExtents(d.held), steps)
 	if err != nil {
 		return Result{}, err
 	}
@@ -61,7 +63,7 @@ func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Envi
 // openUntrained is open for a model that is not there yet: its config follows
 // from the shape and the tokenizer.
 func (s *stage) openUntrained(tokenizer string, shape Shape) (err error) {
-	if s.tokenizer, err = OpenTokenizer(tokenizer); err != nil {
+	if s.tokenizer, err = basemodel.OpenTokenizer(tokenizer); err != nil {
 		return err
 	}
 	var reason string

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/tokenizer"
 
 	"github.com/go-json-experiment/json"
@@ -67,7 +68,7 @@ func readPrompt(t *testing.T, record string) datasets.Prompt {
 	if err := os.WriteFile(path, []byte(record), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := ResolveModel("builtin:tiny")
+	dir, err := basemodel.Resolve("builtin:tiny")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"align/internal/hub"
 )
 
-// mainBranch is the revision that ResolveModel takes of a model in the cache.
+// mainBranch is the revision that basemodel.Resolve takes of a model in the cache.
 const mainBranch = "main"
 
 // PullOptions say what to fetch.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"align/align"
+	"align/internal/basemodel"
 )
 
 // A pulled model is found by its name; the token comes from a file that is its
@@ -56,7 +57,7 @@ func TestPullPutsAModelWhereItIsFound(t *testing.T) {
 	if err != nil || got != "Bearer hf_x" {
 		t.Fatalf("%v, token %q", err, got)
 	}
-	if path, err := align.ResolveModel("org/pulled"); err != nil || path != done.Path {
+	if path, err := basemodel.Resolve("org/pulled"); err != nil || path != done.Path {
 		t.Errorf("found %q, %v, want %q", path, err, done.Path)
 	}
 	t.Setenv("HF_HUB_OFFLINE", "True")

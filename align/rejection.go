@@ -6,8 +6,11 @@ import (
 
 	"align/datasets"
 	"align/internal/atomicfile"
+	"align/internal/basemodel"
 	"align/internal/compute"
+	"align/internal/plan"
 	"align/internal/rollout"
+	"align/internal/runfolder"
 	"align/internal/tokenizer"
 	"align/internal/train"
 	"align/model"
@@ -34,7 +37,7 @@ func Rejection(ctx context.Context, c rejection.Config, env Environment) (reject
 		return summary, err
 	}
 	ended := &EndedError{By: by}
-	if has(c.Out, RunFile) {
+	if runfolder.Is(c.Out) {
 		ended.Out = c.Out
 	}
 	return rejection.Summary{}, ended
@@ -49,11 +52,11 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		return rejection.Summary{}, err
 	}
 	asked := *c
-	base, err := ResolveModel(c.Model)
+	base, err := basemodel.Resolve(c.Model)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
-	tok, err := OpenTokenizer(base)
+	tok, err := basemodel.OpenTokenizer(base)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
@@ -75,7 +78,7 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	}
 	if c.Out == "" {
 		var made atomicfile.Folders
-		if c.Out, made, err = newRun("", "rejection"); err != nil {
+		if c.Out, made, err = runfolder.New("", "rejection"); err != nil {
 			return rejection.Summary{}, err
 		}
 		defer made.Remove()
@@ -92,7 +95,11 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	}
 	s := rejectionStage(*c, env)
 	s.base, s.config, s.backend, s.act = base, config, b, act
-	if err := s.checkRejection(rejectionDraws(*c, prompts, longest, most)); err != nil {
+	t, err := s.sampler()
+	if err != nil {
+		return rejection.Summary{}, err
+	}
+	if err := s.sized().CheckRejection(t, plan.RejectionDraws(*c, prompts, longest, most)); err != nil {
 		return rejection.Summary{}, err
 	}
 	m, a, err := openModel(base, c.Quantize, c.Adapter, b, act, env)
@@ -109,12 +116,12 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		return rejection.Summary{}, err
 	}
 	defer generator.Close()
-	made, err := atomicfile.MakeFolders(c.Out)
+	made, err := runfolder.Make(c.Out)
 	if err != nil {
-		return rejection.Summary{}, folderError(err)
+		return rejection.Summary{}, err
 	}
 	defer made.Remove()
-	release, err := claim(c.Out, env.note)
+	release, err := runfolder.Claim(c.Out, env.note)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
@@ -129,7 +136,7 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		Stop: stop, Context: config.ContextLength, Model: policy, Reward: judge.String(),
 		Shape: hashShape(config),
 		// Beside what it draws, so that they need not be told again to go on.
-		Begun:    func() error { return writeSettings(c.Out, settingsOf(&asked)) },
+		Begun:    func() error { return runfolder.WriteSettings(c.Out, settingsOf(&asked)) },
 		Progress: func(done, total int) { report(int64(done), int64(total)) },
 	}
 	summary, err := job.Run(ctx)
@@ -139,6 +146,23 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		}
 	}
 	return summary, err
+}
+
+// rejectionStage is a stage that opens what a job of rejection does.
+func rejectionStage(c rejection.Config, env Environment) *stage {
+	settings := train.DefaultSettings()
+	settings.Model, settings.Quantize, settings.Adapter, settings.Template = c.Model, c.Quantize, c.Adapter, c.Template
+	settings.Device, settings.Precision, settings.Memory, settings.Threads, settings.Seed = c.Device, c.Precision, c.Memory, c.Threads, c.Seed
+	return &stage{method: "rejection", settings: &settings, env: env, explicit: []string{"learning_rate", "eval_every"}}
+}
+
+// sampler is the adapter that answers are drawn with, without buffers; none is the
+// model alone.
+func (s *stage) sampler() (plan.Trained, error) {
+	if s.settings.Adapter == "" {
+		return plan.Trained{}, nil
+	}
+	return s.trained()
 }
 
 // policyHash tells what samples from others: the base, and the adapter on it.
@@ -163,7 +187,7 @@ func drawer(ctx context.Context, c rejection.Config, m *model.Model, a *model.Ad
 	if a == nil {
 		return r, nil
 	}
-	folder, err := AdapterFolder(c.Adapter)
+	folder, err := runfolder.AdapterFolder(c.Adapter)
 	if err != nil {
 		return nil, err
 	}

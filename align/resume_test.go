@@ -3,11 +3,13 @@ package align
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"align/dpo"
 	"align/internal/config"
+	"align/internal/runfolder"
 	"align/ppo"
 	"align/reward"
 	"align/sft"
@@ -25,12 +27,12 @@ func TestEverySettingIsClassifiedForResume(t *testing.T) {
 	for method, c := range methodConfigs() {
 		for _, f := range settingsOf(c) {
 			known[f.Key] = true
-			if onResume[f.Key] == 0 {
+			if !slices.Contains(runfolder.Classified(), f.Key) {
 				t.Errorf("%s: onResume does not say whether %s may change when a run goes on", method, f.Key)
 			}
 		}
 	}
-	for key := range onResume {
+	for _, key := range runfolder.Classified() {
 		if !known[key] {
 			t.Errorf("onResume has %s, which is no setting", key)
 		}
@@ -42,7 +44,7 @@ func TestEverySettingIsClassifiedForResume(t *testing.T) {
 func TestResumeOfEverySetting(t *testing.T) {
 	for method, c := range methodConfigs() {
 		run := t.TempDir()
-		if err := writeSettings(run, settingsOf(c)); err != nil {
+		if err := runfolder.WriteSettings(run, settingsOf(c)); err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range settingsOf(c) {
@@ -53,11 +55,11 @@ func TestResumeOfEverySetting(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = sameRun(run, began, s.asked)
+			err = runfolder.SameSettings(run, began, s.asked)
 			switch {
-			case onResume[f.Key] != fixed && err != nil:
+			case !runfolder.Fixed(f.Key) && err != nil:
 				t.Errorf("%s: %s may change, but: %v", method, f.Key, err)
-			case onResume[f.Key] == fixed && (err == nil || !strings.Contains(err.Error(), f.Key+" is ") || !strings.Contains(err.Error(), "--config "+filepath.Join(run, RunFile))):
+			case runfolder.Fixed(f.Key) && (err == nil || !strings.Contains(err.Error(), f.Key+" is ") || !strings.Contains(err.Error(), "--config "+filepath.Join(run, runfolder.SettingsFile))):
 				t.Errorf("%s: %s: %v", method, f.Key, err)
 			}
 			if err := f.Set(was); err != nil {
@@ -82,7 +84,7 @@ func setAnother(t *testing.T, f config.Field) {
 func TestKeepSettings(t *testing.T) {
 	c := sft.DefaultConfig()
 	run := t.TempDir()
-	if err := writeSettings(run, settingsOf(&c)); err != nil {
+	if err := runfolder.WriteSettings(run, settingsOf(&c)); err != nil {
 		t.Fatal(err)
 	}
 	c.Steps, c.Resume = 40, true
@@ -90,7 +92,7 @@ func TestKeepSettings(t *testing.T) {
 	if err := s.keepSettings(); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(run, RunFile))
+	text, err := os.ReadFile(filepath.Join(run, runfolder.SettingsFile))
 	if err != nil || !strings.Contains(string(text), "steps: 40\n") {
 		t.Errorf("%v: %s", err, text)
 	}

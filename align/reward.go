@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"align/datasets"
+	"align/internal/plan"
 	"align/model"
 	"align/reward"
 )
@@ -27,7 +28,7 @@ func Reward(ctx context.Context, c reward.Config, explicit []string, env Environ
 	if err := checkMargins(c, d.train, d.held); err != nil {
 		return Result{}, err
 	}
-	w, err := prepare(s, &c, d, "prompts", groupExtents)
+	w, err := prepare(s, &c, d, "prompts", plan.GroupExtents)
 	if err != nil {
 		return Result{}, err
 	}

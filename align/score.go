@@ -6,8 +6,10 @@ import (
 	"fmt"
 
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/device"
+	"align/internal/runfolder"
 	"align/model"
 )
 
@@ -131,7 +133,7 @@ func openModel(path, quantize, adapter string, b device.Backend, act device.Type
 		return nil, nil, err
 	}
 	noteOtherBase(adapter, path, env)
-	if folder, err := AdapterFolder(adapter); err == nil {
+	if folder, err := runfolder.AdapterFolder(adapter); err == nil {
 		if scores, err := givesScores(folder); err == nil && scores {
 			env.note(notAPolicy(adapter))
 		}
@@ -146,18 +148,18 @@ func openModel(path, quantize, adapter string, b device.Backend, act device.Type
 // noteOtherBase tells where an adapter that fits was trained on another model, which
 // is here too.
 func noteOtherBase(adapter, base string, env Environment) {
-	folder, err := AdapterFolder(adapter)
+	folder, err := runfolder.AdapterFolder(adapter)
 	if err != nil {
 		return
 	}
-	if own, err := model.AdapterBase(folder); err == nil && has(own, "config.json") && !sameFolder(own, base) {
+	if own, err := model.AdapterBase(folder); err == nil && has(own, "config.json") && !basemodel.Same(own, base) {
 		env.note(fmt.Sprintf("adapter: %s was trained on %s, and is put on %s", adapter, own, base))
 	}
 }
 
 // readFitting reads the adapter that a path stands for, for a base of the config.
 func readFitting(path string, base model.Config) (*model.Adapter, []float32, error) {
-	folder, err := AdapterFolder(path)
+	folder, err := runfolder.AdapterFolder(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -191,7 +193,7 @@ func Score(ctx context.Context, o ScoreOptions, env Environment, emit func(Score
 	if err := checkNamed(o.Adapter, "", ""); err != nil {
 		return err
 	}
-	path, err := ResolveModel(o.Model)
+	path, err := basemodel.Resolve(o.Model)
 	if err != nil {
 		return err
 	}

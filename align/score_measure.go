@@ -6,6 +6,7 @@ import (
 
 	"align/dpo"
 	"align/internal/checkpoint"
+	"align/internal/runfolder"
 	"align/internal/train"
 )
 
@@ -47,7 +48,7 @@ func (o PairScoreOptions) measure(env Environment) (measure, error) {
 // trainedBy are the settings of the run of dpo that the policy is of; empty where it is
 // of none.
 func (o PairScoreOptions) trainedBy() map[string]string {
-	folder, err := AdapterFolder(o.Adapter)
+	folder, err := runfolder.AdapterFolder(o.Adapter)
 	if err != nil || !has(folder, "MANIFEST.json") {
 		return nil
 	}

@@ -6,8 +6,10 @@ import (
 
 	"align/datasets"
 	"align/dpo"
+	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/device"
+	"align/internal/runfolder"
 	"align/internal/score"
 	"align/internal/train"
 	"align/internal/winrate"
@@ -115,7 +117,7 @@ func pairsByPolicy(ctx context.Context, o PairScoreOptions, env Environment) ([]
 	if err != nil {
 		return nil, err
 	}
-	base, err := ResolveModel(o.Model)
+	base, err := basemodel.Resolve(o.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +162,7 @@ func (o PairScoreOptions) reference(m *model.Model, policy *model.Adapter, by me
 	case o.Ref == "" || o.Ref == "base":
 		return nil, "base, the model without the adapter", nil
 	}
-	folder, err := AdapterFolder(o.Ref)
+	folder, err := runfolder.AdapterFolder(o.Ref)
 	if err != nil {
 		return nil, "", fmt.Errorf("ref: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/score"
 	"align/reward"
 )
@@ -71,7 +72,7 @@ func (o *ScoreOptions) baseOfReward(path string) (string, error) {
 		return "", err
 	}
 	if o.Model != "" {
-		return ResolveModel(o.Model)
+		return basemodel.Resolve(o.Model)
 	}
 	base, err := rewardBase(path)
 	if err != nil {
@@ -82,7 +83,7 @@ func (o *ScoreOptions) baseOfReward(path string) (string, error) {
 
 // readers are the options of datasets' readers, for the base's tokenizer.
 func (o ScoreOptions) readers(base string, env Environment) (datasets.Options, error) {
-	tok, err := OpenTokenizer(base)
+	tok, err := basemodel.OpenTokenizer(base)
 	if err != nil {
 		return datasets.Options{}, err
 	}

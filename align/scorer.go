@@ -3,10 +3,10 @@ package align
 import (
 	"cmp"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/device"
 	"align/internal/score"
@@ -58,7 +58,7 @@ func (j judge) open(o opened, env Environment) (score.Scorer, judged, error) {
 		return nil, judged{}, err
 	}
 	m := o.model
-	if !sameFolder(own, o.base) || quantize != o.quantize {
+	if !basemodel.Same(own, o.base) || quantize != o.quantize {
 		if m, err = loadBase(own, quantize, o.backend, o.act, env); err != nil {
 			return nil, judged{}, fmt.Errorf("the reward model's base: %w", err)
 		}
@@ -80,7 +80,7 @@ func rewardBase(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	base, err := ResolveModel(own)
+	base, err := basemodel.Resolve(own)
 	if err != nil {
 		return "", fmt.Errorf("reward: %s names its base as %q: %w", path, own, err)
 	}
@@ -91,9 +91,9 @@ func rewardBase(path string) (string, error) {
 // the policy's tokenizer and template, else from their text. own is its base.
 func (j judge) encode(own string, o opened, env Environment) (func(score.Item) (prompt, response []int32, err error), error) {
 	tok := o.tokenizer
-	if !sameFolder(own, o.base) {
+	if !basemodel.Same(own, o.base) {
 		var err error
-		if tok, err = OpenTokenizer(own); err != nil {
+		if tok, err = basemodel.OpenTokenizer(own); err != nil {
 			return nil, fmt.Errorf("the reward model's base: %w", err)
 		}
 	}
@@ -131,10 +131,4 @@ func (r reencoder) encode(i score.Item) (prompt, response []int32, err error) {
 		}
 	}
 	return prompt, response, nil
-}
-
-func sameFolder(a, b string) bool {
-	x, err1 := filepath.Abs(a)
-	y, err2 := filepath.Abs(b)
-	return err1 == nil && err2 == nil && x == y
 }

@@ -3,6 +3,7 @@ package align
 import (
 	"context"
 
+	"align/internal/plan"
 	"align/internal/train"
 	"align/sft"
 )
@@ -22,7 +23,7 @@ func SFT(ctx context.Context, c sft.Config, explicit []string, env Environment) 
 	if err != nil {
 		return Result{}, err
 	}
-	w, err := prepare(s, &c, d, "examples", exampleExtents)
+	w, err := prepare(s, &c, d, "examples", plan.ExampleExtents)
 	if err != nil {
 		return Result{}, err
 	}

@@ -131,39 +131,3 @@ func (s *stage) weights() string {
 	}
 	return strings.Join(list, ",")
 }
-
-// newOrder deals n records, or those of a mixture, and returns how many make an
-// epoch.
-func (s *stage) newOrder(n int) (*datasets.Order, int, error) {
-	perStep, shuffle := s.settings.Batch*s.settings.Accumulate, s.settings.Order == "shuffle"
-	if len(s.shares) == 0 {
-		order, err := datasets.NewOrder(n, perStep, shuffle, s.settings.Seed)
-		return order, n, err
-	}
-	order, err := datasets.NewMixedOrder(s.shares, s.settings.SourceEpochs, perStep, shuffle, s.settings.Seed)
-	return order, datasets.MixedEpoch(s.shares, s.settings.SourceEpochs), err
-}
-
-// visited are the places of those of n records that the steps of a run come to,
-// ascending.
-func (s *stage) visited(n, steps int) ([]int, error) {
-	order, _, err := s.newOrder(n)
-	if err != nil {
-		return nil, err
-	}
-	seen, left := make([]bool, n), n
-	for step := 0; step < steps && left > 0; step++ {
-		for _, i := range order.Next() {
-			if !seen[i] {
-				seen[i], left = true, left-1
-			}
-		}
-	}
-	places := make([]int, 0, n-left)
-	for i, is := range seen {
-		if is {
-			places = append(places, i)
-		}
-	}
-	return places, nil
-}

@@ -9,11 +9,13 @@ import (
 
 	"align/datasets"
 	"align/internal/atomicfile"
+	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/config"
 	"align/internal/device"
 	"align/internal/host"
 	"align/internal/optim"
+	"align/internal/runfolder"
 	"align/internal/tokenizer"
 	"align/internal/train"
 	"align/model"
@@ -61,8 +63,6 @@ type stage struct {
 	noise float64
 	// evalEvery and saveEvery are those of the settings in steps.
 	evalEvery, saveEvery int
-	// allRows says that sft and pretrain compute the last layer at every row.
-	allRows bool
 }
 
 // open picks the device and reads what is small: the model's config, its
@@ -75,16 +75,16 @@ func (s *stage) open() (err error) {
 	}
 	s.deriveModel()
 	s.deriveSchedule()
-	if s.base, err = ResolveModel(s.settings.Model); err != nil {
+	if s.base, err = basemodel.Resolve(s.settings.Model); err != nil {
 		return err
 	}
 	if s.config, err = model.ReadConfig(s.base); err != nil {
 		return err
 	}
-	if _, err = s.loraConfig(); err != nil && !s.settings.Full {
+	if _, err = s.settings.LoRA(s.config.NumLayers); err != nil && !s.settings.Full {
 		return err
 	}
-	if s.tokenizer, err = OpenTokenizer(s.base); err != nil {
+	if s.tokenizer, err = basemodel.OpenTokenizer(s.base); err != nil {
 		return err
 	}
 	var reason string
@@ -191,7 +191,7 @@ func (s *stage) read() (values []float32, err error) {
 
 // order deals n examples and says how many steps there will be.
 func (s *stage) order(n int, what string) (*datasets.Order, int, error) {
-	order, n, err := s.newOrder(n)
+	order, n, err := s.settings.NewOrder(n, s.shares)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -235,16 +235,16 @@ func (s *stage) startRun(c any) (err error) {
 	if err := s.checkDisk(host.FreeDisk); err != nil {
 		return err
 	}
-	return writeSettings(s.run, s.asked)
+	return runfolder.WriteSettings(s.run, s.asked)
 }
 
 // newRun makes the run's folder and claims it.
 func (s *stage) newRun() (err error) {
-	if s.run, s.made, err = newRun(s.settings.Out, s.method); err != nil {
+	if s.run, s.made, err = runfolder.New(s.settings.Out, s.method); err != nil {
 		return err
 	}
 	s.settings.Out = s.run
-	s.release, err = claim(s.run, s.env.note)
+	s.release, err = runfolder.Claim(s.run, s.env.note)
 	return err
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"align/internal/plan"
+	"align/internal/runfolder"
 	"align/internal/safetensors"
 	"align/model"
 )
@@ -33,26 +35,50 @@ func (s *stage) noteSaved() {
 
 // newAdapter has the shape that the settings ask for.
 func (s *stage) newAdapter() (*model.Adapter, error) {
-	c, err := s.loraConfig()
+	c, err := s.settings.LoRA(s.config.NumLayers)
 	if err != nil {
 		return nil, err
 	}
 	return model.NewAdapter(s.config, c)
 }
 
-// loraConfig reads what the settings say of an adapter of the base.
-func (s *stage) loraConfig() (model.LoRAConfig, error) {
-	targets, wrongTargets := model.ParseTargets(s.settings.Targets)
-	layers, wrongLayers := model.ParseLayers(s.settings.Layers, s.config.NumLayers)
-	save, wrongSave := model.ParseSaved(s.settings.ModulesToSave)
-	return model.LoRAConfig{
-		Rank: s.settings.Rank, Alpha: s.settings.Alpha, Dropout: s.settings.Dropout,
-		Targets: targets, Layers: layers, RSLoRA: s.settings.RSLoRA, DoRA: s.settings.DoRA, Save: save,
-	}, errors.Join(wrongTargets, wrongLayers, wrongSave)
+// trained reads or lays out what the settings ask for.
+func (s *stage) trained() (t plan.Trained, err error) {
+	if s.settings.Full {
+		t.Full = model.NewFull(s.config)
+		return t, nil
+	}
+	if s.settings.Adapter == "" {
+		t.Adapter, err = s.newAdapter()
+	} else {
+		t.Adapter, err = s.startLayout()
+	}
+	if err == nil && s.head != "" && t.Adapter.Head.Len == 0 {
+		t.Adapter.AddHead(s.config)
+	}
+	return t, err
+}
+
+// startLayout is the adapter to start from, without buffers.
+func (s *stage) startLayout() (a *model.Adapter, err error) {
+	folder, err := runfolder.AdapterFolder(s.settings.Adapter)
+	if err != nil {
+		return nil, err
+	}
+	scored, err := s.scored(folder)
+	if err != nil {
+		return nil, err
+	}
+	if scored {
+		a, _, err = model.ReadScored(folder, s.head, s.config)
+	} else {
+		a, _, err = model.ReadAdapter(folder, s.config)
+	}
+	return a, misfit(folder, err)
 }
 
 func (s *stage) loadAdapter() ([]float32, error) {
-	folder, err := AdapterFolder(s.settings.Adapter)
+	folder, err := runfolder.AdapterFolder(s.settings.Adapter)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"align/datasets"
 	"align/internal/atomicfile"
+	"align/internal/place"
 	"align/internal/records"
 	"align/internal/tokenizer"
 	"align/model"
@@ -62,7 +63,7 @@ func TrainTokenizer(ctx context.Context, o TokenizerOptions, env Environment) (T
 	if err := o.Validate(); err != nil {
 		return TrainedTokenizer{}, err
 	}
-	out, err := placeFolder(o.Out)
+	out, err := place.Folder(o.Out)
 	if err != nil {
 		return TrainedTokenizer{}, err
 	}
@@ -104,7 +105,7 @@ func writeTokenizer(out string, spec tokenizer.Spec) error {
 	if err != nil {
 		return err
 	}
-	made, err := makeAbove(out)
+	made, err := place.MakeAbove(out)
 	if err != nil {
 		return err
 	}

@@ -80,3 +80,15 @@ func (s *Subject) Restore(c *checkpoint.Checkpoint) error {
 	}
 	return model.WriteFloats(s.Model.Backend(), s.Critic.Value, values)
 }
+
+// NewCritic is an adapter of the policy's shape with a head; the policy alone
+// trains modules whole.
+func NewCritic(base model.Config, shape model.LoRAConfig) (*model.Adapter, error) {
+	shape.Save = nil
+	critic, err := model.NewAdapter(base, shape)
+	if err != nil {
+		return nil, err
+	}
+	critic.AddHead(base)
+	return critic, nil
+}

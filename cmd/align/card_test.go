@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"align/align"
+	"align/internal/basemodel"
 	"align/internal/device/cuda/cudatest"
 )
 
@@ -63,7 +63,7 @@ func TestCardScripts(t *testing.T) {
 // prompt with some of its own tokens.
 func generator(t *testing.T, folder string) string {
 	t.Helper()
-	tokenizer, err := align.OpenTokenizer(folder)
+	tokenizer, err := basemodel.OpenTokenizer(folder)
 	if err != nil {
 		t.Fatal(err)
 	}

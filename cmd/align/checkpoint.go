@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"align/align"
+	"align/internal/runfolder"
 
 	"github.com/spf13/cobra"
 )
@@ -25,7 +26,7 @@ func chosen(which string, note func(string), paths ...*string) error {
 		if *path == "" || *path == align.BaseAlone {
 			continue
 		}
-		folder, reason, err := align.ChooseCheckpoint(*path, which)
+		folder, reason, err := runfolder.ChooseCheckpoint(*path, which)
 		if err != nil {
 			return err
 		}

@@ -5,9 +5,9 @@ import (
 	"io"
 	"strings"
 
-	"align/align"
 	"align/internal/compute"
 	"align/internal/doctor"
+	"align/internal/host"
 
 	"github.com/spf13/cobra"
 )
@@ -39,7 +39,7 @@ cache folder. It fails where a run would.`,
 }
 
 func runDoctor(o *doctorOptions) error {
-	findings, err := doctor.Examine(o.compute, align.DefaultCacheDir())
+	findings, err := doctor.Examine(o.compute, host.CacheDir())
 	if o.json {
 		if printed := printJSON(o.io.out, findings); printed != nil {
 			return printed

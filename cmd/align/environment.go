@@ -4,12 +4,18 @@ import (
 	"runtime"
 
 	"align/align"
+	"align/internal/export"
 	"align/internal/train"
 )
 
 // environment is what a command gives its work: notes, progress, and threads.
 func environment(r reporter) align.Environment {
 	return align.Environment{Note: r.note, Progress: r.progress, Threads: limitThreads}
+}
+
+// exporting is environment for an export.
+func exporting(r reporter) export.Environment {
+	return export.Environment{Note: r.note, Progress: r.progress, Threads: limitThreads}
 }
 
 // stoppable is environment for work that the user may end.

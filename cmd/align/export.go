@@ -5,15 +5,15 @@ import (
 	"fmt"
 	"strings"
 
-	"align/align"
 	"align/internal/compute"
+	"align/internal/export"
 	"align/model"
 
 	"github.com/spf13/cobra"
 )
 
 type exportOptions struct {
-	align.ExportOptions
+	export.Options
 	checkpoint string
 	output
 	io *streams
@@ -109,10 +109,10 @@ func runExport(o *exportOptions) error {
 	if err := chosen(o.checkpoint, r.note, &o.Adapter); err != nil {
 		return err
 	}
-	done, err := align.Export(o.ExportOptions, environment(r))
+	done, err := export.Write(o.Options, exporting(r))
 	r.close()
 	if errors.Is(err, model.ErrNoGGUFAdapter) {
-		return hint(err, "--format %s writes the model with it merged, --format %s the adapter", align.FormatMergedGGUF, align.FormatPEFT)
+		return hint(err, "--format %s writes the model with it merged, --format %s the adapter", export.FormatMergedGGUF, export.FormatPEFT)
 	}
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"align/ppo"
 	"align/rejection"
 	"align/reward"
+	"align/rounds"
 	"align/sft"
 
 	"github.com/spf13/cobra"
@@ -66,7 +67,7 @@ func defaultFields(method string) []config.Field {
 		c := ppo.DefaultConfig()
 		return slices.DeleteFunc(config.Fields(&c), func(f config.Field) bool { return slices.Contains(ppo.Unused(), f.Key) })
 	case "rounds":
-		c := align.DefaultRoundsConfig()
+		c := rounds.DefaultConfig()
 		return config.Fields(&c)
 	case "pretrain":
 		c := align.DefaultPretrainConfig()

@@ -10,10 +10,12 @@ import (
 	"slices"
 	"strings"
 
-	"align/align"
 	"align/datasets"
+	"align/internal/basemodel"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
+	"align/rounds"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -163,7 +165,7 @@ func inspect(path string) ([]fact, error) {
 		return inspectGGUF(path)
 	case holds(path, "checkpoints") || holds(path, "MANIFEST.json"):
 		return inspectRun(path)
-	case holds(path, align.LineageFile):
+	case holds(path, rounds.LineageFile):
 		return inspectRounds(path)
 	case holds(path, model.AdapterConfigFile):
 		return inspectAdapter(path)
@@ -179,7 +181,7 @@ var dataName = regexp.MustCompile(`(?i)\.(jsonl|ndjson|csv|tsv|parquet)(\.gz|\.z
 // insteadOf is what to inspect in a folder's place, or what a folder would need.
 func insteadOf(dir string) string {
 	run := filepath.Dir(filepath.Clean(dir))
-	if filepath.Base(filepath.Clean(dir)) == "checkpoints" && (holds(run, align.RunFile) || holds(run, train.MetricsFile)) {
+	if filepath.Base(filepath.Clean(dir)) == "checkpoints" && (holds(run, runfolder.SettingsFile) || holds(run, train.MetricsFile)) {
 		return run + " is the run that the checkpoints are of"
 	}
 	files, err := os.ReadDir(dir)
@@ -208,7 +210,7 @@ func inspected(name string) (string, error) {
 	if _, err := os.Stat(name); err == nil {
 		return name, nil
 	}
-	return align.ResolveModel(name)
+	return basemodel.Resolve(name)
 }
 
 func holds(dir, name string) bool {

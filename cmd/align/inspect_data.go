@@ -7,8 +7,8 @@ import (
 	"io"
 	"slices"
 
-	"align/align"
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/records"
 	"align/internal/tokenizer"
 	"align/model"
@@ -53,7 +53,7 @@ func inspectData(ctx context.Context, path string, o dataOptions) (*dataset, err
 	if err != nil {
 		return nil, err
 	}
-	t, err := align.OpenTokenizer(o.model)
+	t, err := basemodel.OpenTokenizer(o.model)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (o dataOptions) length() int {
 		return o.maxLength
 	}
 	const usual = 2048 // as in training
-	path, err := align.ResolveModel(o.model)
+	path, err := basemodel.Resolve(o.model)
 	if err != nil {
 		return usual // a tokenizer file
 	}

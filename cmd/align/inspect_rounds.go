@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"strings"
 
-	"align/align"
+	"align/rounds"
 )
 
 // inspectRounds tells what came of what in a job of rounds.
 func inspectRounds(path string) ([]fact, error) {
-	l, err := align.ReadLineage(path)
+	l, err := rounds.ReadLineage(path)
 	if err != nil {
 		return nil, err
 	}
@@ -17,11 +17,11 @@ func inspectRounds(path string) ([]fact, error) {
 	for _, s := range l.Stages {
 		lines = append(lines, lineageLine(s))
 	}
-	return []fact{{"kind", "rounds"}, {"settings", align.RoundsFile + ", sha256 " + l.Config}, {"stages", lines}}, nil
+	return []fact{{"kind", "rounds"}, {"settings", rounds.SettingsFile + ", sha256 " + l.Config}, {"stages", lines}}, nil
 }
 
 // lineageLine is one stage with all that it came of.
-func lineageLine(s align.LineageStep) string {
+func lineageLine(s rounds.LineageStep) string {
 	line := fmt.Sprintf("round %d, %s", s.Round, s.Stage)
 	if s.Reason != "" {
 		return line + ": left out, " + s.Reason

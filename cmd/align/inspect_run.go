@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"align/align"
 	"align/internal/checkpoint"
+	"align/internal/runfolder"
 	"align/internal/train"
 )
 
@@ -42,8 +42,8 @@ func inspectRun(path string) ([]fact, error) {
 	if ok {
 		facts = append(facts, fact{"verdict", v.String()})
 	}
-	if holds(path, align.RunFile) {
-		facts = append(facts, fact{"settings", filepath.Join(path, align.RunFile)})
+	if holds(path, runfolder.SettingsFile) {
+		facts = append(facts, fact{"settings", filepath.Join(path, runfolder.SettingsFile)})
 	}
 	return append(facts, fact{"verified", fileList(c)}, fact{"rejected", rejectedList(c)}, fact{"lineage", lineageList(s)}), nil
 }

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"align/align"
+	"align/internal/export"
 
 	"github.com/spf13/cobra"
 )
@@ -13,7 +13,7 @@ import (
 // newMergeCommand is the short form of export --format merged-hf.
 func newMergeCommand(io *streams) *cobra.Command {
 	o := &exportOptions{io: io}
-	o.Format = align.FormatMergedHF
+	o.Format = export.FormatMergedHF
 	c := &cobra.Command{
 		Use:   "merge RUN",
 		Short: "Write a model with its adapter merged as a Hugging Face folder",

@@ -5,9 +5,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"align/align"
 	"align/internal/checkpoint"
 	"align/internal/config"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/ppo"
 
@@ -31,7 +31,7 @@ func methodOf(run string) string {
 			return s.Method
 		}
 	}
-	return settingsMethod(filepath.Join(run, align.RunFile))
+	return settingsMethod(filepath.Join(run, runfolder.SettingsFile))
 }
 
 // settingsMethod is the one method that has all settings of a file; "" where none
@@ -62,8 +62,8 @@ func settingsOfMethod(method string) []config.Field {
 // otherMethods is err, or where the file has the settings of another method that, or
 // where it is a run's folder which file of it has its settings.
 func otherMethods(c *cobra.Command, file string, err error) error {
-	if info, wrong := os.Stat(file); wrong == nil && info.IsDir() && holds(file, align.RunFile) {
-		return hint(err, "the settings of a run are in %s", filepath.Join(file, align.RunFile))
+	if info, wrong := os.Stat(file); wrong == nil && info.IsDir() && holds(file, runfolder.SettingsFile) {
+		return hint(err, "the settings of a run are in %s", filepath.Join(file, runfolder.SettingsFile))
 	}
 	method := ""
 	if file != "" {

@@ -11,9 +11,11 @@ import (
 	"align/dpo"
 	"align/internal/config"
 	"align/internal/nearest"
+	"align/internal/plan"
 	"align/ppo"
 	"align/rejection"
 	"align/reward"
+	"align/rounds"
 	"align/sft"
 
 	"github.com/spf13/cobra"
@@ -91,7 +93,7 @@ func newPlanRejectionCommand(io *streams) *cobra.Command {
 	fields := config.Fields(&conf)
 	c := planOf("rejection", "--prompts FILE --reward RUN", "Plan sampling many answers")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return runPlan(c, o, fields, &rejectionSettings{&conf}, false, func(ctx context.Context, _ []string, e align.Environment) (*align.Plan, error) {
+		return runPlan(c, o, fields, &rejectionSettings{&conf}, false, func(ctx context.Context, _ []string, e align.Environment) (*plan.Plan, error) {
 			return align.PlanRejection(ctx, conf, e)
 		})
 	}
@@ -125,7 +127,7 @@ func newPlanPretrainCommand(io *streams) *cobra.Command {
 }
 
 func newPlanRoundsCommand(io *streams) *cobra.Command {
-	o := &roundsOptions{config: align.DefaultRoundsConfig(), io: io}
+	o := &roundsOptions{config: rounds.DefaultConfig(), io: io}
 	fields := config.Fields(&o.config)
 	c := &cobra.Command{
 		Use: "rounds --config FILE", Short: "Plan aligning in several rounds of stages", Args: noArguments,
@@ -142,7 +144,7 @@ to be one for each prompt and as long as they may be.`,
 			return err
 		}
 		r := newReporter(io, output{quiet: o.quiet})
-		p, err := align.PlanRounds(c.Context(), o.config, align.Environment{Progress: r.progress, Threads: limitThreads})
+		p, err := rounds.Plan(c.Context(), o.config, align.Environment{Progress: r.progress, Threads: limitThreads})
 		r.close()
 		if err != nil {
 			return err
@@ -159,7 +161,7 @@ to be one for each prompt and as long as they may be.`,
 }
 
 // printRoundsPlan prints the plans of the stages, then what they come to.
-func printRoundsPlan(w io.Writer, p *align.RoundsPlan) error {
+func printRoundsPlan(w io.Writer, p *rounds.JobPlan) error {
 	for _, stage := range p.Stages {
 		if _, err := fmt.Fprintf(w, "round 1, %s\n", stage.Method); err != nil {
 			return err
@@ -189,23 +191,23 @@ func planOf(method, data, short string) *cobra.Command {
 	}
 }
 
-// planTraining gives c the flags of a trainer's command, and plan in place of
-// the run.
+// planTraining gives c the flags of a trainer's command, and the plan that is made
+// in place of the run.
 func planTraining[C any, P interface {
 	*C
 	validator
-}](io *streams, c *cobra.Command, conf P, resume *bool, fields []config.Field, plan func(context.Context, C, []string, align.Environment) (*align.Plan, error)) {
+}](io *streams, c *cobra.Command, conf P, resume *bool, fields []config.Field, made func(context.Context, C, []string, align.Environment) (*plan.Plan, error)) {
 	o := &trainOptions{io: io}
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return runPlan(c, o, fields, conf, *resume, func(ctx context.Context, explicit []string, e align.Environment) (*align.Plan, error) {
-			return plan(ctx, *conf, explicit, e)
+		return runPlan(c, o, fields, conf, *resume, func(ctx context.Context, explicit []string, e align.Environment) (*plan.Plan, error) {
+			return made(ctx, *conf, explicit, e)
 		})
 	}
 	addTrainFlags(c, o, resume, fields)
 	c.Flags().Lookup("json").Usage = "print one JSON object"
 }
 
-func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked validator, resume bool, plan func(context.Context, []string, align.Environment) (*align.Plan, error)) error {
+func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked validator, resume bool, made func(context.Context, []string, align.Environment) (*plan.Plan, error)) error {
 	explicit, err := settle(c, o, fields, checked, resume)
 	if err != nil {
 		return err
@@ -214,7 +216,7 @@ func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked v
 		return err
 	}
 	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
-	p, err := plan(c.Context(), explicit, align.Environment{Progress: r.progress, Threads: limitThreads})
+	p, err := made(c.Context(), explicit, align.Environment{Progress: r.progress, Threads: limitThreads})
 	r.close()
 	if err != nil {
 		return err
@@ -229,14 +231,18 @@ func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked v
 // tryOut tries the folder that the run would write to. One that a file of settings names
 // is mostly the folder of the run that wrote the file.
 func tryOut(c *cobra.Command, resume bool) error {
-	if out := c.Flags().Lookup("out"); out != nil && out.Changed && !resume {
-		return align.CheckOut(c.Name(), out.Value.String())
+	out := c.Flags().Lookup("out")
+	if out == nil || !out.Changed || resume {
+		return nil
 	}
-	return nil
+	if c.Name() == "rounds" {
+		return rounds.CheckOut(out.Value.String())
+	}
+	return align.CheckOut(c.Name(), out.Value.String())
 }
 
 // printPlan prints a plan for eyes.
-func printPlan(w io.Writer, p *align.Plan) error {
+func printPlan(w io.Writer, p *plan.Plan) error {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-12s %s\n", name, fmt.Sprintf(format, args...))

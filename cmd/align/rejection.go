@@ -9,6 +9,7 @@ import (
 
 	"align/align"
 	"align/internal/config"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/rejection"
 
@@ -79,7 +80,7 @@ func (o *rejectionOptions) settle(c *cobra.Command, fields []config.Field) error
 // settingsFile is the file of --config or, of a job that goes on, the one that
 // the job wrote.
 func (o *rejectionOptions) settingsFile() string {
-	own := filepath.Join(o.config.Out, align.RunFile)
+	own := filepath.Join(o.config.Out, runfolder.SettingsFile)
 	if _, err := os.Stat(own); o.config.Resume && o.configFile == "" && err == nil {
 		return own
 	}

@@ -9,23 +9,23 @@ import (
 	"slices"
 	"strings"
 
-	"align/align"
 	"align/internal/config"
 	"align/internal/train"
+	"align/rounds"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
 type roundsOptions struct {
-	config     align.RoundsConfig
+	config     rounds.Config
 	configFile string
 	output
 	io *streams
 }
 
 func newRoundsCommand(io *streams) *cobra.Command {
-	o := &roundsOptions{config: align.DefaultRoundsConfig(), io: io}
+	o := &roundsOptions{config: rounds.DefaultConfig(), io: io}
 	fields := config.Fields(&o.config)
 	c := &cobra.Command{
 		Use:   "rounds --config FILE",
@@ -66,7 +66,7 @@ func (o *roundsOptions) settle(c *cobra.Command, fields []config.Field) error {
 		if o.config.Out == "" {
 			return hint(errors.New("--resume needs the job to go on with"), "add --out DIR")
 		}
-		file = filepath.Join(o.config.Out, align.RoundsFile)
+		file = filepath.Join(o.config.Out, rounds.SettingsFile)
 		if _, err := os.Stat(file); err != nil {
 			return fmt.Errorf("--resume: %s is no job of rounds: %w", o.config.Out, err)
 		}
@@ -101,7 +101,7 @@ func flagOfAStage(c *cobra.Command, err error) error {
 	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
 		return flagError(c, err)
 	}
-	job := align.DefaultRoundsConfig()
+	job := rounds.DefaultConfig()
 	sections, key := job.Sections(), strings.ReplaceAll(unknown.GetSpecifiedName(), "-", "_")
 	var stages []string
 	for _, name := range slices.Sorted(maps.Keys(sections)) {
@@ -125,7 +125,7 @@ func runRounds(c *cobra.Command, o *roundsOptions) error {
 	r := newReporter(watched, output{quiet: o.quiet})
 	release := watchSignals(stop, r.note, leaver(r))
 	defer release()
-	result, err := align.Rounds(c.Context(), o.config, trained(r, stop))
+	result, err := rounds.Run(c.Context(), o.config, trained(r, stop))
 	r.close()
 	if err != nil {
 		return err
@@ -135,11 +135,11 @@ func runRounds(c *cobra.Command, o *roundsOptions) error {
 	}
 	if o.json {
 		return printJSON(o.io.out, struct {
-			V      int                 `json:"v"`
-			Out    string              `json:"out"`
-			Policy string              `json:"policy"`
-			Reward string              `json:"reward"`
-			Stages []align.LineageStep `json:"stages"`
+			V      int                  `json:"v"`
+			Out    string               `json:"out"`
+			Policy string               `json:"policy"`
+			Reward string               `json:"reward"`
+			Stages []rounds.LineageStep `json:"stages"`
 		}{1, result.Out, result.Policy, result.Reward, result.Stages})
 	}
 	return printRounds(o.io, result)
@@ -147,7 +147,7 @@ func runRounds(c *cobra.Command, o *roundsOptions) error {
 
 // printRounds prints a line for every round that sampled, then where the last
 // policy lies.
-func printRounds(io *streams, r align.RoundsResult) error {
+func printRounds(io *streams, r rounds.Result) error {
 	var errs []error
 	for _, s := range r.Stages {
 		if s.Stage == "rejection" {

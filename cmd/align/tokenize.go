@@ -6,8 +6,8 @@ import (
 	"io"
 	"strconv"
 
-	"align/align"
 	"align/datasets"
+	"align/internal/basemodel"
 	"align/internal/records"
 	"align/internal/tokenizer"
 
@@ -87,7 +87,7 @@ func (o *tokenizeOptions) check() error {
 }
 
 func runTokenize(o *tokenizeOptions) error {
-	t, err := align.OpenTokenizer(o.io.modelOr(o.model, o.quiet))
+	t, err := basemodel.OpenTokenizer(o.io.modelOr(o.model, o.quiet))
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"align/align"
 	"align/internal/config"
+	"align/internal/runfolder"
 	"align/internal/train"
 
 	"github.com/spf13/cobra"
@@ -82,7 +83,7 @@ func elsewhereHint(err error, run string) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return hint(err, "%s has the paths that the run began with: go on from the folder where it began, or name the file anew by its flag", filepath.Join(run, align.RunFile))
+	return hint(err, "%s has the paths that the run began with: go on from the folder where it began, or name the file anew by its flag", filepath.Join(run, runfolder.SettingsFile))
 }
 
 // spaceHint says how to go on with a run that found the disk full: its checkpoints
@@ -120,7 +121,7 @@ func (o *trainOptions) settingsFile(c *cobra.Command, resume bool) (string, erro
 	case run == "":
 		return "", hint(errors.New("--resume needs the run to go on with"), "add --out RUN")
 	}
-	file := filepath.Join(run, align.RunFile)
+	file := filepath.Join(run, runfolder.SettingsFile)
 	if _, err := os.Stat(file); err != nil {
 		return "", fmt.Errorf("--resume: %s is no run: %w", run, err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"align/align"
 	"align/dpo"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/sft"
 
@@ -97,7 +98,7 @@ func TestInitIsTheDefault(t *testing.T) {
 // A resumed run takes the settings that it wrote, and flags over them.
 func TestResumeTakesTheRunsSettings(t *testing.T) {
 	run := t.TempDir()
-	if err := os.WriteFile(filepath.Join(run, align.RunFile), []byte("model: m\npairs: p\nbeta: 0.7\nthreads: 1\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(run, runfolder.SettingsFile), []byte("model: m\npairs: p\nbeta: 0.7\nthreads: 1\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	got, _, code, _, stderr := runDPO(t, train.Continue, "--resume", "--out", run, "--threads", "2")

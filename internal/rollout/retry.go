@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func passes(err error) bool {
 // call asks until there is an answer, the fault is one that stays, or the
 // attempts are used up.
 func (s *Server) call(ctx context.Context, method, path string, request, answer any) error {
-	wait, attempts := s.Wait, cmpOr(s.Attempts, 8)
+	wait, attempts := s.Wait, cmp.Or(s.Attempts, 8)
 	if wait == 0 {
 		wait = time.Second / 2
 	}

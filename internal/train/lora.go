@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"io"
 
 	"align/internal/checkpoint"
@@ -54,4 +55,15 @@ func (l *LoRA) Restore(c *checkpoint.Checkpoint) error {
 		return err
 	}
 	return model.WriteFloats(l.Model.Backend(), l.Adapter.Value, values)
+}
+
+// LoRA reads what the settings say of an adapter of a base with so many layers.
+func (s *Settings) LoRA(layers int) (model.LoRAConfig, error) {
+	targets, wrongTargets := model.ParseTargets(s.Targets)
+	among, wrongLayers := model.ParseLayers(s.Layers, layers)
+	save, wrongSave := model.ParseSaved(s.ModulesToSave)
+	return model.LoRAConfig{
+		Rank: s.Rank, Alpha: s.Alpha, Dropout: s.Dropout,
+		Targets: targets, Layers: among, RSLoRA: s.RSLoRA, DoRA: s.DoRA, Save: save,
+	}, errors.Join(wrongTargets, wrongLayers, wrongSave)
 }

@@ -1,0 +1,82 @@
+package align
+
+import (
+	"reflect"
+	"strings"
+
+	"align/internal/config"
+	"align/internal/device"
+	"align/internal/runfolder"
+	"align/internal/train"
+)
+
+// lineage is what a resumed run must find again: the hashes of what goes in,
+// and every setting that moves a number.
+func (s *stage) lineage(c any, data string) map[string]string {
+	l := s.dataLineage(data)
+	l["model"], l[train.Activations] = s.model.Hash, s.act.String()
+	l["shape"] = hashShape(s.config)
+	if s.special != "" {
+		l["special"] = s.special
+	}
+	if s.start != "" {
+		l["adapter"], l["adapter's scale and places"] = s.start, s.startFactors
+	}
+	if s.settings.Dropout > 0 {
+		l[train.Draws] = device.Draws
+	}
+	for _, f := range settingsOf(c) {
+		if runfolder.Fixed(f.Key) {
+			l["setting "+f.Key] = f.String()
+		}
+	}
+	return l
+}
+
+// dataLineage is the part of lineage that is known before a model is read.
+func (s *stage) dataLineage(data string) map[string]string {
+	l := map[string]string{"tokenizer": s.tokenizer.Hash(), "data": data, "records": strings.Join(s.records, ", ")}
+	if len(s.shares) > 0 {
+		l["mixture"] = s.weights()
+	}
+	return l
+}
+
+// goOn claims the run to go on with, and refuses settings that are not those it
+// began with. c is the method's config.
+func (s *stage) goOn(c any) (err error) {
+	if s.release, err = runfolder.Claim(s.run, s.env.note); err != nil {
+		return err
+	}
+	began, err := beganWith(s.run, c)
+	if err != nil {
+		return err
+	}
+	return runfolder.SameSettings(s.run, began, s.asked)
+}
+
+// beganWith are the settings that a run's file has, in a copy of the config c: a
+// key that an earlier version did not write is as c has it.
+func beganWith(run string, c any) ([]config.Field, error) {
+	began := reflect.New(reflect.TypeOf(c).Elem())
+	began.Elem().Set(reflect.ValueOf(c).Elem())
+	fields := settingsOf(began.Interface())
+	return fields, runfolder.ReadSettings(run, fields)
+}
+
+// keepSettings writes the run's file anew where a run that goes on has other
+// settings than it says, so that it tells what is run.
+func (s *stage) keepSettings() error {
+	if !s.settings.Resume {
+		return nil
+	}
+	return runfolder.WriteSettings(s.run, s.asked)
+}
+
+// settingsOf are the settings of a method's config.
+func settingsOf(c any) []config.Field {
+	if p, ok := c.(*PretrainConfig); ok {
+		return p.Fields()
+	}
+	return config.Fields(c)
+}

@@ -1,0 +1,85 @@
+package export
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"align/internal/basemodel"
+)
+
+// card is the model card of an exported folder: what it was made of and how.
+func (x *export) card() []byte {
+	var b strings.Builder
+	tags := []string{"align"}
+	kind := "Adapter for " + x.baseName()
+	fromNothing := x.run.Method == "pretrain"
+	switch {
+	case fromNothing:
+		kind = "A Llama trained from random weights"
+	case x.full:
+		kind = x.baseName() + " with all weights trained"
+	case x.merges():
+		kind = x.baseName() + " with an adapter merged into it"
+	}
+	if x.run.Method != "" {
+		tags = append(tags, x.run.Method)
+	}
+	b.WriteString("---\n")
+	if !fromNothing {
+		fmt.Fprintf(&b, "base_model: %s\n", x.baseName())
+	}
+	if l := x.license(); l != "" {
+		fmt.Fprintf(&b, "license: %s\n", l)
+	}
+	fmt.Fprintf(&b, "tags: [%s]\n---\n\n# %s\n\n%s.\n", strings.Join(tags, ", "), x.name(), kind)
+	if line := basemodel.Notice(x.base); line != "" {
+		fmt.Fprintf(&b, "\nThe base model's notice: %s\n", line)
+	}
+	if x.run.Method != "" {
+		x.describeRun(&b)
+	}
+	return []byte(b.String())
+}
+
+// describeRun lists the method, the data and the settings.
+func (x *export) describeRun(b *strings.Builder) {
+	s, l := x.run, x.run.Lineage
+	fmt.Fprintf(b, "\n## Training\n\nMethod %s, step %d of %d, %.3g epochs, %d tokens.\n", s.Method, s.Step, s.Steps, s.Epoch, s.NumTokens)
+	fmt.Fprintf(b, "\n| what | |\n|---|---|\n")
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(b, "| %s | %s |\n", name, strings.NewReplacer("|", `\|`, "\n", " ").Replace(value))
+		}
+	}
+	row("data", l["records"])
+	row("started as the mean of the other rows", l["special"])
+	row("SHA-256 of the data", l["data"])
+	row("SHA-256 of the base's weights", l["model"])
+	row("SHA-256 of the tokenizer", l["tokenizer"])
+	for _, key := range slices.Sorted(maps.Keys(l)) {
+		if name, ok := strings.CutPrefix(key, "setting "); ok {
+			row(name, l[key])
+		}
+	}
+}
+
+// baseName is how others know the base: its name in a store, or the last part
+// of its path.
+func (x *export) baseName() string {
+	named := x.Model
+	if named == "" {
+		named = basemodel.OfRun(x.folder)
+	}
+	if name := basemodel.PublicName(named, x.base); name != "" {
+		return name
+	}
+	if x.full && named != "" {
+		return filepath.Base(filepath.Clean(named))
+	}
+	return filepath.Base(filepath.Clean(x.base))
+}
+
+func (x *export) license() string { return basemodel.License(x.base) }

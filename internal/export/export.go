@@ -1,0 +1,301 @@
+package export
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"align/internal/atomicfile"
+	"align/internal/basemodel"
+	"align/internal/checkpoint"
+	"align/internal/compute"
+	"align/internal/place"
+	"align/internal/runfolder"
+	"align/internal/train"
+	"align/model"
+)
+
+// Write formats: an adapter alone, the base with the adapter merged into it, or
+// a model of which all weights were trained.
+const (
+	FormatHF         = "hf"
+	FormatGGUF       = "gguf"
+	FormatPEFT       = "peft"
+	FormatMergedHF   = "merged-hf"
+	FormatMergedGGUF = "merged-gguf"
+)
+
+// Formats are what Options.Format may be.
+var Formats = []string{FormatGGUF, FormatPEFT, FormatMergedHF, FormatMergedGGUF, FormatHF}
+
+// Options say what to write of a run, checkpoint or adapter.
+type Options struct {
+	// Adapter is a run, a checkpoint or an adapter folder.
+	Adapter string
+	// Model names the base model; "" takes the one that the run names.
+	Model  string
+	Format string
+	// Type is the number type of a merged GGUF, one of model.GGUFTypes; "" takes
+	// the base's, or q8_0 where that is a type of blocks. Of the format hf it is
+	// f32 or bf16, which "" takes.
+	Type string
+	// Out is the file (gguf, merged-gguf) or new folder (peft, merged-hf, hf) to
+	// write.
+	Out     string
+	Compute compute.Settings
+}
+
+// Result says what was written and how it was checked.
+type Result struct {
+	Path       string
+	Parameters int
+	// Type is the number type of a merged GGUF or a folder of the format hf.
+	Type string
+	// Modelfile is what Ollama creates a model of a merged GGUF from.
+	Modelfile string
+	// Card is the model card beside a GGUF; a folder has its own.
+	Card string
+	// Checked compares what was written, read back, with the adapter on its base.
+	Checked model.Verification
+}
+
+// Validate returns all faults of the options at once.
+func (o Options) Validate() error {
+	var errs []error
+	if !slices.Contains(Formats, o.Format) {
+		errs = append(errs, fmt.Errorf("format: want one of %s, got %q", strings.Join(Formats, ", "), o.Format))
+	}
+	switch _, folder := folderTypes[o.Type]; {
+	case o.Type == "":
+	case o.Format == FormatHF && !folder:
+		errs = append(errs, fmt.Errorf("type: want f32 or bf16 for the format %s, got %q", FormatHF, o.Type))
+	case o.Format == FormatHF:
+	case !slices.Contains(model.GGUFTypes, o.Type):
+		errs = append(errs, fmt.Errorf("type: want one of %s, got %q", strings.Join(model.GGUFTypes, ", "), o.Type))
+	case o.Format != FormatMergedGGUF:
+		errs = append(errs, fmt.Errorf("type: %s is for the format %s", o.Type, FormatMergedGGUF))
+	}
+	if o.Out == "" {
+		errs = append(errs, errors.New("out is missing: the file or folder to write"))
+	}
+	return errors.Join(errs...)
+}
+
+// Write writes an adapter, or the model that it makes of its base, for other
+// programs, then reads what it wrote back and compares logits.
+func Write(o Options, env Environment) (Result, error) {
+	x := &export{Options: o, env: env}
+	if err := x.open(); err != nil {
+		return Result{}, err
+	}
+	b, act, err := o.Compute.Open(env.Note, env.Threads)
+	if err != nil {
+		return Result{}, err
+	}
+	defer b.Close()
+	if err := x.read(); err != nil {
+		return Result{}, err
+	}
+	held := x.held
+	held.Progress = env.progress("loading the model")
+	if x.model, err = basemodel.Load(x.base, held, b, act, env.note); err != nil {
+		return Result{}, err
+	}
+	made, err := place.MakeAbove(x.Out)
+	if err != nil {
+		return Result{}, err
+	}
+	defer made.Remove()
+	if x.Format == FormatHF {
+		return x.writeFull()
+	}
+	if x.merges() {
+		return x.merge()
+	}
+	if err := x.writeAdapter(); err != nil {
+		return Result{}, err
+	}
+	return x.verifyAdapter()
+}
+
+// read reads the adapter, which shows before the model is read what does not fit it
+// or no GGUF adapter can hold.
+func (x *export) read() error {
+	if x.full {
+		return nil
+	}
+	c, err := model.ReadConfig(x.base)
+	if err != nil {
+		return err
+	}
+	if x.adapter, x.values, err = model.ReadAdapter(x.folder, c); err != nil || x.Format != FormatGGUF {
+		return err
+	}
+	return x.adapter.CheckGGUF(c)
+}
+
+// export is a Write on its way.
+type export struct {
+	Options
+	env Environment
+	// folder holds the adapter, base is the path of its base model.
+	folder, base string
+	// run is what the checkpoint tells of the run; empty for a bare adapter.
+	run train.State
+	// full: the folder holds all weights, and is its own base.
+	full bool
+	// held is how the run held its base.
+	held model.LoadOptions
+
+	model   *model.Model
+	adapter *model.Adapter
+	values  []float32
+}
+
+func (x *export) merges() bool { return x.Format == FormatMergedHF || x.Format == FormatMergedGGUF }
+
+// open checks what can be checked before a weight is read.
+func (x *export) open() (err error) {
+	if err := x.Validate(); err != nil {
+		return err
+	}
+	if err := x.place(); err != nil {
+		return err
+	}
+	if x.folder, err = runfolder.Trained(x.Adapter); err != nil {
+		return err
+	}
+	if x.full = runfolder.IsFull(x.folder); x.full && !x.merges() && x.Format != FormatHF {
+		return fmt.Errorf("format: %s trained all weights and has no adapter: want %s, %s or %s", x.Adapter, FormatHF, FormatMergedHF, FormatMergedGGUF)
+	}
+	if !x.full && x.Format == FormatHF {
+		return fmt.Errorf("format: %s is an adapter, and %s is for runs that trained all weights: want %s", x.Adapter, FormatHF, FormatMergedHF)
+	}
+	if x.full && x.Model != "" {
+		return fmt.Errorf("model: %s trained all weights and is its own base: leave it out", x.Adapter)
+	}
+	if x.base = x.folder; !x.full {
+		if x.base, err = basemodel.Of(x.folder, x.Model); err != nil {
+			return err
+		}
+	}
+	if x.run, err = stateOf(x.folder); err != nil {
+		return err
+	}
+	if x.merges() {
+		x.held = basemodel.HeldBy(x.run)
+		if x.run.Method == "reward" {
+			return errors.New("a reward model gives scores, not text: it is merged into no language model")
+		}
+	}
+	if x.run.Method == "reward" {
+		x.env.note("reward: the score head is not an adapter's and is left out: it is score.weight in " + filepath.Join(x.folder, model.HeadsFile))
+	}
+	return nil
+}
+
+// place settles the path to write. A name of another format's files misleads every
+// program that goes by it.
+func (x *export) place() (err error) {
+	extension := filepath.Ext(x.Out)
+	switch gguf := x.Format == FormatGGUF || x.Format == FormatMergedGGUF; {
+	case gguf && extension == ".safetensors":
+		return fmt.Errorf("out: %s: the format %s is a .gguf file", x.Out, x.Format)
+	case !gguf && (extension == ".gguf" || extension == ".safetensors"):
+		return fmt.Errorf("out: %s: the format %s is a folder", x.Out, x.Format)
+	case gguf:
+		if err := place.CheckFileName(x.Out); err != nil {
+			return err
+		}
+	}
+	x.Out, err = place.Folder(x.Out)
+	return err
+}
+
+// stateOf is the state of a checkpoint; empty for a folder that is none.
+func stateOf(folder string) (train.State, error) {
+	if !isThere(filepath.Join(folder, "MANIFEST.json")) {
+		return train.State{}, nil
+	}
+	c, err := checkpoint.Open(folder)
+	if err != nil {
+		return train.State{}, err
+	}
+	return train.ReadState(c)
+}
+
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func (x *export) writeAdapter() error {
+	if x.Format == FormatGGUF {
+		x.env.note("Ollama runs merged models only: for it export --format " + FormatMergedGGUF)
+		if _, err := x.beside(basemodel.CardFile); err != nil {
+			return err
+		}
+		err := atomicfile.WriteFile(x.Out, func(w io.Writer) error {
+			return x.adapter.WriteAdapterGGUF(w, x.model.Config, x.names(), model.InMemory(x.values))
+		})
+		if err != nil {
+			return err
+		}
+		return x.writeCard()
+	}
+	conf, err := x.adapter.PEFTConfig(x.base)
+	if err != nil {
+		return err
+	}
+	d, err := atomicfile.Stage(filepath.Dir(x.Out), filepath.Base(x.Out))
+	if err != nil {
+		return err
+	}
+	defer d.Abort()
+	raw := func(data []byte) func(io.Writer) error {
+		return func(w io.Writer) error { _, err := w.Write(data); return err }
+	}
+	err = errors.Join(
+		d.WriteFile(model.AdapterConfigFile, raw(conf)),
+		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return x.adapter.WriteWeights(w, model.InMemory(x.values)) }),
+		d.WriteFile(basemodel.CardFile, raw(x.card())))
+	if err != nil {
+		return err
+	}
+	return d.Commit()
+}
+
+// name is that of the run or adapter that is exported.
+func (x *export) name() string { return filepath.Base(filepath.Clean(x.Adapter)) }
+
+// exactTolerance is of logits, relative to the largest: numbers that are copied
+// differ by the order of rounding only.
+const exactTolerance = 1e-4
+
+// verifyAdapter reads the adapter back and compares the logits of some tokens.
+func (x *export) verifyAdapter() (Result, error) {
+	read := model.ReadAdapter
+	if x.Format == FormatGGUF {
+		read = model.ReadAdapterGGUF
+	}
+	back, values, err := read(x.Out, x.model.Config)
+	if err != nil {
+		return Result{}, fmt.Errorf("reading the export back: %w", err)
+	}
+	if err := errors.Join(x.model.AllocAdapter(x.adapter, x.values), x.model.AllocAdapter(back, values)); err != nil {
+		return Result{}, err
+	}
+	v, err := model.CompareAdapters(x.model, back, x.adapter)
+	e := Result{Path: x.Out, Parameters: x.adapter.Parameters(), Checked: v}
+	if x.Format == FormatGGUF {
+		e.Card = x.besidePath(basemodel.CardFile)
+	}
+	if err == nil && !(v.Difference <= exactTolerance*v.Scale) {
+		err = fmt.Errorf("the export does not give the adapter's logits: they differ by %v of %v", v.Difference, v.Scale)
+	}
+	return e, err
+}

@@ -1,0 +1,291 @@
+package rounds
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"align/align"
+	"align/internal/atomicfile"
+	"align/internal/builtin"
+	"align/internal/place"
+	"align/internal/runfolder"
+	"align/internal/train"
+	"align/rejection"
+)
+
+// The files of a job's folder: its settings, and what became of it.
+const (
+	SettingsFile = "rounds.yaml"
+	LineageFile  = "lineage.json"
+)
+
+// modelOfRounds is the model where none is named.
+const modelOfRounds = builtin.Name
+
+// Result is what a job leaves behind.
+type Result struct {
+	Out string
+	// Policy and Reward are the last runs of each kind, "" for none.
+	Policy, Reward string
+	Stages         []LineageStep
+	// Ended is Interrupt or a stronger request where the job was asked to end.
+	Ended train.Request
+}
+
+// Run goes through the stages of every round, each from the checkpoint of the
+// one before. With Resume the stages that are done are recognised by their
+// folders, and the one under way goes on.
+func Run(ctx context.Context, c Config, env align.Environment) (Result, error) {
+	if err := c.Validate(); err != nil {
+		return Result{}, err
+	}
+	if err := c.named(); err != nil {
+		return Result{}, err
+	}
+	j := &job{config: &c, env: env, policy: c.Adapter, judge: judge{c.Reward, c.Scorer}}
+	defer j.close()
+	if err := j.open(); err != nil {
+		return Result{}, err
+	}
+	for round := 1; round <= c.Rounds; round++ {
+		j.data, j.pairs = inRound(c.Data, round), inRound(c.Pairs, round)
+		for _, name := range c.stages() {
+			ended, err := j.stage(ctx, round, name)
+			if err != nil {
+				return Result{}, fmt.Errorf("round %d, %s: %w", round, name, err)
+			}
+			if ended >= train.Interrupt {
+				return Result{Out: c.Out, Policy: j.policy, Reward: j.judge.Reward, Stages: j.done.Stages, Ended: ended}, nil
+			}
+		}
+	}
+	return Result{Out: c.Out, Policy: j.policy, Reward: j.judge.Reward, Stages: j.done.Stages}, nil
+}
+
+// job is a job under way.
+type job struct {
+	config *Config
+	env    align.Environment
+	// done are the stages of this call; before those that the folder tells of.
+	done, before Lineage
+	made         atomicfile.Folders // for the job's folder
+	release      func()             // of the claim on the job's folder; nil without one
+
+	policy      string
+	judge       judge
+	data, pairs string
+	samples     []samples
+}
+
+// open makes the job's folder, or finds the job to go on with.
+func (j *job) open() (err error) {
+	c := j.config
+	identity, err := c.identity()
+	if err != nil {
+		return err
+	}
+	if c.Out != "" && isThere(c.Out, SettingsFile) {
+		if !c.Resume {
+			return fmt.Errorf("rounds: %s holds a job already: take another folder, or go on with it by --resume", c.Out)
+		}
+		if err := j.claim(); err != nil {
+			return err
+		}
+		if j.before, err = ReadLineage(c.Out); err != nil {
+			return err
+		}
+		if j.before.Config != identity {
+			return c.changed()
+		}
+	} else if c.Resume {
+		return fmt.Errorf("rounds: resume: %q is no job of rounds: name its folder with --out", c.Out)
+	}
+	if c.Out == "" {
+		if c.Out, j.made, err = runfolder.New("", "rounds"); err != nil {
+			return err
+		}
+	}
+	if err := place.CheckName(c.Out); err != nil {
+		return err
+	}
+	made, err := runfolder.Make(c.Out)
+	if err != nil {
+		return err
+	}
+	j.made = append(made, j.made...)
+	if err := j.claim(); err != nil {
+		return err
+	}
+	j.done = Lineage{Version: lineageVersion, Config: identity}
+	if j.before.Config == "" {
+		if err := j.save(j.done); err != nil {
+			return err
+		}
+	}
+	return atomicfile.WriteFile(filepath.Join(c.Out, SettingsFile), c.write)
+}
+
+// claim keeps other processes out of the job's folder.
+func (j *job) claim() (err error) {
+	if j.release == nil {
+		j.release, err = runfolder.Claim(j.config.Out, j.note)
+	}
+	return err
+}
+
+func (j *job) note(line string) {
+	if j.env.Note != nil {
+		j.env.Note(line)
+	}
+}
+
+func (j *job) close() {
+	if j.release != nil {
+		j.release()
+	}
+	j.made.Remove()
+}
+
+// identity is a hash of the settings that the stages depend on.
+func (c *Config) identity() (string, error) {
+	fixed := *c
+	fixed.Out, fixed.Rounds, fixed.Threads, fixed.Device, fixed.Memory, fixed.Generator = "", 0, 0, "", "", ""
+	var text bytes.Buffer
+	err := fixed.write(&text)
+	sum := sha256.Sum256(text.Bytes())
+	return hex.EncodeToString(sum[:]), err
+}
+
+// stage carries one stage out, or finds that it is done.
+func (j *job) stage(ctx context.Context, round int, name string) (train.Request, error) {
+	if ended := j.env.Stop.Asked(); ended != train.Continue {
+		return ended, nil
+	}
+	p := j.place(round, name)
+	if reason, err := j.leftOut(p, name); err != nil || reason != "" {
+		if err == nil {
+			j.note(fmt.Sprintf("round %d, %s: left out, %s", round, name, reason))
+			err = j.record(LineageStep{Round: round, Stage: name, Reason: reason})
+		}
+		return train.Continue, err
+	}
+	done, hash, err := finished(name, p.folder)
+	if err != nil {
+		return train.Continue, err
+	}
+	if done {
+		if err := j.unchanged(round, name, hash); err != nil {
+			return train.Continue, err
+		}
+		j.note(fmt.Sprintf("round %d, %s: done, %s", round, name, p.folder))
+		return train.Continue, j.take(name, p, hash)
+	}
+	j.note(fmt.Sprintf("round %d of %d, %s: %s", round, j.config.Rounds, name, p.folder))
+	if ended, err := j.run(ctx, name, p); err != nil || ended != train.Continue {
+		return ended, err
+	}
+	if done, hash, err = finished(name, p.folder); err != nil || !done {
+		return train.Continue, errors.Join(err, fmt.Errorf("%s is not finished", p.folder))
+	}
+	return train.Continue, j.take(name, p, hash)
+}
+
+// place is where the stage stands.
+func (j *job) place(round int, name string) placement {
+	p := placement{
+		round: round, folder: filepath.Join(j.config.Out, fmt.Sprintf("round-%02d", round), name),
+		policy: j.policy, data: j.data, pairs: j.pairs, judge: j.judge,
+	}
+	if name == stageReward {
+		p.policy, p.rewardModel = "", j.judge.Reward
+	}
+	return p
+}
+
+// leftOut is the reason why a stage has nothing to do, or "".
+func (j *job) leftOut(p placement, name string) (string, error) {
+	switch {
+	case name == stageReward && p.round > 1 && !strings.Contains(j.config.Pairs, "{round}"):
+		return "the pairs are the first round's, and so is the reward model", nil
+	case name == stageDPO && j.sampled(p.round):
+		s, err := readSummary(j.samples[len(j.samples)-1].folder)
+		if err == nil && s.Counts.Pairs == 0 {
+			return "the samples make no pair", nil
+		}
+		return "", err
+	}
+	return "", nil
+}
+
+// sampled says whether this round's rejection is done.
+func (j *job) sampled(round int) bool {
+	return slices.ContainsFunc(j.done.Stages, func(s LineageStep) bool { return s.Round == round && s.Stage == stageRejection })
+}
+
+// run carries the stage out.
+func (j *job) run(ctx context.Context, name string, p placement) (train.Request, error) {
+	made, err := runfolder.Make(filepath.Dir(p.folder))
+	if err != nil {
+		return train.Continue, err
+	}
+	defer made.Remove()
+	if name != stageRejection {
+		r, err := j.config.runStage(ctx, name, p, j.env)
+		if err != nil || r.Ended < train.Interrupt {
+			return train.Continue, err
+		}
+		return r.Ended, nil
+	}
+	_, err = align.Rejection(ctx, j.config.rejectionConfig(p), j.env)
+	if ended, ok := errors.AsType[*align.EndedError](err); ok {
+		return ended.By, nil
+	}
+	return train.Continue, err
+}
+
+// take makes what a stage has done the start of what follows.
+func (j *job) take(name string, p placement, hash string) error {
+	step := LineageStep{Round: p.round, Stage: name, Run: p.folder, Hash: hash, From: p.policy}
+	switch name {
+	case stageReward:
+		step.From = p.rewardModel
+		j.judge = judge{Reward: p.folder}
+	case stageRejection:
+		s, err := readSummary(p.folder)
+		if err != nil {
+			return err
+		}
+		step.MeanScore, step.BestScore = s.MeanScore, s.BestScore
+		if err := j.gather(p); err != nil {
+			return err
+		}
+	default:
+		j.policy = p.folder
+	}
+	if name == stageRejection || name == stagePPO {
+		step.Judge = p.judge.Reward + p.judge.Rule // one of them is empty
+	}
+	return j.record(step)
+}
+
+// gather makes the best samples so far the data of the stages that follow.
+func (j *job) gather(p placement) error {
+	j.samples = append(j.samples, samples{p.folder, p.judge.Reward + p.judge.Rule})
+	j.data, j.pairs = filepath.Join(filepath.Dir(p.folder), rejection.SFTFile), filepath.Join(p.folder, rejection.PairsFile)
+	total, earlier, err := gather(j.samples, j.data)
+	if err != nil {
+		return err
+	}
+	if total == 0 {
+		return fmt.Errorf("%s: no answer is usable: all were cut at max_new (%d) or empty", p.folder, j.config.RejectionStage.MaxNew)
+	}
+	j.note(fmt.Sprintf("best answers: %d, %d of earlier rounds", total, earlier))
+	return nil
+}

@@ -1,0 +1,133 @@
+package rounds_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"align/internal/train"
+	"align/rounds"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// smallRounds is a job on the model inside the program, by a rule.
+func smallRounds(t *testing.T) rounds.Config {
+	t.Setenv("ALIGN_CACHE", t.TempDir())
+	var prompts []map[string]string
+	for i := range 4 {
+		prompts = append(prompts, map[string]string{"prompt": fmt.Sprintf("What is 2 + %d?", i+2)})
+	}
+	c := rounds.DefaultConfig()
+	c.Prompts, c.Scorer, c.Stages = writeLines(t, "prompts.jsonl", prompts), "length:30", "rejection,sft,ppo"
+	c.RejectionStage.K, c.RejectionStage.MaxNew = 3, 24
+	c.SFTStage.Steps, c.SFTStage.EvalFraction = 2, 0
+	c.PPOStage.Steps, c.PPOStage.MaxNew, c.PPOStage.Rollout = 2, 8, 4
+	c.Explicit = map[string][]string{"rejection": {"k", "max_new"}, "sft": {"steps", "eval_fraction"}, "ppo": {"steps", "max_new", "rollout"}}
+	return c
+}
+
+// A job that is interrupted in any stage, once or at every chance, ends with the
+// bytes of one that was not.
+func TestRoundsGoOnWhereTheyWereInterrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow with the race detector, which has other runs of its stages")
+	}
+	whole := smallRounds(t)
+	whole.Out = filepath.Join(t.TempDir(), "job")
+	want, err := rounds.Run(context.Background(), whole, (&recorder{}).environment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := whole
+	part.Out = filepath.Join(t.TempDir(), "job")
+	stops := 0
+	for {
+		r := &recorder{stopAt: 1} // the first step of whatever stage is next
+		got, err := rounds.Run(context.Background(), part, r.environment(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Ended == train.Interrupt {
+			stops, part.Resume = stops+1, true
+			continue
+		}
+		if len(got.Stages) != len(want.Stages) {
+			t.Fatalf("%d stages, want %d", len(got.Stages), len(want.Stages))
+		}
+		for i, s := range got.Stages {
+			if w := want.Stages[i]; s.Hash != w.Hash || s.Hash == "" {
+				t.Errorf("round %d, %s: hash %.12s, uninterrupted %.12s", s.Round, s.Stage, s.Hash, w.Hash)
+			}
+		}
+		break
+	}
+	if stops != 4 { // sft and ppo of two rounds
+		t.Errorf("interrupted %d times, want 4", stops)
+	}
+	file := filepath.Join("round-02", "ppo", train.MetricsFile)
+	if !bytes.Equal(readFile(t, part.Out, file), readFile(t, whole.Out, file)) {
+		t.Error("the metrics of the last stage differ")
+	}
+}
+
+// More rounds may be added to a job that is done; nothing is done again.
+func TestRoundsCanBeAdded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow with the race detector, which has other runs of its stages")
+	}
+	c := smallRounds(t)
+	c.Rounds, c.Stages, c.Out = 1, "rejection,sft", filepath.Join(t.TempDir(), "job")
+	delete(c.Explicit, "ppo")
+	first, err := rounds.Run(context.Background(), c, (&recorder{}).environment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Rounds, c.Resume = 2, true
+	r := &recorder{}
+	second, err := rounds.Run(context.Background(), c, r.environment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(first.Stages, second.Stages[:2]); diff != "" || len(second.Stages) != 4 {
+		t.Errorf("%d stages\n%s", len(second.Stages), diff)
+	}
+	if len(r.losses) != c.SFTStage.Steps {
+		t.Errorf("%d steps, want those of the new round alone, %d", len(r.losses), c.SFTStage.Steps)
+	}
+}
+
+// A job that is interrupted while it samples goes on with the sample at hand.
+func TestRoundsGoOnWithinSampling(t *testing.T) {
+	c := smallRounds(t)
+	c.Rounds, c.Stages, c.Out = 1, "rejection", filepath.Join(t.TempDir(), "job")
+	c.Explicit = map[string][]string{"rejection": {"k", "max_new"}}
+	whole := c
+	whole.Out = filepath.Join(t.TempDir(), "job")
+	want, err := rounds.Run(context.Background(), whole, (&recorder{}).environment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{}
+	env := r.environment(t)
+	env.Progress = func(what string, done, _ int64) {
+		if what == "sampling" && done == 2 {
+			r.stop.Ask(train.Terminate)
+		}
+	}
+	got, err := rounds.Run(context.Background(), c, env)
+	if err != nil || got.Ended != train.Terminate || len(got.Stages) != 0 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	journal := readFile(t, c.Out, "round-01", "rejection", "journal.jsonl")
+	if n := bytes.Count(journal, []byte("\n")); n < 3 {
+		t.Errorf("the journal has %d lines, want the job and two samples", n)
+	}
+	c.Resume = true
+	got, err = rounds.Run(context.Background(), c, (&recorder{}).environment(t))
+	if err != nil || len(got.Stages) != 1 || got.Stages[0].Hash != want.Stages[0].Hash {
+		t.Errorf("resumed: %+v, %v, want the hash %.12s", got.Stages, err, want.Stages[0].Hash)
+	}
+}
