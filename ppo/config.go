@@ -50,7 +50,8 @@ type Config struct {
 
 	// KLCoef weighs the divergence from the reference, estimated by
 	// KLEstimator (k1, k2, k3), in the rewards; with KLIn loss it is a term of
-	// the loss instead, always k3 (GRPO's paper has it so).
+	// the loss instead, always k3 (GRPO's paper has it so), and with ratio-loss
+	// that term times the ratio.
 	KLCoef      float64 `yaml:"kl_coef"`
 	KLEstimator string  `yaml:"kl_estimator"`
 	KLIn        string  `yaml:"kl_in"`
@@ -180,7 +181,7 @@ func (c Config) choices(check func(ok bool, format string, args ...any)) {
 	}{
 		{"algorithm", c.Algorithm, []string{PPO, RLOO, GRPO}},
 		{"kl_estimator", c.KLEstimator, []string{"k1", "k2", "k3"}},
-		{"kl_in", c.KLIn, []string{"reward", "loss"}},
+		{"kl_in", c.KLIn, []string{"reward", "loss", "ratio-loss"}},
 	} {
 		check(slices.Contains(o.of, o.value), "%s must be one of %s, got %q", o.name, strings.Join(o.of, ", "), o.value)
 	}

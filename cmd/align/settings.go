@@ -86,7 +86,7 @@ var settings = []setting{
 	{"mini_batches", method, "optimizer steps of a pass over a rollout, 1 or more"},
 	{"kl_coef", method, "strength of the pull towards the reference per nat, 0 or more"},
 	{"kl_estimator", method, "estimate of the divergence at a token: k1, k2 or k3 (`name`)"},
-	{"kl_in", method, "where the divergence counts: reward, or loss, as a term of it (then always k3) (`name`)"},
+	{"kl_in", method, "where the divergence counts: reward, or loss, as a term of it (then always k3), or ratio-loss, that term times the ratio (`name`)"},
 	{"kl_target", method, "divergence in nats per answer that kl_coef is adapted to; 0 leaves it fixed"},
 	{"kl_horizon", method, "answers over which kl_coef is adapted, above 0; lower adapts faster"},
 	{"stop_kl", method, "divergence in nats per token from the policy that sampled at which a rollout is given up; 0 never does"},
