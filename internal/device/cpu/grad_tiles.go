@@ -47,6 +47,13 @@ type tileGrad struct {
 	sum                        [1]float32 // do*o of a row
 }
 
+// tileStrips is how many strips are due at most: those of a group of panels, which are few.
+const tileStrips = 32
+
+func newTileGrad(g *flashGrad, m micro) *tileGrad {
+	return &tileGrad{flashGrad: g, micro: m, strips: make([]kern.GradStrip, 0, tileStrips)}
+}
+
 func (t *tileGrad) layout(w *parts) {
 	t.layoutChunk(w)
 	t.layoutKeys(w)

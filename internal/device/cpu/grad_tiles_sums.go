@@ -107,6 +107,9 @@ func (t *tileGrad) strip(rows, words int, a, b unsafe.Pointer, bStep int, c unsa
 		t.Strip(rows, words, a, b, bStep, c, ldc, add, panels)
 		return
 	}
+	if len(t.strips) == tileStrips {
+		t.multiply()
+	}
 	t.strips = append(t.strips, kern.GradStrip{Steps: words / kern.MaxDepth, A: a, B: b, BStep: bStep, C: c, LDC: ldc, Panels: panels, Add: add})
 }
 
