@@ -127,6 +127,8 @@ func knownTemplates() []knownTemplate {
 		{name: "llama3.2", hash: llama32Hash},
 		// Llama 3's with a case for each role, as Unsloth saves it.
 		{name: "llama3", hash: llama3RolesHash},
+		// Llama 3's with what TRL trains on marked, for assistant_only_loss.
+		{name: "llama3", hash: llama3TRLHash},
 	}
 	for name, texts := range knownTexts() {
 		for _, text := range texts {
@@ -142,6 +144,7 @@ const (
 	llama32Hash = "546807bf84ba29dbf42d7f99b10cdb9d5fcc1a5ce49ae47a9859a4c5cef21721"
 
 	llama3RolesHash = "760247cc868396a1cac7bedd55e8dc144b3c1cfbae8c4d021cdbc92e3fecf094"
+	llama3TRLHash   = "a4485ea467e3d3d1f9e4a868a2725f926c6d9efceb40a67f989e4c3d8452f07e"
 )
 
 // knownTexts are the short templates by name.

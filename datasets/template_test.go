@@ -260,6 +260,10 @@ func TestChooseTemplate(t *testing.T) {
 	roles := "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}" + say("user") +
 		"{% elif message['role'] == 'assistant' %}" + say("assistant") + "{% else %}" + say("' + message['role'] + '") +
 		"{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+	trl := "{% for message in messages %}{% if loop.index0 == 0 %}{{ bos_token }}{% endif %}{% if message['role'] == 'assistant' %}" +
+		"{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% generation %}{{ message['content'] | trim + '<|eot_id|>' }}{% endgeneration %}" +
+		"{% else %}" + say("' + message['role'] + '") + "{% endif %}{% endfor %}" +
+		"{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 	headers := []string{"</s>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}
 	jinja := filepath.Join(t.TempDir(), "chat_template.jinja")
 	// The layout differs from the known text's, the template does not.
@@ -279,6 +283,7 @@ func TestChooseTemplate(t *testing.T) {
 		{"its own", "auto", knownTexts()["zephyr"][0], headers, "zephyr", ""},
 		{"its own, llama3", "auto", knownTexts()["llama3"][1], headers, "llama3", ""},
 		{"its own, llama3 with a case for each role", "auto", roles, headers, "llama3", ""},
+		{"its own, llama3 as TRL trains on it", "auto", trl, headers, "llama3", ""},
 		{"its own, llama3 with BOS before the loop", "auto", knownTexts()["llama3"][3], headers, "llama3", ""},
 		{"unknown", "auto", chatML, headers, "", "choose one by its name, as --template or the key template: llama3, llama3.1, llama3.2, chatml, zephyr, plain, raw"},
 		{"name", "plain", chatML, headers, "plain", ""},

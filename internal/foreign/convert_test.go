@@ -176,6 +176,8 @@ func TestDefaults(t *testing.T) {
 		{"and with one it has", "packing: false\nwarmup_ratio: 0.1\nlr_scheduler_type: constant_with_warmup", "schedule=constant warmup=0.1"},
 		{"TRL's GRPO", "num_generations: 4\nuse_peft: true", "algorithm=grpo k=4 batch=8 rollout=2 mini_batches=1 max_new=512 kl_coef=0 kl_in=ratio-loss learning_rate=1e-06 score_clip=0 missing_eos_penalty=0 !accumulate !max_length"},
 		{"TRL's GRPO as its paper has it", "beta: 0.04\nuse_bias_correction_kl: false", "algorithm=grpo kl_coef=0.04 kl_in=loss"},
+		{"TRL's PPO", "num_ppo_epochs: 2\nnum_mini_batches: 2\nper_device_train_batch_size: 8\ngradient_accumulation_steps: 4\ntotal_episodes: 1000\nuse_peft: true", "algorithm=ppo k=1 rollout=32 batch=8 ppo_epochs=2 mini_batches=2 steps=128 max_new=53 temperature=0.7 kl_coef=0.05 kl_in=reward learning_rate=5e-05 score_clip=0 missing_eos_penalty=0 clip=0 !accumulate"},
+		{"TRL's RLOO up to 0.19", "rloo_k: 4\nkl_coef: 0.1\nreward_clip_range: 5.0\nuse_peft: true", "algorithm=rloo k=4 rollout=2 kl_coef=0.1 score_clip=5 ppo_epochs=4"},
 		{"TRL's order", "num_generations: 4\nshuffle_dataset: false", "order=sequential"},
 		{"Transformers' order", "packing: false\ntrain_sampling_strategy: sequential", "order=sequential"},
 		{"TRL's RLOO", "normalize_advantages: false\nuse_peft: true", "algorithm=rloo k=2 rollout=4 kl_coef=0.05 kl_in=reward"},

@@ -72,6 +72,9 @@ func weighedKL(c *Config, e entry) error {
 
 // scoreClip carries a range that is as wide below 0 as above.
 func scoreClip(c *Config, e entry) error {
+	if _, err := numberOf(e.value); err == nil { // RLOOConfig's up to 0.19
+		return number("score_clip")(c, e)
+	}
 	list, _ := e.value.([]any)
 	if len(list) != 2 {
 		return fmt.Errorf("want two numbers, got %s", plainText(e.value))

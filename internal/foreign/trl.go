@@ -41,6 +41,7 @@ func trl() *tool {
 		"center_rewards_coefficient": number("centering"),
 	}
 	maps.Copy(rules, sampledRules())
+	maps.Copy(rules, ppoRules())
 	return &tool{name: "TRL", method: trlMethod, finish: finishTRL, rules: with(rules)}
 }
 
@@ -50,7 +51,7 @@ var supervisedLosses = []string{"nll", "chunked_nll", "dft"}
 // trlMethod goes by keys that only one trainer has.
 func trlMethod(entries []entry) (string, error) {
 	switch {
-	case hasAny(entries, sampledKeys...):
+	case hasAny(entries, sampledKeys...), hasAny(entries, ppoKeys...):
 		return "ppo", nil
 	case hasAny(entries, "center_rewards_coefficient"):
 		return "reward", nil
@@ -135,7 +136,11 @@ func finishTRL(c *Config, entries []entry) {
 	}
 	switch c.Method {
 	case "ppo":
-		c.finishSampled(entries)
+		if hasAny(entries, ppoKeys...) {
+			c.finishPPO(entries)
+		} else {
+			c.finishSampled(entries)
+		}
 	case "sft":
 		c.fallback("learning_rate", "2e-05")
 		c.fallback("overlong", "truncate")

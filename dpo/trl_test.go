@@ -1,0 +1,115 @@
+package dpo_test
+
+import (
+	"context"
+	"math"
+	"path/filepath"
+	"testing"
+
+	"align/datasets"
+	"align/dpo"
+	"align/internal/device"
+	"align/internal/device/cpu"
+	"align/internal/exec"
+	"align/internal/fixture"
+	"align/internal/optim"
+	"align/internal/train"
+	"align/model"
+)
+
+// trlLosses are the losses that DPOTrainer of TRL 1.16.0 (Transformers 5.24.0, PEFT
+// 0.21.2) logged in six steps on trlPairs, two pairs a step in this order: the golden
+// adapter of stories260K trained in float64, the base its reference, beta 0.5,
+// learning rate 1e-4, cosine with one step of warm-up, weight decay 0.1,
+// max_grad_norm 1.
+var trlLosses = map[string][]float64{
+	"sigmoid":      {0.5978736, 0.6455183, 0.3757763, 0.5781222, 0.695786, 0.2425274},
+	"ipo":          {1.046634, 0.5899227, 0.691976, 1.020482, 0.5292262, 0.3637805},
+	"sigmoid_norm": {0.6988805, 0.6363502, 0.652637, 0.6968006, 0.6234007, 0.5641847},
+	"nca_pair":     {1.748981, 1.602339, 3.142342, 1.428745, 1.327049, 2.815209},
+	"sppo_hard":    {16.5984, 9.994865, 92.50249, 3.372302, 1.970683, 69.45378},
+	"apo_down":     {0.6670741, 0.7611983, 0.8271605, 0.3977183, 0.6981168, 0.6413292},
+}
+
+// trlPairs are six pairs of made-up ids, given to TRL as prompt_ids, chosen_ids and
+// rejected_ids.
+func trlPairs() []datasets.Pair {
+	ids := func(n, step, from int, close bool) (list []int32) {
+		for j := range n {
+			list = append(list, int32((from+step*j)%500+3))
+		}
+		if close {
+			list = append(list, 2)
+		}
+		return list
+	}
+	pairs := make([]datasets.Pair, 6)
+	for i := range pairs {
+		pairs[i] = datasets.Pair{
+			Prompt: append([]int32{1}, ids(4+i, 11, 37*i, false)...),
+			Chosen: ids(3+i%3, 7, 53*i, true), Rejected: ids(5-i%4, 13, 29*i+5, true),
+		}
+	}
+	return pairs
+}
+
+// trlTolerance is relative. Adapter and moments are float32 here and float64 there,
+// which a steep loss makes up to 2.3e-5 of (ipo's third, at a gradient norm of 78).
+const trlTolerance = 5e-5
+
+// Each loss learns as TRL's of its name does.
+func TestStepsAreTRLs(t *testing.T) {
+	dir := fixture.Path(t)
+	for name, want := range trlLosses {
+		for i, got := range trlSteps(t, dir, name) {
+			if !(math.Abs(got-want[i]) <= trlTolerance*want[i]) {
+				t.Errorf("%s: loss %d is %v, want %v", name, i+1, got, want[i])
+			}
+		}
+	}
+}
+
+func trlSteps(t *testing.T, dir, name string) []float64 {
+	t.Helper()
+	b, err := cpu.New(cpu.Options{Threads: 1, Activations: device.F64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	m, err := model.Load(filepath.Join(dir, "data", "stories260K"), b, device.F64, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, values, err := model.ReadAdapter(filepath.Join(dir, "golden", "models", "stories260K-lora"), m.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.AllocAdapter(a, values); err != nil {
+		t.Fatal(err)
+	}
+	c := dpo.DefaultConfig()
+	c.Loss, c.Beta, c.Batch = name, 0.5, 2
+	loss, err := dpo.ParseWeighted(c.Loss)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trainer := &dpo.Trainer{Config: c, Loss: loss, Model: m, Adapter: a, Save: exec.SaveNone, Pairs: trlPairs()}
+	referee := &dpo.Referee{Model: m, Batch: c.Batch}
+	if trainer.References, err = referee.LogProbs(context.Background(), trainer.Pairs); err != nil {
+		t.Fatal(err)
+	}
+	order, err := datasets.NewOrder(len(trainer.Pairs), c.Batch, false, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := &losses{}
+	_, err = train.Run(context.Background(), train.Options{
+		Method: "dpo", Run: t.TempDir(), Steps: 6, Keep: 1,
+		Schedule: optim.Schedule{Kind: "cosine", LearningRate: 1e-4, Warmup: 1, Steps: 6},
+		AdamW:    optim.Config{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.1, Clip: 1},
+	}, b, &train.LoRA{Model: m, Adapter: a}, &train.Batches{Order: order, PerMicro: c.Batch, Weigh: trainer.Weigh}, trainer, report, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report.all
+}
