@@ -85,14 +85,22 @@ func (s *stage) open() (err error) {
 	if s.tokenizer, err = basemodel.OpenTokenizer(s.base); err != nil {
 		return err
 	}
+	if err := s.chooseTemplate(); err != nil {
+		return err
+	}
+	s.deriveLength()
+	return s.openDevice()
+}
+
+// chooseTemplate reads the template, or finds the one that the tokenizer has.
+func (s *stage) chooseTemplate() (err error) {
 	var reason string
 	if s.template, reason, err = datasets.ChooseTemplate(s.settings.Template, s.tokenizer); err != nil {
 		return err
 	}
 	s.env.note(fmt.Sprintf("template: %s (%s)", s.template.Name(), reason))
 	s.settings.Template = s.template.Name()
-	s.deriveLength()
-	return s.openDevice()
+	return nil
 }
 
 // checkHead refuses settings that a model with a head of its own has no use for.

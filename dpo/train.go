@@ -67,10 +67,7 @@ func (g *program) Held() *model.Session { return g.session }
 
 // Weigh is the weight of a step, in pairs, and its tokens.
 func (t *Trainer) Weigh(indices []int) (weight float64, tokens int64) {
-	for _, i := range indices {
-		tokens += int64(t.Pairs[i].Tokens())
-	}
-	return float64(len(indices)), tokens
+	return train.Weigh(t.Pairs, indices)
 }
 
 // Micro runs one micro-batch of pairs; weight is the number of pairs of the
