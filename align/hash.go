@@ -37,6 +37,12 @@ func hashAdapter(a *model.Adapter, values []float32) string {
 	return hashText(hashFloats(values) + fmt.Sprintf("%+v", a.Factors))
 }
 
+// hashFactors is the part of hashAdapter that its config says: where the values stand
+// and what they are scaled by.
+func hashFactors(a *model.Adapter) string {
+	return hashText(fmt.Sprintf("%+v %v", a.Factors, a.Config.Save))
+}
+
 // hashShape tells bases apart whose weights are the same and which compute
 // otherwise: by the heads that they are split into, their rotations and epsilon. It is
 // in checkpoints: what is added to it ends the runs of earlier versions.

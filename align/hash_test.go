@@ -13,6 +13,10 @@ import (
 	"align/dpo"
 	"align/internal/basemodel"
 	"align/internal/runfolder"
+	"align/internal/train"
+	"align/ppo"
+	"align/rejection"
+	"align/reward"
 )
 
 // firstLoss is the loss of the first step of a run of one step, with the references
@@ -79,5 +83,111 @@ func TestAReferenceIsOfItsScaleAndShape(t *testing.T) {
 		if loss := firstLoss(t, cache, run.base, run.adapter); math.Abs(loss-math.Ln2) > 1e-12 {
 			t.Errorf("%s: the first loss is %v, want ln 2", run.name, loss)
 		}
+	}
+}
+
+// A reward model whose adapter_config.json is edited scores otherwise: neither a PPO run
+// nor a job of samples goes on with it as if it were the same one. Nor does a job with
+// a base of another shape.
+func TestAScorerIsOfItsScale(t *testing.T) {
+	c := reward.DefaultConfig()
+	c.Model, c.Out, c.LearningRate, c.Steps, c.EvalFraction = "builtin:tiny", filepath.Join(t.TempDir(), "run"), 1e-3, 2, 0
+	c.Pairs = filepath.Join("..", "examples", "prefs.jsonl")
+	if _, err := align.Reward(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t)); err != nil {
+		t.Fatal(err)
+	}
+	judge, err := runfolder.AdapterFolder(c.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := copied(t, judge, "adapter_config.json", `"lora_alpha": 32`, `"lora_alpha": 32`)
+	scaled := copied(t, judge, "adapter_config.json", `"lora_alpha": 32`, `"lora_alpha": 64`)
+	t.Run("ppo", func(t *testing.T) { refusesAnotherJudge(t, judge, same, scaled) })
+	t.Run("rejection", func(t *testing.T) {
+		base, err := basemodel.Resolve("builtin:tiny")
+		if err != nil {
+			t.Fatal(err)
+		}
+		turned := copied(t, base, "config.json", `"rms_norm_eps": 0.00001`, `"rms_norm_eps": 0.1`)
+		first := jobOf(t, base, judge)
+		if got := jobOf(t, base, same); got != first {
+			t.Errorf("a copy of the scorer makes job %s, the scorer itself %s", got, first)
+		}
+		for name, other := range map[string]string{"lora_alpha": jobOf(t, base, scaled), "rms_norm_eps": jobOf(t, turned, judge)} {
+			if other == first {
+				t.Errorf("with another %s it is the same job", name)
+			}
+		}
+	})
+}
+
+// refusesAnotherJudge goes on with a PPO run by the same reward model and by one of
+// another scale.
+func refusesAnotherJudge(t *testing.T, judge, same, scaled string) {
+	c := ppo.DefaultConfig()
+	c.Model, c.Prompts, c.Reward, c.Out = "builtin:tiny", promptFile(t), judge, filepath.Join(t.TempDir(), "run")
+	c.Rollout, c.MaxNew, c.PPOEpochs, c.Steps, c.SaveEvery, c.LearningRate = 2, 4, 1, 1, train.EverySteps(1), 1e-4
+	if _, err := align.PPO(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t)); err != nil {
+		t.Fatal(err)
+	}
+	c.Resume, c.Steps, c.Reward = true, 2, scaled
+	_, err := align.PPO(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t))
+	if err == nil || !strings.Contains(err.Error(), "judge's shape") {
+		t.Errorf("a run went on with a reward model of another scale: %v", err)
+	}
+	c.Reward = same
+	if _, err := align.PPO(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t)); err != nil {
+		t.Errorf("a run does not go on with a copy of its reward model: %v", err)
+	}
+}
+
+// jobOf is the identity of a job of samples.
+func jobOf(t *testing.T, base, judge string) string {
+	t.Helper()
+	c := rejection.DefaultConfig()
+	c.Model, c.Prompts, c.Reward, c.Out = base, promptFile(t), judge, filepath.Join(t.TempDir(), "job")
+	c.K, c.MaxNew, c.Threads = 2, 4, 1
+	s, err := align.Rejection(context.Background(), c, (&recorder{}).environment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Job
+}
+
+// promptFile is a file of two prompts.
+func promptFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "prompts.jsonl")
+	if err := os.WriteFile(path, []byte("{\"prompt\":\"How much is 2 times 3?\"}\n{\"prompt\":\"What color is the sky?\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A run that began from an adapter does not go on from one of another scale, though its
+// values be the same.
+func TestAStartIsOfItsScale(t *testing.T) {
+	c := dpo.DefaultConfig()
+	c.Model, c.Out, c.LearningRate = "builtin:tiny", filepath.Join(t.TempDir(), "first"), 1e-3
+	c.Pairs, c.Steps, c.EvalFraction, c.SaveEvery = filepath.Join("..", "examples", "prefs.jsonl"), 1, 0, train.EverySteps(1)
+	run := func() error {
+		_, err := align.DPO(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t))
+		return err
+	}
+	if err := run(); err != nil {
+		t.Fatal(err)
+	}
+	adapter, err := runfolder.AdapterFolder(c.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Adapter, c.Out = copied(t, adapter, "adapter_config.json", `"lora_alpha": 32`, `"lora_alpha": 32`), filepath.Join(t.TempDir(), "second")
+	if err := run(); err != nil {
+		t.Fatal(err)
+	}
+	c.Resume, c.Steps = true, 2
+	c.Adapter = copied(t, adapter, "adapter_config.json", `"alpha_pattern": {}`, `"alpha_pattern": {"model.layers.0.self_attn.q_proj": 64}`)
+	if err := run(); err == nil || !strings.Contains(err.Error(), "adapter's scale and places") {
+		t.Errorf("a run went on from an adapter of another scale: %v", err)
 	}
 }

@@ -20,7 +20,7 @@ func (s *stage) lineage(c any, data string) map[string]string {
 		l["special"] = s.special
 	}
 	if s.start != "" {
-		l["adapter"] = s.start
+		l["adapter"], l["adapter's scale and places"] = s.start, s.startFactors
 	}
 	if s.settings.Dropout > 0 {
 		l[train.Draws] = device.Draws

@@ -78,7 +78,7 @@ func PlanReward(ctx context.Context, c reward.Config, explicit []string, env Env
 	if err != nil {
 		return nil, err
 	}
-	if err := marginless(c, d.train, d.held); err != nil {
+	if err := checkMargins(c, d.train, d.held); err != nil {
 		return nil, err
 	}
 	return p, s.plan(ctx, p, plan.GroupExtents(d.train), plan.GroupExtents(d.held), "prompts", false)

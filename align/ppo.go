@@ -46,7 +46,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	if err != nil {
 		return Result{}, err
 	}
-	t, judged, err := s.ppoTrainer(ctx, c, p, policy, subject.Critic)
+	t, judge, err := s.ppoTrainer(ctx, c, p, policy, subject.Critic)
 	if err != nil {
 		return Result{}, err
 	}
@@ -58,7 +58,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	steps := c.Steps
 	if steps == 0 {
 		steps = t.Steps(c.Epochs)
-		env.note(fmt.Sprintf("steps: %d (%v epochs of %d prompts, %d to a rollout, %d steps each)", steps, c.Epochs, len(p.list), c.Rollout, c.PPOEpochs*c.MiniBatches))
+		env.note(fmt.Sprintf("steps: %d (%v epochs of %d prompts, %d to a rollout, %d steps each%s)", steps, c.Epochs, len(p.list), c.Rollout, c.PPOEpochs*min(c.MiniBatches, c.Rollout*c.K), fewer(c, len(p.list))))
 	}
 	s.deriveEvery(steps, t.Steps(1))
 	s.noteWarmup(steps)
@@ -69,7 +69,10 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 		return Result{}, err
 	}
 	lineage := s.lineage(&c, p.hash)
-	lineage["judge"] = judged
+	lineage["judge"] = judge.hash
+	if judge.shape != "" {
+		lineage["judge's shape"] = judge.shape
+	}
 	o := s.options(steps, lineage)
 	o.Groups = subject.Groups(c.CriticLearningRate, c.LoRAPlusRatio)
 	report, end, err := s.reporter()
@@ -86,6 +89,14 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 		return Result{Result: r, Run: s.run}, err
 	}
 	return Result{Result: r, Run: s.run}, s.exportAdapter()
+}
+
+// fewer tells of the last rollout of a pass, where it has answers for fewer steps.
+func fewer(c ppo.Config, prompts int) string {
+	if last := min(c.MiniBatches, (prompts-(prompts-1)/c.Rollout*c.Rollout)*c.K); last < min(c.MiniBatches, c.Rollout*c.K) {
+		return fmt.Sprintf(", %d of a pass's last", c.PPOEpochs*last)
+	}
+	return ""
 }
 
 // generator draws the answers: the engine of this process, or a server.
@@ -179,14 +190,14 @@ func (s *stage) newCritic() (*model.Adapter, error) {
 
 // ppoTrainer is the run's trainer without its generator, and what tells its
 // scorer from others. The reference is the policy as the run began.
-func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, policy exec.SavePolicy, critic *model.Adapter) (*ppo.Trainer, string, error) {
+func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, policy exec.SavePolicy, critic *model.Adapter) (*ppo.Trainer, judged, error) {
 	reference, _, err := s.reference("init")
 	if err != nil {
-		return nil, "", err
+		return nil, judged{}, err
 	}
-	scorer, judged, err := judge{c.Reward, c.Scorer}.open(opened{s.base, c.Quantize, s.model, s.backend, s.act, s.tokenizer, s.template, stopIDs(s.config, s.template)}, s.env)
+	scorer, by, err := judge{c.Reward, c.Scorer}.open(opened{s.base, c.Quantize, s.model, s.backend, s.act, s.tokenizer, s.template, stopIDs(s.config, s.template)}, s.env)
 	if err != nil {
-		return nil, "", err
+		return nil, judged{}, err
 	}
 	// Answers are drawn, scored and learnt from in turns, in one space.
 	shared := model.NewShared(s.backend)
@@ -197,5 +208,5 @@ func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, pol
 		Context: ctx, Note: s.env.note, Shared: shared, Model: s.model, Policy: s.adapter, Reference: reference, Critic: critic, Save: policy,
 		Scorer: scorer, Decode: s.tokenizer.Decode, Stop: stopIDs(s.config, s.template), Prompts: p.list,
 	})
-	return t, judged, err
+	return t, by, err
 }

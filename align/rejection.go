@@ -106,7 +106,7 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	if err != nil {
 		return rejection.Summary{}, err
 	}
-	scorer, hash, err := judge{c.Reward, c.Scorer}.open(opened{base, c.Quantize, m, b, act, tok, template, stopIDs(m.Config, template)}, env)
+	scorer, judge, err := judge{c.Reward, c.Scorer}.open(opened{base, c.Quantize, m, b, act, tok, template, stopIDs(m.Config, template)}, env)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
@@ -133,7 +133,8 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	report := env.progress("sampling")
 	job := &rejection.Job{
 		Config: *c, Prompts: prompts, Generator: generator, Scorer: scorer, Decode: tok.Decode,
-		Stop: stop, Context: config.ContextLength, Model: policy, Reward: hash,
+		Stop: stop, Context: config.ContextLength, Model: policy, Reward: judge.String(),
+		Shape: hashShape(config),
 		// Beside what it draws, so that they need not be told again to go on.
 		Begun:    func() error { return runfolder.WriteSettings(c.Out, settingsOf(&asked)) },
 		Progress: func(done, total int) { report(int64(done), int64(total)) },

@@ -25,7 +25,7 @@ func Reward(ctx context.Context, c reward.Config, explicit []string, env Environ
 	if err != nil {
 		return Result{}, err
 	}
-	if err := marginless(c, d.train, d.held); err != nil {
+	if err := checkMargins(c, d.train, d.held); err != nil {
 		return Result{}, err
 	}
 	w, err := prepare(s, &c, d, "prompts", plan.GroupExtents)
@@ -36,14 +36,19 @@ func Reward(ctx context.Context, c reward.Config, explicit []string, env Environ
 	return s.learn(ctx, &c, d.hash, w, t)
 }
 
-// marginless refuses margins where the loss has no place for them.
-func marginless(c reward.Config, sets ...[]reward.Group) error {
-	if c.Ranking == reward.RankingPairs || c.Margin == 0 {
+// checkMargins refuses margins where the loss has no place for them, and negative ones:
+// they would ask that the chosen answer score less, and mostly are of a pair whose
+// answers stand the wrong way round.
+func checkMargins(c reward.Config, sets ...[]reward.Group) error {
+	if c.Margin == 0 {
 		return nil
 	}
 	for _, groups := range sets {
 		for _, g := range groups {
-			if g.Margin != 0 {
+			switch {
+			case g.Margin < 0:
+				return fmt.Errorf("%s: margin is %v: want 0 or more, by how much the chosen answer is better (margin 0 as a setting leaves the column out)", g.Place, g.Margin)
+			case g.Margin != 0 && c.Ranking != reward.RankingPairs:
 				return fmt.Errorf("%s: the record has a margin, and ranking %s has no place for one: set margin to 0 or ranking to %s", g.Place, c.Ranking, reward.RankingPairs)
 			}
 		}

@@ -24,17 +24,21 @@ type PairScoreOptions struct {
 	ScoreOptions
 	// Reward is a reward model in the policy's place, "" for none.
 	Reward string
-	// Beta weighs a policy's rewards, as in dpo. Ref is the reference: "base", the
-	// model without the adapter, the folder of another, or "off", rewards of the
-	// log-probabilities themselves, as the loss cpo has them; "" is
-	// base under an adapter, and off for a model alone.
+	// Loss is the one, or the weighted sum, whose rewards are told, in dpo's words, and
+	// Beta weighs them; "" and 0 are those that the policy's run was trained with, else
+	// dpo's own.
+	Loss string
 	Beta float64
-	Ref  string
+	// Ref is the reference: "base", the model without the adapter, the folder of
+	// another, or "off", rewards of the log-probabilities themselves; "" is off for a
+	// model alone and a loss without a reference, and base for others.
+	Ref string
 }
 
 // ScoredPair is the reward of both answers of a pair, in TRL's words: that of a
 // policy is beta log(policy/reference), beside the answers' log-probabilities in
-// nats; a reward model's is its score.
+// nats, all of them means of an answer's tokens under a loss that compares those; a
+// reward model's is its score.
 type ScoredPair struct {
 	Place           string  `json:"place"`
 	Chosen          float64 `json:"rewards/chosen"`
@@ -109,6 +113,10 @@ func pairsByPolicy(ctx context.Context, o PairScoreOptions, env Environment) ([]
 	if err := checkNamed(o.Adapter, ref, ""); err != nil {
 		return nil, err
 	}
+	by, err := o.measure(env)
+	if err != nil {
+		return nil, err
+	}
 	base, err := basemodel.Resolve(o.Model)
 	if err != nil {
 		return nil, err
@@ -123,37 +131,34 @@ func pairsByPolicy(ctx context.Context, o PairScoreOptions, env Environment) ([]
 		return nil, err
 	}
 	noteBeyond(pairs, pairTokens, m, env)
-	reference, whose, err := o.reference(m, adapter)
+	reference, whose, err := o.reference(m, adapter, by)
 	if err != nil {
 		return nil, err
 	}
 	env.note("reference: " + whose)
-	policy, err := pairLogProbs(ctx, m, adapter, pairs, env, "the policy")
+	policy, err := by.logProbs(ctx, m, adapter, pairs, env, "the policy")
 	if err != nil {
 		return nil, err
 	}
 	refs := make([]dpo.Reference, len(pairs))
-	if whose != noReference {
-		if refs, err = pairLogProbs(ctx, m, reference, pairs, env, "the reference"); err != nil {
+	if whose != by.noReference() {
+		if refs, err = by.logProbs(ctx, m, reference, pairs, env, "the reference"); err != nil {
 			return nil, err
 		}
 	}
 	scored := make([]ScoredPair, len(pairs))
 	for i, p := range policy {
-		chosen, rejected := dpo.ImplicitReward(o.Beta, p.Chosen, refs[i].Chosen), dpo.ImplicitReward(o.Beta, p.Rejected, refs[i].Rejected)
+		chosen, rejected := dpo.ImplicitReward(by.beta, p.Chosen, refs[i].Chosen), dpo.ImplicitReward(by.beta, p.Rejected, refs[i].Rejected)
 		scored[i] = ScoredPair{pairs[i].Place, chosen, rejected, chosen - rejected, p.Chosen, p.Rejected}
 	}
 	return scored, nil
 }
 
-// noReference says that the policy is compared with nothing.
-const noReference = "off: rewards are beta times log-probabilities"
-
 // reference is the adapter of the reference, nil for the base, and whose it is.
-func (o PairScoreOptions) reference(m *model.Model, policy *model.Adapter) (*model.Adapter, string, error) {
+func (o PairScoreOptions) reference(m *model.Model, policy *model.Adapter, by measure) (*model.Adapter, string, error) {
 	switch {
-	case o.Ref == "off" || o.Ref == "" && policy == nil:
-		return nil, noReference, nil
+	case o.Ref == "off" || o.Ref == "" && (policy == nil || by.loss.ReferenceFree()):
+		return nil, by.noReference(), nil
 	case o.Ref == "" || o.Ref == "base":
 		return nil, "base, the model without the adapter", nil
 	}
@@ -168,9 +173,12 @@ func (o PairScoreOptions) reference(m *model.Model, policy *model.Adapter) (*mod
 	return a, folder, m.AllocAdapter(a, values)
 }
 
-func pairLogProbs(ctx context.Context, m *model.Model, a *model.Adapter, pairs []datasets.Pair, env Environment, whose string) ([]dpo.Reference, error) {
+func (by measure) logProbs(ctx context.Context, m *model.Model, a *model.Adapter, pairs []datasets.Pair, env Environment, whose string) ([]dpo.Reference, error) {
 	report := env.progress("computing the log-probabilities of " + whose)
-	r := &dpo.Referee{Model: m, Adapter: a, Batch: scoredPairsBatch, Progress: func(done, total int) { report(int64(done), int64(total)) }}
+	r := &dpo.Referee{
+		Model: m, Adapter: a, Batch: scoredPairsBatch, MaskFormat: by.maskFormat, PerToken: by.loss.PerToken(),
+		Progress: func(done, total int) { report(int64(done), int64(total)) },
+	}
 	return r.LogProbs(ctx, pairs)
 }
 

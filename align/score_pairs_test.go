@@ -2,6 +2,7 @@ package align_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"testing"
 
@@ -56,10 +57,32 @@ func TestScorePairsIsTheEvaluation(t *testing.T) {
 		}
 	}
 
+	// Neither loss nor beta need be told: they are the run's.
+	o.Beta = 0
+	if again, err := align.ScorePairs(ctx, o, env, func(align.ScoredPair) error { return nil }); err != nil || fmt.Sprint(again) != fmt.Sprint(got) {
+		t.Errorf("without beta: %+v, %v; with the run's: %+v", again, err, got)
+	}
+
 	// The policy against itself has no margins, and a tie is wrong.
 	o.Ref = result.Run
 	if got, err = align.ScorePairs(ctx, o, env, func(align.ScoredPair) error { return nil }); err != nil || got.Right != 0 {
 		t.Errorf("against itself: %+v, %v", got, err)
+	}
+
+	for _, loss := range []string{"simpo", "orpo", "cpo", "sigmoid_norm", "simpo:2,sft"} {
+		c.Loss, c.Beta, c.Out, c.MaskFormat = loss, 2, t.TempDir(), loss == "orpo"
+		if result, err = align.DPO(ctx, c, nil, env); err != nil {
+			t.Fatal(err)
+		}
+		o.Adapter, o.Ref = result.Run, ""
+		if got, err = align.ScorePairs(ctx, o, env, func(align.ScoredPair) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range got.Means {
+			if want, ok := result.Final.Get("eval_" + m.Name); !ok || math.Abs(m.Value()-want) > evaluated {
+				t.Errorf("%s: %s is %v, in training %v", loss, m.Name, m.Value(), want)
+			}
+		}
 	}
 
 	r := reward.DefaultConfig()

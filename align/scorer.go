@@ -30,36 +30,48 @@ type opened struct {
 	stop      []int32
 }
 
+// judged tells scorers apart: by their rule or weights, and a reward model by what its
+// config files make of these.
+type judged struct{ hash, shape string }
+
+// String is both in one.
+func (j judged) String() string {
+	if j.shape == "" {
+		return j.hash
+	}
+	return j.hash + "-" + j.shape
+}
+
 // open is the scorer, and what tells it from others. A reward model on the
 // same base shares its weights.
-func (j judge) open(o opened, env Environment) (score.Scorer, string, error) {
+func (j judge) open(o opened, env Environment) (score.Scorer, judged, error) {
 	if j.Rule != "" {
 		s, err := score.Parse(j.Rule)
-		return s, j.Rule, err
+		return s, judged{hash: j.Rule}, err
 	}
 	own, err := rewardBase(j.Reward)
 	if err != nil {
-		return nil, "", err
+		return nil, judged{}, err
 	}
 	quantize, err := reward.Quantize(j.Reward)
 	if err != nil {
-		return nil, "", err
+		return nil, judged{}, err
 	}
 	m := o.model
 	if !basemodel.Same(own, o.base) || quantize != o.quantize {
 		if m, err = loadBase(own, quantize, o.backend, o.act, env); err != nil {
-			return nil, "", fmt.Errorf("the reward model's base: %w", err)
+			return nil, judged{}, fmt.Errorf("the reward model's base: %w", err)
 		}
 	}
 	s, err := reward.Load(j.Reward, m)
 	if err != nil {
-		return nil, "", err
+		return nil, judged{}, err
 	}
 	if s.Encode, err = j.encode(own, o, env); err != nil {
-		return nil, "", err
+		return nil, judged{}, err
 	}
 	values, err := model.ReadFloat32s(o.backend, s.Adapter.Value)
-	return s, m.Hash[:16] + "-" + hashFloats(values), err
+	return s, judged{m.Hash[:16] + "-" + hashFloats(values), hashText(hashShape(m.Config) + hashFactors(s.Adapter))}, err
 }
 
 // rewardBase is the path of the base that a reward model names.

@@ -28,10 +28,11 @@ type Template struct {
 	between []int32            // before each further message
 	headers map[string][]int32 // by role, before the content
 	closing []int32            // after the content
-	// lines is the layout of plain: the assistant's messages alone are closed,
-	// and the others end with a newline.
-	lines bool
-	trim  bool // white space around contents is cut
+	// open is the layout of plain and raw: the assistant's messages alone are
+	// closed, and the others end with lineEnd.
+	open    bool
+	lineEnd string
+	trim    bool // white space around contents is cut
 	// preamble is set where a system message with dates always comes first.
 	preamble     bool
 	builtinTools bool // built-in tools and <|eom_id|>
@@ -67,8 +68,7 @@ type RenderOptions struct {
 	BuiltinTools []string
 }
 
-// Name is the template's name: llama3, llama3.1, llama3.2, chatml, zephyr or
-// plain.
+// Name is the template's name, one of TemplateNames.
 func (t *Template) Name() string { return t.name }
 
 // StopIDs are the tokens that end an answer.
@@ -220,7 +220,7 @@ func (r *renderer) open(role string) {
 
 // close ends a message of the role with the ids given.
 func (r *renderer) close(role string, closing []int32) {
-	if role == "assistant" || !r.t.lines {
+	if role == "assistant" || !r.t.open {
 		r.add(closing, role == "assistant", true)
 	}
 }
@@ -231,10 +231,10 @@ func (r *renderer) addMessage(m Message, o RenderOptions) error {
 	}
 	r.open(m.Role)
 	content := m.Content
-	if r.t.lines && m.Role != "assistant" {
+	if r.t.open && m.Role != "assistant" {
 		// In one piece: the vocabulary may have a token for ".\n", which a base
 		// model has seen there.
-		content += "\n"
+		content += r.t.lineEnd
 		r.between = nil
 	}
 	r.add(r.t.encode(content), m.Role == "assistant", false)

@@ -78,7 +78,7 @@ func fileTemplate(path string) (name, reason string, err error) {
 }
 
 // Jinja is a chat_template that others render as this one is; "" where there is
-// none to give: of plain, and of llama3.1 and llama3.2, whose texts come with
+// none to give: of plain and raw, and of llama3.1 and llama3.2, whose texts come with
 // their models.
 func (t *Template) Jinja() string {
 	texts := knownTexts()[t.name]

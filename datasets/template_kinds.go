@@ -11,7 +11,7 @@ import (
 
 // TemplateNames are the names that NewTemplate takes.
 func TemplateNames() []string {
-	return []string{"llama3", "llama3.1", "llama3.2", "chatml", "zephyr", "plain"}
+	return []string{"llama3", "llama3.1", "llama3.2", "chatml", "zephyr", "plain", "raw"}
 }
 
 // NewTemplate makes a template by its name. It refuses a tokenizer without
@@ -28,6 +28,8 @@ func NewTemplate(name string, tok *tokenizer.Tokenizer) (*Template, error) {
 		err = t.setZephyr()
 	case "plain":
 		err = t.setPlain()
+	case "raw":
+		err = t.setRaw()
 	default:
 		err = fmt.Errorf("datasets: template %q: want one of %s", name, strings.Join(TemplateNames(), ", "))
 	}
@@ -104,16 +106,27 @@ func (t *Template) setZephyr() error {
 // a line, whoever speaks, and EOS behind each of the assistant's. A content is
 // encoded together with its newline.
 func (t *Template) setPlain() error {
+	if err := t.setRaw(); err != nil {
+		return err
+	}
+	t.lineEnd = "\n"
+	t.between = t.tok.EncodeOrdinary(nil, t.lineEnd)
+	return nil
+}
+
+// setRaw is plain without newlines: the contents stand end to end, so that a
+// prompt and its completion bring the space between them along, as in TRL's
+// data sets of plain texts.
+func (t *Template) setRaw() error {
 	eos, ok := t.tok.EOS()
 	if !ok {
-		return errors.New("datasets: template plain needs a tokenizer with EOS")
+		return fmt.Errorf("datasets: template %s needs a tokenizer with EOS", t.name)
 	}
 	if bos, ok := t.tok.BOS(); ok {
 		t.bos = []int32{bos}
 	}
 	t.closing = []int32{eos}
-	t.lines = true
-	t.between = t.tok.EncodeOrdinary(nil, "\n")
+	t.open = true
 	for _, role := range []string{"system", "user", "assistant"} {
 		t.headers[role] = nil
 	}

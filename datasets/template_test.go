@@ -104,6 +104,12 @@ func TestRender(t *testing.T) {
 			"Hello<|end_of_text|>See you<|end_of_text|>",
 			"<|begin_of_text|><|end_of_text|>\n<|end_of_text|>",
 		},
+		{
+			"raw",
+			"<|begin_of_text|>Be brief Hi Hello<|end_of_text|>ByeSee you<|end_of_text|>",
+			"Hello<|end_of_text|>See you<|end_of_text|>",
+			"<|begin_of_text|><|end_of_text|><|end_of_text|>",
+		},
 	}
 	tok := byteTokenizer(t, "", allSpecials()...)
 	for _, tt := range tests {
@@ -274,7 +280,7 @@ func TestChooseTemplate(t *testing.T) {
 		{"its own, llama3", "auto", knownTexts()["llama3"][1], headers, "llama3", ""},
 		{"its own, llama3 with a case for each role", "auto", roles, headers, "llama3", ""},
 		{"its own, llama3 with BOS before the loop", "auto", knownTexts()["llama3"][3], headers, "llama3", ""},
-		{"unknown", "auto", chatML, headers, "", "choose one by its name, as --template or the key template: llama3, llama3.1, llama3.2, chatml, zephyr, plain"},
+		{"unknown", "auto", chatML, headers, "", "choose one by its name, as --template or the key template: llama3, llama3.1, llama3.2, chatml, zephyr, plain, raw"},
 		{"name", "plain", chatML, headers, "plain", ""},
 		{"name without its tokens", "chatml", "", headers, "", "needs <|im_start|>, <|im_end|>"},
 		{"file", jinja, "", allSpecials(), "chatml", ""},

@@ -31,7 +31,7 @@ func simpo(b *graph.Builder, in Inputs, p Params) *graph.Node {
 
 // cpo is the contrastive preference loss of https://arxiv.org/abs/2401.08417,
 // with label smoothing as in TRL. The NLL is per sequence; TRL's is the mean
-// over the tokens of prompt and answer in a micro-batch.
+// over the tokens of the chosen answers in a micro-batch.
 //
 //	L = -log σ( β·( log π(yw) - log π(yl) ) ) + α·NLL
 func cpo(b *graph.Builder, in Inputs, p Params) *graph.Node {
@@ -40,7 +40,7 @@ func cpo(b *graph.Builder, in Inputs, p Params) *graph.Node {
 }
 
 // orpo is equations 6 and 7 of https://arxiv.org/abs/2403.07691 (its λ is our
-// β), where odds(y) = e^ā/(1-e^ā):
+// β), where odds(y) = e^ā/(1-e^ā); TRL's NLL is of the prompt's tokens too:
 //
 //	L = NLL - β·log σ( log odds(yw) - log odds(yl) )
 func orpo(b *graph.Builder, in Inputs, p Params) *graph.Node {

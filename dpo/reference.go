@@ -32,6 +32,8 @@ type Referee struct {
 	Batch int
 	// MaskFormat leaves format tokens out of the sums.
 	MaskFormat bool
+	// PerToken has means over the answers' tokens in place of sums. A cache holds sums.
+	PerToken bool
 	// Cache is the file; "" keeps none.
 	Cache string
 	// Progress, if not nil, is called with the pairs done and in all.
@@ -58,6 +60,9 @@ func CacheFile(folder string, identity ...string) string {
 // LogProbs are the reference's log-probabilities of the pairs. What is computed
 // is kept every minute and when the pass ends, for whatever reason.
 func (r *Referee) LogProbs(ctx context.Context, pairs []datasets.Pair) ([]Reference, error) {
+	if r.PerToken && r.Cache != "" {
+		return nil, errors.New("dpo: a cache of references holds sums, not means")
+	}
 	known, err := r.read()
 	if err != nil {
 		r.Unkept = err
@@ -168,12 +173,20 @@ func (r *Referee) sums(p *program, pack *datasets.Pack, part []int, refs []Refer
 	}
 	perPair := len(sums) / len(part)
 	for k, i := range part {
-		refs[i] = Reference{Chosen: sums[perPair*k], Rejected: sums[perPair*k+1]}
+		refs[i] = Reference{Chosen: r.of(sums, pack, perPair*k), Rejected: r.of(sums, pack, perPair*k+1)}
 		if x := refs[i].Chosen + refs[i].Rejected; math.IsNaN(x) || math.IsInf(x, 0) {
 			return fmt.Errorf("dpo: reference log-probability of the pair at index %d is not finite: %v", i, refs[i])
 		}
 	}
 	return nil
+}
+
+// of is what the referee tells of a sequence.
+func (r *Referee) of(sums []float64, pack *datasets.Pack, sequence int) float64 {
+	if r.PerToken {
+		return sums[sequence] / float64(pack.Tokens[sequence])
+	}
+	return sums[sequence]
 }
 
 // read loads the cache; a line that does not parse is not used.

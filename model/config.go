@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
-	"strings"
+
+	"align/internal/jsonfile"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -94,27 +94,14 @@ func ReadConfig(dir string) (Config, error) {
 // ParseConfig is ReadConfig on the bytes of a config.json.
 func ParseConfig(data []byte) (Config, error) {
 	f := file{HiddenAct: "silu"}
-	if err := json.Unmarshal(data, &f); err != nil {
-		return Config{}, wrongType(err)
+	if err := jsonfile.Unmarshal(data, &f); err != nil {
+		return Config{}, err
 	}
 	c, err := f.config()
 	if err != nil {
 		return Config{}, err
 	}
 	return c, c.validate()
-}
-
-// wrongType says which key has a value of another type than it is read as.
-func wrongType(err error) error {
-	var wrong *json.SemanticError
-	if !errors.As(err, &wrong) || wrong.JSONPointer == "" || wrong.GoType == nil {
-		return err
-	}
-	want := map[reflect.Kind]string{reflect.Int: "a whole number", reflect.Float64: "a number", reflect.String: "a text", reflect.Bool: "true or false", reflect.Slice: "a list"}[wrong.GoType.Kind()]
-	if want == "" {
-		return err
-	}
-	return fmt.Errorf("%s is a %s: want %s", strings.TrimPrefix(string(wrong.JSONPointer), "/"), wrong.JSONKind, want)
 }
 
 func (f file) config() (Config, error) {
@@ -215,7 +202,7 @@ func (c *Config) addStopIDs(path string) error {
 	var g struct {
 		EOS jsontext.Value `json:"eos_token_id"`
 	}
-	if err := json.Unmarshal(data, &g); err != nil {
+	if err := jsonfile.Unmarshal(data, &g); err != nil {
 		return fmt.Errorf("model: %s: %w", path, err)
 	}
 	ids, err := idList("eos_token_id", g.EOS)

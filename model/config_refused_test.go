@@ -14,7 +14,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		{"text for a number", `"num_attention_heads":2`, `"num_attention_heads":"2"`, "num_attention_heads is a string: want a whole number"},
 		{"number for truth", `"vocab_size":32`, `"vocab_size":32,"tie_word_embeddings":1`, "tie_word_embeddings is a number: want true or false"},
 		{"GPTQ", `"vocab_size":32`, `"vocab_size":32,"quantization_config":{"quant_method":"gptq","bits":4}`, `weights of "gptq" are not read, bitsandbytes' nf4 is`},
-		{"no JSON", `"vocab_size":32}`, `"vocab_size":`, "unexpected EOF"},
+		{"no JSON", `"vocab_size":32}`, `"vocab_size":`, "the JSON ends early"},
 	} {
 		_, err := ParseConfig([]byte(strings.Replace(good, c.old, c.new, 1)))
 		if err == nil || !strings.Contains(err.Error(), c.want) {

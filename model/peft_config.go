@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"align/internal/jsonfile"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -43,8 +45,8 @@ func readPEFTConfig(path string) (peftConfig, error) {
 		return peftConfig{}, fmt.Errorf("model: %w", err)
 	}
 	var c peftConfig
-	if err := json.Unmarshal(data, &c); err != nil {
-		return c, fmt.Errorf("model: %s: %w", path, wrongType(err))
+	if err := jsonfile.Unmarshal(data, &c); err != nil {
+		return c, fmt.Errorf("model: %s: %w", path, err)
 	}
 	if err := c.supported(); err != nil {
 		return c, fmt.Errorf("model: %s: %w", path, err)

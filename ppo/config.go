@@ -50,7 +50,8 @@ type Config struct {
 
 	// KLCoef weighs the divergence from the reference, estimated by
 	// KLEstimator (k1, k2, k3), in the rewards; with KLIn loss it is a term of
-	// the loss instead, always k3 (GRPO's paper has it so).
+	// the loss instead, always k3 (GRPO's paper has it so), and with ratio-loss
+	// that term times the ratio.
 	KLCoef      float64 `yaml:"kl_coef"`
 	KLEstimator string  `yaml:"kl_estimator"`
 	KLIn        string  `yaml:"kl_in"`
@@ -135,6 +136,7 @@ func (c Config) Validate() error {
 	}{{"rollout", c.Rollout}, {"k", c.K}, {"max_new", c.MaxNew}, {"sequences", c.Sequences}, {"ppo_epochs", c.PPOEpochs}, {"mini_batches", c.MiniBatches}} {
 		check(p.n >= 1, "%s must be at least 1, got %d", p.name, p.n)
 	}
+	check(c.K <= rollout.MaxSamples, "k must be at most %d, got %d", rollout.MaxSamples, c.K)
 	for _, p := range []struct {
 		name string
 		x    float64
@@ -179,7 +181,7 @@ func (c Config) choices(check func(ok bool, format string, args ...any)) {
 	}{
 		{"algorithm", c.Algorithm, []string{PPO, RLOO, GRPO}},
 		{"kl_estimator", c.KLEstimator, []string{"k1", "k2", "k3"}},
-		{"kl_in", c.KLIn, []string{"reward", "loss"}},
+		{"kl_in", c.KLIn, []string{"reward", "loss", "ratio-loss"}},
 	} {
 		check(slices.Contains(o.of, o.value), "%s must be one of %s, got %q", o.name, strings.Join(o.of, ", "), o.value)
 	}
@@ -187,4 +189,15 @@ func (c Config) choices(check func(ok bool, format string, args ...any)) {
 
 func (c Config) sampling() rollout.Sampling {
 	return rollout.Sampling{Temperature: c.Temperature, TopP: 1, RepetitionPenalty: 1}
+}
+
+// StepsOf is the number of optimizer steps of so many passes over so many prompts, where
+// no rollout ends early by StopKL. The last rollout of a pass has the prompts that are
+// left, and no mini-batch of it is empty.
+func (c Config) StepsOf(prompts int, epochs float64) int {
+	perPass := (prompts + c.Rollout - 1) / c.Rollout
+	rollouts := max(1, int(math.Ceil(epochs*float64(perPass))))
+	last := rollouts / perPass
+	left := prompts - (perPass-1)*c.Rollout
+	return c.PPOEpochs * ((rollouts-last)*min(c.MiniBatches, c.Rollout*c.K) + last*min(c.MiniBatches, left*c.K))
 }

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"align/datasets"
 )
 
 func TestConfigValidate(t *testing.T) {
@@ -41,6 +43,31 @@ func TestConfigValidate(t *testing.T) {
 		err := c.Validate()
 		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v, want %q", tc.name, err, tc.want)
+		}
+	}
+}
+
+// The steps of so many passes are those that the rollouts come to, the small ones too.
+func TestStepsOf(t *testing.T) {
+	c := DefaultConfig()
+	for _, c.MiniBatches = range []int{1, 2, 4} {
+		for _, prompts := range []int{1, 4, 5, 6, 11} {
+			for _, epochs := range []float64{0.1, 1, 1.4, 2, 3} {
+				for _, c.K = range []int{1, 3} {
+					c.Rollout, c.PPOEpochs = 4, 3
+					order, err := datasets.NewOrder(prompts, c.Rollout, true, 1)
+					if err != nil {
+						t.Fatal(err)
+					}
+					want := 0
+					for range order.Steps(epochs) {
+						want += c.PPOEpochs * min(c.MiniBatches, len(order.Next())*c.K)
+					}
+					if got := c.StepsOf(prompts, epochs); got != want {
+						t.Errorf("%v passes over %d prompts, k %d, %d mini-batches: %d steps, the rollouts come to %d", epochs, prompts, c.K, c.MiniBatches, got, want)
+					}
+				}
+			}
 		}
 	}
 }

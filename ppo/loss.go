@@ -71,6 +71,10 @@ func entropyBonus(b *graph.Builder, ratio, logProb, entropy *graph.Node, coef fl
 // https://arxiv.org/abs/2402.03300 (GRPO), ℓ = log π - log ref:
 //
 //	L = e^-ℓ - 1 + ℓ
+//
+// By itself its gradient is that of KL(ref‖π) in expectation; times the ratio it is
+// that of KL(π‖ref), also of tokens that an older policy drew (section 3.1 of
+// https://arxiv.org/abs/2512.02556).
 func klLoss(b *graph.Builder, logProb, referenceLogProb *graph.Node) *graph.Node {
 	l := b.Clamp(b.Sub(logProb, referenceLogProb), -maxLogRatio, maxLogRatio)
 	return b.Add(b.Shift(b.Exp(b.Neg(l)), -1), l)

@@ -223,6 +223,31 @@ func TestGradientsAgreeWithFiniteDifferences(t *testing.T) {
 	}, one, two)
 }
 
+// The loss and its gradient of _compute_loss of GRPOTrainer of TRL 1.16 on six tokens
+// of two answers, in float64: loss dapo, epsilon 0.2 and 0.28, delta 3, beta 0.5,
+// use_bias_correction_kl false and true.
+func TestLossOfGRPOIsTRLs(t *testing.T) {
+	logProbs := exectest.Value{-1.1, -0.6, -2.5, -0.4, -3, -1.2}
+	old, reference := exectest.Value{-1, -0.9, -2, -1.9, -2.9, -1.3}, exectest.Value{-1.3, -0.2, -2.4, -2, -2.2, -1.25}
+	advantages := exectest.Value{0.7, 0.7, 0.7, -1.3, -1.3, -1.3}
+	for _, tt := range []struct {
+		klIn string
+		loss float64
+		grad []float64
+	}{
+		{"loss", 0.8718749670687407, []float64{-0.09045859486069377, -0.04098539147010587, -0.07952615347277787, 0.06650862350044538, 0.09391969653341899, 0.24351791354133084}},
+		{"ratio-loss", 1.1035330239966352, []float64{-0.09048374180359595, -0.044995293585866764, -0.07581633246407918, 0.597558542711742, 0.1357256127053939, 0.24405857774170558}},
+	} {
+		got, grads := exectest.Evaluate(t, backend(t), func(b *graph.Builder, in graph.Nodes) *graph.Node {
+			tr := &Trainer{Config: Config{ClipRange: 0.2, ClipRangeHigh: 0.28, DualClip: 3, KLIn: tt.klIn}}
+			p := &policyProgram{logProb: in[0], oldLogProb: in[1], advantage: in[2], referenceLogProb: in[3], klCoef: in[4]}
+			return b.Scale(tr.tokenLoss(b, p), 1./6)
+		}, logProbs, old, advantages, reference, exectest.Value{0.5, 0.5, 0.5, 0.5, 0.5, 0.5})
+		near(t, tt.klIn, []float64{sum(got)}, []float64{tt.loss})
+		near(t, "gradient of "+tt.klIn, grads[0], tt.grad)
+	}
+}
+
 // With every action of a small distribution weighed by its probability the
 // gradient of the bonus is that of -coef·H, through the real head.
 func TestEntropyBonusHasTheGradientOfTheEntropy(t *testing.T) {

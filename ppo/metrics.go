@@ -36,23 +36,24 @@ func (t *Trainer) measureRollout(step int, m *train.Metrics) {
 	t.measureGroups(m)
 }
 
-// measureGroups adds the spread of the scores of the answers to one prompt.
+// measureGroups adds the spread of all scores, as TRL 1.16 has it, and how many
+// prompts have none among their answers.
 func (t *Trainer) measureGroups(m *train.Metrics) {
 	k := t.Config.K
 	if k < 2 {
 		return
 	}
+	_, variance := moments(t.each(func(e *episode) []float64 { return []float64{e.Raw} }))
+	m.Add("reward_std", math.Sqrt(variance), 1)
 	for from := 0; from < len(t.episodes); from += k {
 		raw := make([]float64, k)
 		for i := range raw {
 			raw[i] = t.episodes[from+i].Raw
 		}
-		_, variance := moments([][]float64{raw})
 		zero := 0.0
 		if slices.Min(raw) == slices.Max(raw) { // their variance may be a rounding
 			zero = 1
 		}
-		m.Add("reward_std", math.Sqrt(variance), 1)
 		m.Add("frac_reward_zero_std", zero, 1)
 	}
 }

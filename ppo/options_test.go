@@ -15,6 +15,7 @@ import (
 func TestOptionsRun(t *testing.T) {
 	w := newWorld(t, fixture.Path(t, "data", "stories260K"), 4, true, rollout.Limits{Prompt: 8, Answer: 8, Sequences: 8})
 	for name, change := range map[string]func(*Config){
+		"divergence in the loss, times the ratio":    func(c *Config) { c.Algorithm, c.KLIn = GRPO, "ratio-loss" },
 		"divergence in the loss, entropy, dual clip": func(c *Config) { c.Algorithm, c.KLIn, c.EntropyCoef, c.DualClip = GRPO, "loss", 0.01, 3 },
 		"whitened rewards, k3":                       func(c *Config) { c.WhitenRewards, c.KLEstimator = true, "k3" },
 		"no whitening, cold":                         func(c *Config) { c.WhitenAdvantages, c.Temperature = false, 0.6 },

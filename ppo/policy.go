@@ -35,7 +35,10 @@ func (t *Trainer) newPolicy(size model.Capacity, adapter *model.Adapter, trainin
 	perToken := func(name string) *graph.Node { return d.Vector(name, device.F64, graph.Targets) }
 	p.oldLogProb, p.advantage, p.weight = perToken("old logprob"), perToken("advantage"), perToken("weight")
 	p.entropy = d.Convert(d.Prediction.Entropy)
-	p.loss = d.Dot(t.policyLoss(d, p), p.weight)
+	if t.Config.KLIn != "reward" {
+		p.referenceLogProb, p.klCoef = perToken("reference logprob"), d.Vector("kl coefficient", device.F64, graph.Fixed)
+	}
+	p.loss = d.Dot(t.tokenLoss(d.Builder, p), p.weight)
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
@@ -43,20 +46,22 @@ func (t *Trainer) newPolicy(size model.Capacity, adapter *model.Adapter, trainin
 	return p, err
 }
 
-// policyLoss is the loss of each token.
-func (t *Trainer) policyLoss(d *model.Decoder, p *policyProgram) *graph.Node {
+// tokenLoss is the loss of each token, from the program's inputs.
+func (t *Trainer) tokenLoss(b *graph.Builder, p *policyProgram) *graph.Node {
 	c := t.Config
-	r := ratio(d.Builder, p.logProb, p.oldLogProb)
-	loss := policyLoss(d.Builder, r, p.advantage, c.clipRange(), c.DualClip)
+	r := ratio(b, p.logProb, p.oldLogProb)
+	loss := policyLoss(b, r, p.advantage, c.clipRange(), c.DualClip)
 	if c.EntropyCoef > 0 {
-		loss = d.Add(loss, entropyBonus(d.Builder, r, p.logProb, p.entropy, c.EntropyCoef))
+		loss = b.Add(loss, entropyBonus(b, r, p.logProb, p.entropy, c.EntropyCoef))
 	}
-	if c.KLIn == "loss" {
-		p.referenceLogProb = d.Vector("reference logprob", device.F64, graph.Targets)
-		p.klCoef = d.Vector("kl coefficient", device.F64, graph.Fixed)
-		loss = d.Add(loss, d.Mul(klLoss(d.Builder, p.logProb, p.referenceLogProb), p.klCoef))
+	if c.KLIn == "reward" {
+		return loss
 	}
-	return loss
+	kl := klLoss(b, p.logProb, p.referenceLogProb)
+	if c.KLIn == "ratio-loss" {
+		kl = b.Mul(kl, r)
+	}
+	return b.Add(loss, b.Mul(kl, p.klCoef))
 }
 
 // run runs the program on a pack whose inputs are set, and reads the

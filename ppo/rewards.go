@@ -50,7 +50,7 @@ func (t *Trainer) estimate() error {
 		return err
 	}
 	coef := t.kl.Coef
-	if t.Config.KLIn == "loss" {
+	if t.Config.KLIn != "reward" {
 		coef = 0
 	}
 	for i := range t.episodes {

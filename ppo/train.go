@@ -74,7 +74,7 @@ func New(c Config, t Trainer) (*Trainer, error) {
 
 // Steps is the number of optimizer steps of so many passes over the prompts.
 func (t *Trainer) Steps(epochs float64) int {
-	return t.Order.Steps(epochs) * t.Config.PPOEpochs * t.Config.MiniBatches
+	return t.Config.StepsOf(len(t.Prompts), epochs)
 }
 
 // Close gives the programs' memory back.

@@ -107,6 +107,7 @@ func (c Config) Validate() error {
 	check(c.Reward != "" || c.Scorer != "", "reward is missing: a reward model, or scorer: a rule")
 	check(c.Reward == "" || c.Scorer == "", "reward (%q) and scorer (%q) both score: name one", c.Reward, c.Scorer)
 	check(c.K >= 2, "k must be at least 2: the best of fewer is no choice, got %d", c.K)
+	check(c.K <= rollout.MaxSamples, "k must be at most %d, got %d", rollout.MaxSamples, c.K)
 	check(c.MaxNew >= 1, "max_new must be at least 1, got %d", c.MaxNew)
 	check(c.Sequences >= 1, "sequences must be at least 1, got %d", c.Sequences)
 	check(c.Temperature > 0, "temperature must be positive: at 0 all %d answers are the same, got %v", c.K, c.Temperature)

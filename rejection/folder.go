@@ -17,9 +17,9 @@ func CheckFolder(out string, resume bool) error {
 	switch {
 	case holds(out, SummaryFile):
 		return fmt.Errorf("rejection: %s holds a finished job: take another folder", out)
-	case holds(out, journalFile) && resume:
+	case begun(out) && resume:
 		return nil
-	case holds(out, journalFile):
+	case begun(out):
 		return fmt.Errorf("rejection: %s holds an unfinished job: resume it or take another folder", out)
 	}
 	for _, name := range []string{SamplesFile, SFTFile, PairsFile} {
@@ -38,6 +38,13 @@ func CheckJob(out string) error {
 		}
 	}
 	return fmt.Errorf("--resume: %s is no job of rejection", out)
+}
+
+// begun says whether a folder holds a journal with anything in it: an empty one is all
+// that a full disk, or a kill, left of a job that came no further.
+func begun(dir string) bool {
+	info, err := os.Stat(filepath.Join(dir, journalFile))
+	return err == nil && info.Size() > 0
 }
 
 func holds(dir, name string) bool {

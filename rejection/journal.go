@@ -45,14 +45,10 @@ type journal struct {
 // there is one and resume is false, or where it is another job's.
 func openJournal(dir, job string, resume bool) (*journal, error) {
 	path := filepath.Join(dir, journalFile)
-	flags := os.O_RDWR | os.O_CREATE
-	if !resume {
-		flags |= os.O_EXCL
-	}
-	f, err := os.OpenFile(path, flags, 0o644)
-	if errors.Is(err, os.ErrExist) {
+	if !resume && begun(dir) {
 		return nil, fmt.Errorf("rejection: %s holds an unfinished job: resume it or take another folder", dir)
 	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644) // the folder is this process's: Rejection claims it
 	if err != nil {
 		return nil, fmt.Errorf("rejection: %w", err)
 	}

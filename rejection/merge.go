@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/go-json-experiment/json"
+	"align/internal/jsonfile"
 )
 
 // Merge joins the parts of a sharded job into Config.Out: the files of one run
@@ -72,7 +72,7 @@ func readSummary(dir string) (Summary, error) {
 		return Summary{}, fmt.Errorf("rejection: %s holds no finished job: %w", dir, err)
 	}
 	var s Summary
-	if err := json.Unmarshal(data, &s); err != nil {
+	if err := jsonfile.Unmarshal(data, &s); err != nil {
 		return s, fmt.Errorf("rejection: %s: %w", filepath.Join(dir, SummaryFile), err)
 	}
 	return s, nil

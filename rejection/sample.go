@@ -34,6 +34,8 @@ type Job struct {
 	Context int
 	// Model and Reward are content hashes of what samples and what scores.
 	Model, Reward string
+	// Shape tells policies apart whose content is the same and which compute otherwise.
+	Shape string
 	// Begun, if not nil, is called once the folder is known to hold this job or none.
 	Begun func() error
 	// Progress, if not nil, is called with the samples done and in all.
@@ -105,7 +107,7 @@ func (j *Job) open() error {
 func (j *Job) identity() string {
 	h := sha256.New()
 	c := j.Config
-	fmt.Fprintln(h, j.Model, j.Reward, c.Scorer, c.K, c.MaxNew, c.Temperature, c.TopP, c.TopK, c.MinP, c.Seed, j.Stop)
+	fmt.Fprintln(h, j.Model, j.Shape, j.Reward, c.Scorer, c.K, c.MaxNew, c.Temperature, c.TopP, c.TopK, c.MinP, c.Seed, j.Stop)
 	if c.Generator != "" {
 		fmt.Fprintln(h, "by a server") // wherever it is
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"align/internal/atomicfile"
+	"align/internal/jsonfile"
 	"align/rejection"
 
 	"github.com/go-json-experiment/json"
@@ -99,7 +100,7 @@ func readSummary(folder string) (rejection.Summary, error) {
 	if err != nil {
 		return s, err
 	}
-	if err := json.Unmarshal(data, &s); err != nil {
+	if err := jsonfile.Unmarshal(data, &s); err != nil {
 		return s, fmt.Errorf("%s: %w", filepath.Join(folder, rejection.SummaryFile), err)
 	}
 	return s, nil

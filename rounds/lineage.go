@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"align/internal/atomicfile"
+	"align/internal/jsonfile"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -78,7 +79,7 @@ func ReadLineage(out string) (Lineage, error) {
 		return Lineage{}, fmt.Errorf("rounds: %w", err)
 	}
 	var l Lineage
-	if err := json.Unmarshal(data, &l); err != nil {
+	if err := jsonfile.Unmarshal(data, &l); err != nil {
 		return l, fmt.Errorf("rounds: %s: %w", path, err)
 	}
 	if l.Version != lineageVersion {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 	"align/model"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 type benchOptions struct {
@@ -68,6 +70,9 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 			if err := o.Validate(); err != nil {
 				return wrongUse(c, err)
 			}
+			if err := unread(c, o.Workloads); err != nil {
+				return wrongUse(c, err)
+			}
 			return runBench(c.Context(), o)
 		},
 	}
@@ -93,6 +98,13 @@ the last of a workload has tps_core, tps_wall, rss_mib and more.`,
 	precision.Usage, precision.DefValue, o.Compute.Precision = "`form` of numbers in the model: f32 or bf16, which a card always has", "f32", "f32"
 	addOutputFlags(c, &o.output, "print one JSON object per figure")
 	return c
+}
+
+// unread are the flags that were given and that no workload reads.
+func unread(c *cobra.Command, workloads []string) error {
+	var errs []error
+	c.Flags().Visit(func(f *pflag.Flag) { errs = append(errs, bench.CheckFlag(f.Name, workloads)) })
+	return errors.Join(errs...)
 }
 
 func runBench(ctx context.Context, o *benchOptions) error {

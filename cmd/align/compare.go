@@ -7,6 +7,7 @@ import (
 
 	"align/align"
 	"align/datasets"
+	"align/internal/rollout"
 	"align/internal/score"
 	"align/internal/winrate"
 	"align/model"
@@ -77,7 +78,7 @@ func (o *compareOptions) check(args []string) error {
 	check(o.Prompts != "", "--prompts is missing: the file of prompts")
 	check(o.Reward != "" || o.Scorer != "", "--reward is missing: a reward model, or --scorer: a rule")
 	check(o.Reward == "" || o.Scorer == "", "--reward and --scorer both score: give one")
-	check(o.K >= 1 && o.K <= maxSamples, "--k must lie in [1, %d], got %d", maxSamples, o.K)
+	check(o.K >= 1 && o.K <= rollout.MaxSamples, "--k must lie in [1, %d], got %d", rollout.MaxSamples, o.K)
 	check(o.MaxNew >= 1, "--max-new must be at least 1, got %d", o.MaxNew)
 	if len(args) == 2 {
 		o.A, o.B = args[0], args[1]

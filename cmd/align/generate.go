@@ -31,9 +31,6 @@ type generateOptions struct {
 	io *streams
 }
 
-// maxSamples bounds the answers to one prompt: more are rather a slip than wanted.
-const maxSamples = 1 << 16
-
 func newGenerateCommand(io *streams) *cobra.Command {
 	o := &generateOptions{GenerateOptions: align.DefaultGenerateOptions(), io: io}
 	c := &cobra.Command{
@@ -46,8 +43,11 @@ A prompt is one text (--prompt, or - for stdin), or a file of lines of JSON
 model makes a conversation of it, as in training; --raw feeds the text as it is.
 
 The text of the answers goes to stdout; with --json one object per answer, with
-its ids, log-probabilities and the reason why it ended. The same seed gives the
-same answers, whatever is generated beside them.`,
+its ids, log-probabilities and the reason why it ended. A log-probability is that
+of the distribution that was drawn from: with temperature and repetition penalty,
+before anything is cut off; at temperatures 0 and 1 without a penalty it is what
+align score gives. The same seed gives the same answers, whatever is generated
+beside them.`,
 		Example: `  align generate --model models/llama --prompt "Tell me a story."
   align generate --model models/llama --adapter runs/dpo-001 --prompt - < prompt.txt
   align generate --model models/llama --prompts prompts.jsonl --n 4 --json > answers.jsonl`,
@@ -108,8 +108,8 @@ func (o *generateOptions) check() error {
 	if o.MaxNew < 1 {
 		errs = append(errs, fmt.Errorf("--max-new must be at least 1, got %d", o.MaxNew))
 	}
-	if o.Samples < 1 || o.Samples > maxSamples {
-		errs = append(errs, fmt.Errorf("--n must lie in [1, %d], got %d", maxSamples, o.Samples))
+	if o.Samples < 1 || o.Samples > rollout.MaxSamples {
+		errs = append(errs, fmt.Errorf("--n must lie in [1, %d], got %d", rollout.MaxSamples, o.Samples))
 	}
 	if o.Raw && (o.system != "" || o.templated) {
 		errs = append(errs, errors.New("--raw feeds the text as it is: leave --system and --template out"))

@@ -19,7 +19,13 @@ func main() {
 
 // run runs one command line and returns the exit code.
 func run(args []string, io *streams) int {
+	out := &keptError{Writer: io.out}
+	io.out = out
 	root := newRootCommand(io)
 	root.SetArgs(args)
-	return report(io, root.Execute())
+	err := root.Execute()
+	if err == nil {
+		err = out.err
+	}
+	return report(io, err)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"align/internal/export"
 
@@ -36,18 +37,36 @@ every program loads that loads the base, each weight in the base's own type.`,
 			return runExport(o)
 		},
 	}
-	c.Flags().StringVar(&o.Out, "out", "", "new `folder` to write; none takes RUN-merged")
+	c.Flags().StringVar(&o.Out, "out", "", "new `folder` to write; none takes RUN-merged, or RUN-step-N-merged of a checkpoint")
 	addExportFlags(c, o)
 	return c
 }
 
-// mergedName is a name beside a run's folder; "." and ".." have theirs above.
+// mergedName is a name beside a run's folder, also for what lies in the run: one of its
+// checkpoints or its adapter.gguf. "." and ".." have theirs above.
 func mergedName(run string) string {
 	path := filepath.Clean(run)
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		return path + "-merged"
+	}
 	if name := filepath.Base(path); name == "." || name == ".." {
-		if whole, err := filepath.Abs(path); err == nil {
-			path = whole
-		}
+		path = whole
+	}
+	switch above := filepath.Dir(whole); {
+	case filepath.Base(above) == "checkpoints" && filepath.Dir(above) != above:
+		path = beside(path, whole, filepath.Dir(above)) + "-" + filepath.Base(whole)
+	case holds(above, "checkpoints"):
+		path = beside(path, whole, above)
 	}
 	return path + "-merged"
+}
+
+// beside is the run that a path lies in, relative where the path goes through it.
+func beside(path, whole, run string) string {
+	inside, err := filepath.Rel(run, whole)
+	if rest, ok := strings.CutSuffix(path, string(filepath.Separator)+inside); err == nil && ok {
+		return rest
+	}
+	return run
 }

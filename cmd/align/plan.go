@@ -140,6 +140,9 @@ to be one for each prompt and as long as they may be.`,
 		if err := o.settle(c, fields); err != nil {
 			return wrongUse(c, err)
 		}
+		if err := tryOut(c, false); err != nil {
+			return err
+		}
 		r := newReporter(io, output{quiet: o.quiet})
 		p, err := rounds.Plan(c.Context(), o.config, align.Environment{Progress: r.progress, Threads: limitThreads})
 		r.close()
@@ -209,6 +212,9 @@ func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked v
 	if err != nil {
 		return err
 	}
+	if err := tryOut(c, resume); err != nil {
+		return err
+	}
 	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
 	p, err := made(c.Context(), explicit, align.Environment{Progress: r.progress, Threads: limitThreads})
 	r.close()
@@ -220,6 +226,19 @@ func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked v
 		return printJSON(o.io.out, p)
 	}
 	return printPlan(o.io.out, p)
+}
+
+// tryOut tries the folder that the run would write to. One that a file of settings names
+// is mostly the folder of the run that wrote the file.
+func tryOut(c *cobra.Command, resume bool) error {
+	out := c.Flags().Lookup("out")
+	if out == nil || !out.Changed || resume {
+		return nil
+	}
+	if c.Name() == "rounds" {
+		return rounds.CheckOut(out.Value.String())
+	}
+	return align.CheckOut(c.Name(), out.Value.String())
 }
 
 // printPlan prints a plan for eyes.

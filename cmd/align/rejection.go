@@ -100,7 +100,7 @@ func runRejection(ctx context.Context, o *rejectionOptions) error {
 	if err != nil {
 		return err
 	}
-	return printSummary(o.io, o.output, s)
+	return printSummary(o.io, o.output, s, r.note)
 }
 
 // endedJob says how to go on with a job that was stopped.
@@ -110,26 +110,6 @@ func endedJob(e *align.EndedError) error {
 		return fmt.Errorf("before the first answer: %w nothing", by)
 	}
 	return hint(fmt.Errorf("%w: %s", by, e.Out), "go on with --resume --out %s", e.Out)
-}
-
-func printSummary(io *streams, o output, s rejection.Summary) error {
-	if o.json {
-		return printJSON(io.out, struct {
-			V int `json:"v"`
-			rejection.Summary
-		}{1, s})
-	}
-	best := "none"
-	if s.Examples > 0 {
-		best = short(s.BestScore)
-	}
-	left := ""
-	if n := s.Truncated + s.Empty; n > 0 {
-		left = fmt.Sprintf("; %d samples that max_new cut or that are empty are never the best", n)
-	}
-	_, err := fmt.Fprintf(io.out, "%d prompts, %d samples, mean score %s, mean best score %s: %d examples, %d pairs%s\n",
-		s.Prompts, s.Samples, short(s.MeanScore), best, s.Examples, s.Pairs, left)
-	return err
 }
 
 func newRejectionMergeCommand(io *streams) *cobra.Command {
@@ -152,7 +132,9 @@ of one run of the whole.`,
 			if err != nil {
 				return err
 			}
-			return printSummary(io, out, s)
+			r := newReporter(io, output{quiet: out.quiet})
+			defer r.close()
+			return printSummary(io, out, s, r.note)
 		},
 	}
 	c.Flags().StringVar(&o.Out, "out", "", "`folder` to write")

@@ -154,7 +154,11 @@ func flagError(c *cobra.Command, err error) error {
 	case errors.As(err, &invalid):
 		err = invalidValue(invalid)
 	case errors.As(err, &missing):
-		err = fmt.Errorf("--%s needs a value", missing.GetSpecifiedName())
+		wanted := "a value"
+		if f := c.Flags().Lookup(missing.GetSpecifiedName()); f != nil {
+			wanted = wantedValue(f.Value)
+		}
+		err = fmt.Errorf("--%s needs %s", missing.GetSpecifiedName(), wanted)
 	}
 	return wrongUse(c, hint(err, "%s --help lists the flags", c.CommandPath()))
 }

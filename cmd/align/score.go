@@ -18,6 +18,7 @@ type scoreOptions struct {
 	align.ScoreOptions
 	reward     string
 	pairs, ref string
+	loss       string
 	beta       float64
 	checkpoint string
 	output
@@ -43,15 +44,18 @@ is preferred, with the interval of 95 per cent confidence, and the means of
 TRL's evaluation (rewards/margins, logps/chosen and so on); --json has a line for
 each pair before the summary. A policy's reward is beta times the
 log-probability of the answer over the reference's: the model without the
-adapter, or --ref. For a model alone it is off: its log-probabilities themselves
-are compared. With --reward a reward model scores both answers.`,
+adapter, or --ref. For a model alone, and for losses without a reference, it is
+off: its log-probabilities themselves are compared. Of a run of align dpo, loss
+and beta are its own unless they are given, so that the numbers are those of its
+evaluation; of simpo and orpo they are means of an answer's tokens. With --reward
+a reward model scores both answers.`,
 		Example: `  align score --model models/llama --data held-out.jsonl
   align score --model models/llama --adapter runs/dpo-001 --data held-out.jsonl --json
   align score --reward runs/reward-001 --data answers.jsonl
   align score --model models/llama --adapter runs/dpo-001 --pairs held-out.jsonl`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.check(c.Flags().Changed("beta")); err != nil {
+			if err := o.check(c.Flags().Changed("beta"), c.Flags().Changed("loss")); err != nil {
 				return wrongUse(c, err)
 			}
 			if o.pairs != "" {
@@ -68,8 +72,9 @@ are compared. With --reward a reward model scores both answers.`,
 	f.StringVar(&o.reward, "reward", "", plainHelp("reward"))
 	f.StringVar(&o.Data, "data", "", "`file` of examples: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst")
 	f.StringVar(&o.pairs, "pairs", "", "`file` of preference pairs, in place of --data")
-	f.StringVar(&o.ref, "ref", "", "of pairs, the reference: base (no adapter), an adapter's `folder` or off (log-probabilities alone, as loss simpo has it); none is base under --adapter, else off")
-	f.Float64Var(&o.beta, "beta", dpo.DefaultParams().Beta, "of pairs, what a policy's rewards are multiplied by, above 0")
+	f.StringVar(&o.ref, "ref", "", "of pairs, the reference: base (no adapter), an adapter's `folder` or off (log-probabilities alone); none is base under --adapter, and off for a model alone and losses without a reference")
+	f.StringVar(&o.loss, "loss", "", "of pairs, the loss `name` whose rewards are told; none is that of the run in --adapter, else "+dpo.DefaultConfig().Loss)
+	f.Float64Var(&o.beta, "beta", 0, fmt.Sprintf("of pairs, what a policy's rewards are multiplied by, above 0; none is that of the run in --adapter, else %v", dpo.DefaultParams().Beta))
 	f.StringVar(&o.Template, "template", "auto", plainHelp("template"))
 	f.StringVar(&o.Map, "map", "", plainHelp("map"))
 	addComputeFlags(c, &o.Compute)
@@ -77,7 +82,8 @@ are compared. With --reward a reward model scores both answers.`,
 	return c
 }
 
-func (o *scoreOptions) check(weighs bool) error {
+// check wants to know whether --beta and --loss are given.
+func (o *scoreOptions) check(weighs, names bool) error {
 	var errs []error
 	if o.reward == "" {
 		o.Model = o.io.modelOr(o.Model, o.quiet, o.Adapter)
@@ -91,11 +97,15 @@ func (o *scoreOptions) check(weighs bool) error {
 	case o.Data != "" && o.pairs != "":
 		errs = append(errs, errors.New("--data and --pairs are two files: give one"))
 	}
-	if !(o.beta > 0 && o.beta <= math.MaxFloat64) {
+	if weighs && !(o.beta > 0 && o.beta <= math.MaxFloat64) {
 		errs = append(errs, fmt.Errorf("--beta must be positive, got %v", o.beta))
 	}
-	if (o.ref != "" || weighs) && (o.pairs == "" || o.reward != "") {
-		errs = append(errs, errors.New("--ref and --beta are of a policy on --pairs"))
+	if (o.ref != "" || weighs || names) && (o.pairs == "" || o.reward != "") {
+		errs = append(errs, errors.New("--ref, --loss and --beta are of a policy on --pairs"))
+	}
+	if names {
+		_, err := dpo.ParseWeighted(o.loss)
+		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, model.CheckQuantize(o.Quantize))...)
 }

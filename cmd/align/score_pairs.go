@@ -16,7 +16,7 @@ func runScorePairs(ctx context.Context, o *scoreOptions) error {
 	if err := chosen(o.checkpoint, r.note, &o.Adapter, &o.reward); err != nil {
 		return err
 	}
-	options := align.PairScoreOptions{ScoreOptions: o.ScoreOptions, Reward: o.reward, Beta: o.beta, Ref: o.ref}
+	options := align.PairScoreOptions{ScoreOptions: o.ScoreOptions, Reward: o.reward, Loss: o.loss, Beta: o.beta, Ref: o.ref}
 	options.Data = o.pairs
 	out := bufio.NewWriter(o.io.out)
 	summary, err := align.ScorePairs(ctx, options, environment(r), func(p align.ScoredPair) error {

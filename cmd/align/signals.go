@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/signal"
+	"time"
 
 	"align/internal/atomicfile"
 	"align/internal/train"
@@ -17,13 +18,19 @@ func watchSignals(stop *train.Stop, note func(string), leave func(code int)) (re
 	done := make(chan struct{})
 	signal.Notify(signals, watched()...)
 	go func() {
-		asked := false
+		asked, first := false, heard{}
 		for {
 			select {
 			case <-done:
 				return
 			case s := <-signals:
-				asked = pass(requestOf(s), asked, stop, note, leave)
+				r, now := requestOf(s), time.Now()
+				if asked && first.echoes(r, now) {
+					continue
+				}
+				if was := asked; pass(r, asked, stop, note, leave) && !was {
+					asked, first = true, heard{r, now}
+				}
 			}
 		}
 	}()
@@ -31,6 +38,22 @@ func watchSignals(stop *train.Stop, note func(string), leave func(code int)) (re
 		signal.Stop(signals)
 		close(done)
 	}
+}
+
+// heard is the signal that asked for the end, and when.
+type heard struct {
+	by train.Request
+	at time.Time
+}
+
+// echoTime is how long after a signal that programs send its like is the same request:
+// timeout(1) sends SIGTERM to the program and to its group, and of a terminal that is
+// closed the shell and the kernel send a SIGHUP each.
+const echoTime = time.Second
+
+// echoes says whether a signal is the first one come twice.
+func (h heard) echoes(r train.Request, now time.Time) bool {
+	return r == h.by && (r == train.Terminate || r == train.HangUp) && now.Sub(h.at) < echoTime
 }
 
 // discardOnSignal lets Ctrl-C, SIGTERM and SIGHUP end a command that has nothing to

@@ -57,3 +57,19 @@ func terminalWidth() int {
 // outStyle and errStyle are the styles of the two streams.
 func (s *streams) outStyle() style { return style{on: s.colour && s.outTTY} }
 func (s *streams) errStyle() style { return style{on: s.colour && s.errTTY} }
+
+// keptError keeps the first error of a stream: a result that could not be written, as on
+// a full disk, is a failure wherever it was printed. One that nobody reads any more is
+// told elsewhere.
+type keptError struct {
+	io.Writer
+	err error
+}
+
+func (k *keptError) Write(b []byte) (int, error) {
+	n, err := k.Writer.Write(b)
+	if err != nil && k.err == nil && !isUnread(err) {
+		k.err = err
+	}
+	return n, err
+}

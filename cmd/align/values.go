@@ -44,7 +44,7 @@ var readOnce = []string{"config", "data", "eval", "map", "pairs", "prompt", "pro
 // Set implements pflag.Value.
 func (v *value) Set(text string) error {
 	if name, is := strings.CutPrefix(text, "--"); is && v.flags.Lookup(name) != nil {
-		return fmt.Errorf("it needs a value, and %s is a flag", text)
+		return fmt.Errorf("it needs %s, and %s is a flag", wantedValue(v), text)
 	}
 	text, err := v.decimal(text)
 	if err != nil {
@@ -55,6 +55,14 @@ func (v *value) Set(text string) error {
 		return fmt.Errorf("it is given twice, %q and %q, and takes one", v.given[0], text)
 	}
 	return v.Value.Set(text)
+}
+
+// wantedValue is what a flag is given, for errors that miss it.
+func wantedValue(v pflag.Value) string {
+	if v.Type() == "on|off" {
+		return "on or off"
+	}
+	return "a value"
 }
 
 // decimal is a number without the zeros before it, which pflag takes for octal's.

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 
+	"align/internal/jsonfile"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -63,7 +65,7 @@ func (m manifest) marshal() ([]byte, error) {
 // shows.
 func decodeManifest(raw []byte) (manifest, error) {
 	var m manifest
-	if err := json.Unmarshal(raw, &m, json.RejectUnknownMembers(true)); err != nil {
+	if err := jsonfile.Unmarshal(raw, &m, json.RejectUnknownMembers(true)); err != nil {
 		return m, err
 	}
 	if m.Version != formatVersion {

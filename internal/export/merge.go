@@ -88,7 +88,7 @@ func (x *export) chatTemplate(tok *tokenizer.Tokenizer) string {
 		return ""
 	}
 	text := trained.Jinja()
-	if text == "" && trained.Name() != "plain" {
+	if text == "" && trained.Name() != "plain" && trained.Name() != "raw" {
 		x.env.Tell(fmt.Sprintf("chat_template: there is no text of %s to write: others may render another template than the run trained with", trained.Name()))
 	}
 	return text

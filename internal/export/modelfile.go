@@ -35,6 +35,7 @@ var ollamaTemplates = map[string]string{
 {{ .Response }}</s>
 `,
 	"plain": "{{ .Prompt }}\n{{ .Response }}",
+	"raw":   "{{ .Prompt }}{{ .Response }}",
 }
 
 // llama3Stops are what Ollama's own Modelfiles of Llama 3 stop at.

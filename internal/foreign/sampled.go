@@ -10,7 +10,7 @@ import (
 // sampledKeys are keys that TRL's GRPOConfig and RLOOConfig alone have.
 var sampledKeys = []string{
 	"num_generations", "num_iterations", "steps_per_generation", "generation_batch_size", "reward_funcs", "reward_model_name_or_path", "epsilon", "epsilon_high",
-	"scale_rewards", "mask_truncated_completions", "use_vllm", "normalize_advantages", "reward_clip_range",
+	"scale_rewards", "mask_truncated_completions", "use_bias_correction_kl", "use_vllm", "normalize_advantages", "reward_clip_range",
 }
 
 // rlooKeys are RLOOConfig's alone.
@@ -25,6 +25,7 @@ func sampledRules() map[string]rule {
 		"steps_per_generation": noted, "generation_batch_size": noted, // finishSampled reads them
 		"epsilon": number("clip_range"), "epsilon_high": number("clip_range_high"), "delta": number("dual_clip"), "entropy_coef": number("entropy_coef"),
 		"importance_sampling_level": same("ratios are of tokens", "token"),
+		"use_bias_correction_kl":    weighedKL,
 		"reward_model_name_or_path": text("reward"),
 		"reward_funcs":              without("use scorer: exact, regex:PATTERN, gsm8k, length or command:CMD, a program of your own"),
 		"reward_weights":            without("there is one scorer: command:CMD can add several up"),
@@ -58,6 +59,15 @@ func scaleRewards(c *Config, e entry) error {
 		c.leave(e, "advantages are divided by the deviation of a prompt's answers, or by nothing")
 	}
 	return nil
+}
+
+// weighedKL multiplies the divergence in the loss by the ratio, or not.
+func weighedKL(c *Config, e entry) error {
+	on, err := truthOf(e.value)
+	if err == nil {
+		c.set("kl_in", map[bool]string{true: "ratio-loss", false: "loss"}[on], e)
+	}
+	return err
 }
 
 // scoreClip carries a range that is as wide below 0 as above.
@@ -101,7 +111,7 @@ func sampledLoss(c *Config, e entry) error {
 // those of rollouts. TRL puts no bound on scores and takes nothing off answers
 // that were cut.
 func (c *Config) finishSampled(entries []entry) {
-	defaults := [][2]string{{"algorithm", "grpo"}, {"k", "8"}, {"kl_coef", "0"}, {"kl_in", "loss"}}
+	defaults := [][2]string{{"algorithm", "grpo"}, {"k", "8"}, {"kl_coef", "0"}, {"kl_in", "ratio-loss"}}
 	if hasAny(entries, rlooKeys...) {
 		defaults = [][2]string{{"algorithm", "rloo"}, {"k", "2"}, {"kl_coef", "0.05"}, {"kl_in", "reward"}}
 	}

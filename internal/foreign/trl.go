@@ -141,7 +141,8 @@ func finishTRL(c *Config, entries []entry) {
 		c.fallback("overlong", "truncate")
 	case "dpo":
 		if hasAny(entries, "desirable_weight", "undesirable_weight") {
-			c.fallback("loss", "kto") // KTOTrainer's; there is no key that names the trainer
+			c.fallback("loss", "kto")         // KTOTrainer's; there is no key that names the trainer
+			c.fallback("order", "sequential") // KTOTrainer's sampler, for its baseline is of neighbours
 		}
 		c.fallback("learning_rate", "1e-06")
 		c.fallback("beta", "0.1")

@@ -161,10 +161,10 @@ func ppoWork(c ppo.Config, d *Draws, r *ppoSize) (*workload, error) {
 	}
 	perRollout := c.PPOEpochs * min(c.MiniBatches, c.Rollout*c.K)
 	w := &workload{examples: len(d.Prompts), steps: c.Steps, longest: d.longest + d.MaxNew}
-	if w.steps == 0 {
-		w.steps = order.Steps(c.Epochs) * perRollout
-	}
 	r.rollouts = float64(w.steps) / float64(perRollout)
+	if w.steps == 0 {
+		w.steps, r.rollouts = c.StepsOf(len(d.Prompts), c.Epochs), float64(order.Steps(c.Epochs))
+	}
 	var pack Extent
 	for _, e := range r.micro {
 		pack = pack.join(e)

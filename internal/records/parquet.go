@@ -7,8 +7,11 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 const (
@@ -47,7 +50,7 @@ func (r *Reader) startParquet() error {
 			return err
 		}
 		t.groups = t.file.RowGroups()
-		return checkGrowth(t.file)
+		return errors.Join(checkCodecs(t.file), checkGrowth(t.file))
 	})
 	r.source.closers = append(r.source.closers, t.close)
 	r.next = t.next
@@ -91,6 +94,23 @@ func checkFooter(file io.ReaderAt, size int64) error {
 }
 
 var errTruncatedParquet = errors.New("it does not end in a footer: the file is truncated")
+
+// codecs are the compressions that are read. LZ4 is not: the library decodes a page of it
+// into memory of its own and then reads the page's, which holds zeros or another page;
+// of a broken one it makes ever larger memory.
+var codecs = []format.CompressionCodec{format.Uncompressed, format.Snappy, format.Gzip, format.Brotli, format.Zstd}
+
+// checkCodecs refuses columns in another compression.
+func checkCodecs(file *parquet.File) error {
+	for _, group := range file.Metadata().RowGroups {
+		for _, c := range group.Columns {
+			if !slices.Contains(codecs, c.MetaData.Codec) {
+				return fmt.Errorf("column %q is compressed with %v, which is not read: write the file with snappy, gzip, zstd or brotli", strings.Join(c.MetaData.PathInSchema, "."), c.MetaData.Codec)
+			}
+		}
+	}
+	return nil
+}
 
 // checkGrowth holds the columns to the bounds of compressed data, by what the
 // footer says of them.

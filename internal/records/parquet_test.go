@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
 )
 
 type turn struct {
@@ -167,5 +168,52 @@ func TestParquetBomb(t *testing.T) {
 	got := readAll(write(t, "a.parquet", b.Bytes()))
 	if len(got) != 1 || !strings.Contains(got[0], "grows to more than 200 times its size") {
 		t.Errorf("%d bytes are read as %d records", b.Len(), len(got))
+	}
+}
+
+// A compression that the library reads wrongly is refused by name; the others give the
+// same rows.
+func TestParquetCodecs(t *testing.T) {
+	type row struct {
+		Prompt string `parquet:"prompt"`
+	}
+	for _, tc := range []struct {
+		codec compress.Codec
+		want  string // the error, "" for none
+	}{
+		{&parquet.Uncompressed, ""}, {&parquet.Snappy, ""}, {&parquet.Gzip, ""}, {&parquet.Brotli, ""}, {&parquet.Zstd, ""},
+		{&parquet.Lz4Raw, `column "prompt" is compressed with LZ4_RAW, which is not read: write the file with snappy, gzip, zstd or brotli`},
+	} {
+		var b bytes.Buffer
+		w := parquet.NewGenericWriter[row](&b, parquet.Compression(tc.codec))
+		if _, err := w.Write([]row{{"one"}, {strings.Repeat("two ", 5000)}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "x.parquet")
+		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Open(path)
+		if tc.want != "" {
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%v: %v, want %s", tc.codec, err, tc.want)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for ; ; n++ {
+			if _, err := r.Next(); err != nil {
+				break
+			}
+		}
+		if r.Close(); n != 2 {
+			t.Errorf("%v: %d rows, want 2", tc.codec, n)
+		}
 	}
 }

@@ -12,6 +12,9 @@ const (
 	FinishLength = "length" // MaxNew tokens were drawn, or the context was full
 )
 
+// MaxSamples bounds the answers to one prompt: more are rather a slip than wanted.
+const MaxSamples = 1 << 16
+
 // Options of a generation.
 type Options struct {
 	Sampling

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
+	"align/internal/jsonfile"
 )
 
 // The names Hugging Face gives to the weights of a model folder.
@@ -98,7 +98,7 @@ func parseIndex(data []byte) (map[string]string, error) {
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
 	}
-	if err := json.Unmarshal(data, &index); err != nil {
+	if err := jsonfile.Unmarshal(data, &index); err != nil {
 		return nil, err
 	}
 	if len(index.WeightMap) == 0 {

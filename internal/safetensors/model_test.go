@@ -75,7 +75,7 @@ func TestOpenModelRefuses(t *testing.T) {
 		{"missing tensor", map[string][]byte{
 			indexName:       []byte(`{"weight_map":{"a":"m.safetensors","c":"m.safetensors"}}`),
 			"m.safetensors": good}, `shard m.safetensors lacks tensor "c"`},
-		{"duplicate key", map[string][]byte{indexName: []byte(`{"weight_map":{"a":"m.safetensors","a":"n.safetensors"}}`)}, "duplicate"},
+		{"duplicate key", map[string][]byte{indexName: []byte(`{"weight_map":{"a":"m.safetensors","a":"n.safetensors"}}`)}, "stands twice"},
 		{"no map", map[string][]byte{indexName: []byte(`{}`)}, "missing or empty"},
 		{"not JSON", map[string][]byte{indexName: []byte(`weights`)}, "invalid"},
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"align/internal/jsonfile"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -147,7 +149,7 @@ func readSideFiles(dir string) (*sideFiles, error) {
 // read takes from one file what the files before did not say.
 func (s *sideFiles) read(data []byte) error {
 	var f configFile
-	if err := json.Unmarshal(data, &f); err != nil {
+	if err := jsonfile.Unmarshal(data, &f); err != nil {
 		return err
 	}
 	for id, a := range f.AddedTokens {

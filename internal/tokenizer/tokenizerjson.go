@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"align/internal/jsonfile"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -53,12 +55,7 @@ type jsonModel struct {
 // parseJSON is the spec of a tokenizer.json's text.
 func parseJSON(data []byte) (Spec, error) {
 	var f jsonFile
-	if err := json.Unmarshal(data, &f); err != nil {
-		// The pointer names the field; the Go type would tell a user nothing.
-		var semantic *json.SemanticError
-		if errors.As(err, &semantic) && semantic.Err != nil {
-			err = fmt.Errorf("%s: %w", semantic.JSONPointer, semantic.Err)
-		}
+	if err := jsonfile.Unmarshal(data, &f); err != nil {
 		return Spec{}, err
 	}
 	bos, errPipeline := checkPipeline(&f)

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"align/internal/checkpoint"
+	"align/internal/jsonfile"
 	"align/internal/optim"
 
 	"github.com/go-json-experiment/json"
@@ -56,8 +57,8 @@ func ReadState(c *checkpoint.Checkpoint) (State, error) {
 		return State{}, err
 	}
 	var s State
-	if err := json.Unmarshal(data, &s); err != nil {
-		return s, fmt.Errorf("train: %s: %w", c.Path, err)
+	if err := jsonfile.Unmarshal(data, &s); err != nil {
+		return s, fmt.Errorf("train: %s: %s: %w", c.Path, StateFile, err)
 	}
 	if s.Version != stateVersion {
 		return s, fmt.Errorf("train: %s: state version %d: this program reads %d", c.Path, s.Version, stateVersion)

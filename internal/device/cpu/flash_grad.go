@@ -50,9 +50,10 @@ func (f *fast) newFlashGrad(shared attend[float32]) *flashGrad {
 	g.work.job = g
 	g.sums.flashGrad, g.sums.job = g, &g.sums
 	g.waves.flashGrad, g.waves.job = g, &g.waves
+	g.waves.tiled.gradWaves, g.waves.tiled.job = &g.waves, &g.waves.tiled
 	if g.set.HasGradWeights() && f.tiles() == &g.set.BF16 {
 		for _, m := range g.own {
-			g.tiles = append(g.tiles, &tileGrad{flashGrad: g, micro: m})
+			g.tiles = append(g.tiles, newTileGrad(g, m))
 		}
 	}
 	return g

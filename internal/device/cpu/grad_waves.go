@@ -25,33 +25,50 @@ type gradWaves struct {
 	blocks           []gradBlock // that see the keys, of the first key/value head
 	wave             []gradBlock
 	perWave, perPart int // blocks in a wave; keys in a part
+
+	tiled tileWaves // where the level has the tiles' kernel
 }
 
 // shares says whether there may be waves: heads that the workers can take in equal numbers
-// need none, and the tiles' kernel has none.
-func (g *gradWaves) shares() bool {
-	return g.tiles == nil && g.attr.KVHeads%g.b.pool.threads > 0
-}
+// need none.
+func (g *gradWaves) shares() bool { return g.attr.KVHeads%g.b.pool.threads > 0 }
 
 // divide takes the groups of spans that are too large a share of the work from those
 // which the workers take whole, and returns the bytes of shared memory for them.
 func (g *gradWaves) divide() int {
 	g.groups = g.groups[:0]
-	if !g.shares() || g.isEven() {
+	if !g.shares() {
 		return 0
 	}
 	total := 0
 	for _, group := range g.flashGrad.groups {
 		total += g.cost(group)
 	}
+	isLarge := func(group spanGroup) bool { return 2*g.b.pool.threads*g.cost(group) > total*g.attr.KVHeads }
+	if !g.saves(isLarge) {
+		return 0
+	}
 	g.flashGrad.groups = slices.DeleteFunc(g.flashGrad.groups, func(group spanGroup) bool {
-		large := 2*g.b.pool.threads*g.cost(group) > total*g.attr.KVHeads
+		large := isLarge(group)
 		if large {
 			g.groups = append(g.groups, group)
 		}
 		return large
 	})
 	return g.sharedBytes()
+}
+
+// saves says whether the large groups in waves make the busiest worker's share a fifth
+// smaller. Waves of few blocks leave workers idle as well.
+func (g *gradWaves) saves(isLarge func(spanGroup) bool) bool {
+	whole := g.busiest(func(spanGroup) bool { return false })
+	waves := g.busiest(isLarge)
+	for _, group := range g.flashGrad.groups {
+		if isLarge(group) {
+			waves += g.inWaves(group)
+		}
+	}
+	return 5*waves <= 4*whole
 }
 
 // cost is what a head of a group takes, in pairs of a query and a key.
@@ -63,18 +80,26 @@ func (g *gradWaves) cost(group spanGroup) (pairs int) {
 	return pairs
 }
 
-// isEven says whether the workers have nearly the same to do where each takes whole heads.
-func (g *gradWaves) isEven() bool {
+// inWaves is what a worker has of all heads of a group that goes in waves, about.
+func (g *gradWaves) inWaves(group spanGroup) int {
+	blocks := 0
+	for _, s := range g.spans[group.from:group.to] {
+		blocks += g.attr.Heads * panelsOf(s.end-s.start, gradRows)
+	}
+	return panelsOf(blocks, g.b.pool.threads) * g.attr.KVHeads * g.cost(group) / blocks
+}
+
+// busiest is what the busiest worker has where each takes whole heads, without some groups.
+func (g *gradWaves) busiest(without func(spanGroup) bool) int {
 	g.loads = append(g.loads[:0], make([]int, g.b.pool.threads)...)
-	total := 0
 	for _, group := range g.flashGrad.groups {
-		cost := g.cost(group)
-		total += cost * g.attr.KVHeads
 		for range g.attr.KVHeads {
-			g.loads[slices.Index(g.loads, slices.Min(g.loads))] += cost
+			if !without(group) {
+				g.loads[slices.Index(g.loads, slices.Min(g.loads))] += g.cost(group)
+			}
 		}
 	}
-	return 4*slices.Max(g.loads)*g.b.pool.threads <= 5*total
+	return slices.Max(g.loads)
 }
 
 // gradPart is the least keys of a part, and is filled up to whole panels.
@@ -82,6 +107,9 @@ const gradPart = 32
 
 // sharedBytes sizes a wave, of two blocks of rows for each worker, and is what it takes.
 func (g *gradWaves) sharedBytes() int {
+	if g.tiles != nil {
+		return g.tiled.sharedBytes()
+	}
 	t := gradTask{flashGrad: g.flashGrad, micro: &g.own[0]}
 	var keys, slot parts
 	t.layoutKeys(&keys)
@@ -96,13 +124,24 @@ func (g *gradWaves) sharedBytes() int {
 func (g *gradWaves) run(shared unsafe.Pointer) error {
 	g.shared = shared
 	for _, g.group = range g.groups {
-		if err := g.each((*gradWaves).clearGroup, 1); err != nil {
+		if err := g.through(g.spans[g.group.from:g.group.to]); err != nil {
 			return err
 		}
-		for i := g.group.from; i < g.group.to; i++ {
-			if err := g.span(&g.spans[i]); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+// through goes through a group of spans.
+func (g *gradWaves) through(spans []span) error {
+	if g.tiles != nil {
+		return g.tiled.through(spans)
+	}
+	if err := g.each((*gradWaves).clearGroup, 1); err != nil {
+		return err
+	}
+	for i := range spans {
+		if err := g.span(&spans[i]); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -41,7 +41,7 @@ func (r *run) divide() {
 	case r.keeping:
 		r.rowTasks = max(r.rowTasks, blocks(r.panels, keepingLeft))
 	}
-	r.rowTasks = r.evenParts()
+	r.rowTasks = r.evenParts(want)
 	r.taskRows = blocks(r.panels, r.rowTasks)
 	r.rowTasks = blocks(r.panels, max(1, r.taskRows))
 }
@@ -55,12 +55,16 @@ const (
 )
 
 // evenParts is the number of parts of the rows by which the workers have nearly the
-// same to do: 24 tasks for 16 of them take as long as 32. More parts must save a tenth.
-func (r *run) evenParts() int {
-	parts := r.rowTasks
+// same to do: 24 tasks for 16 of them take as long as 32. More parts must save a tenth,
+// or be free where fewer tasks than are wanted have what columns there are.
+func (r *run) evenParts(want int) int {
+	parts, free := r.rowTasks, 0
+	if r.cutsRows(want) {
+		free = want / r.colTasks
+	}
 	least := r.longest(parts)
 	for more := parts + 1; len(r.e.own) > 1 && more*leastRows <= r.panels; more++ {
-		if n := r.longest(more); 10*n <= 9*least {
+		if n := r.longest(more); 10*n <= 9*least || n <= least && more <= free {
 			parts, least = more, n
 		}
 	}

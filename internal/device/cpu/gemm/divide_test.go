@@ -30,6 +30,27 @@ func TestWorkersHaveEvenShares(t *testing.T) {
 	})
 }
 
+// Where many workers share rows, spans take several panels of w for a piece of x and
+// several of x for one of w: counted in panels that come in for each pair of them.
+func TestSpansTakeBlocks(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, set *kern.Set, typ device.Type) {
+		for _, threads := range []int{4, 8, 16} {
+			for _, s := range [][3]int{{1024, 2048, 768}, {1024, 768, 2048}, {768, 768, 768}, {512, 2048, 2048}, {4096, 4096, 4096}, {4096, 1024, 4096}} {
+				e := engine(t, set, typ, threads)
+				if e.tiles.Span == nil {
+					t.Skip("the level has no spans")
+				}
+				p := &Product{M: s[0], N: s[1], K: s[2], Alpha: 1}
+				p.W.Packed = Packed{Type: typ, N: p.N, K: p.K, Data: memory(line)}
+				e.run.plan(e, p)
+				if rows, cols := e.run.taskRows, e.run.taskPanels; 3*(rows+cols) > 2*rows*cols {
+					t.Errorf("%d x %d x %d on %d threads: tasks of %d panels of x by %d of w", p.M, p.N, p.K, threads, rows, cols)
+				}
+			}
+		}
+	})
+}
+
 // evenShare is the mean of what workers do over what the busiest does.
 func evenShare(r *run) float64 {
 	loads := make([]int, len(r.e.own))

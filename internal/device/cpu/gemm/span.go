@@ -24,17 +24,30 @@ const (
 	// spanTaskWords is the most words of K in all of them: three eighths of a second cache of
 	// 2 MiB.
 	spanTaskWords = 6144
+	// spanLeast is the fewest panels of w in a task where rows can be cut instead.
+	spanLeast = 4
 )
 
 // spanTask is the panels of w in a task, of which want are wanted: the more of them, the
 // less often x passes by.
 func (r *run) spanTask(want int) int {
+	least := 1
+	if r.cutsRows(want) {
+		least = min(spanLeast, r.colPanels*r.panels/(want*leastRows))
+	}
 	if len(r.e.own) == 1 {
 		want = 2 // nobody waits for a late one
 	}
 	most := max(blockPanels, min(spanPanels, spanTaskWords/r.words))
-	tasks := blocks(r.colPanels, min(most, max(1, r.colPanels/want)))
+	tasks := blocks(r.colPanels, min(most, max(least, r.colPanels/want)))
 	return blocks(r.colPanels, tasks)
+}
+
+// cutsRows says whether many workers share rows of x too, so that less of x comes in with
+// each panel of w: of a weight in place, which nobody packs more than once for it. On two
+// workers tasks have what was measured to be best.
+func (r *run) cutsRows(want int) bool {
+	return len(r.e.own) > 2 && r.spans() && r.direct() && r.colPanels*r.panels >= want*leastRows
 }
 
 const (
