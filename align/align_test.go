@@ -15,6 +15,7 @@ import (
 	"align/internal/export"
 	"align/internal/fixture"
 	"align/internal/train"
+	"align/internal/work"
 	"align/sft"
 )
 
@@ -294,7 +295,7 @@ func TestExportsGiveTheAdaptersLogits(t *testing.T) {
 	}
 	for format, out := range map[string]string{export.FormatGGUF: "adapter.gguf", export.FormatPEFT: "adapter"} {
 		path := filepath.Join(t.TempDir(), out)
-		e, err := export.Write(export.Options{Adapter: c.Out, Format: format, Out: path}, export.Environment{})
+		e, err := export.Write(export.Options{Adapter: c.Out, Format: format, Out: path}, work.Environment{})
 		if err != nil || e.Checked.Difference != 0 || e.Checked.Tokens == 0 {
 			t.Errorf("%s: %+v, %v", format, e, err)
 		}

@@ -1,7 +1,6 @@
 package align
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -116,16 +115,4 @@ func (s *stage) noteWarmup(steps int) {
 	default:
 		s.env.note(fmt.Sprintf("warmup: %d steps, and the run has %d: the learning rate gets to %.3g, never to %.3g", warmup, steps, most, schedule.LearningRate))
 	}
-}
-
-// loadFull reads all weights as float32 masters.
-func (s *stage) loadFull() (err error) {
-	if s.settings.Adapter != "" || s.settings.Quantize != "" {
-		return errors.New("full trains all weights: there can be no adapter and no quantize beside it; align merge makes a model of an adapter and its base")
-	}
-	if s.model, s.full, err = model.LoadFull(s.base, s.backend, s.act, s.env.progress("loading the model")); err != nil {
-		return err
-	}
-	s.env.note(fmt.Sprintf("model: %s, all %d weights are trained", s.settings.Model, s.full.Parameters()))
-	return nil
 }

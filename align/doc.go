@@ -1,8 +1,13 @@
-// Package align runs one stage from one config: it picks the device, loads the
-// model and the data, derives what the config leaves open and says so, trains,
-// and keeps the run folder. SFT and DPO are the stages; Export and Score work
-// on what they leave behind.
+// Package align puts a command's job together: the settings become a model and data,
+// these a trainer, and that a run folder.
 //
-// It prints nothing: what there is to say goes to an Environment. The loop is
-// in internal/train, the methods in sft and dpo.
+// SFT, DPO, Reward, PPO and Pretrain train, each by a stage (stage.go) that opens the
+// device, reads what is small, derives what the settings leave open and says so, then
+// loads the model and hands the method to the loop. Rejection, Generate, Chat, Compare
+// and Score answer and score without training; the Plan functions say what a run would
+// take and run nothing.
+//
+// It prints nothing: what there is to say goes to an Environment. The loop is in
+// internal/train, the methods in packages of their names, the folder of a run in
+// internal/runfolder.
 package align

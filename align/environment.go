@@ -4,6 +4,7 @@ import (
 	"align/datasets"
 	"align/internal/host"
 	"align/internal/train"
+	"align/internal/work"
 )
 
 // Environment is what a stage needs of its surroundings. The zero value is
@@ -27,11 +28,12 @@ type Environment struct {
 	planning bool
 }
 
-func (e Environment) note(line string) {
-	if e.Note != nil {
-		e.Note(line)
-	}
+// work is what work below a stage tells.
+func (e Environment) work() work.Environment {
+	return work.Environment{Note: e.Note, Progress: e.Progress, Threads: e.Threads}
 }
+
+func (e Environment) note(line string) { e.work().Tell(line) }
 
 // noteRead tells what was read of a file, and what of it was not.
 func (e Environment) noteRead(s datasets.Summary) {
@@ -42,11 +44,7 @@ func (e Environment) noteRead(s datasets.Summary) {
 }
 
 func (e Environment) progress(what string) func(done, total int64) {
-	return func(done, total int64) {
-		if e.Progress != nil {
-			e.Progress(what, done, total)
-		}
-	}
+	return e.work().Doing(what)
 }
 
 func (e Environment) cacheDir() string {

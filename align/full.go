@@ -1,6 +1,8 @@
 package align
 
 import (
+	"errors"
+	"fmt"
 	"io"
 
 	"align/internal/checkpoint"
@@ -19,4 +21,16 @@ func tokenizerParts(t *tokenizer.Tokenizer, c model.Config) ([]checkpoint.Part, 
 		return checkpoint.Part{Name: name, Write: func(w io.Writer) error { _, err := w.Write(data); return err }}
 	}
 	return []checkpoint.Part{part("tokenizer.json", tokens), part("tokenizer_config.json", config)}, nil
+}
+
+// loadFull reads all weights as float32 masters.
+func (s *stage) loadFull() (err error) {
+	if s.settings.Adapter != "" || s.settings.Quantize != "" {
+		return errors.New("full trains all weights: there can be no adapter and no quantize beside it; align merge makes a model of an adapter and its base")
+	}
+	if s.model, s.full, err = model.LoadFull(s.base, s.backend, s.act, s.env.progress("loading the model")); err != nil {
+		return err
+	}
+	s.env.note(fmt.Sprintf("model: %s, all %d weights are trained", s.settings.Model, s.full.Parameters()))
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"align/internal/basemodel"
 	"align/internal/export"
 	"align/internal/fixture"
+	"align/internal/work"
 	"align/model"
 	"align/reward"
 	"align/sft"
@@ -53,7 +54,7 @@ func exported(t *testing.T, run, format, typ string) export.Result {
 	if format == export.FormatGGUF || format == export.FormatMergedGGUF {
 		out += ".gguf"
 	}
-	e, err := export.Write(export.Options{Adapter: run, Format: format, Type: typ, Out: out}, export.Environment{})
+	e, err := export.Write(export.Options{Adapter: run, Format: format, Type: typ, Out: out}, work.Environment{})
 	if err != nil {
 		t.Fatalf("%s %s: %v", format, typ, err)
 	}
@@ -228,7 +229,7 @@ func TestARunOfAllWeightsIsAModel(t *testing.T) {
 			t.Errorf("%s: %+v", e.Path, e.Checked)
 		}
 	}
-	_, err := export.Write(export.Options{Adapter: c.Out, Format: export.FormatPEFT, Out: filepath.Join(t.TempDir(), "x")}, export.Environment{})
+	_, err := export.Write(export.Options{Adapter: c.Out, Format: export.FormatPEFT, Out: filepath.Join(t.TempDir(), "x")}, work.Environment{})
 	if err == nil || !strings.Contains(err.Error(), "trained all weights and has no adapter") {
 		t.Errorf("adapter: %v", err)
 	}
@@ -242,7 +243,7 @@ func TestARunIsNoBaseAndARewardModelIsNotMerged(t *testing.T) {
 	if _, err := align.Reward(context.Background(), c, nil, (&recorder{}).environment(t)); err != nil {
 		t.Fatal(err)
 	}
-	_, err := export.Write(export.Options{Adapter: c.Out, Format: export.FormatMergedHF, Out: filepath.Join(t.TempDir(), "x")}, export.Environment{})
+	_, err := export.Write(export.Options{Adapter: c.Out, Format: export.FormatMergedHF, Out: filepath.Join(t.TempDir(), "x")}, work.Environment{})
 	if err == nil || !strings.Contains(err.Error(), "a reward model gives scores, not text") {
 		t.Errorf("merge: %v", err)
 	}

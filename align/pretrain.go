@@ -66,12 +66,9 @@ func (s *stage) openUntrained(tokenizer string, shape Shape) (err error) {
 	if s.tokenizer, err = basemodel.OpenTokenizer(tokenizer); err != nil {
 		return err
 	}
-	var reason string
-	if s.template, reason, err = datasets.ChooseTemplate(s.settings.Template, s.tokenizer); err != nil {
+	if err := s.chooseTemplate(); err != nil {
 		return err
 	}
-	s.env.note(fmt.Sprintf("template: %s (%s)", s.template.Name(), reason))
-	s.settings.Template = s.template.Name()
 	bos, ok := s.tokenizer.BOS()
 	if !ok {
 		bos = -1

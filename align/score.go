@@ -2,14 +2,11 @@ package align
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"align/datasets"
 	"align/internal/basemodel"
 	"align/internal/compute"
-	"align/internal/device"
-	"align/internal/runfolder"
 	"align/model"
 )
 
@@ -115,65 +112,6 @@ func (s *scorer) open(size model.Capacity) (*forward, error) {
 	}
 	session, err := d.Compile(s.model, nil, d.Prediction.LogProb)
 	return &forward{session, d}, err
-}
-
-// openModel loads a model and, where one is named, an adapter on it. One that does
-// not fit shows before the model is read.
-func openModel(path, quantize, adapter string, b device.Backend, act device.Type, env Environment) (*model.Model, *model.Adapter, error) {
-	if adapter == "" {
-		m, err := loadBase(path, quantize, b, act, env)
-		return m, nil, err
-	}
-	c, err := model.ReadConfig(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	a, values, err := readFitting(adapter, c)
-	if err != nil {
-		return nil, nil, err
-	}
-	noteOtherBase(adapter, path, env)
-	if folder, err := runfolder.AdapterFolder(adapter); err == nil {
-		if scores, err := givesScores(folder); err == nil && scores {
-			env.note(notAPolicy(adapter))
-		}
-	}
-	m, err := loadBase(path, quantize, b, act, env)
-	if err != nil {
-		return nil, nil, err
-	}
-	return m, a, m.AllocAdapter(a, values)
-}
-
-// noteOtherBase tells where an adapter that fits was trained on another model, which
-// is here too.
-func noteOtherBase(adapter, base string, env Environment) {
-	folder, err := runfolder.AdapterFolder(adapter)
-	if err != nil {
-		return
-	}
-	if own, err := model.AdapterBase(folder); err == nil && has(own, "config.json") && !basemodel.Same(own, base) {
-		env.note(fmt.Sprintf("adapter: %s was trained on %s, and is put on %s", adapter, own, base))
-	}
-}
-
-// readFitting reads the adapter that a path stands for, for a base of the config.
-func readFitting(path string, base model.Config) (*model.Adapter, []float32, error) {
-	folder, err := runfolder.AdapterFolder(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	a, values, err := model.ReadAdapter(folder, base)
-	return a, values, prefixed("adapter", misfit(folder, err))
-}
-
-// misfit is the error of an adapter's reading with the base that it names, where it
-// does not fit the one that it was read for.
-func misfit(folder string, err error) error {
-	if own, unnamed := model.AdapterBase(folder); errors.Is(err, model.ErrAdapterMisfit) && unnamed == nil && own != "" {
-		return fmt.Errorf("%w (it names %s as its base model)", err, own)
-	}
-	return err
 }
 
 // ScoreOptions say what to score.

@@ -1,10 +1,8 @@
 package align
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"align/datasets"
@@ -13,9 +11,6 @@ import (
 	"align/internal/compute"
 	"align/internal/config"
 	"align/internal/device"
-	"align/internal/host"
-	"align/internal/optim"
-	"align/internal/runfolder"
 	"align/internal/tokenizer"
 	"align/internal/train"
 	"align/model"
@@ -87,14 +82,22 @@ func (s *stage) open() (err error) {
 	if s.tokenizer, err = basemodel.OpenTokenizer(s.base); err != nil {
 		return err
 	}
+	if err := s.chooseTemplate(); err != nil {
+		return err
+	}
+	s.deriveLength()
+	return s.openDevice()
+}
+
+// chooseTemplate reads the template, or finds the one that the tokenizer has.
+func (s *stage) chooseTemplate() (err error) {
 	var reason string
 	if s.template, reason, err = datasets.ChooseTemplate(s.settings.Template, s.tokenizer); err != nil {
 		return err
 	}
 	s.env.note(fmt.Sprintf("template: %s (%s)", s.template.Name(), reason))
 	s.settings.Template = s.template.Name()
-	s.deriveLength()
-	return s.openDevice()
+	return nil
 }
 
 // checkHead refuses settings that a model with a head of its own has no use for.
@@ -219,81 +222,17 @@ func (s *stage) deriveEvery(steps, perEpoch int) {
 	s.evalEvery, s.saveEvery = derive("eval_every", s.settings.EvalEvery), derive("save_every", s.settings.SaveEvery)
 }
 
-// startRun makes the run's folder and writes run.yaml, or finds the run to
-// resume.
-func (s *stage) startRun(c any) (err error) {
-	s.asked = settingsOf(c)
-	if s.settings.Resume {
-		if err := s.goOn(c); err != nil {
-			return err
-		}
-		return s.checkDisk(host.FreeDisk)
+// openDevice opens the device that the settings name for the model.
+func (s *stage) openDevice() (err error) {
+	open := s.compute().Open
+	if s.env.planning {
+		open = s.compute().OpenPlanned
 	}
-	if err := s.newRun(); err != nil {
-		return err
-	}
-	if err := s.checkDisk(host.FreeDisk); err != nil {
-		return err
-	}
-	return runfolder.WriteSettings(s.run, s.asked)
-}
-
-// newRun makes the run's folder and claims it.
-func (s *stage) newRun() (err error) {
-	if s.run, s.made, err = runfolder.New(s.settings.Out, s.method); err != nil {
-		return err
-	}
-	s.settings.Out = s.run
-	s.release, err = runfolder.Claim(s.run, s.env.note)
+	s.backend, s.act, err = open(s.env.Note, s.env.Threads)
 	return err
 }
 
-// options are the loop's.
-func (s *stage) options(steps int, lineage map[string]string) train.Options {
-	return train.Options{
-		Method: s.method, Run: s.run, Steps: steps,
-		Schedule:  s.settings.ScheduleOver(steps),
-		AdamW:     s.settings.AdamW(),
-		SaveEvery: s.saveEvery, EvaluateEvery: s.evalEvery, Keep: s.settings.Keep,
-		Best: s.settings.Best, EarlyStop: s.settings.EarlyStop,
-		Groups:  s.groups(),
-		Lineage: lineage, Resume: s.settings.Resume, Opened: s.keepSettings, Notes: s.env.note,
-	}
-}
-
-// groups are the learning rates of LoRA+; none where all are alike.
-func (s *stage) groups() []optim.Group {
-	if s.full != nil && s.settings.WeightDecay > 0 {
-		return train.Decayed(s.full)
-	}
-	if s.adapter == nil || s.settings.LoRAPlusRatio == 1 {
-		return nil
-	}
-	return train.LoRAPlus(s.adapter, 0, 1, s.settings.LoRAPlusRatio)
-}
-
-// train hands the method to the loop.
-func (s *stage) train(ctx context.Context, o train.Options, source *train.Batches, method train.Method[[]int]) (Result, error) {
-	base, err := filepath.Abs(s.base)
-	if err != nil {
-		return Result{}, err
-	}
-	var subject train.Subject = &train.LoRA{Model: s.model, Adapter: s.adapter, Base: base, Head: s.head}
-	if s.full != nil {
-		tokenizer, err := tokenizerParts(s.tokenizer, s.config)
-		if err != nil {
-			return Result{}, err
-		}
-		subject = &train.Full{Model: s.model, Full: s.full, Beside: tokenizer}
-	}
-	report, end, err := s.reporter()
-	if err != nil {
-		return Result{}, err
-	}
-	r, err := train.Run(ctx, o, s.backend, subject, source, method, report, s.env.Stop)
-	end(r, err)
-	if err == nil {
-		s.conclude(r)
-	}
-	return Result{Result: r, Run: s.run}, err
+// compute is what the settings ask for, with the precision settled.
+func (s *stage) compute() compute.Settings {
+	return compute.Settings{Device: s.settings.Device, Precision: s.settings.Precision, Memory: s.settings.Memory, Threads: s.settings.Threads}.For(s.config)
 }

@@ -2,6 +2,8 @@ package datasets
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -115,4 +117,16 @@ func (e *encoder) fitPrompt(r records.Record, c []Message) (Prompt, error) {
 		}
 	}
 	return Prompt{IDs: ids, Conversation: c, Record: r, Place: r.Place.String()}, nil
+}
+
+// PromptHash is a content hash of a prompt's ids and of what rules compare its
+// answers with.
+func PromptHash(ids []int32, reference string) [32]byte {
+	h := sha256.New()
+	for _, id := range ids {
+		h.Write(binary.LittleEndian.AppendUint32(nil, uint32(id)))
+	}
+	h.Write([]byte{0})
+	h.Write([]byte(reference))
+	return [32]byte(h.Sum(nil))
 }

@@ -2,9 +2,10 @@
 // a chosen and a rejected answer, against a reference
 // (https://arxiv.org/abs/2305.18290).
 //
-// loss.go holds the losses as formulae, train.go the step, reference.go the
-// reference's log-probabilities, config.go the settings. Pairs share their
-// prompt's tokens; the reference is computed once per pair and cached.
+// loss.go has the loss of the paper, loss_*.go its relatives, losses.go the table of
+// them; train.go is the step on pairs, train_unpaired.go that on single labelled
+// answers, reference.go the reference's log-probabilities, config.go the settings.
+// Pairs share their prompt's tokens; the reference is computed once per pair and cached.
 package dpo
 
 import (
@@ -67,10 +68,7 @@ func (g *program) Held() *model.Session { return g.session }
 
 // Weigh is the weight of a step, in pairs, and its tokens.
 func (t *Trainer) Weigh(indices []int) (weight float64, tokens int64) {
-	for _, i := range indices {
-		tokens += int64(t.Pairs[i].Tokens())
-	}
-	return float64(len(indices)), tokens
+	return train.Weigh(t.Pairs, indices)
 }
 
 // Micro runs one micro-batch of pairs; weight is the number of pairs of the

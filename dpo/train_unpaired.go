@@ -56,10 +56,7 @@ func (g *answerProgram) Held() *model.Session { return g.session }
 
 // Weigh is the weight of a step, in answers, and its tokens.
 func (t *UnpairedTrainer) Weigh(indices []int) (weight float64, tokens int64) {
-	for _, i := range indices {
-		tokens += int64(t.Answers[i].Tokens())
-	}
-	return float64(len(indices)), tokens
+	return train.Weigh(t.Answers, indices)
 }
 
 // Prepare finds the baseline of a step: of all its answers, however they are

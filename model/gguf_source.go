@@ -117,14 +117,9 @@ func (s ggufSource) tensor(w weightInfo) (stored, error) {
 	if err != nil {
 		return stored{}, err
 	}
-	t := stored{typ: typ}
-	t.rows, t.cols = w.shape()
-	width := t.rowBytes()
-	t.read = func(dst []byte, row, n int) error {
-		_, err := section.ReadAt(dst[:n*width], int64(row)*int64(width))
-		return err
-	}
+	t := w.inRows(typ, section)
 	if _, module := w.module(); permuted(module) {
+		width := t.rowBytes()
 		t.read = func(dst []byte, row, n int) error {
 			for i := range n {
 				at := int64(s.config.rowInGGUF(module, row+i)) * int64(width)

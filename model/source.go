@@ -170,6 +170,11 @@ func (s folderSource) tensor(w weightInfo) (stored, error) {
 	if err != nil {
 		return stored{}, err
 	}
+	return w.inRows(typ, section), nil
+}
+
+// inRows is a weight that lies row behind row.
+func (w weightInfo) inRows(typ device.Type, section io.ReaderAt) stored {
 	t := stored{typ: typ}
 	t.rows, t.cols = w.shape()
 	width := t.rowBytes()
@@ -177,7 +182,7 @@ func (s folderSource) tensor(w weightInfo) (stored, error) {
 		_, err := section.ReadAt(dst[:n*width], int64(row)*int64(width))
 		return err
 	}
-	return t, nil
+	return t
 }
 
 func (w weightInfo) fits(shape []int) error {

@@ -1,9 +1,6 @@
 package ppo
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-
 	"align/datasets"
 )
 
@@ -17,15 +14,7 @@ type Prompt struct {
 }
 
 // Hash is a content hash: of the ids and the reference.
-func (p Prompt) Hash() [32]byte {
-	h := sha256.New()
-	for _, id := range p.IDs {
-		h.Write(binary.LittleEndian.AppendUint32(nil, uint32(id)))
-	}
-	h.Write([]byte{0})
-	h.Write([]byte(p.Reference))
-	return [32]byte(h.Sum(nil))
-}
+func (p Prompt) Hash() [32]byte { return datasets.PromptHash(p.IDs, p.Reference) }
 
 // episode is one answer of a rollout. The fields in JSON are what a checkpoint
 // keeps; the rest follows from them.

@@ -1,7 +1,6 @@
 package rejection
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -31,15 +30,7 @@ type Prompt struct {
 }
 
 // hash is a content hash: of the ids and the reference.
-func (p Prompt) hash() [32]byte {
-	h := sha256.New()
-	for _, id := range p.IDs {
-		h.Write(binary.LittleEndian.AppendUint32(nil, uint32(id)))
-	}
-	h.Write([]byte{0})
-	h.Write([]byte(p.Reference))
-	return [32]byte(h.Sum(nil))
-}
+func (p Prompt) hash() [32]byte { return datasets.PromptHash(p.IDs, p.Reference) }
 
 // work is a prompt of this shard: index is its place in the whole file.
 type work struct {

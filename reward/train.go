@@ -52,10 +52,7 @@ func (g *program) Held() *model.Session { return g.session }
 
 // Weigh is the weight of a step, in groups, and its tokens.
 func (t *Trainer) Weigh(indices []int) (weight float64, tokens int64) {
-	for _, i := range indices {
-		tokens += int64(t.Groups[i].Tokens())
-	}
-	return float64(len(indices)), tokens
+	return train.Weigh(t.Groups, indices)
 }
 
 // Micro runs one micro-batch of groups; weight is the number of groups of the

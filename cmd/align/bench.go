@@ -110,7 +110,7 @@ func unread(c *cobra.Command, workloads []string) error {
 func runBench(ctx context.Context, o *benchOptions) error {
 	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
 	defer r.close()
-	return bench.Measure(ctx, o.Options, bench.Environment{Note: r.note, Progress: r.progress, Threads: limitThreads}, func(f bench.Figure) error {
+	return bench.Measure(ctx, o.Options, working(r), func(f bench.Figure) error {
 		if o.json {
 			return printJSON(o.io.out, struct {
 				V int `json:"v"`

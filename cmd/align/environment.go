@@ -4,8 +4,8 @@ import (
 	"runtime"
 
 	"align/align"
-	"align/internal/export"
 	"align/internal/train"
+	"align/internal/work"
 )
 
 // environment is what a command gives its work: notes, progress, and threads.
@@ -13,9 +13,9 @@ func environment(r reporter) align.Environment {
 	return align.Environment{Note: r.note, Progress: r.progress, Threads: limitThreads}
 }
 
-// exporting is environment for an export.
-func exporting(r reporter) export.Environment {
-	return export.Environment{Note: r.note, Progress: r.progress, Threads: limitThreads}
+// working is environment for work that is no stage.
+func working(r reporter) work.Environment {
+	return work.Environment{Note: r.note, Progress: r.progress, Threads: limitThreads}
 }
 
 // stoppable is environment for work that the user may end.

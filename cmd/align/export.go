@@ -109,7 +109,7 @@ func runExport(o *exportOptions) error {
 	if err := chosen(o.checkpoint, r.note, &o.Adapter); err != nil {
 		return err
 	}
-	done, err := export.Write(o.Options, exporting(r))
+	done, err := export.Write(o.Options, working(r))
 	r.close()
 	if errors.Is(err, model.ErrNoGGUFAdapter) {
 		return hint(err, "--format %s writes the model with it merged, --format %s the adapter", export.FormatMergedGGUF, export.FormatPEFT)

@@ -14,40 +14,16 @@ import (
 	"align/internal/device"
 	"align/internal/device/cuda"
 	"align/internal/host"
+	"align/internal/work"
 	"align/model"
 )
-
-// Environment is told what is measured, and how far it is. The zero value is silent.
-type Environment struct {
-	// Note gets a line for the device and for each workload.
-	Note func(string)
-	// Progress is told what is being done, how much of it is done, and how much there is.
-	Progress func(what string, done, total int64)
-	// Threads is told on how many threads of the processor a workload computes, where
-	// that is not all.
-	Threads func(n int)
-}
-
-func (e Environment) note(line string) {
-	if e.Note != nil {
-		e.Note(line)
-	}
-}
-
-func (e Environment) progress(what string) func(done, total int64) {
-	return func(done, total int64) {
-		if e.Progress != nil {
-			e.Progress(what, done, total)
-		}
-	}
-}
 
 // Workloads lists what Measure takes: steps of the trainers, generation, the
 // largest kernels by themselves, and the machine's own rates.
 var Workloads = []string{"sft", "dpo", "ppo", "decode", "rollout", "gemm", "attention", "elementwise", "machine"}
 
 // Measure measures the workloads, each on a device of its own, and hands every figure to emit.
-func Measure(ctx context.Context, o Options, env Environment, emit func(Figure) error) error {
+func Measure(ctx context.Context, o Options, env work.Environment, emit func(Figure) error) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
@@ -60,7 +36,7 @@ func Measure(ctx context.Context, o Options, env Environment, emit func(Figure) 
 }
 
 // measure measures one workload on a device of its own.
-func measure(ctx context.Context, workload string, o Options, env Environment, emit func(Figure) error) error {
+func measure(ctx context.Context, workload string, o Options, env work.Environment, emit func(Figure) error) error {
 	config, err := Shape(o.Shape)
 	if err != nil {
 		return err
@@ -80,7 +56,7 @@ func measure(ctx context.Context, workload string, o Options, env Environment, e
 		}
 	}
 	b.rates.measureArithmetic()
-	env.note(b.describe())
+	env.Tell(b.describe())
 	switch workload {
 	case "sft":
 		return b.sft(ctx)
@@ -119,7 +95,7 @@ type bench struct {
 	options  Options
 	workload string
 	config   model.Config
-	env      Environment
+	env      work.Environment
 	emit     func(Figure) error
 	backend  compute.Backend
 	act      device.Type
@@ -171,10 +147,10 @@ func (b *bench) model() (*model.Model, error) {
 
 // load reads a GGUF file's weights and says what is held of them.
 func (b *bench) load() (*model.Model, error) {
-	o := model.LoadOptions{Quantize: b.options.Quantize, Progress: b.env.progress("loading the model")}
+	o := model.LoadOptions{Quantize: b.options.Quantize, Progress: b.env.Doing("loading the model")}
 	m, err := model.LoadWith(b.options.Shape, b.backend, b.act, o)
 	if err == nil {
-		b.env.note(m.Summary(b.options.Shape, o))
+		b.env.Tell(m.Summary(b.options.Shape, o))
 	}
 	return m, err
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"align/internal/bench"
+	"align/internal/work"
 )
 
 func TestMeasure(t *testing.T) {
@@ -16,7 +17,7 @@ func TestMeasure(t *testing.T) {
 	o.Shape, o.Batch, o.Length, o.Prompt, o.Response, o.LossShare, o.Reference = "tiny", 2, 16, 6, 5, 0.5, "every"
 	o.Steps, o.Warmup, o.Compute.Threads = 2, 1, 1
 	last := map[string]bench.Figure{}
-	err := bench.Measure(t.Context(), o, bench.Environment{}, func(f bench.Figure) error {
+	err := bench.Measure(t.Context(), o, work.Environment{}, func(f bench.Figure) error {
 		if !(f.Value > 0) || f.Floor > 0 && !(f.Ratio > 0) || f.Floor < 0 {
 			t.Errorf("figure %+v", f)
 		}
@@ -46,7 +47,7 @@ func TestDropout(t *testing.T) {
 	o.Workloads, o.Shape, o.Batch, o.Length, o.Steps, o.Warmup, o.Compute.Threads = []string{"sft"}, "tiny", 2, 16, 2, 1, 1
 	loss := map[float64]float64{}
 	for _, o.Dropout = range []float64{0, 0.5} {
-		err := bench.Measure(t.Context(), o, bench.Environment{}, func(f bench.Figure) error {
+		err := bench.Measure(t.Context(), o, work.Environment{}, func(f bench.Figure) error {
 			if f.Throughput != nil {
 				loss[o.Dropout] = f.Throughput.Loss
 			}
@@ -76,7 +77,7 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	o.Workloads, o.Shape = []string{"sft"}, "70b"
-	if err := bench.Measure(t.Context(), o, bench.Environment{}, nil); err == nil || !strings.Contains(err.Error(), `cfg "70b" is neither one of tiny, small, 1b, 8b nor a model`) {
+	if err := bench.Measure(t.Context(), o, work.Environment{}, nil); err == nil || !strings.Contains(err.Error(), `cfg "70b" is neither one of tiny, small, 1b, 8b nor a model`) {
 		t.Errorf("an unknown shape: %v", err)
 	}
 }

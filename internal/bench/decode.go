@@ -34,7 +34,7 @@ func (b *bench) decode(ctx context.Context) error {
 		if err := steps.add(func() error { return g.answers(ctx) }); err != nil {
 			return err
 		}
-		b.env.progress("measuring decode")(int64(i+1), int64(o.Warmup+o.Steps))
+		b.env.Doing("measuring decode")(int64(i+1), int64(o.Warmup+o.Steps))
 	}
 	peak := b.peak() // before the reading loop takes memory of its own
 	b.rates.measureArithmetic()

@@ -71,7 +71,7 @@ func (b *bench) ppo(ctx context.Context) error {
 		if err := times.add(run.rollout); err != nil {
 			return err
 		}
-		b.env.progress("measuring ppo")(int64(i+1), int64(o.Warmup+o.Steps))
+		b.env.Doing("measuring ppo")(int64(i+1), int64(o.Warmup+o.Steps))
 	}
 	peak := b.peak()
 	b.rates.measureArithmetic()

@@ -13,6 +13,7 @@ import (
 	"align/internal/device/cuda"
 	"align/internal/device/cuda/cudatest"
 	"align/internal/device/cuda/driver"
+	"align/internal/work"
 	"align/model"
 )
 
@@ -66,7 +67,7 @@ func TestMeasureOnACard(t *testing.T) {
 	} {
 		o.Workloads = []string{workload}
 		var figures []Figure
-		if err := Measure(t.Context(), o, Environment{}, func(f Figure) error { figures = append(figures, f); return nil }); err != nil {
+		if err := Measure(t.Context(), o, work.Environment{}, func(f Figure) error { figures = append(figures, f); return nil }); err != nil {
 			t.Errorf("%s: %v", workload, err)
 			continue
 		}

@@ -31,7 +31,7 @@ func (b *bench) rollout(ctx context.Context) error {
 	defer e.Close()
 	prompts := randomPrompts(b.config.VocabSize, o.Batch, o.Prompt)
 	var separate, shared, alone drawing
-	report := b.env.progress("measuring rollout")
+	report := b.env.Doing("measuring rollout")
 	rounds := o.Warmup + o.Steps
 	for i := range rounds {
 		if i == o.Warmup {

@@ -34,19 +34,11 @@ type training struct {
 
 // sft measures steps of supervised fine-tuning.
 func (b *bench) sft(ctx context.Context) error {
-	m, err := b.model()
+	m, a, save, err := b.trained()
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	a, err := b.adapter(m)
-	if err != nil {
-		return err
-	}
-	save, err := b.savePolicy()
-	if err != nil {
-		return err
-	}
 	o := b.options
 	c := sft.DefaultConfig()
 	c.Batch, c.Dropout, c.Rank = o.Batch, 0, o.Rank
@@ -55,6 +47,20 @@ func (b *bench) sft(ctx context.Context) error {
 	s := &training{method: t, indices: upTo(o.Batch), adapter: a, tokens: float64(o.Batch * o.Length), flops: x.Forward(w) + x.Backward(w), pairs: w.Pairs}
 	s.weight, _ = t.Weigh(s.indices)
 	return b.train(ctx, s)
+}
+
+// trained is the model with an adapter to train, and what a step keeps.
+func (b *bench) trained() (m *model.Model, a *model.Adapter, save exec.SavePolicy, err error) {
+	if m, err = b.model(); err != nil {
+		return nil, nil, "", err
+	}
+	if a, err = b.adapter(m); err == nil {
+		save, err = b.savePolicy()
+	}
+	if err != nil {
+		m.Close()
+	}
+	return m, a, save, err
 }
 
 // workOf is the work of a pass over examples in one pack.
@@ -68,19 +74,11 @@ func workOf(list []datasets.Example) cost.Work {
 
 // dpo measures steps of direct preference optimisation.
 func (b *bench) dpo(ctx context.Context) error {
-	m, err := b.model()
+	m, a, save, err := b.trained()
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	a, err := b.adapter(m)
-	if err != nil {
-		return err
-	}
-	save, err := b.savePolicy()
-	if err != nil {
-		return err
-	}
 	o := b.options
 	c := dpo.DefaultConfig()
 	c.Batch, c.Rank = o.Batch, o.Rank
@@ -147,7 +145,7 @@ func (b *bench) train(ctx context.Context, s *training) error {
 		if err := times.add(func() error { return s.step(adam, i+1) }); err != nil {
 			return err
 		}
-		b.env.progress("measuring "+b.workload)(int64(i+1), int64(b.options.Warmup+b.options.Steps))
+		b.env.Doing("measuring "+b.workload)(int64(i+1), int64(b.options.Warmup+b.options.Steps))
 	}
 	b.rates.measureArithmetic()
 	if err := b.kernels(kernelContext{pairs: s.pairs}, func() error { return s.step(adam, 1) }); err != nil {

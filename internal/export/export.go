@@ -16,6 +16,7 @@ import (
 	"align/internal/place"
 	"align/internal/runfolder"
 	"align/internal/train"
+	"align/internal/work"
 	"align/model"
 )
 
@@ -87,7 +88,7 @@ func (o Options) Validate() error {
 
 // Write writes an adapter, or the model that it makes of its base, for other
 // programs, then reads what it wrote back and compares logits.
-func Write(o Options, env Environment) (Result, error) {
+func Write(o Options, env work.Environment) (Result, error) {
 	x := &export{Options: o, env: env}
 	if err := x.open(); err != nil {
 		return Result{}, err
@@ -101,8 +102,8 @@ func Write(o Options, env Environment) (Result, error) {
 		return Result{}, err
 	}
 	held := x.held
-	held.Progress = env.progress("loading the model")
-	if x.model, err = basemodel.Load(x.base, held, b, act, env.note); err != nil {
+	held.Progress = env.Doing("loading the model")
+	if x.model, err = basemodel.Load(x.base, held, b, act, env.Tell); err != nil {
 		return Result{}, err
 	}
 	made, err := place.MakeAbove(x.Out)
@@ -141,7 +142,7 @@ func (x *export) read() error {
 // export is a Write on its way.
 type export struct {
 	Options
-	env Environment
+	env work.Environment
 	// folder holds the adapter, base is the path of its base model.
 	folder, base string
 	// run is what the checkpoint tells of the run; empty for a bare adapter.
@@ -193,7 +194,7 @@ func (x *export) open() (err error) {
 		}
 	}
 	if x.run.Method == "reward" {
-		x.env.note("reward: the score head is not an adapter's and is left out: it is score.weight in " + filepath.Join(x.folder, model.HeadsFile))
+		x.env.Tell("reward: the score head is not an adapter's and is left out: it is score.weight in " + filepath.Join(x.folder, model.HeadsFile))
 	}
 	return nil
 }
@@ -235,7 +236,7 @@ func isThere(path string) bool {
 
 func (x *export) writeAdapter() error {
 	if x.Format == FormatGGUF {
-		x.env.note("Ollama runs merged models only: for it export --format " + FormatMergedGGUF)
+		x.env.Tell("Ollama runs merged models only: for it export --format " + FormatMergedGGUF)
 		if _, err := x.beside(basemodel.CardFile); err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ func (x *export) writeFull() (Result, error) {
 	e := Result{Path: x.Out, Type: x.Type, Parameters: int(x.model.Config.Parameters())}
 	if e.Type == "" {
 		e.Type = defaultFolderType
-		x.env.note(fmt.Sprintf("type: %s (--type f32 keeps every bit)", e.Type))
+		x.env.Tell(fmt.Sprintf("type: %s (--type f32 keeps every bit)", e.Type))
 	}
 	tok, err := basemodel.OpenTokenizer(x.folder)
 	if err != nil {

@@ -32,12 +32,12 @@ func (x *export) merge() (Result, error) {
 		}
 	}
 	if x.held.Quantize != "" {
-		x.env.note(fmt.Sprintf("the run held its base as %s: the merge takes the weights as they are stored", x.held.Form()))
+		x.env.Tell(fmt.Sprintf("the run held its base as %s: the merge takes the weights as they are stored", x.held.Form()))
 	}
 	if quantised && x.Model == "" {
-		x.env.note(fmt.Sprintf("the base is %s: where its original is at hand, name it with --model to merge from it", stored))
+		x.env.Tell(fmt.Sprintf("the base is %s: where its original is at hand, name it with --model to merge from it", stored))
 	}
-	report := x.env.progress("merging")
+	report := x.env.Doing("merging")
 	m := model.Merge{Base: x.base, Adapter: x.adapter, Values: x.values, Progress: func(done, total int) { report(int64(done), int64(total)) }}
 	tok, err := basemodel.OpenTokenizer(x.base)
 	if x.Format == FormatMergedHF {
@@ -53,7 +53,7 @@ func (x *export) merge() (Result, error) {
 		e.Type = x.deriveType(stored, quantised)
 	}
 	if n := x.model.Config.OtherGGUFTypes(e.Type); n > 0 {
-		x.env.note(fmt.Sprintf("type: the rows of %d weights are not whole blocks of %s: they become q8_0 or f16", n, e.Type))
+		x.env.Tell(fmt.Sprintf("type: the rows of %d weights are not whole blocks of %s: they become q8_0 or f16", n, e.Type))
 	}
 	if e.Modelfile, err = x.beside("Modelfile"); err != nil {
 		return e, err
@@ -89,7 +89,7 @@ func (x *export) chatTemplate(tok *tokenizer.Tokenizer) string {
 	}
 	text := trained.Jinja()
 	if text == "" && trained.Name() != "plain" && trained.Name() != "raw" {
-		x.env.note(fmt.Sprintf("chat_template: there is no text of %s to write: others may render another template than the run trained with", trained.Name()))
+		x.env.Tell(fmt.Sprintf("chat_template: there is no text of %s to write: others may render another template than the run trained with", trained.Name()))
 	}
 	return text
 }
@@ -97,10 +97,10 @@ func (x *export) chatTemplate(tok *tokenizer.Tokenizer) string {
 // deriveType is the number type where none is asked for.
 func (x *export) deriveType(stored string, quantised bool) string {
 	if quantised {
-		x.env.note(fmt.Sprintf("type: %s (the base is %s: rounding back to it could erase the adapter)", quantisedType, stored))
+		x.env.Tell(fmt.Sprintf("type: %s (the base is %s: rounding back to it could erase the adapter)", quantisedType, stored))
 		return quantisedType
 	}
-	x.env.note(fmt.Sprintf("type: %s (the base's)", stored))
+	x.env.Tell(fmt.Sprintf("type: %s (the base's)", stored))
 	return stored
 }
 
@@ -129,7 +129,7 @@ func (x *export) verifyMerged(e Result, tok *tokenizer.Tokenizer, exact bool) (R
 		return e, fmt.Errorf("the export does not give the model's logits: they differ by %v of %v", v.Difference, v.Scale)
 	}
 	if !(v.Difference <= v.Scale) {
-		x.env.note(fmt.Sprintf("the export is far from the model: a logit differs by %.3g of %.3g", v.Difference, v.Scale))
+		x.env.Tell(fmt.Sprintf("the export is far from the model: a logit differs by %.3g of %.3g", v.Difference, v.Scale))
 	}
 	return e, nil
 }
@@ -165,9 +165,9 @@ func (x *export) writeCard() error {
 func (x *export) writeModelfile(path string, tok *tokenizer.Tokenizer) error {
 	template, reason, err := datasets.ChooseTemplate(x.trainedTemplate(), tok)
 	if err != nil {
-		x.env.note(fmt.Sprintf("the Modelfile has no template: %v", err))
+		x.env.Tell(fmt.Sprintf("the Modelfile has no template: %v", err))
 	} else {
-		x.env.note(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
+		x.env.Tell(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
 	}
 	text := modelfile(filepath.Base(x.Out), template, tok)
 	return atomicfile.WriteFile(path, func(w io.Writer) error {

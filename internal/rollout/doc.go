@@ -2,8 +2,9 @@
 // whatever runs beside it.
 //
 // The types to know are Generator, Options and Sample. Engine is the Generator
-// of this process, Server one over HTTP (server.go; wire.go says what vLLM and
-// llama.cpp understand, retry.go what is tried again), Recomputed gives a
+// of this process (engine.go, pages.go), Server one over HTTP (server.go,
+// server_draw.go; wire.go says what vLLM and llama.cpp understand, retry.go what is
+// tried again), Recomputed gives a
 // server's answers the model's own log-probabilities and holds them to it.
 //
 // In the engine a prompt's keys and values are computed once and shared by all its samples; a sample joins as soon as

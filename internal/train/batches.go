@@ -37,6 +37,14 @@ func (b *Batches) State() ([]byte, error) { return b.Order.State() }
 // Restore goes back to it.
 func (b *Batches) Restore(data []byte) error { return b.Order.Restore(data) }
 
+// Weigh is the weight of a step in which all records weigh the same, and its tokens.
+func Weigh[T interface{ Tokens() int }](records []T, indices []int) (weight float64, tokens int64) {
+	for _, i := range indices {
+		tokens += int64(records[i].Tokens())
+	}
+	return float64(len(indices)), tokens
+}
+
 // InPacks calls f with a micro-batch's indices, all of them for one pack, or
 // one by one where packing is off.
 func InPacks(packing bool, indices []int, f func([]int) error) error {
