@@ -62,6 +62,13 @@ func TestKernelsProveThemselves(t *testing.T) {
 		if instead, err := b.Prove(compute.Prove); err != nil || instead != "" {
 			t.Fatal(instead, err)
 		}
+		var first []string // no more is translated than training with an adapter translates
+		if b.Means().Wgmma {
+			first = []string{"attention_grad", "attention_grad_sm90", "attention_sm90", "elements", "gemm", "gemm_sm90", "weights"}
+		}
+		if got := b.Proven(); !slices.Equal(got, first) {
+			t.Errorf("%v are proven at once: want %v", got, first)
+		}
 		for _, err := range b.ProveAll() {
 			t.Error(err)
 		}
@@ -188,6 +195,29 @@ func TestMmaStandsInForWgmma(t *testing.T) {
 				t.Errorf("%s: numerics %s, products %s", name, b.Numerics(), b.Products())
 			}
 			t.Log(instead, err)
+		}
+	}
+}
+
+// Consumer cards and Blackwell's have 99 KiB of shared memory for a block, which is
+// enough for the kernels that take most of it, and run what is made for 8.0.
+func TestCardsOfLittleSharedMemory(t *testing.T) {
+	if !cudatest.Simulated() {
+		t.Skip("a card is of one generation")
+	}
+	for _, target := range []cudatest.Target{{Major: 8, Minor: 6}, {Major: 12, Minor: 0}} {
+		b := open(t, cudatest.LibraryTarget(t, target, false))
+		if most := b.Info().SharedMemory; most != 99<<10 {
+			t.Errorf("%v has %d bytes of shared memory", target, most)
+		}
+		if instead, err := b.Prove(only(compute.Prove, "attention_grad", "lora_grad", "gemm")); err != nil || instead != "" {
+			t.Fatal(instead, err)
+		}
+		for _, err := range b.ProveAll() {
+			t.Errorf("%v: %v", target, err)
+		}
+		if n, _ := cudatest.Launches("attention_queries_grad_128"); n == 0 || b.Means().Wgmma {
+			t.Errorf("%v: attention's gradient ran %d times, wgmma %v", target, n, b.Means().Wgmma)
 		}
 	}
 }
