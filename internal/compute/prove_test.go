@@ -12,9 +12,13 @@ import (
 	"align/internal/compute"
 	"align/internal/device"
 	"align/internal/device/cuda"
+	"align/internal/device/cuda/cublaslt"
 	"align/internal/device/cuda/cudatest"
 	"align/internal/device/cuda/driver"
+	"align/internal/device/cuda/fakecublaslt"
+	"align/internal/device/cuda/fakedriver"
 	"align/internal/device/cuda/kernels"
+	"align/internal/device/cuda/ptxsim"
 )
 
 // open takes a card that has proven nothing yet.
@@ -218,6 +222,41 @@ func TestCardsOfLittleSharedMemory(t *testing.T) {
 		}
 		if n, _ := cudatest.Launches("attention_queries_grad_128"); n == 0 || b.Means().Wgmma {
 			t.Errorf("%v: attention's gradient ran %d times, wgmma %v", target, n, b.Means().Wgmma)
+		}
+	}
+}
+
+// NVIDIA's library, where it is asked for, proves itself when the card is opened; one
+// that leaves its products out is an error.
+func TestTheLibraryProvesItself(t *testing.T) {
+	card, lt := fakedriver.New(), fakecublaslt.New()
+	lt.Bytes = card.Bytes
+	for _, idle := range []bool{false, true} {
+		card.Reset(fakedriver.Script{Version: 12040, Sim: &ptxsim.Sim{}, Cards: []fakedriver.Card{{Name: "Fake", Major: 9, Units: 4, Memory: 1 << 30}}})
+		lt.Enqueue = card.Enqueue
+		if idle {
+			lt.Enqueue = func(uintptr, func() int) int { return 0 }
+		}
+		l, err := driver.OpenWith("fake", card.Resolve)
+		if err != nil {
+			t.Fatal(err)
+		}
+		library, err := cublaslt.OpenWith("fake", lt.Resolve)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := open(t, l)
+		if err := b.UseCUBLASLt(library); err != nil {
+			t.Fatal(err)
+		}
+		before := lt.Products()
+		_, err = b.Prove(only(compute.Prove, "cublaslt"))
+		var wrong *cuda.WrongError
+		if idle != errors.As(err, &wrong) || idle != errors.Is(err, cuda.ErrWrong) || idle && (wrong.File != "cublaslt" || !strings.HasSuffix(err.Error(), ", or without ALIGN_CUBLASLT")) {
+			t.Errorf("idle %v: %v", idle, err)
+		}
+		if !idle && lt.Products() == before {
+			t.Error("the library made no product")
 		}
 	}
 }

@@ -99,10 +99,10 @@ func TestACardThatIsWrong(t *testing.T) {
 		return nil
 	})
 	c := f.Cards[0]
-	if len(c.Wrong) != 1 || !strings.HasPrefix(c.Wrong[0], "cuda:0 (Fake B), driver for CUDA 12.4: the kernels of norm.cu come out wrong: linear: element 0 of output 0 is 1, want 2: ") {
+	if len(c.Wrong) != 1 || !strings.HasPrefix(c.Wrong[0], "cuda:0 (Fake B), driver for CUDA 12.4: kernels \"norm\" come out wrong: linear: element 0 of output 0 is 1, want 2: ") {
 		t.Errorf("wrong: %q", c.Wrong)
 	}
-	if !strings.Contains(c.Instead, "the kernels of gemm_sm90.cu come out wrong") || c.Products[0].Kernel != "mma.sync 128x128" || slices.Contains(c.Proven, "gemm_sm90") || !slices.Contains(c.Proven, "gemm") {
+	if !strings.Contains(c.Instead, "kernels \"gemm_sm90\" come out wrong") || c.Products[0].Kernel != "mma.sync 128x128" || slices.Contains(c.Proven, "gemm_sm90") || !slices.Contains(c.Proven, "gemm") {
 		t.Errorf("instead %q, proven %q, products %+v", c.Instead, c.Proven, c.Products[0])
 	}
 }

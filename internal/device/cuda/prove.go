@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"align/internal/device"
+	"align/internal/device/cuda/cublaslt"
 	"align/internal/device/cuda/driver"
 	"align/internal/device/cuda/kernels"
 	"align/internal/device/proof"
@@ -57,7 +58,7 @@ func (b *Backend) Prove(with Prover) (instead string, err error) {
 	b.proofs = &proofs{with: with, ended: map[string]error{}}
 	if b.vendor != nil && pick(b.device.Major) {
 		if err := b.Within(func() error { return b.prove(vendorFile) }); err != nil {
-			return "", err
+			return "", fmt.Errorf("%w, or without %s", err, cublaslt.Variable)
 		}
 	}
 	if !b.means.Wgmma {

@@ -22,7 +22,7 @@ type Error struct {
 
 // Error tells the kernel and its first wrong number.
 func (e *Error) Error() string {
-	return fmt.Sprintf("the kernels of %s.cu come out wrong: %s: element %d of output %d is %.6g, want %.6g", e.File, e.Kernel, e.Element, e.Output, e.Got, e.Want)
+	return fmt.Sprintf("kernels %q come out wrong: %s: element %d of output %d is %.6g, want %.6g", e.File, e.Kernel, e.Element, e.Output, e.Got, e.Want)
 }
 
 // Run runs the trials of a file of kernels on a card's backend and on the reference,
