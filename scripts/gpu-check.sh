@@ -9,9 +9,11 @@
 # It ends after SECONDS (1800) at the latest. Every check leaves its lines in
 # gpu-results as soon as it is done, and the next call goes on with those that
 # have none: three calls of 560 seconds do what one of 1800 does. To repeat a check
-# remove its files; --again begins anew. All of it is packed into
-# gpu-results.tar.gz at the end, from which a call on another machine goes on where
-# that file lies beside the script. The report, on stdout and in
+# remove its files; --again begins anew. After every check all of it is packed into
+# gpu-results.tar.gz, from which a call on another machine goes on where that file
+# lies beside the script; GPU_RESULTS names a folder that it is copied to as well,
+# for a machine that may be taken away. What tells most comes first: what the card
+# proves of the kernels, instructions, speed of kernels and of a step. The report, on stdout and in
 # gpu-results/report.md, goes into docs/gpu.md as it is; the tests' own words stand
 # in gpu-results/*.log. --simulated runs what the simulator can instead, to try this
 # script without a card.
@@ -86,6 +88,13 @@ finish() {
 	else
 		mv "$result.new" "$result"
 	fi
+	pack
+}
+
+# pack puts what a caller carries away into one file, whole at any time.
+pack() {
+	{ tar czf $out.tar.gz.new $out testdata && mv $out.tar.gz.new $out.tar.gz; } 2>/dev/null
+	[ -z "${GPU_RESULTS:-}" ] || cp $out.tar.gz "$GPU_RESULTS/"
 }
 
 # said prints what tests said of themselves, without colour.
@@ -167,21 +176,30 @@ without() {
 # failed ORDER: whether a check has failed.
 failed() { [ -e "$out/$1.md" ] && grep -q '^\*\*.*: FAILED' "$out/$1.md"; }
 
-# report puts all results together, and what a caller carries away into one file.
+# report puts all results together.
 report() {
 	{
-		printf 'Date: %s\n\n' "$(date -u +%Y-%m-%d)"
-		[ -n "$simulated" ] || ./align doctor 2>&1 | grep -E '^(version|os|gpu|card|driver|problem)' | sed 's/^/    /'
+		printf 'Date: %s\n' "$(date -u +%Y-%m-%d)"
 		[ ! -e $out/mma ] || printf '\nThe wgmma kernels failed: all that stands behind their check ran with ALIGN_CUDA=mma.\n'
 		cat $out/[0-9]*.md 2>/dev/null
 	} >$out/report.md
-	tar czf $out.tar.gz $out testdata 2>/dev/null
+	pack
 }
 trap '[ -z "$child" ] || kill $child; report; exit 1' HUP INT TERM
 
 # 1. The binding, and every module translated by the driver.
 check 10-binding 60 'binding' driver.test '^TestCard$'
 check 11-modules 240 'modules' cuda.test '^TestModulesTranslate$'
+
+# The driver's cache has the modules now: this is a start as all but the first are,
+# with the proof of every kernel.
+if [ -z "$simulated" ]; then
+	speed 12-doctor 120 'what the card proves, translated before' sh -c 'start=$(date +%s%N)
+		said=$(./align doctor 2>&1)
+		code=$?
+		printf "%s\n%s\n" "$said" "this took $((($(date +%s%N) - start) / 1000000)) ms"
+		! printf %s "$said" | grep -q "^wrong" && exit $code'
+fi
 
 # 2. Instructions. On a card -update writes its answers, for the simulator to be
 # held to: testdata comes back with the report.
@@ -200,6 +218,12 @@ fi
 # A card may add the terms of either in its own way: that is told, and no failure.
 check 22-wgmma-bits 90 'whether wgmma has the bits of mma.sync' cuda.test '^Test(WgmmaHasTheBitsOfMma|LongCacheOfHopper)$'
 
+# What a lent card is for first: speed of the kernels and of a whole step.
+if [ -z "$simulated" ]; then
+	speed 40-kernels 120 'speed of kernels, the shapes of Llama 3 8B, 4096 tokens' ./align bench machine gemm attention elementwise --cfg 8b --seq 4096 --device cuda --quiet
+	speed 50-sft 120 'a step of 1 x 4096 tokens, the shape of Llama 3 8B in bf16' ./align bench sft --cfg 8b --batch 1 --seq 4096 --device cuda --quiet
+fi
+
 # 3. Kernels beside the CPU and float64, small and of Llama 3 8B's shapes.
 check 30-kernels 240 'kernels' cuda.test '^Test(Conformance|DoRA)$'
 check 31-entries 120 'single entries' cuda.test '^Test(Attention|Gemm|Gemv|LoRAGrad|Softmax|Slopes|PlaceRounds|Widened|WgmmaCounters|Sample|Captures)'
@@ -211,8 +235,7 @@ check 34-model 120 'tiny model: logits, losses, gradients, decoding' model.test 
 if [ -n "$simulated" ]; then
 	without 40-speed 'speed' 'the simulator has none'
 else
-	speed 40-kernels 120 'speed of kernels, the shapes of Llama 3 8B, 4096 tokens' ./align bench machine gemm attention elementwise --cfg 8b --seq 4096 --device cuda --quiet
-	if [ -z "${ALIGN_CUDA:-}" ] && ./align doctor 2>/dev/null | grep -q wgmma; then
+	if [ -z "${ALIGN_CUDA:-}" ] && grep -q ' by wgmma' $out/12-doctor.log 2>/dev/null; then
 		speed 41-mma 60 'the same products and attention on mma.sync (ALIGN_CUDA=mma)' env ALIGN_CUDA=mma ./align bench gemm attention --cfg 8b --seq 4096 --device cuda --quiet
 	else
 		without 41-mma 'mma.sync beside wgmma' 'wgmma is not in use'
@@ -230,7 +253,6 @@ else
 	without 44-torch 'PyTorch: the same kernels on the same card' 'there is no torch with CUDA'
 fi
 if [ -z "$simulated" ]; then
-	speed 50-sft 120 'a step of 1 x 4096 tokens, the shape of Llama 3 8B in bf16' ./align bench sft --cfg 8b --batch 1 --seq 4096 --device cuda --quiet
 	[ -z "$torch" ] || speed 50-sft-peer 150 'the same by torch and peft' python3 gpu-peer.py sft --batch 1 --seq 4096
 	speed 51-sft-nf4 120 'a step of 2 x 2048 tokens, 8B as NF4, save_policy tiled' ./align bench sft --cfg 8b --quantize nf4 --batch 2 --seq 2048 --save-policy tiled --device cuda --quiet
 	speed 51-sft-same 120 'the same, 8B in bf16' ./align bench sft --cfg 8b --batch 2 --seq 2048 --save-policy tiled --device cuda --quiet

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"align/internal/basemodel"
+	"align/internal/device/cuda"
 	"align/internal/device/cuda/cudatest"
 )
 
@@ -53,6 +54,9 @@ func TestCardScripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := &script{t: t, file: name, dir: t.TempDir(), env: map[string]string{"TINY": tiny, "SERVER": server, cardSwitch: cudatest.Ampere.String()}}
+			if cudatest.Simulated() { // seconds, each time; proof.txtar has them
+				s.env[cuda.ProofVariable] = "off"
+			}
 			s.env["ALIGN_CACHE"] = filepath.Join(s.dir, "cache")
 			s.run(string(data))
 		})

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"align/internal/compute"
@@ -26,7 +27,9 @@ func newDoctorCommand(io *streams) *cobra.Command {
 		Long: `doctor tells what of this machine align uses: the processor's instructions and
 the kernels chosen for them, each run once and compared with its portable twin;
 threads, memory and its limit, the GPU or why there is none, free disk, and the
-cache folder. It fails where a run would.`,
+cache folder. It fails where a run would. Each NVIDIA card has all its kernels
+compared with the processor's; the driver translates them for the card before, which
+takes some seconds the first time, and keeps that for the runs that follow.`,
 		Example: `  align doctor
   ALIGN_CPU=avx2 align doctor
   align doctor --json`,
@@ -81,6 +84,7 @@ func printFindings(w io.Writer, f *doctor.Findings) error {
 	line("gpu", "%s", f.GPU)
 	for _, c := range f.Cards {
 		line("card", "%s", describeCard(c))
+		describeProofs(c, line)
 		for _, p := range c.Products {
 			line("product", "%d: %dx%dx%d by %s: %s", c.Ordinal, p.Rows, p.Out, p.In, p.Kernel, p.Reason)
 		}
@@ -100,6 +104,32 @@ func describeCard(c doctor.Card) string {
 		return text + ": " + c.Fault
 	}
 	return fmt.Sprintf("%s, %s free", text, size(int64(c.MemoryFree)))
+}
+
+// describeProofs tells what of a card's kernels was proven.
+func describeProofs(c doctor.Card, line func(name, format string, args ...any)) {
+	if len(c.Proven) > 0 {
+		line("proven", "%d: %s", c.Ordinal, strings.Join(families(c.Proven), ", "))
+	}
+	for _, wrong := range c.Wrong {
+		line("wrong", "%d: %s", c.Ordinal, wrong)
+	}
+	if c.Instead != "" {
+		line("wrong", "%d: %s", c.Ordinal, c.Instead)
+	}
+}
+
+// families are files of kernels, those for two instructions as one.
+func families(files []string) (names []string) {
+	for _, name := range files {
+		if slices.Contains(files, name+"_sm90") {
+			name += " (mma, wgmma)"
+		}
+		if !strings.HasSuffix(name, "_sm90") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func orUnknown(text string) string {

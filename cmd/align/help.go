@@ -146,6 +146,8 @@ where caches lie, and which instructions are used:
   ALIGN_CUDA    mma or, on compute capability 9.0, wgmma: the instruction that our
                 own products and attention on a card run on, to compare or to
                 find a fault; else the fastest
+  ALIGN_CUDA_PROOF  off: kernels on a card do not prove themselves before they
+                are used, to find a fault
   ALIGN_CPU     generic, avx2, avx512, avx512bf16, amx or (on Arm) neon: a level
                 that the processor has, to compare or to find a fault; else the
                 fastest`,

@@ -117,7 +117,11 @@ func (o opening) startCard(limit int64) (Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.note(fmt.Sprintf("card: %s, %s (its kernels have been tested in a simulator only, see docs/gpu.md)", b.Info().Name, host.FormatSize(int64(b.Info().Memory))))
+	o.note(fmt.Sprintf("card: %s, %s (its kernels have been tested in a simulator only, and prove themselves here before they are used: see docs/gpu.md)", b.Info().Name, host.FormatSize(int64(b.Info().Memory))))
+	if err := o.prove(b); err != nil {
+		b.Close()
+		return nil, err
+	}
 	return b, nil
 }
 

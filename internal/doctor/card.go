@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"align/internal/compute"
 	"align/internal/device/cuda"
 	"align/internal/device/cuda/cublaslt"
 	"align/internal/device/cuda/driver"
@@ -22,6 +23,12 @@ type Card struct {
 	Fault       string `json:"fault"`
 	// Products are what multiplies at Llama 3 8B's shapes.
 	Products []Product `json:"products"`
+	// Proven are the files of kernels that gave the right numbers on the card, Wrong
+	// what the others did, and Instead why mma.sync stands in for wgmma, "" where it
+	// does not. All are empty where the environment says that nothing is to be proven.
+	Proven  []string `json:"proven"`
+	Wrong   []string `json:"wrong"`
+	Instead string   `json:"instead"`
 }
 
 // Product is what multiplies Rows tokens by a weight of Out x In, and why.
@@ -46,9 +53,9 @@ func productsOf(info driver.Info, means cuda.Means) (list []Product) {
 	return list
 }
 
-// readCards looks for NVIDIA's driver and its cards. What is wrong with them is
-// no problem of a run that does not ask for one.
-func (f *Findings) readCards(open func() (*driver.Library, error)) {
+// readCards looks for NVIDIA's driver and its cards, and lets these prove themselves.
+// What is wrong with them is no problem of a run that does not ask for one.
+func (f *Findings) readCards(open func() (*driver.Library, error), prove cuda.Prover) {
 	f.Cards = []Card{}
 	none := func(err error) { f.GPU = "none: " + strings.TrimPrefix(err.Error(), "cuda: ") }
 	library, err := open()
@@ -64,35 +71,57 @@ func (f *Findings) readCards(open func() (*driver.Library, error)) {
 	}
 	f.GPU = fmt.Sprintf("%d found by the NVIDIA driver for CUDA %s, used where --device names one", len(infos), f.Driver)
 	for _, info := range infos {
-		f.Cards = append(f.Cards, tryCard(library, info))
+		c := Card{
+			Ordinal: info.Ordinal, Name: info.Name, Capability: fmt.Sprintf("%d.%d", info.Major, info.Minor),
+			Units: info.Units, MemoryTotal: info.Memory, Proven: []string{}, Wrong: []string{},
+		}
+		if err := c.try(library, info, prove); err != nil {
+			c.Fault = err.Error()
+		}
+		f.Cards = append(f.Cards, c)
 	}
 }
 
-// tryCard takes the card's context, as a run would.
-func tryCard(library *driver.Library, info driver.Info) Card {
-	c := Card{
-		Ordinal: info.Ordinal, Name: info.Name, Capability: fmt.Sprintf("%d.%d", info.Major, info.Minor),
-		Units: info.Units, MemoryTotal: info.Memory,
+// try takes the card as a run would.
+func (c *Card) try(library *driver.Library, info driver.Info, prove cuda.Prover) error {
+	wanted, err := compute.Proves()
+	if err != nil {
+		return err
 	}
 	means, err := cuda.MeansOf(info, library.Version())
 	if err != nil {
-		c.Fault = err.Error()
-		return c
+		return err
 	}
+	c.choose(info, means)
+	b, err := cuda.OpenOn(library, info.Ordinal, 0)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	free, err := b.Available()
+	if err != nil {
+		return err
+	}
+	c.MemoryFree = uint64(free)
+	if wanted {
+		if c.Instead, err = b.Prove(prove); err != nil {
+			return err
+		}
+		c.prove(b)
+		c.choose(info, b.Means())
+	}
+	return nil
+}
+
+func (c *Card) choose(info driver.Info, means cuda.Means) {
 	means.Vendor = os.Getenv(cublaslt.Variable) != ""
 	c.Products = productsOf(info, means)
-	device, err := library.Device(info.Ordinal)
-	if err != nil {
-		c.Fault = err.Error()
-		return c
+}
+
+// prove lets all kernels prove themselves.
+func (c *Card) prove(b *cuda.Backend) {
+	for _, err := range b.ProveAll() {
+		c.Wrong = append(c.Wrong, err.Error())
 	}
-	defer device.Close()
-	err = device.Do(func() (err error) {
-		c.MemoryFree, _, err = device.Free()
-		return err
-	})
-	if err != nil {
-		c.Fault = err.Error()
-	}
-	return c
+	c.Proven = b.Proven()
 }

@@ -80,7 +80,7 @@ func Examine(c compute.Settings, cacheDir string) (*Findings, error) {
 	problem(f.testKernels())
 	problem(f.tryDevice(c))
 	problem(f.readMemory())
-	f.readCards(driver.Open)
+	f.readCards(driver.Open, compute.Prove)
 	problem(f.readDisk())
 	return f, errors.Join(errs...)
 }

@@ -12,8 +12,9 @@ import (
 type Backend struct {
 	device  *driver.Device
 	stream  *driver.Stream
+	units   int // multiprocessors that choices of tiles go by
 	pool    pool
-	staging staging
+	staging *staging
 	modules map[string]*driver.Module
 	entries map[string]*driver.Kernel
 	scratch scratch
@@ -21,6 +22,7 @@ type Backend struct {
 	kept    kept
 	means   Means
 	vendor  *vendor // nil: all products are our own
+	proofs  *proofs // nil: kernels run unproven
 	graphs  []*driver.Graph
 	inside  bool // the caller runs on the device's thread
 	counts  bool // nothing is launched, see ScratchBytes
@@ -65,7 +67,7 @@ func OpenOn(l *driver.Library, ordinal int, limit int64) (*Backend, error) {
 		d.Close()
 		return nil, err
 	}
-	b := &Backend{device: d, means: means, modules: map[string]*driver.Module{}, entries: map[string]*driver.Kernel{}}
+	b := &Backend{device: d, units: d.Units, means: means, modules: map[string]*driver.Module{}, entries: map[string]*driver.Kernel{}}
 	err = d.Do(func() (err error) {
 		b.stream, err = d.Stream()
 		return err
@@ -75,7 +77,7 @@ func OpenOn(l *driver.Library, ordinal int, limit int64) (*Backend, error) {
 		return nil, err
 	}
 	b.pool = pool{device: d, stream: b.stream, limit: limit}
-	b.staging = staging{device: d, stream: b.stream}
+	b.staging = &staging{device: d, stream: b.stream}
 	b.scratch.pool = &b.pool
 	return b, nil
 }
@@ -92,6 +94,9 @@ func (b *Backend) Numerics() string {
 	}
 	return name
 }
+
+// Means are what the backend multiplies with.
+func (b *Backend) Means() Means { return b.means }
 
 // Info describes the card.
 func (b *Backend) Info() driver.Info { return b.device.Info }

@@ -112,21 +112,47 @@ func (t typed) of(v device.View) *launch {
 	return t.f32
 }
 
-// entry finds an entry; its module is translated when it is first asked for.
+// text is the PTX of a file.
+var text = kernels.PTX
+
+// Exchange puts another text in the place of a file's own until back is called. It is
+// for tests of kernels that are wrong: no program calls it.
+func Exchange(file, ptx string) (back func()) {
+	own := text
+	text = func(name string) (string, error) {
+		if name == file {
+			return ptx, nil
+		}
+		return own(name)
+	}
+	return func() { text = own }
+}
+
+// module is a file of kernels, translated when it is first asked for, and then
+// proven.
+func (b *Backend) module(file string) (*driver.Module, error) {
+	m := b.modules[file]
+	if m == nil {
+		ptx, err := text(file)
+		if err != nil {
+			return nil, err
+		}
+		if m, err = b.device.Load(ptx); err != nil {
+			return nil, fmt.Errorf("translate kernels %q: %w", file, err)
+		}
+		b.modules[file] = m
+	}
+	return m, b.prove(file)
+}
+
+// entry finds an entry.
 func (b *Backend) entry(file, name string) (*driver.Kernel, error) {
 	if k := b.entries[name]; k != nil {
 		return k, nil
 	}
-	m := b.modules[file]
-	if m == nil {
-		text, err := kernels.PTX(file)
-		if err != nil {
-			return nil, err
-		}
-		if m, err = b.device.Load(text); err != nil {
-			return nil, fmt.Errorf("translate kernels %q: %w", file, err)
-		}
-		b.modules[file] = m
+	m, err := b.module(file)
+	if err != nil {
+		return nil, err
 	}
 	k, err := m.Kernel(name)
 	if err == nil {

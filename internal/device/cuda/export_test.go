@@ -4,4 +4,4 @@ package cuda
 func (b *Backend) ReadsOnce(t, n, r int) bool { return newLauncher(b).readsOnce(t, n, r) }
 
 // HaveUnits makes choices fall as on a card of so many multiprocessors.
-func (b *Backend) HaveUnits(n int) { b.device.Units = n }
+func (b *Backend) HaveUnits(n int) { b.units = n }

@@ -26,7 +26,7 @@ const slotRowParts = slotLogits
 // or more: fewer would take longer than the second reading. The bits are the same.
 func (l *launcher) readsOnce(t, n, r int) bool {
 	blocks := over(n, onceColumns) * over(t, splitOf(kindTN, n, r, t))
-	return r > 0 && r <= onceRank && min(t, n) >= splitTerms && 3*blocks >= l.b.device.Units
+	return r > 0 && r <= onceRank && min(t, n) >= splitTerms && 3*blocks >= l.b.units
 }
 
 // loraGrad is lora_du by one reading of dy.

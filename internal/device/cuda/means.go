@@ -21,6 +21,7 @@ type Means struct {
 	Vendor bool   // cuBLASLt is asked for
 	Wgmma  bool   // the files of kernels that end in _sm90
 	Reason string // for or against Wgmma
+	asked  bool   // by the environment for Wgmma
 }
 
 // MeansOf is what a card and its driver have of the instructions that the
@@ -35,6 +36,7 @@ func MeansOf(card driver.Info, version driver.Version) (m Means, err error) {
 	case asked == "mma":
 		m.Reason = "asked for by " + Variable
 	default:
+		m.asked = asked == "wgmma"
 		m.Wgmma, m.Reason = true, "capability 9.0 has wgmma, which mma.sync reaches some 60 % of"
 	}
 	switch {

@@ -20,6 +20,8 @@ type pool struct {
 	most   int64 // that held has been
 	blocks []*block
 	row    row
+	// passing memory goes back to the driver soon: no more is taken than is needed.
+	passing bool
 }
 
 // row is memory of weights that are placed next, one behind the other.

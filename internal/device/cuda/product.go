@@ -141,7 +141,7 @@ func (l *launcher) gemmParts(of kind, p *product, terms int) error {
 			return err
 		}
 	}
-	s := shapeOf(l.b.means.Wgmma && p.y%16 == 0, p.m, p.n, p.ldy, l.b.device.Units)
+	s := shapeOf(l.b.means.Wgmma && p.y%16 == 0, p.m, p.n, p.ldy, l.b.units)
 	grid := driver.Dim{X: over(p.m, s.m) * over(p.n, s.n), Y: 1, Z: max(1, over(p.k, terms))}
 	return l.run(s.file, s.entries[of], s.shared, grid, driver.Dim{X: s.size, Y: 1, Z: 1},
 		driver.U64(p.x.at), driver.U64(p.w.at), driver.U64(p.u.at), driver.U64(p.v.at), driver.U64(p.y), driver.U64(p.bias),
@@ -245,7 +245,7 @@ func (l *launcher) gemv(t device.Type, p *product, stride uint64, terms int) err
 // narrow says whether the columns are too few for a warp each: four blocks of
 // gemv_narrow.cu stand on a multiprocessor, so that none has to wait.
 func (l *launcher) narrow(p *product, terms int) bool {
-	return p.m <= gemvFewest && p.k > gemvShared && terms >= p.k && over(p.n, gemvColumns*gemvWarps) <= l.b.device.Units
+	return p.m <= gemvFewest && p.k > gemvShared && terms >= p.k && over(p.n, gemvColumns*gemvWarps) <= l.b.units
 }
 
 // times is an nt product with a frozen weight: gemv for few rows, which reads

@@ -25,7 +25,9 @@ const scratchLeast = 1 << 20
 // first run of a program may allocate and later ones do not; what it grows out of
 // goes back to the driver, since the next program's values seldom fit it.
 func (s *scratch) at(bytes int64) (uint64, error) {
-	bytes = max(bytes, scratchLeast)
+	if s.pool == nil || !s.pool.passing {
+		bytes = max(bytes, scratchLeast)
+	}
 	if s.count != nil {
 		*s.count = max(*s.count, rounded(bytes))
 		return countedAddress, nil
@@ -92,7 +94,7 @@ func (b *Backend) ScratchBytes(steps []device.Step) int64 {
 
 // counting is a backend of the same card that only counts.
 func (b *Backend) counting(sizes *[slots + 1]int64) *Backend {
-	c := &Backend{device: b.device, means: b.means, vendor: b.vendor, inside: true, counts: true}
+	c := &Backend{device: b.device, units: b.units, means: b.means, vendor: b.vendor, inside: true, counts: true}
 	for i := range c.work {
 		c.work[i].count = &sizes[i]
 	}
@@ -121,7 +123,7 @@ func laidOut(c device.Call) *device.Call {
 // Planner is a backend that can be asked for sizes and nothing else: of a card
 // that need not be there, of which limit bytes are used.
 func Planner(card driver.Info, limit int64) *Backend {
-	return &Backend{device: &driver.Device{Info: card}, pool: pool{limit: limit}, inside: true, counts: true}
+	return &Backend{device: &driver.Device{Info: card}, units: card.Units, pool: pool{limit: limit}, inside: true, counts: true}
 }
 
 // Counts says that nothing runs on the backend: it is a [Planner].

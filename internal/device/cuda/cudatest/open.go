@@ -33,6 +33,17 @@ var (
 // String names the generation by its capability.
 func (t Target) String() string { return fmt.Sprintf("%d.%d", t.Major, t.Minor) }
 
+// Simulated says whether tests run on the simulated card.
+func Simulated() bool { return !onCard() }
+
+// ForgetFault takes what the simulator found wrong on what was opened last from the
+// test: for tests of faults.
+func ForgetFault() {
+	if !onCard() {
+		fake().ForgetFault()
+	}
+}
+
 // Targets are the generations that a test of everything runs on: both of the
 // simulator's, or the one that a real card has.
 func Targets() []Target {

@@ -169,6 +169,9 @@ func (d *Device) Free() (free, total uint64, err error) {
 	return free, total, err
 }
 
+// Version is the newest CUDA that the device's driver serves.
+func (d *Device) Version() Version { return d.library.version }
+
 // Sync waits for all work on the device.
 func (d *Device) Sync() error { return d.call("cuCtxSynchronize", d.library.table.contextSync) }
 

@@ -74,7 +74,10 @@ func (e *Error) Error() string {
 var hints = map[int]string{
 	34:  "this is the toolkit's stub: let " + Variable + " name the driver's own libcuda.so.1",
 	46:  "another process has the card to itself, or its compute mode forbids it (nvidia-smi -q -d COMPUTE)",
+	214: "the card's memory is at fault (nvidia-smi -q -d ECC,ROW_REMAPPER): restart the machine, and replace the card where that goes on",
 	221: "libnvidia-ptxjitcompiler.so.1 is a part of the driver; a container needs NVIDIA_DRIVER_CAPABILITIES=compute,utility",
+	222: "the driver is older than these kernels: update it",
+	702: "a card that drives a display stops what takes long: use one that does not",
 	802: "cards with NVSwitch need nvidia-fabricmanager running",
 	803: "the driver was changed since the machine was started: restart it",
 	804: "a CUDA compatibility library stands before the driver's own: take it out of LD_LIBRARY_PATH",

@@ -168,6 +168,48 @@ func TestTranslatorTakesThePTX(t *testing.T) {
 	}
 }
 
+// contracted are the products and sums that a translator may make one instruction of.
+var contracted = regexp.MustCompile(`\b(mul|add|sub)\.f(32|64)\b`)
+
+// assemble is what ptxas says of a text, and its machine code.
+func assemble(t *testing.T, ptxas, text, target string) (said, code []byte, err error) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "cubin")
+	run := exec.Command(ptxas, "-v", "-arch="+target, "-o", out, "-")
+	run.Stdin = strings.NewReader(text)
+	if said, err = run.CombinedOutput(); err == nil {
+		code, err = os.ReadFile(out)
+	}
+	return said, code, err
+}
+
+// A translator does contract what it finds: the check above would see it.
+func TestTranslatorContracts(t *testing.T) {
+	ptxas, err := exec.LookPath("ptxas")
+	if err != nil {
+		t.Skip("ptxas is not installed")
+	}
+	const text = `.version 7.0
+.target sm_80
+.address_size 64
+.visible .entry k(.param .u64 p)
+{
+	.reg .f32 %f<6>; .reg .b64 %rd<2>;
+	ld.param.u64 %rd1, [p];
+	ld.global.f32 %f1, [%rd1]; ld.global.f32 %f2, [%rd1+4]; ld.global.f32 %f3, [%rd1+8];
+	mul.f32 %f4, %f1, %f2;
+	add.f32 %f5, %f4, %f3;
+	st.global.f32 [%rd1], %f5;
+	ret;
+}
+`
+	_, loose, failed := assemble(t, ptxas, text, "sm_80")
+	_, exact, err := assemble(t, ptxas, contracted.ReplaceAllString(text, "$1.rn.f$2"), "sm_80")
+	if failed != nil || err != nil || bytes.Equal(loose, exact) {
+		t.Error("the translator has kept a product and a sum apart", failed, err)
+	}
+}
+
 // translated is what ptxas tells of an entry behind its name.
 var translated = regexp.MustCompile(`^'(\w+)'[^,]*,\s+(\d+) bytes spill stores(?s:.*?)Used (\d+) registers`)
 
@@ -176,12 +218,15 @@ func translate(t *testing.T, ptxas, name, target string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := exec.Command(ptxas, "-v", "-arch="+target, "-o", filepath.Join(t.TempDir(), "cubin"), "-")
-	run.Stdin = strings.NewReader(text)
-	said, err := run.CombinedOutput()
+	said, code, err := assemble(t, ptxas, text, target)
 	// It puts waits of its own between products whose registers it cannot follow.
 	if err != nil || bytes.Contains(said, []byte("Performance Loss")) || bytes.Contains(said, []byte("injected")) {
 		t.Fatalf("%v: %s", err, said)
+	}
+	// Kernels that must have the same bits are not the same text: a translator that made
+	// one instruction of a product and a sum, as the manual lets it, would do so in one.
+	if _, kept, err := assemble(t, ptxas, contracted.ReplaceAllString(text, "$1.rn.f$2"), target); err != nil || !bytes.Equal(code, kept) {
+		t.Errorf("products and sums are contracted: %v", err)
 	}
 	most, entries := 0, strings.Split(string(said), "entry function ")[1:]
 	for _, e := range entries {
