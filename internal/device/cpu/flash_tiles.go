@@ -204,11 +204,21 @@ func (t *tileTask) finish(o heads, lse []float32, from, kv int) {
 			}
 		}
 		t.kernel.Finish(unsafe.Add(t.o, i*t.outBytes()), unsafe.Pointer(&t.reference[first]), rows, d, out, &t.logs, float32(math.Abs(t.attr.Scale)))
-		for j := 0; o.half != nil && j < rows; j++ {
-			t.set.ToBF16(o.half[t.places[j]*d:][:d], floats(unsafe.Add(t.out, 4*j*d), d))
+		for j, n := 0, 0; o.half != nil && j < rows; j += n { // heads of a position lie together
+			n = t.together(j, rows)
+			t.set.ToBF16(o.half[t.places[j]*d:][:n*d], floats(unsafe.Add(t.out, 4*j*d), n*d))
 		}
 		for j := 0; lse != nil && j < rows; j++ {
 			lse[t.places[j]] = t.logs[j]
 		}
 	}
+}
+
+// together is how many of the places from j on follow each other.
+func (t *tileTask) together(j, rows int) int {
+	n := 1
+	for j+n < rows && t.places[j+n] == t.places[j]+n {
+		n++
+	}
+	return n
 }

@@ -44,7 +44,7 @@ type tileGrad struct {
 	s, dp, p, ds, pairs        unsafe.Pointer
 	strips                     []kern.GradStrip // that are due
 	row                        deltaRow
-	sum                        [1]float32 // do*o of a row
+	sums                       []float32 // do*o of a row's heads
 }
 
 // tileStrips is how many strips are due at most: those of a group of panels, which are few.
@@ -91,6 +91,9 @@ func (t *tileGrad) layoutOwn(w *parts) {
 	t.s, t.dp = w.take(kern.GradStride*tilePart), w.take(kern.GradStride*tilePart)
 	t.pairs = w.take(tileGroup * t.pairsBytes())
 	t.row = t.deltaRow(w)
+	if sums := w.take(4 * t.attend.group); w.base != nil {
+		t.sums = floats(sums, t.attend.group)
+	}
 }
 
 // panelBytes is the size of a packed panel of queries, pairsBytes that of a
@@ -159,6 +162,7 @@ func (t *tileGrad) begin(from, to int) {
 		for head := range t.attend.group {
 			t.beginPanel(head, i, from, to)
 		}
+		t.fillRows(0, t.attend.group, i, from, to)
 	}
 }
 

@@ -17,7 +17,6 @@ func (t *tileGrad) beginPanel(head, panel, from, to int) {
 	}
 	t.packQueries(t.in.q, t.qRows, t.qSums, head, panel, row, n)
 	t.packQueries(t.grad, t.oRows, t.oSums, head, panel, row, n)
-	t.fillRows(head, panel, row, n)
 }
 
 // packQueries packs n rows of a head both ways.
@@ -34,7 +33,7 @@ func (t *tileGrad) packQueries(x heads, rows, sums unsafe.Pointer, head, panel, 
 		}
 		t.packLanes(x, unsafe.Add(to, 4*lane), d)
 	}
-	to = unsafe.Add(t.sums(sums, head), t.colsBytes(panel*tilePanel))
+	to = unsafe.Add(t.sumsOf(sums, head), t.colsBytes(panel*tilePanel))
 	for col := 0; col < d && (n < tilePanel || d-col < kern.Cols); col += kern.Cols { // and the rows
 		clear(floats(unsafe.Add(to, col/kern.Cols*t.sumsStep()), t.colsBytes(tilePanel)/4))
 	}
@@ -44,27 +43,31 @@ func (t *tileGrad) packQueries(x heads, rows, sums unsafe.Pointer, head, panel, 
 // place is that of a panel in a chunk.
 func (t *tileGrad) place(head, panel int) int { return head*t.panels + panel }
 
-// sums is where a head's panels of 32 columns begin, sumsStep apart.
-func (t *tileGrad) sums(all unsafe.Pointer, head int) unsafe.Pointer {
+// sumsOf is where a head's panels of 32 columns begin, sumsStep apart.
+func (t *tileGrad) sumsOf(all unsafe.Pointer, head int) unsafe.Pointer {
 	return unsafe.Add(all, head*t.panels*t.panelBytes())
 }
 func (t *tileGrad) sumsStep() int { return t.colsBytes(t.panels * tilePanel) }
 
-// fillRows sets what the weights of a panel need of each query, whose do has just
-// been packed. One that is not there has weights of 0.
-func (t *tileGrad) fillRows(head, panel, row, n int) {
-	r := &t.rows[t.place(head, panel)]
+// fillRows sets what the weights of a panel need of each query of so many heads, whose do
+// have just been packed. A query that is not there has weights of 0.
+func (t *tileGrad) fillRows(head, heads, panel, from, to int) {
 	for i := range tilePanel {
-		query := kern.FlashKey(i)
-		if query >= n {
-			r.Shift(i, math.Inf(1))
-			r.Delta[i] = 0
-			continue
+		row := from + panel*tilePanel + kern.FlashKey(i)
+		at := row*t.attr.Heads + t.kv*t.attend.group + head
+		if row < to {
+			t.row.sums(t.flashGrad, t.sums[:heads], at)
 		}
-		at := (row+query)*t.attr.Heads + t.kv*t.attend.group + head
-		r.Shift(i, float64(t.lse[at]))
-		t.row.sums(t.flashGrad, t.sum[:], at)
-		r.Delta[i] = -t.sum[0] * float32(t.attr.Scale)
+		for j := range heads {
+			r := &t.rows[t.place(head+j, panel)]
+			if row >= to {
+				r.Shift(i, math.Inf(1))
+				r.Delta[i] = 0
+				continue
+			}
+			r.Shift(i, float64(t.lse[at+j]))
+			r.Delta[i] = -t.sums[j] * float32(t.attr.Scale)
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func (t *tileGrad) sumKeys(g gradTile) {
 // sumKeysOf is y += a b for a tile's keys, over its queries.
 func (t *tileGrad) sumKeysOf(y, a, b unsafe.Pointer, g gradTile) {
 	d, words := t.attr.HeadDim, t.words(g.panels*tilePanel)
-	b = unsafe.Add(t.sums(b, g.head), t.colsBytes(g.panel*tilePanel))
+	b = unsafe.Add(t.sumsOf(b, g.head), t.colsBytes(g.panel*tilePanel))
 	y = unsafe.Add(y, 4*g.at*d)
 	if d == t.d {
 		t.strip(g.n, words, a, b, t.sumsStep(), y, 4*d, 1, d/kern.Cols)

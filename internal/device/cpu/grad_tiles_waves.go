@@ -169,6 +169,7 @@ func (w *tileWaves) weights(task, worker int) {
 	last := min(first+tileGroup, w.panels)
 	for i := first; w.first == 0 && i < last; i++ {
 		t.beginPanel(head, i, w.from, w.to)
+		t.fillRows(head, 1, i, w.from, w.to)
 	}
 	for i := range w.wave {
 		b := w.block(t, i)
