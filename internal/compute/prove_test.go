@@ -32,6 +32,14 @@ func open(t *testing.T, l *driver.Library) *cuda.Backend {
 	return b
 }
 
+// long skips what is slow in the simulator, above all with the race detector.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("the simulator is slow")
+	}
+}
+
 func textOf(t *testing.T, file string) string {
 	t.Helper()
 	text, err := kernels.PTX(file)
@@ -57,6 +65,7 @@ var f32 = regexp.MustCompile(`^(attention_(cached|join|delta)|dora_(scale|dm)|sw
 // All kernels that runs have prove themselves, with what a card may do otherwise than
 // the simulator, and leave nothing of the card's memory in use.
 func TestKernelsProveThemselves(t *testing.T) {
+	long(t)
 	for _, target := range cudatest.Targets() {
 		b := open(t, cudatest.LibraryTarget(t, target, false))
 		before, err := b.Available()
@@ -154,6 +163,7 @@ func slipped(t *testing.T, file, entry, find, put string) string {
 // A kernel's slip fails its file's proof, and so the call that wants it, once and for
 // all.
 func TestWrongKernelsAreCaught(t *testing.T) {
+	long(t)
 	if !cudatest.Simulated() {
 		t.Skip("a card may be lost to a stray address")
 	}
@@ -177,6 +187,7 @@ func TestWrongKernelsAreCaught(t *testing.T) {
 // Where wgmma is wrong, or the driver does not take its text, mma.sync stands in, also in
 // the name of the numerics. Whoever has asked for wgmma gets an error.
 func TestMmaStandsInForWgmma(t *testing.T) {
+	long(t)
 	if !cudatest.Simulated() {
 		t.Skip("a card may be lost to a stray address")
 	}
@@ -206,6 +217,7 @@ func TestMmaStandsInForWgmma(t *testing.T) {
 // Consumer cards and Blackwell's have 99 KiB of shared memory for a block, which is
 // enough for the kernels that take most of it, and run what is made for 8.0.
 func TestCardsOfLittleSharedMemory(t *testing.T) {
+	long(t)
 	if !cudatest.Simulated() {
 		t.Skip("a card is of one generation")
 	}
