@@ -17,6 +17,7 @@ type Extent struct {
 	length int
 }
 
+// ExampleExtents are of examples, each a sequence of its own.
 func ExampleExtents(list []datasets.Example) []Extent {
 	all := make([]Extent, len(list))
 	for i, e := range list {
