@@ -34,7 +34,7 @@ var floors = [][]string{
 	{"internal/basemodel"},
 	{"internal/export", "internal/plan"},
 	{"align"},
-	{"rounds"},
+	{"align/rounds"},
 	{"cmd/align", "internal/builtin/build"},
 }
 

@@ -6,13 +6,13 @@ import (
 	"strings"
 
 	"align/align"
+	"align/align/rounds"
 	"align/dpo"
 	"align/internal/config"
 	"align/internal/nearest"
 	"align/ppo"
 	"align/rejection"
 	"align/reward"
-	"align/rounds"
 	"align/sft"
 
 	"github.com/spf13/cobra"

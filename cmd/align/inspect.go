@@ -10,12 +10,12 @@ import (
 	"slices"
 	"strings"
 
+	"align/align/rounds"
 	"align/datasets"
 	"align/internal/basemodel"
 	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
-	"align/rounds"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"

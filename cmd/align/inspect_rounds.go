@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"align/rounds"
+	"align/align/rounds"
 )
 
 // inspectRounds tells what came of what in a job of rounds.

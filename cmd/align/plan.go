@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"align/align"
+	"align/align/rounds"
 	"align/dpo"
 	"align/internal/config"
 	"align/internal/nearest"
@@ -13,7 +14,6 @@ import (
 	"align/ppo"
 	"align/rejection"
 	"align/reward"
-	"align/rounds"
 	"align/sft"
 
 	"github.com/spf13/cobra"

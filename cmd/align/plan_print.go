@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"align/align/rounds"
 	"align/internal/plan"
-	"align/rounds"
 )
 
 // printRoundsPlan prints the plans of the stages, then what they come to.

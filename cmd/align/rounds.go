@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"align/align/rounds"
 	"align/internal/config"
 	"align/internal/train"
-	"align/rounds"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"

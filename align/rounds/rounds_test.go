@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"align/align/rounds"
 	"align/internal/train"
-	"align/rounds"
 
 	"github.com/google/go-cmp/cmp"
 )
