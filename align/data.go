@@ -3,6 +3,7 @@ package align
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -39,7 +40,7 @@ type read[T any] func(ctx context.Context, path string, o datasets.Options) ([]T
 
 func readFile[T any](ctx context.Context, s *stage, path string, f read[T], d *data[T]) ([]T, error) {
 	columns, err := datasets.ParseMapping(s.settings.Map)
-	if err != nil {
+	if err := errors.Join(err, checkpoint.CheckRegular(path)); err != nil {
 		return nil, err
 	}
 	list, summary, err := f(ctx, path, datasets.Options{

@@ -7,6 +7,7 @@ import (
 
 	"align/datasets"
 	"align/dpo"
+	"align/internal/checkpoint"
 	"align/internal/plan"
 	"align/internal/train"
 )
@@ -92,6 +93,9 @@ func (s *stage) checkPaired(path string) error {
 		return err
 	}
 	for _, source := range sources {
+		if checkpoint.CheckRegular(source.Path) != nil {
+			continue // a look at a pipe waits for its writer; the reading tells
+		}
 		if labelled, err := datasets.IsUnpaired(source.Path, columns); err == nil && labelled {
 			return fmt.Errorf("%s holds labelled answers, not pairs: --loss kto takes them", source.Path)
 		}

@@ -123,6 +123,9 @@ func (s *stage) prompts(ctx context.Context, c ppo.Config) (*promptData, error) 
 		return nil, fmt.Errorf("max_new is %d: it leaves no room for a prompt in max_length %d", c.MaxNew, min(s.settings.MaxLength, s.config.ContextLength))
 	}
 	s.env.note(fmt.Sprintf("prompts: of up to %d tokens (what max_new %d leaves of max_length %d)", room, c.MaxNew, room+c.MaxNew))
+	if err := checkpoint.CheckRegular(c.Prompts); err != nil {
+		return nil, err
+	}
 	d := &promptData{}
 	list, longest, err := readPrompts(ctx, c.Prompts, c.Map, c.Scorer, datasets.Options{
 		Template: s.template, MaxLength: room, Overlong: c.Overlong, BadRecords: c.BadRecords, Quarantine: &d.quarantine,

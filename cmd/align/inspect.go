@@ -123,6 +123,9 @@ func isData(path string) bool {
 }
 
 func runInspect(ctx context.Context, o *inspectOptions) error {
+	if info, err := os.Stat(o.path); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		return fmt.Errorf("inspect: %s is no regular file, and what is looked at is read more than once: write it to a file", o.path)
+	}
 	if isData(o.path) {
 		return runInspectData(ctx, o)
 	}

@@ -191,15 +191,21 @@ func verify(dir string) (manifest, error) {
 	return m, errors.Join(errs...)
 }
 
-// HashFile returns the SHA-256 of a file's content in lower-case hexadecimal. A
-// pipe is an error: who read it before has left nothing to hash.
-func HashFile(path string) (string, error) {
+// CheckRegular refuses pipes and devices as a run's data: who reads one leaves nothing
+// to hash, and a second look at it waits for ever. What is not there, and a folder, are
+// left to who reads it.
+func CheckRegular(path string) error {
 	info, err := os.Stat(path)
-	if err != nil {
-		return "", fmt.Errorf("checkpoint: %w", err)
+	if err != nil || info.IsDir() || info.Mode().IsRegular() {
+		return nil
 	}
-	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("checkpoint: %s is no regular file: a run holds to its data by their content, so that they must be there to read again: write them to a file", path)
+	return fmt.Errorf("checkpoint: %s is no regular file: a run holds to its data by their content, so that they must be there to read again: write them to a file", path)
+}
+
+// HashFile returns the SHA-256 of a file's content in lower-case hexadecimal.
+func HashFile(path string) (string, error) {
+	if err := CheckRegular(path); err != nil {
+		return "", err
 	}
 	f, err := os.Open(path)
 	if err != nil {
