@@ -27,8 +27,10 @@ func newExportCommand(io *streams) *cobra.Command {
 		Long: `export writes what a run, a checkpoint or an adapter folder holds.
 
   gguf         the adapter as the file that llama.cpp loads with --lora; not a
-               DoRA, nor modules trained whole, which it cannot hold
-  peft         the adapter as the folder that Hugging Face's PEFT loads
+               DoRA, nor modules trained whole, which it cannot hold; a reward
+               run's score head is left out
+  peft         the adapter as the folder that Hugging Face's PEFT loads; of a
+               reward run with its score head, as a sequence classifier
   merged-hf    the base with the adapter merged, as a Hugging Face folder
   merged-gguf  the same as one GGUF file for llama.cpp, with a Modelfile for
                Ollama beside it; --type is its number type
@@ -134,8 +136,7 @@ func runExport(o *exportOptions) error {
 			Card       string  `json:"card"`
 		}{1, done.Path, done.Parameters, v.Difference, v.Scale, v.Tokens, v.Top1, v.KL, v.TextTokens, done.Type, done.Modelfile, done.Card})
 	}
-	r.note(fmt.Sprintf("read back: the largest difference of a logit is %s, of logits up to %s, and the top token is the same after %.0f of %d tokens",
-		short(v.Difference), short(v.Scale), v.Top1*float64(v.Tokens), v.Tokens))
+	r.note("read back: " + readBack(done))
 	if v.TextTokens > 0 {
 		r.note(fmt.Sprintf("added error: KL %s nats per token, on a text of %d tokens", short(v.KL), v.TextTokens))
 	}
@@ -147,4 +148,14 @@ func runExport(o *exportOptions) error {
 	}
 	_, err = fmt.Fprintln(o.io.out, done.Path)
 	return err
+}
+
+// readBack says in words how near to the original the export is.
+func readBack(done export.Result) string {
+	v := done.Checked
+	if done.Scores {
+		return fmt.Sprintf("the largest difference of a score is %s, of scores up to %s, after %d tokens", short(v.Difference), short(v.Scale), v.Tokens)
+	}
+	return fmt.Sprintf("the largest difference of a logit is %s, of logits up to %s, and the top token is the same after %.0f of %d tokens",
+		short(v.Difference), short(v.Scale), v.Top1*float64(v.Tokens), v.Tokens)
 }

@@ -10,6 +10,16 @@ import (
 	"align/internal/basemodel"
 )
 
+// scorerUse tells what a sequence classifier's folder cannot say of itself.
+const scorerUse = `
+One score for the last token of a conversation, without bias. In PEFT:
+
+` + "```python" + `
+model = AutoPeftModelForSequenceClassification.from_pretrained(FOLDER, num_labels=1)
+model.config.pad_token_id = PAD  # a token that ends no conversation; for batches of more than one
+` + "```" + `
+`
+
 // card is the model card of an exported folder: what it was made of and how.
 func (x *export) card() []byte {
 	var b strings.Builder
@@ -21,6 +31,8 @@ func (x *export) card() []byte {
 		kind = "A Llama trained from random weights"
 	case x.full:
 		kind = x.baseName() + " with all weights trained"
+	case x.carriesHead():
+		kind = "Reward model: adapter and score head for " + x.baseName()
 	case x.merges():
 		kind = x.baseName() + " with an adapter merged into it"
 	}
@@ -37,6 +49,9 @@ func (x *export) card() []byte {
 	fmt.Fprintf(&b, "tags: [%s]\n---\n\n# %s\n\n%s.\n", strings.Join(tags, ", "), x.name(), kind)
 	if line := basemodel.Notice(x.base); line != "" {
 		fmt.Fprintf(&b, "\nThe base model's notice: %s\n", line)
+	}
+	if x.carriesHead() {
+		b.WriteString(scorerUse)
 	}
 	if x.run.Method != "" {
 		x.describeRun(&b)
