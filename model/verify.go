@@ -109,6 +109,29 @@ func Verify(path string, m *Model, a *Adapter, text []int32) (Verification, erro
 	return v, nil
 }
 
+// VerifyScores is [Verify] for a merged reward model, whose head the folder holds.
+func VerifyScores(path string, m *Model, a *Adapter) (Verification, error) {
+	written, err := Load(path, m.backend, m.act, nil)
+	if err != nil {
+		return Verification{}, fmt.Errorf("reading the export back: %w", err)
+	}
+	defer written.Close()
+	head, values, err := ReadScored(path, ScoreHead, written.Config)
+	if err != nil {
+		return Verification{}, fmt.Errorf("reading the export back: %w", err)
+	}
+	if err := written.AllocAdapter(head, values); err != nil {
+		return Verification{}, err
+	}
+	ids := m.Config.verifyIDs()
+	got, err := Scores(written, head, ids)
+	if err != nil {
+		return Verification{}, err
+	}
+	want, err := Scores(m, a, ids)
+	return compareLogits(got, want, 1), err
+}
+
 // CompareAdapters compares the logits of two adapters, allocated with m, on
 // tokens spread over the vocabulary; b is the one to keep to.
 func CompareAdapters(m *Model, a, b *Adapter) (Verification, error) {

@@ -31,7 +31,8 @@ func newExportCommand(io *streams) *cobra.Command {
                run's score head is left out
   peft         the adapter as the folder that Hugging Face's PEFT loads; of a
                reward run with its score head, as a sequence classifier
-  merged-hf    the base with the adapter merged, as a Hugging Face folder
+  merged-hf    the base with the adapter merged, as a Hugging Face folder; of a
+               reward run a sequence classifier
   merged-gguf  the same as one GGUF file for llama.cpp, with a Modelfile for
                Ollama beside it; --type is its number type
   hf           a run that trained all weights (--full, pretrain), as a Hugging
@@ -42,7 +43,8 @@ quantised base merges to q8_0 unless --type says otherwise. A model card lies in
 each folder and beside each GGUF file. What was written is
 read back and compared with the model as it was trained: the largest difference
 of a logit, how often both put the same token on top, and for a merge the
-divergence (KL) of the two on a text.`,
+divergence (KL) of the two on a text; of a reward run the largest difference of
+a score.`,
 		Example: `  align export runs/dpo-001 --format merged-gguf --type q8_0 --out model.gguf
   align export runs/dpo-001 --format peft --out adapter
   align export runs/dpo-001/checkpoints/step-000100 --format gguf --out step-100.gguf`,
