@@ -82,6 +82,9 @@ func (s *stage) references(ctx context.Context, c dpo.Config, loss dpo.Weighted,
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := s.sameReference(); err != nil {
+		return nil, nil, err
+	}
 	r := &dpo.Referee{Model: s.model, Adapter: adapter, Batch: c.Batch, MaskFormat: c.MaskFormat}
 	if dir := s.env.cacheDir(); dir != "" {
 		r.Cache = dpo.CacheFile(dir, s.model.Hash[:16], hashShape(s.config), identity, s.backend.Numerics(), fmt.Sprintf("format-%v", !c.MaskFormat))
@@ -150,6 +153,9 @@ func (s *stage) reference(ref string) (*model.Adapter, string, error) {
 	a, values, err := model.ReadAdapter(folder, s.config)
 	if err != nil {
 		return nil, "", fmt.Errorf("ref: %w", misfit(folder, err))
+	}
+	if ref != "init" {
+		s.ref, s.refFactors = hashFloats(values), hashFactors(a)
 	}
 	return a, hashAdapter(a, values), s.model.AllocAdapter(a, values)
 }
