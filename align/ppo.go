@@ -71,7 +71,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	lineage := s.lineage(&c, p.hash)
 	lineage["judge"] = judge.hash
 	if judge.shape != "" {
-		lineage["judge's shape"] = judge.shape
+		lineage["judge's shape"], lineage["judge's encoding"] = judge.shape, judge.encoding
 	}
 	o := s.options(steps, lineage)
 	o.Groups = subject.Groups(c.CriticLearningRate, c.LoRAPlusRatio)
