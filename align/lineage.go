@@ -16,6 +16,7 @@ import (
 func (s *stage) lineage(c any, data string) map[string]string {
 	l := s.dataLineage(data)
 	l["model"], l[train.Activations] = s.model.Hash, s.act.String()
+	l[train.Kernels] = s.backend.Numerics()
 	l["shape"] = hashShape(s.config)
 	if s.special != "" {
 		l["special"] = s.special

@@ -338,6 +338,32 @@ func TestResumingUnderOtherDrawsIsTold(t *testing.T) {
 	}
 }
 
+// A run goes on with other kernels, or in another precision, and says so; one of an
+// earlier version, whose checkpoints do not name them, goes on in silence.
+func TestResumingWithOtherKernelsIsTold(t *testing.T) {
+	for _, c := range []struct{ began, now, want string }{
+		{"", "avx2-f32", ""},
+		{"avx2-f32", "avx2-f32", ""},
+		{"avx512-f32", "avx2-f32", "the run began with avx512-f32 kernels: with avx2-f32 kernels its numbers may differ in the last bits"},
+		{"avx2-f32", "avx2-bf16", "the run began with avx2-f32 kernels: with avx2-bf16 kernels its numbers may differ by rounding to bf16"},
+	} {
+		dir, y := t.TempDir(), newToy(t)
+		o := options(dir)
+		if c.began != "" {
+			o.Lineage[train.Kernels] = c.began
+		}
+		o.Steps = 5
+		mustRun(t, o, y, 2, nil)
+		var notes []string
+		o.Resume, o.Steps, o.Notes = true, 6, func(s string) { notes = append(notes, s) }
+		o.Lineage = map[string]string{"data": "abc", train.Kernels: c.now}
+		mustRun(t, o, newToy(t), 2, nil)
+		if told := strings.Join(notes, "\n"); !strings.Contains(told, c.want) || c.want == "" && strings.Contains(told, "kernels") {
+			t.Errorf("%q, then %q: told %q", c.began, c.now, told)
+		}
+	}
+}
+
 func TestEventsAreVersionedJSON(t *testing.T) {
 	e := train.Event{Step: 3, Loss: 0.1, GradNorm: 2, LearningRate: 5e-6, NumTokens: 100, Epoch: 0.5}
 	e.Metrics.Add("rewards/margins", 1, 4)
