@@ -56,7 +56,7 @@ func noteOtherBase(adapter, base string, env Environment) {
 	if err != nil {
 		return
 	}
-	if own, err := model.AdapterBase(folder); err == nil && has(own, "config.json") && !basemodel.Same(own, base) {
+	if own, err := model.AdapterBase(folder); err == nil && own != "" && has(own, "config.json") && !basemodel.Same(own, base) {
 		env.note(fmt.Sprintf("adapter: %s was trained on %s, and is put on %s", adapter, own, base))
 	}
 }
