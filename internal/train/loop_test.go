@@ -338,6 +338,36 @@ func TestResumingUnderOtherDrawsIsTold(t *testing.T) {
 	}
 }
 
+// stuck is evaluated until somebody cancels it.
+type stuck struct {
+	*toy
+	stop *train.Stop
+}
+
+func (s stuck) Evaluate(ctx context.Context) (train.Metrics, error) {
+	s.stop.Ask(train.Terminate)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// The evaluation before the first step ends with the first request, and is made again by
+// the run that goes on, whose log is that of one that was not stopped.
+func TestTheFirstEvaluationEndsWhenAsked(t *testing.T) {
+	whole, dir := t.TempDir(), t.TempDir()
+	mustRun(t, options(whole), newToy(t), 2, nil)
+	stop, y := &train.Stop{}, newToy(t)
+	r, err := train.Run(context.Background(), options(dir), y.backend, y, &points{Micros: 2}, train.Method[[]float64](stuck{y, stop}), &recorder{}, stop)
+	if err != nil || r.Ended != train.Terminate || r.Step != 0 || r.Checkpoint == "" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	o := options(dir)
+	o.Resume = true
+	mustRun(t, o, newToy(t), 2, nil)
+	if got, want := readFile(t, dir, train.MetricsFile), readFile(t, whole, train.MetricsFile); got != want {
+		t.Errorf("the log differs:\n%s\nwant\n%s", got, want)
+	}
+}
+
 // A run goes on with other kernels, or in another precision, and says so; one of an
 // earlier version, whose checkpoints do not name them, goes on in silence.
 func TestResumingWithOtherKernelsIsTold(t *testing.T) {
