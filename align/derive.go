@@ -104,15 +104,23 @@ func (s *stage) deriveRate(rate float64, reason string) {
 	s.env.note(fmt.Sprintf("learning_rate: %g (%s)", rate, reason))
 }
 
-// noteWarmup says where a run ends before its rate is what was asked for.
+// noteWarmup says where a run ends before its rate is what was asked for, or where half
+// of its steps or more move nothing: the first of a warm-up has rate 0, which is all or
+// much of a short run.
 func (s *stage) noteWarmup(steps int) {
 	schedule := s.settings.ScheduleOver(steps)
 	warmup, most := schedule.WarmupSteps(), schedule.At(steps)
+	still := 0
+	for step := 1; step <= min(steps, warmup) && schedule.At(step) == 0; step++ {
+		still++
+	}
 	switch {
-	case warmup < steps:
-	case most == 0:
+	case warmup == 0 || schedule.LearningRate == 0:
+	case still == steps:
 		s.env.note(fmt.Sprintf("warmup: the learning rate is 0 in all of %d steps and nothing is learnt: --warmup 0, or more steps", steps))
-	default:
+	case warmup >= steps:
 		s.env.note(fmt.Sprintf("warmup: %d steps, and the run has %d: the learning rate gets to %.3g, never to %.3g", warmup, steps, most, schedule.LearningRate))
+	case 2*still >= steps:
+		s.env.note(fmt.Sprintf("warmup: the learning rate is 0 in %d of %d steps, which learn nothing: --warmup 0, or more steps", still, steps))
 	}
 }

@@ -15,12 +15,14 @@ import (
 
 // DPO is direct preference optimisation by the config. explicit are the keys
 // that the user named, as opposed to defaults.
-func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) (Result, error) {
+func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) (result Result, err error) {
 	if err := c.Validate(); err != nil {
 		return Result{}, err
 	}
 	s := &stage{method: "dpo", settings: &c.Settings, env: env, explicit: explicit}
 	defer s.close()
+	early, ended := s.early(ctx)
+	defer ended(&result, &err)
 	if err := s.begin(&c, c.RefFolder()); err != nil {
 		return Result{}, err
 	}
@@ -28,12 +30,12 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 		env.note(line)
 	}
 	if c.Unpaired() {
-		return s.runUnpaired(ctx, &c)
+		return s.runUnpaired(ctx, early, &c)
 	}
 	if err := s.checkPaired(c.Pairs); err != nil {
 		return Result{}, err
 	}
-	d, err := s.pairs(ctx, c.Pairs)
+	d, err := s.pairs(early, c.Pairs)
 	if err != nil {
 		return Result{}, err
 	}
@@ -47,8 +49,8 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 		return Result{}, err
 	}
 	t := &dpo.Trainer{Config: c, Loss: loss, Model: s.model, Adapter: s.adapter, Full: s.full, Save: w.policy, Pairs: d.train, Held: d.held}
-	if t.References, t.HeldReferences, err = s.references(ctx, c, loss, d.train, d.held, w.steps); err != nil {
-		return s.stoppedEarly(err)
+	if t.References, t.HeldReferences, err = s.references(early, c, loss, d.train, d.held, w.steps); err != nil {
+		return Result{}, err
 	}
 	r, err := s.learn(ctx, &c, d.hash, w, t)
 	if err != nil || r.Ended != train.Continue {
@@ -59,14 +61,6 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 		prompts = append(prompts, pair.Prompt)
 	}
 	return r, errors.Join(s.showAnswers(ctx, prompts), s.exportAdapter())
-}
-
-// stoppedEarly is the result of a run that was asked to end before its first step.
-func (s *stage) stoppedEarly(err error) (Result, error) {
-	if !errors.Is(err, dpo.ErrStopped) {
-		return Result{}, err
-	}
-	return Result{Result: train.Result{Ended: s.env.Stop.Asked()}, Run: s.run}, nil
 }
 
 // references computes log ref(y|x) of the held pairs and of all that the steps
@@ -82,6 +76,9 @@ func (s *stage) references(ctx context.Context, c dpo.Config, loss dpo.Weighted,
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := s.sameReference(); err != nil {
+		return nil, nil, err
+	}
 	r := &dpo.Referee{Model: s.model, Adapter: adapter, Batch: c.Batch, MaskFormat: c.MaskFormat}
 	if dir := s.env.cacheDir(); dir != "" {
 		r.Cache = dpo.CacheFile(dir, s.model.Hash[:16], hashShape(s.config), identity, s.backend.Numerics(), fmt.Sprintf("format-%v", !c.MaskFormat))
@@ -92,6 +89,11 @@ func (s *stage) references(ctx context.Context, c dpo.Config, loss dpo.Weighted,
 	defer func() {
 		if r.Unkept != nil {
 			s.env.note(fmt.Sprintf("reference: its log-probabilities are not kept for other runs: %v", r.Unkept))
+		}
+	}()
+	defer func() {
+		if errors.Is(err, dpo.ErrStopped) && r.Cache != "" && r.Unkept == nil {
+			s.env.note("reference: its log-probabilities so far are kept for the run that goes on")
 		}
 	}()
 	if refs, err = s.visitedLogProbs(ctx, r, pairs, steps); err != nil {
@@ -150,6 +152,9 @@ func (s *stage) reference(ref string) (*model.Adapter, string, error) {
 	a, values, err := model.ReadAdapter(folder, s.config)
 	if err != nil {
 		return nil, "", fmt.Errorf("ref: %w", misfit(folder, err))
+	}
+	if ref != "init" {
+		s.ref, s.refFactors = hashFloats(values), hashFactors(a)
 	}
 	return a, hashAdapter(a, values), s.model.AllocAdapter(a, values)
 }

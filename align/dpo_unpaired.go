@@ -12,13 +12,14 @@ import (
 	"align/internal/train"
 )
 
-// runUnpaired is DPO by a loss of single labelled answers.
-func (s *stage) runUnpaired(ctx context.Context, c *dpo.Config) (Result, error) {
+// runUnpaired is DPO by a loss of single labelled answers; early is ctx for what comes
+// before the first step.
+func (s *stage) runUnpaired(ctx, early context.Context, c *dpo.Config) (Result, error) {
 	loss, err := dpo.ParseWeighted(c.Loss)
 	if err != nil {
 		return Result{}, err
 	}
-	d, err := readData(ctx, s, c.Pairs, datasets.ReadUnpaired)
+	d, err := readData(early, s, c.Pairs, datasets.ReadUnpaired)
 	if err != nil {
 		return Result{}, err
 	}
@@ -34,8 +35,8 @@ func (s *stage) runUnpaired(ctx context.Context, c *dpo.Config) (Result, error) 
 		Config: *c, Loss: loss, Model: s.model, Adapter: s.adapter, Full: s.full, Save: w.policy,
 		Answers: answers[:len(d.train)], Held: answers[len(d.train):],
 	}
-	if t.References, t.HeldReferences, err = s.references(ctx, *c, loss, dpo.Both(t.Answers), dpo.Both(t.Held), w.steps); err != nil {
-		return s.stoppedEarly(err)
+	if t.References, t.HeldReferences, err = s.references(early, *c, loss, dpo.Both(t.Answers), dpo.Both(t.Held), w.steps); err != nil {
+		return Result{}, err
 	}
 	r, err := s.learn(ctx, c, d.hash, w, t)
 	if err != nil || r.Ended != train.Continue {

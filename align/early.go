@@ -95,9 +95,8 @@ func (s *stage) sameData(hash string, steps int) error {
 	if !s.settings.Resume {
 		return nil
 	}
-	raw, err := checkpoint.Peek(s.run, train.StateFile)
-	var began train.State
-	if err != nil || json.Unmarshal(raw, &began) != nil || began.Method != s.method {
+	began, known := s.began()
+	if !known {
 		return nil
 	}
 	var errs []error
@@ -107,7 +106,7 @@ func (s *stage) sameData(hash string, steps int) error {
 		switch got := now[key]; {
 		case !known || got == want:
 		case key == "data" || key == "tokenizer":
-			errs = append(errs, fmt.Errorf("%s has another content than the run began with", key))
+			errs = append(errs, anotherContent(key))
 		default:
 			errs = append(errs, fmt.Errorf("%s is %q, the run began with %q", key, got, want))
 		}
@@ -119,6 +118,35 @@ func (s *stage) sameData(hash string, steps int) error {
 		return fmt.Errorf("resume: %s: %w", s.run, err)
 	}
 	return nil
+}
+
+// sameReference refuses a run that would go on with another reference adapter than it
+// began with, before the log-probabilities of all its data are computed by it.
+func (s *stage) sameReference() error {
+	if !s.settings.Resume {
+		return nil
+	}
+	began, _ := s.began()
+	for key, now := range s.refLineage() {
+		if then, known := began.Lineage[key]; known && then != now {
+			return fmt.Errorf("resume: %s: %w", s.run, anotherContent("ref"))
+		}
+	}
+	return nil
+}
+
+// began is what the newest checkpoint of a run that goes on says of it; not known where
+// there is none, or where it cannot be read.
+func (s *stage) began() (began train.State, known bool) {
+	raw, err := checkpoint.Peek(s.run, train.StateFile)
+	if err != nil || json.Unmarshal(raw, &began) != nil || began.Method != s.method {
+		return train.State{}, false
+	}
+	return began, true
+}
+
+func anotherContent(key string) error {
+	return fmt.Errorf("%s has another content than the run began with", key)
 }
 
 // findRun looks for the folder of a run that goes on, or for the place of a new one.

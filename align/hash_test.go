@@ -191,3 +191,49 @@ func TestAStartIsOfItsScale(t *testing.T) {
 		t.Errorf("a run went on from an adapter of another scale: %v", err)
 	}
 }
+
+// A run whose reference is another adapter goes on with a folder of the same content
+// alone, and says so before it computes anything by another one.
+func TestAReferenceFolderIsHeldTo(t *testing.T) {
+	c := dpo.DefaultConfig()
+	c.Model, c.Out, c.LearningRate, c.Warmup = "builtin:tiny", filepath.Join(t.TempDir(), "first"), 1e-3, 0
+	c.Pairs, c.Steps, c.EvalFraction, c.SaveEvery = filepath.Join("..", "examples", "prefs.jsonl"), 2, 0, train.EverySteps(1)
+	run := func() error {
+		_, err := align.DPO(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t))
+		return err
+	}
+	if err := run(); err != nil {
+		t.Fatal(err)
+	}
+	former, err := filepath.Abs(filepath.Join(c.Out, "checkpoints", "step-000001"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Ref, c.Out, c.Steps = copied(t, filepath.Join(c.Out, "checkpoints", "step-000002"), "adapter_config.json", "", ""), filepath.Join(t.TempDir(), "second"), 1
+	if err := run(); err != nil {
+		t.Fatal(err)
+	}
+	c.Resume, c.Steps = true, 2
+	weights, config := filepath.Join(c.Ref, "adapter_model.safetensors"), filepath.Join(c.Ref, "adapter_config.json")
+	for _, edit := range []struct {
+		name, path string
+		content    []byte
+	}{
+		{"weights", weights, readFile(t, former, "adapter_model.safetensors")},
+		{"scale", config, bytes.Replace(readFile(t, config), []byte(`"lora_alpha": 32`), []byte(`"lora_alpha": 64`), 1)},
+	} {
+		before := readFile(t, edit.path)
+		if err := os.WriteFile(edit.path, edit.content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := run(); err == nil || !strings.Contains(err.Error(), "ref has another content than the run began with") {
+			t.Errorf("a run went on with a reference of other %s: %v", edit.name, err)
+		}
+		if err := os.WriteFile(edit.path, before, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := run(); err != nil {
+		t.Errorf("with the reference that it began with: %v", err)
+	}
+}

@@ -1,6 +1,7 @@
 package align
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 func (s *stage) lineage(c any, data string) map[string]string {
 	l := s.dataLineage(data)
 	l["model"], l[train.Activations] = s.model.Hash, s.act.String()
+	l[train.Kernels] = s.backend.Numerics()
 	l["shape"] = hashShape(s.config)
 	if s.special != "" {
 		l["special"] = s.special
@@ -22,6 +24,7 @@ func (s *stage) lineage(c any, data string) map[string]string {
 	if s.start != "" {
 		l["adapter"], l["adapter's scale and places"] = s.start, s.startFactors
 	}
+	maps.Copy(l, s.refLineage())
 	if s.settings.Dropout > 0 {
 		l[train.Draws] = device.Draws
 	}
@@ -40,6 +43,14 @@ func (s *stage) dataLineage(data string) map[string]string {
 		l["mixture"] = s.weights()
 	}
 	return l
+}
+
+// refLineage is the part of lineage that tells the adapter of --ref from others.
+func (s *stage) refLineage() map[string]string {
+	if s.ref == "" {
+		return nil
+	}
+	return map[string]string{"reference": s.ref, "reference's scale and places": s.refFactors}
 }
 
 // goOn claims the run to go on with, and refuses settings that are not those it

@@ -7,6 +7,7 @@ import (
 	"align/internal/basemodel"
 	"align/internal/device"
 	"align/internal/runfolder"
+	"align/internal/train"
 	"align/model"
 )
 
@@ -18,6 +19,7 @@ func loadBase(path, quantize string, b device.Backend, act device.Type, env Envi
 // loadHeld is loadBase for a base that a run holds in a way of its own.
 func loadHeld(path string, held model.LoadOptions, b device.Backend, act device.Type, env Environment) (*model.Model, error) {
 	held.Progress = env.progress("loading the model")
+	held.Stopped = func() bool { return env.Stop.Asked() > train.SaveNow }
 	return basemodel.Load(path, held, b, act, env.note)
 }
 
@@ -56,7 +58,7 @@ func noteOtherBase(adapter, base string, env Environment) {
 	if err != nil {
 		return
 	}
-	if own, err := model.AdapterBase(folder); err == nil && has(own, "config.json") && !basemodel.Same(own, base) {
+	if own, err := model.AdapterBase(folder); err == nil && own != "" && has(own, "config.json") && !basemodel.Same(own, base) {
 		env.note(fmt.Sprintf("adapter: %s was trained on %s, and is put on %s", adapter, own, base))
 	}
 }

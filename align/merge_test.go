@@ -235,7 +235,7 @@ func TestARunOfAllWeightsIsAModel(t *testing.T) {
 	}
 }
 
-func TestARunIsNoBaseAndARewardModelIsNotMerged(t *testing.T) {
+func TestARunIsNoBaseAndARewardModelIsNoGGUF(t *testing.T) {
 	base := fixture.Path(t, "data", "stories260K")
 	c := reward.DefaultConfig()
 	c.Model, c.Pairs, c.Out = base, writeLines(t, "pairs.jsonl", pairLines(4)), filepath.Join(t.TempDir(), "reward")
@@ -243,7 +243,7 @@ func TestARunIsNoBaseAndARewardModelIsNotMerged(t *testing.T) {
 	if _, err := align.Reward(context.Background(), c, nil, (&recorder{}).environment(t)); err != nil {
 		t.Fatal(err)
 	}
-	_, err := export.Write(export.Options{Adapter: c.Out, Format: export.FormatMergedHF, Out: filepath.Join(t.TempDir(), "x")}, work.Environment{})
+	_, err := export.Write(export.Options{Adapter: c.Out, Format: export.FormatMergedGGUF, Out: filepath.Join(t.TempDir(), "x")}, work.Environment{})
 	if err == nil || !strings.Contains(err.Error(), "a reward model gives scores, not text") {
 		t.Errorf("merge: %v", err)
 	}

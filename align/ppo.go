@@ -19,19 +19,21 @@ import (
 // PPO improves a policy by its own answers: it samples, scores them with a
 // reward model or a rule, and learns, by the config. explicit are the keys that
 // the user named, as opposed to defaults.
-func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) (Result, error) {
+func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) (result Result, err error) {
 	if err := c.Validate(); err != nil {
 		return Result{}, err
 	}
 	s := &stage{method: "ppo", settings: &c.Settings, env: env, explicit: explicit}
 	defer s.close()
+	early, ended := s.early(ctx)
+	defer ended(&result, &err)
 	if err := (judge{c.Reward, c.Scorer}).check(); err != nil {
 		return Result{}, err
 	}
 	if err := s.begin(&c, ""); err != nil {
 		return Result{}, err
 	}
-	p, err := s.prompts(ctx, c)
+	p, err := s.prompts(early, c)
 	if err != nil {
 		return Result{}, err
 	}
@@ -71,7 +73,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	lineage := s.lineage(&c, p.hash)
 	lineage["judge"] = judge.hash
 	if judge.shape != "" {
-		lineage["judge's shape"] = judge.shape
+		lineage["judge's shape"], lineage["judge's encoding"] = judge.shape, judge.encoding
 	}
 	o := s.options(steps, lineage)
 	o.Groups = subject.Groups(c.CriticLearningRate, c.LoRAPlusRatio)

@@ -16,12 +16,14 @@ import (
 
 // Pretrain trains all weights of a model that starts from random ones. explicit
 // are the keys that the user named, as opposed to defaults.
-func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Environment) (Result, error) {
+func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Environment) (result Result, err error) {
 	if err := c.Validate(); err != nil {
 		return Result{}, err
 	}
 	s := &stage{method: "pretrain", settings: &c.Settings, env: env, explicit: explicit, lossOn: c.LossOn}
 	defer s.close()
+	early, ended := s.early(ctx)
+	defer ended(&result, &err)
 	if err := errors.Join(s.findRun(), checkNamed("", "", c.Eval)); err != nil {
 		return Result{}, err
 	}
@@ -31,7 +33,7 @@ func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Envi
 	if err := s.sameSoFar(&c); err != nil {
 		return Result{}, err
 	}
-	d, err := s.pieces(ctx, c.Data)
+	d, err := s.pieces(early, c.Data)
 	if err != nil {
 		return Result{}, err
 	}

@@ -3,6 +3,8 @@ package align
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"strconv"
 
 	"align/datasets"
 	"align/internal/atomicfile"
@@ -89,6 +91,16 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		return rejection.Summary{}, err
 	}
 	defer b.Close()
+	held := heldOf(*c, b, config, tok)
+	if c.Resume {
+		moved, err := rejection.CheckHeld(c.Out, held)
+		if err != nil {
+			return rejection.Summary{}, err
+		}
+		if moved != "" {
+			env.note(moved)
+		}
+	}
 	most, err := roomFor(c.MaxNew, lengthsOf(prompts), config.ContextLength, env)
 	if err != nil {
 		return rejection.Summary{}, err
@@ -109,6 +121,9 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	scorer, judge, err := judge{c.Reward, c.Scorer}.open(opened{base, c.Quantize, m, b, act, tok, template, stopIDs(m.Config, template)}, env)
 	if err != nil {
 		return rejection.Summary{}, err
+	}
+	if judge.encoding != "" {
+		held["the reward model's encoding"] = judge.encoding
 	}
 	stop := stopIDs(m.Config, template)
 	generator, err := drawer(ctx, *c, m, a, tok, rollout.Limits{Prompt: longest, Answer: most, Sequences: c.Sequences}, stop, env)
@@ -134,7 +149,7 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	job := &rejection.Job{
 		Config: *c, Prompts: prompts, Generator: generator, Scorer: scorer, Decode: tok.Decode,
 		Stop: stop, Context: config.ContextLength, Model: policy, Reward: judge.String(),
-		Shape: hashShape(config),
+		Shape: hashShape(config), Held: held,
 		// Beside what it draws, so that they need not be told again to go on.
 		Begun:    func() error { return runfolder.WriteSettings(c.Out, settingsOf(&asked)) },
 		Progress: func(done, total int) { report(int64(done), int64(total)) },
@@ -146,6 +161,21 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		}
 	}
 	return summary, err
+}
+
+// heldOf is what a job is held to beside its identity and is known before a model is read.
+func heldOf(c rejection.Config, b compute.Backend, config model.Config, tok *tokenizer.Tokenizer) map[string]string {
+	precision := c.Precision
+	if precision == "auto" {
+		precision = "f32"
+		if (compute.Settings{Device: c.Device}).OnCard() {
+			precision = "bf16"
+		}
+	}
+	return map[string]string{
+		rejection.HeldDevice: b.Name() + "/" + runtime.GOARCH, rejection.HeldKernels: b.Numerics(), rejection.HeldPrecision: precision,
+		"tokenizer": tok.Hash()[:16], "the context": strconv.Itoa(config.ContextLength),
+	}
 }
 
 // rejectionStage is a stage that opens what a job of rejection does.

@@ -12,16 +12,18 @@ import (
 
 // Reward trains a reward model by the config. explicit are the keys that the
 // user named, as opposed to defaults.
-func Reward(ctx context.Context, c reward.Config, explicit []string, env Environment) (Result, error) {
+func Reward(ctx context.Context, c reward.Config, explicit []string, env Environment) (result Result, err error) {
 	if err := c.Validate(); err != nil {
 		return Result{}, err
 	}
 	s := &stage{method: "reward", settings: &c.Settings, env: env, explicit: explicit, head: model.ScoreHead}
 	defer s.close()
+	early, ended := s.early(ctx)
+	defer ended(&result, &err)
 	if err := s.begin(&c, ""); err != nil {
 		return Result{}, err
 	}
-	d, err := readData(ctx, s, c.Pairs, readGroups)
+	d, err := readData(early, s, c.Pairs, readGroups)
 	if err != nil {
 		return Result{}, err
 	}

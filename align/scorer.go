@@ -31,10 +31,10 @@ type opened struct {
 }
 
 // judged tells scorers apart: by their rule or weights, and a reward model by what its
-// config files make of these.
-type judged struct{ hash, shape string }
+// config files make of these, and by the tokens that it reads answers in.
+type judged struct{ hash, shape, encoding string }
 
-// String is both in one.
+// String is hash and shape in one.
 func (j judged) String() string {
 	if j.shape == "" {
 		return j.hash
@@ -67,11 +67,13 @@ func (j judge) open(o opened, env Environment) (score.Scorer, judged, error) {
 	if err != nil {
 		return nil, judged{}, err
 	}
-	if s.Encode, err = j.encode(own, o, env); err != nil {
+	by := judged{shape: hashText(hashShape(m.Config) + hashFactors(s.Adapter))}
+	if s.Encode, by.encoding, err = j.encode(own, o, env); err != nil {
 		return nil, judged{}, err
 	}
 	values, err := model.ReadFloat32s(o.backend, s.Adapter.Value)
-	return s, judged{m.Hash[:16] + "-" + hashFloats(values), hashText(hashShape(m.Config) + hashFactors(s.Adapter))}, err
+	by.hash = m.Hash[:16] + "-" + hashFloats(values)
+	return s, by, err
 }
 
 // rewardBase is the path of the base that a reward model names.
@@ -88,28 +90,29 @@ func rewardBase(path string) (string, error) {
 }
 
 // encode is how answers become the reward model's ids: as they are where it has
-// the policy's tokenizer and template, else from their text. own is its base.
-func (j judge) encode(own string, o opened, env Environment) (func(score.Item) (prompt, response []int32, err error), error) {
+// the policy's tokenizer and template, else from their text. own is its base; by tells
+// one way from another.
+func (j judge) encode(own string, o opened, env Environment) (f func(score.Item) (prompt, response []int32, err error), by string, err error) {
 	tok := o.tokenizer
 	if !basemodel.Same(own, o.base) {
-		var err error
 		if tok, err = basemodel.OpenTokenizer(own); err != nil {
-			return nil, fmt.Errorf("the reward model's base: %w", err)
+			return nil, "", fmt.Errorf("the reward model's base: %w", err)
 		}
 	}
 	name, err := reward.Template(j.Reward)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	template, _, err := datasets.ChooseTemplate(cmp.Or(name, "auto"), tok)
 	if err != nil {
-		return nil, fmt.Errorf("the reward model's template: %w", err)
+		return nil, "", fmt.Errorf("the reward model's template: %w", err)
 	}
+	by = tok.Hash()[:16] + "-" + template.Name()
 	if tok.Hash() == o.tokenizer.Hash() && template.Name() == o.template.Name() {
-		return nil, nil
+		return nil, by, nil
 	}
 	env.note(fmt.Sprintf("reward model: answers are encoded anew, its tokenizer or template (%s) is another than the policy's (%s)", template.Name(), o.template.Name()))
-	return reencoder{template, o.stop}.encode, nil
+	return reencoder{template, o.stop}.encode, by, nil
 }
 
 // reencoder gives answers the ids of another tokenizer.

@@ -10,16 +10,18 @@ import (
 
 // SFT is supervised fine-tuning by the config. explicit are the keys that the
 // user named, as opposed to defaults.
-func SFT(ctx context.Context, c sft.Config, explicit []string, env Environment) (Result, error) {
+func SFT(ctx context.Context, c sft.Config, explicit []string, env Environment) (result Result, err error) {
 	if err := c.Validate(); err != nil {
 		return Result{}, err
 	}
 	s := &stage{method: "sft", settings: &c.Settings, env: env, explicit: explicit, lossOn: c.LossOn, noise: c.NEFTuneNoiseAlpha}
 	defer s.close()
+	early, ended := s.early(ctx)
+	defer ended(&result, &err)
 	if err := s.begin(&c, ""); err != nil {
 		return Result{}, err
 	}
-	d, err := s.examples(ctx, c.Data)
+	d, err := s.examples(early, c.Data)
 	if err != nil {
 		return Result{}, err
 	}

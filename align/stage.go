@@ -39,11 +39,13 @@ type stage struct {
 	start     string // hash of the adapter that the run starts from; "" for none
 	// startFactors are where its values stand and what they are scaled by.
 	startFactors string
-	full         *model.Full // in place of an adapter
-	run          string
-	made         atomicfile.Folders // for run
-	release      func()             // of the claim on run; nil without one
-	asked        []config.Field     // the method's config, as it was settled
+	// ref and refFactors are those of the adapter that --ref names; "" for none.
+	ref, refFactors string
+	full            *model.Full // in place of an adapter
+	run             string
+	made            atomicfile.Folders // for run
+	release         func()             // of the claim on run; nil without one
+	asked           []config.Field     // the method's config, as it was settled
 	// shares are those of a mixture; none is one set of data.
 	shares []datasets.Share
 	// used are the tokens of the training data; special says which of them start

@@ -143,7 +143,7 @@ func (f file) supported() error {
 	if f.ModelType != "" && f.ModelType != "llama" {
 		errs = append(errs, fmt.Errorf("model_type %q: only llama is supported", f.ModelType))
 	}
-	if len(f.Architectures) > 0 && !slices.Contains([]string{"LlamaForCausalLM", "LlamaForSequenceClassification"}, f.Architectures[0]) {
+	if len(f.Architectures) > 0 && !slices.Contains([]string{"LlamaForCausalLM", classifierArchitecture}, f.Architectures[0]) {
 		errs = append(errs, fmt.Errorf("architecture %q: only LlamaForCausalLM is supported", f.Architectures[0]))
 	}
 	if f.HiddenAct != "silu" {

@@ -223,7 +223,9 @@ func (m *Model) AllocAdapters(adapters []*Adapter, values [][]float32) (value, g
 
 // classifier says whether the folder is a sequence classifier, which has a
 // score head in place of the language model's.
-func (c Config) classifier() bool { return c.Architecture == "LlamaForSequenceClassification" }
+func (c Config) classifier() bool { return c.Architecture == classifierArchitecture }
+
+const classifierArchitecture = "LlamaForSequenceClassification"
 
 // errClassifier is what a graph with a language model's head says of one.
 var errClassifier = errors.New("model: a sequence classifier scores answers and predicts no tokens")

@@ -3,6 +3,7 @@ package model
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 
@@ -71,7 +72,13 @@ type LoadOptions struct {
 	DoubleQuant bool
 	// Progress, if not nil, is called with the bytes read so far and in all.
 	Progress func(done, total int64)
+	// Stopped, if not nil, says between parts of the weights whether to end with
+	// [ErrStopped].
+	Stopped func() bool
 }
+
+// ErrStopped is returned by LoadWith when it was asked to end.
+var ErrStopped = errors.New("stopped while the model was loaded")
 
 // Load is LoadWith for a model in the types that it stores.
 func Load(path string, b device.Backend, act device.Type, progress func(done, total int64)) (*Model, error) {
@@ -163,6 +170,9 @@ func heldAs(w weightInfo, t stored, quantize device.Type) device.Type {
 }
 
 func (l *loader) load(w weightInfo) error {
+	if l.stopped() {
+		return ErrStopped
+	}
 	t, err := l.files.tensor(w)
 	if err != nil {
 		return err
@@ -183,6 +193,8 @@ func (l *loader) load(w weightInfo) error {
 	}
 	return err
 }
+
+func (l *loader) stopped() bool { return l.options.Stopped != nil && l.options.Stopped() }
 
 // convert quantises a linear weight where that is asked for.
 func (l *loader) convert(w weightInfo, t stored) (stored, error) {
@@ -208,7 +220,9 @@ func (l *loader) matrix(w weightInfo, t stored, sum hash.Hash) error {
 		if row != next {
 			return fmt.Errorf("row %d read out of order, want %d", row, next)
 		}
-		next += n
+		if next += n; l.stopped() {
+			return ErrStopped
+		}
 		dst = dst[:n*t.rowBytes()]
 		err := t.read(dst, row, n)
 		sum.Write(dst)

@@ -15,7 +15,8 @@ import (
 //
 // are summed in float64 and rounded to float32, row by row as they are written,
 // so that the model is never in memory as a whole. Modules that were trained whole
-// take the place of the base's; a tied base comes apart then.
+// take the place of the base's; a tied base comes apart then. An adapter with a score
+// head makes a sequence classifier, of which a folder holds the head.
 type Merge struct {
 	// Base is a Hugging Face folder or a GGUF file.
 	Base string
@@ -47,11 +48,14 @@ func (m Merge) open() (*merger, error) {
 		files.Close()
 		return nil, err
 	}
-	g := &merger{Merge: m, files: files, config: config, total: len(list)}
-	if m.Adapter != nil && len(m.Adapter.Saved) > 0 && config.TieWordEmbeddings {
+	g := &merger{Merge: m, files: files, config: config}
+	if m.Adapter != nil && (len(m.Adapter.Saved) > 0 || m.scores()) && config.TieWordEmbeddings {
 		g.untied, g.config.TieWordEmbeddings = true, false
-		g.total++
 	}
+	if m.scores() {
+		g.config.Architecture = classifierArchitecture
+	}
+	g.total = len(g.config.weights())
 	return g, nil
 }
 

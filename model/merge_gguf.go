@@ -74,6 +74,9 @@ func MergeGGUF(path string, m Merge, o GGUFOptions) error {
 		return err
 	}
 	defer g.files.Close()
+	if m.scores() {
+		return errors.New("model: a GGUF file has no place for a score head: this model cannot be written there")
+	}
 	if c := g.config; c.QKNorm || c.AttentionBias || c.MLPBias {
 		return errors.New("model: GGUF's llama architecture has no biases or per-head norms: this model cannot be written there")
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"align/internal/atomicfile"
 	"align/internal/device"
@@ -21,7 +22,7 @@ const shardBytes = 5e9
 
 // besides are the files of a model folder that are not its weights.
 var besides = []string{
-	"generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
+	"generation_config.json", "tokenizer.json", "tokenizer.model", tokenizerConfigFile, specialTokensFile,
 	"added_tokens.json", chatTemplateFile, "chat_template.json", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt", "USE_POLICY.md",
 }
 
@@ -35,6 +36,9 @@ type FolderOptions struct {
 	ChatTemplate string
 	// Card is the README.md to write beside the weights; nil writes none.
 	Card []byte
+	// Pad is the token that fills up batches of a sequence classifier. The zero
+	// value is none.
+	Pad PadToken
 }
 
 // MergeFolder writes a model with its adapter merged as the new Hugging Face
@@ -53,6 +57,9 @@ func MergeFolder(dir string, m Merge, o FolderOptions) error {
 	}
 	defer g.files.Close()
 	config, err := g.folderConfig()
+	if err == nil && m.scores() {
+		config, err = classifierConfig(config, o.Pad)
+	}
 	if err != nil {
 		return err
 	}
@@ -130,6 +137,10 @@ func (m *merger) shards(limit int64) ([]shard, error) {
 			return m.write(out, w, form)
 		}})
 	}
+	if m.scores() {
+		last := &shards[len(shards)-1]
+		last.tensors, last.bytes = append(last.tensors, m.scoreTensor()), last.bytes+int64(4*m.Adapter.Head.Len)
+	}
 	return shards, nil
 }
 
@@ -166,7 +177,7 @@ func writeShards(d *atomicfile.Dir, shards []shard) error {
 // copyBesides copies the tokenizer's and the licence's files of a folder.
 func (m *merger) copyBesides(d *atomicfile.Dir, o FolderOptions) error {
 	if IsGGUF(m.Base) {
-		return m.writeTokenizer(d)
+		return m.writeTokenizer(d, o)
 	}
 	for _, name := range besides {
 		if name == chatTemplateFile && o.ChatTemplate != "" {
@@ -176,6 +187,9 @@ func (m *merger) copyBesides(d *atomicfile.Dir, o FolderOptions) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		if err == nil && m.scores() && slices.Contains(namesPad, name) {
+			data, err = o.Pad.named(data)
+		}
 		if err := errors.Join(err, writeBytes(d, name, data)); err != nil {
 			return fmt.Errorf("model: copy %s: %w", name, err)
 		}
@@ -184,16 +198,19 @@ func (m *merger) copyBesides(d *atomicfile.Dir, o FolderOptions) error {
 }
 
 // writeTokenizer writes the tokenizer of a GGUF as a folder has it.
-func (m *merger) writeTokenizer(d *atomicfile.Dir) error {
+func (m *merger) writeTokenizer(d *atomicfile.Dir, o FolderOptions) error {
 	spec, err := GGUFTokenizer(m.Base)
 	if err != nil {
 		return err
 	}
 	tokens, config, err := spec.files(m.config.ContextLength)
+	if err == nil && m.scores() {
+		config, err = o.Pad.named(config)
+	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(writeBytes(d, "tokenizer.json", tokens), writeBytes(d, "tokenizer_config.json", config))
+	return errors.Join(writeBytes(d, "tokenizer.json", tokens), writeBytes(d, tokenizerConfigFile, config))
 }
 
 // folderConfig is the config.json of the merged model: the base's, without what

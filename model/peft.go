@@ -28,6 +28,11 @@ const (
 // PEFTConfig is the adapter_config.json of an adapter; base is what PEFT shall
 // load as the base model.
 func (a *Adapter) PEFTConfig(base string) ([]byte, error) {
+	return a.peftJSON(base, "CAUSAL_LM", a.Config.Save)
+}
+
+// peftJSON is PEFTConfig for a task, with the modules that are in the weights whole.
+func (a *Adapter) peftJSON(base, task string, saved []string) ([]byte, error) {
 	c := a.Config
 	alpha, err := json.Marshal(c.Alpha)
 	if err != nil {
@@ -55,8 +60,8 @@ func (a *Adapter) PEFTConfig(base string) ([]byte, error) {
 	data, err := json.Marshal(peftConfig{
 		AlphaPattern: pattern, BaseModel: base, Bias: "none", InferenceMode: true, InitLoRAWeights: jsontext.Value("true"),
 		LayersToTransform: layers, LoRAAlpha: alpha, LoRADropout: c.Dropout, PeftType: "LORA", Rank: c.Rank,
-		RankPattern: orEmpty(c.RankPattern), TargetModules: targets, TaskType: "CAUSAL_LM", UseRSLoRA: c.RSLoRA,
-		UseDoRA: c.DoRA, ModulesToSave: c.Save,
+		RankPattern: orEmpty(c.RankPattern), TargetModules: targets, TaskType: task, UseRSLoRA: c.RSLoRA,
+		UseDoRA: c.DoRA, ModulesToSave: saved,
 	}, jsontext.WithIndent("  "), json.Deterministic(true), json.FormatNilSliceAsNull(true))
 	return append(data, '\n'), err
 }
@@ -70,11 +75,15 @@ func orEmpty[V any](m map[string]V) map[string]V {
 
 // WriteWeights writes the flat buffer's values as adapter_model.safetensors.
 func (a *Adapter) WriteWeights(w io.Writer, values Values) error {
+	return safetensors.Write(w, a.peftTensors(values), map[string]string{"format": "pt"})
+}
+
+func (a *Adapter) peftTensors(values Values) []safetensors.Tensor {
 	var tensors []safetensors.Tensor
 	for _, t := range a.Tensors() {
 		tensors = append(tensors, values.tensor(t.Name, safetensors.F32, t.shape(), t.Offset, t.len()))
 	}
-	return safetensors.Write(w, tensors, map[string]string{"format": "pt"})
+	return tensors
 }
 
 // Tensors lists the adapter's tensors in the flat buffer under PEFT's names:
@@ -170,16 +179,6 @@ func AdapterBase(dir string) (string, error) {
 	}
 	c, err := readPEFTConfig(filepath.Join(dir, AdapterConfigFile))
 	return c.BaseModel, err
-}
-
-// AdapterScores says whether PEFT's folder is a reward model: a sequence classifier,
-// whose head lies among the factors.
-func AdapterScores(dir string) (bool, error) {
-	if IsGGUF(dir) {
-		return false, nil
-	}
-	c, err := readPEFTConfig(filepath.Join(dir, AdapterConfigFile))
-	return c.scores(), err
 }
 
 // factorName splits a tensor's name into the module's place and its kind.

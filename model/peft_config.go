@@ -84,22 +84,6 @@ func (c peftConfig) supported() error {
 	return errors.Join(errs...)
 }
 
-// sequenceClassifier is the task_type of an adapter with a score head, as TRL's
-// RewardTrainer writes it.
-const sequenceClassifier = "SEQ_CLS"
-
-// scores says whether the adapter is a reward model.
-func (c peftConfig) scores() bool { return c.TaskType == sequenceClassifier }
-
-// saved is modules_to_save without the heads that PEFT adds to a sequence
-// classifier's, of which a Llama has score.
-func (c peftConfig) saved() []string {
-	if !c.scores() {
-		return c.ModulesToSave
-	}
-	return slices.DeleteFunc(slices.Clone(c.ModulesToSave), func(name string) bool { return name == "score" || name == "classifier" })
-}
-
 // changesBase says whether an initialisation takes its factors out of the base's
 // weights, as PiSSA, OLoRA, CorDA and LoftQ do. The others leave the base alone.
 func changesBase(init string) bool {

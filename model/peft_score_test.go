@@ -92,3 +92,47 @@ func TestReadScoredOfPEFTRefuses(t *testing.T) {
 		}
 	}
 }
+
+// What is written of a reward model is what PEFT saves: its names, and the head in
+// the adapter's file.
+func TestWriteScorer(t *testing.T) {
+	_, base := refusedAdapter(t, func([]float32) {}, "{", "{")
+	a, err := NewAdapter(base, LoRAConfig{Rank: 2, Alpha: 4, Targets: []string{"q_proj"}, Save: []string{"embed_tokens"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.AddHead(base)
+	values := a.InitialWithHead(3)
+	dir := t.TempDir()
+	config, err := a.PEFTScorerConfig("base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"task_type": "SEQ_CLS"`, "\"modules_to_save\": [\n    \"embed_tokens\",\n    \"score\"\n  ]"} {
+		if !strings.Contains(string(config), want) {
+			t.Errorf("the config has no %s:\n%s", want, config)
+		}
+	}
+	out, err := os.Create(filepath.Join(dir, AdapterWeightsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(a.WriteScorerWeights(out, InMemory(values)), out.Close(), os.WriteFile(filepath.Join(dir, AdapterConfigFile), config, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := safetensors.Open(filepath.Join(dir, AdapterWeightsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if info, ok := f.Tensor("base_model.model.score.weight"); !ok || !slices.Equal(info.Shape, []int{1, base.HiddenSize}) {
+		t.Errorf("score: %v %v", ok, info.Shape)
+	}
+	back, got, err := ReadScored(dir, ScoreHead, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(back.Config.Save, a.Config.Save) || !slices.Equal(got, values) {
+		t.Errorf("read back %q and other values", back.Config.Save)
+	}
+}

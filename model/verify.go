@@ -6,33 +6,56 @@ import (
 	"slices"
 
 	"align/datasets"
+	"align/internal/graph"
 )
 
 // Logits are those of a text after each of its tokens, [len(ids), V]. The
 // adapter, allocated with the model, may be nil.
 func Logits(m *Model, a *Adapter, ids []int32) ([]float64, error) {
+	p := everyRow(ids)
+	d, err := m.NewDecoder(DecoderOptions{Capacity: SizeOf(&p, 0), Adapter: a})
+	if err != nil {
+		return nil, err
+	}
+	node := d.Linear(d.Hidden, d.Head, nil)
+	return d.once(m, &p, node)
+}
+
+// Scores are what the head of an adapter, allocated with the model, gives a text
+// after each of its tokens, [len(ids)].
+func Scores(m *Model, a *Adapter, ids []int32) ([]float64, error) {
+	p := everyRow(ids)
+	d, err := m.NewScorer(DecoderOptions{Capacity: SizeOf(&p, 0), Adapter: a})
+	if err != nil {
+		return nil, err
+	}
+	return d.once(m, &p, d.Scores)
+}
+
+// everyRow is the pack of a text, every row of it wanted, not only those before a
+// target.
+func everyRow(ids []int32) datasets.Pack {
 	e := datasets.Example{IDs: ids, LossMask: make([]bool, len(ids))}
 	for i := range ids {
 		e.LossMask[i] = true
 	}
 	var p datasets.Pack
 	p.AddExample(e, 0)
-	// Every row, not only those before a target.
 	p.Rows, p.Targets, p.Sequence = nil, nil, nil
 	for i := range ids {
 		p.Rows, p.Targets, p.Sequence = append(p.Rows, int32(i)), append(p.Targets, 0), append(p.Sequence, 0)
 	}
-	d, err := m.NewDecoder(DecoderOptions{Capacity: SizeOf(&p, 0), Adapter: a})
-	if err != nil {
-		return nil, err
-	}
-	node := d.Linear(d.Hidden, d.Head, nil)
+	return p
+}
+
+// once runs the graph on one pack and reads a node.
+func (d *Decoder) once(m *Model, p *datasets.Pack, node *graph.Node) ([]float64, error) {
 	s, err := d.Compile(m, nil, node)
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
-	if err := s.Load(&p, 0); err != nil {
+	if err := s.Load(p, 0); err != nil {
 		return nil, err
 	}
 	if err := s.Run(); err != nil {
@@ -86,6 +109,29 @@ func Verify(path string, m *Model, a *Adapter, text []int32) (Verification, erro
 	return v, nil
 }
 
+// VerifyScores is [Verify] for a merged reward model, whose head the folder holds.
+func VerifyScores(path string, m *Model, a *Adapter) (Verification, error) {
+	written, err := Load(path, m.backend, m.act, nil)
+	if err != nil {
+		return Verification{}, fmt.Errorf("reading the export back: %w", err)
+	}
+	defer written.Close()
+	head, values, err := ReadScored(path, ScoreHead, written.Config)
+	if err != nil {
+		return Verification{}, fmt.Errorf("reading the export back: %w", err)
+	}
+	if err := written.AllocAdapter(head, values); err != nil {
+		return Verification{}, err
+	}
+	ids := m.Config.verifyIDs()
+	got, err := Scores(written, head, ids)
+	if err != nil {
+		return Verification{}, err
+	}
+	want, err := Scores(m, a, ids)
+	return compareLogits(got, want, 1), err
+}
+
 // CompareAdapters compares the logits of two adapters, allocated with m, on
 // tokens spread over the vocabulary; b is the one to keep to.
 func CompareAdapters(m *Model, a, b *Adapter) (Verification, error) {
@@ -99,6 +145,20 @@ func CompareAdapters(m *Model, a, b *Adapter) (Verification, error) {
 		return Verification{}, err
 	}
 	return compareLogits(got, want, m.Config.VocabSize), nil
+}
+
+// CompareScores is [CompareAdapters] for reward models: the score is the only logit.
+func CompareScores(m *Model, a, b *Adapter) (Verification, error) {
+	ids := m.Config.verifyIDs()
+	got, err := Scores(m, a, ids)
+	if err != nil {
+		return Verification{}, err
+	}
+	want, err := Scores(m, b, ids)
+	if err != nil {
+		return Verification{}, err
+	}
+	return compareLogits(got, want, 1), nil
 }
 
 // verifyIDs are tokens spread over the vocabulary.

@@ -17,16 +17,17 @@ import (
 // job's files are written.
 const journalFile = "journal.jsonl"
 
-// entry is one line of the journal: the job's identity (the first line), a
-// sample, or the scores of a prompt's samples.
+// entry is one line of the journal: the job's identity and what it is held to (the
+// first line), a sample, or the scores of a prompt's samples.
 type entry struct {
-	Job      string    `json:"job,omitzero"`
-	Prompt   string    `json:"prompt,omitzero"`
-	Sample   int       `json:"sample,omitzero"`
-	IDs      []int32   `json:"ids,omitempty"`
-	LogProbs []float64 `json:"logprobs,omitempty"`
-	Finish   string    `json:"finish,omitzero"`
-	Scores   []float64 `json:"scores,omitempty"`
+	Job      string            `json:"job,omitzero"`
+	Held     map[string]string `json:"held,omitempty"`
+	Prompt   string            `json:"prompt,omitzero"`
+	Sample   int               `json:"sample,omitzero"`
+	IDs      []int32           `json:"ids,omitempty"`
+	LogProbs []float64         `json:"logprobs,omitempty"`
+	Finish   string            `json:"finish,omitzero"`
+	Scores   []float64         `json:"scores,omitempty"`
 }
 
 // state is what the journal holds of one prompt.
@@ -41,9 +42,9 @@ type journal struct {
 	known map[string]*state
 }
 
-// openJournal begins a job's journal, or goes on with it. It is an error where
-// there is one and resume is false, or where it is another job's.
-func openJournal(dir, job string, resume bool) (*journal, error) {
+// openJournal begins a job's journal by its first line, or goes on with it. It is an
+// error where there is one and resume is false, or where it is another job's.
+func openJournal(dir string, first entry, resume bool) (*journal, error) {
 	path := filepath.Join(dir, journalFile)
 	if !resume && begun(dir) {
 		return nil, fmt.Errorf("rejection: %s holds an unfinished job: resume it or take another folder", dir)
@@ -53,7 +54,7 @@ func openJournal(dir, job string, resume bool) (*journal, error) {
 		return nil, fmt.Errorf("rejection: %w", err)
 	}
 	j := &journal{file: f, known: map[string]*state{}}
-	if err := j.read(job); err != nil {
+	if err := j.read(first); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("rejection: %s: %w", path, err)
 	}
@@ -61,7 +62,7 @@ func openJournal(dir, job string, resume bool) (*journal, error) {
 }
 
 // read takes in the whole lines and cuts off what a crash left of the last.
-func (j *journal) read(job string) error {
+func (j *journal) read(first entry) error {
 	keep := int64(0)
 	lines := bufio.NewReader(j.file)
 	for {
@@ -73,7 +74,7 @@ func (j *journal) read(job string) error {
 		if err == io.EOF || json.Unmarshal(line, &e) != nil {
 			break
 		}
-		if keep == 0 && e.Job != job {
+		if keep == 0 && e.Job != first.Job {
 			return errors.New("it is of a job with other prompts, settings, model or scorer")
 		}
 		j.take(e)
@@ -88,7 +89,7 @@ func (j *journal) read(job string) error {
 	if keep > 0 {
 		return nil
 	}
-	return j.write(entry{Job: job})
+	return j.write(first)
 }
 
 func (j *journal) take(e entry) {

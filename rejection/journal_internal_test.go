@@ -19,7 +19,7 @@ func FuzzJournal(f *testing.F) {
 			t.Fatal(err)
 		}
 		read := func() (prompts, samples int, err error) {
-			j, err := openJournal(dir, "j 1/1", true)
+			j, err := openJournal(dir, entry{Job: "j 1/1"}, true)
 			if err != nil {
 				return 0, 0, err
 			}

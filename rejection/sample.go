@@ -36,6 +36,9 @@ type Job struct {
 	Model, Reward string
 	// Shape tells policies apart whose content is the same and which compute otherwise.
 	Shape string
+	// Held are further values that samples or scores hang on, by name: the journal keeps
+	// them, and a job that goes on is held to them by [CheckHeld].
+	Held map[string]string
 	// Begun, if not nil, is called once the folder is known to hold this job or none.
 	Begun func() error
 	// Progress, if not nil, is called with the samples done and in all.
@@ -69,7 +72,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	job := j.identity()
-	log, err := openJournal(j.Config.Out, job+" "+shard.String(), j.Config.Resume)
+	log, err := openJournal(j.Config.Out, entry{Job: job + " " + shard.String(), Held: j.Held}, j.Config.Resume)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -95,6 +98,9 @@ func (j *Job) open() error {
 		return errors.New("rejection: out is missing: the folder to write")
 	}
 	if err := CheckFolder(j.Config.Out, j.Config.Resume); err != nil {
+		return err
+	}
+	if _, err := CheckHeld(j.Config.Out, j.Held); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(j.Config.Out, 0o755); err != nil {

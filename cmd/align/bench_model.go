@@ -15,6 +15,7 @@ import (
 // docs/performance.md.
 func newMakeModelCommand(io *streams) *cobra.Command {
 	var shape, tokenizer, out string
+	var quiet bool
 	c := &cobra.Command{
 		Use: "make-model --cfg SHAPE --out DIR", Short: "Write a model folder of random weights", Hidden: true, Args: noArguments,
 		Long: `make-model writes a Hugging Face folder of random bfloat16 weights with outlier
@@ -33,5 +34,6 @@ not at hand. 8b takes 16 GB of disk.`,
 	c.Flags().StringVar(&shape, "cfg", "tiny", "`shape` of the model: "+strings.Join(model.ShapeNames, ", ")+", or a model folder's")
 	c.Flags().StringVar(&tokenizer, "tokenizer", "builtin:tiny", "`model` whose tokenizer is copied")
 	c.Flags().StringVar(&out, "out", "", "new `folder`")
+	addQuietFlag(c, &quiet)
 	return c
 }

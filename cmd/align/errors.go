@@ -45,19 +45,27 @@ func hint(err error, format string, args ...any) error {
 	return &hintError{err: err, hint: fmt.Sprintf(format, args...)}
 }
 
-// stoppedError is a run that ended, with its work saved, because it was asked to.
-type stoppedError struct{ by train.Request }
+// stoppedError is a run that ended, with the work that it did saved, because it was asked to.
+type stoppedError struct {
+	by train.Request
+	// early: before a step was done, so that there was nothing to save.
+	early bool
+}
 
 func (e *stoppedError) Error() string {
+	when := "after saving"
+	if e.early {
+		when = "before a step was done"
+	}
 	switch e.by {
 	case train.HangUp:
-		return "the terminal is gone: ended after saving"
+		return "the terminal is gone: ended " + when
 	case train.Unread:
-		return "nobody reads the output any more: ended after saving"
+		return "nobody reads the output any more: ended " + when
 	case train.Terminate:
-		return "terminated after saving"
+		return "terminated " + when
 	}
-	return "interrupted after saving"
+	return "interrupted " + when
 }
 
 // exitCode is that of the signal that asked, or would have come.

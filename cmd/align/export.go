@@ -27,9 +27,12 @@ func newExportCommand(io *streams) *cobra.Command {
 		Long: `export writes what a run, a checkpoint or an adapter folder holds.
 
   gguf         the adapter as the file that llama.cpp loads with --lora; not a
-               DoRA, nor modules trained whole, which it cannot hold
-  peft         the adapter as the folder that Hugging Face's PEFT loads
-  merged-hf    the base with the adapter merged, as a Hugging Face folder
+               DoRA, nor modules trained whole, which it cannot hold; a reward
+               run's score head is left out
+  peft         the adapter as the folder that Hugging Face's PEFT loads; of a
+               reward run with its score head, as a sequence classifier
+  merged-hf    the base with the adapter merged, as a Hugging Face folder; of a
+               reward run a sequence classifier
   merged-gguf  the same as one GGUF file for llama.cpp, with a Modelfile for
                Ollama beside it; --type is its number type
   hf           a run that trained all weights (--full, pretrain), as a Hugging
@@ -40,7 +43,8 @@ quantised base merges to q8_0 unless --type says otherwise. A model card lies in
 each folder and beside each GGUF file. What was written is
 read back and compared with the model as it was trained: the largest difference
 of a logit, how often both put the same token on top, and for a merge the
-divergence (KL) of the two on a text.`,
+divergence (KL) of the two on a text; of a reward run the largest difference of
+a score.`,
 		Example: `  align export runs/dpo-001 --format merged-gguf --type q8_0 --out model.gguf
   align export runs/dpo-001 --format peft --out adapter
   align export runs/dpo-001/checkpoints/step-000100 --format gguf --out step-100.gguf`,
@@ -134,8 +138,7 @@ func runExport(o *exportOptions) error {
 			Card       string  `json:"card"`
 		}{1, done.Path, done.Parameters, v.Difference, v.Scale, v.Tokens, v.Top1, v.KL, v.TextTokens, done.Type, done.Modelfile, done.Card})
 	}
-	r.note(fmt.Sprintf("read back: the largest difference of a logit is %s, of logits up to %s, and the top token is the same after %.0f of %d tokens",
-		short(v.Difference), short(v.Scale), v.Top1*float64(v.Tokens), v.Tokens))
+	r.note("read back: " + readBack(done))
 	if v.TextTokens > 0 {
 		r.note(fmt.Sprintf("added error: KL %s nats per token, on a text of %d tokens", short(v.KL), v.TextTokens))
 	}
@@ -147,4 +150,14 @@ func runExport(o *exportOptions) error {
 	}
 	_, err = fmt.Fprintln(o.io.out, done.Path)
 	return err
+}
+
+// readBack says in words how near to the original the export is.
+func readBack(done export.Result) string {
+	v := done.Checked
+	if done.Scores {
+		return fmt.Sprintf("the largest difference of a score is %s, of scores up to %s, after %d tokens", short(v.Difference), short(v.Scale), v.Tokens)
+	}
+	return fmt.Sprintf("the largest difference of a logit is %s, of logits up to %s, and the top token is the same after %.0f of %d tokens",
+		short(v.Difference), short(v.Scale), v.Top1*float64(v.Tokens), v.Tokens)
 }

@@ -25,6 +25,7 @@ func inspectAdapter(dir string) ([]fact, error) {
 	}
 	var c struct {
 		Type    string         `json:"peft_type"`
+		Task    string         `json:"task_type"`
 		Base    string         `json:"base_model_name_or_path"`
 		Rank    int            `json:"r"`
 		Alpha   float64        `json:"lora_alpha"`
@@ -47,7 +48,7 @@ func inspectAdapter(dir string) ([]fact, error) {
 		parameters += count(t.Shape)
 	}
 	return []fact{
-		{"kind", "adapter"}, {"type", c.Type}, {"base", c.Base},
+		{"kind", "adapter"}, {"type", c.Type}, {"task_type", c.Task}, {"base", c.Base},
 		{"rank", c.Rank}, {"alpha", c.Alpha}, {"rslora", c.RSLoRA}, {"dora", c.DoRA}, {"dropout", c.Dropout}, {"targets", targetsOf(c.Targets)},
 		{"modules_to_save", strings.Join(c.Save, ", ")},
 		{"tensors", len(weights.Tensors())}, {"parameters", parameters},

@@ -19,7 +19,8 @@ func newMergeCommand(io *streams) *cobra.Command {
 		Short: "Write a model with its adapter merged as a Hugging Face folder",
 		Long: `merge writes the base with the adapter of a run, a checkpoint or an adapter
 folder merged into it, as align export --format merged-hf does: a folder that
-every program loads that loads the base, each weight in the base's own type.`,
+every program loads that loads the base, each weight in the base's own type. A
+reward run becomes a sequence classifier.`,
 		Example: `  align merge runs/dpo-001
   align merge runs/dpo-001 --out model
   align merge adapter --model models/llama --out model`,

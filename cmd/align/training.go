@@ -130,7 +130,10 @@ func (o *trainOptions) settingsFile(c *cobra.Command, resume bool) (string, erro
 
 // conclude prints the run's folder, or how to go on where it was stopped.
 func conclude(o *trainOptions, r align.Result) error {
-	if r.Ended >= train.Interrupt {
+	switch {
+	case r.Ended >= train.Interrupt && r.Run == "":
+		return stoppedAt(r)
+	case r.Ended >= train.Interrupt:
 		return hint(stoppedAt(r), "go on with --resume --out %s", r.Run)
 	}
 	if o.json {
@@ -142,9 +145,8 @@ func conclude(o *trainOptions, r align.Result) error {
 
 // stoppedAt says what a run that was asked to end has saved.
 func stoppedAt(r align.Result) error {
-	err := &stoppedError{by: r.Ended}
 	if r.Checkpoint == "" {
-		return fmt.Errorf("before the first step: %w the reference's log-probabilities so far", err)
+		return &stoppedError{by: r.Ended, early: true}
 	}
-	return fmt.Errorf("step %d: %w: %s", r.Step, err, r.Checkpoint)
+	return fmt.Errorf("step %d: %w: %s", r.Step, &stoppedError{by: r.Ended}, r.Checkpoint)
 }

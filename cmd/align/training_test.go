@@ -220,6 +220,18 @@ func TestAStoppedRunSaysHowToGoOn(t *testing.T) {
 	}
 }
 
+// A run that ended before a step was done says so, and how to go on where it has a folder.
+func TestARunThatEndedEarlySaysSo(t *testing.T) {
+	for run, goOn := range map[string]string{"": "", "runs/dpo-001": "go on with --resume --out runs/dpo-001"} {
+		r := align.Result{Run: run}
+		r.Ended = train.Terminate
+		err := conclude(&trainOptions{}, r)
+		if got := fmt.Sprint(err); got != "terminated before a step was done" || hintOf(err) != goOn || exitCode(err) != exitTerminated {
+			t.Errorf("run %q: %s, hint %q, exit %d", run, got, hintOf(err), exitCode(err))
+		}
+	}
+}
+
 func TestExitCodes(t *testing.T) {
 	plain := errors.New("x")
 	for _, tc := range []struct {

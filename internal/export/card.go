@@ -10,6 +10,22 @@ import (
 	"align/internal/basemodel"
 )
 
+// Beginnings of a reward model's use, which a folder cannot say of itself.
+const (
+	scorerOfPEFT = "model = AutoPeftModelForSequenceClassification.from_pretrained(FOLDER, num_labels=1)\n" +
+		"model.config.pad_token_id = PAD  # a token that ends no conversation; for batches of more than one\n"
+	scorerMerged = "model = AutoModelForSequenceClassification.from_pretrained(FOLDER)\n"
+)
+
+// describeScorer tells how the score is had.
+func (x *export) describeScorer(b *strings.Builder) {
+	use := scorerOfPEFT
+	if x.merges() {
+		use = scorerMerged
+	}
+	fmt.Fprintf(b, "\nOne score for the last token of a conversation, without bias.\n\n```python\n%s```\n", use)
+}
+
 // card is the model card of an exported folder: what it was made of and how.
 func (x *export) card() []byte {
 	var b strings.Builder
@@ -21,6 +37,10 @@ func (x *export) card() []byte {
 		kind = "A Llama trained from random weights"
 	case x.full:
 		kind = x.baseName() + " with all weights trained"
+	case x.carriesHead() && x.merges():
+		kind = "Reward model: " + x.baseName() + " with an adapter merged into it, and a score head"
+	case x.carriesHead():
+		kind = "Reward model: adapter and score head for " + x.baseName()
 	case x.merges():
 		kind = x.baseName() + " with an adapter merged into it"
 	}
@@ -37,6 +57,9 @@ func (x *export) card() []byte {
 	fmt.Fprintf(&b, "tags: [%s]\n---\n\n# %s\n\n%s.\n", strings.Join(tags, ", "), x.name(), kind)
 	if line := basemodel.Notice(x.base); line != "" {
 		fmt.Fprintf(&b, "\nThe base model's notice: %s\n", line)
+	}
+	if x.carriesHead() {
+		x.describeScorer(&b)
 	}
 	if x.run.Method != "" {
 		x.describeRun(&b)

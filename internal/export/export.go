@@ -64,6 +64,10 @@ func (x *export) read() error {
 	if err != nil {
 		return err
 	}
+	if x.carriesHead() {
+		x.adapter, x.values, err = model.ReadScored(x.folder, model.ScoreHead, c)
+		return err
+	}
 	if x.adapter, x.values, err = model.ReadAdapter(x.folder, c); err != nil || x.Format != FormatGGUF {
 		return err
 	}
@@ -80,6 +84,8 @@ type export struct {
 	run train.State
 	// full: the folder holds all weights, and is its own base.
 	full bool
+	// scores: the adapter is a reward model, with a score head.
+	scores bool
 	// held is how the run held its base.
 	held model.LoadOptions
 
@@ -120,14 +126,8 @@ func (x *export) open() (err error) {
 	}
 	if x.merges() {
 		x.held = basemodel.HeldBy(x.run)
-		if x.run.Method == "reward" {
-			return errors.New("a reward model gives scores, not text: it is merged into no language model")
-		}
 	}
-	if x.run.Method == "reward" {
-		x.env.Tell("reward: the score head is not an adapter's and is left out: it is score.weight in " + filepath.Join(x.folder, model.HeadsFile))
-	}
-	return nil
+	return x.openHead()
 }
 
 // place settles the path to write. A name of another format's files misleads every
@@ -179,7 +179,11 @@ func (x *export) writeAdapter() error {
 		}
 		return x.writeCard()
 	}
-	conf, err := x.adapter.PEFTConfig(x.base)
+	configure, write := x.adapter.PEFTConfig, x.adapter.WriteWeights
+	if x.carriesHead() {
+		configure, write = x.adapter.PEFTScorerConfig, x.adapter.WriteScorerWeights
+	}
+	conf, err := configure(x.base)
 	if err != nil {
 		return err
 	}
@@ -193,7 +197,7 @@ func (x *export) writeAdapter() error {
 	}
 	err = errors.Join(
 		d.WriteFile(model.AdapterConfigFile, raw(conf)),
-		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return x.adapter.WriteWeights(w, model.InMemory(x.values)) }),
+		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return write(w, model.InMemory(x.values)) }),
 		d.WriteFile(basemodel.CardFile, raw(x.card())))
 	if err != nil {
 		return err
@@ -208,11 +212,15 @@ func (x *export) name() string { return filepath.Base(filepath.Clean(x.Adapter))
 // differ by the order of rounding only.
 const exactTolerance = 1e-4
 
-// verifyAdapter reads the adapter back and compares the logits of some tokens.
+// verifyAdapter reads the adapter back and compares the logits of some tokens,
+// or their scores.
 func (x *export) verifyAdapter() (Result, error) {
-	read := model.ReadAdapter
-	if x.Format == FormatGGUF {
+	read, compare := model.ReadAdapter, model.CompareAdapters
+	switch {
+	case x.Format == FormatGGUF:
 		read = model.ReadAdapterGGUF
+	case x.carriesHead():
+		read, compare = readScorer, model.CompareScores
 	}
 	back, values, err := read(x.Out, x.model.Config)
 	if err != nil {
@@ -221,13 +229,13 @@ func (x *export) verifyAdapter() (Result, error) {
 	if err := errors.Join(x.model.AllocAdapter(x.adapter, x.values), x.model.AllocAdapter(back, values)); err != nil {
 		return Result{}, err
 	}
-	v, err := model.CompareAdapters(x.model, back, x.adapter)
-	e := Result{Path: x.Out, Parameters: x.adapter.Parameters(), Checked: v}
+	v, err := compare(x.model, back, x.adapter)
+	e := Result{Path: x.Out, Parameters: x.adapter.Parameters() + x.adapter.Head.Len, Scores: x.carriesHead(), Checked: v}
 	if x.Format == FormatGGUF {
 		e.Card = x.besidePath(basemodel.CardFile)
 	}
 	if err == nil && !(v.Difference <= exactTolerance*v.Scale) {
-		err = fmt.Errorf("the export does not give the adapter's logits: they differ by %v of %v", v.Difference, v.Scale)
+		err = fmt.Errorf("the export does not give the adapter's %s: they differ by %v of %v", e.numbers(), v.Difference, v.Scale)
 	}
 	return e, err
 }

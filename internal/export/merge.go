@@ -41,8 +41,15 @@ func (x *export) merge() (Result, error) {
 	m := model.Merge{Base: x.base, Adapter: x.adapter, Values: x.values, Progress: func(done, total int) { report(int64(done), int64(total)) }}
 	tok, err := basemodel.OpenTokenizer(x.base)
 	if x.Format == FormatMergedHF {
-		if err := model.MergeFolder(x.Out, m, model.FolderOptions{ChatTemplate: x.chatTemplate(tok), Card: x.card()}); err != nil {
+		template := x.chatTemplate(tok)
+		if x.scores && template == "" {
+			x.tellTemplate()
+		}
+		if err := model.MergeFolder(x.Out, m, model.FolderOptions{ChatTemplate: template, Card: x.card(), Pad: x.pad(tok)}); err != nil {
 			return e, err
+		}
+		if x.scores {
+			return x.verifyScores(e, !quantised && stored == "f32")
 		}
 		return x.verifyMerged(e, tok, !quantised && stored == "f32")
 	}
@@ -125,13 +132,20 @@ func (x *export) verifyMerged(e Result, tok *tokenizer.Tokenizer, exact bool) (R
 		return e, err
 	}
 	e.Checked = v
+	return e, x.near(e, exact)
+}
+
+// near refuses an exact export that is not the model, and tells of one that rounding
+// took far from it.
+func (x *export) near(e Result, exact bool) error {
+	v := e.Checked
 	if exact && x.held.Quantize == "" && !(v.Difference <= exactTolerance*v.Scale) {
-		return e, fmt.Errorf("the export does not give the model's logits: they differ by %v of %v", v.Difference, v.Scale)
+		return fmt.Errorf("the export does not give the model's %s: they differ by %v of %v", e.numbers(), v.Difference, v.Scale)
 	}
 	if !(v.Difference <= v.Scale) {
-		x.env.Tell(fmt.Sprintf("the export is far from the model: a logit differs by %.3g of %.3g", v.Difference, v.Scale))
+		x.env.Tell(fmt.Sprintf("the export is far from the model: of its %s one differs by %.3g of %.3g", e.numbers(), v.Difference, v.Scale))
 	}
-	return e, nil
+	return nil
 }
 
 // names are what a GGUF says of itself.

@@ -50,6 +50,8 @@ type Result struct {
 	Modelfile string
 	// Card is the model card beside a GGUF; a folder has its own.
 	Card string
+	// Scores: what was written is a reward model, whose only logit is its score.
+	Scores bool
 	// Checked compares what was written, read back, with the adapter on its base.
 	Checked model.Verification
 }

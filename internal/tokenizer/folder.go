@@ -89,15 +89,11 @@ func readFile(path string) ([]byte, error) {
 	return data, err
 }
 
-// isJSON tells tokenizer.json from tokenizer.model by the first byte; base64
-// has no brace.
+// isJSON tells tokenizer.json from tokenizer.model by the first byte, of whatever kind of
+// JSON: base64 has no bracket and no quote.
 func isJSON(data []byte) bool {
-	for _, b := range data {
-		if b != ' ' && b != '\t' && b != '\r' && b != '\n' {
-			return b == '{'
-		}
-	}
-	return false
+	start := bytes.TrimLeft(data, " \t\r\n")
+	return len(start) > 0 && bytes.IndexByte([]byte(`{["`), start[0]) >= 0
 }
 
 // sideFiles is what the files beside the tokenizer say.

@@ -338,6 +338,62 @@ func TestResumingUnderOtherDrawsIsTold(t *testing.T) {
 	}
 }
 
+// stuck is evaluated until somebody cancels it.
+type stuck struct {
+	*toy
+	stop *train.Stop
+}
+
+func (s stuck) Evaluate(ctx context.Context) (train.Metrics, error) {
+	s.stop.Ask(train.Terminate)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// The evaluation before the first step ends with the first request, and is made again by
+// the run that goes on, whose log is that of one that was not stopped.
+func TestTheFirstEvaluationEndsWhenAsked(t *testing.T) {
+	whole, dir := t.TempDir(), t.TempDir()
+	mustRun(t, options(whole), newToy(t), 2, nil)
+	stop, y := &train.Stop{}, newToy(t)
+	r, err := train.Run(context.Background(), options(dir), y.backend, y, &points{Micros: 2}, train.Method[[]float64](stuck{y, stop}), &recorder{}, stop)
+	if err != nil || r.Ended != train.Terminate || r.Step != 0 || r.Checkpoint == "" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	o := options(dir)
+	o.Resume = true
+	mustRun(t, o, newToy(t), 2, nil)
+	if got, want := readFile(t, dir, train.MetricsFile), readFile(t, whole, train.MetricsFile); got != want {
+		t.Errorf("the log differs:\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A run goes on with other kernels, or in another precision, and says so; one of an
+// earlier version, whose checkpoints do not name them, goes on in silence.
+func TestResumingWithOtherKernelsIsTold(t *testing.T) {
+	for _, c := range []struct{ began, now, want string }{
+		{"", "avx2-f32", ""},
+		{"avx2-f32", "avx2-f32", ""},
+		{"avx512-f32", "avx2-f32", "the run began with avx512-f32 kernels: with avx2-f32 kernels its numbers may differ in the last bits"},
+		{"avx2-f32", "avx2-bf16", "the run began with avx2-f32 kernels: with avx2-bf16 kernels its numbers may differ by rounding to bf16"},
+	} {
+		dir, y := t.TempDir(), newToy(t)
+		o := options(dir)
+		if c.began != "" {
+			o.Lineage[train.Kernels] = c.began
+		}
+		o.Steps = 5
+		mustRun(t, o, y, 2, nil)
+		var notes []string
+		o.Resume, o.Steps, o.Notes = true, 6, func(s string) { notes = append(notes, s) }
+		o.Lineage = map[string]string{"data": "abc", train.Kernels: c.now}
+		mustRun(t, o, newToy(t), 2, nil)
+		if told := strings.Join(notes, "\n"); !strings.Contains(told, c.want) || c.want == "" && strings.Contains(told, "kernels") {
+			t.Errorf("%q, then %q: told %q", c.began, c.now, told)
+		}
+	}
+}
+
 func TestEventsAreVersionedJSON(t *testing.T) {
 	e := train.Event{Step: 3, Loss: 0.1, GradNorm: 2, LearningRate: 5e-6, NumTokens: 100, Epoch: 0.5}
 	e.Metrics.Add("rewards/margins", 1, 4)

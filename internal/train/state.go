@@ -137,6 +137,8 @@ func (l *loop[B]) noteChanges(s State) {
 	}
 	if got := l.device(); got != s.Device {
 		l.note(fmt.Sprintf("the run began on %s: on %s its numbers may differ %s", s.Device, got, l.difference(s)))
+	} else if got, want := l.options.Lineage[Kernels], s.Lineage[Kernels]; want != "" && got != want {
+		l.note(fmt.Sprintf("the run began with %s kernels: with %s kernels its numbers may differ %s", want, got, l.difference(s)))
 	}
 	if got, want := l.options.Lineage[Draws], s.Lineage[Draws]; got != want {
 		l.note(fmt.Sprintf("the run began with another dropout (draws are %s, they were %s): its next steps drop other elements than without the interruption",
@@ -147,6 +149,10 @@ func (l *loop[B]) noteChanges(s State) {
 // Activations is the key of the lineage with the type of activations, which
 // belongs to a device: a run may go on with another one.
 const Activations = "activations"
+
+// Kernels is the key of the lineage that names the kernels and the precision of products,
+// which are the machine's and the setting's: a run may go on with others.
+const Kernels = "kernels"
 
 // Draws is the key of the lineage that names how dropout draws, where it acts: a run
 // may go on under a later program's draws. oldDraws had no name.
@@ -159,10 +165,14 @@ const (
 // longer, by steps as by epochs.
 const StepsSetting = "setting steps"
 
-// difference says by how much another device's numbers may differ.
+// difference says by how much the numbers of another device or other kernels may differ.
 func (l *loop[B]) difference(s State) string {
 	if got, want := l.options.Lineage[Activations], s.Lineage[Activations]; got != want {
 		return fmt.Sprintf("by rounding to bf16 (activations are %s, they were %s)", got, want)
+	}
+	got, want := l.options.Lineage[Kernels], s.Lineage[Kernels]
+	if want != "" && strings.Contains(got, "bf16") != strings.Contains(want, "bf16") {
+		return "by rounding to bf16"
 	}
 	return "in the last bits"
 }
@@ -185,7 +195,7 @@ func (l *loop[B]) fits(s State) error {
 		errs = append(errs, fmt.Errorf("it has done %d steps, and %d are asked for: name as many or more", s.Step, l.options.Steps))
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Lineage)) {
-		if key == Activations || key == Draws || key == StepsSetting {
+		if key == Activations || key == Kernels || key == Draws || key == StepsSetting {
 			continue
 		}
 		if got, want := l.options.Lineage[key], s.Lineage[key]; got != want {

@@ -13,7 +13,7 @@ import (
 // run alternates between what is due after a step and the next step.
 func (l *loop[B]) run(ctx context.Context) (Result, error) {
 	if l.step == 0 {
-		if err := l.evaluate(ctx); err != nil {
+		if err := l.evaluateStart(ctx); err != nil {
 			return l.result(Continue), err
 		}
 	}
@@ -45,6 +45,18 @@ func (l *loop[B]) run(ctx context.Context) (Result, error) {
 			}
 		}
 	}
+}
+
+// evaluateStart is the evaluation before the first step. It is given up where the run is
+// asked to end, for it is made again by the one that goes on from step 0.
+func (l *loop[B]) evaluateStart(ctx context.Context) error {
+	early, cancel := l.stop.Until(ctx)
+	defer cancel()
+	err := l.evaluate(early)
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil && l.stop.Asked() > SaveNow {
+		return nil
+	}
+	return err
 }
 
 // every tells whether a step is one of each n; step 0 and n 0 never are.
