@@ -73,10 +73,10 @@ func TestConvert(t *testing.T) {
 			"LLaMA-Factory, noise", "stage: sft\nneftune_alpha: 5", "LLaMA-Factory", "sft", map[string]string{"neftune_noise_alpha": "5"}, nil,
 		},
 		{
-			"TRL, GRPO", "model_name_or_path: m\ndataset_name: p.jsonl\nnum_generations: 8\nper_device_train_batch_size: 4\ngradient_accumulation_steps: 4\nsteps_per_generation: 8\nmax_completion_length: 256\nbeta: 0.01\nepsilon: 0.2\nepsilon_high: 0.28\nnum_iterations: 2\nscale_rewards: none\nloss_type: dr_grpo\nreward_funcs: [accuracy_reward]\nuse_peft: true\nlora_r: 8\nlora_dropout: 0.1\ntop_p: 1.0\nuse_vllm: true",
+			"TRL, GRPO", "model_name_or_path: m\ndataset_name: p.jsonl\nnum_generations: 8\nper_device_train_batch_size: 4\ngradient_accumulation_steps: 4\nsteps_per_generation: 8\nmax_completion_length: 256\nbeta: 0.01\nepsilon: 0.2\nepsilon_high: 0.28\nimportance_sampling_level: sequence\nnum_iterations: 2\nscale_rewards: none\nloss_type: dr_grpo\nreward_funcs: [accuracy_reward]\nuse_peft: true\nlora_r: 8\nlora_dropout: 0.1\ntop_p: 1.0\nuse_vllm: true",
 			"TRL", "ppo",
 			map[string]string{
-				"model": "m", "prompts": "p.jsonl", "k": "8", "batch": "4", "rollout": "4", "mini_batches": "2", "max_new": "256", "kl_coef": "0.01", "clip_range": "0.2", "clip_range_high": "0.28",
+				"model": "m", "prompts": "p.jsonl", "k": "8", "batch": "4", "rollout": "4", "mini_batches": "2", "max_new": "256", "kl_coef": "0.01", "clip_range": "0.2", "clip_range_high": "0.28", "importance_sampling_level": "sequence",
 				"ppo_epochs": "2", "scale_rewards": "off", "rank": "8", "dropout": "0",
 			},
 			[]string{"loss_type", "reward_funcs", "use_vllm", "lora_dropout"},

@@ -24,7 +24,7 @@ func sampledRules() map[string]rule {
 		"num_generations": whole("k"), "num_iterations": whole("ppo_epochs"), "temperature": number("temperature"),
 		"steps_per_generation": noted, "generation_batch_size": noted, // finishSampled reads them
 		"epsilon": number("clip_range"), "epsilon_high": number("clip_range_high"), "delta": number("dual_clip"), "entropy_coef": number("entropy_coef"),
-		"importance_sampling_level": same("ratios are of tokens", "token"),
+		"importance_sampling_level": text("importance_sampling_level"),
 		"use_bias_correction_kl":    weighedKL,
 		"reward_model_name_or_path": text("reward"),
 		"reward_funcs":              without("use scorer: exact, regex:PATTERN, gsm8k, length or command:CMD, a program of your own"),
