@@ -22,11 +22,14 @@ func (b *tokens) ratios(logProbs []float64, level string) []float64 {
 	for t := range ratios {
 		ratios[t] = logProbs[t] - b.logProbs[t]
 	}
-	if level == SequenceLevel {
+	if level != TokenLevel {
 		sums, at := b.sums(ratios), 0
 		for i, n := range b.lengths {
 			for range int(n) {
-				ratios[at] = sums[i] / n
+				ratios[at] = sums[i]
+				if level == SequenceLevel {
+					ratios[at] /= n
+				}
 				at++
 			}
 		}

@@ -21,8 +21,9 @@ const (
 
 // Levels of importance sampling.
 const (
-	TokenLevel    = "token"
-	SequenceLevel = "sequence"
+	TokenLevel       = "token"
+	SequenceLevel    = "sequence"
+	SequenceSumLevel = "sequence-sum"
 )
 
 // Config is everything that a run is asked to do. Batch of the settings is the
@@ -71,7 +72,8 @@ type Config struct {
 	// ImportanceSamplingLevel is token, where each token has its own ratio, or
 	// sequence, where the tokens of an answer have the answer's (GSPO,
 	// https://arxiv.org/abs/2507.18071), for which ClipRange is 3e-4, and
-	// ClipRangeHigh 4e-4, in its paper.
+	// ClipRangeHigh 4e-4, in its paper. With sequence-sum the ratio is the product of
+	// the tokens', and an answer's loss counts once, as in TRL's RLOO.
 	ImportanceSamplingLevel string  `yaml:"importance_sampling_level"`
 	ClipRange               float64 `yaml:"clip_range"`
 	// ClipRangeHigh is the range above 1 (https://arxiv.org/abs/2503.14476, section
@@ -192,7 +194,7 @@ func (c Config) choices(check func(ok bool, format string, args ...any)) {
 	}{
 		{"algorithm", c.Algorithm, []string{PPO, RLOO, GRPO}},
 		{"kl_estimator", c.KLEstimator, []string{"k1", "k2", "k3"}},
-		{"importance_sampling_level", c.ImportanceSamplingLevel, []string{TokenLevel, SequenceLevel}},
+		{"importance_sampling_level", c.ImportanceSamplingLevel, []string{TokenLevel, SequenceLevel, SequenceSumLevel}},
 		{"kl_in", c.KLIn, []string{"reward", "loss", "ratio-loss"}},
 	} {
 		check(slices.Contains(o.of, o.value), "%s must be one of %s, got %q", o.name, strings.Join(o.of, ", "), o.value)

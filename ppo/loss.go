@@ -27,10 +27,14 @@ func ratio(b *graph.Builder, logProb, oldLogProb *graph.Node) *graph.Node {
 //	s(θ) = (π(y|x)/π_old(y|x))^(1/|y|)
 //
 // from log π(y|x), log π_old(y|x) and |y| [S], and the sequence of each token,
-// int32 [N].
+// int32 [N]. A nil length leaves the root out: the importance of the answer as one
+// action, which is that of REINFORCE in https://arxiv.org/abs/2402.14740.
 func sequenceRatio(b *graph.Builder, logProb, oldLogProb, length, sequence *graph.Node) *graph.Node {
-	mean := b.Div(b.Sub(logProb, oldLogProb), length)
-	return b.Pick(b.Exp(b.Clamp(mean, -maxLogRatio, maxLogRatio)), sequence)
+	l := b.Sub(logProb, oldLogProb)
+	if length != nil {
+		l = b.Div(l, length)
+	}
+	return b.Pick(b.Exp(b.Clamp(l, -maxLogRatio, maxLogRatio)), sequence)
 }
 
 // policyLoss is the clipped surrogate, equation 7 of

@@ -21,8 +21,9 @@ func TestOptionsRun(t *testing.T) {
 		"ratios of answers, entropy": func(c *Config) {
 			c.Algorithm, c.ImportanceSamplingLevel, c.KLIn, c.EntropyCoef = GRPO, SequenceLevel, "ratio-loss", 0.01
 		},
-		"whitened rewards, k3": func(c *Config) { c.WhitenRewards, c.KLEstimator = true, "k3" },
-		"no whitening, cold":   func(c *Config) { c.WhitenAdvantages, c.Temperature = false, 0.6 },
+		"ratios of answers as one action": func(c *Config) { c.Algorithm, c.ImportanceSamplingLevel = RLOO, SequenceSumLevel },
+		"whitened rewards, k3":            func(c *Config) { c.WhitenRewards, c.KLEstimator = true, "k3" },
+		"no whitening, cold":              func(c *Config) { c.WhitenAdvantages, c.Temperature = false, 0.6 },
 		"centred groups, penalties": func(c *Config) {
 			c.Algorithm, c.ScaleRewards, c.OverlongBuffer, c.MissingEOSPenalty = GRPO, false, 4, 1
 		},

@@ -46,7 +46,7 @@ func (t *Trainer) newPolicy(size model.Capacity, adapter *model.Adapter, trainin
 	if t.Config.KLIn != "reward" {
 		p.referenceLogProb, p.klCoef = perToken("reference logprob"), d.Vector("kl coefficient", device.F64, graph.Fixed)
 	}
-	if t.Config.ImportanceSamplingLevel == SequenceLevel {
+	if t.Config.ImportanceSamplingLevel != TokenLevel {
 		perAnswer := func(name string) *graph.Node { return d.Vector(name, device.F64, graph.Sequences) }
 		p.answers = answerNodes{d.SequenceLogProbs, perAnswer("old answer logprob"), perAnswer("answer length"), d.Sequence}
 	}
@@ -63,6 +63,9 @@ func (t *Trainer) tokenLoss(b *graph.Builder, p *policyProgram) *graph.Node {
 	c := t.Config
 	r := p.ratio(b, c.ImportanceSamplingLevel)
 	loss := policyLoss(b, r, p.advantage, c.clipRange(), c.DualClip)
+	if c.ImportanceSamplingLevel == SequenceSumLevel { // an answer is one action, whose loss its tokens share
+		loss = b.Div(loss, b.Pick(p.answers.length, p.answers.sequence))
+	}
 	if c.EntropyCoef > 0 { // its derivative is of the token's own ratio
 		own := ratio(b, p.logProb, p.oldLogProb)
 		loss = b.Add(loss, entropyBonus(b, own, p.logProb, p.entropy, c.EntropyCoef))
@@ -79,8 +82,11 @@ func (t *Trainer) tokenLoss(b *graph.Builder, p *policyProgram) *graph.Node {
 
 // ratio is the ratio that counts at each token, [N].
 func (p *policyProgram) ratio(b *graph.Builder, level string) *graph.Node {
-	if a := p.answers; level == SequenceLevel {
+	switch a := p.answers; level {
+	case SequenceLevel:
 		return sequenceRatio(b, a.logProb, a.oldLogProb, a.length, a.sequence)
+	case SequenceSumLevel:
+		return sequenceRatio(b, a.logProb, a.oldLogProb, nil, a.sequence)
 	}
 	return ratio(b, p.logProb, p.oldLogProb)
 }

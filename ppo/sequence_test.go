@@ -60,6 +60,12 @@ func sequenceConfig(low, high float64, klIn string) Config {
 	return Config{ImportanceSamplingLevel: SequenceLevel, ClipRange: low, ClipRangeHigh: high, DualClip: 3, KLIn: klIn}
 }
 
+func sumConfig(low, high float64) Config {
+	c := sequenceConfig(low, high, "ratio-loss")
+	c.ImportanceSamplingLevel, c.DualClip = SequenceSumLevel, 0
+	return c
+}
+
 // The loss and its gradient of _compute_loss of GRPOTrainer of TRL 1.16, called with
 // these tensors in float64, the third place of the first answer masked:
 // importance_sampling_level sequence, loss dapo, epsilon 0.2 and 0.28, delta 3, beta
@@ -80,11 +86,30 @@ func TestLossOfSequencesIsTRLs(t *testing.T) {
 	}
 }
 
+// The loss and its gradient of _compute_loss of RLOOTrainer of TRL 1.16, called with
+// these tensors in float64, the third place of the first answer masked: epsilon 0.2
+// and 0.28. Its mean is over the two answers, ours over the five tokens.
+func TestLossOfWholeAnswersIsThatOfTRLsRLOO(t *testing.T) {
+	a := twoAnswers()
+	a.logProbs = exectest.Value{-1.1, -0.85, -1.8, -3, -1.2}
+	c := sequenceConfig(0.2, 0.28, "reward")
+	c.ImportanceSamplingLevel, c.DualClip = SequenceSumLevel, 0
+	loss, grad := a.loss(t, backend(t), c)
+	near(t, "loss", []float64{loss * 5 / 2}, []float64{0.38543079817392095})
+	want := []float64{-0.33293029857524975, -0.33293029857524975, 0.7183610967491707, 0.7183610967491707, 0.7183610967491707}
+	for i := range grad {
+		grad[i] *= 5. / 2
+	}
+	near(t, "gradient", grad, want)
+	first, second := math.Exp(-0.05), math.Exp(0.1)
+	near(t, "ratios", a.ratios(a.logProbs, SequenceSumLevel), []float64{first, first, second, second, second})
+}
+
 // Inside the range, and outside it where the range counts and where it does not.
 func TestGradientOfSequencesAgreesWithFiniteDifferences(t *testing.T) {
 	b := backend(t)
 	for _, c := range []Config{
-		sequenceConfig(0.2, 0.28, "reward"), sequenceConfig(0.2, 0.28, "ratio-loss"), sequenceConfig(0.01, 0.02, "reward"), sequenceConfig(0.9, 2, "loss"),
+		sumConfig(0.9, 6), sumConfig(0.05, 0.1), sequenceConfig(0.2, 0.28, "reward"), sequenceConfig(0.2, 0.28, "ratio-loss"), sequenceConfig(0.01, 0.02, "reward"), sequenceConfig(0.9, 2, "loss"),
 	} {
 		for _, sign := range []float64{1, -1} {
 			a := twoAnswers()
@@ -141,9 +166,15 @@ func TestLossOfSequencesStaysFinite(t *testing.T) {
 // Behind a first step, where ratios are no longer 1, the gradient of a mini-batch of
 // whole answers and its metrics are the same however it is cut.
 func TestMicroBatchesOfSequencesDoNotShow(t *testing.T) {
+	for _, level := range []string{SequenceLevel, SequenceSumLevel} {
+		t.Run(level, func(t *testing.T) { microBatchesDoNotShow(t, level) })
+	}
+}
+
+func microBatchesDoNotShow(t *testing.T, level string) {
 	w := newWorld(t, fixture.Path(t, "data", "stories260K"), 4, false, rollout.Limits{Prompt: 8, Answer: 8, Sequences: 8})
 	c := storyConfig(GRPO)
-	c.ImportanceSamplingLevel, c.MaxNew, c.MiniBatches, c.Batch, c.ClipRange = SequenceLevel, 6, 1, 16, 3e-4
+	c.ImportanceSamplingLevel, c.MaxNew, c.MiniBatches, c.Batch, c.ClipRange = level, 6, 1, 16, 3e-4
 	x := w.trainer(t, c, storyPrompts(8), even{}, 2)
 	work, err := x.Next()
 	if err != nil {

@@ -90,7 +90,7 @@ var settings = []setting{
 	{"kl_target", method, "divergence in nats per answer that kl_coef is adapted to; 0 leaves it fixed"},
 	{"kl_horizon", method, "answers over which kl_coef is adapted, above 0; lower adapts faster"},
 	{"stop_kl", method, "divergence in nats per token from the policy that sampled at which a rollout is given up; 0 never does"},
-	{"importance_sampling_level", method, "whose ratio counts at a token: token, its own, or sequence, the geometric mean of its answer's, with a clip_range of 3e-4 or so (GSPO) (`name`)"},
+	{"importance_sampling_level", method, "whose ratio counts at a token: token, its own, or sequence, the geometric mean of its answer's, with a clip_range of 3e-4 or so (GSPO), or sequence-sum, their product (RLOO of TRL) (`name`)"},
 	{"clip_range", method, "the ratio counts from 1 - clip_range to 1 + clip_range, between 0 and 1"},
 	{"clip_range_high", method, "that range above 1 where it is another, 0.28 in DAPO; 0 takes clip_range"},
 	{"dual_clip", method, "bound of the ratio where the advantage is negative, above 1 + clip_range (or clip_range_high); 0 is off"},

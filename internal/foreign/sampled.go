@@ -116,7 +116,7 @@ func sampledLoss(c *Config, e entry) error {
 func (c *Config) finishSampled(entries []entry) {
 	defaults := [][2]string{{"algorithm", "grpo"}, {"k", "8"}, {"kl_coef", "0"}, {"kl_in", "ratio-loss"}}
 	if hasAny(entries, rlooKeys...) {
-		defaults = [][2]string{{"algorithm", "rloo"}, {"k", "2"}, {"kl_coef", "0.05"}, {"kl_in", "reward"}}
+		defaults = [][2]string{{"algorithm", "rloo"}, {"k", "2"}, {"kl_coef", "0.05"}, {"kl_in", "reward"}, {"importance_sampling_level", "sequence-sum"}}
 	}
 	defaults = append(defaults, [][2]string{
 		{"max_new", "512"}, {"ppo_epochs", "1"}, {"clip_range", "0.2"}, {"learning_rate", "1e-06"}, {"score_clip", "0"}, {"missing_eos_penalty", "0"},
