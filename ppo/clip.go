@@ -16,12 +16,36 @@ func (c Config) clipRange() clipRange {
 	return clipRange{c.ClipRange, c.ClipRangeHigh}
 }
 
+// ratios are those that count at each token of a micro-batch, as in the loss.
+func (b *tokens) ratios(logProbs []float64, level string) []float64 {
+	ratios := make([]float64, len(logProbs))
+	for t := range ratios {
+		ratios[t] = logProbs[t] - b.logProbs[t]
+	}
+	if level != TokenLevel {
+		sums, at := b.sums(ratios), 0
+		for i, n := range b.lengths {
+			for range int(n) {
+				ratios[at] = sums[i]
+				if level == SequenceLevel {
+					ratios[at] /= n
+				}
+				at++
+			}
+		}
+	}
+	for t, l := range ratios {
+		ratios[t] = math.Exp(clamp(l, maxLogRatio))
+	}
+	return ratios
+}
+
 // policyClips counts the tokens whose loss the clip range of the ratio raised:
 // policy/clipfrac_avg of TRL times the tokens.
-func policyClips(logProbs, oldLogProbs, advantages []float64, clip clipRange) int {
+func policyClips(ratios, advantages []float64, clip clipRange) int {
 	n := 0
 	for t, a := range advantages {
-		ratio := math.Exp(clamp(logProbs[t]-oldLogProbs[t], maxLogRatio))
+		ratio := ratios[t]
 		clipped := min(max(ratio, 1-clip.low), 1+clip.high)
 		if -a*clipped > -a*ratio {
 			n++

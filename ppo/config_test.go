@@ -19,6 +19,8 @@ func TestConfigValidate(t *testing.T) {
 		{"no scorer", func(c *Config) { c.Scorer = "" }, "reward is missing: a reward model, or scorer: a rule"},
 		{"two scorers", func(c *Config) { c.Reward = "r" }, "both score: name one"},
 		{"algorithm", func(c *Config) { c.Algorithm = "x" }, `algorithm must be one of ppo, rloo, grpo, got "x"`},
+		{"the level of the ratio", func(c *Config) { c.ImportanceSamplingLevel = "answer" }, `importance_sampling_level must be one of token, sequence, sequence-sum, got "answer"`},
+		{"ratios of answers", func(c *Config) { c.ImportanceSamplingLevel = SequenceLevel }, ""},
 		{"a group of one", func(c *Config) { c.Algorithm = RLOO }, "k must be at least 2 with rloo"},
 		{"a group of two", func(c *Config) { c.Algorithm, c.K = RLOO, 2 }, ""},
 		{"dropout", func(c *Config) { c.Dropout = 0.1 }, "dropout must be 0"},

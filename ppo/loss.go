@@ -20,6 +20,23 @@ func ratio(b *graph.Builder, logProb, oldLogProb *graph.Node) *graph.Node {
 	return b.Exp(b.Clamp(b.Sub(logProb, oldLogProb), -maxLogRatio, maxLogRatio))
 }
 
+// sequenceRatio gives every token of an answer y the ratio of the whole answer,
+// equation 7 of https://arxiv.org/abs/2507.18071 (GSPO): the geometric mean of its
+// tokens' ratios,
+//
+//	s(θ) = (π(y|x)/π_old(y|x))^(1/|y|)
+//
+// from log π(y|x), log π_old(y|x) and |y| [S], and the sequence of each token,
+// int32 [N]. A nil length leaves the root out: the importance of the answer as one
+// action, which is that of REINFORCE in https://arxiv.org/abs/2402.14740.
+func sequenceRatio(b *graph.Builder, logProb, oldLogProb, length, sequence *graph.Node) *graph.Node {
+	l := b.Sub(logProb, oldLogProb)
+	if length != nil {
+		l = b.Div(l, length)
+	}
+	return b.Pick(b.Exp(b.Clamp(l, -maxLogRatio, maxLogRatio)), sequence)
+}
+
 // policyLoss is the clipped surrogate, equation 7 of
 // https://arxiv.org/abs/1707.06347 with the sign of a loss, where ρ is the
 // ratio, A the advantage and ε the clip range, which may be wider above 1 than

@@ -114,6 +114,11 @@ func valueFormula(clipRange float64) exectest.Formula {
 	}
 }
 
+func ratiosOf(logProbs, oldLogProbs []float64) []float64 {
+	b := tokens{logProbs: oldLogProbs}
+	return b.ratios(logProbs, TokenLevel)
+}
+
 func mean(x []float64) []float64 {
 	m, _ := moments([][]float64{x})
 	return []float64{m}
@@ -128,7 +133,7 @@ func TestLossesEqualTheReferenceValues(t *testing.T) {
 	near(t, "value loss", mean(value), []float64{p.ValueLoss})
 
 	tokens := float64(len(g.flat(p.Values)))
-	clips := policyClips(g.flat(p.NewLogProbs), g.flat(p.LogProbs), g.flat(p.Whitened), clipRange{p.Clip, p.Clip})
+	clips := policyClips(ratiosOf(g.flat(p.NewLogProbs), g.flat(p.LogProbs)), g.flat(p.Whitened), clipRange{p.Clip, p.Clip})
 	near(t, "policy clips", []float64{float64(clips) / tokens}, []float64{p.PolicyClips})
 	clips = valueClips(g.flat(p.NewValues), g.flat(p.Values), g.flat(p.Returns), p.ValueClip)
 	near(t, "value clips", []float64{float64(clips) / tokens}, []float64{p.ValueClips})
@@ -167,7 +172,7 @@ func TestClipHigherByHand(t *testing.T) {
 		high float64
 		want int
 	}{{0.7, 1}, {0.4, 2}} {
-		if got := policyClips(logProb, old, advantage, clipRange{0.2, tc.high}); got != tc.want {
+		if got := policyClips(ratiosOf(logProb, old), advantage, clipRange{0.2, tc.high}); got != tc.want {
 			t.Errorf("%d tokens are clipped with %v above, want %d", got, tc.high, tc.want)
 		}
 	}

@@ -63,15 +63,12 @@ func (t *Trainer) measureGroups(m *train.Metrics) {
 func (t *Trainer) measurePolicy(step int, lossSum float64, b *tokens, m *train.Metrics) {
 	n, p := float64(len(b.logProbs)), t.policyStep
 	kl := approxKL(p.logProbs, b.logProbs)
-	ratios := 0.0
-	for i, l := range p.logProbs {
-		ratios += math.Exp(clamp(l-b.logProbs[i], maxLogRatio))
-	}
+	ratios := b.ratios(p.logProbs, t.Config.ImportanceSamplingLevel)
 	m.Add("policy/approxkl_avg", kl, n)
-	m.Add("policy/clipfrac_avg", float64(policyClips(p.logProbs, b.logProbs, b.advantages, t.Config.clipRange())), n)
+	m.Add("policy/clipfrac_avg", float64(policyClips(ratios, b.advantages, t.Config.clipRange())), n)
 	m.Add("policy/entropy_avg", sum(p.entropies), n)
 	m.Add("loss/policy_avg", lossSum, n)
-	m.Add("val/ratio", ratios, n)
+	m.Add("val/ratio", sum(ratios), n)
 	t.stepKL, t.stepTokens = t.stepKL+kl, t.stepTokens+n
 	t.lastKL = t.stepKL / t.stepTokens
 }

@@ -17,8 +17,13 @@ func TestOptionsRun(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"divergence in the loss, times the ratio":    func(c *Config) { c.Algorithm, c.KLIn = GRPO, "ratio-loss" },
 		"divergence in the loss, entropy, dual clip": func(c *Config) { c.Algorithm, c.KLIn, c.EntropyCoef, c.DualClip = GRPO, "loss", 0.01, 3 },
-		"whitened rewards, k3":                       func(c *Config) { c.WhitenRewards, c.KLEstimator = true, "k3" },
-		"no whitening, cold":                         func(c *Config) { c.WhitenAdvantages, c.Temperature = false, 0.6 },
+		"ratios of answers, of a critic":             func(c *Config) { c.ImportanceSamplingLevel = SequenceLevel },
+		"ratios of answers, entropy": func(c *Config) {
+			c.Algorithm, c.ImportanceSamplingLevel, c.KLIn, c.EntropyCoef = GRPO, SequenceLevel, "ratio-loss", 0.01
+		},
+		"ratios of answers as one action": func(c *Config) { c.Algorithm, c.ImportanceSamplingLevel = RLOO, SequenceSumLevel },
+		"whitened rewards, k3":            func(c *Config) { c.WhitenRewards, c.KLEstimator = true, "k3" },
+		"no whitening, cold":              func(c *Config) { c.WhitenAdvantages, c.Temperature = false, 0.6 },
 		"centred groups, penalties": func(c *Config) {
 			c.Algorithm, c.ScaleRewards, c.OverlongBuffer, c.MissingEOSPenalty = GRPO, false, 4, 1
 		},

@@ -15,8 +15,16 @@ type policyProgram struct {
 	oldLogProb, advantage        *graph.Node // inputs [N]
 	referenceLogProb, weight     *graph.Node // inputs [N]
 	klCoef                       *graph.Node // input [1]
+	answers                      answerNodes // of the ratio of whole answers
 	loss                         *graph.Node
 	logProbs, entropies, lossOut []float64
+}
+
+// answerNodes are what the ratio of whole answers is computed from.
+type answerNodes struct {
+	logProb            *graph.Node // float64 [S]
+	oldLogProb, length *graph.Node // inputs [S]
+	sequence           *graph.Node // of each token, int32 [N]
 }
 
 // newPolicy builds the program; a nil adapter is the base model.
@@ -38,6 +46,10 @@ func (t *Trainer) newPolicy(size model.Capacity, adapter *model.Adapter, trainin
 	if t.Config.KLIn != "reward" {
 		p.referenceLogProb, p.klCoef = perToken("reference logprob"), d.Vector("kl coefficient", device.F64, graph.Fixed)
 	}
+	if t.Config.ImportanceSamplingLevel != TokenLevel {
+		perAnswer := func(name string) *graph.Node { return d.Vector(name, device.F64, graph.Sequences) }
+		p.answers = answerNodes{d.SequenceLogProbs, perAnswer("old answer logprob"), perAnswer("answer length"), d.Sequence}
+	}
 	p.loss = d.Dot(t.tokenLoss(d.Builder, p), p.weight)
 	if err := d.Err(); err != nil {
 		return nil, err
@@ -49,10 +61,14 @@ func (t *Trainer) newPolicy(size model.Capacity, adapter *model.Adapter, trainin
 // tokenLoss is the loss of each token, from the program's inputs.
 func (t *Trainer) tokenLoss(b *graph.Builder, p *policyProgram) *graph.Node {
 	c := t.Config
-	r := ratio(b, p.logProb, p.oldLogProb)
+	r := p.ratio(b, c.ImportanceSamplingLevel)
 	loss := policyLoss(b, r, p.advantage, c.clipRange(), c.DualClip)
-	if c.EntropyCoef > 0 {
-		loss = b.Add(loss, entropyBonus(b, r, p.logProb, p.entropy, c.EntropyCoef))
+	if c.ImportanceSamplingLevel == SequenceSumLevel { // an answer is one action, whose loss its tokens share
+		loss = b.Div(loss, b.Pick(p.answers.length, p.answers.sequence))
+	}
+	if c.EntropyCoef > 0 { // its derivative is of the token's own ratio
+		own := ratio(b, p.logProb, p.oldLogProb)
+		loss = b.Add(loss, entropyBonus(b, own, p.logProb, p.entropy, c.EntropyCoef))
 	}
 	if c.KLIn == "reward" {
 		return loss
@@ -62,6 +78,17 @@ func (t *Trainer) tokenLoss(b *graph.Builder, p *policyProgram) *graph.Node {
 		kl = b.Mul(kl, r)
 	}
 	return b.Add(loss, b.Mul(kl, p.klCoef))
+}
+
+// ratio is the ratio that counts at each token, [N].
+func (p *policyProgram) ratio(b *graph.Builder, level string) *graph.Node {
+	switch a := p.answers; level {
+	case SequenceLevel:
+		return sequenceRatio(b, a.logProb, a.oldLogProb, a.length, a.sequence)
+	case SequenceSumLevel:
+		return sequenceRatio(b, a.logProb, a.oldLogProb, nil, a.sequence)
+	}
+	return ratio(b, p.logProb, p.oldLogProb)
 }
 
 // run runs the program on a pack whose inputs are set, and reads the
@@ -82,6 +109,9 @@ func (p *policyProgram) step(pack *datasets.Pack, b *tokens, klCoef float64) (fl
 	inputs := []input{{p.oldLogProb, b.logProbs}, {p.advantage, b.advantages}, {p.weight, b.weights}}
 	if p.klCoef != nil {
 		inputs = append(inputs, input{p.referenceLogProb, b.reference}, input{p.klCoef, []float64{klCoef}})
+	}
+	if p.answers.length != nil {
+		inputs = append(inputs, input{p.answers.oldLogProb, b.sums(b.logProbs)}, input{p.answers.length, b.lengths})
 	}
 	if err := set(p.session, inputs); err != nil {
 		return 0, err

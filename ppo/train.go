@@ -92,10 +92,22 @@ func (t *Trainer) Close() {
 	t.policy, t.reference, t.policyStep, t.critic, t.criticStep = nil, nil, nil, nil, nil
 }
 
-// tokens are what is known of a micro-batch's tokens, all [N].
+// tokens are what is known of a micro-batch's tokens, all [N], and the lengths of
+// its answers, [S].
 type tokens struct {
 	logProbs, reference, advantages []float64
 	values, returns, weights        []float64
+	lengths                         []float64
+}
+
+// sums are those of x[N] over each answer, [S].
+func (b *tokens) sums(x []float64) []float64 {
+	sums, at := make([]float64, len(b.lengths)), 0
+	for i, n := range b.lengths {
+		sums[i] = sum(x[at : at+int(n)])
+		at += int(n)
+	}
+	return sums
 }
 
 func (t *Trainer) tokens(indices []int, weight float64) *tokens {
@@ -105,6 +117,7 @@ func (t *Trainer) tokens(indices []int, weight float64) *tokens {
 		b.logProbs, b.reference = append(b.logProbs, e.LogProbs...), append(b.reference, e.Reference...)
 		b.advantages = append(b.advantages, e.advantages...)
 		b.values, b.returns = append(b.values, e.Values...), append(b.returns, e.returns...)
+		b.lengths = append(b.lengths, float64(len(e.IDs)))
 		for range e.IDs {
 			b.weights = append(b.weights, 1/weight)
 		}

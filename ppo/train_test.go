@@ -195,8 +195,10 @@ func TestARuleRaisesTheScore(t *testing.T) {
 // A run that is stopped within a rollout, or after one, goes on to the bit.
 func TestResumeIsExact(t *testing.T) {
 	dir := fixture.Path(t, "data", "stories260K")
-	for _, algorithm := range []string{PPO, GRPO} {
+	for _, level := range []string{TokenLevel, SequenceLevel} {
+		algorithm := map[string]string{TokenLevel: PPO, SequenceLevel: GRPO}[level]
 		c := storyConfig(algorithm)
+		c.ImportanceSamplingLevel = level
 		c.KLTarget, c.KLHorizon, c.NormaliseScores = 0.5, 100, true
 		make := func() (*world, *Trainer) {
 			w := newWorld(t, dir, 4, algorithm == PPO, rollout.Limits{Prompt: 8, Answer: 16, Sequences: 8})

@@ -24,7 +24,7 @@ func sampledRules() map[string]rule {
 		"num_generations": whole("k"), "num_iterations": whole("ppo_epochs"), "temperature": number("temperature"),
 		"steps_per_generation": noted, "generation_batch_size": noted, // finishSampled reads them
 		"epsilon": number("clip_range"), "epsilon_high": number("clip_range_high"), "delta": number("dual_clip"), "entropy_coef": number("entropy_coef"),
-		"importance_sampling_level": same("ratios are of tokens", "token"),
+		"importance_sampling_level": text("importance_sampling_level"),
 		"use_bias_correction_kl":    weighedKL,
 		"reward_model_name_or_path": text("reward"),
 		"reward_funcs":              without("use scorer: exact, regex:PATTERN, gsm8k, length or command:CMD, a program of your own"),
@@ -116,7 +116,7 @@ func sampledLoss(c *Config, e entry) error {
 func (c *Config) finishSampled(entries []entry) {
 	defaults := [][2]string{{"algorithm", "grpo"}, {"k", "8"}, {"kl_coef", "0"}, {"kl_in", "ratio-loss"}}
 	if hasAny(entries, rlooKeys...) {
-		defaults = [][2]string{{"algorithm", "rloo"}, {"k", "2"}, {"kl_coef", "0.05"}, {"kl_in", "reward"}}
+		defaults = [][2]string{{"algorithm", "rloo"}, {"k", "2"}, {"kl_coef", "0.05"}, {"kl_in", "reward"}, {"importance_sampling_level", "sequence-sum"}}
 	}
 	defaults = append(defaults, [][2]string{
 		{"max_new", "512"}, {"ppo_epochs", "1"}, {"clip_range", "0.2"}, {"learning_rate", "1e-06"}, {"score_clip", "0"}, {"missing_eos_penalty", "0"},

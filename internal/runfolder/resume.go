@@ -54,7 +54,7 @@ var onResume = map[string]change{
 	// ppo
 	"scorer": fixed, "algorithm": fixed, "rollout": fixed, "k": fixed, "max_new": fixed, "temperature": fixed,
 	"ppo_epochs": fixed, "mini_batches": fixed, "kl_coef": fixed, "kl_estimator": fixed, "kl_in": fixed, "kl_target": fixed,
-	"kl_horizon": fixed, "stop_kl": fixed, "clip_range": fixed, "clip_range_high": fixed, "dual_clip": fixed, "value_clip_range": fixed,
+	"kl_horizon": fixed, "stop_kl": fixed, "importance_sampling_level": fixed, "clip_range": fixed, "clip_range_high": fixed, "dual_clip": fixed, "value_clip_range": fixed,
 	"vf_coef": fixed, "entropy_coef": fixed, "gamma": fixed, "lambda": fixed, "critic_learning_rate": fixed,
 	"whiten_rewards": fixed, "whiten_advantages": fixed, "scale_rewards": fixed, "normalise_scores": fixed, "score_clip": fixed,
 	"missing_eos_penalty": fixed, "overlong_buffer": fixed, "overlong_factor": fixed,
