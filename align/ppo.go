@@ -71,7 +71,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 		return Result{}, err
 	}
 	lineage := s.lineage(&c, p.hash)
-	lineage["judge"] = judge.hash
+	lineage["judge"], lineage["stop ids"] = judge.hash, fmt.Sprint(t.Stop)
 	if judge.shape != "" {
 		lineage["judge's shape"], lineage["judge's encoding"] = judge.shape, judge.encoding
 	}

@@ -138,3 +138,27 @@ func TestAJobIsHeldToWhatItBeganWith(t *testing.T) {
 		t.Errorf("as it began: %v", err)
 	}
 }
+
+// Answers end at the ids that the base's config.json names: a PPO run does not go on with
+// others.
+func TestPPOIsHeldToItsStopIDs(t *testing.T) {
+	base, err := basemodel.Resolve("builtin:tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := ppo.DefaultConfig()
+	c.Model, c.Prompts, c.Scorer, c.Out = base, promptFile(t), "length", filepath.Join(t.TempDir(), "run")
+	c.Rollout, c.MaxNew, c.PPOEpochs, c.Steps, c.SaveEvery, c.LearningRate = 2, 4, 1, 1, train.EverySteps(1), 1e-4
+	if _, err := align.PPO(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t)); err != nil {
+		t.Fatal(err)
+	}
+	c.Resume, c.Steps = true, 2
+	c.Model = copied(t, base, "config.json", "1529,", "1530,")
+	if _, err := align.PPO(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t)); err == nil || !strings.Contains(err.Error(), "stop ids is") {
+		t.Errorf("a run went on with other stop ids: %v", err)
+	}
+	c.Model = base
+	if _, err := align.PPO(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t)); err != nil {
+		t.Error(err)
+	}
+}
