@@ -52,7 +52,7 @@ func OpenChat(o ChatOptions, env Environment) (*Chat, error) {
 		return nil, err
 	}
 	env.note(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
-	b, act, err := o.Compute.Open(env.Note, env.Threads)
+	b, act, err := openDevice(o.Compute, base, env)
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func Compare(ctx context.Context, o CompareOptions, env Environment) (winrate.Co
 	if err := c.fitting(); err != nil {
 		return winrate.Comparison{}, err
 	}
-	b, act, err := o.Compute.Open(env.Note, env.Threads)
+	b, act, err := openDevice(o.Compute, c.base, env)
 	if err != nil {
 		return winrate.Comparison{}, err
 	}

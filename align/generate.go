@@ -102,7 +102,7 @@ func Generate(ctx context.Context, o GenerateOptions, prompts [][]datasets.Messa
 	if g.most, err = roomFor(o.MaxNew, lengths, c.ContextLength, env); err != nil {
 		return err
 	}
-	b, act, err := o.Compute.Open(env.Note, env.Threads)
+	b, act, err := o.Compute.For(c).Open(env.Note, env.Threads)
 	if err != nil {
 		return err
 	}

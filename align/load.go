@@ -5,11 +5,21 @@ import (
 	"fmt"
 
 	"align/internal/basemodel"
+	"align/internal/compute"
 	"align/internal/device"
 	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
 )
+
+// openDevice opens the device that a base runs on, whose precision is settled by it.
+func openDevice(o compute.Settings, base string, env Environment) (compute.Backend, device.Type, error) {
+	c, err := model.ReadConfig(base)
+	if err != nil {
+		return nil, 0, err
+	}
+	return o.For(c).Open(env.Note, env.Threads)
+}
 
 // loadBase reads the weights of a base model and says what is held of them.
 func loadBase(path, quantize string, b device.Backend, act device.Type, env Environment) (*model.Model, error) {

@@ -86,12 +86,13 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 		defer made.Remove()
 		asked.Out = c.Out
 	}
-	b, act, err := compute.Settings{Device: c.Device, Precision: c.Precision, Memory: c.Memory, Threads: c.Threads}.Open(env.Note, env.Threads)
+	on := compute.Settings{Device: c.Device, Precision: c.Precision, Memory: c.Memory, Threads: c.Threads}.For(config)
+	b, act, err := on.Open(env.Note, env.Threads)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
 	defer b.Close()
-	held := heldOf(*c, b, config, tok)
+	held := heldOf(on, b, config, tok)
 	if c.Resume {
 		moved, err := rejection.CheckHeld(c.Out, held)
 		if err != nil {
@@ -164,16 +165,9 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 }
 
 // heldOf is what a job is held to beside its identity and is known before a model is read.
-func heldOf(c rejection.Config, b compute.Backend, config model.Config, tok *tokenizer.Tokenizer) map[string]string {
-	precision := c.Precision
-	if precision == "auto" {
-		precision = "f32"
-		if (compute.Settings{Device: c.Device}).OnCard() {
-			precision = "bf16"
-		}
-	}
+func heldOf(on compute.Settings, b compute.Backend, config model.Config, tok *tokenizer.Tokenizer) map[string]string {
 	return map[string]string{
-		rejection.HeldDevice: b.Name() + "/" + runtime.GOARCH, rejection.HeldKernels: b.Numerics(), rejection.HeldPrecision: precision,
+		rejection.HeldDevice: b.Name() + "/" + runtime.GOARCH, rejection.HeldKernels: b.Numerics(), rejection.HeldPrecision: on.Precision,
 		"tokenizer": tok.Hash()[:16], "the context": strconv.Itoa(config.ContextLength),
 	}
 }

@@ -139,7 +139,7 @@ func Score(ctx context.Context, o ScoreOptions, env Environment, emit func(Score
 	if err != nil {
 		return err
 	}
-	b, act, err := o.Compute.Open(env.Note, env.Threads)
+	b, act, err := openDevice(o.Compute, path, env)
 	if err != nil {
 		return err
 	}

@@ -230,6 +230,6 @@ func (o PairScoreOptions) open(ctx context.Context, base string, env Environment
 		return nil, nil, 0, err
 	}
 	env.noteRead(summary)
-	b, act, err = o.Compute.Open(env.Note, env.Threads)
+	b, act, err = openDevice(o.Compute, base, env)
 	return pairs, b, act, err
 }

@@ -24,7 +24,7 @@ func ScoreReward(ctx context.Context, path string, o ScoreOptions, env Environme
 	if err != nil {
 		return err
 	}
-	b, act, err := o.Compute.Open(env.Note, env.Threads)
+	b, act, err := openDevice(o.Compute, base, env)
 	if err != nil {
 		return err
 	}
