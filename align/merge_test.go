@@ -125,10 +125,10 @@ func TestAMergedGGUFHasAModelfile(t *testing.T) {
 func TestAMergedFolderHasACard(t *testing.T) {
 	source, base := fixture.Path(t, "data", "stories260K"), filepath.Join(t.TempDir(), "stories")
 	for _, name := range []string{"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} {
-		write(t, string(readFile(t, source, name)), base, name)
+		fixture.Write(t, string(readFile(t, source, name)), base, name)
 	}
-	write(t, "---\nlanguage: en\nlicense: mit\n---\n# A model\n", base, "README.md")
-	write(t, "MIT License\n\nCopyright\n", base, "LICENSE")
+	fixture.Write(t, "---\nlanguage: en\nlicense: mit\n---\n# A model\n", base, "README.md")
+	fixture.Write(t, "MIT License\n\nCopyright\n", base, "LICENSE")
 	data := writeLines(t, "data.jsonl", []tokens{{InputIDs: []int32{1, 5, 9, 12}}, {InputIDs: []int32{1, 7}}})
 	c := trainOn(t, base, data)
 	e := exported(t, c.Out, export.FormatMergedHF, "")

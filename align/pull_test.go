@@ -13,6 +13,7 @@ import (
 
 	"align/align"
 	"align/internal/basemodel"
+	"align/internal/fixture"
 )
 
 // A pulled model is found by its name; the token comes from a file that is its
@@ -35,7 +36,7 @@ func TestPullPutsAModelWhereItIsFound(t *testing.T) {
 	}))
 	defer s.Close()
 	dir := t.TempDir()
-	token := write(t, "hf_x\n", dir, "token")
+	token := fixture.Write(t, "hf_x\n", dir, "token")
 	for key, value := range map[string]string{"HF_ENDPOINT": s.URL, "HF_HUB_CACHE": dir, "HF_TOKEN": "", "HF_TOKEN_PATH": token} {
 		t.Setenv(key, value)
 	}

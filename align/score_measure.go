@@ -63,8 +63,8 @@ func (o PairScoreOptions) trainedBy() map[string]string {
 }
 
 // noReference says that the policy is compared with nothing.
-func (m measure) noReference() string {
-	if m.loss.PerToken() {
+func (by measure) noReference() string {
+	if by.loss.PerToken() {
 		return "off: rewards are beta times the mean log-probability of an answer's tokens"
 	}
 	return "off: rewards are beta times log-probabilities"

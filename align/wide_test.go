@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"align/internal/fixture"
 	"align/internal/safetensors"
 	"align/internal/tokenizer"
 )
@@ -33,8 +34,8 @@ func wideModel(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, string(config), dir, "config.json")
-	write(t, string(words), dir, "tokenizer.json")
+	fixture.Write(t, string(config), dir, "config.json")
+	fixture.Write(t, string(words), dir, "tokenizer.json")
 	rng := rand.New(rand.NewPCG(3, 5))
 	var tensors []safetensors.Tensor
 	add := func(name string, rows, cols int) {
@@ -72,16 +73,4 @@ func wideModel(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-func write(t *testing.T, text string, path ...string) string {
-	t.Helper()
-	file := filepath.Join(path...)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return file
 }

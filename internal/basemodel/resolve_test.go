@@ -1,31 +1,19 @@
 package basemodel_test
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"align/internal/basemodel"
+	"align/internal/fixture"
 )
-
-func write(t *testing.T, text string, path ...string) string {
-	t.Helper()
-	file := filepath.Join(path...)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
 
 func TestAModelOfTheOllamaStoreIsFound(t *testing.T) {
 	store := t.TempDir()
 	t.Setenv("OLLAMA_MODELS", store)
-	blob := write(t, "GGUF", store, "blobs", "sha256-"+strings.Repeat("a", 64))
-	write(t, `{"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:`+strings.Repeat("a", 64)+`"}]}`,
+	blob := fixture.Write(t, "GGUF", store, "blobs", "sha256-"+strings.Repeat("a", 64))
+	fixture.Write(t, `{"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:`+strings.Repeat("a", 64)+`"}]}`,
 		store, "manifests", "registry.ollama.ai", "library", "llama3.2", "latest")
 	if got, err := basemodel.Resolve("ollama:llama3.2"); err != nil || got != blob {
 		t.Errorf("%q, %v, want %q", got, err, blob)
@@ -38,12 +26,12 @@ func TestModelsOfTheHuggingFaceCacheAreFound(t *testing.T) {
 	t.Setenv("HF_HOME", home)
 	hub := filepath.Join(home, "hub")
 	commit := strings.Repeat("0a", 20)
-	write(t, commit+"\n", hub, "models--org--name", "refs", "main")
-	snapshot := filepath.Dir(write(t, "{}", hub, "models--org--name", "snapshots", commit, "config.json"))
-	write(t, commit, hub, "models--org--file", "refs", "main")
-	file := write(t, "GGUF", hub, "models--org--file", "snapshots", commit, "x.gguf")
-	write(t, commit, hub, "models--org--gone", "refs", "main")
-	write(t, "../../..", hub, "models--org--hostile", "refs", "main")
+	fixture.Write(t, commit+"\n", hub, "models--org--name", "refs", "main")
+	snapshot := filepath.Dir(fixture.Write(t, "{}", hub, "models--org--name", "snapshots", commit, "config.json"))
+	fixture.Write(t, commit, hub, "models--org--file", "refs", "main")
+	file := fixture.Write(t, "GGUF", hub, "models--org--file", "snapshots", commit, "x.gguf")
+	fixture.Write(t, commit, hub, "models--org--gone", "refs", "main")
+	fixture.Write(t, "../../..", hub, "models--org--hostile", "refs", "main")
 	for name, want := range map[string]string{"org/name": snapshot, "org/file": file} {
 		if got, err := basemodel.Resolve(name); err != nil || got != want {
 			t.Errorf("%s: %q, %v, want %q", name, got, err, want)
@@ -71,7 +59,7 @@ func TestModelsOfTheHuggingFaceCacheAreFound(t *testing.T) {
 }
 
 func TestAFileThatIsNoGGUFIsNoModel(t *testing.T) {
-	_, err := basemodel.Resolve(write(t, "text", t.TempDir(), "data.jsonl"))
+	_, err := basemodel.Resolve(fixture.Write(t, "text", t.TempDir(), "data.jsonl"))
 	if err == nil || !strings.Contains(err.Error(), "is a file and no GGUF") {
 		t.Errorf("error is %v", err)
 	}

@@ -1,25 +1,13 @@
 package ollama_test
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"align/internal/fixture"
 	"align/internal/ollama"
 )
-
-func write(t *testing.T, text string, path ...string) string {
-	t.Helper()
-	file := filepath.Join(path...)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
 
 // digestOf is a digest of the form that manifests hold.
 func digestOf(c string) string { return "sha256:" + strings.Repeat(c, 64) }
@@ -36,15 +24,15 @@ func TestModelsOfTheOllamaStoreAreFound(t *testing.T) {
 	store := t.TempDir()
 	t.Setenv("OLLAMA_MODELS", store)
 	library := filepath.Join(store, "manifests", "registry.ollama.ai", "library")
-	blob := write(t, "GGUF", store, "blobs", strings.Replace(digestOf("a"), ":", "-", 1))
-	write(t, manifest(digestOf("a")), library, "llama3.2", "latest")
-	write(t, manifest(digestOf("a")), library, "llama3.2", "1b")
-	write(t, manifest(digestOf("a")), store, "manifests", "registry.ollama.ai", "someone", "mine", "latest")
-	write(t, manifest(digestOf("b")), library, "lost", "latest")
-	write(t, manifest(), library, "empty", "latest")
-	write(t, manifest(digestOf("a"), digestOf("a")), library, "two", "latest")
-	write(t, manifest("sha256:../../x"), library, "hostile", "latest")
-	write(t, "{", library, "broken", "latest")
+	blob := fixture.Write(t, "GGUF", store, "blobs", strings.Replace(digestOf("a"), ":", "-", 1))
+	fixture.Write(t, manifest(digestOf("a")), library, "llama3.2", "latest")
+	fixture.Write(t, manifest(digestOf("a")), library, "llama3.2", "1b")
+	fixture.Write(t, manifest(digestOf("a")), store, "manifests", "registry.ollama.ai", "someone", "mine", "latest")
+	fixture.Write(t, manifest(digestOf("b")), library, "lost", "latest")
+	fixture.Write(t, manifest(), library, "empty", "latest")
+	fixture.Write(t, manifest(digestOf("a"), digestOf("a")), library, "two", "latest")
+	fixture.Write(t, manifest("sha256:../../x"), library, "hostile", "latest")
+	fixture.Write(t, "{", library, "broken", "latest")
 	for _, name := range []string{"llama3.2", "llama3.2:1b", "someone/mine"} {
 		if got, err := ollama.Model(name); err != nil || got != blob {
 			t.Errorf("%s: %q, %v, want %q", name, got, err, blob)
