@@ -90,7 +90,11 @@ func plain(name string, shape []int, x []float32) []safetensors.Tensor {
 
 func TestQuantisingWhileLoading(t *testing.T) {
 	bits := map[string]float64{"nf4": 4.5, "q8_0": 8.5, "q4_0": 4.5}
-	for _, base := range []string{wideModel(t), fixture.Path(t, "golden/models/tiny"), fixture.Path(t, "golden/models/tiny-bf16-sharded")} {
+	bases := []string{wideModel(t)}
+	if !testing.Short() { // half a minute under the race detector
+		bases = append(bases, fixture.Path(t, "golden/models/tiny"), fixture.Path(t, "golden/models/tiny-bf16-sharded"))
+	}
+	for _, base := range bases {
 		for _, to := range model.Quantizations {
 			t.Run(filepath.Base(base)+"/"+to, func(t *testing.T) {
 				b := &counted{Backend: openCPU(t, device.F32)}
