@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -56,7 +57,7 @@ func surplus(run string, keep int, protect []int) ([]string, error) {
 	for _, c := range found {
 		check := readManifest
 		if kept == 0 {
-			check = verify
+			check = func(dir string) (manifest, error) { return verify(context.Background(), dir) }
 		}
 		if _, err := check(c.path); err != nil {
 			continue
