@@ -192,7 +192,7 @@ func (j *job) stage(ctx context.Context, round int, name string) (train.Request,
 	if err != nil {
 		return train.Continue, err
 	}
-	if done {
+	if done && (name == stageRejection || j.recorded(round, name)) {
 		if err := j.unchanged(round, name, hash); err != nil {
 			return train.Continue, err
 		}
@@ -207,6 +207,12 @@ func (j *job) stage(ctx context.Context, round int, name string) (train.Request,
 		return train.Continue, errors.Join(err, fmt.Errorf("%s is not finished", p.folder))
 	}
 	return train.Continue, j.take(name, p, hash)
+}
+
+// recorded says whether the lineage tells of a stage. One that has done its steps and is
+// not there was stopped before the verdict or the files that follow them.
+func (j *job) recorded(round int, name string) bool {
+	return slices.ContainsFunc(j.before.Stages, func(s LineageStep) bool { return s.Round == round && s.Stage == name })
 }
 
 // place is where the stage stands.

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"align/align/rounds"
+	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
 
@@ -73,6 +75,38 @@ func TestRoundsGoOnWhereTheyWereInterrupted(t *testing.T) {
 	file := filepath.Join("round-02", "ppo", train.MetricsFile)
 	if !bytes.Equal(readFile(t, part.Out, file), readFile(t, whole.Out, file)) {
 		t.Error("the metrics of the last stage differ")
+	}
+}
+
+// A stage that was stopped after its last step and before what follows it, as a kill
+// does, is finished by the job that goes on.
+func TestRoundsFinishAStageOfAllSteps(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow with the race detector, which has other runs of its stages")
+	}
+	c := smallRounds(t)
+	c.Rounds, c.Stages, c.Out = 1, "rejection,sft", filepath.Join(t.TempDir(), "job")
+	delete(c.Explicit, "ppo")
+	if _, err := rounds.Run(context.Background(), c, (&recorder{}).environment(t)); err != nil {
+		t.Fatal(err)
+	}
+	lineage, adapter := filepath.Join(c.Out, rounds.LineageFile), filepath.Join(c.Out, "round-01", "sft", runfolder.AdapterFile)
+	want, whole := readFile(t, adapter), readFile(t, lineage)
+	if err := os.Remove(adapter); err != nil {
+		t.Fatal(err)
+	}
+	without := regexp.MustCompile(`(?s),\s*\{\s*"round": 1,\s*"stage": "sft".*?\}`).ReplaceAll(whole, nil)
+	if bytes.Equal(whole, without) {
+		t.Fatalf("no stage sft in %s", whole)
+	}
+	write(t, lineage, without)
+	c.Resume = true
+	r := &recorder{}
+	if _, err := rounds.Run(context.Background(), c, r.environment(t)); err != nil || len(r.losses) > 0 {
+		t.Fatalf("%v, %d steps", err, len(r.losses))
+	}
+	if !bytes.Equal(readFile(t, adapter), want) || !bytes.Equal(readFile(t, lineage), whole) {
+		t.Error("the adapter or the lineage differs")
 	}
 }
 

@@ -153,7 +153,7 @@ func finished(name, folder string) (done bool, hash string, err error) {
 	if hash == "" {
 		return false, "", errors.New(c.Path + " has no adapter")
 	}
-	return s.Step >= s.Steps && !s.EvaluationDue, hash, nil
+	return !s.EvaluationDue && (s.Step >= s.Steps || runfolder.EndedEarly(folder, s)), hash, nil
 }
 
 func isThere(dir, name string) bool {

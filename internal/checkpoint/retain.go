@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"align/internal/atomicfile"
@@ -42,6 +43,20 @@ func RetainFS(fsys atomicfile.FS, run string, keep int, protect ...int) error {
 		return fmt.Errorf("checkpoint: retain: %w", err)
 	}
 	return nil
+}
+
+// Sweep removes what an interrupted Save or Retain of a run left, as one that goes on
+// without a further save would leave it. No other process may be saving into the run.
+func Sweep(run string) error {
+	left, err := leftovers(run)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	var errs []error
+	for _, path := range left {
+		errs = append(errs, os.RemoveAll(path))
+	}
+	return errors.Join(errs...)
 }
 
 // surplus lists the checkpoints that may go. Before one has verified in full

@@ -124,6 +124,9 @@ func (l *loop[B]) resume(c *checkpoint.Checkpoint) error {
 		return fmt.Errorf("train: cannot resume %s: %w", c.Path, err)
 	}
 	l.step, l.numTokens, l.epoch, l.saved, l.path, l.best = s.Step, s.NumTokens, s.Epoch, s.Step, c.Path, s.Best
+	if err := checkpoint.Sweep(l.options.Run); err != nil {
+		l.note(err.Error()) // it is in nobody's way
+	}
 	l.adam.Updates, l.due = s.Updates, s.EvaluationDue
 	l.note(fmt.Sprintf("resuming after step %d of %d from %s", s.Step, l.options.Steps, c.Path))
 	l.noteChanges(s)
