@@ -52,7 +52,7 @@ func readFile[T any](ctx context.Context, s *stage, path string, f read[T], d *d
 	}
 	s.env.noteRead(summary)
 	s.records = append(s.records, fmt.Sprintf("%d of %d records", summary.Kept, summary.Read))
-	hash, err := checkpoint.HashFile(path)
+	hash, err := checkpoint.HashFile(ctx, path)
 	d.hash += hash
 	return list, err
 }

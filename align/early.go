@@ -174,9 +174,8 @@ func checkJob(c rejection.Config) error {
 	if err := errors.Join(place.CheckName(c.Out), rejection.CheckFolder(c.Out, c.Resume), runfolder.CheckWritable(c.Out)); err != nil || !c.Resume || !runfolder.Is(c.Out) {
 		return err
 	}
-	began := c
-	fields := config.Fields(&began)
-	if err := runfolder.ReadSettings(c.Out, fields); err != nil {
+	began := rejection.DefaultConfig() // what an earlier version did not write
+	if err := runfolder.ReadSettings(c.Out, config.Fields(&began)); err != nil {
 		return err
 	}
 	return c.SameDraws(began)

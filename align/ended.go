@@ -9,8 +9,8 @@ import (
 	"align/model"
 )
 
-// early is ctx for what comes before a run's first step: reading, loading and the
-// reference's pass end at their next item where the run is asked to end. ended is called
+// early is ctx for what has no steps: reading, loading, the reference's pass and a
+// rollout end at their next item where the run is asked to end. ended is called
 // with what the run came to, and makes its result of an end of that kind: nothing that
 // was trained is lost with it.
 func (s *stage) early(ctx context.Context) (early context.Context, ended func(*Result, *error)) {

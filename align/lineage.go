@@ -2,13 +2,16 @@ package align
 
 import (
 	"maps"
-	"reflect"
 	"strings"
 
+	"align/dpo"
 	"align/internal/config"
 	"align/internal/device"
 	"align/internal/runfolder"
 	"align/internal/train"
+	"align/ppo"
+	"align/reward"
+	"align/sft"
 )
 
 // lineage is what a resumed run must find again: the hashes of what goes in,
@@ -66,13 +69,32 @@ func (s *stage) goOn(c any) (err error) {
 	return runfolder.SameSettings(s.run, began, s.asked)
 }
 
-// beganWith are the settings that a run's file has, in a copy of the config c: a
-// key that an earlier version did not write is as c has it.
+// beganWith are the settings that a run of c's method began with, by its file. What an
+// earlier version did not write is at its default: a setting is added such that its
+// default does what was done without it.
 func beganWith(run string, c any) ([]config.Field, error) {
-	began := reflect.New(reflect.TypeOf(c).Elem())
-	began.Elem().Set(reflect.ValueOf(c).Elem())
-	fields := settingsOf(began.Interface())
+	fields := settingsOf(defaultsOf(c))
 	return fields, runfolder.ReadSettings(run, fields)
+}
+
+// defaultsOf is a config of the type of c at its defaults.
+func defaultsOf(c any) any {
+	switch c.(type) {
+	case *dpo.Config:
+		d := dpo.DefaultConfig()
+		return &d
+	case *reward.Config:
+		d := reward.DefaultConfig()
+		return &d
+	case *ppo.Config:
+		d := ppo.DefaultConfig()
+		return &d
+	case *PretrainConfig:
+		d := DefaultPretrainConfig()
+		return &d
+	}
+	d := sft.DefaultConfig()
+	return &d
 }
 
 // keepSettings writes the run's file anew where a run that goes on has other

@@ -48,12 +48,12 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	if err != nil {
 		return Result{}, err
 	}
-	t, judge, err := s.ppoTrainer(ctx, c, p, policy, subject.Critic)
+	t, judge, err := s.ppoTrainer(early, c, p, policy, subject.Critic)
 	if err != nil {
 		return Result{}, err
 	}
 	defer t.Close()
-	if t.Generator, err = s.generator(ctx, c, t, p.longest, subject.Base); err != nil {
+	if t.Generator, err = s.generator(early, c, t, p.longest, subject.Base); err != nil {
 		return Result{}, err
 	}
 	defer t.Generator.Close()
@@ -147,7 +147,7 @@ func (s *stage) prompts(ctx context.Context, c ppo.Config) (*promptData, error) 
 		return nil, err
 	}
 	d.list = parts[0]
-	d.hash, err = checkpoint.HashFile(c.Prompts)
+	d.hash, err = checkpoint.HashFile(ctx, c.Prompts)
 	return d, err
 }
 
@@ -194,7 +194,7 @@ func (s *stage) newCritic() (*model.Adapter, error) {
 }
 
 // ppoTrainer is the run's trainer without its generator, and what tells its
-// scorer from others. The reference is the policy as the run began.
+// scorer from others. The reference is the policy as the run began; ctx ends a rollout.
 func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, policy exec.SavePolicy, critic *model.Adapter) (*ppo.Trainer, judged, error) {
 	reference, _, err := s.reference("init")
 	if err != nil {

@@ -69,6 +69,37 @@ func TestResumeOfEverySetting(t *testing.T) {
 	}
 }
 
+// A setting that the file of an earlier version lacks is held to its default, which is
+// what that version did.
+func TestResumeOfASettingThatTheRunsFileLacks(t *testing.T) {
+	for method, c := range methodConfigs() {
+		run := t.TempDir()
+		if err := runfolder.WriteSettings(run, nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range settingsOf(c) {
+			was := f.String()
+			same := func() error {
+				began, err := beganWith(run, c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return runfolder.SameSettings(run, began, settingsOf(c))
+			}
+			if err := same(); err != nil {
+				t.Errorf("%s at its defaults: %v", method, err)
+			}
+			setAnother(t, f)
+			if err := same(); runfolder.Fixed(f.Key) != (err != nil) {
+				t.Errorf("%s: another %s: %v", method, f.Key, err)
+			}
+			if err := f.Set(was); err != nil {
+				t.Fatalf("%s: %s: %v", method, f.Key, err)
+			}
+		}
+	}
+}
+
 // setAnother gives a setting another value of its type.
 func setAnother(t *testing.T, f config.Field) {
 	t.Helper()

@@ -64,11 +64,21 @@ func (t *Trainer) miniBatch() []int {
 }
 
 // begin makes a new rollout: answers, scores, log-probabilities, values and
-// advantages.
-func (t *Trainer) begin() error {
+// advantages. Where that fails, as where the run is asked to end meanwhile, the
+// trainer stays before it: its draws are those of its number, and come again.
+func (t *Trainer) begin() (err error) {
 	if err := t.check(); err != nil {
 		return err
 	}
+	back, err := t.mark()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, back())
+		}
+	}()
 	if len(t.episodes) > 0 && t.Config.KLTarget > 0 {
 		t.kl.update(t.meanDivergence(), len(t.episodes))
 	}

@@ -32,6 +32,17 @@ func (t *Trainer) State() ([]byte, error) {
 	})
 }
 
+// mark notes where the trainer stands; back takes it there.
+func (t *Trainer) mark() (back func() error, err error) {
+	order, err := t.Order.State()
+	at := *t
+	return func() error {
+		t.iteration, t.position, t.seen, t.lastKL = at.iteration, at.position, at.seen, at.lastKL
+		t.kl, t.moments, t.episodes = at.kl, at.moments, at.episodes
+		return t.Order.Restore(order)
+	}, err
+}
+
 // Restore goes back to it.
 func (t *Trainer) Restore(data []byte) error {
 	var p place

@@ -17,7 +17,7 @@ import (
 // Trainer is the source of a run's steps and the method that takes them.
 type Trainer struct {
 	Config Config
-	// Context ends a rollout under way.
+	// Context ends a rollout under way, which is made anew when the run goes on.
 	Context context.Context
 	Model   *model.Model
 	// Policy is trained; Reference is what it is held to, nil for the base;

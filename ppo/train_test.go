@@ -2,6 +2,7 @@ package ppo
 
 import (
 	"context"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -226,6 +227,66 @@ func TestResumeIsExact(t *testing.T) {
 		if err != nil || string(a) != string(b) {
 			t.Errorf("%s: the metrics differ (%v)", algorithm, err)
 		}
+	}
+}
+
+// interrupting is even that asks for the end when it scores its nth rollout.
+type interrupting struct {
+	cancel context.CancelFunc
+	left   *int
+}
+
+func (s interrupting) Score(ctx context.Context, items []score.Item) ([]float64, error) {
+	if *s.left--; *s.left == 0 {
+		s.cancel()
+	}
+	return even{}.Score(ctx, items)
+}
+
+// A rollout that is broken off after its answers are drawn and scored leaves the trainer
+// before it, and comes again as it would have come.
+func TestABrokenRolloutComesAgain(t *testing.T) {
+	w := newWorld(t, fixture.Path(t, "data", "stories260K"), 4, true, rollout.Limits{Prompt: 8, Answer: 16, Sequences: 8})
+	c := storyConfig(PPO)
+	c.KLTarget, c.NormaliseScores = 0.5, true
+	states := map[bool][]string{}
+	for _, broken := range []bool{false, true} {
+		for rollouts := range 2 {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			left := 0
+			x := w.trainer(t, c, storyPrompts(12), interrupting{cancel, &left}, 2)
+			for range 4 * rollouts { // the steps of a rollout
+				if _, err := x.Next(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if broken {
+				before, err := x.State()
+				if err != nil {
+					t.Fatal(err)
+				}
+				x.Context, left = ctx, 1
+				if _, err := x.Next(); !errors.Is(err, context.Canceled) {
+					t.Fatalf("rollout %d is not broken off: %v", rollouts+1, err)
+				}
+				if after, err := x.State(); err != nil || string(after) != string(before) {
+					t.Errorf("rollout %d: the trainer does not stand before it (%v)", rollouts+1, err)
+				}
+				x.Context = t.Context()
+			}
+			if _, err := x.Next(); err != nil {
+				t.Fatal(err)
+			}
+			state, err := x.State()
+			if err != nil {
+				t.Fatal(err)
+			}
+			states[broken] = append(states[broken], string(state))
+		}
+	}
+	if !slices.Equal(states[false], states[true]) {
+		t.Error("a rollout that comes again differs from the one that was not broken off")
 	}
 }
 

@@ -28,11 +28,7 @@ func CheckHeld(out string, held map[string]string) (moved string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("rejection: %w", err)
 	}
-	other := func(key string) bool {
-		then, told := began[key]
-		now, tells := held[key]
-		return told && tells && then != now
-	}
+	other := differing(began, held)
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(held)) {
 		switch {
@@ -55,6 +51,29 @@ func CheckHeld(out string, held map[string]string) (moved string, err error) {
 	}
 	return fmt.Sprintf("the job began on %s with %s kernels: on %s with %s kernels its numbers may differ %s",
 		began[HeldDevice], began[HeldKernels], held[HeldDevice], held[HeldKernels], by), nil
+}
+
+// differing says of a key whether two jobs, or parts of one, both tell it and not the same.
+func differing(a, b map[string]string) func(key string) bool {
+	return func(key string) bool {
+		x, told := a[key]
+		y, tells := b[key]
+		return told && tells && x != y
+	}
+}
+
+// sameHeld holds a part of a job to the first one, as a job that goes on is held to
+// what it began with.
+func sameHeld(first, part map[string]string) error {
+	other := differing(first, part)
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(part)) {
+		if !other(key) || key == HeldDevice || key == HeldKernels || key == HeldPrecision && other(HeldDevice) {
+			continue
+		}
+		errs = append(errs, fmt.Errorf("%s is %s, that of the first part %s", key, part[key], first[key]))
+	}
+	return errors.Join(errs...)
 }
 
 // readHeld is what the first line of a journal tells; nothing where there is none.

@@ -39,6 +39,7 @@ type state struct {
 // journal is the file, open at its end.
 type journal struct {
 	file  *os.File
+	held  map[string]string // what the first line tells
 	known map[string]*state
 }
 
@@ -77,6 +78,9 @@ func (j *journal) read(first entry) error {
 		if keep == 0 && e.Job != first.Job {
 			return errors.New("it is of a job with other prompts, settings, model or scorer")
 		}
+		if keep == 0 {
+			j.held = e.Held
+		}
 		j.take(e)
 		keep += int64(len(line))
 	}
@@ -89,6 +93,7 @@ func (j *journal) read(first entry) error {
 	if keep > 0 {
 		return nil
 	}
+	j.held = first.Held
 	return j.write(first)
 }
 

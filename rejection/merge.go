@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,7 +23,7 @@ func Merge(parts []string, c Config) (Summary, error) {
 	var rows []Row
 	var errs []error
 	seen := map[string]string{}
-	count := 0
+	count, first := 0, map[string]string(nil)
 	for i, dir := range parts {
 		s, err := readSummary(dir)
 		if err != nil {
@@ -33,8 +34,13 @@ func Merge(parts []string, c Config) (Summary, error) {
 			return Summary{}, fmt.Errorf("rejection: %s: %w", dir, err)
 		}
 		if i == 0 {
-			whole.Job, whole.Repeated, count = s.Job, s.Repeated, shard.Count
+			whole.Job, whole.Repeated, whole.Held, count = s.Job, s.Repeated, maps.Clone(s.Held), shard.Count
+			first = s.Held
 		}
+		if err := sameHeld(first, s.Held); err != nil {
+			errs = append(errs, fmt.Errorf("rejection: %s and %s do not make one job: %w", parts[0], dir, err))
+		}
+		maps.DeleteFunc(whole.Held, func(key, value string) bool { return s.Held[key] != value })
 		if s.Job != whole.Job || shard.Count != count {
 			errs = append(errs, fmt.Errorf("rejection: %s is part %s of another job than %s", dir, s.Shard, parts[0]))
 		}

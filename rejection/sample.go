@@ -51,6 +51,9 @@ type Summary struct {
 	Shard string `json:"shard"`
 	// Repeated prompts of the file were left out.
 	Repeated int `json:"repeated"`
+	// Held is what the samples were drawn with, as far as the parts of a job had the
+	// same; one of an earlier version tells nothing.
+	Held map[string]string `json:"held,omitempty"`
 	Counts
 }
 
@@ -85,7 +88,7 @@ func (j *Job) Run(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{}, errors.Join(err, log.file.Close())
 	}
-	s := Summary{Job: job, Shard: shard.String(), Repeated: repeated}
+	s := Summary{Job: job, Shard: shard.String(), Repeated: repeated, Held: log.held}
 	if err := writeResult(j.Config, j.rows(log, list), &s); err != nil {
 		return Summary{}, errors.Join(err, log.file.Close())
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -230,6 +231,48 @@ func TestShardsMergeToOneRun(t *testing.T) {
 		c.Out = t.TempDir()
 		if _, err := Merge(list, c); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("want %q, got %v", what, err)
+		}
+	}
+}
+
+// Parts of one job have one precision on one device, and all that it is held to.
+func TestPartsOfAnotherPrecisionDoNotMerge(t *testing.T) {
+	held := func(device, precision, tokenizer string) map[string]string {
+		return map[string]string{HeldDevice: device, HeldKernels: device, HeldPrecision: precision, "tokenizer": tokenizer}
+	}
+	part := func(shard string, held map[string]string) string {
+		j := newJob(t, 3)
+		j.Config.Shard, j.Config.Out, j.Held = shard, t.TempDir(), held
+		if _, err := j.Run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		return j.Config.Out
+	}
+	first := part("1/3", held("cpu", "f32", "a"))
+	for _, tt := range []struct {
+		name          string
+		second, third map[string]string
+		want          string
+		left          map[string]string
+	}{
+		{"alike", held("cpu", "f32", "a"), held("cpu", "f32", "a"), "", held("cpu", "f32", "a")},
+		{"another precision", held("cpu", "f32", "a"), held("cpu", "bf16", "a"), "precision is bf16, that of the first part f32", nil},
+		{"another device between", held("cuda", "bf16", "a"), held("cpu", "bf16", "a"), "precision is bf16, that of the first part f32", nil},
+		{"another device", held("cuda", "bf16", "a"), held("cpu", "f32", "a"), "", map[string]string{"tokenizer": "a"}},
+		{"another tokenizer", held("cuda", "bf16", "b"), held("cpu", "f32", "a"), "tokenizer is b, that of the first part a", nil},
+		{"an earlier version", nil, held("cpu", "f32", "a"), "", map[string]string{}},
+	} {
+		c := newJob(t, 3).Config
+		c.Out = t.TempDir()
+		s, err := Merge([]string{first, part("2/3", tt.second), part("3/3", tt.third)}, c)
+		if tt.want != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: want %q, got %v", tt.name, tt.want, err)
+			}
+			continue
+		}
+		if err != nil || !maps.Equal(s.Held, tt.left) {
+			t.Errorf("%s: %v, held %v, want %v", tt.name, err, s.Held, tt.left)
 		}
 	}
 }

@@ -37,6 +37,13 @@ func readFile(t *testing.T, path ...string) []byte {
 	return data
 }
 
+func write(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // recorder keeps the losses of a job's steps, and may stop it.
 type recorder struct {
 	losses []float64

@@ -51,7 +51,12 @@ func Run(ctx context.Context, c Config, env align.Environment) (Result, error) {
 	}
 	j := &job{config: &c, env: env, policy: c.Adapter, judge: judge{c.Reward, c.Scorer}}
 	defer j.close()
-	if err := j.open(); err != nil {
+	early, cancel := env.Stop.Until(ctx)
+	defer cancel()
+	if err := j.open(early); err != nil {
+		if by := env.Stop.Asked(); errors.Is(err, context.Canceled) && by > train.SaveNow {
+			return Result{Out: c.Out, Ended: by}, nil
+		}
 		return Result{}, err
 	}
 	for round := 1; round <= c.Rounds; round++ {
@@ -85,9 +90,13 @@ type job struct {
 }
 
 // open makes the job's folder, or finds the job to go on with.
-func (j *job) open() (err error) {
+func (j *job) open(ctx context.Context) (err error) {
 	c := j.config
 	identity, err := c.identity()
+	if err != nil {
+		return err
+	}
+	held, err := c.held(ctx)
 	if err != nil {
 		return err
 	}
@@ -103,6 +112,9 @@ func (j *job) open() (err error) {
 		}
 		if j.before.Config != identity {
 			return c.changed()
+		}
+		if err := j.hold(held); err != nil {
+			return err
 		}
 	} else if c.Resume {
 		return fmt.Errorf("rounds: resume: %q is no job of rounds: name its folder with --out", c.Out)
@@ -123,7 +135,7 @@ func (j *job) open() (err error) {
 	if err := j.claim(); err != nil {
 		return err
 	}
-	j.done = Lineage{Version: lineageVersion, Config: identity}
+	j.done = Lineage{Version: lineageVersion, Config: identity, Held: held}
 	if j.before.Config == "" {
 		if err := j.save(j.done); err != nil {
 			return err
@@ -180,7 +192,7 @@ func (j *job) stage(ctx context.Context, round int, name string) (train.Request,
 	if err != nil {
 		return train.Continue, err
 	}
-	if done {
+	if done && (name == stageRejection || j.recorded(round, name)) {
 		if err := j.unchanged(round, name, hash); err != nil {
 			return train.Continue, err
 		}
@@ -195,6 +207,12 @@ func (j *job) stage(ctx context.Context, round int, name string) (train.Request,
 		return train.Continue, errors.Join(err, fmt.Errorf("%s is not finished", p.folder))
 	}
 	return train.Continue, j.take(name, p, hash)
+}
+
+// recorded says whether the lineage tells of a stage. One that has done its steps and is
+// not there was stopped before the verdict or the files that follow them.
+func (j *job) recorded(round int, name string) bool {
+	return slices.ContainsFunc(j.before.Stages, func(s LineageStep) bool { return s.Round == round && s.Stage == name })
 }
 
 // place is where the stage stands.

@@ -17,8 +17,10 @@ import (
 type Lineage struct {
 	Version int `json:"version"`
 	// Config is a hash of the settings that the stages depend on.
-	Config string        `json:"config"`
-	Stages []LineageStep `json:"stages"`
+	Config string `json:"config"`
+	// Held are hashes of the adapter and the reward model that the job was given.
+	Held   map[string]string `json:"held,omitempty"`
+	Stages []LineageStep     `json:"stages"`
 }
 
 // LineageStep is one stage that is done. Paths are as the stage was given them.

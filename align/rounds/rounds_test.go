@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"align/align/rounds"
+	"align/internal/runfolder"
 	"align/internal/train"
+	"align/model"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -73,6 +78,38 @@ func TestRoundsGoOnWhereTheyWereInterrupted(t *testing.T) {
 	}
 }
 
+// A stage that was stopped after its last step and before what follows it, as a kill
+// does, is finished by the job that goes on.
+func TestRoundsFinishAStageOfAllSteps(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow with the race detector, which has other runs of its stages")
+	}
+	c := smallRounds(t)
+	c.Rounds, c.Stages, c.Out = 1, "rejection,sft", filepath.Join(t.TempDir(), "job")
+	delete(c.Explicit, "ppo")
+	if _, err := rounds.Run(context.Background(), c, (&recorder{}).environment(t)); err != nil {
+		t.Fatal(err)
+	}
+	lineage, adapter := filepath.Join(c.Out, rounds.LineageFile), filepath.Join(c.Out, "round-01", "sft", runfolder.AdapterFile)
+	want, whole := readFile(t, adapter), readFile(t, lineage)
+	if err := os.Remove(adapter); err != nil {
+		t.Fatal(err)
+	}
+	without := regexp.MustCompile(`(?s),\s*\{\s*"round": 1,\s*"stage": "sft".*?\}`).ReplaceAll(whole, nil)
+	if bytes.Equal(whole, without) {
+		t.Fatalf("no stage sft in %s", whole)
+	}
+	write(t, lineage, without)
+	c.Resume = true
+	r := &recorder{}
+	if _, err := rounds.Run(context.Background(), c, r.environment(t)); err != nil || len(r.losses) > 0 {
+		t.Fatalf("%v, %d steps", err, len(r.losses))
+	}
+	if !bytes.Equal(readFile(t, adapter), want) || !bytes.Equal(readFile(t, lineage), whole) {
+		t.Error("the adapter or the lineage differs")
+	}
+}
+
 // More rounds may be added to a job that is done; nothing is done again.
 func TestRoundsCanBeAdded(t *testing.T) {
 	if testing.Short() {
@@ -96,6 +133,58 @@ func TestRoundsCanBeAdded(t *testing.T) {
 	}
 	if len(r.losses) != c.SFTStage.Steps {
 		t.Errorf("%d steps, want those of the new round alone, %d", len(r.losses), c.SFTStage.Steps)
+	}
+}
+
+// The adapter that a job is given is held by its content, by a job of an earlier version
+// from its next resume on.
+func TestRoundsAreHeldToWhatTheyBeganWith(t *testing.T) {
+	c := smallRounds(t)
+	c.Rounds, c.Stages, c.Out = 1, "rejection,sft", filepath.Join(t.TempDir(), "first")
+	c.Explicit = map[string][]string{"rejection": {"k", "max_new"}, "sft": {"steps", "eval_fraction"}}
+	first, err := rounds.Run(context.Background(), c, (&recorder{}).environment(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := t.TempDir()
+	for _, name := range []string{model.AdapterConfigFile, model.AdapterWeightsFile} {
+		write(t, filepath.Join(given, name), readFile(t, first.Policy, "checkpoints", "step-000002", name))
+	}
+	c.Adapter, c.Stages, c.Out = given, "rejection", filepath.Join(t.TempDir(), "job")
+	delete(c.Explicit, "sft")
+	lineage := filepath.Join(c.Out, rounds.LineageFile)
+	var notes string
+	run := func() error {
+		env := (&recorder{}).environment(t)
+		env.Note = func(line string) { notes += line + "\n" }
+		_, err := rounds.Run(context.Background(), c, env)
+		return err
+	}
+	if err := run(); err != nil {
+		t.Fatal(err)
+	}
+	c.Resume, c.Rounds = true, 2
+	weights := filepath.Join(given, model.AdapterWeightsFile)
+	was := readFile(t, weights)
+	other := bytes.Clone(was)
+	other[len(other)-2] ^= 1
+	write(t, weights, other)
+	if err := run(); err == nil || !strings.Contains(err.Error(), "adapter has another content than the job began with") {
+		t.Errorf("another adapter: %v", err)
+	}
+	began := readFile(t, lineage)
+	earlier := regexp.MustCompile(`(?s)"held": \{.*?\},\s*`).ReplaceAll(began, nil)
+	if bytes.Equal(began, earlier) {
+		t.Fatalf("the lineage holds nothing: %s", began)
+	}
+	write(t, weights, was)
+	write(t, lineage, earlier)
+	if err := run(); err != nil || !strings.Contains(notes, "adapter: an earlier version began this job") {
+		t.Errorf("a job of an earlier version: %v, told %q", err, notes)
+	}
+	write(t, weights, other)
+	if err := run(); err == nil || !strings.Contains(err.Error(), "adapter has another content") {
+		t.Errorf("another adapter after that: %v", err)
 	}
 }
 

@@ -134,7 +134,7 @@ func finished(name, folder string) (done bool, hash string, err error) {
 		if !isThere(folder, rejection.SummaryFile) {
 			return false, "", nil
 		}
-		hash, err = checkpoint.HashFile(filepath.Join(folder, rejection.SamplesFile))
+		hash, err = checkpoint.HashFile(context.Background(), filepath.Join(folder, rejection.SamplesFile))
 		return err == nil, hash, err
 	}
 	c, err := checkpoint.Open(folder)
@@ -153,7 +153,7 @@ func finished(name, folder string) (done bool, hash string, err error) {
 	if hash == "" {
 		return false, "", errors.New(c.Path + " has no adapter")
 	}
-	return s.Step >= s.Steps, hash, nil
+	return !s.EvaluationDue && (s.Step >= s.Steps || runfolder.EndedEarly(folder, s)), hash, nil
 }
 
 func isThere(dir, name string) bool {

@@ -128,12 +128,13 @@ of one run of the whole.`,
 			if len(args) == 0 || o.Out == "" {
 				return wrongUse(c, fmt.Errorf("want the folders of all parts, and --out"))
 			}
+			r := newReporter(io, output{quiet: out.quiet})
+			defer r.close()
+			defer discardOnSignal(leaver(r))()
 			s, err := rejection.Merge(args, o)
 			if err != nil {
 				return err
 			}
-			r := newReporter(io, output{quiet: out.quiet})
-			defer r.close()
 			return printSummary(io, out, s, r.note)
 		},
 	}

@@ -130,7 +130,10 @@ func runRounds(c *cobra.Command, o *roundsOptions) error {
 	if err != nil {
 		return err
 	}
-	if result.Ended != train.Continue {
+	switch {
+	case result.Ended != train.Continue && !holds(result.Out, rounds.SettingsFile):
+		return &stoppedError{by: result.Ended, early: true}
+	case result.Ended != train.Continue:
 		return hint(fmt.Errorf("%w: %s", &stoppedError{by: result.Ended}, result.Out), "go on with --resume --out %s", result.Out)
 	}
 	if o.json {

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -230,7 +231,26 @@ func TestHashFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" // FIPS 180-2, B.1
-	if got, err := HashFile(path); got != want || err != nil {
+	if got, err := HashFile(t.Context(), path); got != want || err != nil {
 		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
+
+// What is asked to end while it hashes ends, and rejects no checkpoint for it.
+func TestHashingEndsWhenAsked(t *testing.T) {
+	run := t.TempDir()
+	path, err := Save(run, 3, parts(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := HashFile(ctx, filepath.Join(path, "state.json")); !errors.Is(err, context.Canceled) {
+		t.Errorf("HashFile: %v", err)
+	}
+	for _, name := range []string{run, path} {
+		if _, err := OpenUntil(ctx, name); !errors.Is(err, context.Canceled) || errors.Is(err, ErrNone) {
+			t.Errorf("OpenUntil(%s): %v", name, err)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -173,14 +174,14 @@ func (f FileInfo) compareEntry(e fs.DirEntry) error {
 }
 
 // verify is readManifest and the hash of every file.
-func verify(dir string) (manifest, error) {
+func verify(ctx context.Context, dir string) (manifest, error) {
 	m, err := readManifest(dir)
 	if err != nil {
 		return m, err
 	}
 	var errs []error
 	for _, f := range m.Files {
-		got, err := HashFile(filepath.Join(dir, f.Name))
+		got, err := HashFile(ctx, filepath.Join(dir, f.Name))
 		if err == nil && got != f.SHA256 {
 			err = fmt.Errorf("%q has SHA-256 %s, want %s", f.Name, got, f.SHA256)
 		}
@@ -202,8 +203,9 @@ func CheckRegular(path string) error {
 	return fmt.Errorf("checkpoint: %s is no regular file: a run holds to its data by their content, so that they must be there to read again: write them to a file", path)
 }
 
-// HashFile returns the SHA-256 of a file's content in lower-case hexadecimal.
-func HashFile(path string) (string, error) {
+// HashFile returns the SHA-256 of a file's content in lower-case hexadecimal. It ends
+// with ctx, for a large file takes minutes.
+func HashFile(ctx context.Context, path string) (string, error) {
 	if err := CheckRegular(path); err != nil {
 		return "", err
 	}
@@ -213,10 +215,24 @@ func HashFile(path string) (string, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
+	if _, err := io.Copy(h, ended{ctx, f}); err != nil {
 		return "", fmt.Errorf("checkpoint: hash %s: %w", path, err)
 	}
 	return hexSum(h), nil
+}
+
+// ended is a reader that a context ends.
+type ended struct {
+	ctx context.Context
+	io.Reader
+}
+
+// Read implements io.Reader.
+func (e ended) Read(p []byte) (int, error) {
+	if err := e.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return e.Reader.Read(p)
 }
 
 func sum(b []byte) string {

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,38 +31,45 @@ type Rejected struct {
 // Open opens a checkpoint. path is a run's folder, of which the newest valid
 // checkpoint is taken (ErrNone if there is none), or the folder of one
 // checkpoint, which must be valid. All hashes are verified.
-func Open(path string) (*Checkpoint, error) {
+func Open(path string) (*Checkpoint, error) { return OpenUntil(context.Background(), path) }
+
+// OpenUntil is Open that ends with ctx: hashing the moments of all weights of a
+// model takes minutes.
+func OpenUntil(ctx context.Context, path string) (*Checkpoint, error) {
 	info, err := os.Stat(filepath.Join(path, folder))
 	switch {
 	case err == nil && info.IsDir():
-		return openRun(path)
+		return openRun(ctx, path)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
-	return openFolder(path)
+	return openFolder(ctx, path)
 }
 
-func openFolder(path string) (*Checkpoint, error) {
+func openFolder(ctx context.Context, path string) (*Checkpoint, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
-	m, err := verify(path)
+	m, err := verify(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %s: %w", path, err)
 	}
 	return &Checkpoint{Path: path, Step: m.Step, files: m.Files}, nil
 }
 
-func openRun(run string) (*Checkpoint, error) {
+func openRun(ctx context.Context, run string) (*Checkpoint, error) {
 	found, err := candidates(run)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
 	var rejected []Rejected
 	for _, c := range found {
-		m, err := verify(c.path)
+		m, err := verify(ctx, c.path)
 		if err == nil {
 			return &Checkpoint{Path: c.path, Step: m.Step, Rejected: rejected, files: m.Files}, nil
+		}
+		if ended := ctx.Err(); ended != nil {
+			return nil, fmt.Errorf("checkpoint: %s: %w", c.path, ended)
 		}
 		rejected = append(rejected, Rejected{Path: c.path, Err: err})
 	}

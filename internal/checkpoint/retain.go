@@ -1,8 +1,10 @@
 package checkpoint
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"align/internal/atomicfile"
@@ -43,6 +45,20 @@ func RetainFS(fsys atomicfile.FS, run string, keep int, protect ...int) error {
 	return nil
 }
 
+// Sweep removes what an interrupted Save or Retain of a run left, as one that goes on
+// without a further save would leave it. No other process may be saving into the run.
+func Sweep(run string) error {
+	left, err := leftovers(run)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	var errs []error
+	for _, path := range left {
+		errs = append(errs, os.RemoveAll(path))
+	}
+	return errors.Join(errs...)
+}
+
 // surplus lists the checkpoints that may go. Before one has verified in full
 // nothing is surplus; after it, the manifest and the sizes decide, because
 // hashing everything after each save would cost more than saving.
@@ -56,7 +72,7 @@ func surplus(run string, keep int, protect []int) ([]string, error) {
 	for _, c := range found {
 		check := readManifest
 		if kept == 0 {
-			check = verify
+			check = func(dir string) (manifest, error) { return verify(context.Background(), dir) }
 		}
 		if _, err := check(c.path); err != nil {
 			continue

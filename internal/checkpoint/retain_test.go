@@ -8,6 +8,25 @@ import (
 	"testing"
 )
 
+// What a kill within Save or Retain left goes, and nothing else does.
+func TestSweep(t *testing.T) {
+	run := t.TempDir()
+	save(t, run, 1)
+	dir := filepath.Join(run, "checkpoints")
+	for _, name := range []string{".trash-step-000001.ABC", ".step-000002.tmp-ABC", "notes"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Sweep(run); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 || entries[0].Name() != "notes" || entries[1].Name() != "step-000001" {
+		t.Errorf("left %v, %v", entries, err)
+	}
+}
+
 func TestRetain(t *testing.T) {
 	tests := []struct {
 		name    string

@@ -109,6 +109,9 @@ func (e *Engine) Generate(ctx context.Context, prompts []Prompt, o Options, emit
 			return err
 		}
 		for len(e.active) < e.limits.Sequences {
+			if err := ctx.Err(); err != nil { // one prompt after the other, if long, takes its time
+				return err
+			}
 			if current == nil || current.next == len(current.want) {
 				for next < len(prompts) && len(prompts[next].want(o.Samples)) == 0 {
 					next++

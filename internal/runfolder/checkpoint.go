@@ -70,7 +70,7 @@ func chooseStep(run, which string, s train.State) (step int, reason string, err 
 		best = fmt.Sprintf("the best by %s (%.4g)", s.Best.Metric, s.Best.Value)
 	}
 	switch {
-	case which == "" && s.Best != nil && s.Best.Step != s.Step && endedEarly(run, s):
+	case which == "" && s.Best != nil && s.Best.Step != s.Step && EndedEarly(run, s):
 		return s.Best.Step, fmt.Sprintf("checkpoint: step %d, %s, for the run ended early at step %d; --checkpoint last takes that", s.Best.Step, best, s.Step), nil
 	case which == "" && s.Best != nil && s.Best.Step != s.Step:
 		return s.Step, fmt.Sprintf("checkpoint: step %d, the last; --checkpoint best takes step %d, %s", s.Step, s.Best.Step, best), nil
@@ -87,8 +87,8 @@ func chooseStep(run, which string, s train.State) (step int, reason string, err 
 	return step, "", nil
 }
 
-// endedEarly says whether a run is done before its steps were.
-func endedEarly(run string, s train.State) bool {
+// EndedEarly says whether a run of that last state is done before its steps were.
+func EndedEarly(run string, s train.State) bool {
 	v, ok, err := train.ReadVerdict(run)
 	return err == nil && ok && v.Step == s.Step && s.Step < s.Steps
 }

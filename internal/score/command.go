@@ -55,7 +55,10 @@ func (c *Command) Score(ctx context.Context, items []Item) ([]float64, error) {
 	cmd := shell(limited, c.Line)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &input, &output, &complaint, outputGrace
 	if err := cmd.Run(); err != nil {
-		if ctx.Err() == nil && errors.Is(limited.Err(), context.DeadlineExceeded) {
+		if ended := ctx.Err(); ended != nil {
+			return nil, fmt.Errorf("score: command %q: %w", c.Line, ended)
+		}
+		if errors.Is(limited.Err(), context.DeadlineExceeded) {
 			return nil, fmt.Errorf("score: command %q took longer than %v", c.Line, limit)
 		}
 		return nil, fmt.Errorf("score: command %q: %w%s", c.Line, err, lastLine(complaint.String()))

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // MetricsFile is the log of a run's events, one JSON object per line.
@@ -21,13 +22,14 @@ type metricsLog struct {
 }
 
 // openLog opens the log and cuts off what lies after the given step, so that a
-// resumed run's log is the uninterrupted one's. Each line that stays goes to kept.
-func openLog(run string, step int, kept func(line []byte)) (*metricsLog, error) {
+// resumed run's log is the uninterrupted one's; due cuts that step's evaluation off
+// too, which is made again. Each line that stays goes to kept.
+func openLog(run string, step int, due bool, kept func(line []byte)) (*metricsLog, error) {
 	f, err := os.OpenFile(filepath.Join(run, MetricsFile), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	keep, err := throughStep(f, step, kept)
+	keep, err := throughStep(f, step, due, kept)
 	if err == nil {
 		_, seek := f.Seek(keep, io.SeekStart)
 		err = errors.Join(f.Truncate(keep), seek)
@@ -40,9 +42,9 @@ func openLog(run string, step int, kept func(line []byte)) (*metricsLog, error) 
 }
 
 // throughStep is the number of bytes of the events up to a step. Step 0 keeps
-// nothing, because the first evaluation is run again. Each of their lines goes
-// to kept.
-func throughStep(r io.Reader, step int, kept func(line []byte)) (keep int64, err error) {
+// nothing, because the first evaluation is run again, as is the step's own where it
+// is due. Each of their lines goes to kept.
+func throughStep(r io.Reader, step int, due bool, kept func(line []byte)) (keep int64, err error) {
 	if step == 0 {
 		return 0, nil
 	}
@@ -55,9 +57,10 @@ func throughStep(r io.Reader, step int, kept func(line []byte)) (keep int64, err
 			return 0, err
 		}
 		var e struct {
-			Step *int `json:"step"`
+			Step *int           `json:"step"`
+			Loss jsontext.Value `json:"loss"` // an evaluation has none
 		}
-		if json.Unmarshal(line, &e) != nil || e.Step == nil || *e.Step > step {
+		if json.Unmarshal(line, &e) != nil || e.Step == nil || *e.Step > step || due && *e.Step == step && e.Loss == nil {
 			return keep, nil
 		}
 		keep += int64(len(line))

@@ -13,7 +13,7 @@ func FuzzLog(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, step int) {
 		w := watch(silent{}, 10, func(string) {})
 		var kept []byte
-		n, err := throughStep(bytes.NewReader(data), step, func(line []byte) {
+		n, err := throughStep(bytes.NewReader(data), step, false, func(line []byte) {
 			kept = append(kept, line...)
 			w.recall(line)
 		})

@@ -23,9 +23,10 @@ type Work[B any] struct {
 }
 
 // Source yields the work of one step after the other, wrapping round its data:
-// Next is called as often as the run has steps. State is its place after the
-// last Next as one JSON value, and Restore takes it back there; spaces between
-// JSON tokens may differ then.
+// Next is called as often as the run has steps. One that fails, as where the run is
+// asked to end while it makes its work, leaves the place as it was. State is the
+// place after the last Next as one JSON value, and Restore takes it back there;
+// spaces between JSON tokens may differ then.
 type Source[B any] interface {
 	Next() (Work[B], error)
 	State() ([]byte, error)
@@ -139,7 +140,9 @@ func (e *ErrNotFinite) Error() string {
 }
 
 // Run trains until the last step or a request to stop. A request is met once
-// the step under way is done, and before the next one. When ctx ends, Run
+// the step under way is done, and before the next one; an evaluation, and the work
+// that a source is making, are broken off and made again by the run that goes on.
+// When ctx ends, Run
 // returns its error after the step under way without saving.
 func Run[B any](ctx context.Context, o Options, b device.Backend, subject Subject, source Source[B], method Method[B], report Reporter, stop *Stop) (Result, error) {
 	if err := o.validate(); err != nil {
@@ -153,7 +156,9 @@ func Run[B any](ctx context.Context, o Options, b device.Backend, subject Subjec
 	defer adam.Close()
 	l := &loop[B]{options: o, backend: b, subject: subject, source: source, method: method, stop: stop, adam: adam}
 	l.report = watch(report, o.Steps, l.note)
-	if err := l.open(); err != nil {
+	early, cancel := stop.Until(ctx)
+	defer cancel()
+	if err := l.open(early); err != nil {
 		return Result{}, err
 	}
 	defer l.log.close()
@@ -186,6 +191,7 @@ type loop[B any] struct {
 	path      string
 	final     Metrics
 	best      *Best
+	due       bool // the evaluation of this step is not made yet
 	verdict   *Verdict
 	rate      rate
 }

@@ -10,22 +10,27 @@ import (
 
 func TestThroughStep(t *testing.T) {
 	const a, b, c = "{\"v\":1,\"step\":0}\n", "{\"v\":1,\"step\":1,\"loss\":2}\n", "{\"v\":1,\"step\":2,\"loss\":null}\n"
+	const e = "{\"v\":1,\"step\":1,\"eval_loss\":1}\n"
 	tests := []struct {
 		name, log string
 		step      int
+		due       bool
 		want      string
 	}{
-		{"all", a + b + c, 2, a + b + c},
-		{"later step", a + b + c, 1, a + b},
-		{"two lines of a step", a + b + b + c, 1, a + b + b},
-		{"start", a + b, 0, ""},
-		{"torn line", a + b + c[:9], 2, a + b},
-		{"foreign line", a + "hello\n" + b, 2, a},
-		{"line without a step", a + "{\"v\":1}\n" + b, 2, a},
-		{"empty", "", 5, ""},
+		{"all", a + b + c, 2, false, a + b + c},
+		{"later step", a + b + c, 1, false, a + b},
+		{"two lines of a step", a + b + b + c, 1, false, a + b + b},
+		{"start", a + b, 0, false, ""},
+		{"torn line", a + b + c[:9], 2, false, a + b},
+		{"foreign line", a + "hello\n" + b, 2, false, a},
+		{"line without a step", a + "{\"v\":1}\n" + b, 2, false, a},
+		{"empty", "", 5, false, ""},
+		{"an evaluation that stays", a + b + e + c, 1, false, a + b + e},
+		{"an evaluation that is due", a + b + e + c, 1, true, a + b},
+		{"a loss of no number is no evaluation", a + b + c, 2, true, a + b + c},
 	}
 	for _, tt := range tests {
-		got, err := throughStep(strings.NewReader(tt.log), tt.step, func([]byte) {})
+		got, err := throughStep(strings.NewReader(tt.log), tt.step, tt.due, func([]byte) {})
 		if err != nil || tt.log[:got] != tt.want {
 			t.Errorf("%s: got %q, %v, want %q", tt.name, tt.log[:got], err, tt.want)
 		}
@@ -42,7 +47,7 @@ func TestEventsReadBack(t *testing.T) {
 	if line != want {
 		t.Errorf("got  %swant %s", line, want)
 	}
-	if n, err := throughStep(strings.NewReader(line), 7, func([]byte) {}); err != nil || n != int64(len(line)) {
+	if n, err := throughStep(strings.NewReader(line), 7, false, func([]byte) {}); err != nil || n != int64(len(line)) {
 		t.Errorf("kept %d of %d bytes: %v", n, len(line), err)
 	}
 	eval := Event{Step: 7, Evaluation: true, NumTokens: 5, Epoch: 1}

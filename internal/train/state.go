@@ -2,6 +2,7 @@ package train
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -32,19 +33,22 @@ const (
 // State is state.json: what a run needs, besides its weights and moments, to go
 // on as if it had never stopped.
 type State struct {
-	Version   int               `json:"version"`
-	Method    string            `json:"method"`
-	Device    string            `json:"device"` // backend and processor, as "cpu/amd64"
-	Step      int               `json:"step"`
-	Steps     int               `json:"steps"`
-	Schedule  optim.Schedule    `json:"schedule"`
-	AdamW     optim.Config      `json:"adamw"`
-	Updates   int               `json:"updates"`
-	NumTokens int64             `json:"num_tokens"`
-	Epoch     float64           `json:"epoch"`
-	Source    jsontext.Value    `json:"source"`
-	Best      *Best             `json:"best,omitempty"`
-	Lineage   map[string]string `json:"lineage"`
+	Version   int            `json:"version"`
+	Method    string         `json:"method"`
+	Device    string         `json:"device"` // backend and processor, as "cpu/amd64"
+	Step      int            `json:"step"`
+	Steps     int            `json:"steps"`
+	Schedule  optim.Schedule `json:"schedule"`
+	AdamW     optim.Config   `json:"adamw"`
+	Updates   int            `json:"updates"`
+	NumTokens int64          `json:"num_tokens"`
+	Epoch     float64        `json:"epoch"`
+	Source    jsontext.Value `json:"source"`
+	Best      *Best          `json:"best,omitempty"`
+	// EvaluationDue: the run was asked to end while it evaluated this step, and
+	// begins by that when it goes on.
+	EvaluationDue bool              `json:"evaluation_due,omitempty"`
+	Lineage       map[string]string `json:"lineage"`
 }
 
 // stateVersion is the format of state.json.
@@ -67,9 +71,9 @@ func ReadState(c *checkpoint.Checkpoint) (State, error) {
 }
 
 // open resumes where that is asked for, and opens the log.
-func (l *loop[B]) open() (err error) {
+func (l *loop[B]) open(ctx context.Context) (err error) {
 	l.saved = -1
-	c, err := newest(l.options.Run)
+	c, err := newest(ctx, l.options.Run)
 	switch {
 	case !l.options.Resume && c != nil:
 		return fmt.Errorf("train: %s has a checkpoint of step %d: resume it or take another folder", l.options.Run, c.Step)
@@ -80,14 +84,14 @@ func (l *loop[B]) open() (err error) {
 			return err
 		}
 	}
-	l.log, err = openLog(l.options.Run, l.step, l.report.recall)
+	l.log, err = openLog(l.options.Run, l.step, l.due, l.report.recall)
 	return err
 }
 
 // newest is the newest valid checkpoint of a run; nil where it has none yet.
 // Where all that it has are damaged the error says so: starting over would not
 // be what was asked.
-func newest(run string) (*checkpoint.Checkpoint, error) {
+func newest(ctx context.Context, run string) (*checkpoint.Checkpoint, error) {
 	entries, err := os.ReadDir(filepath.Join(run, "checkpoints"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // ended before its first save
@@ -95,7 +99,7 @@ func newest(run string) (*checkpoint.Checkpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
-	c, err := checkpoint.Open(run)
+	c, err := checkpoint.OpenUntil(ctx, run)
 	named := func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".") }
 	if errors.Is(err, checkpoint.ErrNone) && !slices.ContainsFunc(entries, named) {
 		return nil, nil // ended in its first save
@@ -120,7 +124,10 @@ func (l *loop[B]) resume(c *checkpoint.Checkpoint) error {
 		return fmt.Errorf("train: cannot resume %s: %w", c.Path, err)
 	}
 	l.step, l.numTokens, l.epoch, l.saved, l.path, l.best = s.Step, s.NumTokens, s.Epoch, s.Step, c.Path, s.Best
-	l.adam.Updates = s.Updates
+	if err := checkpoint.Sweep(l.options.Run); err != nil {
+		l.note(err.Error()) // it is in nobody's way
+	}
+	l.adam.Updates, l.due = s.Updates, s.EvaluationDue
 	l.note(fmt.Sprintf("resuming after step %d of %d from %s", s.Step, l.options.Steps, c.Path))
 	l.noteChanges(s)
 	return errors.Join(l.source.Restore(s.Source), l.subject.Restore(c), l.adam.ReadMoments(filepath.Join(c.Path, OptimizerFile)))
@@ -254,7 +261,7 @@ func (l *loop[B]) parts() ([]checkpoint.Part, error) {
 	state, err := json.Marshal(State{
 		Version: stateVersion, Method: l.options.Method, Device: l.device(), Step: l.step, Steps: l.options.Steps,
 		Schedule: l.options.Schedule, AdamW: l.options.AdamW, Updates: l.adam.Updates,
-		NumTokens: l.numTokens, Epoch: l.epoch, Source: source, Best: l.best, Lineage: l.options.Lineage,
+		NumTokens: l.numTokens, Epoch: l.epoch, Source: source, Best: l.best, EvaluationDue: l.due && l.step > 0, Lineage: l.options.Lineage,
 	}, json.Deterministic(true), jsontext.WithIndent("  "))
 	if err != nil {
 		return nil, fmt.Errorf("train: %s: %w", StateFile, err)

@@ -12,12 +12,11 @@ import (
 
 // run alternates between what is due after a step and the next step.
 func (l *loop[B]) run(ctx context.Context) (Result, error) {
-	if l.step == 0 {
-		if err := l.evaluateStart(ctx); err != nil {
+	l.due = l.due || l.step == 0
+	for {
+		if err := l.evaluateDue(ctx); err != nil {
 			return l.result(Continue), err
 		}
-	}
-	for {
 		ended := l.stop.take()
 		done := l.step >= l.options.Steps || l.gaveUp()
 		if done || ended != Continue || every(l.step, l.options.SaveEvery) || l.atBest() {
@@ -25,38 +24,60 @@ func (l *loop[B]) run(ctx context.Context) (Result, error) {
 				return l.result(Continue), err
 			}
 		}
-		if done {
-			var err error
-			l.verdict, err = l.judge(ctx)
-			return l.result(ended), err
-		}
-		if ended >= Interrupt {
+		if ended >= Interrupt && (l.due || !done) {
 			return l.result(ended), nil
+		}
+		if done {
+			return l.conclude(ctx, ended)
 		}
 		if err := ctx.Err(); err != nil {
 			return l.result(Continue), err
 		}
-		if err := l.advance(); err != nil {
+		if err := l.advance(); l.brokenOff(ctx, err) {
+			continue // which meets the request
+		} else if err != nil {
 			return l.result(Continue), err
 		}
-		if every(l.step, l.options.EvaluateEvery) || l.step == l.options.Steps {
-			if err := l.evaluate(ctx); err != nil {
-				return l.result(Continue), err
-			}
-		}
+		l.due = every(l.step, l.options.EvaluateEvery) || l.step == l.options.Steps
 	}
 }
 
-// evaluateStart is the evaluation before the first step. It is given up where the run is
-// asked to end, for it is made again by the one that goes on from step 0.
-func (l *loop[B]) evaluateStart(ctx context.Context) error {
+// conclude judges a run that is done. Where that is broken off the run is done
+// nonetheless, and the verdict is made when it goes on.
+func (l *loop[B]) conclude(ctx context.Context, ended Request) (Result, error) {
 	early, cancel := l.stop.Until(ctx)
 	defer cancel()
-	err := l.evaluate(early)
-	if errors.Is(err, context.Canceled) && ctx.Err() == nil && l.stop.Asked() > SaveNow {
+	var err error
+	if l.verdict, err = l.judge(early); l.brokenOff(ctx, err) {
+		return l.result(l.stop.Asked()), nil
+	}
+	return l.result(ended), err
+}
+
+// evaluateDue makes the evaluation of the step just done, where there is to be one. It
+// is given up where the run is asked to end, for the one that goes on makes it first.
+func (l *loop[B]) evaluateDue(ctx context.Context) error {
+	if !l.due {
 		return nil
 	}
-	return err
+	early, cancel := l.stop.Until(ctx)
+	defer cancel()
+	if err := l.evaluate(early); err != nil {
+		if l.brokenOff(ctx, err) {
+			return nil
+		}
+		return err
+	}
+	l.due = false
+	if l.saved == l.step {
+		l.saved = -1 // without this evaluation
+	}
+	return nil
+}
+
+// brokenOff says whether err is what a request to end makes of work under way.
+func (l *loop[B]) brokenOff(ctx context.Context, err error) bool {
+	return errors.Is(err, context.Canceled) && ctx.Err() == nil && l.stop.Asked() > SaveNow
 }
 
 // every tells whether a step is one of each n; step 0 and n 0 never are.
