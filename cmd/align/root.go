@@ -151,6 +151,8 @@ func flagError(c *cobra.Command, err error) error {
 		err = unknownFlag(c, unknown.GetSpecifiedName())
 	case errors.As(err, &unknown):
 		err = shortFlag(c, unknown.GetSpecifiedShortnames())
+	case errors.As(err, &invalid) && invalid.GetFlag().Name == "resume":
+		return wrongUse(c, hint(invalidValue(invalid), "is it --resume --out %s?", invalid.GetValue()))
 	case errors.As(err, &invalid):
 		err = invalidValue(invalid)
 	case errors.As(err, &missing):
@@ -245,6 +247,9 @@ func noArguments(c *cobra.Command, args []string) error {
 		return nil
 	}
 	err := fmt.Errorf("unexpected argument %q: %s takes flags only", args[0], c.CommandPath())
+	if resume := c.Flags().Lookup("resume"); resume != nil && resume.Changed {
+		return wrongUse(c, hint(err, "is it --resume --out %s?", args[0]))
+	}
 	if flag := flagOf(c, args[0]); flag != "" {
 		err = hint(err, "is it --%s %s?", flag, args[0])
 	}
