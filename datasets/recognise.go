@@ -35,14 +35,14 @@ func formatHint(what string, formats []Format, r records.Record) string {
 	if kind := kindOfRecords(what, r); kind != "" {
 		return "; these are " + kind
 	}
-	if name := nestedRecords(r); name != "" {
-		return fmt.Sprintf("; %q holds a list: want the records themselves, in one list or one a line", name)
-	}
 	columns := columnsOf(r)
 	for _, f := range formats {
 		if m := nearMapping(f, columns); m != "" {
 			return "; use the map " + m
 		}
+	}
+	if name := nestedRecords(r); name != "" {
+		return fmt.Sprintf("; %q holds a list: want the records themselves, in one list or one a line", name)
 	}
 	if m, says := nearKind(what, columns); m != "" {
 		return fmt.Sprintf("; with the map %s these are %s", m, says)

@@ -37,6 +37,7 @@ func TestFormatHint(t *testing.T) {
 		{"preference", PairFormats(), []string{"prompt", "completion", "label"}, "; these are labelled answers, which align dpo --loss kto takes"},
 		{"preference", PairFormats(), []string{"prompt", "responses", "ranks"}, "; these are ranked answers, which align reward takes"},
 		{"preference", PairFormats(), []string{`data=[{"prompt":"p","chosen":"c","rejected":"r"}]`}, `; "data" holds a list: want the records themselves, in one list or one a line`},
+		{"fine-tuning", ExampleFormats(), []string{`conversation=[{"role":"user","content":"q"}]`}, "; use the map conversations=conversation"},
 		{"fine-tuning", ExampleFormats(), []string{"prompt", "chosen", "rejected"}, "; these are preference pairs, which align dpo, reward and score --pairs take"},
 		{"fine-tuning", ExampleFormats(), []string{"question", "answer"}, "; the setting map names foreign columns, as prompt=question,completion=answer"},
 		{"fine-tuning", ExampleFormats(), []string{"Instruction", "Output"}, "; use the map instruction=Instruction,output=Output"},
