@@ -117,7 +117,10 @@ func unknownCommand(c *cobra.Command, name string) error {
 var foreignNames = map[string]string{
 	"kto": "align dpo --loss kto", "orpo": "align dpo --loss orpo", "simpo": "align dpo --loss simpo", "cpo": "align dpo --loss cpo",
 	"rm": "align reward", "grpo": "align ppo --algorithm grpo", "rloo": "align ppo --algorithm rloo",
-	"sample": "align rejection", "rs": "align rejection", "eval": "align compare", "train": "align sft or align dpo", "preprocess": "align inspect",
+	"sample": "align rejection", "rs": "align rejection", "eval": "align compare or align score", "train": "align sft or align dpo", "preprocess": "align inspect",
+	"finetune": "align sft or align dpo", "fine-tune": "align sft or align dpo", "lora": "align sft or align dpo",
+	"convert": "align export", "quantize": "align export --format merged-gguf --type q4_k", "fuse": "align merge",
+	"run": "align chat or align generate", "infer": "align generate", "predict": "align generate", "download": "align pull",
 }
 
 // foreignCommands answer to other tools' names of what we do.
