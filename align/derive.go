@@ -124,3 +124,15 @@ func (s *stage) noteWarmup(steps int) {
 		s.env.note(fmt.Sprintf("warmup: the learning rate is 0 in %d of %d steps, which learn nothing: --warmup 0, or more steps", still, steps))
 	}
 }
+
+// noteEarlyStop says so where early_stop ends no run: the first evaluation after a step
+// is the best so far, so that one more than early_stop must come before the last step.
+func (s *stage) noteEarlyStop(steps int) {
+	within := 0
+	if s.evalEvery > 0 {
+		within = (steps - 1) / s.evalEvery
+	}
+	if s.settings.EarlyStop > 0 && within <= s.settings.EarlyStop {
+		s.env.note(fmt.Sprintf("early_stop: %d never ends this run, which is evaluated %d times on its way (eval_every %d of %d steps)", s.settings.EarlyStop, within, s.evalEvery, steps))
+	}
+}

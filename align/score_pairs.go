@@ -2,14 +2,12 @@ package align
 
 import (
 	"context"
-	"fmt"
 
 	"align/datasets"
 	"align/dpo"
 	"align/internal/basemodel"
 	"align/internal/compute"
 	"align/internal/device"
-	"align/internal/runfolder"
 	"align/internal/score"
 	"align/internal/train"
 	"align/internal/winrate"
@@ -31,7 +29,8 @@ type PairScoreOptions struct {
 	Beta float64
 	// Ref is the reference: "base", the model without the adapter, the folder of
 	// another, or "off", rewards of the log-probabilities themselves; "" is off for a
-	// model alone and a loss without a reference, and base for others.
+	// model alone and a loss without a reference, and else what the policy's run was
+	// trained against, base for an adapter that is of no run.
 	Ref string
 }
 
@@ -152,25 +151,6 @@ func pairsByPolicy(ctx context.Context, o PairScoreOptions, env Environment) ([]
 		scored[i] = ScoredPair{pairs[i].Place, chosen, rejected, chosen - rejected, p.Chosen, p.Rejected}
 	}
 	return scored, nil
-}
-
-// reference is the adapter of the reference, nil for the base, and whose it is.
-func (o PairScoreOptions) reference(m *model.Model, policy *model.Adapter, by measure) (*model.Adapter, string, error) {
-	switch {
-	case o.Ref == "off" || o.Ref == "" && (policy == nil || by.loss.ReferenceFree()):
-		return nil, by.noReference(), nil
-	case o.Ref == "" || o.Ref == "base":
-		return nil, "base, the model without the adapter", nil
-	}
-	folder, err := runfolder.AdapterFolder(o.Ref)
-	if err != nil {
-		return nil, "", fmt.Errorf("ref: %w", err)
-	}
-	a, values, err := model.ReadAdapter(folder, m.Config)
-	if err != nil {
-		return nil, "", fmt.Errorf("ref: %w", err)
-	}
-	return a, folder, m.AllocAdapter(a, values)
 }
 
 func (by measure) logProbs(ctx context.Context, m *model.Model, a *model.Adapter, pairs []datasets.Pair, env Environment, whose string) ([]dpo.Reference, error) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"os"
+	"strings"
 	"testing"
 
 	"align/align"
@@ -15,6 +17,57 @@ import (
 // evaluated is what training's evaluation and ScorePairs may differ by: the packs
 // are others, and sums of means have another order.
 const evaluated = 1e-6
+
+// A run's own reference is taken, be it the adapter that it began with or one that it
+// names; where that is no more what it was, nothing else is taken for it.
+func TestScorePairsTakesTheRunsReference(t *testing.T) {
+	notUnderRaces(t)
+	pairs := writeLines(t, "pairs.jsonl", []map[string]any{
+		{"prompt": "Who is Tom?", "chosen": "Tom is a boy.", "rejected": "No."},
+		{"prompt": "What is 2 + 3?", "chosen": "2 + 3 = 5.", "rejected": "Too hard."},
+	})
+	ctx, env := context.Background(), (&recorder{}).environment(t)
+	c := dpo.DefaultConfig()
+	c.Model, c.Pairs, c.Eval, c.Steps, c.LearningRate = "builtin:tiny", pairs, pairs, 3, 1e-3
+	train := func(adapter, ref string) align.Result {
+		c.Adapter, c.Ref, c.Out = adapter, ref, t.TempDir()
+		result, err := align.DPO(ctx, c, nil, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result
+	}
+	first := train("", "init")
+	o := align.PairScoreOptions{ScoreOptions: align.ScoreOptions{Model: c.Model, Data: pairs, Template: "auto", Compute: compute.Settings{Device: "auto", Precision: "auto"}}}
+	ignore := func(align.ScoredPair) error { return nil }
+	for _, tc := range []struct{ adapter, ref string }{{first.Run, "init"}, {first.Run, "base"}, {"", first.Run}} {
+		result := train(tc.adapter, tc.ref)
+		o.Adapter = result.Run
+		got, err := align.ScorePairs(ctx, o, env, ignore)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range got.Means {
+			if want, ok := result.Final.Get("eval_" + m.Name); !ok || math.Abs(m.Value()-want) > evaluated {
+				t.Errorf("%+v: %s is %v, in training %v", tc, m.Name, m.Value(), want)
+			}
+		}
+	}
+	c.Adapter, c.Ref, c.Out, c.Steps = "", "init", first.Run, 6
+	c.Resume = true
+	if _, err := align.DPO(ctx, c, nil, env); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := align.ScorePairs(ctx, o, env, ignore); err == nil || !strings.Contains(err.Error(), "is not what it was when") {
+		t.Errorf("against an adapter that went on: %v", err)
+	}
+	if err := os.RemoveAll(first.Run); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := align.ScorePairs(ctx, o, env, ignore); err == nil || !strings.Contains(err.Error(), "name where it is now, or base") {
+		t.Errorf("against an adapter that is gone: %v", err)
+	}
+}
 
 // The pairs' scores are those of training's evaluation on the same file.
 func TestScorePairsIsTheEvaluation(t *testing.T) {

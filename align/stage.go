@@ -207,6 +207,7 @@ func (s *stage) order(n int, what string) (*datasets.Order, int, error) {
 	}
 	s.deriveEvery(steps, order.Steps(1))
 	s.noteWarmup(steps)
+	s.noteEarlyStop(steps)
 	return order, steps, nil
 }
 

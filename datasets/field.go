@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -24,7 +25,7 @@ func kindOf(v jsontext.Value) string { return records.KindName(v.Kind()) }
 func required(r records.Record, name, want string) (jsontext.Value, error) {
 	v, ok := r.Get(name)
 	if !ok {
-		return nil, malformed(name, "is missing")
+		return nil, malformed(name, "is missing: the record has %s", cmp.Or(strings.Join(columnsOf(r), ", "), "no columns"))
 	}
 	if v.Kind() == jsontext.KindNull {
 		return nil, malformed(name, "is null: want %s", want)

@@ -224,6 +224,9 @@ func withSystem(r records.Record, c []Message) ([]Message, error) {
 // then user and assistant in turn, a tool's answers behind the assistant, and
 // one of the roles at the end.
 func checkTurns(c []Message, ends ...string) error {
+	if len(c) == 0 {
+		return &degenerate{BrokenRoles, "it has no messages"}
+	}
 	before := "the beginning"
 	for i, m := range c {
 		ok := false

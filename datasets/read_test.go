@@ -165,7 +165,7 @@ func TestReadExamples(t *testing.T) {
 			fails: `datasets: a.jsonl:1: map prompt=Questoin: there is no column "Questoin" (did you mean "Question"?): the columns are Question, answer`},
 		{name: "mistyped column", text: `{"promt":"q","completion":"a"}`,
 			fails: `datasets: a.jsonl:1: the columns promt, completion are no fine-tuning format: want input_ids; or messages; or conversations; or instruction + output; or prompt + completion; or text; use the map prompt=promt`},
-		{name: "missing field", text: `{"prompt":"p","completion":"c"}` + "\n\n" + `{"prompt":"p"}`, fails: `datasets: a.jsonl:3: "completion" is missing`},
+		{name: "missing field", text: `{"prompt":"p","completion":"c"}` + "\n\n" + `{"prompt":"p"}`, fails: `datasets: a.jsonl:3: "completion" is missing: the record has prompt`},
 		{name: "number for text", text: `{"prompt":5,"completion":"b"}`, fails: `datasets: a.jsonl:1: "prompt" is a number: want a string or messages`},
 		{name: "null field", text: `{"prompt":"p","completion":null}`, fails: `datasets: a.jsonl:1: "completion" is null: want a string or messages`},
 		{name: "number for text", text: `{"text":3}`, fails: `datasets: a.jsonl:1: "text" is a number: want a string`},
@@ -211,6 +211,7 @@ func TestReadExamples(t *testing.T) {
 			want: []string{"<s>a</s> -> a</s>", "<s>b</s> -> b</s>"}, dropped: []string{"malformed: 3 (lines 2, 3, 4; first: bad JSON: it ends early)", "empty answer: 1 (line 5)"}},
 		{name: "skip does not skip a broken array", file: "a.json", text: `[{"text":"a"},{"text"`, change: bad(BadSkip), fails: `datasets: a.json: record 2: bad JSON: it ends early`},
 
+		{name: "an empty conversation", text: `{"messages":[]}`, fails: `datasets: a.jsonl: none of 1 records is left: broken roles: 1 (line 1; it has no messages)`},
 		{name: "drop", text: `{"prompt":"pppp","completion":"c"}` + "\n" + `{"prompt":"p","completion":"c"}`, change: overlong(OverlongDrop, 5), want: []string{"<s>p\nc</s> -> c</s>"}, dropped: []string{"overlong: 1 (line 1)"}},
 		{name: "drop and strict", text: `{"prompt":"pppp","completion":"c"}`, change: func(o *Options) { o.MaxLength, o.BadRecords = 5, BadStrict }, fails: `datasets: a.jsonl:1: overlong: 8 tokens: the limit is 5`},
 		{name: "error", text: `{"prompt":"pppp","completion":"c"}`, change: func(o *Options) { o.Overlong, o.MaxLength, o.BadRecords = OverlongError, 5, BadSkip }, fails: `datasets: a.jsonl:1: the record has 8 tokens: the limit is 5`},

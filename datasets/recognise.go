@@ -35,27 +35,42 @@ func formatHint(what string, formats []Format, r records.Record) string {
 	if kind := kindOfRecords(what, r); kind != "" {
 		return "; these are " + kind
 	}
-	if name := nestedRecords(r); name != "" {
-		return fmt.Sprintf("; %q holds a list: want the records themselves, in one list or one a line", name)
-	}
 	columns := columnsOf(r)
 	for _, f := range formats {
 		if m := nearMapping(f, columns); m != "" {
 			return "; use the map " + m
 		}
 	}
+	if name := nestedRecords(r); name != "" {
+		return fmt.Sprintf("; %q holds a list: want the records themselves, in one list or one a line", name)
+	}
 	if m, says := nearKind(what, columns); m != "" {
 		return fmt.Sprintf("; with the map %s these are %s", m, says)
 	}
+	if m := exampleMapping(formats, columns); m != "" {
+		return "; the setting map names foreign columns, as " + m
+	}
+	return ""
+}
+
+// exampleMapping shows how the columns could be mapped to the usual format: those that
+// it has not by name, in their order; "" where there are too few.
+func exampleMapping(formats []Format, columns []string) string {
 	i := slices.IndexFunc(formats, func(f Format) bool { return slices.Contains(usual, f.Name) })
-	if i < 0 || len(columns) == 0 {
+	if i < 0 {
+		return ""
+	}
+	wanted := formats[i].Columns
+	missing := slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return slices.Contains(columns, name) })
+	foreign := slices.DeleteFunc(slices.Clone(columns), func(name string) bool { return slices.Contains(wanted, name) })
+	if len(foreign) < len(missing) {
 		return ""
 	}
 	var pairs []string
-	for at, name := range formats[i].Columns[:min(len(columns), len(formats[i].Columns))] {
-		pairs = append(pairs, name+"="+columns[at])
+	for at, name := range missing {
+		pairs = append(pairs, name+"="+foreign[at])
 	}
-	return "; foreign columns are named by a map such as " + strings.Join(pairs, ",")
+	return strings.Join(pairs, ",")
 }
 
 // kinds are what a file may be, for the command that takes it.

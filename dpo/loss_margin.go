@@ -88,6 +88,8 @@ func exoPair(b *graph.Builder, in Inputs, p Params) *graph.Node {
 //	L = (1-w)·(-log σ(βΔ)) + w·exp(-βΔ)
 //
 // w·exp(-x) is computed as exp(log σ(x/τ) - x), which does not overflow for τ ≤ 1.
+// At Δ = 0 its slope is (1 - ln 2)/(4τ) - 3/4, above 0 for τ below 0.102: a pair whose
+// βΔ is not yet beyond 0.07 is pulled to a minimum at βΔ = -0.12 (τ = 0.05).
 func discopop(b *graph.Builder, in Inputs, p Params) *graph.Node {
 	m := margin(b, in, p)
 	scaled := b.Scale(m, 1/p.DiscoPOPTau)

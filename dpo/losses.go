@@ -48,7 +48,7 @@ var losses = [...]Loss{
 	{Name: "sppo_hard", About: "(c - 1/(2β))² + (r + 1/(2β))²", Paper: "2405.00675", paired: sppoHard},
 	{Name: "apo_zero", About: "1 - σ(βc) + σ(βr): chosen answers better than the model's own", Paper: "2408.06266", paired: apoZero},
 	{Name: "apo_down", About: "σ(βc) + 1 - σ(βΔ): chosen answers worse than the model's own", Paper: "2408.06266", paired: apoDown},
-	{Name: "discopop", About: "a mixture of DPO and exp(-βΔ), weighted by σ(βΔ/τ)", Paper: "2406.08414", paired: discopop, reads: []string{"discopop_tau"}, check: discoPOPTau},
+	{Name: "discopop", About: "a mixture of DPO and exp(-βΔ), weighted by σ(βΔ/τ); at τ = 0.05 it leads from Δ = 0 downwards", Paper: "2406.08414", paired: discopop, reads: []string{"discopop_tau"}, check: discoPOPTau},
 	{Name: "simpo", About: "-log σ(β(log π(yw)/|yw| - log π(yl)/|yl|) - γ)", Paper: "2405.14734", paired: simpo, ReferenceFree: true, PerToken: true, reads: []string{"label_smoothing", "simpo_gamma"}, check: simPOParams},
 	{Name: "cpo", About: "-log σ(β(log π(yw) - log π(yl))) + α NLL", Paper: "2401.08417", paired: cpo, ReferenceFree: true, reads: []string{"label_smoothing", "cpo_alpha"}, check: cpoParams},
 	{Name: "orpo", About: "NLL - β log σ(log odds(yw) - log odds(yl))", Paper: "2403.07691", paired: orpo, ReferenceFree: true, PerToken: true},

@@ -46,7 +46,7 @@ type Config struct {
 	// in order, separated by commas; "" is reward,rejection,sft,dpo without the
 	// first where Reward or Scorer is given.
 	Rounds int    `yaml:"rounds"`
-	Stages string `yaml:"stages,omitempty"`
+	Stages string `yaml:"stages,omitempty" config:"names"`
 	// Prompts are answered by rejection and ppo. Pairs are what reward learns
 	// from, and dpo where no rejection stands before it; Data likewise is sft's.
 	Prompts string `yaml:"prompts,omitempty"`

@@ -96,7 +96,7 @@ func hintOf(err error) string {
 	case strings.HasPrefix(name, "~"):
 		return "only a shell reads ~ as a home folder, and only where a word begins with it: write the folder out"
 	case name == "-":
-		return "stdin is /dev/stdin here"
+		return "stdin is /dev/stdin here, and what a run learns from a file, to be read again"
 	case strings.ContainsAny(name, "*?["):
 		return "no shell has replaced the pattern by names of files"
 	}

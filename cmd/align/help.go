@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -110,10 +111,35 @@ func flagSections(c *cobra.Command) (sections map[string]*pflag.FlagSet, order [
 			sections[name].SortFlags = false
 			order = append(order, name)
 		}
-		sections[name].AddFlag(f)
+		sections[name].AddFlag(withoutKind(f))
 	})
 	return sections, order
 }
+
+// valueKind is what a help text ends a clause with to name its flag's value where no
+// word of it does: (`policy`).
+var valueKind = regexp.MustCompile(" \\(`([a-z]+)`\\)")
+
+// withoutKind is a flag whose value is named beside it and not in its text too.
+func withoutKind(f *pflag.Flag) *pflag.Flag {
+	kind := valueKind.FindStringSubmatch(f.Usage)
+	if kind == nil {
+		return f
+	}
+	shown := *f
+	shown.Usage = valueKind.ReplaceAllString(f.Usage, "")
+	shown.Value = &kindOfValue{f.Value, kind[1]}
+	return &shown
+}
+
+// kindOfValue is a flag's value under another name of its type.
+type kindOfValue struct {
+	pflag.Value
+	kind string
+}
+
+// Type implements pflag.Value.
+func (v *kindOfValue) Type() string { return v.kind }
 
 // newEnvironmentTopic is the help topic of `align help environment`.
 func newEnvironmentTopic() *cobra.Command {

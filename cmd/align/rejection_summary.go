@@ -59,7 +59,7 @@ func printCounts(io *streams, o output, s rejection.Summary) error {
 	}
 	left := ""
 	if n := s.Truncated + s.Empty; n > 0 {
-		left = fmt.Sprintf("; %d samples that max_new cut or that are empty are never the best", n)
+		left = fmt.Sprintf("; %d samples that max_new cut or that are empty count in the mean score and are never the best", n)
 	}
 	_, err := fmt.Fprintf(io.out, "%d prompts, %d samples, mean score %s, mean best score %s: %d examples, %d pairs%s\n",
 		s.Prompts, s.Samples, short(s.MeanScore), best, s.Examples, s.Pairs, left)

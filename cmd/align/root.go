@@ -117,7 +117,10 @@ func unknownCommand(c *cobra.Command, name string) error {
 var foreignNames = map[string]string{
 	"kto": "align dpo --loss kto", "orpo": "align dpo --loss orpo", "simpo": "align dpo --loss simpo", "cpo": "align dpo --loss cpo",
 	"rm": "align reward", "grpo": "align ppo --algorithm grpo", "rloo": "align ppo --algorithm rloo",
-	"sample": "align rejection", "rs": "align rejection", "eval": "align compare", "train": "align sft or align dpo", "preprocess": "align inspect",
+	"sample": "align rejection", "rs": "align rejection", "eval": "align compare or align score", "train": "align sft or align dpo", "preprocess": "align inspect",
+	"finetune": "align sft or align dpo", "fine-tune": "align sft or align dpo", "lora": "align sft or align dpo",
+	"convert": "align export", "quantize": "align export --format merged-gguf --type q4_k", "fuse": "align merge",
+	"run": "align chat or align generate", "infer": "align generate", "predict": "align generate", "download": "align pull",
 }
 
 // foreignCommands answer to other tools' names of what we do.
@@ -151,6 +154,8 @@ func flagError(c *cobra.Command, err error) error {
 		err = unknownFlag(c, unknown.GetSpecifiedName())
 	case errors.As(err, &unknown):
 		err = shortFlag(c, unknown.GetSpecifiedShortnames())
+	case errors.As(err, &invalid) && invalid.GetFlag().Name == "resume":
+		return wrongUse(c, hint(invalidValue(invalid), "is it --resume --out %s?", invalid.GetValue()))
 	case errors.As(err, &invalid):
 		err = invalidValue(invalid)
 	case errors.As(err, &missing):
@@ -245,6 +250,9 @@ func noArguments(c *cobra.Command, args []string) error {
 		return nil
 	}
 	err := fmt.Errorf("unexpected argument %q: %s takes flags only", args[0], c.CommandPath())
+	if resume := c.Flags().Lookup("resume"); resume != nil && resume.Changed {
+		return wrongUse(c, hint(err, "is it --resume --out %s?", args[0]))
+	}
 	if flag := flagOf(c, args[0]); flag != "" {
 		err = hint(err, "is it --%s %s?", flag, args[0])
 	}

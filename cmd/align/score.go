@@ -45,10 +45,11 @@ TRL's evaluation (rewards/margins, logps/chosen and so on); --json has a line fo
 each pair before the summary. A policy's reward is beta times the
 log-probability of the answer over the reference's: the model without the
 adapter, or --ref. For a model alone, and for losses without a reference, it is
-off: its log-probabilities themselves are compared. Of a run of align dpo, loss
-and beta are its own unless they are given, so that the numbers are those of its
-evaluation; of simpo and orpo they are means of an answer's tokens. With --reward
-a reward model scores both answers.`,
+off: its log-probabilities themselves are compared. Of a run of align dpo, loss,
+beta and reference are its own unless they are given, so that the numbers are
+those of its evaluation (of kto all but the accuracy, which is of pairs here); of
+simpo and orpo they are means of an answer's tokens. With --reward a reward model
+scores both answers.`,
 		Example: `  align score --model models/llama --data held-out.jsonl
   align score --model models/llama --adapter runs/dpo-001 --data held-out.jsonl --json
   align score --reward runs/reward-001 --data answers.jsonl
@@ -72,7 +73,7 @@ a reward model scores both answers.`,
 	f.StringVar(&o.reward, "reward", "", plainHelp("reward"))
 	f.StringVar(&o.Data, "data", "", "`file` of examples: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst")
 	f.StringVar(&o.pairs, "pairs", "", "`file` of preference pairs, in place of --data")
-	f.StringVar(&o.ref, "ref", "", "of pairs, the reference: base (no adapter), an adapter's `folder` or off (log-probabilities alone); none is base under --adapter, and off for a model alone and losses without a reference")
+	f.StringVar(&o.ref, "ref", "", "of pairs, the reference: base (no adapter), an adapter's `folder` or off (log-probabilities alone); none is that of the run in --adapter, base for an adapter that is of none, and off for a model alone and losses without a reference")
 	f.StringVar(&o.loss, "loss", "", "of pairs, the loss `name` whose rewards are told; none is that of the run in --adapter, else "+dpo.DefaultConfig().Loss)
 	f.Float64Var(&o.beta, "beta", 0, fmt.Sprintf("of pairs, what a policy's rewards are multiplied by, above 0; none is that of the run in --adapter, else %v", dpo.DefaultParams().Beta))
 	f.StringVar(&o.Template, "template", "auto", plainHelp("template"))

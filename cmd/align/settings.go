@@ -32,7 +32,7 @@ const (
 // method shows those that its config has.
 var settings = []setting{
 	{"model", inOut, "base model: a folder, a .gguf file, ollama:NAME or OWNER/NAME in the Hugging Face cache (`name`); none is the adapter's base, or builtin:tiny, the small one inside the program"},
-	{"pairs", inOut, "`file` of preference pairs, or with loss kto of labelled answers (also --data): JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst; several with weights as a.jsonl:0.7, the flag repeated or separated by commas"},
+	{"pairs", inOut, "`file` (also --data) of preference pairs, of labelled answers for dpo with loss kto, or of ranked answers for reward: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst; several with weights as a.jsonl:0.7, the flag repeated or separated by commas"},
 	{"prompts", inOut, "`file` of prompts: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst"},
 	{"reward", inOut, "`folder` of the reward model: a run, a checkpoint or a Hugging Face classifier"},
 	{"data", inOut, "`file` of examples: JSON, JSONL, CSV, TSV or Parquet, also .gz and .zst; several with weights as a.jsonl:0.7, the flag repeated or separated by commas"},
@@ -174,13 +174,13 @@ var settings = []setting{
 	{"save_policy", machine, "activations kept for the backward pass: auto, tiled, none, attention, products or all (`policy`); fewer is slower and takes less memory, and tiled serves long sequences"},
 }
 
-// plainHelp is the help of a key without the backquotes.
+// plainHelp is the help of a key without the names of values.
 func plainHelp(key string) string {
 	i := slices.IndexFunc(settings, func(s setting) bool { return s.key == key })
 	if i < 0 {
 		return ""
 	}
-	return strings.ReplaceAll(settings[i].help, "`", "")
+	return strings.ReplaceAll(valueKind.ReplaceAllString(settings[i].help, ""), "`", "")
 }
 
 // flagName is the flag of a key: --learning-rate of learning_rate.

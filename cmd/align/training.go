@@ -69,7 +69,7 @@ func runTraining(c *cobra.Command, o *trainOptions, fields []config.Field, check
 		err = elsewhereHint(err, c.Flags().Lookup("out").Value.String())
 	}
 	if err != nil {
-		return spaceHint(err, result.Run)
+		return finiteHint(spaceHint(err, result.Run))
 	}
 	if err := unwritten(r); err != nil && result.Ended == train.Continue {
 		return hint(err, "the run is whole: every step is in %s", filepath.Join(result.Run, train.MetricsFile))
@@ -93,6 +93,15 @@ func spaceHint(err error, run string) error {
 		return err
 	}
 	return hint(err, "make room, then go on with --resume --out %s; --keep 1 keeps the newest checkpoint and the best one", run)
+}
+
+// finiteHint says what keeps a run's numbers finite.
+func finiteHint(err error) error {
+	var diverged *train.ErrNotFinite
+	if !errors.As(err, &diverged) {
+		return err
+	}
+	return hint(err, "begin another run with a lower --learning-rate or a longer --warmup; checkpoints of this one are from before the step")
 }
 
 // settle merges file and flags into the config, checks it, and returns the keys

@@ -13,13 +13,14 @@ import (
 type Field struct {
 	Key   string
 	list  bool // a text of items, separated by commas
+	names bool // likewise, but a flag of it that is given again replaces the first
 	value reflect.Value
 }
 
 // Fields lists the settings of the struct that config points to, in order of
 // declaration; an embedded struct tagged ",inline" is descended into, a field
-// without a key left out. A text tagged config:"list" may be written as a YAML
-// list; its items are joined by commas. It panics if config is no pointer to a struct.
+// without a key left out. A text tagged config:"list" or "names" may be written as a
+// YAML list; its items are joined by commas. It panics if config is no pointer to a struct.
 func Fields(config any) []Field {
 	return appendFields(nil, reflect.ValueOf(config).Elem())
 }
@@ -31,7 +32,8 @@ func appendFields(fields []Field, v reflect.Value) []Field {
 		case options == "inline":
 			fields = appendFields(fields, v.Field(i))
 		case key != "" && key != "-":
-			fields = append(fields, Field{Key: key, list: v.Type().Field(i).Tag.Get("config") == "list", value: v.Field(i)})
+			items := v.Type().Field(i).Tag.Get("config")
+			fields = append(fields, Field{Key: key, list: items == "list", names: items == "names", value: v.Field(i)})
 		}
 	}
 	return fields
@@ -122,7 +124,8 @@ func (f Field) Type() string {
 	return "number"
 }
 
-// IsList reports whether the value is a text of items, separated by commas.
+// IsList reports whether the value is a text of items, separated by commas, that may
+// be given one at a time.
 func (f Field) IsList() bool { return f.list }
 
 // IsText reports whether the value is free text.

@@ -49,10 +49,14 @@ func parse(name string, data []byte, fields []Field) (keys []string, err error) 
 		byKey[f.Key] = f
 	}
 	var errs []error
+	foreign := 0
 	for _, pair := range pairs {
 		key := pair.Key.GetToken()
 		f, ok := byKey[key.Value]
 		if !ok {
+			if _, is := Foreign(key.Value); is {
+				foreign++
+			}
 			errs = append(errs, fmt.Errorf("config: %s:%d: %w", name, key.Position.Line, Unknown(key.Value, fields)))
 			continue
 		}
@@ -61,8 +65,14 @@ func parse(name string, data []byte, fields []Field) (keys []string, err error) 
 		}
 		keys = append(keys, f.Key)
 	}
+	if foreign >= otherTool {
+		errs = append(errs, fmt.Errorf("config: %s: its keys are another tool's: align import-config %s prints them in ours", name, name))
+	}
 	return keys, errors.Join(errs...)
 }
+
+// otherTool is how many keys of other tools make a file one of theirs.
+const otherTool = 3
 
 // mapping returns the pairs of the only document; an empty one has none.
 func mapping(file *ast.File) ([]*ast.MappingValueNode, error) {
@@ -85,7 +95,7 @@ func mapping(file *ast.File) ([]*ast.MappingValueNode, error) {
 }
 
 func setNode(f Field, node ast.Node) error {
-	if list, ok := node.(*ast.SequenceNode); ok && f.list {
+	if list, ok := node.(*ast.SequenceNode); ok && (f.list || f.names) {
 		return setList(f, list)
 	}
 	text, err := scalar(node)

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -79,7 +80,7 @@ func (x *export) describeRun(b *strings.Builder) {
 	}
 	row("data", l["records"])
 	row("started as the mean of the other rows", l["special"])
-	row("SHA-256 of the data", l["data"])
+	row("SHA-256 of the data", apart(l["data"]))
 	row("SHA-256 of the base's weights", l["model"])
 	row("SHA-256 of the tokenizer", l["tokenizer"])
 	for _, key := range slices.Sorted(maps.Keys(l)) {
@@ -87,6 +88,16 @@ func (x *export) describeRun(b *strings.Builder) {
 			row(name, l[key])
 		}
 	}
+}
+
+// apart are sums of files, which a lineage has end to end, with commas between them.
+func apart(sums string) string {
+	const digits = 2 * sha256.Size
+	var parts []string
+	for len(sums) > digits {
+		parts, sums = append(parts, sums[:digits]), sums[digits:]
+	}
+	return strings.Join(append(parts, sums), ", ")
 }
 
 // baseName is how others know the base: its name in a store, or the last part

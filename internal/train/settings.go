@@ -58,7 +58,7 @@ type Settings struct {
 	Alpha   float64 `yaml:"alpha"`
 	Dropout float64 `yaml:"dropout"`
 	// Targets are the adapted modules by name, separated by commas, or all-linear.
-	Targets string `yaml:"targets"`
+	Targets string `yaml:"targets" config:"names"`
 	// Layers limits the adapter to a range of layers, "8-15"; "" is all.
 	Layers string `yaml:"layers,omitempty"`
 	// RSLoRA scales by alpha/sqrt(rank) (https://arxiv.org/abs/2312.03732).
@@ -66,7 +66,7 @@ type Settings struct {
 	// DoRA trains the lengths of the weights' rows too (https://arxiv.org/abs/2402.09353).
 	DoRA bool `yaml:"dora,omitempty"`
 	// ModulesToSave are trained whole beside the adapter: embed_tokens, lm_head.
-	ModulesToSave string `yaml:"modules_to_save,omitempty"`
+	ModulesToSave string `yaml:"modules_to_save,omitempty" config:"names"`
 	// LoRAPlusRatio is B's learning rate as a multiple of A's
 	// (https://arxiv.org/abs/2402.12354); 1 is plain LoRA.
 	LoRAPlusRatio float64 `yaml:"lora_plus_ratio"`
