@@ -76,10 +76,10 @@ func TestConvert(t *testing.T) {
 			"TRL, GRPO", "model_name_or_path: m\ndataset_name: p.jsonl\nnum_generations: 8\nper_device_train_batch_size: 4\ngradient_accumulation_steps: 4\nsteps_per_generation: 8\nmax_completion_length: 256\nbeta: 0.01\nepsilon: 0.2\nepsilon_high: 0.28\nimportance_sampling_level: sequence\nnum_iterations: 2\nscale_rewards: none\nloss_type: dr_grpo\nreward_funcs: [accuracy_reward]\nuse_peft: true\nlora_r: 8\nlora_dropout: 0.1\ntop_p: 1.0\nuse_vllm: true",
 			"TRL", "ppo",
 			map[string]string{
-				"model": "m", "prompts": "p.jsonl", "k": "8", "batch": "4", "rollout": "4", "mini_batches": "2", "max_new": "256", "kl_coef": "0.01", "clip_range": "0.2", "clip_range_high": "0.28", "importance_sampling_level": "sequence",
+				"model": "m", "prompts": "p.jsonl", "k": "8", "batch": "4", "rollout": "4", "mini_batches": "2", "max_new": "256", "kl_coef": "0.01", "clip_range": "0.2", "clip_range_high": "0.28", "importance_sampling_level": "sequence", "loss_mean": "constant",
 				"ppo_epochs": "2", "scale_rewards": "off", "rank": "8", "dropout": "0",
 			},
-			[]string{"loss_type", "reward_funcs", "use_vllm", "lora_dropout"},
+			[]string{"reward_funcs", "use_vllm", "lora_dropout"},
 		},
 		{
 			"TRL, RLOO", "num_generations: 2\nreward_model_name_or_path: rm\nreward_clip_range: [-5, 5]\nnormalize_advantages: false\nper_device_train_batch_size: 3\nuse_peft: true\nbeta: 0.1",
@@ -180,7 +180,8 @@ func TestDefaults(t *testing.T) {
 		{"TRL's RLOO up to 0.19", "rloo_k: 4\nkl_coef: 0.1\nreward_clip_range: 5.0\nuse_peft: true", "algorithm=rloo k=4 rollout=2 kl_coef=0.1 score_clip=5 ppo_epochs=4 importance_sampling_level=sequence-sum"},
 		{"TRL's order", "num_generations: 4\nshuffle_dataset: false", "order=sequential"},
 		{"Transformers' order", "packing: false\ntrain_sampling_strategy: sequential", "order=sequential"},
-		{"TRL's RLOO", "normalize_advantages: false\nuse_peft: true", "algorithm=rloo k=2 rollout=4 kl_coef=0.05 kl_in=reward importance_sampling_level=sequence-sum"},
+		{"TRL's RLOO", "normalize_advantages: false\nuse_peft: true", "algorithm=rloo k=2 rollout=4 kl_coef=0.05 kl_in=reward importance_sampling_level=sequence-sum loss_mean=sequence"},
+		{"TRL's GRPO by its loss alone", "loss_type: grpo\nuse_peft: true", "algorithm=grpo k=8 loss_mean=sequence !importance_sampling_level"},
 		{"Transformers' epochs", "packing: false\neval_strategy: epoch\nsave_strategy: epoch", "eval_every=1epoch save_every=1epoch"},
 		{"a share of the run", "packing: false\neval_strategy: steps\neval_steps: 0.1\nsave_steps: 0.25", "eval_every=0.1 save_every=0.25"},
 		{"eval_steps is logging_steps", "stage: sft\neval_strategy: steps\nlogging_steps: 25", "eval_every=25 save_every=500"},

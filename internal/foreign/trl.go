@@ -51,7 +51,7 @@ var supervisedLosses = []string{"nll", "chunked_nll", "dft"}
 // trlMethod goes by keys that only one trainer has.
 func trlMethod(entries []entry) (string, error) {
 	switch {
-	case hasAny(entries, sampledKeys...), hasAny(entries, ppoKeys...):
+	case hasAny(entries, sampledKeys...), hasAny(entries, ppoKeys...), sampledMeans[plainText(find(entries, "loss_type"))] != "":
 		return "ppo", nil
 	case hasAny(entries, "center_rewards_coefficient"):
 		return "reward", nil
