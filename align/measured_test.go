@@ -24,6 +24,8 @@ func TestMeasuredIsMeasured(t *testing.T) {
 	s, p, k, r := sft.DefaultConfig(), dpo.DefaultConfig(), dpo.DefaultConfig(), reward.DefaultConfig()
 	s.Model, s.Data, s.Eval, s.Steps, s.Out = "builtin:tiny", data, data, 1, t.TempDir()
 	p.Model, p.Pairs, p.Eval, p.Steps, p.Out = "builtin:tiny", pairs, pairs, 1, t.TempDir()
+	o := p
+	o.Out, o.Loss = t.TempDir(), "orpo"
 	k.Model, k.Pairs, k.Eval, k.Steps, k.Out, k.Loss = "builtin:tiny", labelled, labelled, 1, t.TempDir(), "kto"
 	r.Model, r.Pairs, r.Eval, r.Steps, r.Out = "builtin:tiny", pairs, pairs, 1, t.TempDir()
 	ctx := context.Background()
@@ -34,6 +36,7 @@ func TestMeasuredIsMeasured(t *testing.T) {
 	}{
 		{"sft", sft.Measured(), func(e align.Environment) (align.Result, error) { return align.SFT(ctx, s, nil, e) }},
 		{"dpo", p.Measured(), func(e align.Environment) (align.Result, error) { return align.DPO(ctx, p, nil, e) }},
+		{"dpo, orpo", o.Measured(), func(e align.Environment) (align.Result, error) { return align.DPO(ctx, o, nil, e) }},
 		{"dpo, kto", k.Measured(), func(e align.Environment) (align.Result, error) { return align.DPO(ctx, k, nil, e) }},
 		{"reward", reward.Measured(), func(e align.Environment) (align.Result, error) { return align.Reward(ctx, r, nil, e) }},
 	} {

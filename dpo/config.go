@@ -65,6 +65,7 @@ func DefaultConfig() Config {
 // answers are there where some of the kind are held out.
 func (c Config) Measured() []string {
 	own := []string{"rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins", "logps/chosen", "logps/rejected"}
+	own = append(own, c.likelihoodMetrics()...)
 	if c.Unpaired() {
 		own = append(own, "kl", "count/chosen", "count/rejected")
 	}

@@ -246,6 +246,7 @@ func (t *Trainer) measure(g *program, refs []Reference, indices []int, m *train.
 		l.ReferenceChosen, l.ReferenceRejected = append(l.ReferenceChosen, refs[i].Chosen), append(l.ReferenceRejected, refs[i].Rejected)
 	}
 	l.AddMetrics(m, prefix, t.Config.Beta)
+	t.measureLikelihood(len(indices), m, prefix)
 	isChosen := func(sequence int32) bool { return int(sequence)%perPair == 0 }
 	return train.AddTokenMetrics(g.session, g.decoder, t.pack.Sequence, isChosen, m, prefix)
 }

@@ -69,13 +69,47 @@ func TestStepsAreTRLs(t *testing.T) {
 	}
 }
 
-func trlSteps(t *testing.T, dir, name string) []float64 {
+// trlMetrics are what CPOTrainer and ORPOTrainer of the same versions logged of the
+// same pairs before any of them is learnt, one pair to a micro-batch and two to a step.
+var trlMetrics = map[string]map[string][]float64{
+	"cpo": {"nll_loss": {28.3126220703125, 27.619041442871094, 18.373409271240234}},
+	"orpo": {
+		"log_odds_ratio":  {-0.7054065465927124, -0.43689247965812683, -0.22840344905853271},
+		"log_odds_chosen": {-0.02422332763671875, 0.6583051681518555, 8.772001266479492},
+	},
+}
+
+// metricTolerance is absolute: TRL takes the difference of two log odds near -28 in
+// float32.
+const metricTolerance = 5e-6
+
+// Of cpo and orpo is logged what TRL logs, under its names.
+func TestLikelihoodMetricsAreTRLs(t *testing.T) {
+	dir := fixture.Path(t)
+	for name, metrics := range trlMetrics {
+		trainer := trlTrainer(t, dir, name)
+		for step := range 3 {
+			_, m, err := trainer.Micro(1, []int{2 * step, 2*step + 1}, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for key, want := range metrics {
+				if got, ok := m.Get(key); !ok || !(math.Abs(got-want[step]) <= metricTolerance) {
+					t.Errorf("%s: %s of step %d is %v, want %v", name, key, step+1, got, want[step])
+				}
+			}
+		}
+	}
+}
+
+// trlTrainer is a trainer of trlPairs from the golden adapter.
+func trlTrainer(t *testing.T, dir, name string) *dpo.Trainer {
 	t.Helper()
 	b, err := cpu.New(cpu.Options{Threads: 1, Activations: device.F64})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
+	t.Cleanup(b.Close)
 	m, err := model.Load(filepath.Join(dir, "data", "stories260K"), b, device.F64, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +132,14 @@ func trlSteps(t *testing.T, dir, name string) []float64 {
 	if trainer.References, err = referee.LogProbs(context.Background(), trainer.Pairs); err != nil {
 		t.Fatal(err)
 	}
-	order, err := datasets.NewOrder(len(trainer.Pairs), c.Batch, false, 0)
+	return trainer
+}
+
+func trlSteps(t *testing.T, dir, name string) []float64 {
+	t.Helper()
+	trainer := trlTrainer(t, dir, name)
+	batch := trainer.Config.Batch
+	order, err := datasets.NewOrder(len(trainer.Pairs), batch, false, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +148,7 @@ func trlSteps(t *testing.T, dir, name string) []float64 {
 		Method: "dpo", Run: t.TempDir(), Steps: 6, Keep: 1,
 		Schedule: optim.Schedule{Kind: "cosine", LearningRate: 1e-4, Warmup: 1, Steps: 6},
 		AdamW:    optim.Config{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.1, Clip: 1},
-	}, b, &train.LoRA{Model: m, Adapter: a}, &train.Batches{Order: order, PerMicro: c.Batch, Weigh: trainer.Weigh}, trainer, report, nil)
+	}, trainer.Model.Backend(), &train.LoRA{Model: trainer.Model, Adapter: trainer.Adapter}, &train.Batches{Order: order, PerMicro: batch, Weigh: trainer.Weigh}, trainer, report, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

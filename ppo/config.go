@@ -74,8 +74,14 @@ type Config struct {
 	// https://arxiv.org/abs/2507.18071), for which ClipRange is 3e-4, and
 	// ClipRangeHigh 4e-4, in its paper. With sequence-sum the ratio is the product of
 	// the tokens', and an answer's loss counts once, as in TRL's RLOO.
-	ImportanceSamplingLevel string  `yaml:"importance_sampling_level"`
-	ClipRange               float64 `yaml:"clip_range"`
+	ImportanceSamplingLevel string `yaml:"importance_sampling_level"`
+	// LossMean says what the loss of a step is a mean over: token, all tokens of its
+	// answers alike (DAPO, https://arxiv.org/abs/2503.14476); sequence, the answers
+	// alike, each of them the mean of its tokens (GRPO); constant, the answers alike,
+	// each of them the sum of its tokens over MaxNew (Dr. GRPO,
+	// https://arxiv.org/abs/2503.20783).
+	LossMean  string  `yaml:"loss_mean"`
+	ClipRange float64 `yaml:"clip_range"`
 	// ClipRangeHigh is the range above 1 (https://arxiv.org/abs/2503.14476, section
 	// 3.1: 0.28 beside 0.2 below); 0 is ClipRange.
 	ClipRangeHigh  float64 `yaml:"clip_range_high"`
@@ -121,7 +127,7 @@ func DefaultConfig() Config {
 		Settings: s, Algorithm: PPO,
 		Rollout: 64, K: 1, MaxNew: 256, Temperature: 1, Sequences: 16, PPOEpochs: 4, MiniBatches: 1,
 		KLCoef: 0.05, KLEstimator: "k1", KLIn: "reward", KLHorizon: 10000,
-		ImportanceSamplingLevel: TokenLevel, ClipRange: 0.2, ValueClipRange: 0.2, VFCoef: 0.1, Gamma: 1, Lambda: 0.95, CriticLearningRate: 1,
+		ImportanceSamplingLevel: TokenLevel, LossMean: MeanToken, ClipRange: 0.2, ValueClipRange: 0.2, VFCoef: 0.1, Gamma: 1, Lambda: 0.95, CriticLearningRate: 1,
 		WhitenAdvantages: true, ScaleRewards: true, ScoreClip: 10, MissingEOSPenalty: 1, OverlongFactor: 1,
 	}
 }
@@ -195,6 +201,7 @@ func (c Config) choices(check func(ok bool, format string, args ...any)) {
 		{"algorithm", c.Algorithm, []string{PPO, RLOO, GRPO}},
 		{"kl_estimator", c.KLEstimator, []string{"k1", "k2", "k3"}},
 		{"importance_sampling_level", c.ImportanceSamplingLevel, []string{TokenLevel, SequenceLevel, SequenceSumLevel}},
+		{"loss_mean", c.LossMean, []string{MeanToken, MeanSequence, MeanConstant}},
 		{"kl_in", c.KLIn, []string{"reward", "loss", "ratio-loss"}},
 	} {
 		check(slices.Contains(o.of, o.value), "%s must be one of %s, got %q", o.name, strings.Join(o.of, ", "), o.value)

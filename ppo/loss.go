@@ -7,9 +7,9 @@ import (
 )
 
 // The losses are float64 vectors of length N, one element per token of a
-// response. The loss of a mini-batch is b.Dot(perToken, weights) with every
-// weight 1 over the tokens of the whole mini-batch: the mean over tokens,
-// however the mini-batch is cut into micro-batches.
+// response. The loss of a mini-batch is b.Dot(perToken, weights), where the weights
+// are those of the whole mini-batch (see mean.go): the same however it is cut into
+// micro-batches.
 
 // maxLogRatio keeps e^x of a difference of log-probabilities finite where a
 // policy has run away; verl and OpenRLHF clamp at the same place.

@@ -58,8 +58,8 @@ func (t *Trainer) measureGroups(m *train.Metrics) {
 	}
 }
 
-// measurePolicy adds what the policy's forward pass said; lossSum is over the
-// micro-batch's tokens.
+// measurePolicy adds what the policy's forward pass said; lossSum is the loss times
+// the step's weight.
 func (t *Trainer) measurePolicy(step int, lossSum float64, b *tokens, m *train.Metrics) {
 	n, p := float64(len(b.logProbs)), t.policyStep
 	kl := approxKL(p.logProbs, b.logProbs)
@@ -67,7 +67,7 @@ func (t *Trainer) measurePolicy(step int, lossSum float64, b *tokens, m *train.M
 	m.Add("policy/approxkl_avg", kl, n)
 	m.Add("policy/clipfrac_avg", float64(policyClips(ratios, b.advantages, t.Config.clipRange())), n)
 	m.Add("policy/entropy_avg", sum(p.entropies), n)
-	m.Add("loss/policy_avg", lossSum, n)
+	m.Add("loss/policy_avg", lossSum, b.weight)
 	m.Add("val/ratio", sum(ratios), n)
 	t.stepKL, t.stepTokens = t.stepKL+kl, t.stepTokens+n
 	t.lastKL = t.stepKL / t.stepTokens
@@ -78,7 +78,7 @@ func (t *Trainer) measurePolicy(step int, lossSum float64, b *tokens, m *train.M
 func (t *Trainer) measureCritic(lossSum float64, b *tokens, m *train.Metrics) {
 	n := float64(len(b.values))
 	if t.Config.VFCoef > 0 {
-		m.Add("loss/value_avg", lossSum/t.Config.VFCoef, n)
+		m.Add("loss/value_avg", lossSum/t.Config.VFCoef, b.weight)
 	}
 	m.Add("val/clipfrac_avg", float64(valueClips(t.criticStep.values, b.values, b.returns, t.Config.ValueClipRange)), n)
 }

@@ -63,7 +63,7 @@ func (t *Trainer) tokenLoss(b *graph.Builder, p *policyProgram) *graph.Node {
 	c := t.Config
 	r := p.ratio(b, c.ImportanceSamplingLevel)
 	loss := policyLoss(b, r, p.advantage, c.clipRange(), c.DualClip)
-	if c.ImportanceSamplingLevel == SequenceSumLevel { // an answer is one action, whose loss its tokens share
+	if c.ImportanceSamplingLevel == SequenceSumLevel && c.LossMean != MeanSequence { // an answer is one action, whose loss its tokens share
 		loss = b.Div(loss, b.Pick(p.answers.length, p.answers.sequence))
 	}
 	if c.EntropyCoef > 0 { // its derivative is of the token's own ratio

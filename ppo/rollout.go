@@ -27,7 +27,7 @@ func (t *Trainer) Next() (train.Work[[]int], error) {
 	w := train.Work[[]int]{Epoch: t.Order.Epochs()}
 	for _, i := range mini {
 		e := t.episodes[i]
-		w.Weight += float64(len(e.IDs))
+		w.Weight += t.Config.weight(len(e.IDs))
 		w.Tokens += int64(len(t.Prompts[e.Prompt].IDs) + len(e.IDs))
 	}
 	for from := 0; from < len(mini); from += t.Config.Batch {

@@ -17,7 +17,7 @@ import (
 )
 
 // answers are micro-batches of the loss of whole answers, and what it says of the
-// policy's log-probabilities: the loss divided by the tokens, and its gradient.
+// policy's log-probabilities: the loss, and its gradient.
 type answers struct {
 	tokens
 	logProbs exectest.Value
@@ -51,13 +51,25 @@ func (a *answers) loss(t *testing.T, b device.Backend, c Config) (float64, []flo
 	}
 	at := g.In("sequence", graph.Vector(device.I32, n), sequence)
 	p.answers = answerNodes{g.SegmentSum(p.logProb, at, s), perAnswer("old answer", a.sums(a.tokens.logProbs)), perAnswer("length", a.lengths), at}
-	g.Out = g.Scale(g.Sum((&Trainer{Config: c}).tokenLoss(g.Builder, p)), 1/float64(len(a.logProbs)))
+	g.Out = g.Dot((&Trainer{Config: c}).tokenLoss(g.Builder, p), in("weights", a.weightsOf(c)))
 	out := exectest.Run(t, b, g, append(graph.Nodes{g.Out}, g.Gradients(t, exectest.Value{1})...)...)
 	return out[0][0], out[1]
 }
 
+// weightsOf are the tokens' in a step of these answers.
+func (a *answers) weightsOf(c Config) (weights []float64) {
+	step := 0.0
+	for _, n := range a.lengths {
+		step += c.weight(int(n))
+	}
+	for _, n := range a.lengths {
+		weights = append(weights, slices.Repeat([]float64{c.tokenWeight(int(n), step)}, int(n))...)
+	}
+	return weights
+}
+
 func sequenceConfig(low, high float64, klIn string) Config {
-	return Config{ImportanceSamplingLevel: SequenceLevel, ClipRange: low, ClipRangeHigh: high, DualClip: 3, KLIn: klIn}
+	return Config{LossMean: MeanToken, ImportanceSamplingLevel: SequenceLevel, ClipRange: low, ClipRangeHigh: high, DualClip: 3, KLIn: klIn}
 }
 
 func sumConfig(low, high float64) Config {
@@ -88,7 +100,8 @@ func TestLossOfSequencesIsTRLs(t *testing.T) {
 
 // The loss and its gradient of _compute_loss of RLOOTrainer of TRL 1.16, called with
 // these tensors in float64, the third place of the first answer masked: epsilon 0.2
-// and 0.28. Its mean is over the two answers, ours over the five tokens.
+// and 0.28. Its mean is over the two answers, ours over the five tokens unless
+// loss_mean is sequence.
 func TestLossOfWholeAnswersIsThatOfTRLsRLOO(t *testing.T) {
 	a := twoAnswers()
 	a.logProbs = exectest.Value{-1.1, -0.85, -1.8, -3, -1.2}
@@ -101,6 +114,10 @@ func TestLossOfWholeAnswersIsThatOfTRLsRLOO(t *testing.T) {
 		grad[i] *= 5. / 2
 	}
 	near(t, "gradient", grad, want)
+	c.LossMean = MeanSequence
+	loss, grad = a.loss(t, backend(t), c)
+	near(t, "mean over answers", []float64{loss}, []float64{0.38543079817392095})
+	near(t, "gradient of the mean over answers", grad, want)
 	first, second := math.Exp(-0.05), math.Exp(0.1)
 	near(t, "ratios", a.ratios(a.logProbs, SequenceSumLevel), []float64{first, first, second, second, second})
 }
@@ -167,14 +184,16 @@ func TestLossOfSequencesStaysFinite(t *testing.T) {
 // whole answers and its metrics are the same however it is cut.
 func TestMicroBatchesOfSequencesDoNotShow(t *testing.T) {
 	for _, level := range []string{SequenceLevel, SequenceSumLevel} {
-		t.Run(level, func(t *testing.T) { microBatchesDoNotShow(t, level) })
+		for _, mean := range []string{MeanToken, MeanSequence, MeanConstant} {
+			t.Run(level+", "+mean, func(t *testing.T) { microBatchesDoNotShow(t, level, mean) })
+		}
 	}
 }
 
-func microBatchesDoNotShow(t *testing.T, level string) {
+func microBatchesDoNotShow(t *testing.T, level, mean string) {
 	w := newWorld(t, fixture.Path(t, "data", "stories260K"), 4, false, rollout.Limits{Prompt: 8, Answer: 8, Sequences: 8})
 	c := storyConfig(GRPO)
-	c.ImportanceSamplingLevel, c.MaxNew, c.MiniBatches, c.Batch, c.ClipRange = level, 6, 1, 16, 3e-4
+	c.ImportanceSamplingLevel, c.MaxNew, c.MiniBatches, c.Batch, c.ClipRange, c.LossMean = level, 6, 1, 16, 3e-4, mean
 	x := w.trainer(t, c, storyPrompts(8), even{}, 2)
 	work, err := x.Next()
 	if err != nil {
@@ -198,7 +217,7 @@ func microBatchesDoNotShow(t *testing.T, level string) {
 		if d, norm := distance(grad, wantGrad); norm == 0 || d > microTolerance*norm {
 			t.Errorf("in parts of %d the gradient is %v away of %v", size, d, norm)
 		}
-		for _, name := range []string{"val/ratio", "policy/clipfrac_avg"} {
+		for _, name := range []string{"val/ratio", "policy/clipfrac_avg", "loss/policy_avg"} {
 			got, _ := metrics.Get(name)
 			want, ok := wantMetrics.Get(name)
 			if !ok || math.Abs(got-want) > microTolerance {

@@ -98,6 +98,7 @@ type tokens struct {
 	logProbs, reference, advantages []float64
 	values, returns, weights        []float64
 	lengths                         []float64
+	weight                          float64 // of the step's
 }
 
 // sums are those of x[N] over each answer, [S].
@@ -118,15 +119,16 @@ func (t *Trainer) tokens(indices []int, weight float64) *tokens {
 		b.advantages = append(b.advantages, e.advantages...)
 		b.values, b.returns = append(b.values, e.Values...), append(b.returns, e.returns...)
 		b.lengths = append(b.lengths, float64(len(e.IDs)))
+		b.weight += t.Config.weight(len(e.IDs))
 		for range e.IDs {
-			b.weights = append(b.weights, 1/weight)
+			b.weights = append(b.weights, t.Config.tokenWeight(len(e.IDs), weight))
 		}
 	}
 	return b
 }
 
-// Micro runs one micro-batch of episodes; weight is the number of tokens of the
-// whole mini-batch.
+// Micro runs one micro-batch of episodes; weight is that of the whole mini-batch: its
+// tokens, or its answers, by loss_mean.
 func (t *Trainer) Micro(step int, indices []int, weight float64) (float64, train.Metrics, error) {
 	var m train.Metrics
 	defer t.spent.add(&t.spent.Update, time.Now())

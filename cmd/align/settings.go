@@ -111,7 +111,7 @@ var settings = []setting{
 	{"ref", method, "reference: init (the policy as loaded), base (no adapter) or an adapter's `folder`"},
 	{"loss_on", method, "tokens that are trained on: assistant (every turn of it; a whole text), completion (its last turn alone) or all (prompts too) (`name`)"},
 	{"neftune_noise_alpha", method, "strength of noise on the embeddings in training (NEFTune), 0 or more; its paper has 5 to 15, 0 adds none"},
-	{"loss_mean", method, "what the loss is a mean of: token (all target tokens alike) or sequence (all examples alike) (`name`)"},
+	{"loss_mean", method, "what the loss is a mean of: token (all target tokens alike) or sequence (all examples or answers alike, each by its mean), and in ppo constant (answers alike, each by its sum over max_new: Dr. GRPO) (`name`)"},
 
 	{"epochs", training, "passes over the data, above 0"},
 	{"steps", training, "optimizer steps; overrides epochs and wraps round the data; 0 follows epochs"},

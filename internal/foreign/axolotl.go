@@ -91,7 +91,7 @@ func fraction(c *Config, e entry) error {
 // checkpoints; rl.py) and of the loading of models (nf4 with double
 // quantisation). Preference training is TRL's, without dropout; simpo is TRL's
 // CPOTrainer, whose cpo_alpha of 1 weighs an NLL.
-func finishAxolotl(c *Config, entries []entry) {
+func finishAxolotl(c *Config, entries []entry) error {
 	if find(entries, "adapter") == nil && c.Method != "reward" {
 		c.fallback("full", "on")
 	}
@@ -122,6 +122,7 @@ func finishAxolotl(c *Config, entries []entry) {
 	default:
 		c.withoutDropout(entries, "TRL's trainers turn it off in preference training")
 	}
+	return nil
 }
 
 // axolotlEvery: numbers go before words, and a checkpoint is saved at each epoch's

@@ -42,7 +42,7 @@ type tool struct {
 	// method is sft, dpo, reward or ppo, from what the file says; "" cannot tell.
 	method func(entries []entry) (string, error)
 	// finish sets what follows from several keys, or from one that is missing.
-	finish func(c *Config, entries []entry)
+	finish func(c *Config, entries []entry) error
 }
 
 // Convert reads a file of another tool; name stands in the errors. method is
@@ -72,7 +72,9 @@ func Convert(name string, data []byte, method string) (*Config, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	t.finish(c, entries)
+	if err := t.finish(c, entries); err != nil {
+		return nil, fmt.Errorf("foreign: %s: %w", name, err)
+	}
 	return c, nil
 }
 

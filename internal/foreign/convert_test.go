@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,10 +77,10 @@ func TestConvert(t *testing.T) {
 			"TRL, GRPO", "model_name_or_path: m\ndataset_name: p.jsonl\nnum_generations: 8\nper_device_train_batch_size: 4\ngradient_accumulation_steps: 4\nsteps_per_generation: 8\nmax_completion_length: 256\nbeta: 0.01\nepsilon: 0.2\nepsilon_high: 0.28\nimportance_sampling_level: sequence\nnum_iterations: 2\nscale_rewards: none\nloss_type: dr_grpo\nreward_funcs: [accuracy_reward]\nuse_peft: true\nlora_r: 8\nlora_dropout: 0.1\ntop_p: 1.0\nuse_vllm: true",
 			"TRL", "ppo",
 			map[string]string{
-				"model": "m", "prompts": "p.jsonl", "k": "8", "batch": "4", "rollout": "4", "mini_batches": "2", "max_new": "256", "kl_coef": "0.01", "clip_range": "0.2", "clip_range_high": "0.28", "importance_sampling_level": "sequence",
+				"model": "m", "prompts": "p.jsonl", "k": "8", "batch": "4", "rollout": "4", "mini_batches": "2", "max_new": "256", "kl_coef": "0.01", "clip_range": "0.2", "clip_range_high": "0.28", "importance_sampling_level": "sequence", "loss_mean": "constant",
 				"ppo_epochs": "2", "scale_rewards": "off", "rank": "8", "dropout": "0",
 			},
-			[]string{"loss_type", "reward_funcs", "use_vllm", "lora_dropout"},
+			[]string{"reward_funcs", "use_vllm", "lora_dropout"},
 		},
 		{
 			"TRL, RLOO", "num_generations: 2\nreward_model_name_or_path: rm\nreward_clip_range: [-5, 5]\nnormalize_advantages: false\nper_device_train_batch_size: 3\nuse_peft: true\nbeta: 0.1",
@@ -180,7 +181,19 @@ func TestDefaults(t *testing.T) {
 		{"TRL's RLOO up to 0.19", "rloo_k: 4\nkl_coef: 0.1\nreward_clip_range: 5.0\nuse_peft: true", "algorithm=rloo k=4 rollout=2 kl_coef=0.1 score_clip=5 ppo_epochs=4 importance_sampling_level=sequence-sum"},
 		{"TRL's order", "num_generations: 4\nshuffle_dataset: false", "order=sequential"},
 		{"Transformers' order", "packing: false\ntrain_sampling_strategy: sequential", "order=sequential"},
-		{"TRL's RLOO", "normalize_advantages: false\nuse_peft: true", "algorithm=rloo k=2 rollout=4 kl_coef=0.05 kl_in=reward importance_sampling_level=sequence-sum"},
+		{"TRL's RLOO", "normalize_advantages: false\nuse_peft: true", "algorithm=rloo k=2 rollout=4 kl_coef=0.05 kl_in=reward importance_sampling_level=sequence-sum loss_mean=sequence"},
+		{"TRL's GRPO by its loss alone", "loss_type: grpo\nuse_peft: true", "algorithm=grpo k=8 loss_mean=sequence !importance_sampling_level"},
+		{"TRL's CPO", "cpo_alpha: 0.7\nloss_type: sigmoid\nlabel_smoothing: 0.1", "loss=cpo cpo_alpha=0.7 label_smoothing=0.1 !nll"},
+		{"TRL's CPO by its margin alone", "simpo_gamma: 0.5", "loss=cpo !nll"},
+		{"TRL's SimPO keeps the likelihood", "simpo_gamma: 1.0\nloss_type: simpo", "loss=simpo simpo_gamma=1 nll=1 !cpo_alpha"},
+		{"TRL's SimPO without it", "cpo_alpha: 0.0\nloss_type: simpo", "loss=simpo nll=0 !cpo_alpha"},
+		{"numbers in float32 by name", "packing: false\nbf16: false", "precision=f32"},
+		{"but not beside fp16", "packing: false\nbf16: false\nfp16: true", "!precision"},
+		{"nor over dtype", "packing: false\ndtype: bfloat16\nbf16: false", "precision=bf16"},
+		{"the best by the loss", "packing: false\nload_best_model_at_end: true", "best=eval_loss"},
+		{"the best by a metric", "beta: 0.1\nload_best_model_at_end: true\nmetric_for_best_model: rewards/margins", "best=eval_rewards/margins"},
+		{"TRL's chat template", "packing: false\nchat_template_path: chat.jinja", "template=chat.jinja"},
+		{"a folder is no template", "packing: false\nchat_template_path: models/llama", "!template"},
 		{"Transformers' epochs", "packing: false\neval_strategy: epoch\nsave_strategy: epoch", "eval_every=1epoch save_every=1epoch"},
 		{"a share of the run", "packing: false\neval_strategy: steps\neval_steps: 0.1\nsave_steps: 0.25", "eval_every=0.1 save_every=0.25"},
 		{"eval_steps is logging_steps", "stage: sft\neval_strategy: steps\nlogging_steps: 25", "eval_every=25 save_every=500"},
@@ -238,6 +251,7 @@ func TestConvertRefuses(t *testing.T) {
 		{"a list for a text", "beta: 0.1\noutput_dir: [a, b]", "output_dir: want a text, got a,b"},
 		{"not a number", "beta: .nan", "beta: want a number"},
 		{"a negative share", "base_model: m\nval_set_size: -1", "must not be negative"},
+		{"a loss of CPO that is not here", "cpo_alpha: 1\nloss_type: hinge", "x.yaml: line 2: loss_type: CPO's hinge, which has no reference, is not to be had here"},
 		{"axolotl's grpo", "base_model: m\nrl: grpo", "rl: grpo has no twin"},
 		{"a word for a layer", "base_model: m\npeft_layers_to_transform: [first]", "want the numbers of layers, got first"},
 		{"a loss that is not here", "stage: dpo\npref_loss: kto_pair", "x.yaml:2: pref_loss: there is no loss kto_pair here"},
@@ -280,6 +294,32 @@ func TestNoUnknownKeyIsSilent(t *testing.T) {
 	for _, l := range c.Left {
 		if l.Reason == "" || l.Line == 0 {
 			t.Errorf("%s is left without a reason or a line: %+v", l.Key, l)
+		}
+	}
+}
+
+// What is carried over and counts otherwise here is told as well.
+func TestWhatCountsOtherwiseIsTold(t *testing.T) {
+	for text, want := range map[string][]string{
+		"beta: 0.1\nlabel_smoothing: 0.1":                                                            {"label_smoothing"},
+		"beta: 0.1\nlabel_smoothing: 0.0":                                                            nil,
+		"beta: 0.1\nloss_type: robust\nlabel_smoothing: 0.1":                                         nil,
+		"cpo_alpha: 1\nlabel_smoothing: 0.1":                                                         nil,
+		"beta: 0.1\nshuffle_dataset: true\ntrain_sampling_strategy: sequential":                      {"shuffle_dataset"},
+		"packing: false\ncompletion_only_loss: true\nshuffle_dataset: true":                          nil,
+		"cpo_alpha: 1\nalpha: 0.5":                                                                   {"alpha"},
+		"num_generations: 8\nloss_type: luspo":                                                       {"loss_type"},
+		"num_generations: 8\ntop_entropy_quantile: 0.2\nscale_rewards: batch\nentropy_coef_min: 0.1": {"scale_rewards", "top_entropy_quantile", "entropy_coef_min"},
+	} {
+		c, err := Convert("x.yaml", []byte(text+"\nuse_peft: true"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := left(c)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: %v are told, want %v", text, got, want)
 		}
 	}
 }

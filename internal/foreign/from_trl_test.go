@@ -10,7 +10,7 @@ import (
 
 // methodOf is the method under which a heading's rows are read.
 var methodOf = map[string]string{
-	"## Names": "sft", "### SFTConfig": "sft", "### DPOConfig and KTOConfig": "dpo", "### RewardConfig": "reward", "### GRPOConfig and RLOOConfig": "ppo", "### PPOConfig": "ppo",
+	"## Names": "sft", "### SFTConfig": "sft", "### DPOConfig and KTOConfig": "dpo", "### CPOConfig": "dpo", "### RewardConfig": "reward", "### GRPOConfig and RLOOConfig": "ppo", "### PPOConfig": "ppo",
 }
 
 // Each row of docs/from-trl.md's tables of names is what the converter makes of it.

@@ -98,7 +98,7 @@ func unshuffled(c *Config, e entry) error {
 // rank is 8 (hparams/finetuning_args.py); scales of 4 bits are quantised again
 // (model_args.py); preference training is without dropout (train/dpo/trainer.py,
 // train/kto/trainer.py).
-func finishLLaMAFactory(c *Config, entries []entry) {
+func finishLLaMAFactory(c *Config, entries []entry) error {
 	c.trainingDefaults()
 	if find(entries, "stage") == "kto" {
 		c.put(Value{Key: "loss", Text: "kto", From: "stage"})
@@ -117,7 +117,7 @@ func finishLLaMAFactory(c *Config, entries []entry) {
 		c.fallback("beta", "0.1")
 	}
 	if c.has("full") {
-		return
+		return nil
 	}
 	c.fallback("rank", "8")
 	for _, v := range c.Values {
@@ -127,7 +127,8 @@ func finishLLaMAFactory(c *Config, entries []entry) {
 	}
 	if c.Method == "dpo" {
 		c.withoutDropout(entries, "LLaMA-Factory turns it off in preference training")
-		return
+		return nil
 	}
 	c.fallback("dropout", "0")
+	return nil
 }

@@ -38,7 +38,7 @@ func ppoRules() map[string]rule {
 func (c *Config) finishPPO(entries []entry) {
 	defaults := [][2]string{{"algorithm", "ppo"}, {"k", "1"}, {"score_clip", "0"}}
 	if hasAny(entries, "rloo_k") {
-		defaults = [][2]string{{"algorithm", "rloo"}, {"score_clip", "10"}, {"importance_sampling_level", "sequence-sum"}}
+		defaults = [][2]string{{"algorithm", "rloo"}, {"score_clip", "10"}, {"importance_sampling_level", "sequence-sum"}, {"loss_mean", "sequence"}}
 	}
 	defaults = append(defaults, [][2]string{
 		{"max_new", "53"}, {"temperature", "0.7"}, {"ppo_epochs", "4"}, {"mini_batches", "1"}, {"kl_coef", "0.05"}, {"kl_in", "reward"},

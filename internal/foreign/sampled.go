@@ -101,11 +101,19 @@ func shuffled(c *Config, e entry) error {
 	return err
 }
 
-// sampledLoss: the loss is a mean over the tokens of an optimizer step, DAPO's.
+// sampledMeans are GRPOConfig's losses that differ in what they are a mean over.
+var sampledMeans = map[string]string{"dapo": "token", "bnpo": "token", "grpo": "sequence", "dr_grpo": "constant"}
+
+// sampledLoss carries over what the loss is a mean over. bnpo's is of the tokens of a
+// micro-batch, ours of the step's.
 func sampledLoss(c *Config, e entry) error {
-	if name := plainText(e.value); name != "dapo" {
-		c.leave(e, "the loss is the mean over all tokens of a step, as TRL's dapo")
+	name := plainText(e.value)
+	mean, ok := sampledMeans[name]
+	if !ok {
+		c.leave(e, "there is no loss %s here: loss_mean takes token (dapo), sequence (grpo) or constant (dr_grpo)", name)
+		return nil
 	}
+	c.set("loss_mean", mean, e)
 	return nil
 }
 
@@ -116,7 +124,7 @@ func sampledLoss(c *Config, e entry) error {
 func (c *Config) finishSampled(entries []entry) {
 	defaults := [][2]string{{"algorithm", "grpo"}, {"k", "8"}, {"kl_coef", "0"}, {"kl_in", "ratio-loss"}}
 	if hasAny(entries, rlooKeys...) {
-		defaults = [][2]string{{"algorithm", "rloo"}, {"k", "2"}, {"kl_coef", "0.05"}, {"kl_in", "reward"}, {"importance_sampling_level", "sequence-sum"}}
+		defaults = [][2]string{{"algorithm", "rloo"}, {"k", "2"}, {"kl_coef", "0.05"}, {"kl_in", "reward"}, {"importance_sampling_level", "sequence-sum"}, {"loss_mean", "sequence"}}
 	}
 	defaults = append(defaults, [][2]string{
 		{"max_new", "512"}, {"ppo_epochs", "1"}, {"clip_range", "0.2"}, {"learning_rate", "1e-06"}, {"score_clip", "0"}, {"missing_eos_penalty", "0"},

@@ -3,6 +3,7 @@ package foreign
 import (
 	"errors"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -25,6 +26,7 @@ func trl() *tool {
 		"truncation_mode":       choice("overlong", map[string]string{"keep_start": "truncate", "keep_end": "truncate-prompt"}),
 		"packing":               packed, "padding_free": truth("packing"),
 		"dataset_text_field":   textField,
+		"chat_template_path":   templateFile,
 		"completion_only_loss": switched, "assistant_only_loss": switched, // finish reads them
 
 		"beta": ofMethod(number("kl_coef"), number("beta")), "label_smoothing": number("label_smoothing"), "rpo_alpha": number("nll"),
@@ -39,6 +41,7 @@ func trl() *tool {
 		"desirable_weight": number("desirable_weight"), "undesirable_weight": number("undesirable_weight"),
 
 		"center_rewards_coefficient": number("centering"),
+		"alpha":                      same("there is no AlphaPO", "0"),
 	}
 	maps.Copy(rules, sampledRules())
 	maps.Copy(rules, ppoRules())
@@ -51,7 +54,7 @@ var supervisedLosses = []string{"nll", "chunked_nll", "dft"}
 // trlMethod goes by keys that only one trainer has.
 func trlMethod(entries []entry) (string, error) {
 	switch {
-	case hasAny(entries, sampledKeys...), hasAny(entries, ppoKeys...):
+	case hasAny(entries, sampledKeys...), hasAny(entries, ppoKeys...), sampledMeans[plainText(find(entries, "loss_type"))] != "":
 		return "ppo", nil
 	case hasAny(entries, "center_rewards_coefficient"):
 		return "reward", nil
@@ -127,8 +130,15 @@ func dftIf(c *Config, e entry) error {
 	return nil
 }
 
-func finishTRL(c *Config, entries []entry) {
+func finishTRL(c *Config, entries []entry) error {
 	c.weighLosses(entries)
+	if err := c.finishCPO(entries); err != nil {
+		return err
+	}
+	c.noteSmoothing(entries)
+	c.finishPrecision(entries)
+	c.finishBest(entries)
+	c.noteOrder(entries)
 	c.trainTRL(entries)
 	c.trainingDefaults()
 	if c.Method != "ppo" {
@@ -160,6 +170,38 @@ func finishTRL(c *Config, entries []entry) {
 	evaluated.steps = "10" // TRL's logging_steps
 	c.finishEvery(entries, evaluated, saves())
 	c.finishLossOn(entries)
+	return nil
+}
+
+// finishBest: the best checkpoint is that of the least eval_loss where the file does
+// not name a metric.
+func (c *Config) finishBest(entries []entry) {
+	e, _ := lookUp(entries, "load_best_model_at_end")
+	on, err := truthOf(e.value)
+	switch {
+	case err != nil || !on || hasAny(entries, "metric_for_best_model"):
+	case c.Method == "ppo":
+		c.leave(e, "nothing is held out to rank checkpoints by")
+	default:
+		c.set("best", "eval_loss", e)
+	}
+}
+
+// noteOrder tells of a shuffle before a sampler that keeps the order.
+func (c *Config) noteOrder(entries []entry) {
+	e, _ := lookUp(entries, "shuffle_dataset")
+	if on, err := truthOf(e.value); err == nil && on && c.textOf("order") == "sequential" {
+		c.leave(e, "sequential is the order of the file here")
+	}
+}
+
+// templateFile carries the file of a chat template over; a folder's is not read.
+func templateFile(c *Config, e entry) error {
+	if name := plainText(e.value); filepath.Ext(name) == ".jinja" {
+		return text("template")(c, e)
+	}
+	c.leave(e, "use template: a name, or the file of a template")
+	return nil
 }
 
 // weighLosses puts loss_weights to the losses of loss_type.

@@ -45,6 +45,7 @@ var onResume = map[string]change{
 	"eval_fraction": fixed, "overlong": fixed, "bad_records": fixed, "map": fixed, "template": fixed, "dedupe": fixed, "source_epochs": fixed,
 
 	// sft
+	// sft, and the first of ppo too
 	"loss_mean": fixed, "loss_on": fixed, "neftune_noise_alpha": fixed,
 	// dpo
 	"beta": fixed, "label_smoothing": fixed, "nll": fixed, "mask_format": fixed, "ref": fixed, "loss": fixed,
