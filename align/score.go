@@ -3,6 +3,7 @@ package align
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"align/datasets"
 	"align/internal/basemodel"
@@ -44,7 +45,7 @@ func (s *scorer) run(ctx context.Context, examples []datasets.Example) error {
 			s.pack.AddExample(examples[to], 0)
 			to++
 		}
-		if err := s.scorePack(examples[from].Place); err != nil {
+		if err := s.scorePack(examples[from:to]); err != nil {
 			return err
 		}
 		from = to
@@ -58,25 +59,36 @@ func (s *scorer) close() {
 	}
 }
 
-// scorePack scores the pack, whose first example stands at place.
-func (s *scorer) scorePack(place string) error {
+// scorePack scores the pack, which holds the examples.
+func (s *scorer) scorePack(examples []datasets.Example) error {
 	var logProbs []float64
 	if len(s.pack.Rows) > 0 {
 		var err error
 		if logProbs, err = s.logProbs(); err != nil {
-			return fmt.Errorf("%s: %d tokens: %w", place, len(s.pack.IDs), err)
+			return fmt.Errorf("%s: %d tokens: %w", examples[0].Place, len(s.pack.IDs), err)
 		}
 	}
 	at := 0
-	for _, n := range s.pack.Tokens {
+	for i, n := range s.pack.Tokens {
 		one := Scored{LogProbs: logProbs[at : at+int(n)], Count: int(n)}
 		for _, x := range one.LogProbs {
 			one.Sum += x
 		}
 		at += int(n)
+		if err := checkLogProb(examples[i].Place, one.Sum); err != nil {
+			return err
+		}
 		if err := s.emit(one); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkLogProb refuses what a model gives whose numbers are none.
+func checkLogProb(place string, logProb float64) error {
+	if math.IsNaN(logProb) || math.IsInf(logProb, 0) {
+		return fmt.Errorf("%s: the log-probability is %v, from weights that are no numbers or activations too large for the precision", place, logProb)
 	}
 	return nil
 }

@@ -123,7 +123,7 @@ func (r *Referee) compute(ctx context.Context, pairs []datasets.Pair, missing []
 		if err := model.Grow(&p, model.SizeOf(&pack, 0), r.open); err != nil {
 			return err
 		}
-		if err := r.sums(p, &pack, part, refs); err != nil {
+		if err := r.sums(p, &pack, pairs, part, refs); err != nil {
 			return err
 		}
 		done = from + len(part)
@@ -160,7 +160,7 @@ func (r *Referee) open(size model.Capacity) (*program, error) {
 	return &program{session: s, decoder: d}, err
 }
 
-func (r *Referee) sums(p *program, pack *datasets.Pack, part []int, refs []Reference) error {
+func (r *Referee) sums(p *program, pack *datasets.Pack, pairs []datasets.Pair, part []int, refs []Reference) error {
 	if err := p.session.Load(pack, 0); err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (r *Referee) sums(p *program, pack *datasets.Pack, part []int, refs []Refer
 	for k, i := range part {
 		refs[i] = Reference{Chosen: r.of(sums, pack, perPair*k), Rejected: r.of(sums, pack, perPair*k+1)}
 		if x := refs[i].Chosen + refs[i].Rejected; math.IsNaN(x) || math.IsInf(x, 0) {
-			return fmt.Errorf("dpo: reference log-probability of the pair at index %d is not finite: %v", i, refs[i])
+			return fmt.Errorf("dpo: %s: the log-probabilities of chosen and rejected are %v and %v, from weights that are no numbers or activations too large for the precision", pairs[i].Place, refs[i].Chosen, refs[i].Rejected)
 		}
 	}
 	return nil

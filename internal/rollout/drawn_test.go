@@ -111,6 +111,26 @@ func TestCardDrawsTheHostsTokens(t *testing.T) {
 	}
 }
 
+// A row that holds NaN, or an infinite logit, has the log-probability NaN, and no
+// other row does.
+func TestCardTellsNaN(t *testing.T) {
+	b := openCard(t, true)
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	logits := make([]float32, 4*100)
+	logits[30], logits[200], logits[200+99] = nan, inf, -1
+	for i := 300; i < 400; i++ {
+		logits[i] = nan
+	}
+	for _, s := range noneToDraw {
+		ids, logProbs := cardDraws(t, b, s, logits, []float64{0.5, 0.5, 0.5, 0.5})
+		for i, x := range logProbs {
+			if math.IsNaN(x) == (i == 1) || ids[i] < 0 || ids[i] >= 100 {
+				t.Errorf("%+v: row %d draws %v with %v", s, i, ids[i], x)
+			}
+		}
+	}
+}
+
 // Answers are the same whether the card draws or the host from its logits.
 func TestCardAnswersAreTheSame(t *testing.T) {
 	c := model.Config{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -207,6 +208,9 @@ func (e *Engine) start(p *prefix, o Options, emit func(Sample) error) error {
 
 // extend adds the token that was drawn to a sample and ends it where that is due.
 func (e *Engine) extend(s *sequence, d drawn, o Options, emit func(Sample) error) error {
+	if math.IsNaN(d.logProb) {
+		return fmt.Errorf("rollout: prompt %d: no token %d can be drawn: its logits are NaN, from weights that are no numbers or activations too large for the precision", s.sample.Prompt+1, len(s.sample.IDs)+1)
+	}
 	s.sample.IDs = append(s.sample.IDs, d.id)
 	s.sample.LogProbs = append(s.sample.LogProbs, d.logProb)
 	ended := o.OnToken != nil && o.OnToken(s.sample.Prompt, s.sample.Index, s.sample.IDs)

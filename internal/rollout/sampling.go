@@ -54,7 +54,7 @@ type candidate struct {
 
 // draw picks a token. uniform lies in [0, 1). The log-probability is the
 // token's under the softmax of logits/temperature, in nats, before anything was
-// cut off.
+// cut off; NaN where a logit is, or the largest is infinite: the token then means nothing.
 func (s *sampler) draw(logits []float32, seen []int32, uniform float64) (id int32, logProb float64) {
 	if s.RepetitionPenalty != 1 {
 		penalise(logits, seen, s.RepetitionPenalty)
@@ -64,7 +64,7 @@ func (s *sampler) draw(logits []float32, seen []int32, uniform float64) (id int3
 		temperature = 1
 	}
 	best, sum := s.soften(logits, temperature)
-	if s.Temperature == 0 {
+	if s.Temperature == 0 || math.IsNaN(sum) {
 		id = best
 	} else {
 		id = s.pick(sum, uniform)

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -14,6 +15,25 @@ func TestGreedyTakesTheLowestOfTheLargest(t *testing.T) {
 	if want := 3 - math.Log(sum); id != 1 || math.Abs(logProb-want) > 1e-12 {
 		t.Errorf("drew %d with %v, want 1 with %v", id, logProb, want)
 	}
+}
+
+// A logit that is no number, and an infinite one, leave no distribution to draw from.
+func TestNaNIsNotDrawnFrom(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for _, logits := range [][]float32{{nan, 1}, {1, nan}, {nan, nan}, {1, inf}, {-inf, -inf}} {
+		for _, s := range noneToDraw {
+			d := sampler{Sampling: s}
+			if id, logProb := d.draw(slices.Clone(logits), nil, 0.5); id < 0 || id > 1 || !math.IsNaN(logProb) {
+				t.Errorf("%+v of %v: drew %d with %v, want NaN", s, logits, id, logProb)
+			}
+		}
+	}
+}
+
+// noneToDraw are ways to draw, each of which goes through code of its own.
+var noneToDraw = []Sampling{
+	{TopP: 1, RepetitionPenalty: 1}, {Temperature: 1, TopP: 1, RepetitionPenalty: 1}, {Temperature: 1, TopK: 1, TopP: 1, RepetitionPenalty: 1},
+	{Temperature: 0.5, TopP: 0.9, MinP: 0.1, RepetitionPenalty: 1},
 }
 
 // counts draws n tokens at even uniforms.

@@ -192,8 +192,9 @@ DEVICE int pick(const Row &r, int topK, double topP, u64 sum, double uniform, Sh
 
 // sample draws ids[row] from logits of n columns by uniform[row] in [0, 1), and
 // tells its log-probability under the softmax of logits/temperature before
-// anything is cut off. Temperature 0 takes the largest. weights is room for a
-// number for each logit.
+// anything is cut off. Temperature 0 takes the largest, and so does a row that
+// holds NaN, whose log-probability is NaN. weights is room for a number for each
+// logit.
 KERNEL __launch_bounds__(768) void sample(int *ids, double *logProbs, u64 *weights, const float *z, const double *uniform, int n,
                                           double temperature, int topK, double topP, double minP) {
 	__shared__ Shared s;
@@ -208,7 +209,7 @@ KERNEL __launch_bounds__(768) void sample(int *ids, double *logProbs, u64 *weigh
 	}
 	mass = block_sum(mass, s.sums);
 	__syncthreads();
-	if (temperature != 0) {
+	if (temperature != 0 && mass == mass) {
 		auto weight = [&](int i) { return r.weights[i]; };
 		u64 sum = total(r, weight, s);
 		if (topK == 0 && topP == 1 && minP == 0) {
