@@ -101,6 +101,9 @@ func finiteHint(err error) error {
 	if !errors.As(err, &diverged) {
 		return err
 	}
+	if diverged.Step == 1 {
+		return hint(err, "no update had been made: weights of the model or the adapter are no numbers, or its activations are too large for --precision bf16")
+	}
 	return hint(err, "begin another run with a lower --learning-rate or a longer --warmup; checkpoints of this one are from before the step")
 }
 
