@@ -95,6 +95,15 @@ func spaceHint(err error, run string) error {
 	return hint(err, "make room, then go on with --resume --out %s; --keep 1 keeps the newest checkpoint and the best one", run)
 }
 
+// roomHint is spaceHint for a job that keeps no checkpoints of its own; settings is the
+// file of one that has begun.
+func roomHint(err error, out, settings string) error {
+	if out == "" || !holds(out, settings) || !errors.Is(err, syscall.ENOSPC) {
+		return err
+	}
+	return hint(err, "make room, then go on with --resume --out %s", out)
+}
+
 // settle merges file and flags into the config, checks it, and returns the keys
 // that either of them names.
 func settle(c *cobra.Command, o *trainOptions, fields []config.Field, checked validator, resume bool) (explicit []string, err error) {
