@@ -76,7 +76,7 @@ func (s *stage) references(ctx context.Context, c dpo.Config, loss dpo.Weighted,
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.sameReference(); err != nil {
+	if err := s.sameReference(c.RefFolder()); err != nil {
 		return nil, nil, err
 	}
 	r := &dpo.Referee{Model: s.model, Adapter: adapter, Batch: c.Batch, MaskFormat: c.MaskFormat}

@@ -121,18 +121,50 @@ func (s *stage) sameData(hash string, steps int) error {
 }
 
 // sameReference refuses a run that would go on with another reference adapter than it
-// began with, before the log-probabilities of all its data are computed by it.
-func (s *stage) sameReference() error {
+// began with, before the log-probabilities of all its data are computed by it. path is
+// where the reference lies.
+func (s *stage) sameReference(path string) error {
 	if !s.settings.Resume {
 		return nil
 	}
 	began, _ := s.began()
 	for key, now := range s.refLineage() {
 		if then, known := began.Lineage[key]; known && then != now {
-			return fmt.Errorf("resume: %s: %w", s.run, anotherContent("ref"))
+			return fmt.Errorf("resume: %s: %w%s", s.run, anotherContent("ref"), s.sameIn("ref", path, began.Lineage["reference"]))
 		}
 	}
 	return nil
+}
+
+// sameStart refuses a run that would go on from another adapter than it began from,
+// before anything is computed by it.
+func (s *stage) sameStart() error {
+	if !s.settings.Resume {
+		return nil
+	}
+	began, _ := s.began()
+	if then, known := began.Lineage["adapter"]; known && then != s.start {
+		return fmt.Errorf("resume: %s: %w%s", s.run, anotherContent("adapter"), s.sameIn("adapter", s.settings.Adapter, then))
+	}
+	return nil
+}
+
+// sameIn names the checkpoint of a run at path whose values have the hash, as where that
+// run has itself gone on since; "" where there is none.
+func (s *stage) sameIn(key, path, hash string) string {
+	if !runfolder.Is(path) {
+		return ""
+	}
+	folders, err := filepath.Glob(filepath.Join(path, "checkpoints", "step-*"))
+	if err != nil {
+		return ""
+	}
+	for _, folder := range folders {
+		if _, values, err := model.ReadAdapter(folder, s.config); err == nil && hashFloats(values) == hash {
+			return fmt.Sprintf(": %s has gone on since, and its checkpoint of then is there: --%s %s", path, key, folder)
+		}
+	}
+	return fmt.Sprintf(": it may have gone on since, and none of the checkpoints of %s that are left is the one of then", path)
 }
 
 // began is what the newest checkpoint of a run that goes on says of it; not known where

@@ -237,3 +237,60 @@ func TestAReferenceFolderIsHeldTo(t *testing.T) {
 		t.Errorf("with the reference that it began with: %v", err)
 	}
 }
+
+// A run whose adapter or reference is another run goes on after that one has gone on
+// too, from the checkpoint that the error names.
+func TestTheCheckpointOfThenIsNamed(t *testing.T) {
+	c := dpo.DefaultConfig()
+	c.Model, c.Out, c.LearningRate, c.Warmup = "builtin:tiny", filepath.Join(t.TempDir(), "first"), 1e-3, 0
+	c.Pairs, c.Steps, c.EvalFraction, c.SaveEvery = filepath.Join("..", "examples", "prefs.jsonl"), 1, 0, train.EverySteps(1)
+	run := func(c dpo.Config) error {
+		_, err := align.DPO(context.Background(), c, []string{"learning_rate"}, (&recorder{}).environment(t))
+		return err
+	}
+	first := c
+	if err := run(first); err != nil {
+		t.Fatal(err)
+	}
+	byRef, byStart := c, c
+	byRef.Ref, byRef.Out = first.Out, filepath.Join(t.TempDir(), "ref")
+	byStart.Adapter, byStart.Out = first.Out, filepath.Join(t.TempDir(), "start")
+	for _, c := range []dpo.Config{byRef, byStart} {
+		if err := run(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first.Resume, first.Steps, first.Keep = true, 2, 2
+	if err := run(first); err != nil {
+		t.Fatal(err)
+	}
+	then := filepath.Join(first.Out, "checkpoints", "step-000001")
+	for key, c := range map[string]*dpo.Config{"ref": &byRef, "adapter": &byStart} {
+		c.Resume, c.Steps = true, 2
+		want := key + " has another content than the run began with: " + first.Out + " has gone on since, and its checkpoint of then is there: --" + key + " " + then
+		if err := run(*c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v\nwant %s", key, err, want)
+		}
+	}
+	byRef.Ref, byStart.Adapter = then, then
+	for _, c := range []dpo.Config{byRef, byStart} {
+		if err := run(c); err != nil {
+			t.Error(err)
+		}
+		c.Steps = 3
+		if err := run(c); err != nil {
+			t.Error(err)
+		}
+	}
+	byRef.Ref = "base"
+	if err := run(byRef); err == nil || !strings.Contains(err.Error(), `ref is "base", the run began with`) {
+		t.Errorf("another reference: %v", err)
+	}
+	if err := os.RemoveAll(then); err != nil {
+		t.Fatal(err)
+	}
+	byRef.Ref, byRef.Steps = first.Out, 3
+	if err := run(byRef); err == nil || !strings.Contains(err.Error(), "none of the checkpoints of "+first.Out+" that are left") {
+		t.Errorf("without the checkpoint: %v", err)
+	}
+}

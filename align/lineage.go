@@ -36,7 +36,20 @@ func (s *stage) lineage(c any, data string) map[string]string {
 			l["setting "+f.Key] = f.String()
 		}
 	}
+	s.keepRefName(l)
 	return l
+}
+
+// keepRefName leaves the name of a reference's files as the run began with it: they may
+// lie elsewhere by now, and their content is held to.
+func (s *stage) keepRefName(l map[string]string) {
+	const key = "setting ref"
+	if s.ref == "" || !s.settings.Resume {
+		return
+	}
+	if began, _ := s.began(); began.Lineage[key] != "" && runfolder.IsRefFolder(began.Lineage[key]) {
+		l[key] = began.Lineage[key]
+	}
 }
 
 // dataLineage is the part of lineage that is known before a model is read.

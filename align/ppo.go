@@ -204,6 +204,9 @@ func (s *stage) ppoTrainer(ctx context.Context, c ppo.Config, p *promptData, pol
 	if err != nil {
 		return nil, judged{}, err
 	}
+	if err := fitsJudge(scorer, p.longest, c.MaxNew, s.config.ContextLength); err != nil {
+		return nil, judged{}, err
+	}
 	// Answers are drawn, scored and learnt from in turns, in one space.
 	shared := model.NewShared(s.backend)
 	if m, is := scorer.(*score.Model); is {

@@ -123,6 +123,9 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	if err != nil {
 		return rejection.Summary{}, err
 	}
+	if err := fitsJudge(scorer, longest, most, config.ContextLength); err != nil {
+		return rejection.Summary{}, err
+	}
 	if judge.encoding != "" {
 		held["the reward model's encoding"] = judge.encoding
 	}

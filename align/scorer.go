@@ -76,6 +76,20 @@ func (j judge) open(o opened, env Environment) (score.Scorer, judged, error) {
 	return s, by, err
 }
 
+// fitsJudge refuses answers that a reward model has no room for, before hours of sampling
+// come to the first of them: each of at most maxNew tokens, in the policy's context, and
+// the longest prompt has so many. What is encoded anew is measured when it is scored.
+func fitsJudge(s score.Scorer, longest, maxNew, context int) error {
+	m, is := s.(*score.Model)
+	if !is || m.Encode != nil {
+		return nil
+	}
+	if most, room := min(longest+maxNew, context), m.Base.Config.ContextLength; most > room {
+		return fmt.Errorf("max_new is %d: with the longest prompt of %d tokens an answer may come to %d, and the reward model's context is %d", maxNew, longest, most, room)
+	}
+	return nil
+}
+
 // rewardBase is the path of the base that a reward model names.
 func rewardBase(path string) (string, error) {
 	own, err := reward.Base(path)

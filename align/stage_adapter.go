@@ -92,6 +92,9 @@ func (s *stage) loadAdapter() ([]float32, error) {
 	}
 	a.Config.Dropout = s.settings.Dropout
 	s.adapter, s.start, s.startFactors = a, hashFloats(values), hashFactors(a)
+	if err := s.sameStart(); err != nil {
+		return nil, err
+	}
 	s.settings.Rank, s.settings.Alpha, s.settings.RSLoRA, s.settings.DoRA = a.Config.Rank, a.Config.Alpha, a.Config.RSLoRA, a.Config.DoRA
 	s.settings.ModulesToSave = strings.Join(a.Config.Save, ",")
 	s.env.note(fmt.Sprintf("adapter: %s, %s", folder, describe(a)))

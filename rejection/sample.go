@@ -214,7 +214,7 @@ func writeResult(c Config, rows []Row, s *Summary) error {
 	if err := errors.Join(writeLines(c.Out, SamplesFile, rows), writeLines(c.Out, SFTFile, examples), writeLines(c.Out, PairsFile, pairs)); err != nil {
 		return err
 	}
-	data, err := json.Marshal(s, jsontext.WithIndent("  "))
+	data, err := json.Marshal(s, json.Deterministic(true), jsontext.WithIndent("  "))
 	if err != nil {
 		return fmt.Errorf("rejection: %s: %w", SummaryFile, err)
 	}

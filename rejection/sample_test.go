@@ -208,14 +208,14 @@ func TestAJournalIsOfOneJob(t *testing.T) {
 func TestShardsMergeToOneRun(t *testing.T) {
 	whole := newJob(t, 3)
 	whole.Config.Pairs = PairsRandom
-	whole.Config.Out = t.TempDir()
+	whole.Config.Out, whole.Held = t.TempDir(), map[string]string{HeldDevice: "cpu", HeldKernels: "x", HeldPrecision: "f32", "tokenizer": "a", "the context": "512"}
 	if _, err := whole.Run(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	var parts []string
 	for _, shard := range []string{"3/3", "1/3", "2/3"} {
 		j := newJob(t, 3)
-		j.Config.Shard, j.Config.Out = shard, t.TempDir()
+		j.Config.Shard, j.Config.Out, j.Held = shard, t.TempDir(), maps.Clone(whole.Held)
 		if _, err := j.Run(context.Background()); err != nil {
 			t.Fatal(err)
 		}

@@ -63,7 +63,7 @@ func (j *job) record(s LineageStep) error {
 }
 
 func (j *job) save(l Lineage) error {
-	data, err := json.Marshal(l, jsontext.WithIndent("  "))
+	data, err := json.Marshal(l, json.Deterministic(true), jsontext.WithIndent("  "))
 	if err != nil {
 		return err
 	}

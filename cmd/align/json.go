@@ -13,7 +13,7 @@ import (
 
 // printJSON prints v as one line of JSON.
 func printJSON(w io.Writer, v any) error {
-	line, err := json.Marshal(v)
+	line, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
 		return err
 	}

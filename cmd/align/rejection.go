@@ -98,7 +98,7 @@ func runRejection(ctx context.Context, o *rejectionOptions) error {
 		return endedJob(ended)
 	}
 	if err != nil {
-		return err
+		return roomHint(err, o.config.Out, runfolder.SettingsFile)
 	}
 	return printSummary(o.io, o.output, s, r.note)
 }

@@ -128,7 +128,7 @@ func runRounds(c *cobra.Command, o *roundsOptions) error {
 	result, err := rounds.Run(c.Context(), o.config, trained(r, stop))
 	r.close()
 	if err != nil {
-		return err
+		return roomHint(err, o.config.Out, rounds.SettingsFile)
 	}
 	switch {
 	case result.Ended != train.Continue && !holds(result.Out, rounds.SettingsFile):

@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"align/align"
 	"align/internal/config"
+	"align/internal/host"
 	"align/internal/runfolder"
 	"align/internal/train"
 
@@ -89,7 +89,7 @@ func elsewhereHint(err error, run string) error {
 // spaceHint says how to go on with a run that found the disk full: its checkpoints
 // so far are whole.
 func spaceHint(err error, run string) error {
-	if run == "" || !errors.Is(err, syscall.ENOSPC) {
+	if run == "" || !host.IsDiskFull(err) {
 		return err
 	}
 	return hint(err, "make room, then go on with --resume --out %s; --keep 1 keeps the newest checkpoint and the best one", run)
@@ -105,6 +105,15 @@ func finiteHint(err error) error {
 		return hint(err, "no update had been made: weights of the model or the adapter are no numbers, or its activations are too large for --precision bf16")
 	}
 	return hint(err, "begin another run with a lower --learning-rate or a longer --warmup; checkpoints of this one are from before the step")
+}
+
+// roomHint is spaceHint for a job that keeps no checkpoints of its own; settings is the
+// file of one that has begun.
+func roomHint(err error, out, settings string) error {
+	if out == "" || !holds(out, settings) || !host.IsDiskFull(err) {
+		return err
+	}
+	return hint(err, "make room, then go on with --resume --out %s", out)
 }
 
 // settle merges file and flags into the config, checks it, and returns the keys

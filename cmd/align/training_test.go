@@ -134,6 +134,16 @@ func TestAFullDiskIsToldWithTheWayOn(t *testing.T) {
 	if err := spaceHint(full, ""); err != error(full) {
 		t.Errorf("without a run: %v", err)
 	}
+	job := t.TempDir()
+	if err := roomHint(full, job, "run.yaml"); err != error(full) {
+		t.Errorf("a job that has not begun: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(job, "run.yaml"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := hintOf(roomHint(full, job, "run.yaml")); got != "make room, then go on with --resume --out "+job {
+		t.Errorf("a job: hint %q", got)
+	}
 }
 
 func TestWrongUseOfATrainingCommand(t *testing.T) {

@@ -41,11 +41,11 @@ func (OS) Create(path string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, nil
+	return enterFile(f), nil
 }
 
 // Rename moves from to to.
-func (OS) Rename(from, to string) error { return os.Rename(from, to) }
+func (OS) Rename(from, to string) error { return rename(from, to) }
 
 // RemoveAll deletes path and what is in it.
 func (OS) RemoveAll(path string) error { return os.RemoveAll(path) }

@@ -74,6 +74,7 @@ func Discard() (goOn func()) {
 	underway.Lock()
 	defer underway.Unlock()
 	underway.over = true
+	closeFiles()
 	for temp := range underway.names {
 		os.RemoveAll(temp)
 	}

@@ -1,9 +1,10 @@
-//go:build !linux && !darwin
+//go:build !linux && !darwin && !windows
 
 package host
 
 import (
 	"errors"
+	"syscall"
 	"time"
 )
 
@@ -15,3 +16,6 @@ func ProcessorTime() time.Duration { return 0 }
 func FreeDisk(string) (int64, error) {
 	return 0, errors.New("host: this system is not asked for its free space")
 }
+
+// IsDiskFull says whether err tells that a disk is full.
+func IsDiskFull(err error) bool { return errors.Is(err, syscall.ENOSPC) }

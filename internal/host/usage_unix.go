@@ -3,6 +3,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,3 +28,6 @@ func FreeDisk(dir string) (int64, error) {
 	}
 	return int64(s.Bavail) * int64(s.Bsize), nil
 }
+
+// IsDiskFull says whether err tells that a disk is full.
+func IsDiskFull(err error) bool { return errors.Is(err, unix.ENOSPC) }

@@ -35,9 +35,12 @@ func Claim(run string, note func(string)) (release func(), err error) {
 	}
 	return func() {
 		os.Remove(filepath.Join(run, holderFile)) // what stays is not read without the lock
-		if files, err := os.ReadDir(run); err == nil && len(files) == 1 && files[0].Name() == lockFile {
-			os.Remove(lock.Path()) // while it is held: nobody else has it then
+		files, err := os.ReadDir(run)
+		alone := err == nil && len(files) == 1 && files[0].Name() == lockFile
+		locked := alone && os.Remove(lock.Path()) != nil // while it is held: nobody else has it then
+		lock.Close()                                     // the claim ends with the file, whatever it says
+		if locked {
+			os.Remove(lock.Path()) // Windows removes none that is open, be it another process's
 		}
-		lock.Close() // the claim ends with the file, whatever it says
 	}, nil
 }

@@ -87,12 +87,16 @@ func ReadSettings(run string, fields []config.Field) error {
 	return err
 }
 
+// IsRefFolder says whether the setting ref names files, which may lie elsewhere like
+// those of other settings: their content is held to by its hash.
+func IsRefFolder(ref string) bool { return ref != "init" && ref != "base" }
+
 // SameSettings names every fixed setting that is another than the run began with.
 func SameSettings(run string, began, asked []config.Field) error {
 	var other []string
 	for _, f := range asked {
 		i := slices.IndexFunc(began, func(b config.Field) bool { return b.Key == f.Key })
-		if i < 0 || !Fixed(f.Key) || began[i].String() == f.String() {
+		if i < 0 || !Fixed(f.Key) || began[i].String() == f.String() || f.Key == "ref" && IsRefFolder(began[i].String()) && IsRefFolder(f.String()) {
 			continue
 		}
 		other = append(other, fmt.Sprintf("%s is %q, the run began with %q", f.Key, f.String(), began[i].String()))
