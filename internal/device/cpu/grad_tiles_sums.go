@@ -24,12 +24,12 @@ func (t *tileGrad) weigh(g gradTile) {
 		Rows: &t.rows[at], Panels: g.panels, Keys: g.n, PairsStep: t.pairsBytes(), Key: g.at,
 	}
 	if g.n == tilePart && t.set.HasGradScores(t.d) {
-		t.multiply()
-		t.set.GradScores(t.d, &kern.GradScores{
+		t.set.GradScores(t.d, t.strips, &kern.GradScores{
 			GradWeights: w, Work: t.s,
 			K: unsafe.Add(t.kRows, 2*t.d*g.at), Q: unsafe.Add(t.qRows, at*t.panelBytes()),
 			V: unsafe.Add(t.vRows, 2*t.d*g.at), DO: unsafe.Add(t.oRows, at*t.panelBytes()),
 		}, float32(t.attr.Scale))
+		t.strips = t.strips[:0]
 		return
 	}
 	for _, x := range [...]struct{ keys, queries, scores unsafe.Pointer }{{t.kRows, t.qRows, t.s}, {t.vRows, t.oRows, t.dp}} {

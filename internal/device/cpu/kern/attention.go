@@ -164,7 +164,7 @@ type GradScores struct {
 	Work unsafe.Pointer
 }
 
-type gradScores func(config, k, v, q, do, work, p, ds, pairs, rows unsafe.Pointer, panels, pairsStep, key int, log, scale float32)
+type gradScores func(config, list unsafe.Pointer, n int, k, v, q, do, work, p, ds, pairs, rows unsafe.Pointer, panels, pairsStep, key int, log, scale float32)
 
 // GradWork is the bytes of a GradScores' workspace.
 const GradWork = 2 * 2 * 4 * Cols * Cols
@@ -173,8 +173,9 @@ const GradWork = 2 * 2 * 4 * Cols * Cols
 func (s *Set) HasGradScores(d int) bool { return s.gradScores[d] != nil }
 
 // GradScores is p and ds for heads of d columns, with the bits of GradStrips and GradWeights.
-func (s *Set) GradScores(d int, w *GradScores, scale float32) {
-	s.gradScores[d](s.gradConfig, w.K, w.V, w.Q, w.DO, w.Work, w.P, w.DS, w.Pairs, unsafe.Pointer(w.Rows), w.Panels, w.PairsStep, w.Key,
+// Before all it does the strips of a list, under the same configuration of the tiles.
+func (s *Set) GradScores(d int, list []GradStrip, w *GradScores, scale float32) {
+	s.gradScores[d](s.gradConfig, unsafe.Pointer(unsafe.SliceData(list)), len(list), w.K, w.V, w.Q, w.DO, w.Work, w.P, w.DS, w.Pairs, unsafe.Pointer(w.Rows), w.Panels, w.PairsStep, w.Key,
 		float32(flashLog*float64(scale)), scale)
 }
 

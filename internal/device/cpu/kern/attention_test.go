@@ -294,15 +294,25 @@ func checkGradScores(t *testing.T, set *Set, d, panels int) {
 	want, got := newGradOut(panels, pairsStep), newGradOut(panels, pairsStep)
 	x, y := aligned(GradStride/4*Cols), aligned(GradStride/4*Cols)
 	step := d / 2 * Stride
-	set.GradStrips([]GradStrip{
+	strips := []GradStrip{
 		{Steps: d / 32, A: k, B: q, BStep: step, C: pointer(x), LDC: GradStride, Panels: panels},
 		{Steps: d / 32, A: v, B: do, BStep: step, C: pointer(y), LDC: GradStride, Panels: panels},
-	})
+	}
+	set.GradStrips(strips)
 	w := GradWeights{S: pointer(x), DP: pointer(y), Rows: &rows[0], Panels: panels, Keys: keys, PairsStep: pairsStep, Key: key}
 	w.P, w.DS, w.Pairs = want.p(), want.ds(), want.pairs()
 	set.GradWeights(&w, scale)
+	sums := [][]float32{slices.Clone(x), slices.Clone(y)}
+	clear(x)
+	clear(y)
+	strips = strips[:panels%3]
 	w.P, w.DS, w.Pairs = got.p(), got.ds(), got.pairs()
-	set.GradScores(d, &GradScores{GradWeights: w, K: k, V: v, Q: q, DO: do, Work: pointer(aligned(GradWork / 4))}, scale)
+	set.GradScores(d, strips, &GradScores{GradWeights: w, K: k, V: v, Q: q, DO: do, Work: pointer(aligned(GradWork / 4))}, scale)
+	for i, g := range [][]float32{x, y} {
+		if i < len(strips) != slices.Equal(g, sums[i]) {
+			t.Errorf("d=%d panels=%d: strip %d of %d", d, panels, i, len(strips))
+		}
+	}
 	for i, g := range got {
 		name := fmt.Sprintf("d=%d panels=%d %s", d, panels, []string{"p", "ds", "pairs"}[i])
 		g.check(t, name)

@@ -97,13 +97,20 @@ func (f *file) gradQueries(fr frame) {
 // emitGradStrips writes what amxTall does for a list of strips, so that the tiles
 // are set up once for all of them.
 func emitGradStrips(f *file) {
-	const stripSteps, stripA, stripB, stripBStep, stripC, stripLDC, stripPanels, stripAdd, stripSize = 0, 8, 16, 24, 32, 40, 48, 56, 64
 	fr := f.function("gradStrips", "is c = a b, or c += a b, on AMX tiles for n strips of 32 rows, package kern's GradStrip.",
 		[]arg{{"config", "unsafe.Pointer"}, {"list", "unsafe.Pointer"}, {"n", "int"}}, nil)
 	f.op("MOVQ %s, AX", fr.slot("config"))
 	f.op("MOVQ %s, R14", fr.slot("list"))
 	f.op("MOVQ %s, R15", fr.slot("n"))
 	f.loadConfig("AX")
+	f.strips()
+	f.releaseTiles()
+	f.back()
+}
+
+// strips does the R15 strips of the list at R14, one at least.
+func (f *file) strips() {
+	const stripSteps, stripA, stripB, stripBStep, stripC, stripLDC, stripPanels, stripAdd, stripSize = 0, 8, 16, 24, 32, 40, 48, 56, 64
 	f.op("MOVQ $%d, R8", amxBytes)
 	f.op("MOVQ $%d, R10", panelStride)
 	strip, panel, fresh, loop, begin := f.label("strip"), f.label("panel"), f.label("fresh"), f.label("step"), f.label("begin")
@@ -149,8 +156,6 @@ func emitGradStrips(f *file) {
 	f.op("ADDQ $%d, R14", stripSize)
 	f.op("DECQ R15")
 	f.op("JNZ %s", strip)
-	f.releaseTiles()
-	f.back()
 }
 
 // gradPlaces is where a key's row of scores, of do v', of p and of ds lies.

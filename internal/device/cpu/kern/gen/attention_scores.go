@@ -20,10 +20,17 @@ const (
 // panel's q and do; R8 and R9 p and ds, R10 pairs, R11 the panel's rows, R12 the panels left;
 // R13 to R15 distances of rows.
 func (f gradScores) panels() {
-	fr := f.function(fmt.Sprintf("gradScores%d", f.d), fmt.Sprintf("is gradWeights for 32 keys and heads of %d columns with the products before it: s = k q' and dp = v do'.", f.d),
-		[]arg{{"config", "unsafe.Pointer"}, {"k", "unsafe.Pointer"}, {"v", "unsafe.Pointer"}, {"q", "unsafe.Pointer"}, {"do", "unsafe.Pointer"}, {"work", "unsafe.Pointer"}, {"p", "unsafe.Pointer"}, {"ds", "unsafe.Pointer"}, {"pairs", "unsafe.Pointer"}, {"rows", "unsafe.Pointer"}, {"panels", "int"}, {"pairsStep", "int"}, {"key", "int"}, {"log", "float32"}, {"scale", "float32"}}, nil)
+	fr := f.function(fmt.Sprintf("gradScores%d", f.d), fmt.Sprintf("is gradWeights for 32 keys and heads of %d columns with the products before it: s = k q' and dp = v do'. Before all it does n strips as gradStrips does.", f.d),
+		[]arg{{"config", "unsafe.Pointer"}, {"list", "unsafe.Pointer"}, {"n", "int"}, {"k", "unsafe.Pointer"}, {"v", "unsafe.Pointer"}, {"q", "unsafe.Pointer"}, {"do", "unsafe.Pointer"}, {"work", "unsafe.Pointer"}, {"p", "unsafe.Pointer"}, {"ds", "unsafe.Pointer"}, {"pairs", "unsafe.Pointer"}, {"rows", "unsafe.Pointer"}, {"panels", "int"}, {"pairsStep", "int"}, {"key", "int"}, {"log", "float32"}, {"scale", "float32"}}, nil)
 	f.op("MOVQ %s, AX", fr.slot("config"))
 	f.loadConfig("AX")
+	none := f.label("none")
+	f.op("MOVQ %s, R14", fr.slot("list"))
+	f.op("MOVQ %s, R15", fr.slot("n"))
+	f.op("TESTQ R15, R15")
+	f.op("JEQ %s", none)
+	f.strips()
+	f.mark(none)
 	f.gradConstants(fr)
 	for _, m := range [][2]string{{"k", "AX"}, {"v", "BX"}, {"q", "CX"}, {"do", "DI"}, {"work", "SI"}, {"p", "R8"}, {"ds", "R9"}, {"pairs", "R10"}, {"rows", "R11"}, {"panels", "R12"}} {
 		f.op("MOVQ %s, %s", fr.slot(m[0]), m[1])
