@@ -17,9 +17,9 @@ const (
 	// whose weights stay in the caches until they are summed.
 	tilePanel = kern.Cols
 	tileGroup = kern.GradQueries / tilePanel
-	// tileWeights is the bytes of a part's weights of such a group, with what is
-	// written behind them.
-	tileWeights = 64 * (tileGroup*tilePart + 1)
+	// tileChunk is what the positions of a chunk are a multiple of: chunks decide the order
+	// of sums for dk and dv.
+	tileChunk = 128
 )
 
 // tileGrad is gradTask on kern.GradWeights. Scores have keys down and queries
@@ -35,6 +35,7 @@ type tileGrad struct {
 	first     bool // no keys came before
 	gaps      bool // not every query and key has a part in the sums
 	d         int  // columns, filled up to 32
+	grouped   int  // panels of a group
 
 	qRows, oRows, qSums, oSums unsafe.Pointer // of the chunk, as right sides
 	dq                         unsafe.Pointer // [panel][d][32]
@@ -57,7 +58,7 @@ func newTileGrad(g *flashGrad, m micro) *tileGrad {
 func (t *tileGrad) layout(w *parts) {
 	t.layoutChunk(w)
 	t.layoutKeys(w)
-	t.layoutWeights(w)
+	t.layoutWeights(w, tileGroup)
 	t.layoutOwn(w)
 }
 
@@ -65,7 +66,7 @@ func (t *tileGrad) layout(w *parts) {
 // layoutWeights to a part of it and a group of panels. layoutOwn is a worker's alone.
 func (t *tileGrad) layoutChunk(w *parts) {
 	t.d = panelsOf(t.attr.HeadDim, 32) * 32
-	t.positions = max(tilePanel, tileRows/t.attend.group&^(kern.GradQueries-1))
+	t.positions = max(tilePanel, tileRows/t.attend.group&^(tileChunk-1))
 	t.positions = min(t.positions, panelsOf(t.tokens, tilePanel)*tilePanel)
 	most := t.attend.group * panelsOf(t.positions, tilePanel)
 	for _, p := range []*unsafe.Pointer{&t.qRows, &t.oRows, &t.qSums, &t.oSums} {
@@ -84,7 +85,13 @@ func (t *tileGrad) layoutKeys(w *parts) {
 	}
 }
 
-func (t *tileGrad) layoutWeights(w *parts) { t.p, t.ds = w.take(tileWeights), w.take(tileWeights) }
+func (t *tileGrad) layoutWeights(w *parts, panels int) {
+	t.p, t.ds = w.take(tileWeights(panels)), w.take(tileWeights(panels))
+}
+
+// tileWeights is the bytes of a part's weights of so many panels, with what is written
+// behind them.
+func tileWeights(panels int) int { return 64 * (panels*tilePart + 1) }
 
 func (t *tileGrad) layoutOwn(w *parts) {
 	t.dk, t.dv = w.take(4*t.attr.HeadDim*tileBlock), w.take(4*t.attr.HeadDim*tileBlock)
@@ -103,7 +110,10 @@ func (t *tileGrad) pairsBytes() int { return tileBlock / 2 * kern.Stride }
 
 // group is a task: spans that see no keys but their own, of a key/value head.
 func (t *tileGrad) group(spans spanGroup, kv int, w parts) {
-	t.kv = kv
+	t.kv, t.grouped = kv, tileGroup
+	if t.attr.HeadDim%kern.Cols > 0 {
+		t.grouped = waveGroup // a group's part is summed by itself and then added
+	}
 	t.layout(&w)
 	all := t.spans[spans.from:spans.to]
 	if t.gaps = slices.ContainsFunc(all, span.hasGap); t.gaps {
@@ -172,7 +182,7 @@ func (t *tileGrad) keys(b keyBlock, from int) {
 	t.packKeySums(b)
 	t.clearKeys(0, b.n)
 	for head := range t.attend.group {
-		for i := 0; i < t.panels; i += tileGroup {
+		for i := 0; i < t.panels; i += t.grouped {
 			t.queries(head, i, b)
 		}
 	}

@@ -73,7 +73,7 @@ func (t *tileGrad) fillRows(head, heads, panel, from, to int) {
 
 // see sets how many keys of a block each query of a group of panels sees.
 func (t *tileGrad) see(head, first int, b keyBlock) {
-	for i := first; i < min(first+tileGroup, t.panels); i++ {
+	for i := first; i < min(first+t.grouped, t.panels); i++ {
 		r := &t.rows[t.place(head, i)]
 		for j := range r.Seen {
 			r.Seen[j] = int32(max(0, min(b.n, b.seen+i*tilePanel+kern.FlashKey(j))))

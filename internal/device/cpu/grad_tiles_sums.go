@@ -13,20 +13,29 @@ type gradTile struct{ head, panel, panels, at, n int }
 // query which sees these keys: there may be none left.
 func (t *tileGrad) tile(head, first, at int, b keyBlock) gradTile {
 	seeing := max(first, (at-b.seen+1)/tilePanel)
-	return gradTile{head, seeing, min(first+tileGroup, t.panels) - seeing, at, min(tilePart, b.n-at)}
+	return gradTile{head, seeing, min(first+t.grouped, t.panels) - seeing, at, min(tilePart, b.n-at)}
 }
 
 // weigh makes the weights of a tile, p, and their gradient, ds.
 func (t *tileGrad) weigh(g gradTile) {
 	at, words := t.place(g.head, g.panel), t.words(t.d)
-	for _, x := range [...]struct{ keys, queries, scores unsafe.Pointer }{{t.kRows, t.qRows, t.s}, {t.vRows, t.oRows, t.dp}} {
-		t.strip(g.n, words, unsafe.Add(x.keys, 2*t.d*g.at), unsafe.Add(x.queries, at*t.panelBytes()), t.panelBytes(), x.scores, kern.GradStride, 0, g.panels)
-	}
-	t.multiply()
 	w := kern.GradWeights{
 		S: t.s, DP: t.dp, P: t.p, DS: t.ds, Pairs: unsafe.Add(t.pairs, g.panel%tileGroup*t.pairsBytes()+g.at/2*kern.Stride),
 		Rows: &t.rows[at], Panels: g.panels, Keys: g.n, PairsStep: t.pairsBytes(), Key: g.at,
 	}
+	if g.n == tilePart && t.set.HasGradScores(t.d) {
+		t.set.GradScores(t.d, t.strips, &kern.GradScores{
+			GradWeights: w, Work: t.s,
+			K: unsafe.Add(t.kRows, 2*t.d*g.at), Q: unsafe.Add(t.qRows, at*t.panelBytes()),
+			V: unsafe.Add(t.vRows, 2*t.d*g.at), DO: unsafe.Add(t.oRows, at*t.panelBytes()),
+		}, float32(t.attr.Scale))
+		t.strips = t.strips[:0]
+		return
+	}
+	for _, x := range [...]struct{ keys, queries, scores unsafe.Pointer }{{t.kRows, t.qRows, t.s}, {t.vRows, t.oRows, t.dp}} {
+		t.strip(g.n, words, unsafe.Add(x.keys, 2*t.d*g.at), unsafe.Add(x.queries, at*t.panelBytes()), t.panelBytes(), x.scores, kern.GradStride, 0, g.panels)
+	}
+	t.multiply()
 	t.set.GradWeights(&w, float32(t.attr.Scale))
 }
 
@@ -81,7 +90,7 @@ func (t *tileGrad) addKeysTo(y []float32, block unsafe.Pointer, b keyBlock, from
 
 // sumQueries adds a block's keys to the dq of a group of panels.
 func (t *tileGrad) sumQueries(head, first int, b keyBlock) {
-	for i := first; t.flashGrad.dq != nil && i < min(first+tileGroup, t.panels); i++ {
+	for i := first; t.flashGrad.dq != nil && i < min(first+t.grouped, t.panels); i++ {
 		t.sumPanel(t.dqPanel(head, i), i%tileGroup, min(b.n, b.seen+(i+1)*tilePanel-1))
 	}
 }

@@ -5,6 +5,10 @@ import (
 	"unsafe"
 )
 
+// waveGroup is tileGroup in a wave, whose tasks are groups. Only for whole panels of columns
+// it decides no bits.
+const waveGroup = 4
+
 // tileWaves is gradWaves for the tiles' kernel, whose waves are some blocks of keys and a
 // whole chunk of queries: each group of panels gets its weights and its dq, then each part of
 // the keys its dk and dv, over heads and groups in the order of tileGrad.
@@ -34,8 +38,8 @@ func (w *tileWaves) sharedBytes() int {
 	t.layoutChunk(&chunk)
 	t.layoutKeys(&block)
 	w.chunkBytes, w.keyBytes = chunk.size, block.size
-	w.groups = panelsOf(panelsOf(t.positions, tilePanel), tileGroup)
-	w.blockBytes = block.size + w.attend.group*w.groups*tileBlock/tilePart*2*lines(tileWeights)
+	w.groups = panelsOf(panelsOf(t.positions, tilePanel), waveGroup)
+	w.blockBytes = block.size + w.attend.group*w.groups*tileBlock/tilePart*2*lines(tileWeights(waveGroup))
 	w.perWave = min(panelsOf(t.tokens, tileBlock), panelsOf(4*w.b.pool.threads*tilePart, w.attr.KVHeads*tileBlock))
 	return w.attr.KVHeads * w.headBytes()
 }
@@ -65,7 +69,7 @@ func (w *tileWaves) through(spans []span) error {
 func (w *tileWaves) take(s *span, from int) {
 	w.from, w.to = from, min(from+w.tiles[0].positions, s.end)
 	w.panels = panelsOf(w.to-from, tilePanel)
-	w.groups = panelsOf(w.panels, tileGroup)
+	w.groups = panelsOf(w.panels, waveGroup)
 	w.blocks, w.first = w.blocks[:0], 0
 	for i := 0; ; i++ {
 		b, ok := s.keyBlock(i, from, w.to)
@@ -118,7 +122,7 @@ func (w *tileWaves) do(task, worker int) { w.phase(w, task, worker) }
 // task is a key/value head's part of the chunk with the worker's memory.
 func (w *tileWaves) task(kv, worker int) *tileGrad {
 	t := w.tiles[worker]
-	t.kv, t.gaps, t.panels = kv, w.gaps, w.panels
+	t.kv, t.gaps, t.panels, t.grouped = kv, w.gaps, w.panels, waveGroup
 	t.layoutOwn(&parts{base: pointer(w.b.spaces.of[worker].Addr)})
 	t.layoutChunk(&parts{base: unsafe.Add(w.shared, kv*w.headBytes())})
 	return t
@@ -138,9 +142,9 @@ func (w *tileWaves) place(kv, i int) unsafe.Pointer {
 
 // keep gives a task the place of a tile's weights, of block i.
 func (w *tileWaves) keep(t *tileGrad, i int, g gradTile) {
-	group := g.head*w.groups + g.panel/tileGroup
-	at := (group*tileBlock + g.at) / tilePart * 2 * lines(tileWeights)
-	t.layoutWeights(&parts{base: unsafe.Add(w.place(t.kv, i), w.keyBytes+at)})
+	group := g.head*w.groups + g.panel/waveGroup
+	at := (group*tileBlock + g.at) / tilePart * 2 * lines(tileWeights(waveGroup))
+	t.layoutWeights(&parts{base: unsafe.Add(w.place(t.kv, i), w.keyBytes+at)}, waveGroup)
 }
 
 func (w *tileWaves) clearGroup(kv, _ int) {
@@ -165,8 +169,8 @@ func (w *tileWaves) packBlock(task, worker int) {
 // weights has the last group of panels first, which sees the most keys.
 func (w *tileWaves) weights(task, worker int) {
 	t, thing := w.task(task%w.attr.KVHeads, worker), task/w.attr.KVHeads
-	head, first := thing%w.attend.group, (w.groups-1-thing/w.attend.group)*tileGroup
-	last := min(first+tileGroup, w.panels)
+	head, first := thing%w.attend.group, (w.groups-1-thing/w.attend.group)*waveGroup
+	last := min(first+waveGroup, w.panels)
 	for i := first; w.first == 0 && i < last; i++ {
 		t.beginPanel(head, i, w.from, w.to)
 		t.fillRows(head, 1, i, w.from, w.to)
@@ -199,7 +203,7 @@ func (w *tileWaves) sums(task, worker int) {
 	to := min(at+tilePart, b.n)
 	t.clearKeys(at, to)
 	for head := range w.attend.group {
-		for first := 0; first < w.panels; first += tileGroup {
+		for first := 0; first < w.panels; first += waveGroup {
 			if g := t.tile(head, first, at, b); g.panels > 0 {
 				w.keep(t, i, g)
 				t.sumKeys(g)

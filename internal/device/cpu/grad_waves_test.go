@@ -168,8 +168,8 @@ func (d *dealt) span(s *span) {
 // panels is how many panels of a group see keys of a block from one on.
 func (d *dealt) panels(group, at int, b keyBlock) int {
 	t := d.w.tiles[0]
-	t.panels = d.w.panels
-	return max(0, t.tile(0, group*tileGroup, at, b).panels)
+	t.panels, t.grouped = d.w.panels, waveGroup
+	return max(0, t.tile(0, group*waveGroup, at, b).panels)
 }
 
 // phase deals out things of each key/value head, that have so many panels at a part of the

@@ -64,6 +64,7 @@ func (s *Set) amx() {
 	config := unsafe.Pointer(&tileConfigs[MaxRows])
 	s.flash = []Flash{{D: 64, stages: flash64, config: config, finish: flashFinish}, {D: 128, stages: flash128, config: config, finish: flashFinish}}
 	s.gradWeights, s.leftColumnsHalf = gradWeights, leftColumnsHalfAMX
+	s.gradScores, s.gradConfig = map[int]gradScores{64: gradScores64, 128: gradScores128}, config
 	s.gradStrips = func(list unsafe.Pointer, n int) { gradStrips(config, list, n) }
 	p.Peak, p.PeakFlops = func(n int) { peakAMX(unsafe.Pointer(&tileConfigs[MaxRows]), n) }, 8*16*16*32*2
 }

@@ -100,7 +100,7 @@ func (f *Flash) Finish(o, reference unsafe.Pointer, rows, cols int, out *[MaxRow
 // GradQueries is how many queries GradWeights takes at most, and GradStride the
 // bytes from key to key of its scores.
 const (
-	GradQueries = 128
+	GradQueries = 256
 	GradStride  = 4*GradQueries + 64
 )
 
@@ -153,6 +153,30 @@ func (s *Set) GradStrips(list []GradStrip) {
 	if len(list) > 0 {
 		s.gradStrips(unsafe.Pointer(&list[0]), len(list))
 	}
+}
+
+// GradScores is operands of GradWeights that has 32 keys, with those of S = k q' and
+// DP = v do': panels of A of k and v, and panels of B of q and do that follow each other.
+type GradScores struct {
+	GradWeights
+	K, V, Q, DO unsafe.Pointer
+	// Work is GradWork bytes at the start of a line of the caches, instead of S and DP.
+	Work unsafe.Pointer
+}
+
+type gradScores func(config, list unsafe.Pointer, n int, k, v, q, do, work, p, ds, pairs, rows unsafe.Pointer, panels, pairsStep, key int, log, scale float32)
+
+// GradWork is the bytes of a GradScores' workspace.
+const GradWork = 2 * 2 * 4 * Cols * Cols
+
+// HasGradScores says whether the level has GradScores for heads of so many columns.
+func (s *Set) HasGradScores(d int) bool { return s.gradScores[d] != nil }
+
+// GradScores is p and ds for heads of d columns, with the bits of GradStrips and GradWeights.
+// Before all it does the strips of a list, under the same configuration of the tiles.
+func (s *Set) GradScores(d int, list []GradStrip, w *GradScores, scale float32) {
+	s.gradScores[d](s.gradConfig, unsafe.Pointer(unsafe.SliceData(list)), len(list), w.K, w.V, w.Q, w.DO, w.Work, w.P, w.DS, w.Pairs, unsafe.Pointer(w.Rows), w.Panels, w.PairsStep, w.Key,
+		float32(flashLog*float64(scale)), scale)
 }
 
 // HasGradWeights says whether the level has GradWeights.

@@ -193,7 +193,7 @@ func TestGradWeights(t *testing.T) {
 			}
 			t.Skip("the level has no such kernel")
 		}
-		for panels := 1; panels <= GradQueries/Cols; panels++ {
+		for panels := 1; panels <= 4; panels++ {
 			for _, keys := range []int{1, 2, 7, 31, 32} {
 				checkGradWeights(t, s, panels, keys)
 			}
@@ -259,6 +259,83 @@ func checkGradWeights(t *testing.T, set *Set, panels, keys int) {
 		}
 	}
 }
+
+// Scores that are made with the weights have the bits of those before them.
+func TestGradScores(t *testing.T) {
+	forEachLevel(t, func(t *testing.T, s *Set) {
+		for _, d := range []int{64, 128} {
+			if !s.HasGradScores(d) {
+				if s.Level == feature.AMX {
+					t.Fatal("no kernel")
+				}
+				t.Skip("the level has no such kernel")
+			}
+			for panels := 1; panels <= GradQueries/Cols; panels++ {
+				checkGradScores(t, s, d, panels)
+			}
+		}
+	})
+}
+
+func checkGradScores(t *testing.T, set *Set, d, panels int) {
+	t.Helper()
+	const scale, key, keys, pairsStep = 0.1, 5, Cols, 17 * Stride
+	left := func(seed int) unsafe.Pointer {
+		return pointer(arranged(&set.BF16, randomPanel(seed, d/2*MaxRows, 2), d/2, MaxRows))
+	}
+	k, v := left(1), left(2)
+	q, do := pointer(randomPanel(3, panels*d/2*Cols, 2)), pointer(randomPanel(4, panels*d/2*Cols, 2))
+	rows := make([]GradPanel, panels)
+	for i := range panels * Cols {
+		r := &rows[i/Cols]
+		r.Shift(i%Cols, float64(i%11))
+		r.Delta[i%Cols], r.Seen[i%Cols] = float32(i%7)*0.1, int32(i*41%40)
+	}
+	want, got := newGradOut(panels, pairsStep), newGradOut(panels, pairsStep)
+	x, y := aligned(GradStride/4*Cols), aligned(GradStride/4*Cols)
+	step := d / 2 * Stride
+	strips := []GradStrip{
+		{Steps: d / 32, A: k, B: q, BStep: step, C: pointer(x), LDC: GradStride, Panels: panels},
+		{Steps: d / 32, A: v, B: do, BStep: step, C: pointer(y), LDC: GradStride, Panels: panels},
+	}
+	set.GradStrips(strips)
+	w := GradWeights{S: pointer(x), DP: pointer(y), Rows: &rows[0], Panels: panels, Keys: keys, PairsStep: pairsStep, Key: key}
+	w.P, w.DS, w.Pairs = want.p(), want.ds(), want.pairs()
+	set.GradWeights(&w, scale)
+	sums := [][]float32{slices.Clone(x), slices.Clone(y)}
+	clear(x)
+	clear(y)
+	strips = strips[:panels%3]
+	w.P, w.DS, w.Pairs = got.p(), got.ds(), got.pairs()
+	set.GradScores(d, strips, &GradScores{GradWeights: w, K: k, V: v, Q: q, DO: do, Work: pointer(aligned(GradWork / 4))}, scale)
+	for i, g := range [][]float32{x, y} {
+		if i < len(strips) != slices.Equal(g, sums[i]) {
+			t.Errorf("d=%d panels=%d: strip %d of %d", d, panels, i, len(strips))
+		}
+	}
+	for i, g := range got {
+		name := fmt.Sprintf("d=%d panels=%d %s", d, panels, []string{"p", "ds", "pairs"}[i])
+		g.check(t, name)
+		if !slices.Equal(bits(g.slice()), bits(want[i].slice())) {
+			t.Errorf("%s differs", name)
+		}
+	}
+}
+
+// gradOut is p, ds and pairs.
+type gradOut [3]guarded
+
+func newGradOut(panels, pairsStep int) (o gradOut) {
+	weights := panels*Cols*16 + 16
+	for i, n := range []int{weights, weights, panels * pairsStep / 4} {
+		o[i] = newGuarded(make([]float32, n))
+	}
+	return o
+}
+
+func (o gradOut) p() unsafe.Pointer     { return pointer(o[0].slice()) }
+func (o gradOut) ds() unsafe.Pointer    { return pointer(o[1].slice()) }
+func (o gradOut) pairs() unsafe.Pointer { return pointer(o[2].slice()) }
 
 // flashError is the relative error of a weight in bfloat16.
 const flashError = 0.0051

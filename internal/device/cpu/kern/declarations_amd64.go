@@ -1404,6 +1404,16 @@ func gradWeights(s, dp, p, ds, pairs, rows unsafe.Pointer, panels, keyPairs, blo
 //go:noescape
 func gradStrips(config, list unsafe.Pointer, n int)
 
+// gradScores64 is gradWeights for 32 keys and heads of 64 columns with the products before it: s = k q' and dp = v do'. Before all it does n strips as gradStrips does.
+//
+//go:noescape
+func gradScores64(config, list unsafe.Pointer, n int, k, v, q, do, work, p, ds, pairs, rows unsafe.Pointer, panels, pairsStep, key int, log, scale float32)
+
+// gradScores128 is gradWeights for 32 keys and heads of 128 columns with the products before it: s = k q' and dp = v do'. Before all it does n strips as gradStrips does.
+//
+//go:noescape
+func gradScores128(config, list unsafe.Pointer, n int, k, v, q, do, work, p, ds, pairs, rows unsafe.Pointer, panels, pairsStep, key int, log, scale float32)
+
 // wideAVX2x1 is a tile of 1 rows and pairs of bfloat16 with AVX2.
 //
 //go:noescape

@@ -220,6 +220,9 @@ type Set struct {
 	gradStrips func(list unsafe.Pointer, n int)
 	// leftColumnsHalf packs 16 lanes of PackLeftColumnsHalf.
 	leftColumnsHalf func(dst, src unsafe.Pointer, n, srcStride, dstStride int)
+	// gradScores is GradScores by the columns of a head, gradConfig its tiles.
+	gradScores map[int]gradScores
+	gradConfig unsafe.Pointer
 	// gradWeights is attention's backward pass between its products.
 	gradWeights func(s, dp, p, ds, pairs, rows unsafe.Pointer, panels, keyPairs, blockBytes, pairsStep, key int, log, scale float32)
 }

@@ -178,10 +178,12 @@ type product struct {
 // multiplications later: before its sum is there it would take the place, where instructions
 // wait, of those that could go on.
 type weave struct {
-	flash
-	total, dots, weighed int
-	next                 int // accumulator
-	late                 []lateStore
+	*file
+	total, dots   int
+	weights, made int
+	weigh         func(i int)
+	next          int // accumulator
+	late          []lateStore
 }
 
 // lateStore stores tile t, last written by multiplication dot.
@@ -196,8 +198,13 @@ const (
 )
 
 func (f flash) products() {
-	jobs := f.jobs()
-	w := weave{flash: f}
+	// Those of each row's first keys come first, so that the next item's scores can take
+	// their place.
+	w := weave{file: f.file, weights: 2 * flashRows, weigh: func(i int) { f.weights(i%flashRows, i/flashRows, i%4*2) }}
+	w.through(f.jobs())
+}
+
+func (w *weave) through(jobs []product) {
 	for _, p := range jobs {
 		w.total += p.steps * 2 * p.cols
 	}
@@ -229,7 +236,7 @@ func (w *weave) product(p product) {
 					w.late = append(w.late, lateStore{w.dots, tile(corner), func() { p.keep(corner, tile(corner)) }})
 				}
 				w.settle(w.dots - weaveLate)
-				w.weigh()
+				w.due()
 			}
 		}
 	}
@@ -253,11 +260,10 @@ func (w *weave) free(t int) {
 	}
 }
 
-// weigh makes the weights that are due: those of each row's first keys come first, so
-// that the next item's scores can take their place.
-func (w *weave) weigh() {
-	for ; w.weighed < 2*flashRows && w.weighed*w.total < 2*flashRows*w.dots; w.weighed++ {
-		w.weights(w.weighed%flashRows, w.weighed/flashRows, w.weighed%4*2)
+// due makes the weights that are due.
+func (w *weave) due() {
+	for ; w.made < w.weights && w.made*w.total < w.weights*w.dots; w.made++ {
+		w.weigh(w.made)
 	}
 }
 

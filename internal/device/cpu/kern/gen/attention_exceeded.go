@@ -9,11 +9,12 @@ func (f flash) exceeded(next string) {
 	f.op("JEQ %s", next) // nothing's item
 	f.op("MOVQ %d(R8), AX", itemSize+itemQ)
 	f.op("MOVQ %d(R8), BX", itemSize+itemK)
-	w := weave{flash: f, weighed: 2 * flashRows}
+	var jobs []product
 	for group := range flashKeys / flashGroup {
-		w.product(f.scores(group, partAgain))
+		jobs = append(jobs, f.scores(group, partAgain))
 	}
-	w.settle(w.dots)
+	w := weave{file: f.file}
+	w.through(jobs)
 	f.hide(itemSize, partAgain)
 	f.op("MOVQ %d(R8), AX", itemSize+itemRefer)
 	f.op("MOVQ %d(R8), DX", itemSize+itemO)
