@@ -43,6 +43,11 @@ type Config struct {
 	CPOAlpha float64 `yaml:"cpo_alpha"`
 	// DiscoPOPTau is the temperature of discopop, τ of https://arxiv.org/abs/2406.08414.
 	DiscoPOPTau float64 `yaml:"discopop_tau"`
+	// FDivergenceType is the divergence by which the reference is held to, one of
+	// Divergences; FAlphaDivergenceCoef is α of alpha_divergence
+	// (https://arxiv.org/abs/2309.16240).
+	FDivergenceType      string  `yaml:"f_divergence_type"`
+	FAlphaDivergenceCoef float64 `yaml:"f_alpha_divergence_coef"`
 }
 
 // DefaultConfig returns the defaults: those all methods share, with β of the
@@ -58,6 +63,7 @@ func DefaultConfig() Config {
 	return Config{
 		Settings: s, Beta: p.Beta, Ref: "init", Loss: "sigmoid", DesirableWeight: p.DesirableWeight, UndesirableWeight: p.UndesirableWeight,
 		SimPOGamma: p.SimPOGamma, CPOAlpha: p.CPOAlpha, DiscoPOPTau: p.DiscoPOPTau,
+		FDivergenceType: p.FDivergenceType, FAlphaDivergenceCoef: p.FAlphaDivergenceCoef,
 	}
 }
 
@@ -122,7 +128,7 @@ func (c Config) checkLoss() error {
 	if !(p.Beta > 0) || !(p.LabelSmoothing >= 0 && p.LabelSmoothing <= 0.5) {
 		p.Beta, p.LabelSmoothing = 1, 0.1 // told once, by Validate
 	}
-	errs := []error{loss.Validate(p)}
+	errs := []error{loss.Validate(p), c.checkDivergence(loss)}
 	if loss.Unpaired() && c.NLL > 0 {
 		errs = append(errs, fmt.Errorf("nll is %v, but loss %s has no chosen answers: nll must be 0", c.NLL, c.Loss))
 	}
@@ -142,6 +148,7 @@ func (c Config) Unpaired() bool {
 func (c Config) Params() Params {
 	return Params{
 		Beta: c.Beta, LabelSmoothing: c.LabelSmoothing, SimPOGamma: c.SimPOGamma, CPOAlpha: c.CPOAlpha, DiscoPOPTau: c.DiscoPOPTau,
+		FDivergenceType: c.FDivergenceType, FAlphaDivergenceCoef: c.FAlphaDivergenceCoef,
 		DesirableWeight: c.DesirableWeight, UndesirableWeight: c.UndesirableWeight,
 	}
 }

@@ -29,8 +29,18 @@ func sigmoid(b *graph.Builder, in Inputs, p Params) *graph.Node {
 	return smoothed(b, margin(b, in, p), p.LabelSmoothing)
 }
 
-// margin is βΔ: the difference of the implicit rewards of the two answers.
+// margin is βΔ: the difference of the implicit rewards of the two answers, or of what
+// another divergence puts in their place.
 func margin(b *graph.Builder, in Inputs, p Params) *graph.Node {
+	switch p.FDivergenceType {
+	case ForwardKL, JSDivergence, AlphaDivergence:
+		return b.Scale(b.Sub(p.score(b, chosenLogRatio(b, in)), p.score(b, rejectedLogRatio(b, in))), p.Beta)
+	}
+	return rewardMargin(b, in, p)
+}
+
+// rewardMargin is the difference of the implicit rewards.
+func rewardMargin(b *graph.Builder, in Inputs, p Params) *graph.Node {
 	policyLogRatio := b.Sub(in.PolicyChosen, in.PolicyRejected)
 	referenceLogRatio := b.Sub(in.ReferenceChosen, in.ReferenceRejected)
 	return b.Scale(b.Sub(policyLogRatio, referenceLogRatio), p.Beta)

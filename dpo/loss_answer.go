@@ -62,5 +62,5 @@ func apoZero(b *graph.Builder, in Inputs, p Params) *graph.Node {
 //
 //	L = σ(βc) + 1 - σ(βΔ)
 func apoDown(b *graph.Builder, in Inputs, p Params) *graph.Node {
-	return b.Add(b.Sigmoid(chosenReward(b, in, p)), b.Sigmoid(b.Neg(margin(b, in, p))))
+	return b.Add(b.Sigmoid(chosenReward(b, in, p)), b.Sigmoid(b.Neg(rewardMargin(b, in, p))))
 }

@@ -19,10 +19,11 @@ func rejectedLogRatio(b *graph.Builder, in Inputs) *graph.Node {
 	return b.Sub(in.PolicyRejected, in.ReferenceRejected)
 }
 
-// averageMargin is c/|yw| - r/|yl|: log-ratios per token.
-func averageMargin(b *graph.Builder, in Inputs) *graph.Node {
-	chosen := b.Div(chosenLogRatio(b, in), in.ChosenLength)
-	rejected := b.Div(rejectedLogRatio(b, in), in.RejectedLength)
+// averageMargin is c/|yw| - r/|yl|: log-ratios, or the scores of another divergence,
+// per token.
+func averageMargin(b *graph.Builder, in Inputs, p Params) *graph.Node {
+	chosen := b.Div(p.score(b, chosenLogRatio(b, in)), in.ChosenLength)
+	rejected := b.Div(p.score(b, rejectedLogRatio(b, in)), in.RejectedLength)
 	return b.Sub(chosen, rejected)
 }
 
@@ -49,7 +50,7 @@ func hinge(b *graph.Builder, in Inputs, p Params) *graph.Node {
 //
 //	L = ( c/|yw| - r/|yl| - 1/(2β) )²
 func ipo(b *graph.Builder, in Inputs, p Params) *graph.Node {
-	return b.Square(b.Shift(averageMargin(b, in), -1/(2*p.Beta)))
+	return b.Square(b.Shift(averageMargin(b, in, p), -1/(2*p.Beta)))
 }
 
 // ipoSum is equation 17 of https://arxiv.org/abs/2310.12036 as it stands, and
@@ -57,7 +58,7 @@ func ipo(b *graph.Builder, in Inputs, p Params) *graph.Node {
 //
 //	L = ( Δ - 1/(2β) )²
 func ipoSum(b *graph.Builder, in Inputs, p Params) *graph.Node {
-	delta := b.Sub(chosenLogRatio(b, in), rejectedLogRatio(b, in))
+	delta := b.Sub(p.score(b, chosenLogRatio(b, in)), p.score(b, rejectedLogRatio(b, in)))
 	return b.Square(b.Shift(delta, -1/(2*p.Beta)))
 }
 
@@ -66,7 +67,7 @@ func ipoSum(b *graph.Builder, in Inputs, p Params) *graph.Node {
 //
 //	L = -log σ( β·( c/|yw| - r/|yl| ) )
 func sigmoidNorm(b *graph.Builder, in Inputs, p Params) *graph.Node {
-	return b.Softplus(b.Neg(b.Scale(averageMargin(b, in), p.Beta)))
+	return b.Softplus(b.Neg(b.Scale(averageMargin(b, in, p), p.Beta)))
 }
 
 // exoPair is equation 16 of https://arxiv.org/abs/2402.00856 for pairs: the

@@ -311,7 +311,9 @@ func TestGradientsAgreeWithFiniteDifferences(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := DefaultParams()
 			p.LabelSmoothing = 0.1
-			exectest.CheckGradients(t, b, differenceTolerance, formula(t, name, p), v.values()...)
+			for _, p.FDivergenceType = range Divergences() {
+				exectest.CheckGradients(t, b, differenceTolerance, formula(t, name, p), v.values()...)
+			}
 		})
 	}
 }
@@ -330,11 +332,13 @@ func TestLossesStayFinite(t *testing.T) {
 			for _, v := range []batch{
 				{far, none, none, far, one, one}, {none, far, far, none, one, one}, {none, none, far, far, one, one}, {far, far, none, none, one, one},
 			} {
-				loss, grads := exectest.Evaluate(t, b, formula(t, l.Name, p), v.values()...)
-				for _, x := range []float64{loss[0], grads[0][0], grads[1][0]} {
-					if math.IsNaN(x) || math.IsInf(x, 0) {
-						t.Errorf("at %v: loss %v, gradients %v, %v", v, loss[0], grads[0][0], grads[1][0])
-						break
+				for _, p.FDivergenceType = range Divergences() {
+					loss, grads := exectest.Evaluate(t, b, formula(t, l.Name, p), v.values()...)
+					for _, x := range []float64{loss[0], grads[0][0], grads[1][0]} {
+						if math.IsNaN(x) || math.IsInf(x, 0) {
+							t.Errorf("%s at %v: loss %v, gradients %v, %v", p.FDivergenceType, v, loss[0], grads[0][0], grads[1][0])
+							break
+						}
 					}
 				}
 			}

@@ -19,13 +19,20 @@ type Params struct {
 	CPOAlpha float64
 	// DiscoPOPTau is DiscoPOP's temperature τ, in (0, 1]. TRL: 0.05.
 	DiscoPOPTau float64
+	// FDivergenceType is one of Divergences, FAlphaDivergenceCoef the α of
+	// alpha_divergence. TRL: reverse_kl, 0.5.
+	FDivergenceType      string
+	FAlphaDivergenceCoef float64
 	// DesirableWeight and UndesirableWeight are KTO's λ. TRL: 1 and 1.
 	DesirableWeight, UndesirableWeight float64
 }
 
 // DefaultParams returns TRL's defaults.
 func DefaultParams() Params {
-	return Params{Beta: 0.1, SimPOGamma: 0.5, CPOAlpha: 1, DiscoPOPTau: 0.05, DesirableWeight: 1, UndesirableWeight: 1}
+	return Params{
+		Beta: 0.1, SimPOGamma: 0.5, CPOAlpha: 1, DiscoPOPTau: 0.05, DesirableWeight: 1, UndesirableWeight: 1,
+		FDivergenceType: ReverseKL, FAlphaDivergenceCoef: 0.5,
+	}
 }
 
 // The checks are written so that a NaN fails them.

@@ -31,6 +31,34 @@ var trlLosses = map[string][]float64{
 	"apo_down":     {0.6670741, 0.7611983, 0.8271605, 0.3977183, 0.6981168, 0.6413292},
 }
 
+// trlDivergences are the losses of the same pairs, two at a time and none of them
+// learnt, with f_divergence_type, f_alpha_divergence_coef 0.5, and label_smoothing 0.1
+// with robust and exo_pair. TRL was made to compute in float64 throughout, but for
+// alpha_divergence, whose exponentials it takes in float32.
+var trlDivergences = map[string]map[string][]float64{
+	dpo.ForwardKL: {
+		"sigmoid": {0.3512703, 0.7968803, 0.5343483}, "ipo": {0.5991401, 0.1342661, 0.8171607}, "sigmoid_norm": {0.546373, 0.5209731, 0.6673794},
+		"hinge": {0.5077369, 1.029598, 0.6072822}, "robust": {-0.04904496, 0.7806165, 0.4852585}, "exo_pair": {0.3081129, 0.6100581, 0.3412655},
+		"discopop": {0.4178639, 0.812085, 0.651544},
+	},
+	dpo.JSDivergence: {
+		"sigmoid": {0.6034561, 0.6562325, 0.6347465}, "ipo": {1.005544, 0.6853347, 0.9498428}, "sigmoid_norm": {0.6938389, 0.6507409, 0.6865805},
+		"hinge": {0.8008293, 0.9178562, 0.8754978}, "robust": {0.5785597, 0.6459645, 0.6191837}, "exo_pair": {0.4126178, 0.4701651, 0.4466157},
+		"discopop": {0.7583564, 0.7866755, 0.8127482},
+	},
+	dpo.AlphaDivergence: {
+		"sigmoid": {0.4358341, 0.6419923, 0.5709902}, "ipo": {0.8209236, 0.3561118, 0.9065391}, "sigmoid_norm": {0.6688739, 0.5946341, 0.6800377},
+		"hinge": {0.5018661, 0.8373645, 0.7202369}, "robust": {0.333321, 0.6216628, 0.5360198}, "exo_pair": {0.2655889, 0.4556884, 0.3778732},
+		"discopop": {0.5184178, 0.6953921, 0.7246695},
+	},
+}
+
+// trlLearnt are the losses of the six steps of sigmoid.
+var trlLearnt = map[string][]float64{
+	dpo.ForwardKL:    {0.3512703, 0.7968803, 0.5641499, 0.3549305, 1.642825, 0.4853632},
+	dpo.JSDivergence: {0.6034561, 0.6562325, 0.6367809, 0.5663721, 0.7379141, 0.5623083},
+}
+
 // trlPairs are six pairs of made-up ids, given to TRL as prompt_ids, chosen_ids and
 // rejected_ids.
 func trlPairs() []datasets.Pair {
@@ -61,9 +89,46 @@ const trlTolerance = 5e-5
 func TestStepsAreTRLs(t *testing.T) {
 	dir := fixture.Path(t)
 	for name, want := range trlLosses {
-		for i, got := range trlSteps(t, dir, name) {
+		for i, got := range trlSteps(t, dir, name, nil) {
 			if !(math.Abs(got-want[i]) <= trlTolerance*want[i]) {
 				t.Errorf("%s: loss %d is %v, want %v", name, i+1, got, want[i])
+			}
+		}
+	}
+}
+
+// divergenceTolerance is relative: seven digits are logged, of what was computed in
+// float64, or with alpha_divergence in float32.
+var divergenceTolerance = map[string]float64{dpo.ForwardKL: 1e-6, dpo.JSDivergence: 1e-6, dpo.AlphaDivergence: trlTolerance}
+
+// Each loss by each divergence is TRL's.
+func TestDivergencesAreTRLs(t *testing.T) {
+	dir := fixture.Path(t)
+	for divergence, losses := range trlDivergences {
+		for name, want := range losses {
+			trainer := trlTrainer(t, dir, name, func(c *dpo.Config) {
+				c.FDivergenceType = divergence
+				if name == "robust" || name == "exo_pair" {
+					c.LabelSmoothing = 0.1
+				}
+			})
+			for i := range want {
+				got, _, err := trainer.Micro(1, []int{2 * i, 2*i + 1}, 2)
+				if err != nil || !(math.Abs(got-want[i]) <= divergenceTolerance[divergence]*math.Abs(want[i])) {
+					t.Errorf("%s, %s: loss %d is %v, want %v (%v)", divergence, name, i+1, got, want[i], err)
+				}
+			}
+		}
+	}
+}
+
+// They learn as TRL's do.
+func TestDivergencesLearnAsTRLs(t *testing.T) {
+	dir := fixture.Path(t)
+	for divergence, want := range trlLearnt {
+		for i, got := range trlSteps(t, dir, "sigmoid", func(c *dpo.Config) { c.FDivergenceType = divergence }) {
+			if !(math.Abs(got-want[i]) <= trlTolerance*want[i]) {
+				t.Errorf("%s: loss %d is %v, want %v", divergence, i+1, got, want[i])
 			}
 		}
 	}
@@ -87,7 +152,7 @@ const metricTolerance = 5e-6
 func TestLikelihoodMetricsAreTRLs(t *testing.T) {
 	dir := fixture.Path(t)
 	for name, metrics := range trlMetrics {
-		trainer := trlTrainer(t, dir, name)
+		trainer := trlTrainer(t, dir, name, nil)
 		for step := range 3 {
 			_, m, err := trainer.Micro(1, []int{2 * step, 2*step + 1}, 2)
 			if err != nil {
@@ -103,7 +168,7 @@ func TestLikelihoodMetricsAreTRLs(t *testing.T) {
 }
 
 // trlTrainer is a trainer of trlPairs from the golden adapter.
-func trlTrainer(t *testing.T, dir, name string) *dpo.Trainer {
+func trlTrainer(t *testing.T, dir, name string, change func(*dpo.Config)) *dpo.Trainer {
 	t.Helper()
 	b, err := cpu.New(cpu.Options{Threads: 1, Activations: device.F64})
 	if err != nil {
@@ -123,6 +188,9 @@ func trlTrainer(t *testing.T, dir, name string) *dpo.Trainer {
 	}
 	c := dpo.DefaultConfig()
 	c.Loss, c.Beta, c.Batch = name, 0.5, 2
+	if change != nil {
+		change(&c)
+	}
 	loss, err := dpo.ParseWeighted(c.Loss)
 	if err != nil {
 		t.Fatal(err)
@@ -135,9 +203,9 @@ func trlTrainer(t *testing.T, dir, name string) *dpo.Trainer {
 	return trainer
 }
 
-func trlSteps(t *testing.T, dir, name string) []float64 {
+func trlSteps(t *testing.T, dir, name string, change func(*dpo.Config)) []float64 {
 	t.Helper()
-	trainer := trlTrainer(t, dir, name)
+	trainer := trlTrainer(t, dir, name, change)
 	batch := trainer.Config.Batch
 	order, err := datasets.NewOrder(len(trainer.Pairs), batch, false, 0)
 	if err != nil {

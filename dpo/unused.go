@@ -9,14 +9,16 @@ import (
 // lossSettings are the settings that some losses alone read, by losses' table.
 var lossSettings = []struct {
 	key   string
-	value func(Config) float64
+	value func(Config) any
 }{
-	{"label_smoothing", func(c Config) float64 { return c.LabelSmoothing }},
-	{"simpo_gamma", func(c Config) float64 { return c.SimPOGamma }},
-	{"cpo_alpha", func(c Config) float64 { return c.CPOAlpha }},
-	{"discopop_tau", func(c Config) float64 { return c.DiscoPOPTau }},
-	{"desirable_weight", func(c Config) float64 { return c.DesirableWeight }},
-	{"undesirable_weight", func(c Config) float64 { return c.UndesirableWeight }},
+	{"label_smoothing", func(c Config) any { return c.LabelSmoothing }},
+	{"simpo_gamma", func(c Config) any { return c.SimPOGamma }},
+	{"cpo_alpha", func(c Config) any { return c.CPOAlpha }},
+	{"discopop_tau", func(c Config) any { return c.DiscoPOPTau }},
+	{"desirable_weight", func(c Config) any { return c.DesirableWeight }},
+	{"undesirable_weight", func(c Config) any { return c.UndesirableWeight }},
+	{divergenceKey, func(c Config) any { return c.FDivergenceType }},
+	{alphaKey, func(c Config) any { return c.FAlphaDivergenceCoef }},
 }
 
 // Unused tells of settings that are not at their defaults and that the loss does
@@ -32,6 +34,10 @@ func (c Config) Unused() []string {
 		if !read && s.value(c) != s.value(DefaultConfig()) {
 			lines = append(lines, fmt.Sprintf("%s: %v has no effect with the loss %s: it is of %s", s.key, s.value(c), c.Loss, strings.Join(readersOf(s.key), ", ")))
 		}
+	}
+	told := slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, alphaKey) })
+	if !told && c.FDivergenceType != AlphaDivergence && c.FAlphaDivergenceCoef != DefaultConfig().FAlphaDivergenceCoef {
+		lines = append(lines, fmt.Sprintf("%s: %v has no effect with %s %s: it is of %s", alphaKey, c.FAlphaDivergenceCoef, divergenceKey, c.FDivergenceType, AlphaDivergence))
 	}
 	return lines
 }

@@ -16,6 +16,8 @@ func TestUnusedIsWhatChangesNothing(t *testing.T) {
 		"simpo_gamma":     func(c *Config) { c.SimPOGamma = 0.9 },
 		"cpo_alpha":       func(c *Config) { c.CPOAlpha = 0.3 },
 		"discopop_tau":    func(c *Config) { c.DiscoPOPTau = 0.4 },
+		divergenceKey:     func(c *Config) { c.FDivergenceType = JSDivergence },
+		alphaKey:          func(c *Config) { c.FAlphaDivergenceCoef = 0.3 },
 	}
 	b := backend(t)
 	value := func(c Config) float64 {
@@ -53,6 +55,11 @@ func TestUnused(t *testing.T) {
 	if got := strings.Join(c.Unused(), "\n"); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	c.FDivergenceType, c.FAlphaDivergenceCoef = AlphaDivergence, 0.3
+	if got := strings.Join(c.Unused(), "\n"); got != want {
+		t.Errorf("with another divergence: got %q, want %q", got, want)
+	}
+	c.FDivergenceType, c.FAlphaDivergenceCoef = ReverseKL, DefaultConfig().FAlphaDivergenceCoef
 	c.Loss = "sigmoid:1,simpo:0.5"
 	if got := c.Unused(); len(got) != 1 {
 		t.Errorf("with simpo in the sum: %q", got)

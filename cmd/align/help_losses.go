@@ -38,6 +38,8 @@ yw and yl are the chosen and the rejected answer, |y| their tokens, π the polic
 c, r and h are log π(y)/ref(y) of the chosen, the rejected and a single answer,
 Δ = c - r, β is --beta, NLL the chosen answer's -log π(yw)/|yw|, λ the weight of a
 single answer's kind and ± its label. simpo, cpo, orpo and sft have no reference.
+Another --f-divergence-type puts f'(π/ref) in the place of c and r in sigmoid,
+robust, hinge, the two ipo, sigmoid_norm, exo_pair and discopop (arXiv:2309.16240).
 `)
 	return b.String()
 }

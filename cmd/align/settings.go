@@ -79,6 +79,8 @@ var settings = []setting{
 	{"simpo_gamma", method, "reward margin that loss simpo aims at, 0 or more; its paper has 0.3 to 1.6, with a beta of 2 to 10"},
 	{"cpo_alpha", method, "weight of the chosen answer's negative log-likelihood in loss cpo, 0 or more"},
 	{"discopop_tau", method, "temperature of loss discopop, above 0 to 1"},
+	{"f_divergence_type", method, "divergence by which the reference is held to: reverse_kl (DPO), forward_kl, js_divergence or alpha_divergence (`name`)"},
+	{"f_alpha_divergence_coef", method, "α of f_divergence_type alpha_divergence: 1 is reverse_kl, 0 forward_kl"},
 	{"label_smoothing", method, "share of pairs assumed to be labelled the wrong way round, 0 to 0.5"},
 	{"mask_format", method, "leave header and end-of-turn tokens out of the preference loss, on or off; the NLL keeps them"},
 	{"nll", method, "weight of the chosen answer's negative log-likelihood per token, 0 or more; 0.2 keeps its probability from falling"},

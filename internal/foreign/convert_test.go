@@ -187,6 +187,8 @@ func TestDefaults(t *testing.T) {
 		{"TRL's CPO by its margin alone", "simpo_gamma: 0.5", "loss=cpo !nll"},
 		{"TRL's SimPO keeps the likelihood", "simpo_gamma: 1.0\nloss_type: simpo", "loss=simpo simpo_gamma=1 nll=1 !cpo_alpha"},
 		{"TRL's SimPO without it", "cpo_alpha: 0.0\nloss_type: simpo", "loss=simpo nll=0 !cpo_alpha"},
+		{"TRL's divergences", "f_divergence_type: alpha_divergence\nf_alpha_divergence_coef: 0.3", "f_divergence_type=alpha_divergence f_alpha_divergence_coef=0.3"},
+		{"and as 0.19 names them", "f_divergence_type: FDivergenceType.JS_DIVERGENCE", "f_divergence_type=js_divergence"},
 		{"numbers in float32 by name", "packing: false\nbf16: false", "precision=f32"},
 		{"but not beside fp16", "packing: false\nbf16: false\nfp16: true", "!precision"},
 		{"nor over dtype", "packing: false\ndtype: bfloat16\nbf16: false", "precision=bf16"},

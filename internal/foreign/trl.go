@@ -36,8 +36,8 @@ func trl() *tool {
 		"disable_dropout":          switched, // finish reads it
 		"sync_ref_model":           same("the reference does not move", "false"),
 		"use_weighting":            same("there is no WPO", "false"),
-		"f_divergence_type":        same("the divergence is the reverse KL", "reverse_kl", "FDivergenceType.REVERSE_KL"),
-		"discopop_tau":             number("discopop_tau"), "simpo_gamma": number("simpo_gamma"), "cpo_alpha": number("cpo_alpha"),
+		"f_divergence_type":        divergence, "f_alpha_divergence_coef": number("f_alpha_divergence_coef"),
+		"discopop_tau": number("discopop_tau"), "simpo_gamma": number("simpo_gamma"), "cpo_alpha": number("cpo_alpha"),
 		"desirable_weight": number("desirable_weight"), "undesirable_weight": number("undesirable_weight"),
 
 		"center_rewards_coefficient": number("centering"),
@@ -170,6 +170,13 @@ func finishTRL(c *Config, entries []entry) error {
 	evaluated.steps = "10" // TRL's logging_steps
 	c.finishEvery(entries, evaluated, saves())
 	c.finishLossOn(entries)
+	return nil
+}
+
+// divergence carries over a name, or a member of FDivergenceType of TRL up to 0.19.
+func divergence(c *Config, e entry) error {
+	name := strings.ToLower(strings.TrimPrefix(plainText(e.value), "FDivergenceType."))
+	c.set("f_divergence_type", name, e)
 	return nil
 }
 

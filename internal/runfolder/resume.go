@@ -50,6 +50,7 @@ var onResume = map[string]change{
 	// dpo
 	"beta": fixed, "label_smoothing": fixed, "nll": fixed, "mask_format": fixed, "ref": fixed, "loss": fixed,
 	"desirable_weight": fixed, "undesirable_weight": fixed, "simpo_gamma": fixed, "cpo_alpha": fixed, "discopop_tau": fixed,
+	"f_divergence_type": fixed, "f_alpha_divergence_coef": fixed,
 	// reward
 	"centering": fixed, "margin": fixed, "ranking": fixed,
 	// ppo
