@@ -36,7 +36,14 @@ func chooseTemplate(choice, base, adapter string, tok *tokenizer.Tokenizer) (*da
 
 // adapterTemplate is the template that the run of an adapter was trained with; "" where
 // there is none, or it does not say.
-func adapterTemplate(adapter string) string {
+func adapterTemplate(adapter string) string { return adapterSetting(adapter, "template") }
+
+// trainedTemplate is that of a checkpoint's folder.
+func trainedTemplate(folder string) string { return trainedSetting(folder, "template") }
+
+// adapterSetting is a setting that the run of an adapter was trained with; "" where
+// there is no adapter, or it does not say.
+func adapterSetting(adapter, key string) string {
 	if adapter == "" {
 		return ""
 	}
@@ -44,11 +51,11 @@ func adapterTemplate(adapter string) string {
 	if err != nil {
 		return "" // who reads the adapter tells what is wrong with it
 	}
-	return trainedTemplate(folder)
+	return trainedSetting(folder, key)
 }
 
-// trainedTemplate is that of a checkpoint's folder.
-func trainedTemplate(folder string) string {
+// trainedSetting is that of a checkpoint's folder.
+func trainedSetting(folder, key string) string {
 	text, err := os.ReadFile(filepath.Join(folder, train.StateFile))
 	if err != nil {
 		return ""
@@ -57,5 +64,5 @@ func trainedTemplate(folder string) string {
 	if jsonfile.Unmarshal(text, &s) != nil {
 		return ""
 	}
-	return s.Lineage["setting template"]
+	return s.Lineage["setting "+key]
 }
