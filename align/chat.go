@@ -47,7 +47,7 @@ func OpenChat(o ChatOptions, env Environment) (*Chat, error) {
 	if err != nil {
 		return nil, err
 	}
-	template, reason, err := datasets.ChooseTemplate(o.Template, tok)
+	template, reason, err := chooseTemplate(o.Template, base, o.Adapter, tok)
 	if err != nil {
 		return nil, err
 	}

@@ -132,6 +132,27 @@ func (c *comparing) fitting() error {
 	return nil
 }
 
+// trained is the adapter whose template both answer with where none is named.
+func (c *comparing) trained() (string, error) {
+	a, b := adapterNamed(c.options.A), adapterNamed(c.options.B)
+	of, other := adapterTemplate(a), adapterTemplate(b)
+	switch {
+	case of != "" && other != "" && of != other && c.options.Template == "auto":
+		return "", fmt.Errorf("template: %s was trained with %s, %s with %s: name the one that both are to answer with", a, of, b, other)
+	case of == "":
+		return b, nil
+	}
+	return a, nil
+}
+
+// adapterNamed is a side's adapter, "" for the base alone.
+func adapterNamed(side string) string {
+	if side == BaseAlone {
+		return ""
+	}
+	return side
+}
+
 // open reads what is small.
 func (c *comparing) open(ctx context.Context) (err error) {
 	if c.base, err = basemodel.Resolve(c.options.Model); err != nil {
@@ -143,8 +164,12 @@ func (c *comparing) open(ctx context.Context) (err error) {
 	if c.tokenizer, err = basemodel.OpenTokenizer(c.base); err != nil {
 		return err
 	}
+	run, err := c.trained()
+	if err != nil {
+		return err
+	}
 	var reason string
-	if c.template, reason, err = datasets.ChooseTemplate(c.options.Template, c.tokenizer); err != nil {
+	if c.template, reason, err = chooseTemplate(c.options.Template, c.base, run, c.tokenizer); err != nil {
 		return err
 	}
 	c.env.note(fmt.Sprintf("template: %s (%s)", c.template.Name(), reason))

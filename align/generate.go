@@ -77,7 +77,7 @@ func Generate(ctx context.Context, o GenerateOptions, prompts [][]datasets.Messa
 	if err != nil {
 		return err
 	}
-	template, reason, err := datasets.ChooseTemplate(o.Template, tok)
+	template, reason, err := chooseTemplate(o.Template, path, o.Adapter, tok)
 	if err != nil {
 		return err
 	}

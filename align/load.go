@@ -49,6 +49,7 @@ func openModel(path, quantize, adapter string, b device.Backend, act device.Type
 		return nil, nil, err
 	}
 	noteOtherBase(adapter, path, env)
+	noteOtherForm(adapter, quantize, env)
 	if folder, err := runfolder.AdapterFolder(adapter); err == nil {
 		if scores, err := givesScores(folder); err == nil && scores {
 			env.note(notAPolicy(adapter))
@@ -70,6 +71,18 @@ func noteOtherBase(adapter, base string, env Environment) {
 	}
 	if own, err := model.AdapterBase(folder); err == nil && own != "" && has(own, "config.json") && !basemodel.Same(own, base) {
 		env.note(fmt.Sprintf("adapter: %s was trained on %s, and is put on %s", adapter, own, base))
+	}
+}
+
+// noteOtherForm tells where an adapter was trained on a base in blocks and is put on
+// one in another form, from which its numbers differ.
+func noteOtherForm(adapter, quantize string, env Environment) {
+	if trained := adapterSetting(adapter, "quantize"); trained != "" && trained != quantize {
+		form := "as stored"
+		if quantize != "" {
+			form = "held as " + quantize
+		}
+		env.note(fmt.Sprintf("quantize: %s was trained on its base held as %s, which is %s here: --quantize %s holds it so", adapter, trained, form, trained))
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"strconv"
 
-	"align/datasets"
 	"align/internal/atomicfile"
 	"align/internal/basemodel"
 	"align/internal/compute"
@@ -62,7 +61,7 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	if err != nil {
 		return rejection.Summary{}, err
 	}
-	template, reason, err := datasets.ChooseTemplate(c.Template, tok)
+	template, reason, err := chooseTemplate(c.Template, base, c.Adapter, tok)
 	if err != nil {
 		return rejection.Summary{}, err
 	}

@@ -94,7 +94,7 @@ func (s *stage) open() (err error) {
 // chooseTemplate reads the template, or finds the one that the tokenizer has.
 func (s *stage) chooseTemplate() (err error) {
 	var reason string
-	if s.template, reason, err = datasets.ChooseTemplate(s.settings.Template, s.tokenizer); err != nil {
+	if s.template, reason, err = chooseTemplate(s.settings.Template, s.base, s.settings.Adapter, s.tokenizer); err != nil {
 		return err
 	}
 	s.env.note(fmt.Sprintf("template: %s (%s)", s.template.Name(), reason))

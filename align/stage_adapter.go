@@ -87,6 +87,7 @@ func (s *stage) loadAdapter() ([]float32, error) {
 		return nil, err
 	}
 	noteOtherBase(folder, s.base, s.env)
+	noteOtherForm(s.settings.Adapter, s.settings.Quantize, s.env)
 	if err := s.agrees(a.Config); err != nil {
 		return nil, err
 	}

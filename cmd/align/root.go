@@ -199,6 +199,7 @@ var usualFlags = map[string]string{
 // usualNames are other programs' names of flags of ours.
 var usualNames = map[string]string{
 	"output": "out", "output-file": "out", "batch-size": "batch", "max-tokens": "max-new", "lora": "adapter", "num-samples": "n", "samples": "n",
+	"quant": "type", "quantization": "type", "outtype": "type", "quantize": "type", "dtype": "type", "outfile": "out",
 }
 
 func unknownFlag(c *cobra.Command, name string) error {

@@ -151,7 +151,7 @@ var settings = []setting{
 	{"overlong", data, "what is done with examples above max_length: drop, truncate-prompt, truncate or error (`policy`)"},
 	{"bad_records", data, "records that cannot be used: default (malformed ones stop the run), strict (all stop it) or skip (`policy`)"},
 	{"map", data, "foreign `columns`: prompt=Question,chosen=Better,rejected=Worse"},
-	{"template", data, "chat template: auto, a `name`, or a file"},
+	{"template", data, "chat template by `name`, or a file; auto is what the adapter's run was trained with, else the model's own"},
 	{"dedupe", data, "leave exact copies of records, and what is in the evaluation too, out of the training data, on or off; else they are counted"},
 	{"source_epochs", data, "of several files with weights: passes over one of them in an epoch at most, above 0; an epoch has as many records as all files together, or fewer for it"},
 

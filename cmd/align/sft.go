@@ -23,10 +23,10 @@ func newSFTCommand(io *streams, run engine[sft.Config]) *cobra.Command {
 		Long: `sft trains an adapter to give the answers of a file of examples.
 
 In go a model folder and a file: conversations (messages, sharegpt), alpaca
-records, prompt and completion, plain text, or token ids; the format is
-recognised and printed. Out comes a run folder with checkpoints that --resume,
---adapter and align export take.`,
-		Example: `  align sft --model models/llama --data examples.jsonl --dropout 0
+records, prompt and completion, a column of plain text, or token ids; the format
+is recognised and printed. Out comes a run folder with checkpoints that
+--resume, --adapter and align export take.`,
+		Example: `  align sft --model models/llama --data examples.jsonl
   align sft --model models/llama --data alpaca.json --steps 100 --out runs/alpaca
   align sft --resume --out runs/alpaca`,
 		Args: noArguments,

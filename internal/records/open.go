@@ -52,7 +52,11 @@ func (r *Reader) start() error {
 		r.startJSON(ending)
 		return nil
 	}
-	return fmt.Errorf("%s: unknown format %q: want .json, .jsonl, .csv, .tsv or .parquet, also with .gz or .zst", r.path, ending)
+	text := ""
+	if slices.Contains([]string{".txt", ".md", ""}, ending) {
+		text = `; of plain text, .jsonl with a line {"text": "..."} for each`
+	}
+	return fmt.Errorf("%s: unknown format %q: want .json, .jsonl, .csv, .tsv or .parquet, also with .gz or .zst%s", r.path, ending, text)
 }
 
 // isUTF16 knows UTF-16 by its mark, or by the zero in one of its first two bytes:

@@ -100,6 +100,7 @@ func TestText(t *testing.T) {
 		{"lines under the name of JSON", "a.json", "{\"a\":1}\n{\"a\":2}\n", []string{`a.json:1 {"a":1}`, `a.json:2 {"a":2}`}},
 		{"objects one after another", "a.json", "{\n \"a\": 1\n}\n{\n \"a\": 2\n}", []string{`a.json: record 1 {"a":1}`, `a.json: record 2 {"a":2}`}},
 		{"no ending", "data", `{"a":1}`, []string{`data:1 {"a":1}`}},
+		{"plain text", "a.txt", "one\ntwo", []string{`! a.txt: unknown format ".txt": want .json, .jsonl, .csv, .tsv or .parquet, also with .gz or .zst; of plain text, .jsonl with a line {"text": "..."} for each`}},
 		{"unknown", "a.docx", "PK\x03\x04", []string{`! a.docx: unknown format ".docx": want .json, .jsonl, .csv, .tsv or .parquet, also with .gz or .zst`}},
 		{"CSV", "a.csv", "p,c\n1,\"x, \"\"y\"\"\"\n", []string{`a.csv:2 {"p":"1","c":"x, \"y\""}`}},
 		{"CSV of Excel", "a.csv", "\xef\xbb\xbfp;c\r\n1,5;\"two\r\nlines\"\r\nx;y\r\n", []string{`a.csv:2 {"p":"1,5","c":"two\nlines"}`, `a.csv:4 {"p":"x","c":"y"}`}},
