@@ -156,6 +156,7 @@ func (c Config) Validate() error {
 		check(p.n >= 1, "%s must be at least 1, got %d", p.name, p.n)
 	}
 	check(c.K <= rollout.MaxSamples, "k must be at most %d, got %d", rollout.MaxSamples, c.K)
+	check(c.Sequences <= rollout.MaxSamples, "sequences must be at most %d, got %d", rollout.MaxSamples, c.Sequences)
 	for _, p := range []struct {
 		name string
 		x    float64

@@ -37,6 +37,7 @@ func TestConfigValidate(t *testing.T) {
 		{"lambda", func(c *Config) { c.Lambda = -1 }, "lambda must lie in [0, 1]"},
 		{"buffer", func(c *Config) { c.OverlongBuffer = 1000 }, "overlong_buffer must lie in [0, max_new]"},
 		{"rollout", func(c *Config) { c.Rollout = 0 }, "rollout must be at least 1"},
+		{"sequences", func(c *Config) { c.Sequences = 1e11 }, "sequences must be at most 65536"},
 		{"a shared setting", func(c *Config) { c.Batch = 0 }, "batch must be at least 1, got 0"},
 	} {
 		c := DefaultConfig()

@@ -109,7 +109,7 @@ func (c Config) Validate() error {
 	check(c.K >= 2, "k must be at least 2: the best of fewer is no choice, got %d", c.K)
 	check(c.K <= rollout.MaxSamples, "k must be at most %d, got %d", rollout.MaxSamples, c.K)
 	check(c.MaxNew >= 1, "max_new must be at least 1, got %d", c.MaxNew)
-	check(c.Sequences >= 1, "sequences must be at least 1, got %d", c.Sequences)
+	check(c.Sequences >= 1 && c.Sequences <= rollout.MaxSamples, "sequences must lie in [1, %d], got %d", rollout.MaxSamples, c.Sequences)
 	check(c.Temperature > 0, "temperature must be positive: at 0 all %d answers are the same, got %v", c.K, c.Temperature)
 	check(slices.Contains([]string{"auto", "f32", "bf16"}, c.Precision), "precision must be one of auto, f32, bf16, got %q", c.Precision)
 	check(c.Threads >= 0, "threads must be at least 0, got %d", c.Threads)

@@ -69,12 +69,17 @@ func TestOptions(t *testing.T) {
 	}
 	bad := bench.Options{Workloads: []string{"decod"}, Warmup: -1, Dropout: 1}
 	for _, want := range []string{
-		`unknown workload "decod", did you mean "decode"`, "batch must be at least 1, got 0", "seq must be at least 2, got 0",
-		"warmup (-1)", "loss_share must lie in (0, 1], got 0", "dropout must be 0 or lie in [1/65536, 65535/65536], got 1", `reference must be cached or every, got ""`, `precision must be f32 or bf16, got ""`,
+		`unknown workload "decod", did you mean "decode"`, "batch must lie in [1, 65536], got 0", "seq must lie in [2, 65536], got 0",
+		"warmup must lie in [0, 65536], got -1", "loss_share must lie in (0, 1], got 0", "dropout must be 0 or lie in [1/65536, 65535/65536], got 1", `reference must be cached or every, got ""`, `precision must be f32 or bf16, got ""`,
 	} {
 		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v lacks %q", err, want)
 		}
+	}
+	large := bench.DefaultOptions()
+	large.Batch, large.Length = 65536, 512
+	if err := large.Validate(); err == nil || err.Error() != "batch 65536 is 50331648 tokens, at most 1048576" {
+		t.Errorf("a batch of 50 million tokens: %v", err)
 	}
 	o.Workloads, o.Shape = []string{"sft"}, "70b"
 	if err := bench.Measure(t.Context(), o, work.Environment{}, nil); err == nil || !strings.Contains(err.Error(), `cfg "70b" is neither one of tiny, small, 1b, 8b nor a model`) {

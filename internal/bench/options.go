@@ -71,19 +71,9 @@ func (o Options) Validate() error {
 		errs = append(errs, err)
 	}
 	errs = append(errs, o.checkQuantize())
-	for _, n := range []struct {
-		name  string
-		value int
-	}{{"batch", o.Batch}, {"micro", o.Micro}, {"prompt", o.Prompt}, {"resp", o.Response}, {"rank", o.Rank}, {"steps", o.Steps}} {
-		if n.value < 1 {
-			errs = append(errs, fmt.Errorf("%s must be at least 1, got %d", n.name, n.value))
-		}
-	}
-	if o.Length < 2 {
-		errs = append(errs, fmt.Errorf("seq must be at least 2, got %d", o.Length))
-	}
-	if o.Warmup < 0 || o.Compute.Threads < 0 {
-		errs = append(errs, fmt.Errorf("warmup (%d) and threads (%d) must not be negative", o.Warmup, o.Compute.Threads))
+	errs = append(errs, o.checkSizes())
+	if o.Compute.Threads < 0 {
+		errs = append(errs, fmt.Errorf("threads must not be negative, got %d", o.Compute.Threads))
 	}
 	if !(o.LossShare > 0 && o.LossShare <= 1) {
 		errs = append(errs, fmt.Errorf("loss_share must lie in (0, 1], got %v", o.LossShare))
@@ -98,6 +88,34 @@ func (o Options) Validate() error {
 		errs = append(errs, fmt.Errorf("precision must be f32 or bf16, got %q", o.Compute.Precision))
 	}
 	return errors.Join(errs...)
+}
+
+const (
+	maxSize   = 1 << 16 // of each size
+	maxTokens = 1 << 20 // of a batch
+)
+
+// checkSizes refuses what no machine measures.
+func (o Options) checkSizes() error {
+	var errs []error
+	for _, n := range []struct {
+		name         string
+		value, least int
+	}{
+		{"batch", o.Batch, 1}, {"micro", o.Micro, 1}, {"seq", o.Length, 2}, {"prompt", o.Prompt, 1}, {"resp", o.Response, 1}, {"rank", o.Rank, 1},
+		{"steps", o.Steps, 1}, {"warmup", o.Warmup, 0},
+	} {
+		if n.value < n.least || n.value > maxSize {
+			errs = append(errs, fmt.Errorf("%s must lie in [%d, %d], got %d", n.name, n.least, maxSize, n.value))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if n := o.Batch * max(o.Length, o.Prompt+2*o.Response); n > maxTokens {
+		return fmt.Errorf("batch %d is %d tokens, at most %d", o.Batch, n, maxTokens)
+	}
+	return nil
 }
 
 // checkQuantize also refuses the workloads that hold no model.
