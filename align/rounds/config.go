@@ -178,11 +178,19 @@ func inStage(name string, err error) error {
 
 // write writes the job as a file that --config takes: its own settings, and of
 // the stages those that were named.
-func (c *Config) write(w io.Writer) error {
+func (c *Config) write(w io.Writer) error { return c.writeOf(w, anyKey) }
+
+// anyKey takes all settings of a job.
+func anyKey(string) bool { return true }
+
+// writeOf is write with those of the job's own settings alone that keep takes.
+func (c *Config) writeOf(w io.Writer, keep func(key string) bool) error {
 	sections := c.Sections()
 	silent := func(string) string { return "" }
 	// A section of the name takes the place of the empty path.
-	own := slices.DeleteFunc(sections[""], func(f config.Field) bool { return f.Key == stageReward && len(c.Explicit[stageReward]) > 0 })
+	own := slices.DeleteFunc(sections[""], func(f config.Field) bool {
+		return f.Key == stageReward && len(c.Explicit[stageReward]) > 0 || !keep(f.Key)
+	})
 	if err := config.Write(w, own, silent); err != nil {
 		return err
 	}

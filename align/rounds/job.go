@@ -1,10 +1,7 @@
 package rounds
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -92,7 +89,7 @@ type job struct {
 // open makes the job's folder, or finds the job to go on with.
 func (j *job) open(ctx context.Context) (err error) {
 	c := j.config
-	identity, err := c.identity()
+	identity, err := c.identity(anyKey)
 	if err != nil {
 		return err
 	}
@@ -110,8 +107,8 @@ func (j *job) open(ctx context.Context) (err error) {
 		if j.before, err = ReadLineage(c.Out); err != nil {
 			return err
 		}
-		if j.before.Config != identity {
-			return c.changed()
+		if err := j.same(identity); err != nil {
+			return err
 		}
 		if err := j.hold(held); err != nil {
 			return err
@@ -163,16 +160,6 @@ func (j *job) close() {
 		j.release()
 	}
 	j.made.Remove()
-}
-
-// identity is a hash of the settings that the stages depend on.
-func (c *Config) identity() (string, error) {
-	fixed := *c
-	fixed.Out, fixed.Rounds, fixed.Threads, fixed.Device, fixed.Memory, fixed.Generator = "", 0, 0, "", "", ""
-	var text bytes.Buffer
-	err := fixed.write(&text)
-	sum := sha256.Sum256(text.Bytes())
-	return hex.EncodeToString(sum[:]), err
 }
 
 // stage carries one stage out, or finds that it is done.

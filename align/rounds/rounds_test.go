@@ -3,6 +3,7 @@ package rounds_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -185,6 +186,48 @@ func TestRoundsAreHeldToWhatTheyBeganWith(t *testing.T) {
 	write(t, weights, other)
 	if err := run(); err == nil || !strings.Contains(err.Error(), "adapter has another content") {
 		t.Errorf("another adapter after that: %v", err)
+	}
+}
+
+// A job of a version that did not have a setting goes on where that is at its default,
+// also once the file of settings names it.
+func TestRoundsGoOnWithoutASettingOfALaterVersion(t *testing.T) {
+	c := smallRounds(t)
+	c.Rounds, c.Stages, c.Out = 1, "rejection", filepath.Join(t.TempDir(), "job")
+	c.Explicit = map[string][]string{"rejection": {"k", "max_new"}}
+	run := func() error {
+		_, err := rounds.Run(context.Background(), c, (&recorder{}).environment(t))
+		return err
+	}
+	if err := run(); err != nil {
+		t.Fatal(err)
+	}
+	settings, lineage := filepath.Join(c.Out, rounds.SettingsFile), filepath.Join(c.Out, rounds.LineageFile)
+	whole := readFile(t, lineage)
+	// What the file says is what is hashed, with the free settings empty.
+	text := regexp.MustCompile(`(?m)^template: .*\n`).ReplaceAll(readFile(t, settings), nil)
+	hashed := regexp.MustCompile(`(?m)^(out|device|memory|generator): .*$`).ReplaceAll(text, []byte(`$1: ""`))
+	hashed = regexp.MustCompile(`(?m)^(rounds|threads): .*$`).ReplaceAll(hashed, []byte("$1: 0"))
+	earlier := regexp.MustCompile(`"config": "[0-9a-f]+"`).ReplaceAll(whole, fmt.Appendf(nil, `"config": "%x"`, sha256.Sum256(hashed)))
+	write(t, settings, text)
+	write(t, lineage, earlier)
+
+	c.Resume, c.Template = true, "llama3"
+	if err := run(); err == nil || !strings.Contains(err.Error(), `template is "llama3", the job began with "auto"`) {
+		t.Errorf("the setting at another value: %v", err)
+	}
+	c.Template, c.Seed = "auto", c.Seed+1
+	if err := run(); err == nil || !strings.Contains(err.Error(), "seed is ") {
+		t.Errorf("another seed: %v", err)
+	}
+	c.Seed--
+	for range 2 {
+		if err := run(); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(readFile(t, lineage), whole) || !bytes.Contains(readFile(t, settings), []byte("\ntemplate: ")) {
+			t.Errorf("%s\nwant\n%s", readFile(t, lineage), whole)
+		}
 	}
 }
 
