@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -103,8 +104,9 @@ func (f *Full) WriteWeights(w io.Writer, values Values, t safetensors.DType) err
 }
 
 // ReadWeights reads the values of a folder's weights into a flat buffer of the
-// layout: what WriteWeights wrote, or any Hugging Face folder of the shapes.
-func (f *Full) ReadWeights(dir string) ([]float32, error) {
+// layout: what WriteWeights wrote, or any Hugging Face folder of the shapes. It ends
+// with ctx.
+func (f *Full) ReadWeights(ctx context.Context, dir string) ([]float32, error) {
 	files, err := safetensors.OpenModel(dir)
 	if err != nil {
 		return nil, err
@@ -112,6 +114,9 @@ func (f *Full) ReadWeights(dir string) ([]float32, error) {
 	defer files.Close()
 	flat := make([]float32, f.Len)
 	for _, w := range f.Weights {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if err := w.read(files, flat[w.Offset:][:w.len()]); err != nil {
 			return nil, fmt.Errorf("model: %s: %w", dir, err)
 		}

@@ -204,7 +204,7 @@ func TestFullRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		dir := writeFull(t, r, values)
-		again, err := r.full.ReadWeights(dir)
+		again, err := r.full.ReadWeights(t.Context(), dir)
 		if err != nil || !slices.Equal(again, values) {
 			t.Fatalf("values differ after a round trip: %v", err)
 		}

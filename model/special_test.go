@@ -23,7 +23,7 @@ func TestUntrainedRowsAreFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		full := model.NewFull(c)
-		values, err := full.ReadWeights(dir)
+		values, err := full.ReadWeights(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +47,7 @@ func TestUntrainedRowsAreFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := full.ReadWeights(dir)
+		back, err := full.ReadWeights(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package ppo
 
 import (
+	"context"
 	"errors"
 	"io"
 	"path/filepath"
@@ -67,8 +68,8 @@ func (s *Subject) Parts() ([]checkpoint.Part, error) {
 }
 
 // Restore reads them back.
-func (s *Subject) Restore(c *checkpoint.Checkpoint) error {
-	if err := (&train.LoRA{Model: s.Model, Adapter: s.Policy}).Restore(c); err != nil || s.Critic == nil {
+func (s *Subject) Restore(ctx context.Context, c *checkpoint.Checkpoint) error {
+	if err := (&train.LoRA{Model: s.Model, Adapter: s.Policy}).Restore(ctx, c); err != nil || s.Critic == nil {
 		return err
 	}
 	values := make([]float32, s.Critic.Len)

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -49,7 +50,7 @@ func (x *export) writeFull() (Result, error) {
 		return e, err
 	}
 	full := model.NewFull(x.model.Config)
-	values, err := full.ReadWeights(x.folder)
+	values, err := full.ReadWeights(context.Background(), x.folder)
 	if err != nil {
 		return e, err
 	}

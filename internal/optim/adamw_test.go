@@ -2,6 +2,7 @@ package optim_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"math"
 	"os"
@@ -280,7 +281,7 @@ func (d *drill) save() string {
 
 func (d *drill) load(path string, from *drill) {
 	d.o.Updates = from.o.Updates
-	err := errors.Join(d.o.ReadMoments(path), d.b.Upload(d.o.Flat().Value, from.bytes(from.o.Flat().Value)))
+	err := errors.Join(d.o.ReadMoments(context.Background(), path), d.b.Upload(d.o.Flat().Value, from.bytes(from.o.Flat().Value)))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -306,8 +307,19 @@ func TestMomentsOfAnotherShapeAreRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := o.ReadMoments(tt.path); err == nil || !strings.Contains(err.Error(), `tensor "exp_avg`) {
+		if err := o.ReadMoments(context.Background(), tt.path); err == nil || !strings.Contains(err.Error(), `tensor "exp_avg`) {
 			t.Errorf("%d of %s: got %v", tt.n, tt.act, err)
 		}
+	}
+}
+
+// Reading the moments ends with the context: those of all weights take minutes.
+func TestReadingMomentsEnds(t *testing.T) {
+	d := newDrill(t, device.F32)
+	path := d.save()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.o.ReadMoments(ctx, path); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package optim
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -40,22 +41,22 @@ func (o *AdamW) tensor(name string, v device.View) safetensors.Tensor {
 }
 
 // ReadMoments reads what WriteMoments wrote for buffers of the same length and
-// type. On an error the moments may be half read.
-func (o *AdamW) ReadMoments(path string) error {
+// type. It ends with ctx; on an error the moments may be half read.
+func (o *AdamW) ReadMoments(ctx context.Context, path string) error {
 	f, err := safetensors.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	for name, v := range map[string]device.View{firstMoment: o.flat.M, secondMoment: o.flat.V} {
-		if err := o.readMoment(f, name, v); err != nil {
+		if err := o.readMoment(ctx, f, name, v); err != nil {
 			return fmt.Errorf("optim: %s: %w", path, err)
 		}
 	}
 	return nil
 }
 
-func (o *AdamW) readMoment(f *safetensors.File, name string, v device.View) error {
+func (o *AdamW) readMoment(ctx context.Context, f *safetensors.File, name string, v device.View) error {
 	r, err := f.Reader(name)
 	if err != nil {
 		return err
@@ -64,6 +65,9 @@ func (o *AdamW) readMoment(f *safetensors.File, name string, v device.View) erro
 		return fmt.Errorf("tensor %q has %d bytes of %s, the optimizer %d of %s", name, r.Size(), info.DType, v.Bytes(), dtypeOf(v))
 	}
 	return inChunks(v, func(part device.View, buffer []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if _, err := io.ReadFull(r, buffer); err != nil {
 			return fmt.Errorf("tensor %q: %w", name, err)
 		}

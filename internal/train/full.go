@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"io"
 
 	"align/internal/checkpoint"
@@ -65,9 +66,9 @@ func (f *Full) Parts() ([]checkpoint.Part, error) {
 	}, f.Beside...), nil
 }
 
-// Restore reads the weights back.
-func (f *Full) Restore(c *checkpoint.Checkpoint) error {
-	values, err := f.Full.ReadWeights(c.Path)
+// Restore reads the weights back; it ends with ctx.
+func (f *Full) Restore(ctx context.Context, c *checkpoint.Checkpoint) error {
+	values, err := f.Full.ReadWeights(ctx, c.Path)
 	if err != nil {
 		return err
 	}

@@ -56,8 +56,8 @@ type Subject interface {
 	Buffers() (value, grad device.View)
 	// Parts are the subject's own files of a checkpoint.
 	Parts() ([]checkpoint.Part, error)
-	// Restore reads them back.
-	Restore(*checkpoint.Checkpoint) error
+	// Restore reads them back, and may end with ctx.
+	Restore(ctx context.Context, c *checkpoint.Checkpoint) error
 }
 
 // Options of a run.

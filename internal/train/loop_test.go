@@ -74,7 +74,7 @@ func (y *toy) Parts() ([]checkpoint.Part, error) {
 	}}}, nil
 }
 
-func (y *toy) Restore(c *checkpoint.Checkpoint) error {
+func (y *toy) Restore(_ context.Context, c *checkpoint.Checkpoint) error {
 	data, err := c.ReadFile("weights.json")
 	if err != nil {
 		return err
@@ -490,5 +490,39 @@ func TestEventsAreVersionedJSON(t *testing.T) {
 	want := `{"v":1,"step":3,"loss":0.1,"grad_norm":2,"learning_rate":5e-06,"num_tokens":100,"epoch":0.5,"rewards/margins":0.25}`
 	if got := string(e.AppendJSON(nil)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// loading asks for the end while its weights are read back.
+type loading struct {
+	*toy
+	stop *train.Stop
+}
+
+func (l *loading) Restore(ctx context.Context, c *checkpoint.Checkpoint) error {
+	l.stop.Ask(train.Interrupt)
+	return l.toy.Restore(ctx, c)
+}
+
+// What a checkpoint holds is read to no end either: a request in its weights is met
+// before the moments are read, and the run goes on as if it had not been begun.
+func TestRestoringEndsWhenAsked(t *testing.T) {
+	whole, dir := t.TempDir(), t.TempDir()
+	mustRun(t, options(whole), newToy(t), 2, nil)
+	stop, y := &train.Stop{}, newToy(t)
+	if _, err := train.Run(context.Background(), options(dir), y.backend, y, &slow{points{Micros: 2}, 6, stop}, train.Method[[]float64](y), &recorder{}, stop); err != nil {
+		t.Fatal(err)
+	}
+	o := options(dir)
+	o.Resume = true
+	before := readFile(t, dir, train.MetricsFile)
+	stop, y = &train.Stop{}, newToy(t)
+	_, err := train.Run(context.Background(), o, y.backend, &loading{y, stop}, &points{Micros: 2}, train.Method[[]float64](y), &recorder{}, stop)
+	if !errors.Is(err, context.Canceled) || readFile(t, dir, train.MetricsFile) != before {
+		t.Errorf("got %v", err)
+	}
+	mustRun(t, o, newToy(t), 2, nil)
+	if got, want := readFile(t, dir, train.MetricsFile), readFile(t, whole, train.MetricsFile); got != want {
+		t.Errorf("the log differs:\n%s\nwant\n%s", got, want)
 	}
 }

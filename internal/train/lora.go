@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"errors"
 	"io"
 
@@ -43,7 +44,7 @@ func (l *LoRA) Parts() ([]checkpoint.Part, error) {
 }
 
 // Restore reads the adapter's values back.
-func (l *LoRA) Restore(c *checkpoint.Checkpoint) error {
+func (l *LoRA) Restore(_ context.Context, c *checkpoint.Checkpoint) error {
 	read := model.ReadAdapter
 	if l.Adapter.Head.Len > 0 {
 		read = func(dir string, base model.Config) (*model.Adapter, []float32, error) {

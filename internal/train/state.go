@@ -80,7 +80,7 @@ func (l *loop[B]) open(ctx context.Context) (err error) {
 	case l.options.Resume && err != nil:
 		return err
 	case l.options.Resume:
-		if err := l.resume(c); err != nil {
+		if err := l.resume(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -108,7 +108,7 @@ func newest(ctx context.Context, run string) (*checkpoint.Checkpoint, error) {
 }
 
 // resume goes to where c was saved; a nil c is the start.
-func (l *loop[B]) resume(c *checkpoint.Checkpoint) error {
+func (l *loop[B]) resume(ctx context.Context, c *checkpoint.Checkpoint) error {
 	if c == nil {
 		l.note("nothing to resume: starting at step 1")
 		return nil
@@ -130,7 +130,10 @@ func (l *loop[B]) resume(c *checkpoint.Checkpoint) error {
 	l.adam.Updates, l.due = s.Updates, s.EvaluationDue
 	l.note(fmt.Sprintf("resuming after step %d of %d from %s", s.Step, l.options.Steps, c.Path))
 	l.noteChanges(s)
-	return errors.Join(l.source.Restore(s.Source), l.subject.Restore(c), l.adam.ReadMoments(filepath.Join(c.Path, OptimizerFile)))
+	if err := errors.Join(l.source.Restore(s.Source), l.subject.Restore(ctx, c)); err != nil {
+		return err
+	}
+	return l.adam.ReadMoments(ctx, filepath.Join(c.Path, OptimizerFile))
 }
 
 // noteChanges tells what keeps a resumed run from being the uninterrupted one
