@@ -36,7 +36,7 @@ type Chat struct {
 
 // OpenChat loads the model.
 func OpenChat(o ChatOptions, env Environment) (*Chat, error) {
-	if err := checkNamed(o.Adapter, "", ""); err != nil {
+	if err := checkNamed(context.Background(), o.Adapter, "", ""); err != nil {
 		return nil, err
 	}
 	base, err := basemodel.Resolve(o.Model)
@@ -47,7 +47,7 @@ func OpenChat(o ChatOptions, env Environment) (*Chat, error) {
 	if err != nil {
 		return nil, err
 	}
-	template, reason, err := chooseTemplate(o.Template, base, o.Adapter, tok)
+	template, reason, err := chooseTemplate(context.Background(), o.Template, base, o.Adapter, tok)
 	if err != nil {
 		return nil, err
 	}

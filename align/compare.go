@@ -135,7 +135,7 @@ func (c *comparing) fitting() error {
 // trained is the adapter whose template both answer with where none is named.
 func (c *comparing) trained() (string, error) {
 	a, b := adapterNamed(c.options.A), adapterNamed(c.options.B)
-	of, other := adapterTemplate(a), adapterTemplate(b)
+	of, other := adapterTemplate(context.Background(), a), adapterTemplate(context.Background(), b)
 	switch {
 	case of != "" && other != "" && of != other && c.options.Template == "auto":
 		return "", fmt.Errorf("template: %s was trained with %s, %s with %s: name the one that both are to answer with", a, of, b, other)
@@ -155,7 +155,7 @@ func adapterNamed(side string) string {
 
 // open reads what is small.
 func (c *comparing) open(ctx context.Context) (err error) {
-	if c.base, err = basemodel.Resolve(c.options.Model); err != nil {
+	if c.base, err = basemodel.ResolveUntil(ctx, c.options.Model); err != nil {
 		return err
 	}
 	if c.config, err = model.ReadConfig(c.base); err != nil {
@@ -169,7 +169,7 @@ func (c *comparing) open(ctx context.Context) (err error) {
 		return err
 	}
 	var reason string
-	if c.template, reason, err = chooseTemplate(c.options.Template, c.base, run, c.tokenizer); err != nil {
+	if c.template, reason, err = chooseTemplate(ctx, c.options.Template, c.base, run, c.tokenizer); err != nil {
 		return err
 	}
 	c.env.note(fmt.Sprintf("template: %s (%s)", c.template.Name(), reason))

@@ -1,6 +1,7 @@
 package align
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -28,9 +29,9 @@ var fullRates = map[string]float64{"sft": 2e-5, "dpo": 1e-6}
 
 // Unnamed is the model to take where none was named, and why: the base of the first
 // of the adapters that names one which is here, or else the one inside the program.
-func Unnamed(adapters ...string) (name, reason string) {
+func Unnamed(ctx context.Context, adapters ...string) (name, reason string) {
 	for _, adapter := range adapters {
-		if name := ownBase(adapter); name != "" {
+		if name := ownBase(ctx, adapter); name != "" {
 			return name, "the base of " + adapter
 		}
 	}
@@ -38,11 +39,11 @@ func Unnamed(adapters ...string) (name, reason string) {
 }
 
 // ownBase is the base model that an adapter was trained on; "" where it is not here.
-func ownBase(adapter string) string {
+func ownBase(ctx context.Context, adapter string) string {
 	if adapter == "" || adapter == BaseAlone {
 		return ""
 	}
-	folder, err := runfolder.AdapterFolder(adapter)
+	folder, err := runfolder.AdapterFolderUntil(ctx, adapter)
 	if err != nil {
 		return ""
 	}
@@ -53,7 +54,7 @@ func ownBase(adapter string) string {
 	if inside, err := builtin.Dir(host.CacheDir()); err == nil && basemodel.Same(base, inside) {
 		return builtin.Name
 	}
-	if _, err := basemodel.Resolve(base); err != nil {
+	if _, err := basemodel.ResolveUntil(ctx, base); err != nil {
 		return ""
 	}
 	return base
@@ -61,10 +62,10 @@ func ownBase(adapter string) string {
 
 // deriveModel takes the adapter's base, or the model inside the program, where none
 // is named.
-func (s *stage) deriveModel() {
+func (s *stage) deriveModel(ctx context.Context) {
 	if s.settings.Model == "" {
 		var reason string
-		s.settings.Model, reason = Unnamed(s.settings.Adapter)
+		s.settings.Model, reason = Unnamed(ctx, s.settings.Adapter)
 		s.env.note(fmt.Sprintf("model: %s, %s (none was named)", s.settings.Model, reason))
 	}
 	switch {

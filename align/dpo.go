@@ -8,7 +8,6 @@ import (
 	"align/datasets"
 	"align/dpo"
 	"align/internal/plan"
-	"align/internal/runfolder"
 	"align/internal/train"
 	"align/model"
 )
@@ -23,7 +22,7 @@ func DPO(ctx context.Context, c dpo.Config, explicit []string, env Environment) 
 	defer s.close()
 	early, ended := s.early(ctx)
 	defer ended(&result, &err)
-	if err := s.begin(&c, c.RefFolder()); err != nil {
+	if err := s.begin(early, &c, c.RefFolder()); err != nil {
 		return Result{}, err
 	}
 	for _, line := range c.Unused() {
@@ -145,7 +144,7 @@ func (s *stage) reference(ref string) (*model.Adapter, string, error) {
 	if ref == "init" {
 		path = s.settings.Adapter
 	}
-	folder, err := runfolder.AdapterFolder(path)
+	folder, err := s.adapterFolder(path)
 	if err != nil {
 		return nil, "", fmt.Errorf("ref: %w", err)
 	}

@@ -1,6 +1,7 @@
 package align
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -22,15 +23,15 @@ import (
 // What can be known of a run before a model, or the data, is read for it.
 
 // checkNamed looks for what the settings name beside the data: the adapter, the
-// reference's, and the file of the evaluation. "" is none.
-func checkNamed(adapter, ref, eval string) error {
+// reference's, and the file of the evaluation. "" is none. It ends with ctx.
+func checkNamed(ctx context.Context, adapter, ref, eval string) error {
 	var errs []error
 	if adapter != "" {
-		_, err := runfolder.Trained(adapter)
+		_, err := runfolder.TrainedUntil(ctx, adapter)
 		errs = append(errs, err)
 	}
 	if ref != "" {
-		_, err := runfolder.AdapterFolder(ref)
+		_, err := runfolder.AdapterFolderUntil(ctx, ref)
 		errs = append(errs, prefixed("ref", err))
 	}
 	if eval != "" {
@@ -199,8 +200,8 @@ func (s *stage) findRun() error {
 
 // checkJob is what shows of a rejection job before a model is read: its folder, what
 // it names, and the settings that it began with.
-func checkJob(c rejection.Config) error {
-	if err := errors.Join(checkNamed(c.Adapter, "", ""), judge{c.Reward, c.Scorer}.check()); err != nil || c.Out == "" {
+func checkJob(ctx context.Context, c rejection.Config) error {
+	if err := errors.Join(checkNamed(ctx, c.Adapter, "", ""), judge{c.Reward, c.Scorer}.check()); err != nil || c.Out == "" {
 		return err
 	}
 	if err := errors.Join(place.CheckName(c.Out), rejection.CheckFolder(c.Out, c.Resume), runfolder.CheckWritable(c.Out)); err != nil || !c.Resume || !runfolder.Is(c.Out) {

@@ -66,10 +66,10 @@ func Generate(ctx context.Context, o GenerateOptions, prompts [][]datasets.Messa
 	if err := o.Sampling.Validate(); err != nil {
 		return err
 	}
-	if err := checkNamed(o.Adapter, "", ""); err != nil {
+	if err := checkNamed(ctx, o.Adapter, "", ""); err != nil {
 		return err
 	}
-	path, err := basemodel.Resolve(o.Model)
+	path, err := basemodel.ResolveUntil(ctx, o.Model)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func Generate(ctx context.Context, o GenerateOptions, prompts [][]datasets.Messa
 	if err != nil {
 		return err
 	}
-	template, reason, err := chooseTemplate(o.Template, path, o.Adapter, tok)
+	template, reason, err := chooseTemplate(ctx, o.Template, path, o.Adapter, tok)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package align
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -77,7 +78,7 @@ func noteOtherBase(adapter, base string, env Environment) {
 // noteOtherForm tells where an adapter was trained on a base in blocks and is put on
 // one in another form, from which its numbers differ.
 func noteOtherForm(adapter, quantize string, env Environment) {
-	if trained := adapterSetting(adapter, "quantize"); trained != "" && trained != quantize {
+	if trained := adapterSetting(context.Background(), adapter, "quantize"); trained != "" && trained != quantize {
 		form := "as stored"
 		if quantize != "" {
 			form = "held as " + quantize

@@ -23,7 +23,7 @@ func PlanSFT(ctx context.Context, c sft.Config, explicit []string, env Environme
 	p := planning("sft", &env)
 	s := &stage{method: "sft", settings: &c.Settings, env: env, explicit: explicit, lossOn: c.LossOn, noise: c.NEFTuneNoiseAlpha}
 	defer s.close()
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
 	d, err := s.examples(ctx, c.Data)
@@ -45,7 +45,7 @@ func PlanDPO(ctx context.Context, c dpo.Config, explicit []string, env Environme
 	p := planning("dpo", &env)
 	s := &stage{method: "dpo", settings: &c.Settings, env: env, explicit: explicit}
 	defer s.close()
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
 	if loss.Unpaired() {
@@ -71,7 +71,7 @@ func PlanReward(ctx context.Context, c reward.Config, explicit []string, env Env
 	p := planning("reward", &env)
 	s := &stage{method: "reward", settings: &c.Settings, env: env, explicit: explicit, head: model.ScoreHead}
 	defer s.close()
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
 	d, err := readData(ctx, s, c.Pairs, readGroups)
@@ -92,7 +92,7 @@ func PlanPretrain(ctx context.Context, c PretrainConfig, explicit []string, env 
 	p := planning("pretrain", &env)
 	s := &stage{method: "pretrain", settings: &c.Settings, env: env, explicit: explicit}
 	defer s.close()
-	if err := s.openUntrained(c.Tokenizer, c.Shape); err != nil {
+	if err := s.openUntrained(ctx, c.Tokenizer, c.Shape); err != nil {
 		return nil, err
 	}
 	d, err := s.pieces(ctx, c.Data)
@@ -117,7 +117,7 @@ func PlanPPOAfter(ctx context.Context, c ppo.Config, explicit []string, env Envi
 	p := planning("ppo", &env)
 	s := &stage{method: "ppo", settings: &c.Settings, env: env, explicit: explicit}
 	defer s.close()
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
 	prompts, err := s.prompts(ctx, c)
@@ -148,7 +148,7 @@ func PlanRejectionAfter(ctx context.Context, c rejection.Config, env Environment
 	p := planning("rejection", &env)
 	s := rejectionStage(c, env)
 	defer s.close()
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
 		return nil, nil, err
 	}
 	prompts, longest, err := readPrompts(ctx, c.Prompts, c.Map, c.Scorer, answerable(s.template, s.config), env)
@@ -175,7 +175,7 @@ func PlanRecords(ctx context.Context, method string, settings *train.Settings, e
 	p := planning(method, &env)
 	s := &stage{method: method, settings: settings, env: env, explicit: explicit}
 	defer s.close()
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
 	return p, s.plan(ctx, p, list, held, what, referenced)

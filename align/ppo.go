@@ -30,7 +30,7 @@ func PPO(ctx context.Context, c ppo.Config, explicit []string, env Environment) 
 	if err := (judge{c.Reward, c.Scorer}).check(); err != nil {
 		return Result{}, err
 	}
-	if err := s.begin(&c, ""); err != nil {
+	if err := s.begin(early, &c, ""); err != nil {
 		return Result{}, err
 	}
 	p, err := s.prompts(early, c)

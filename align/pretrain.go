@@ -24,10 +24,10 @@ func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Envi
 	defer s.close()
 	early, ended := s.early(ctx)
 	defer ended(&result, &err)
-	if err := errors.Join(s.findRun(), checkNamed("", "", c.Eval)); err != nil {
+	if err := errors.Join(s.findRun(), checkNamed(early, "", "", c.Eval)); err != nil {
 		return Result{}, err
 	}
-	if err := s.openUntrained(c.Tokenizer, c.Shape); err != nil {
+	if err := s.openUntrained(early, c.Tokenizer, c.Shape); err != nil {
 		return Result{}, err
 	}
 	if err := s.sameSoFar(&c); err != nil {
@@ -64,11 +64,11 @@ func Pretrain(ctx context.Context, c PretrainConfig, explicit []string, env Envi
 
 // openUntrained is open for a model that is not there yet: its config follows
 // from the shape and the tokenizer.
-func (s *stage) openUntrained(tokenizer string, shape Shape) (err error) {
+func (s *stage) openUntrained(ctx context.Context, tokenizer string, shape Shape) (err error) {
 	if s.tokenizer, err = basemodel.OpenTokenizer(tokenizer); err != nil {
 		return err
 	}
-	if err := s.chooseTemplate(); err != nil {
+	if err := s.chooseTemplate(ctx); err != nil {
 		return err
 	}
 	bos, ok := s.tokenizer.BOS()

@@ -49,11 +49,11 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	if err := c.Validate(); err != nil {
 		return rejection.Summary{}, err
 	}
-	if err := checkJob(*c); err != nil {
+	if err := checkJob(ctx, *c); err != nil {
 		return rejection.Summary{}, err
 	}
 	asked := *c
-	base, err := basemodel.Resolve(c.Model)
+	base, err := basemodel.ResolveUntil(ctx, c.Model)
 	if err != nil {
 		return rejection.Summary{}, err
 	}
@@ -61,7 +61,7 @@ func reject(ctx context.Context, c *rejection.Config, env Environment) (rejectio
 	if err != nil {
 		return rejection.Summary{}, err
 	}
-	template, reason, err := chooseTemplate(c.Template, base, c.Adapter, tok)
+	template, reason, err := chooseTemplate(ctx, c.Template, base, c.Adapter, tok)
 	if err != nil {
 		return rejection.Summary{}, err
 	}

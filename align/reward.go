@@ -20,7 +20,7 @@ func Reward(ctx context.Context, c reward.Config, explicit []string, env Environ
 	defer s.close()
 	early, ended := s.early(ctx)
 	defer ended(&result, &err)
-	if err := s.begin(&c, ""); err != nil {
+	if err := s.begin(early, &c, ""); err != nil {
 		return Result{}, err
 	}
 	d, err := readData(early, s, c.Pairs, readGroups)

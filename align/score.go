@@ -140,10 +140,10 @@ type ScoreOptions struct {
 // Score hands the log-probabilities of every example's targets to emit, in the
 // order of the file; examples that could not be read stop it.
 func Score(ctx context.Context, o ScoreOptions, env Environment, emit func(Scored) error) error {
-	if err := checkNamed(o.Adapter, "", ""); err != nil {
+	if err := checkNamed(ctx, o.Adapter, "", ""); err != nil {
 		return err
 	}
-	path, err := basemodel.Resolve(o.Model)
+	path, err := basemodel.ResolveUntil(ctx, o.Model)
 	if err != nil {
 		return err
 	}

@@ -109,14 +109,14 @@ func pairsByPolicy(ctx context.Context, o PairScoreOptions, env Environment) ([]
 	if ref == "off" || ref == "base" {
 		ref = ""
 	}
-	if err := checkNamed(o.Adapter, ref, ""); err != nil {
+	if err := checkNamed(ctx, o.Adapter, ref, ""); err != nil {
 		return nil, err
 	}
 	by, err := o.measure(env)
 	if err != nil {
 		return nil, err
 	}
-	base, err := basemodel.Resolve(o.Model)
+	base, err := basemodel.ResolveUntil(ctx, o.Model)
 	if err != nil {
 		return nil, err
 	}

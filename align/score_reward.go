@@ -87,7 +87,7 @@ func (o ScoreOptions) readers(base string, env Environment) (datasets.Options, e
 	if err != nil {
 		return datasets.Options{}, err
 	}
-	template, reason, err := chooseTemplate(o.Template, base, o.Adapter, tok)
+	template, reason, err := chooseTemplate(context.Background(), o.Template, base, o.Adapter, tok)
 	if err != nil {
 		return datasets.Options{}, err
 	}

@@ -18,7 +18,7 @@ func SFT(ctx context.Context, c sft.Config, explicit []string, env Environment) 
 	defer s.close()
 	early, ended := s.early(ctx)
 	defer ended(&result, &err)
-	if err := s.begin(&c, ""); err != nil {
+	if err := s.begin(early, &c, ""); err != nil {
 		return Result{}, err
 	}
 	d, err := s.examples(early, c.Data)

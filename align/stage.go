@@ -1,6 +1,7 @@
 package align
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -64,15 +65,15 @@ type stage struct {
 
 // open picks the device and reads what is small: the model's config, its
 // tokenizer and template. The weights come after the data has been looked at.
-func (s *stage) open() (err error) {
+func (s *stage) open(ctx context.Context) (err error) {
 	if s.head != "" {
 		if err := s.checkHead(); err != nil {
 			return err
 		}
 	}
-	s.deriveModel()
+	s.deriveModel(ctx)
 	s.deriveSchedule()
-	if s.base, err = basemodel.Resolve(s.settings.Model); err != nil {
+	if s.base, err = basemodel.ResolveUntil(ctx, s.settings.Model); err != nil {
 		return err
 	}
 	if s.config, err = model.ReadConfig(s.base); err != nil {
@@ -84,7 +85,7 @@ func (s *stage) open() (err error) {
 	if s.tokenizer, err = basemodel.OpenTokenizer(s.base); err != nil {
 		return err
 	}
-	if err := s.chooseTemplate(); err != nil {
+	if err := s.chooseTemplate(ctx); err != nil {
 		return err
 	}
 	s.deriveLength()
@@ -92,9 +93,9 @@ func (s *stage) open() (err error) {
 }
 
 // chooseTemplate reads the template, or finds the one that the tokenizer has.
-func (s *stage) chooseTemplate() (err error) {
+func (s *stage) chooseTemplate(ctx context.Context) (err error) {
 	var reason string
-	if s.template, reason, err = chooseTemplate(s.settings.Template, s.base, s.settings.Adapter, s.tokenizer); err != nil {
+	if s.template, reason, err = chooseTemplate(ctx, s.settings.Template, s.base, s.settings.Adapter, s.tokenizer); err != nil {
 		return err
 	}
 	s.env.note(fmt.Sprintf("template: %s (%s)", s.template.Name(), reason))
@@ -115,12 +116,12 @@ func (s *stage) checkHead() error {
 
 // begin is open for a stage that will run: what can be wrong with its folder, with
 // what it names and with what a resumed run is asked for shows before a model is
-// read for it. c is the method's config, ref the folder of a reference or "".
-func (s *stage) begin(c any, ref string) error {
-	if err := errors.Join(s.findRun(), checkNamed(s.settings.Adapter, ref, s.settings.Eval)); err != nil {
+// read for it; looking for that ends with ctx. c is the method's config, ref the folder of a reference or "".
+func (s *stage) begin(ctx context.Context, c any, ref string) error {
+	if err := errors.Join(s.findRun(), checkNamed(ctx, s.settings.Adapter, ref, s.settings.Eval)); err != nil {
 		return err
 	}
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
 		return err
 	}
 	return s.sameSoFar(c)

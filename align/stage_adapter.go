@@ -1,6 +1,7 @@
 package align
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -59,9 +60,17 @@ func (s *stage) trained() (t plan.Trained, err error) {
 	return t, err
 }
 
+// adapterFolder is the folder that an adapter's path stands for; hashing it ends where
+// the run is asked to end.
+func (s *stage) adapterFolder(path string) (string, error) {
+	early, cancel := s.env.Stop.Until(context.Background())
+	defer cancel()
+	return runfolder.AdapterFolderUntil(early, path)
+}
+
 // startLayout is the adapter to start from, without buffers.
 func (s *stage) startLayout() (a *model.Adapter, err error) {
-	folder, err := runfolder.AdapterFolder(s.settings.Adapter)
+	folder, err := s.adapterFolder(s.settings.Adapter)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +87,7 @@ func (s *stage) startLayout() (a *model.Adapter, err error) {
 }
 
 func (s *stage) loadAdapter() ([]float32, error) {
-	folder, err := runfolder.AdapterFolder(s.settings.Adapter)
+	folder, err := s.adapterFolder(s.settings.Adapter)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package align
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,12 +17,12 @@ import (
 // adapter's run was trained with, or the base where that is a run: prompts of another
 // form are answered, scored and trained on otherwise. A folder without a run's state
 // does not say.
-func chooseTemplate(choice, base, adapter string, tok *tokenizer.Tokenizer) (*datasets.Template, string, error) {
+func chooseTemplate(ctx context.Context, choice, base, adapter string, tok *tokenizer.Tokenizer) (*datasets.Template, string, error) {
 	t, reason, err := datasets.ChooseTemplate(choice, tok)
 	if choice != "auto" && choice != "" {
 		return t, reason, err
 	}
-	run, trained := adapter, adapterTemplate(adapter)
+	run, trained := adapter, adapterTemplate(ctx, adapter)
 	if trained == "" {
 		run, trained = base, trainedTemplate(base)
 	}
@@ -36,18 +37,20 @@ func chooseTemplate(choice, base, adapter string, tok *tokenizer.Tokenizer) (*da
 
 // adapterTemplate is the template that the run of an adapter was trained with; "" where
 // there is none, or it does not say.
-func adapterTemplate(adapter string) string { return adapterSetting(adapter, "template") }
+func adapterTemplate(ctx context.Context, adapter string) string {
+	return adapterSetting(ctx, adapter, "template")
+}
 
 // trainedTemplate is that of a checkpoint's folder.
 func trainedTemplate(folder string) string { return trainedSetting(folder, "template") }
 
 // adapterSetting is a setting that the run of an adapter was trained with; "" where
 // there is no adapter, or it does not say.
-func adapterSetting(adapter, key string) string {
+func adapterSetting(ctx context.Context, adapter, key string) string {
 	if adapter == "" {
 		return ""
 	}
-	folder, err := runfolder.Trained(adapter)
+	folder, err := runfolder.TrainedUntil(ctx, adapter)
 	if err != nil {
 		return "" // who reads the adapter tells what is wrong with it
 	}

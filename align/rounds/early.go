@@ -2,6 +2,7 @@ package rounds
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -17,11 +18,11 @@ import (
 
 // named looks for what the job names before its folder is made: one that has begun
 // is not begun again. Files of later rounds may come while it runs.
-func (c *Config) named() error {
-	_, wrongModel := basemodel.Resolve(cmp.Or(c.Model, modelOfRounds))
+func (c *Config) named(ctx context.Context) error {
+	_, wrongModel := basemodel.ResolveUntil(ctx, cmp.Or(c.Model, modelOfRounds))
 	errs := []error{wrongModel}
 	if c.Adapter != "" {
-		_, err := runfolder.Trained(c.Adapter)
+		_, err := runfolder.TrainedUntil(ctx, c.Adapter)
 		errs = append(errs, err)
 	}
 	errs = append(errs, align.CheckReward(c.Reward))

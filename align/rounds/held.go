@@ -38,7 +38,7 @@ func (c *Config) held(ctx context.Context) (map[string]string, error) {
 // checkpoint of a run or a model. What a checkpoint holds for a run that goes on is no
 // part of it.
 func hashWeights(ctx context.Context, path string) (string, error) {
-	if folder, err := runfolder.Trained(path); err == nil {
+	if folder, err := runfolder.TrainedUntil(ctx, path); err == nil {
 		path = folder
 	}
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {

@@ -43,18 +43,15 @@ func Run(ctx context.Context, c Config, env align.Environment) (Result, error) {
 	if err := c.Validate(); err != nil {
 		return Result{}, err
 	}
-	if err := c.named(); err != nil {
-		return Result{}, err
-	}
 	j := &job{config: &c, env: env, policy: c.Adapter, judge: judge{c.Reward, c.Scorer}}
 	defer j.close()
 	early, cancel := env.Stop.Until(ctx)
 	defer cancel()
+	if err := c.named(early); err != nil {
+		return j.endedEarly(err)
+	}
 	if err := j.open(early); err != nil {
-		if by := env.Stop.Asked(); errors.Is(err, context.Canceled) && by > train.SaveNow {
-			return Result{Out: c.Out, Ended: by}, nil
-		}
-		return Result{}, err
+		return j.endedEarly(err)
 	}
 	for round := 1; round <= c.Rounds; round++ {
 		j.data, j.pairs = inRound(c.Data, round), inRound(c.Pairs, round)
@@ -69,6 +66,15 @@ func Run(ctx context.Context, c Config, env align.Environment) (Result, error) {
 		}
 	}
 	return Result{Out: c.Out, Policy: j.policy, Reward: j.judge.Reward, Stages: j.done.Stages}, nil
+}
+
+// endedEarly is the result of a job that err keeps from its first stage: none where it
+// was asked to end.
+func (j *job) endedEarly(err error) (Result, error) {
+	if by := j.env.Stop.Asked(); errors.Is(err, context.Canceled) && by > train.SaveNow {
+		return Result{Out: j.config.Out, Ended: by}, nil
+	}
+	return Result{}, err
 }
 
 // job is a job under way.

@@ -108,7 +108,7 @@ type rejectionSettings struct{ *rejection.Config }
 // Validate sets the model and returns all faults.
 func (s *rejectionSettings) Validate() error {
 	if s.Model == "" {
-		s.Model, _ = align.Unnamed(s.Adapter)
+		s.Model, _ = align.Unnamed(context.Background(), s.Adapter)
 	}
 	return s.Config.Validate()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -275,7 +276,7 @@ func (s *streams) modelOr(name string, quiet bool, adapters ...string) string {
 	if name != "" {
 		return name
 	}
-	name, reason := align.Unnamed(adapters...)
+	name, reason := align.Unnamed(context.Background(), adapters...)
 	if !quiet {
 		fmt.Fprintf(s.err, "model: %s, %s (none was named)\n", name, reason)
 	}

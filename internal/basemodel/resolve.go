@@ -1,6 +1,7 @@
 package basemodel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,8 +30,11 @@ import (
 //	OWNER/NAME     the model in the local Hugging Face cache
 //
 // A path that exists comes before a name of the cache. Nothing is fetched.
-func Resolve(name string) (path string, err error) {
-	if path, err = locate(name); err != nil {
+func Resolve(name string) (path string, err error) { return ResolveUntil(context.Background(), name) }
+
+// ResolveUntil is Resolve that ends with ctx: a run of all weights is hashed for minutes.
+func ResolveUntil(ctx context.Context, name string) (path string, err error) {
+	if path, err = locate(ctx, name); err != nil {
 		return "", err
 	}
 	info, err := os.Stat(path)
@@ -47,7 +51,7 @@ func Resolve(name string) (path string, err error) {
 }
 
 // locate is Resolve without a look at what the path is.
-func locate(name string) (string, error) {
+func locate(ctx context.Context, name string) (string, error) {
 	if name == "" {
 		return "", errors.New("model is missing: a folder, a .gguf file, ollama:NAME or OWNER/NAME")
 	}
@@ -64,7 +68,7 @@ func locate(name string) (string, error) {
 	_, err := os.Stat(name)
 	switch {
 	case err == nil:
-		return runfolder.WholeModel(name)
+		return runfolder.WholeModelUntil(ctx, name)
 	case errors.Is(err, fs.ErrNotExist) && hub.IsName(name) && !strings.HasSuffix(name, ".gguf"):
 		return hub.Cached(name)
 	case errors.Is(err, fs.ErrNotExist) && !strings.ContainsAny(name, `/\`):
@@ -96,7 +100,7 @@ func Of(folder, given string) (string, error) {
 // OpenTokenizer reads the tokenizer of a base model by its name, or of a folder
 // or file that holds a tokenizer alone.
 func OpenTokenizer(name string) (*tokenizer.Tokenizer, error) {
-	path, err := locate(name)
+	path, err := locate(context.Background(), name)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package runfolder
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,7 +15,12 @@ import (
 // a checkpoint, or a run, of which the newest valid checkpoint is taken. An
 // adapter in a GGUF file stands for itself.
 func AdapterFolder(path string) (string, error) {
-	folder, err := Trained(path)
+	return AdapterFolderUntil(context.Background(), path)
+}
+
+// AdapterFolderUntil is AdapterFolder that ends with ctx, as TrainedUntil.
+func AdapterFolderUntil(ctx context.Context, path string) (string, error) {
+	folder, err := TrainedUntil(ctx, path)
 	if err == nil && IsFull(folder) {
 		return "", fmt.Errorf("adapter: %s is a run of all weights: name it as the model", path)
 	}
@@ -22,7 +28,11 @@ func AdapterFolder(path string) (string, error) {
 }
 
 // Trained is AdapterFolder, or the checkpoint of a run of all weights.
-func Trained(path string) (string, error) {
+func Trained(path string) (string, error) { return TrainedUntil(context.Background(), path) }
+
+// TrainedUntil is Trained that ends with ctx: a checkpoint of all weights is hashed for
+// minutes.
+func TrainedUntil(ctx context.Context, path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", fmt.Errorf("adapter: %w", err)
@@ -34,7 +44,7 @@ func Trained(path string) (string, error) {
 		return "", fmt.Errorf("adapter: %s is a file: want an adapter's .gguf, or the folder of an adapter, a checkpoint or a run", path)
 	}
 	if has(path, "MANIFEST.json") || has(path, "checkpoints") {
-		c, err := checkpoint.Open(path)
+		c, err := checkpoint.OpenUntil(ctx, path)
 		if err != nil {
 			return "", fmt.Errorf("adapter: %w", err)
 		}
@@ -56,11 +66,14 @@ func IsFull(folder string) bool {
 
 // WholeModel is the newest checkpoint of a run that trained all weights; other
 // folders and files are what they are.
-func WholeModel(path string) (string, error) {
+func WholeModel(path string) (string, error) { return WholeModelUntil(context.Background(), path) }
+
+// WholeModelUntil is WholeModel that ends with ctx, as TrainedUntil.
+func WholeModelUntil(ctx context.Context, path string) (string, error) {
 	if !has(path, "checkpoints") {
 		return path, nil
 	}
-	c, err := checkpoint.Open(path)
+	c, err := checkpoint.OpenUntil(ctx, path)
 	if err != nil {
 		return "", fmt.Errorf("model: %w", err)
 	}
