@@ -176,10 +176,10 @@ func (m *mean) write(r Averaged) error {
 	text := func(data []byte) func(io.Writer) error {
 		return func(w io.Writer) error { _, err := w.Write(append(data, '\n')); return err }
 	}
-	err = errors.Join(
-		d.WriteFile(model.AdapterConfigFile, text(config)),
-		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return m.first.WriteWeights(w, model.InMemory(values)) }),
-		d.WriteFile(AverageFile, text(note)))
+	err = d.WriteFiles(
+		atomicfile.Part{Name: model.AdapterConfigFile, Write: text(config)},
+		atomicfile.Part{Name: model.AdapterWeightsFile, Write: func(w io.Writer) error { return m.first.WriteWeights(w, model.InMemory(values)) }},
+		atomicfile.Part{Name: AverageFile, Write: text(note)})
 	if err != nil {
 		return err
 	}

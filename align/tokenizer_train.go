@@ -118,7 +118,7 @@ func writeTokenizer(out string, spec tokenizer.Spec) error {
 	raw := func(data []byte) func(io.Writer) error {
 		return func(w io.Writer) error { _, err := w.Write(data); return err }
 	}
-	if err := errors.Join(d.WriteFile("tokenizer.json", raw(tokens)), d.WriteFile("tokenizer_config.json", raw(config))); err != nil {
+	if err := d.WriteFiles(atomicfile.Part{Name: "tokenizer.json", Write: raw(tokens)}, atomicfile.Part{Name: "tokenizer_config.json", Write: raw(config)}); err != nil {
 		return err
 	}
 	return d.Commit()

@@ -68,6 +68,23 @@ func (d *Dir) WriteFile(name string, write func(io.Writer) error) error {
 	return w.Close()
 }
 
+// Part is a file of a folder: its name, and what writes it.
+type Part struct {
+	Name  string
+	Write func(io.Writer) error
+}
+
+// WriteFiles adds files in order. The first that fails is the last: what fills a disk
+// is told once.
+func (d *Dir) WriteFiles(parts ...Part) error {
+	for _, p := range parts {
+		if err := d.WriteFile(p.Name, p.Write); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Commit puts the folder under its final name, durable. The name must be free:
 // a folder with files in it is not replaced (errors.Is fs.ErrExist), and the
 // Dir can then be committed again. Every file must have been closed.

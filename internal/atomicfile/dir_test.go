@@ -2,6 +2,7 @@ package atomicfile
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -77,5 +78,21 @@ func TestDirRefusesNames(t *testing.T) {
 		if _, err := Stage(t.TempDir(), name); err == nil {
 			t.Errorf("Stage(%q): got no error", name)
 		}
+	}
+}
+
+// Of several files the first that fails is told, alone.
+func TestDirTellsOneFault(t *testing.T) {
+	d, err := Stage(t.TempDir(), "run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Abort()
+	full := func(what string) func(io.Writer) error {
+		return func(io.Writer) error { return errors.New("full at " + what) }
+	}
+	err = d.WriteFiles(Part{Name: "a", Write: text("a")}, Part{Name: "b", Write: full("b")}, Part{Name: "c", Write: full("c")})
+	if err == nil || !strings.Contains(err.Error(), "full at b") || strings.Contains(err.Error(), "full at c") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -195,10 +195,10 @@ func (x *export) writeAdapter() error {
 	raw := func(data []byte) func(io.Writer) error {
 		return func(w io.Writer) error { _, err := w.Write(data); return err }
 	}
-	err = errors.Join(
-		d.WriteFile(model.AdapterConfigFile, raw(conf)),
-		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return write(w, model.InMemory(x.values)) }),
-		d.WriteFile(basemodel.CardFile, raw(x.card())))
+	err = d.WriteFiles(
+		atomicfile.Part{Name: model.AdapterConfigFile, Write: raw(conf)},
+		atomicfile.Part{Name: model.AdapterWeightsFile, Write: func(w io.Writer) error { return write(w, model.InMemory(x.values)) }},
+		atomicfile.Part{Name: basemodel.CardFile, Write: raw(x.card())})
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package export
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -62,12 +61,12 @@ func (x *export) writeFull() (Result, error) {
 	raw := func(data []byte) func(io.Writer) error {
 		return func(w io.Writer) error { _, err := w.Write(data); return err }
 	}
-	err = errors.Join(
-		d.WriteFile(train.ModelConfigFile, raw(config)),
-		d.WriteFile(train.ModelWeightsFile, func(w io.Writer) error { return full.WriteWeights(w, model.InMemory(values), t.dtype) }),
-		d.WriteFile("tokenizer.json", raw(tokens)),
-		d.WriteFile("tokenizer_config.json", raw(side)),
-		d.WriteFile(basemodel.CardFile, raw(x.card())))
+	err = d.WriteFiles(
+		atomicfile.Part{Name: train.ModelConfigFile, Write: raw(config)},
+		atomicfile.Part{Name: train.ModelWeightsFile, Write: func(w io.Writer) error { return full.WriteWeights(w, model.InMemory(values), t.dtype) }},
+		atomicfile.Part{Name: "tokenizer.json", Write: raw(tokens)},
+		atomicfile.Part{Name: "tokenizer_config.json", Write: raw(side)},
+		atomicfile.Part{Name: basemodel.CardFile, Write: raw(x.card())})
 	if err != nil {
 		return e, err
 	}
