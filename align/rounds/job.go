@@ -290,6 +290,9 @@ func (j *job) take(name string, p placement, hash string) error {
 func (j *job) gather(p placement) error {
 	j.samples = append(j.samples, samples{p.folder, p.judge.Reward + p.judge.Rule})
 	j.data, j.pairs = filepath.Join(filepath.Dir(p.folder), rejection.SFTFile), filepath.Join(p.folder, rejection.PairsFile)
+	if err := atomicfile.Sweep(filepath.Dir(j.data)); err != nil { // what a kill in here has left
+		return err
+	}
 	total, earlier, err := gather(j.samples, j.data)
 	if err != nil {
 		return err

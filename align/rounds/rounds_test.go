@@ -101,6 +101,8 @@ func TestRoundsFinishAStageOfAllSteps(t *testing.T) {
 		t.Fatalf("no stage sft in %s", whole)
 	}
 	write(t, lineage, without)
+	left := filepath.Join(c.Out, "round-01", ".sft.jsonl.tmp-KH4JSTE7") // of a kill before
+	write(t, left, nil)
 	c.Resume = true
 	r := &recorder{}
 	if _, err := rounds.Run(context.Background(), c, r.environment(t)); err != nil || len(r.losses) > 0 {
@@ -108,6 +110,9 @@ func TestRoundsFinishAStageOfAllSteps(t *testing.T) {
 	}
 	if !bytes.Equal(readFile(t, adapter), want) || !bytes.Equal(readFile(t, lineage), whole) {
 		t.Error("the adapter or the lineage differs")
+	}
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("what the kill left is there still: %v", err)
 	}
 }
 
