@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"align/align"
@@ -204,9 +203,7 @@ func (j *job) stage(ctx context.Context, round int, name string) (train.Request,
 
 // recorded says whether the lineage tells of a stage. One that has done its steps and is
 // not there was stopped before the verdict or the files that follow them.
-func (j *job) recorded(round int, name string) bool {
-	return slices.ContainsFunc(j.before.Stages, func(s LineageStep) bool { return s.Round == round && s.Stage == name })
-}
+func (j *job) recorded(round int, name string) bool { return j.before.find(round, name) >= 0 }
 
 // place is where the stage stands.
 func (j *job) place(round int, name string) placement {
@@ -236,9 +233,7 @@ func (j *job) leftOut(p placement, name string) (string, error) {
 }
 
 // sampled says whether this round's rejection is done.
-func (j *job) sampled(round int) bool {
-	return slices.ContainsFunc(j.done.Stages, func(s LineageStep) bool { return s.Round == round && s.Stage == stageRejection })
-}
+func (j *job) sampled(round int) bool { return j.done.find(round, stageRejection) >= 0 }
 
 // run carries the stage out.
 func (j *job) run(ctx context.Context, name string, p placement) (train.Request, error) {
@@ -264,10 +259,14 @@ func (j *job) run(ctx context.Context, name string, p placement) (train.Request,
 // take makes what a stage has done the start of what follows.
 func (j *job) take(name string, p placement, hash string) error {
 	step := LineageStep{Round: p.round, Stage: name, Run: p.folder, Hash: hash, From: p.policy}
+	learnt, err := j.learnt(&step)
+	if err != nil {
+		return err
+	}
 	switch name {
 	case stageReward:
 		step.From = p.rewardModel
-		j.judge = judge{Reward: p.folder}
+		j.judge = judge{Reward: learnt}
 	case stageRejection:
 		s, err := readSummary(p.folder)
 		if err != nil {
@@ -278,7 +277,7 @@ func (j *job) take(name string, p placement, hash string) error {
 			return err
 		}
 	default:
-		j.policy = p.folder
+		j.policy = learnt
 	}
 	if name == stageRejection || name == stagePPO {
 		step.Judge = p.judge.Reward + p.judge.Rule // one of them is empty

@@ -1,13 +1,16 @@
 package rounds
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"align/internal/atomicfile"
 	"align/internal/jsonfile"
+	"align/internal/runfolder"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -32,12 +35,20 @@ type LineageStep struct {
 	Run    string `json:"run,omitzero"`
 	Hash   string `json:"hash,omitzero"`
 	Reason string `json:"reason,omitzero"`
+	// Checkpoint is the run's best one, which what follows begins from, where its
+	// evaluations ended it early; "" is the last.
+	Checkpoint string `json:"checkpoint,omitzero"`
 	// From is the run that it began from, Judge what scored for it.
 	From  string `json:"from,omitzero"`
 	Judge string `json:"judge,omitzero"`
 	// MeanScore and BestScore are of rejection's samples.
 	MeanScore float64 `json:"mean_score,omitzero"`
 	BestScore float64 `json:"best_score,omitzero"`
+}
+
+// find is the place of a stage in it, -1 where it does not tell of that.
+func (l Lineage) find(round int, stage string) int {
+	return slices.IndexFunc(l.Stages, func(s LineageStep) bool { return s.Round == round && s.Stage == stage })
 }
 
 // lineageVersion is the format of lineage.json.
@@ -71,6 +82,25 @@ func (j *job) save(l Lineage) error {
 		_, err := w.Write(append(data, '\n'))
 		return err
 	})
+}
+
+// learnt is the checkpoint that a stage leaves to those behind it: the last, or the
+// best of a run that its evaluations ended early. What the lineage tells stays.
+func (j *job) learnt(step *LineageStep) (string, error) {
+	if step.Stage == stageRejection {
+		return "", nil
+	}
+	if i := j.before.find(step.Round, step.Stage); i >= 0 {
+		step.Checkpoint = j.before.Stages[i].Checkpoint
+		return cmp.Or(step.Checkpoint, step.Run), nil
+	}
+	folder, _, err := runfolder.ChooseCheckpoint(step.Run, "")
+	if err != nil || folder == step.Run {
+		return folder, err
+	}
+	step.Checkpoint = folder
+	j.note(fmt.Sprintf("round %d, %s: ended early, so that its best checkpoint is taken: %s", step.Round, step.Stage, folder))
+	return folder, nil
 }
 
 // ReadLineage reads a job's lineage.
