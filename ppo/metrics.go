@@ -14,6 +14,7 @@ func (t *Trainer) measureRollout(step int, m *train.Metrics) {
 		return
 	}
 	t.measured, t.stepKL, t.stepTokens = step, 0, 0
+	count := 0.0
 	for i := range t.episodes {
 		e := &t.episodes[i]
 		nonScore := 0 - t.kl.Coef*sum(e.kl) // of no divergence 0, where the negated product is -0
@@ -29,8 +30,9 @@ func (t *Trainer) measureRollout(step int, m *train.Metrics) {
 		m.Add("reward", e.Raw, 1)
 		m.Add("completions/mean_length", float64(len(e.IDs)), 1)
 		m.Add("completions/clipped_ratio", 1-ended, 1)
-		m.Add("val/num_eos_tokens", ended, 1/float64(len(t.episodes))) // a count, not a mean
+		count += ended
 	}
+	m.Add("val/num_eos_tokens", count, 1)
 	m.Add("objective/kl_coef", t.kl.Coef, 1)
 	m.Add("episode", float64(t.seen), 1)
 	t.measureGroups(m)

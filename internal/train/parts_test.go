@@ -135,6 +135,7 @@ func TestSettings(t *testing.T) {
 		{"accumulate must be at least 1", func(s *Settings) { s.Accumulate = 0 }},
 		{"learning_rate must be positive and finite, got NaN", func(s *Settings) { s.LearningRate = math.NaN() }},
 		{"warmup must lie", func(s *Settings) { s.Warmup = -1 }},
+		{"warmup must be a share below 1 or a whole number of steps, got 1.5", func(s *Settings) { s.Warmup = 1.5 }},
 		{"clip must lie", func(s *Settings) { s.Clip = math.NaN() }},
 		{"dropout must lie", func(s *Settings) { s.Dropout = 1 }},
 		{"dropout must be 0 or lie in [1/65536, 65535/65536], got 1e-06", func(s *Settings) { s.Dropout = 1e-6 }},

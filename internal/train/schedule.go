@@ -49,7 +49,7 @@ func (s Settings) ScheduleOver(steps int) optim.Schedule {
 func (s Settings) checkSchedule() error {
 	errs := []error{
 		oneOf("schedule", s.Schedule), belowOne("min_lr_rate", s.MinLRRate), atLeast("num_cycles", s.NumCycles, 1),
-		positive("power", s.Power, false), within("decay", s.Decay, 0, 1e9),
+		positive("power", s.Power, false), shareOrSteps("decay", s.Decay),
 	}
 	for _, r := range readBy {
 		read := slices.Contains(r.schedules, s.Schedule) || errs[0] != nil

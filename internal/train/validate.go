@@ -35,7 +35,7 @@ func (s Settings) Validate() error {
 	return errors.Join(
 		positive("epochs", s.Epochs, s.Steps > 0), atMost("epochs", s.Epochs, maxEpochs), atLeast("steps", s.Steps, 0), atMost("steps", float64(s.Steps), maxSteps),
 		atLeast("batch", s.Batch, 1), atMost("batch", float64(s.Batch), maxBatch), atLeast("accumulate", s.Accumulate, 1), atMost("accumulate", float64(s.Accumulate), maxBatch), atLeast("max_length", s.MaxLength, 0),
-		positive("learning_rate", s.LearningRate, false), within("warmup", s.Warmup, 0, 1e9), within("weight_decay", s.WeightDecay, 0, 1),
+		positive("learning_rate", s.LearningRate, false), shareOrSteps("warmup", s.Warmup), within("weight_decay", s.WeightDecay, 0, 1),
 		within("clip", s.Clip, 0, 1e9), belowOne("adam_beta1", s.AdamBeta1), belowOne("adam_beta2", s.AdamBeta2), within("adam_epsilon", s.AdamEpsilon, leastEpsilon, 1),
 		atLeast("rank", s.Rank, 1), atMost("rank", float64(s.Rank), maxRank), positive("alpha", s.Alpha, false), within("dropout", s.Dropout, 0, 0.999), device.Dropout{P: s.Dropout}.Check(),
 		positive("source_epochs", s.SourceEpochs, false), within("eval_fraction", s.EvalFraction, 0, 0.9),
@@ -136,6 +136,14 @@ func within(key string, v, lo, hi float64) error {
 		return nil
 	}
 	return fmt.Errorf("%s must lie in [%v, %v], got %v", key, lo, hi, v)
+}
+
+// shareOrSteps is a share of a run's steps below 1, else their number.
+func shareOrSteps(key string, v float64) error {
+	if v > 1 && v != math.Trunc(v) {
+		return fmt.Errorf("%s must be a share below 1 or a whole number of steps, got %v", key, v)
+	}
+	return within(key, v, 0, 1e9)
 }
 
 func belowOne(key string, v float64) error {
