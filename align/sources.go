@@ -77,7 +77,10 @@ func holdOut[T any](s *stage, parts [][]T) (held []T) {
 		parts[i] = choose(part, keep)
 		held = append(held, choose(part, out)...)
 	}
-	if len(held) > 0 {
+	switch {
+	case len(held) == 0 && s.settings.EvalFraction > 0:
+		s.env.note(fmt.Sprintf("evaluation: none, too few records to hold one out (%d, eval_fraction %v)", all, s.settings.EvalFraction))
+	case len(held) > 0:
 		s.env.note(fmt.Sprintf("evaluation: %d of %d records held out (eval_fraction %v)", len(held), all, s.settings.EvalFraction))
 	}
 	return held

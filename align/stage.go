@@ -184,6 +184,7 @@ func (s *stage) read() (values []float32, err error) {
 		return nil, err
 	}
 	s.env.note("adapter: new, " + describe(s.adapter))
+	s.noteWide()
 	s.noteSaved()
 	if s.head != "" {
 		s.adapter.AddHead(s.config)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,6 +26,19 @@ func describe(a *model.Adapter) string {
 		text += ", with " + strings.Join(a.Config.Save, " and ") + " trained whole"
 	}
 	return text
+}
+
+// noteWide says so where a rank is more than a layer's own: it can learn no more then.
+func (s *stage) noteWide() {
+	wide, least := 0, math.MaxInt
+	for _, f := range s.adapter.Factors {
+		if full := min(f.In, f.Out); f.Rank > full {
+			wide, least = wide+1, min(least, full)
+		}
+	}
+	if wide > 0 {
+		s.env.note(fmt.Sprintf("rank: %d is more than %d of the %d linear layers have themselves (%d at the least): a higher rank than a layer's own learns nothing more", s.adapter.Config.Rank, wide, len(s.adapter.Factors), least))
+	}
 }
 
 // noteSaved says what training one of two tied modules means.
