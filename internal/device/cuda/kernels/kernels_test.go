@@ -125,6 +125,9 @@ func TestPTXIsAsWanted(t *testing.T) {
 		if kernels.Hopper(name) {
 			header = ".version 8.0\n.target sm_90a\n"
 		}
+		if kernels.Bulk(name) {
+			header = ".version 8.3\n.target sm_90a\n"
+		}
 		if !strings.Contains(text, header) {
 			t.Errorf("%s has not the header %q: drivers would refuse it", name, header)
 		}
