@@ -9,7 +9,10 @@
 DEVICE void barrier_make(unsigned at, int arrivals) { asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(at), "r"(arrivals) : "memory"); }
 DEVICE void barriers_show() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
 
-DEVICE void barrier_arrive(unsigned at) { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(at) : "memory"); }
+// barrier_arrive is an arrival of the lanes that say so.
+DEVICE void barrier_arrive(unsigned at, bool arrives) {
+	asm volatile("{.reg .pred p; setp.ne.u32 p, %1, 0; @p mbarrier.arrive.shared::cta.b64 _, [%0];}" ::"r"(at), "r"((unsigned)arrives) : "memory");
+}
 // barrier_expect is an arrival and so many bytes of copies.
 DEVICE void barrier_expect(unsigned at, int bytes) { asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(at), "r"(bytes) : "memory"); }
 

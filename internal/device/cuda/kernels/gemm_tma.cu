@@ -86,8 +86,7 @@ DEVICE void product(const Sides &m, void *y, const float *bias, int M, int N, in
 		commit();
 		wait<1>();
 		// The products of the step before are done.
-		if (t > 0 && lane == 0)
-			barrier_arrive(empty + before * 8);
+		barrier_arrive(empty + before * 8, t > 0 && lane == 0);
 		before = r.at;
 	}
 	finish(sum);

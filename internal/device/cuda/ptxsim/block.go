@@ -141,7 +141,7 @@ func (b *block) turn() bool {
 		moved = moved || w.live != 0 && !w.parked
 	}
 	if b.random != nil && b.random.IntN(4) == 0 {
-		b.deliver()
+		moved = b.deliver() || moved
 	}
 	if alive && !moved && !b.deliver() {
 		b.stuck()

@@ -117,7 +117,7 @@ var wholeMatrix = ptxsim.TensorMap{Address: matrixAt, Rows: matrixRows, Columns:
 
 // Boxes arrive swizzled, with zeros for what is outside of the matrix on any side.
 func TestBoxesArrive(t *testing.T) {
-	for _, seed := range []uint64{0, 1, 2} {
+	for seed := range uint64(100) {
 		got, err := brought(t, &ptxsim.Sim{Races: true, Seed: seed}, bulkOf("", ""), wholeMatrix, true)
 		if err != nil {
 			t.Fatal(err)
