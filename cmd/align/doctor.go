@@ -119,15 +119,18 @@ func describeProofs(c doctor.Card, line func(name, format string, args ...any)) 
 	}
 }
 
-// families are files of kernels, those for two instructions as one.
+// families are files of kernels, those for several instructions as one.
 func families(files []string) (names []string) {
 	for _, name := range files {
-		if slices.Contains(files, name+"_sm90") {
+		switch {
+		case strings.HasSuffix(name, "_sm90") || strings.HasSuffix(name, "_tma"):
+			continue
+		case slices.Contains(files, name+"_tma"):
+			name += " (mma, wgmma, tma)"
+		case slices.Contains(files, name+"_sm90"):
 			name += " (mma, wgmma)"
 		}
-		if !strings.HasSuffix(name, "_sm90") {
-			names = append(names, name)
-		}
+		names = append(names, name)
 	}
 	return names
 }

@@ -171,7 +171,8 @@ where caches lie, and which instructions are used:
                 Blackwell card by NVIDIA's library instead of our own kernels
   ALIGN_CUDA    mma or, on compute capability 9.0, wgmma: the instruction that our
                 own products and attention on a card run on, to compare or to
-                find a fault; else the fastest
+                find a fault; tma: wgmma with the sides of products fetched by
+                the card's copy engine, to compare; else mma or wgmma
   ALIGN_CUDA_PROOF  off: kernels on a card do not prove themselves before they
                 are used, to find a fault
   ALIGN_CPU     generic, avx2, avx512, avx512bf16, amx or (on Arm) neon: a level

@@ -24,8 +24,8 @@ type Card struct {
 	// Products are what multiplies at Llama 3 8B's shapes.
 	Products []Product `json:"products"`
 	// Proven are the files of kernels that gave the right numbers on the card, Wrong
-	// what the others did, and Instead why mma.sync stands in for wgmma, "" where it
-	// does not. All are empty where the environment says that nothing is to be proven.
+	// what the others did, and Instead why others stand in for those on wgmma, "" where none
+	// does. All are empty where the environment says that nothing is to be proven.
 	Proven  []string `json:"proven"`
 	Wrong   []string `json:"wrong"`
 	Instead string   `json:"instead"`

@@ -38,10 +38,13 @@ func TestCardsAreFoundThroughTheDriver(t *testing.T) {
 		}
 		f.Cards[i].Products = nil
 	}
-	var mma []string
+	var mma, wgmma []string
 	for _, name := range kernels.Names() {
 		if !kernels.Hopper(name) {
 			mma = append(mma, name)
+		}
+		if !kernels.Bulk(name) { // which is not used unasked
+			wgmma = append(wgmma, name)
 		}
 	}
 	want := Findings{
@@ -49,7 +52,7 @@ func TestCardsAreFoundThroughTheDriver(t *testing.T) {
 		Driver: "12.4",
 		Cards: []Card{
 			{Ordinal: 0, Name: "Fake A", Capability: "8.9", Units: 128, MemoryTotal: 24 << 30, MemoryFree: 24 << 30, Proven: mma, Wrong: []string{}},
-			{Ordinal: 1, Name: "Fake B", Capability: "9.0", Units: 132, MemoryTotal: 80 << 30, MemoryFree: 80 << 30, Proven: kernels.Names(), Wrong: []string{}},
+			{Ordinal: 1, Name: "Fake B", Capability: "9.0", Units: 132, MemoryTotal: 80 << 30, MemoryFree: 80 << 30, Proven: wgmma, Wrong: []string{}},
 		},
 	}
 	if diff := cmp.Diff(want, f); diff != "" {
@@ -65,7 +68,7 @@ func TestInstructionsThatACardLacks(t *testing.T) {
 	fake := fakedriver.New()
 	for asked, want := range map[string]string{
 		"wgmma": `cuda: ALIGN_CUDA=wgmma: Fake A: made for capability 8.9`,
-		"fast":  `cuda: ALIGN_CUDA is "fast": want mma or wgmma`,
+		"fast":  `cuda: ALIGN_CUDA is "fast": want mma, wgmma or tma`,
 	} {
 		fake.Reset(fakedriver.Script{Version: 12040, Cards: []fakedriver.Card{{Name: "Fake A", Major: 8, Minor: 9, Units: 128, Memory: 24 << 30}}})
 		t.Setenv(cuda.Variable, asked)

@@ -20,6 +20,7 @@ type Backend struct {
 	scratch scratch
 	work    [slots]scratch // of products, attention and the head
 	kept    kept
+	maps    maps
 	means   Means
 	vendor  *vendor // nil: all products are our own
 	proofs  *proofs // nil: kernels run unproven
@@ -148,7 +149,9 @@ func (b *Backend) Capture(f func() error) (replay func() error, err error) {
 			return err
 		}
 		b.kept.forget()
+		b.maps.closed = true
 		g, err := b.stream.Capture(f)
+		b.maps.closed = false
 		b.kept.forget()
 		if err != nil {
 			return err

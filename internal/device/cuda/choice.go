@@ -19,6 +19,9 @@ func Choose(card driver.Info, means Means, m, n, k int) Choice {
 	c := Choice{M: m, N: n, K: k}
 	s := shapeOf(means.Wgmma, m, n, n, card.Units)
 	c.Kernel = s.name()
+	if means.feeds(s, k, k) {
+		c.Kernel = s.fed().name()
+	}
 	switch {
 	case m <= gemvRows:
 		c.Kernel, c.Reason = "gemv", fmt.Sprintf("up to %d rows: the weight is read once, in the type that it is stored in", gemvRows)

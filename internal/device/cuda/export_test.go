@@ -5,3 +5,9 @@ func (b *Backend) ReadsOnce(t, n, r int) bool { return newLauncher(b).readsOnce(
 
 // HaveUnits makes choices fall as on a card of so many multiprocessors.
 func (b *Backend) HaveUnits(n int) { b.units = n }
+
+// ForgetMaps lets other maps come to the places of those that no captured graph has.
+func (b *Backend) ForgetMaps() {
+	clear(b.maps.places)
+	b.maps.next = 0
+}

@@ -26,6 +26,10 @@ func TestModulesTranslate(t *testing.T) {
 				t.Logf("%s: for compute capability 9.0 alone", name)
 				continue
 			}
+			if kernels.Bulk(name) && c.Version() < 12030 {
+				t.Logf("%s: for drivers of CUDA 12.3 and later", name)
+				continue
+			}
 			text, err := kernels.PTX(name)
 			if err != nil {
 				return err

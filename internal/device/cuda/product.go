@@ -143,6 +143,11 @@ func (l *launcher) gemmParts(of kind, p *product, terms int) error {
 	}
 	s := shapeOf(l.b.means.Wgmma && p.y%16 == 0, p.m, p.n, p.ldy, l.b.units)
 	grid := driver.Dim{X: over(p.m, s.m) * over(p.n, s.n), Y: 1, Z: max(1, over(p.k, terms))}
+	if l.b.means.feeds(s, p.k, terms) {
+		if done, err := l.bulk(of, p, s, terms, grid); done || err != nil {
+			return err
+		}
+	}
 	return l.run(s.file, s.entries[of], s.shared, grid, driver.Dim{X: s.size, Y: 1, Z: 1},
 		driver.U64(p.x.at), driver.U64(p.w.at), driver.U64(p.u.at), driver.U64(p.v.at), driver.U64(p.y), driver.U64(p.bias),
 		num(p.x.ld), num(p.w.ld), num(p.u.ld), num(p.v.ld), num(p.ldy), num(p.m), num(p.n), num(p.k), num(p.r),

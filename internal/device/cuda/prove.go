@@ -52,8 +52,10 @@ func (e *WrongError) Unwrap() error { return e.Cause }
 // Prove lets every file of kernels prove itself when it is translated, before its
 // kernels do anything else; one that fails is a [WrongError] of the call that wanted it.
 // Those on wgmma prove themselves at once, since the name of the numerics hangs on
-// them: where they fail, mma.sync stands in, and instead says why. So does NVIDIA's
-// library, where it is asked for. It is for a backend that has run no kernel yet.
+// them: where they fail, mma.sync stands in, and instead says why. So do those that the
+// copy engine feeds, where they are asked for: gemm_sm90 stands in for them. NVIDIA's
+// library does it, too, where it is asked for. It is for a backend that has run no kernel
+// yet.
 func (b *Backend) Prove(with Prover) (instead string, err error) {
 	b.proofs = &proofs{with: with, ended: map[string]error{}}
 	if b.vendor != nil && pick(b.device.Major) {
@@ -64,22 +66,42 @@ func (b *Backend) Prove(with Prover) (instead string, err error) {
 	if !b.means.Wgmma {
 		return "", nil
 	}
-	faults := b.proveFiles(kernels.Hopper)
+	fault, err := b.replaceable(func(name string) bool { return kernels.Hopper(name) && !kernels.Bulk(name) }, "mma", b.means.asked)
+	switch {
+	case err != nil:
+		return "", err
+	case fault != nil:
+		b.means.Wgmma, b.means.TMA, b.means.Reason = false, false, "wgmma failed its proof on this card"
+		return fmt.Sprintf("mma.sync stands in for wgmma, which failed its proof (please report this): %v", cause(fault)), nil
+	case !b.means.TMA:
+		return "", nil
+	}
+	if fault, err = b.replaceable(kernels.Bulk, "wgmma", false); fault != nil && err == nil {
+		b.means.TMA, b.means.Reason = false, "capability 9.0 has wgmma; its copy engine (TMA) failed its proof on this card"
+		instead = fmt.Sprintf("wgmma fed by threads stands in for the copy engine (TMA), which failed its proof (please report this): %v", cause(fault))
+	}
+	return instead, err
+}
+
+// replaceable proves files that others can stand in for and returns the first fault; an
+// error is what nothing stands in for: a lost or full card, what is wrong of other files,
+// or everything, where the files are asked for. Better is what to ask for on a lost card.
+func (b *Backend) replaceable(want func(name string) bool, better string, asked bool) (fault, err error) {
+	faults := b.proveFiles(want)
 	for _, err := range faults {
 		var wrong *WrongError
-		base := errors.As(err, &wrong) && !kernels.Hopper(wrong.File) // what stands in is no better
+		base := errors.As(err, &wrong) && !want(wrong.File) // what stands in is no better
 		switch {
 		case errors.Is(err, driver.ErrLost): // by a fault, which a process does not get over
-			return "", fmt.Errorf("%w, or with %s=mma", err, Variable)
-		case base || b.means.asked || errors.Is(err, driver.ErrOutOfMemory):
-			return "", err
+			return nil, fmt.Errorf("%w, or with %s=%s", err, Variable, better)
+		case base || asked || errors.Is(err, driver.ErrOutOfMemory):
+			return nil, err
 		}
 	}
 	if len(faults) > 0 {
-		b.means.Wgmma, b.means.Reason = false, "wgmma failed its proof on this card"
-		instead = fmt.Sprintf("mma.sync stands in for wgmma, which failed its proof (please report this): %v", cause(faults[0]))
+		return faults[0], nil
 	}
-	return instead, nil
+	return nil, nil
 }
 
 // cause is what came out wrong, without what to do about it.
@@ -97,7 +119,9 @@ const vendorFile = "cublaslt"
 // ProveAll proves all files that the card can run, as far as they are not proven yet,
 // and returns what is wrong, file by file.
 func (b *Backend) ProveAll() []error {
-	return b.proveFiles(func(name string) bool { return b.means.Wgmma || !kernels.Hopper(name) })
+	return b.proveFiles(func(name string) bool {
+		return !kernels.Hopper(name) || b.means.Wgmma && (b.means.TMA || !kernels.Bulk(name))
+	})
 }
 
 // Proven lists the files of kernels that have proven themselves, in alphabetical order.
@@ -178,7 +202,7 @@ func (b *Backend) aside(file string) *Backend {
 		pool: pool{device: b.device, stream: b.stream, passing: true},
 	}
 	if kernels.Hopper(file) {
-		s.units, s.means.Wgmma = proof.UnitsWgmma, true
+		s.units, s.means.Wgmma, s.means.TMA = proof.UnitsWgmma, true, kernels.Bulk(file)
 	}
 	if file == vendorFile {
 		s.vendor = b.vendor

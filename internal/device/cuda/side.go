@@ -34,6 +34,7 @@ const (
 	slotDraws   // weights of tokens
 	slotDropped // the gradient through a dropout
 	slotVendor  // cuBLASLt's workspace
+	slotMaps    // tensor maps
 	slots
 )
 
@@ -57,15 +58,24 @@ func newLauncher(b *Backend) *launcher { return &launcher{b: b, entries: map[str
 
 // run enqueues an entry of kernels/FILE.cu.
 func (l *launcher) run(file, entry string, sharedMemory int, grid, block driver.Dim, args ...driver.Arg) error {
+	k, err := l.prepared(file, entry, sharedMemory)
+	if err != nil {
+		return err
+	}
+	return k.over(grid, block, args...)
+}
+
+// prepared is an entry, made ready when it is first asked for.
+func (l *launcher) prepared(file, entry string, sharedMemory int) (*launch, error) {
 	k := l.entries[entry]
 	if k == nil {
 		var err error
 		if k, err = l.b.launch(file, entry, sharedMemory); err != nil {
-			return err
+			return nil, err
 		}
 		l.entries[entry] = k
 	}
-	return k.over(grid, block, args...)
+	return k, nil
 }
 
 // each runs an entry with a thread for each of n elements.

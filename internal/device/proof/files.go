@@ -6,6 +6,7 @@ package proof
 var files = map[string]func() []*scene{
 	"gemm":        mmaProducts,
 	"gemm_sm90":   wgmmaProducts,
+	"gemm_tma":    bulkProducts,
 	"cublaslt":    vendorProducts,
 	"gemv":        func() []*scene { return fewRows(3, 136, 768) },
 	"gemv16":      func() []*scene { return fewRows(13, 40, 768) },

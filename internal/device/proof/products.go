@@ -40,6 +40,14 @@ func wgmmaProducts() []*scene {
 	return append(products(device.BF16, [3]int{130, 248, 504}, [3]int{130, 120, 264}), s)
 }
 
+// bulkProducts are the same of gemm_tma.cu, which has six stages, and a sum in three parts.
+func bulkProducts() []*scene {
+	s := newScene()
+	adapter(s, 130, 120, 136, device.BF16)
+	s.call("matmul_tn", device.MatMul{Alpha: 0.5}, list(s.out(device.F32, 72, 80, 2)), list(s.act(1100, 72), s.act(1100, 80)))
+	return append(products(device.BF16, [3]int{130, 248, 504}, [3]int{130, 120, 520}), s)
+}
+
 // vendorProducts are large enough for NVIDIA's library.
 func vendorProducts() []*scene {
 	s := newScene()

@@ -82,6 +82,8 @@ type Device struct {
 	args    [maxArguments]uintptr // of the call under way, see enqueue
 	lost    *LostError
 
+	encoding encoding
+
 	work  chan task
 	quit  chan struct{}
 	gone  chan struct{}
@@ -175,7 +177,8 @@ func (d *Device) Version() Version { return d.library.version }
 // Sync waits for all work on the device.
 func (d *Device) Sync() error { return d.call("cuCtxSynchronize", d.library.table.contextSync) }
 
-// maxArguments is the most that a function of the table takes: cuLaunchKernel.
+// maxArguments is the most that a function takes whose arguments are kept:
+// cuLaunchKernel.
 const maxArguments = 11
 
 // call is invoke with the device's errors: a fault that breaks the context is

@@ -3,7 +3,8 @@ package driver
 import "testing"
 
 // The numbers that we take from cuda.h, by the names that it has for them; they are
-// the same in the headers of CUDA 11.8, 12.9 and 13.5.
+// the same in the headers of CUDA 11.8, 12.9 and 13.5, but that tensor maps are not in the
+// first.
 func TestNumbersAreCUDAs(t *testing.T) {
 	for name, n := range map[string][2]int{
 		"CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT":              {attributeUnits, 16},
@@ -15,6 +16,12 @@ func TestNumbersAreCUDAs(t *testing.T) {
 		"CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES":                    {functionLocalBytes, 3},
 		"CU_FUNC_ATTRIBUTE_NUM_REGS":                            {functionRegisters, 4},
 		"CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES":       {functionSharedMemory, 8},
+		"CU_TENSOR_MAP_NUM_QWORDS":                              {TensorMapBytes / 8, 16},
+		"CU_TENSOR_MAP_DATA_TYPE_BFLOAT16":                      {tensorBF16, 9},
+		"CU_TENSOR_MAP_INTERLEAVE_NONE":                         {tensorPlain, 0},
+		"CU_TENSOR_MAP_SWIZZLE_128B":                            {tensorSwizzle128, 3},
+		"CU_TENSOR_MAP_L2_PROMOTION_L2_128B":                    {tensorPromote128, 2},
+		"CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE":                     {tensorZeros, 0},
 		"CUDA_ERROR_OUT_OF_MEMORY":                              {codeOutOfMemory, 2},
 		"CUDA_ERROR_NO_DEVICE":                                  {codeNoDevice, 100},
 		"CUDA_ERROR_INVALID_DEVICE":                             {codeBadDevice, 101},

@@ -26,19 +26,22 @@ type table struct {
 
 	moduleLoad, moduleUnload, moduleFunction     uintptr
 	functionAttribute, functionSetAttribute, run uintptr
+
+	tensorMapEncode uintptr // 0 where the driver is older than it
 }
 
 // symbol is a function's place in a table and the names that it has had, the
 // wanted one first.
 type symbol struct {
-	at    *uintptr
-	names []string
+	at       *uintptr
+	names    []string
+	optional bool
 }
 
 // symbols names versions explicitly: a bare name stands for an older
 // signature wherever cuda.h defines it as a macro.
 func (t *table) symbols() []symbol {
-	one := func(at *uintptr, names ...string) symbol { return symbol{at, names} }
+	one := func(at *uintptr, names ...string) symbol { return symbol{at: at, names: names} }
 	return []symbol{
 		one(&t.driverVersion, "cuDriverGetVersion"),
 		one(&t.initialize, "cuInit"),
@@ -90,6 +93,8 @@ func (t *table) symbols() []symbol {
 		one(&t.functionAttribute, "cuFuncGetAttribute"),
 		one(&t.functionSetAttribute, "cuFuncSetAttribute"),
 		one(&t.run, "cuLaunchKernel"),
+
+		{at: &t.tensorMapEncode, names: []string{"cuTensorMapEncodeTiled"}, optional: true}, // since CUDA 12.0
 	}
 }
 
@@ -103,7 +108,7 @@ func (t *table) bind(resolve func(name string) (uintptr, error)) error {
 				break
 			}
 		}
-		if *s.at == 0 {
+		if *s.at == 0 && !s.optional {
 			missing = append(missing, fmt.Errorf("it lacks %s", s.names[0]))
 		}
 	}

@@ -52,6 +52,7 @@ func (d *Driver) addFunctions() {
 	d.addMemory()
 	d.addStreams()
 	d.addModules()
+	d.addTensorMaps()
 }
 
 func (d *Driver) addDevices() {

@@ -2,7 +2,8 @@
 # Makes the PTX of every .cu file, packed, and manifest.json, with Debian's clang-19
 # and zstd: no CUDA toolkit, no CUDA headers. The texts are the same bytes everywhere;
 # `zstd -dc` shows one.
-# NAME_sm90.cu is for compute capability 9.0 alone, the others for 8.0 and later.
+# NAME_sm90.cu and, with its copy engine, NAME_tma.cu are for compute capability 9.0 alone,
+# the others for 8.0 and later.
 # ./build.sh OUT writes to another folder.
 set -eu
 cd "$(dirname "$0")"
@@ -20,6 +21,7 @@ comma=
 		name=${source%.cu}
 		case $name in
 		*_sm90) target=sm_90a version=80 ptx=ptx/sm90a/$name.ptx ;;
+		*_tma) target=sm_90a version=83 ptx=ptx/sm90a/$name.ptx ;;
 		*) target=sm_80 version=70 ptx=ptx/sm80/$name.ptx ;;
 		esac
 		# Contraction to fused multiply-add is the one liberty taken. A toolkit on the

@@ -24,7 +24,7 @@ var texts embed.FS
 const packed = ".ptx.zst"
 
 // PTX is the text of NAME.cu: for compute capability 8.0 and later, or, where
-// the name ends in _sm90, for 9.0 alone.
+// it is for Hopper, for 9.0 alone.
 func PTX(name string) (string, error) {
 	raw, err := texts.ReadFile(folder(name) + "/" + name + packed)
 	if err != nil {
@@ -50,7 +50,11 @@ func folder(name string) string {
 }
 
 // Hopper says whether a file's PTX is for compute capability 9.0 alone.
-func Hopper(name string) bool { return strings.HasSuffix(name, "_sm90") }
+func Hopper(name string) bool { return strings.HasSuffix(name, "_sm90") || Bulk(name) }
+
+// Bulk says whether a file's kernels are fed by the copy engine (TMA) of capability 9.0:
+// their PTX is of version 8.3, which drivers for CUDA 12.3 and later read.
+func Bulk(name string) bool { return strings.HasSuffix(name, "_tma") }
 
 // Names lists the files that have PTX, in alphabetical order.
 func Names() []string {

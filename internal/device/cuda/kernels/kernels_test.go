@@ -125,6 +125,9 @@ func TestPTXIsAsWanted(t *testing.T) {
 		if kernels.Hopper(name) {
 			header = ".version 8.0\n.target sm_90a\n"
 		}
+		if kernels.Bulk(name) {
+			header = ".version 8.3\n.target sm_90a\n"
+		}
 		if !strings.Contains(text, header) {
 			t.Errorf("%s has not the header %q: drivers would refuse it", name, header)
 		}
@@ -154,6 +157,8 @@ func TestTranslatorTakesThePTX(t *testing.T) {
 	for _, name := range kernels.Names() {
 		targets := []string{"sm_80", "sm_86", "sm_89", "sm_90", "sm_120"}
 		switch {
+		case kernels.Bulk(name) && 100*major+minor < 1203: // reads no PTX 8.3
+			continue
 		case kernels.Hopper(name):
 			targets = []string{"sm_90a"}
 		case 100*major+minor < 1208: // knows no 12.0, and may spill a register

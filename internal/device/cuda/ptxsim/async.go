@@ -29,13 +29,15 @@ func (c *copies) reset() {
 // buildCopy makes cp.async and the instructions around it.
 func buildCopy(c *compiler) {
 	switch {
-	case c.has("commit_group") && c.has("async") && !c.has("bulk"):
+	case c.has("bulk"):
+		buildBulk(c)
+	case c.has("commit_group") && c.has("async"):
 		c.in.run = func(w *warp, lanes uint32) {
 			for m := lanes; m != 0; m &= m - 1 {
 				w.async.open[bits.TrailingZeros32(m)&31]++
 			}
 		}
-	case c.has("wait_group") && !c.has("bulk"):
+	case c.has("wait_group"):
 		n, err := parseNumber(c.operand(0), 32)
 		c.keep(err)
 		c.in.run = func(w *warp, lanes uint32) { w.land(lanes, uint32(n)) }
@@ -46,7 +48,7 @@ func buildCopy(c *compiler) {
 			}
 			w.land(lanes, 0)
 		}
-	case c.has("async") && !c.has("bulk") && !c.has("mbarrier"):
+	case c.has("async") && !c.has("mbarrier"):
 		buildCopyAsync(c)
 	default:
 		c.fail("this copy is not simulated")
@@ -168,6 +170,3 @@ func (w *warp) land(lanes, n uint32) {
 	}
 	w.async.flying = kept
 }
-
-// phaser is an mbarrier.
-type phaser struct{}

@@ -32,7 +32,10 @@ type block struct {
 	collision bool
 	slices    [width][]byte
 	banks     banks
-	objects   map[int]*phaser // mbarriers by address
+
+	objects    map[int]*phaser // mbarriers by address
+	deliveries []delivery      // bulk copies under way
+	moment     uint32          // of the last one that has ended
 
 	// Of kernels with wgmma: what threads wrote with no fence of the proxies
 	// since, the warps whose products read each 16 bytes, and the products that
@@ -80,7 +83,7 @@ func (b *block) run(i int) (err error) {
 	clear(b.localFilled)
 	clear(b.acquired)
 	b.barriers, b.ran, b.fenced, b.collision = [16]rendezvous{}, 0, false, false
-	b.objects = nil
+	b.objects, b.deliveries, b.moment = nil, b.deliveries[:0], 0
 	clear(b.plain)
 	clear(b.lent)
 	for i := range b.issues {
@@ -108,6 +111,7 @@ func (b *block) run(i int) (err error) {
 			w.fault(Deadlock, -1, "the warp has ended with %d products of the %d that others of its warpgroup started", w.wgmma.issued, len(b.issues[w.id/4]))
 		}
 	}
+	b.unmet()
 	return nil
 }
 
@@ -136,7 +140,10 @@ func (b *block) turn() bool {
 		alive = alive || w.live != 0
 		moved = moved || w.live != 0 && !w.parked
 	}
-	if alive && !moved {
+	if b.random != nil && b.random.IntN(4) == 0 {
+		moved = b.deliver() || moved
+	}
+	if alive && !moved && !b.deliver() {
 		b.stuck()
 	}
 	return alive
@@ -198,7 +205,7 @@ func (b *block) stuck() {
 		if first == nil {
 			first = w
 		}
-		at = append(at, fmt.Sprintf("warp %d waits at barrier %d (%s)", w.id, w.waiting.id, b.kernel.code[w.pc].where()))
+		at = append(at, fmt.Sprintf("warp %d %s", w.id, w.waits()))
 	}
 	first.fault(Deadlock, -1, "%s", strings.Join(at, "; "))
 }

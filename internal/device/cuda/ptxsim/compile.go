@@ -18,6 +18,7 @@ const (
 	exit            // of the lanes
 	collective      // waits for the lanes that need names
 	barrier         // waits for the warp, then for other warps
+	await           // runs when met says so
 )
 
 // instruction is one made ready to run.
@@ -29,6 +30,8 @@ type instruction struct {
 	run    runner
 	need   func(w *warp, lanes uint32) uint32 // lanes that must be here
 	arrive func(w *warp) arrival              // of a barrier
+	met    func(w *warp, lanes uint32) bool   // of await
+	told   func(w *warp, lanes uint32) string // what it waits for
 	soft   bool                               // takes unwritten registers and passes them on
 
 	accumulates bool  // a wgmma
@@ -92,7 +95,7 @@ var builders map[string]func(c *compiler)
 
 func init() {
 	builders = map[string]func(c *compiler){}
-	for _, group := range []map[string]func(c *compiler){flowOps(), integerOps(), floatOps(), moveOps(), memoryOps(), warpOps(), matrixOps(), asyncOps(), wgmmaOps()} {
+	for _, group := range []map[string]func(c *compiler){flowOps(), integerOps(), floatOps(), moveOps(), memoryOps(), warpOps(), matrixOps(), asyncOps(), wgmmaOps(), mbarrierOps()} {
 		for name, build := range group {
 			builders[name] = build
 		}

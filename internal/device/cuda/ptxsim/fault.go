@@ -15,6 +15,7 @@ const (
 	InFlight     = "not waited for"
 	Unfenced     = "missing fence"
 	BarrierFault = "divergent barrier"
+	Transactions = "bytes of a barrier"
 	Deadlock     = "deadlock"
 	Trap         = "trap"
 	Limit        = "too many instructions"

@@ -32,7 +32,16 @@ func buildTrap(c *compiler) {
 // buildFence makes membar and fence: memory is in order here, so only the race
 // checker and the proxies take note.
 func buildFence(c *compiler) {
-	if c.has("proxy") {
+	switch {
+	case c.has("mbarrier_init"):
+		c.only("mbarrier_init", "release", "cluster")
+		c.kernel.proxies = true
+		c.in.run = func(w *warp, lanes uint32) { w.showObjects(lanes) }
+		return
+	case c.has("tensormap::generic"):
+		buildMapFence(c)
+		return
+	case c.has("proxy"):
 		c.only("proxy", "async", "async::generic", "shared::cta", "shared", "global", "cta", "gpu")
 		c.in.run = func(w *warp, lanes uint32) {
 			if w.block.kernel.proxies {

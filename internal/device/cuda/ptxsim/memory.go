@@ -186,6 +186,9 @@ func (w *warp) shared(a *access, lane int) []byte {
 		w.checkShared(a, offset, lane)
 	}
 	if a.write {
+		if len(b.objects) > 0 {
+			w.keepObjects(offset, a.bytes, lane)
+		}
 		if b.kernel.proxies {
 			w.overwrite(offset, a.bytes, lane)
 		}

@@ -147,6 +147,9 @@ func (w *warp) clash(e *mark, a *access, lane int, s space, at uint64, done stri
 		doing = "written"
 	}
 	who := fmt.Sprintf("warp %d", e.warp)
+	if e.warp == engine && len(b.deliveries)+int(b.moment) > 0 {
+		who = "a bulk copy"
+	}
 	if e.block != b.number {
 		who = fmt.Sprintf("block %v, warp %d", b.grid.place(int(e.block-b.grid.base)), e.warp)
 	}

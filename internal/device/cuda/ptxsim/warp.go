@@ -10,12 +10,6 @@ const width = 32
 
 const everyLane = 1<<width - 1
 
-// group are lanes at the same place of the program.
-type group struct {
-	pc    int
-	lanes uint32
-}
-
 // warp is a warp's registers and place.
 type warp struct {
 	block *block
@@ -34,6 +28,7 @@ type warp struct {
 
 	waiting arrival // at a barrier, when parked
 	parked  bool
+	awaits  bool // parked, for an mbarrier's phase
 
 	// known is the latest moment of every warp of the block that this one's
 	// accesses come after (a vector clock); its own entry is its time.
@@ -41,6 +36,7 @@ type warp struct {
 
 	addresses [width]uint64
 	async     copies
+	maps      []uint64 // tensor maps that are fit for use
 	wgmma     products
 }
 
@@ -88,7 +84,7 @@ func (w *warp) start() {
 	w.started = everyLane >> (width - lanes)
 	w.live = w.started
 	w.groups = append(w.groups[:0], group{0, w.live})
-	w.parked = false
+	w.parked, w.awaits, w.maps = false, false, w.maps[:0]
 	clear(w.known)
 	w.known[w.id] = 1
 	w.async.reset()
@@ -119,13 +115,21 @@ func (w *warp) step(budget int) int {
 }
 
 // ready picks the first group that does not wait for others, -1 for none: the
-// warp has ended. It is a fault when all wait.
+// warp has ended, or waits for an mbarrier. It is a fault when all lanes wait for others.
 func (w *warp) ready(code []instruction) int {
 	if len(w.groups) == 0 {
 		return -1
 	}
+	w.awaits = false
 	for i, g := range w.groups {
 		in := &code[g.pc]
+		if in.kind == await {
+			if w.pc = g.pc; in.met(w, g.lanes) {
+				return i
+			}
+			w.awaits = true
+			continue
+		}
 		if in.kind != collective && in.kind != barrier {
 			return i
 		}
@@ -137,6 +141,10 @@ func (w *warp) ready(code []instruction) int {
 		if need&w.live&^g.lanes == 0 {
 			return i
 		}
+	}
+	if w.awaits {
+		w.parked = true
+		return -1
 	}
 	var places []string
 	for _, g := range w.groups {
@@ -155,6 +163,9 @@ func (w *warp) follow(i int, code []instruction, budget int) int {
 		in := &code[g.pc]
 		w.pc = g.pc
 		lanes := g.lanes
+		if in.kind == await && !in.met(w, lanes) {
+			return ran
+		}
 		if in.guard >= 0 {
 			lanes = w.guarded(in, lanes)
 		}
@@ -163,7 +174,7 @@ func (w *warp) follow(i int, code []instruction, budget int) int {
 			w.block.stats.Instructions++
 		}
 		switch in.kind {
-		case plain, collective:
+		case plain, collective, await:
 			if lanes != 0 {
 				if in.need != nil && len(w.groups) == 1 {
 					in.need(w, lanes) // ready asks where there are several
@@ -238,60 +249,6 @@ func (w *warp) guarded(in *instruction, lanes uint32) uint32 {
 		return lanes &^ w.p[in.guard]
 	}
 	return lanes & w.p[in.guard]
-}
-
-// branch moves a group; true when it has split or may meet another.
-func (w *warp) branch(i int, in *instruction, taken uint32) bool {
-	g := &w.groups[i]
-	w.block.stats.Branches++
-	if taken == g.lanes {
-		g.pc = in.target
-	} else if taken == 0 {
-		g.pc++
-	} else {
-		w.block.stats.DivergentBranches++
-		g.lanes &^= taken
-		g.pc++
-		w.groups = append(w.groups, group{in.target, taken})
-	}
-	if len(w.groups) > 1 {
-		w.settle()
-		return true
-	}
-	return false
-}
-
-// exit ends lanes; true when the group is gone or others are there.
-func (w *warp) exit(i int, lanes uint32) bool {
-	w.live &^= lanes
-	g := &w.groups[i]
-	g.lanes &^= lanes
-	g.pc++
-	if g.lanes == 0 {
-		w.groups = append(w.groups[:i], w.groups[i+1:]...)
-	}
-	w.settle()
-	return true
-}
-
-// settle sorts groups by place and joins those that have met.
-func (w *warp) settle() {
-	g := w.groups
-	for i := 1; i < len(g); i++ {
-		for j := i; j > 0 && g[j].pc < g[j-1].pc; j-- {
-			g[j], g[j-1] = g[j-1], g[j]
-		}
-	}
-	kept := 0
-	for i := range g {
-		if kept > 0 && g[kept-1].pc == g[i].pc {
-			g[kept-1].lanes |= g[i].lanes
-			continue
-		}
-		g[kept] = g[i]
-		kept++
-	}
-	w.groups = g[:kept]
 }
 
 // tick starts a new moment of the warp: its accesses so far come before what
