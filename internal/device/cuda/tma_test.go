@@ -19,14 +19,7 @@ import (
 // openTMA is openHopper with the sides of products fetched by the copy engine.
 func openTMA(t *testing.T) *cuda.Backend {
 	t.Helper()
-	if cudatest.Simulated() {
-		t.Setenv(cuda.Variable, "tma")
-		return openHopper(t)
-	}
-	c := cudatest.OpenTarget(t, cudatest.Hopper) // or skips
-	if c.Version() < 12030 {
-		t.Skipf("the driver is for CUDA %v", c.Version())
-	}
+	openBulk(t) // or skips
 	t.Setenv(cuda.Variable, "tma")
 	return openHopper(t)
 }
