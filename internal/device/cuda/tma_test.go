@@ -146,6 +146,28 @@ func oneIf(yes bool) int {
 	return 0
 }
 
+// Where nothing is proven, a driver without tensor maps leaves products to threads.
+func TestDriversWithoutTensorMaps(t *testing.T) {
+	t.Setenv(cuda.Variable, "tma")
+	fake().Reset(fakedriver.Script{
+		Version: 12040, Sim: &ptxsim.Sim{}, Cards: []fakedriver.Card{{Name: "Fake", Major: 9, Units: 1, Memory: 4 << 30}},
+		Missing: map[string]bool{"cuTensorMapEncodeTiled": true},
+	})
+	l, err := driver.OpenWith("fake", fake().Resolve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := cuda.OpenOn(l, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	run, _ := large(t, b)
+	if err := errors.Join(run(), b.Sync()); err != nil || b.Means().TMA || !b.Means().Wgmma {
+		t.Errorf("means %+v, error %v", b.Means(), err)
+	}
+}
+
 // A product whose sides have maps allocates nothing on the host.
 func TestTMAProductsAllocateNothing(t *testing.T) {
 	nothing, err := fakedriver.Nothing()
