@@ -204,9 +204,9 @@ fi
 # 2. Instructions. On a card -update writes its answers, for the simulator to be
 # held to: testdata comes back with the report.
 if [ -n "$simulated" ]; then
-	check 20-instructions 120 'instructions' cudatest.test 'Forms|Shuffles|Votes|Copies|Ldmatrix|Mma'
+	check 20-instructions 120 'instructions' cudatest.test 'Forms|Shuffles|Votes|Copies|Ldmatrix|Mma|Boxes'
 else
-	check 20-instructions 120 'instructions' cudatest.test 'Forms|Shuffles|Votes|Copies|Ldmatrix|Mma' -update
+	check 20-instructions 120 'instructions' cudatest.test 'Forms|Shuffles|Votes|Copies|Ldmatrix|Mma|Boxes' -update
 fi
 check 21-wgmma 300 'kernels on wgmma beside float64 and the CPU' cuda.test '^Test(WgmmaAgainstFloat64|WgmmaAttention|WgmmaAttentionGrad|ConformanceOfHopper)$'
 # Where they are wrong all larger products are: the rest is to be seen without them.
@@ -217,6 +217,13 @@ if [ -z "$simulated" ] && failed 21-wgmma; then
 fi
 # A card may add the terms of either in its own way: that is told, and no failure.
 check 22-wgmma-bits 90 'whether wgmma has the bits of mma.sync' cuda.test '^Test(WgmmaHasTheBitsOfMma|LongCacheOfHopper)$'
+
+# Products fed by the copy engine, which are used where they are asked for.
+if [ -e $out/mma ]; then
+	without 23-tma 'products fed by the copy engine' 'wgmma is not in use'
+else
+	check 23-tma 150 'products fed by the copy engine: the bits of those that threads feed' cuda.test '^Test(TMAHasTheBitsOfWgmma|ConformanceOfTMA|TMALayersHaveTheBitsOfWgmma|CapturesHaveTheirMaps)$'
+fi
 
 # What a lent card is for first: speed of the kernels and of a whole step.
 if [ -z "$simulated" ]; then
@@ -237,8 +244,15 @@ if [ -n "$simulated" ]; then
 else
 	if [ -z "${ALIGN_CUDA:-}" ] && grep -q ' by wgmma' $out/12-doctor.log 2>/dev/null; then
 		speed 41-mma 60 'the same products and attention on mma.sync (ALIGN_CUDA=mma)' env ALIGN_CUDA=mma ./align bench gemm attention --cfg 8b --seq 4096 --device cuda --quiet
+		# Where the copy engine's proof fails threads feed the products, which says nothing of it.
+		speed 41-tma 90 'the same products fed by the copy engine (ALIGN_CUDA=tma)' sh -c 'export ALIGN_CUDA=tma
+			said=$(./align doctor 2>&1 | grep -E "stands in|needs a driver| by tma")
+			echo "$said"
+			case $said in *"stands in"* | *"needs a driver"* | "") exit 1 ;; esac
+			exec ./align bench gemm --cfg 8b --seq 4096 --device cuda --quiet'
 	else
 		without 41-mma 'mma.sync beside wgmma' 'wgmma is not in use'
+		without 41-tma 'the copy engine beside threads' 'wgmma is not in use'
 	fi
 	export ALIGN_CUBLASLT=auto
 	check 42-cublaslt 120 'products of the shapes of 8B by cuBLASLt' cuda.test '^TestShapesOf8B$'
@@ -287,9 +301,11 @@ else
 	without 80-sanitizer 'compute-sanitizer' 'it is not on the path'
 fi
 if command -v ncu >/dev/null && [ -z "$simulated" ]; then
-	speed 81-ncu 200 'counters of a product and of attention, by Nsight Compute' sh -c 'for k in wgmma_nt_wide attention_wgmma_128 attention_keys_grad_wgmma_128 attention_queries_grad_wgmma_128; do
+	speed 81-ncu 250 'counters of a product and of attention, by Nsight Compute' sh -c 'for k in wgmma_nt_wide attention_wgmma_128 attention_keys_grad_wgmma_128 attention_queries_grad_wgmma_128; do
 		timeout 45 ncu --clock-control none --section SpeedOfLight --section WarpStateStats --section Occupancy -k $k --launch-skip 3 -c 1 \
-			./align bench gemm attention --cfg 8b --seq 4096 --device cuda --quiet 2>&1 | grep -vE "^==PROF|TFLOP/s"; done'
+			./align bench gemm attention --cfg 8b --seq 4096 --device cuda --quiet 2>&1 | grep -vE "^==PROF|TFLOP/s"; done
+		ALIGN_CUDA=tma timeout 45 ncu --clock-control none --section SpeedOfLight --section WarpStateStats --section Occupancy -k tma_nt_wide --launch-skip 3 -c 1 \
+			./align bench gemm --cfg 8b --seq 4096 --device cuda --quiet 2>&1 | grep -vE "^==PROF|TFLOP/s"'
 else
 	without 81-ncu 'counters, by Nsight Compute' 'ncu is not on the path'
 fi

@@ -22,6 +22,16 @@ func newTMACase(kind, shape string, m, n, k, r int) *gemmCase {
 	return g
 }
 
+// openBulk is a Hopper card whose driver reads the text of gemm_tma.cu.
+func openBulk(t *testing.T) *cudatest.Card {
+	t.Helper()
+	c := cudatest.OpenTarget(t, cudatest.Hopper)
+	if c.Version() < 12030 {
+		t.Skipf("the driver is for CUDA %v: 12.3 is the first that reads PTX 8.3", c.Version())
+	}
+	return c
+}
+
 // fed is the product on the card by the given text of gemm_tma.cu.
 func (g *gemmCase) fed(t *testing.T, c *cudatest.Card, ptx string) ([]float32, error) {
 	t.Helper()
@@ -57,7 +67,7 @@ func TestTMAHasTheBitsOfWgmma(t *testing.T) {
 	for _, kind := range []string{"nt", "nn", "tn"} {
 		for _, shape := range []string{"wide", "square"} {
 			for _, s := range [][4]int{{1, 8, 5, 3}, {130, 264, 200, 16}, {200, 136, 33, 0}, {63, 16, 0, 72}, {64, 128, 520, 8}, {129, 8, 1, 1}} {
-				c := cudatest.OpenTarget(t, cudatest.Hopper)
+				c := openBulk(t)
 				g := newTMACase(kind, shape, s[0], s[1], s[2], s[3])
 				got, err := g.fed(t, c, ptxOf(t, "gemm_tma"))
 				if err != nil {

@@ -1,6 +1,8 @@
 package cuda
 
 import (
+	"errors"
+
 	"align/internal/device/cuda/driver"
 )
 
@@ -90,7 +92,12 @@ func (l *launcher) bulk(of kind, p *product, s *shape, terms int, grid driver.Di
 		if v.across {
 			m.rows, m.columns = v.long, v.vectors
 		}
-		if at[i], done, err = l.mapped(m); !done || err != nil {
+		at[i], done, err = l.mapped(m)
+		if errors.Is(err, driver.ErrNoTensorMaps) && l.b.proofs == nil { // a proof tells it
+			l.b.means.TMA, l.b.means.Reason = false, "capability 9.0 has wgmma; "+driver.ErrNoTensorMaps.Error()
+			return false, nil
+		}
+		if !done || err != nil {
 			return false, err
 		}
 	}

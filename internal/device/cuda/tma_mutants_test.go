@@ -14,7 +14,7 @@ import (
 // fetches; what waits for a barrier is not counted.
 func TestTMACounters(t *testing.T) {
 	for kind, l := range map[string]limits{"nt": {1, 19}, "nn": {1, 19}, "tn": {1, 19}} {
-		c := cudatest.OpenTarget(t, cudatest.Hopper)
+		c := openBulk(t)
 		g := newTMACase(kind, "wide", 128, 256, 4096, 16)
 		if _, err := g.fed(t, c, ptxOf(t, "gemm_tma")); err != nil {
 			t.Fatal(err)
@@ -51,7 +51,7 @@ func TestTMAMutantsAreFound(t *testing.T) {
 			guard := body[place[0]:place[1]]
 			name := fmt.Sprintf("guard %d, %s", found, guard)
 			found++
-			c := cudatest.OpenTarget(t, cudatest.Hopper)
+			c := openBulk(t)
 			changed := body[:place[0]] + g.is.ReplaceAllString(guard, g.instead) + body[place[1]:]
 			_, err := newTMACase("nt", "square", 128, 128, 640, 16).fed(t, c, text[:at[0]]+changed+text[at[1]:])
 			if fault := c.Fault(); err == nil || fault == nil {
@@ -91,7 +91,7 @@ func TestTMASlipsAreFound(t *testing.T) {
 			t.Errorf("%s: nothing to change in %s", slip.name, entry)
 			continue
 		}
-		c := cudatest.OpenTarget(t, cudatest.Hopper)
+		c := openBulk(t)
 		g := newTMACase(slip.entry, "square", 128, 128, 640, 16)
 		got, err := g.fed(t, c, text[:at[0]]+changed+text[at[1]:])
 		if fault := c.Fault(); err == nil && fault == nil && distance(widened(got), g.want()) < 1e-2 {

@@ -19,14 +19,7 @@ import (
 // openTMA is openHopper with the sides of products fetched by the copy engine.
 func openTMA(t *testing.T) *cuda.Backend {
 	t.Helper()
-	if cudatest.Simulated() {
-		t.Setenv(cuda.Variable, "tma")
-		return openHopper(t)
-	}
-	c := cudatest.OpenTarget(t, cudatest.Hopper) // or skips
-	if c.Version() < 12030 {
-		t.Skipf("the driver is for CUDA %v", c.Version())
-	}
+	openBulk(t) // or skips
 	t.Setenv(cuda.Variable, "tma")
 	return openHopper(t)
 }
@@ -151,6 +144,28 @@ func oneIf(yes bool) int {
 		return 1
 	}
 	return 0
+}
+
+// Where nothing is proven, a driver without tensor maps leaves products to threads.
+func TestDriversWithoutTensorMaps(t *testing.T) {
+	t.Setenv(cuda.Variable, "tma")
+	fake().Reset(fakedriver.Script{
+		Version: 12040, Sim: &ptxsim.Sim{}, Cards: []fakedriver.Card{{Name: "Fake", Major: 9, Units: 1, Memory: 4 << 30}},
+		Missing: map[string]bool{"cuTensorMapEncodeTiled": true},
+	})
+	l, err := driver.OpenWith("fake", fake().Resolve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := cuda.OpenOn(l, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	run, _ := large(t, b)
+	if err := errors.Join(run(), b.Sync()); err != nil || b.Means().TMA || !b.Means().Wgmma {
+		t.Errorf("means %+v, error %v", b.Means(), err)
+	}
 }
 
 // A product whose sides have maps allocates nothing on the host.

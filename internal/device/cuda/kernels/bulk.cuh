@@ -25,6 +25,15 @@ DEVICE void barrier_wait(unsigned at, unsigned parity) {
 	while (!ended);
 }
 
+// elected is one lane of a warp that has all of its lanes. A translator knows by it, as it
+// does not by a comparison, that one thread alone goes on: it asks for a box as often as
+// threads that may differ.
+DEVICE bool elected() {
+	unsigned one;
+	asm volatile("{.reg .pred p; elect.sync _|p, -1; selp.b32 %0, 1, 0, p;}" : "=r"(one));
+	return one;
+}
+
 // map_acquire comes before the first use of a tensor map in global memory, which the host
 // has written: the engine's way to it is its own, and is not in order with the writes
 // (PTX ISA, "Proxies": not even from one kernel to the next).

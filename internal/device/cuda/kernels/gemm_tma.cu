@@ -49,9 +49,11 @@ DEVICE void product(const Sides &m, void *y, const float *bias, int M, int N, in
 	}
 	__syncthreads();
 
-	unsigned warp = THREAD_X / 32, lane = THREAD_X % 32;
+	// What is the same in all lanes stays in registers of the warp, as descriptors must, where
+	// a translator sees that it is.
+	unsigned warp = from_lane((unsigned)THREAD_X / 32, 0), lane = THREAD_X % 32;
 	if (warp == WARPS) {
-		if (lane > 0)
+		if (!elected())
 			return;
 		if (first > 0)
 			map_acquire(m.x), map_acquire(m.w);

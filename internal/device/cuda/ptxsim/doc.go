@@ -9,7 +9,7 @@
 // It refuses what a card would let pass: registers and shared memory read
 // before they are written, addresses outside buffers, data races in shared and
 // global memory, copies that nobody waited for, barriers that not all threads
-// reach. A [Fault] names the instruction, block, warp, lane and address.
+// reach, phases of an mbarrier that do not end. A [Fault] names the instruction, block, warp, lane and address.
 //
 // It says nothing of speed in seconds, registers per thread or whether
 // NVIDIA's translator takes the text; the counters of [Stats] stand for the
