@@ -13,7 +13,6 @@ import (
 	"align/internal/place"
 	"align/internal/runfolder"
 	"align/internal/train"
-	"align/rejection"
 )
 
 // The files of a job's folder: its settings, and what became of it.
@@ -254,51 +253,4 @@ func (j *job) run(ctx context.Context, name string, p placement) (train.Request,
 		return ended.By, nil
 	}
 	return train.Continue, err
-}
-
-// take makes what a stage has done the start of what follows.
-func (j *job) take(name string, p placement, hash string) error {
-	step := LineageStep{Round: p.round, Stage: name, Run: p.folder, Hash: hash, From: p.policy}
-	learnt, err := j.learnt(&step)
-	if err != nil {
-		return err
-	}
-	switch name {
-	case stageReward:
-		step.From = p.rewardModel
-		j.judge = judge{Reward: learnt}
-	case stageRejection:
-		s, err := readSummary(p.folder)
-		if err != nil {
-			return err
-		}
-		step.MeanScore, step.BestScore = s.MeanScore, s.BestScore
-		if err := j.gather(p); err != nil {
-			return err
-		}
-	default:
-		j.policy = learnt
-	}
-	if name == stageRejection || name == stagePPO {
-		step.Judge = p.judge.Reward + p.judge.Rule // one of them is empty
-	}
-	return j.record(step)
-}
-
-// gather makes the best samples so far the data of the stages that follow.
-func (j *job) gather(p placement) error {
-	j.samples = append(j.samples, samples{p.folder, p.judge.Reward + p.judge.Rule})
-	j.data, j.pairs = filepath.Join(filepath.Dir(p.folder), rejection.SFTFile), filepath.Join(p.folder, rejection.PairsFile)
-	if err := atomicfile.Sweep(filepath.Dir(j.data)); err != nil { // what a kill in here has left
-		return err
-	}
-	total, earlier, err := gather(j.samples, j.data)
-	if err != nil {
-		return err
-	}
-	if total == 0 {
-		return fmt.Errorf("%s: no answer is usable: all were cut at max_new (%d) or empty", p.folder, j.config.RejectionStage.MaxNew)
-	}
-	j.note(fmt.Sprintf("best answers: %d, %d of earlier rounds", total, earlier))
-	return nil
 }
