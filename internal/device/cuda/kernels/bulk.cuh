@@ -25,9 +25,9 @@ DEVICE void barrier_wait(unsigned at, unsigned parity) {
 	while (!ended);
 }
 
-// elected is one lane of a warp that has all of its lanes. A translator knows by it, as it
-// does not by a comparison, that one thread alone goes on: it asks for a box as often as
-// threads that may differ.
+// elected is one lane of a warp that has all of its lanes. By it, and not by a comparison,
+// a translator knows that one thread alone goes on; else it sets what asks for a box in a
+// loop over lanes that may differ.
 DEVICE bool elected() {
 	unsigned one;
 	asm volatile("{.reg .pred p; elect.sync _|p, -1; selp.b32 %0, 1, 0, p;}" : "=r"(one));
