@@ -173,13 +173,10 @@ func (m *mean) write(r Averaged) error {
 		return err
 	}
 	defer d.Abort()
-	text := func(data []byte) func(io.Writer) error {
-		return func(w io.Writer) error { _, err := w.Write(append(data, '\n')); return err }
-	}
 	err = errors.Join(
-		d.WriteFile(model.AdapterConfigFile, text(config)),
+		d.WriteFile(model.AdapterConfigFile, atomicfile.Bytes(append(config, '\n'))),
 		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return m.first.WriteWeights(w, model.InMemory(values)) }),
-		d.WriteFile(AverageFile, text(note)))
+		d.WriteFile(AverageFile, atomicfile.Bytes(append(note, '\n'))))
 	if err != nil {
 		return err
 	}

@@ -115,10 +115,7 @@ func writeTokenizer(out string, spec tokenizer.Spec) error {
 		return err
 	}
 	defer d.Abort()
-	raw := func(data []byte) func(io.Writer) error {
-		return func(w io.Writer) error { _, err := w.Write(data); return err }
-	}
-	if err := errors.Join(d.WriteFile("tokenizer.json", raw(tokens)), d.WriteFile("tokenizer_config.json", raw(config))); err != nil {
+	if err := errors.Join(d.WriteFile("tokenizer.json", atomicfile.Bytes(tokens)), d.WriteFile("tokenizer_config.json", atomicfile.Bytes(config))); err != nil {
 		return err
 	}
 	return d.Commit()

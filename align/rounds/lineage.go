@@ -2,7 +2,6 @@ package rounds
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -67,10 +66,7 @@ func (j *job) save(l Lineage) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(filepath.Join(j.config.Out, LineageFile), func(w io.Writer) error {
-		_, err := w.Write(append(data, '\n'))
-		return err
-	})
+	return atomicfile.WriteFile(filepath.Join(j.config.Out, LineageFile), atomicfile.Bytes(append(data, '\n')))
 }
 
 // ReadLineage reads a job's lineage.

@@ -192,13 +192,10 @@ func (x *export) writeAdapter() error {
 		return err
 	}
 	defer d.Abort()
-	raw := func(data []byte) func(io.Writer) error {
-		return func(w io.Writer) error { _, err := w.Write(data); return err }
-	}
 	err = errors.Join(
-		d.WriteFile(model.AdapterConfigFile, raw(conf)),
+		d.WriteFile(model.AdapterConfigFile, atomicfile.Bytes(conf)),
 		d.WriteFile(model.AdapterWeightsFile, func(w io.Writer) error { return write(w, model.InMemory(x.values)) }),
-		d.WriteFile(basemodel.CardFile, raw(x.card())))
+		d.WriteFile(basemodel.CardFile, atomicfile.Bytes(x.card())))
 	if err != nil {
 		return err
 	}

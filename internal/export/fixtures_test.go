@@ -66,10 +66,6 @@ func writeFiles(t *testing.T, dir string, files map[string]func(io.Writer) error
 	return dir
 }
 
-func content(data []byte) func(io.Writer) error {
-	return func(w io.Writer) error { _, err := w.Write(data); return err }
-}
-
 // adapterFolder is what PEFT would have saved of the adapter; base is the model that it
 // names.
 func adapterFolder(t *testing.T, a *model.Adapter, values []float32, base string) string {
@@ -79,7 +75,7 @@ func adapterFolder(t *testing.T, a *model.Adapter, values []float32, base string
 		t.Fatal(err)
 	}
 	return writeFiles(t, filepath.Join(t.TempDir(), "tuned"), map[string]func(io.Writer) error{
-		model.AdapterConfigFile:  content(config),
+		model.AdapterConfigFile:  atomicfile.Bytes(config),
 		model.AdapterWeightsFile: func(w io.Writer) error { return a.WriteWeights(w, model.InMemory(values)) },
 	})
 }
@@ -99,7 +95,7 @@ func scorerFolder(t *testing.T, base string) string {
 		t.Fatal(err)
 	}
 	return writeFiles(t, filepath.Join(t.TempDir(), "judge"), map[string]func(io.Writer) error{
-		model.AdapterConfigFile:  content(config),
+		model.AdapterConfigFile:  atomicfile.Bytes(config),
 		model.AdapterWeightsFile: func(w io.Writer) error { return a.WriteScorerWeights(w, model.InMemory(values)) },
 	})
 }
@@ -119,16 +115,16 @@ func fullRun(t *testing.T, base string) string {
 		t.Fatal(err)
 	}
 	parts := []checkpoint.Part{
-		{Name: train.ModelConfigFile, Write: content(config)},
+		{Name: train.ModelConfigFile, Write: atomicfile.Bytes(config)},
 		{Name: train.ModelWeightsFile, Write: func(w io.Writer) error { return full.WriteWeights(w, model.InMemory(values), safetensors.F32) }},
-		{Name: train.StateFile, Write: content([]byte(`{"version":1,"method":"sft","step":3,"steps":3,"source":null,"lineage":{}}`))},
+		{Name: train.StateFile, Write: atomicfile.Bytes([]byte(`{"version":1,"method":"sft","step":3,"steps":3,"source":null,"lineage":{}}`))},
 	}
 	for _, name := range []string{"tokenizer.json", "tokenizer_config.json"} {
 		data, err := os.ReadFile(filepath.Join(base, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		parts = append(parts, checkpoint.Part{Name: name, Write: content(data)})
+		parts = append(parts, checkpoint.Part{Name: name, Write: atomicfile.Bytes(data)})
 	}
 	if _, err := checkpoint.Save(run, 3, parts); err != nil {
 		t.Fatal(err)

@@ -58,15 +58,12 @@ func (x *export) writeFull() (Result, error) {
 		return e, err
 	}
 	defer d.Abort()
-	raw := func(data []byte) func(io.Writer) error {
-		return func(w io.Writer) error { _, err := w.Write(data); return err }
-	}
 	err = errors.Join(
-		d.WriteFile(train.ModelConfigFile, raw(config)),
+		d.WriteFile(train.ModelConfigFile, atomicfile.Bytes(config)),
 		d.WriteFile(train.ModelWeightsFile, func(w io.Writer) error { return full.WriteWeights(w, model.InMemory(values), t.dtype) }),
-		d.WriteFile("tokenizer.json", raw(tokens)),
-		d.WriteFile("tokenizer_config.json", raw(side)),
-		d.WriteFile(basemodel.CardFile, raw(x.card())))
+		d.WriteFile("tokenizer.json", atomicfile.Bytes(tokens)),
+		d.WriteFile("tokenizer_config.json", atomicfile.Bytes(side)),
+		d.WriteFile(basemodel.CardFile, atomicfile.Bytes(x.card())))
 	if err != nil {
 		return e, err
 	}
