@@ -16,7 +16,7 @@ import (
 // packages of lower floors. If this test fails, change the import: a change
 // of the list is a change of the architecture and of ARCHITECTURE.md.
 var floors = [][]string{
-	{"internal/half", "internal/jsonfile", "internal/winrate", "internal/work", "internal/fixture"},
+	{"internal/half", "internal/jsonfile", "internal/tensorfile", "internal/winrate", "internal/work", "internal/fixture"},
 	{"internal/nearest", "internal/host", "internal/atomicfile", "internal/tokenizer", "internal/safetensors", "internal/gguf", "internal/records", "internal/device/cpu/kern/gen", "internal/device/cuda/fakecublaslt", "internal/device/cuda/kernels", "internal/device/cuda/dlopen", "internal/device/cuda/ptxsim", "internal/builtin/corpus", "internal/tensorboard", "internal/mlflow"},
 	{"internal/atomicfile/crashfs", "internal/builtin", "internal/builtin/sums", "internal/config", "internal/place", "internal/hub", "internal/ollama", "internal/device", "internal/device/cuda/fakedriver", "internal/device/cuda/cublaslt"},
 	{"internal/device/cpu/feature", "internal/device/contract", "internal/device/proof", "internal/foreign", "internal/device/cuda/driver"},

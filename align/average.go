@@ -173,13 +173,10 @@ func (m *mean) write(r Averaged) error {
 		return err
 	}
 	defer d.Abort()
-	text := func(data []byte) func(io.Writer) error {
-		return func(w io.Writer) error { _, err := w.Write(append(data, '\n')); return err }
-	}
 	err = d.WriteFiles(
-		atomicfile.Part{Name: model.AdapterConfigFile, Write: text(config)},
+		atomicfile.Part{Name: model.AdapterConfigFile, Write: atomicfile.Bytes(append(config, '\n'))},
 		atomicfile.Part{Name: model.AdapterWeightsFile, Write: func(w io.Writer) error { return m.first.WriteWeights(w, model.InMemory(values)) }},
-		atomicfile.Part{Name: AverageFile, Write: text(note)})
+		atomicfile.Part{Name: AverageFile, Write: atomicfile.Bytes(append(note, '\n'))})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 
 	"align/datasets"
@@ -29,10 +28,7 @@ func (q *quarantine) keep(run string) error {
 	if q.Len() == 0 {
 		return nil
 	}
-	return atomicfile.WriteFile(filepath.Join(run, runfolder.QuarantineFile), func(w io.Writer) error {
-		_, err := w.Write(q.Bytes())
-		return err
-	})
+	return atomicfile.WriteFile(filepath.Join(run, runfolder.QuarantineFile), atomicfile.Bytes(q.Bytes()))
 }
 
 // read is one of the readers of datasets.

@@ -1,6 +1,8 @@
 package align
 
 import (
+	"time"
+
 	"align/datasets"
 	"align/internal/host"
 	"align/internal/train"
@@ -24,6 +26,8 @@ type Environment struct {
 	Stop *train.Stop
 	// CacheDir holds reference log-probabilities; "" takes host.CacheDir.
 	CacheDir string
+	// Calibration is how long a plan measures this machine; 0 takes two seconds.
+	Calibration time.Duration
 	// planning: nothing is run, so that a card need not be there.
 	planning bool
 }

@@ -3,8 +3,8 @@ package align
 import (
 	"errors"
 	"fmt"
-	"io"
 
+	"align/internal/atomicfile"
 	"align/internal/checkpoint"
 	"align/internal/tokenizer"
 	"align/model"
@@ -17,10 +17,10 @@ func tokenizerParts(t *tokenizer.Tokenizer, c model.Config) ([]checkpoint.Part, 
 	if err != nil {
 		return nil, err
 	}
-	part := func(name string, data []byte) checkpoint.Part {
-		return checkpoint.Part{Name: name, Write: func(w io.Writer) error { _, err := w.Write(data); return err }}
-	}
-	return []checkpoint.Part{part("tokenizer.json", tokens), part("tokenizer_config.json", config)}, nil
+	return []checkpoint.Part{
+		{Name: "tokenizer.json", Write: atomicfile.Bytes(tokens)},
+		{Name: "tokenizer_config.json", Write: atomicfile.Bytes(config)},
+	}, nil
 }
 
 // loadFull reads all weights as float32 masters.

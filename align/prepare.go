@@ -51,7 +51,7 @@ func (s *stage) savePolicy(train, held []plan.Extent, steps int) (exec.SavePolic
 func (s *stage) sized() *plan.Stage {
 	return &plan.Stage{
 		Method: s.method, Settings: s.settings, Compute: s.compute(), Backend: s.backend, Act: s.act, Base: s.base, Config: s.config,
-		Head: s.head, Noise: s.noise, Shares: s.shares, EvalEvery: s.evalEvery, Note: s.env.note,
+		Head: s.head, Noise: s.noise, Shares: s.shares, EvalEvery: s.evalEvery, Calibration: s.env.Calibration, Note: s.env.note,
 	}
 }
 

@@ -115,10 +115,7 @@ func writeTokenizer(out string, spec tokenizer.Spec) error {
 		return err
 	}
 	defer d.Abort()
-	raw := func(data []byte) func(io.Writer) error {
-		return func(w io.Writer) error { _, err := w.Write(data); return err }
-	}
-	if err := d.WriteFiles(atomicfile.Part{Name: "tokenizer.json", Write: raw(tokens)}, atomicfile.Part{Name: "tokenizer_config.json", Write: raw(config)}); err != nil {
+	if err := d.WriteFiles(atomicfile.Part{Name: "tokenizer.json", Write: atomicfile.Bytes(tokens)}, atomicfile.Part{Name: "tokenizer_config.json", Write: atomicfile.Bytes(config)}); err != nil {
 		return err
 	}
 	return d.Commit()

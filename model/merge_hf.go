@@ -72,7 +72,7 @@ func MergeFolder(dir string, m Merge, o FolderOptions) error {
 		return err
 	}
 	defer d.Abort()
-	if err := errors.Join(writeBytes(d, "config.json", config), g.copyBesides(d, o), o.write(d), writeShards(d, shards)); err != nil {
+	if err := errors.Join(d.WriteFile("config.json", atomicfile.Bytes(config)), g.copyBesides(d, o), o.write(d), writeShards(d, shards)); err != nil {
 		return err
 	}
 	return d.Commit()
@@ -86,19 +86,12 @@ const chatTemplateFile = "chat_template.jinja"
 func (o FolderOptions) write(d *atomicfile.Dir) error {
 	var errs []error
 	if o.ChatTemplate != "" {
-		errs = append(errs, writeBytes(d, chatTemplateFile, []byte(o.ChatTemplate)))
+		errs = append(errs, d.WriteFile(chatTemplateFile, atomicfile.Bytes([]byte(o.ChatTemplate))))
 	}
 	if o.Card != nil {
-		errs = append(errs, writeBytes(d, "README.md", o.Card))
+		errs = append(errs, d.WriteFile("README.md", atomicfile.Bytes(o.Card)))
 	}
 	return errors.Join(errs...)
-}
-
-func writeBytes(d *atomicfile.Dir, name string, data []byte) error {
-	return d.WriteFile(name, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
 }
 
 // shard is a file's tensors and their bytes.
@@ -171,7 +164,7 @@ func writeShards(d *atomicfile.Dir, shards []shard) error {
 		return nil
 	}
 	data, err := json.Marshal(index, jsontext.WithIndent("  "), json.Deterministic(true))
-	return errors.Join(err, writeBytes(d, "model.safetensors.index.json", append(data, '\n')))
+	return errors.Join(err, d.WriteFile("model.safetensors.index.json", atomicfile.Bytes(append(data, '\n'))))
 }
 
 // copyBesides copies the tokenizer's and the licence's files of a folder.
@@ -190,7 +183,7 @@ func (m *merger) copyBesides(d *atomicfile.Dir, o FolderOptions) error {
 		if err == nil && m.scores() && slices.Contains(namesPad, name) {
 			data, err = o.Pad.named(data)
 		}
-		if err := errors.Join(err, writeBytes(d, name, data)); err != nil {
+		if err := errors.Join(err, d.WriteFile(name, atomicfile.Bytes(data))); err != nil {
 			return fmt.Errorf("model: copy %s: %w", name, err)
 		}
 	}
@@ -210,7 +203,7 @@ func (m *merger) writeTokenizer(d *atomicfile.Dir, o FolderOptions) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(writeBytes(d, "tokenizer.json", tokens), writeBytes(d, tokenizerConfigFile, config))
+	return errors.Join(d.WriteFile("tokenizer.json", atomicfile.Bytes(tokens)), d.WriteFile(tokenizerConfigFile, atomicfile.Bytes(config)))
 }
 
 // folderConfig is the config.json of the merged model: the base's, without what

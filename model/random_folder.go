@@ -57,7 +57,7 @@ func WriteRandom(dir string, o RandomFolder) error {
 		return err
 	}
 	defer d.Abort()
-	if err := errors.Join(writeBytes(d, "config.json", config), o.copyTokenizer(d), writeShards(d, o.shards())); err != nil {
+	if err := errors.Join(d.WriteFile("config.json", atomicfile.Bytes(config)), o.copyTokenizer(d), writeShards(d, o.shards())); err != nil {
 		return err
 	}
 	return d.Commit()
@@ -69,7 +69,7 @@ func (o RandomFolder) copyTokenizer(d *atomicfile.Dir) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err := errors.Join(err, writeBytes(d, name, data)); err != nil {
+		if err := errors.Join(err, d.WriteFile(name, atomicfile.Bytes(data))); err != nil {
 			return err
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,7 +111,7 @@ func (j *Job) open() error {
 	return nil
 }
 
-// shard aside.
+// identity is a hash of all that samples and scores hang on, the shard aside.
 func (j *Job) identity() string {
 	h := sha256.New()
 	c := j.Config
@@ -218,8 +217,5 @@ func writeResult(c Config, rows []Row, s *Summary) error {
 	if err != nil {
 		return fmt.Errorf("rejection: %s: %w", SummaryFile, err)
 	}
-	return atomicfile.WriteFile(filepath.Join(c.Out, SummaryFile), func(w io.Writer) error {
-		_, err := w.Write(append(data, '\n'))
-		return err
-	})
+	return atomicfile.WriteFile(filepath.Join(c.Out, SummaryFile), atomicfile.Bytes(append(data, '\n')))
 }

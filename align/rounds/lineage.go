@@ -3,7 +3,6 @@ package rounds
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,10 +77,7 @@ func (j *job) save(l Lineage) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(filepath.Join(j.config.Out, LineageFile), func(w io.Writer) error {
-		_, err := w.Write(append(data, '\n'))
-		return err
-	})
+	return atomicfile.WriteFile(filepath.Join(j.config.Out, LineageFile), atomicfile.Bytes(append(data, '\n')))
 }
 
 // learnt is the checkpoint that a stage leaves to those behind it: the last, or the

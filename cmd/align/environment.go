@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime"
+	"time"
 
 	"align/align"
 	"align/internal/train"
@@ -30,6 +31,15 @@ func trained(r reporter, stop *train.Stop) align.Environment {
 	e := stoppable(r, stop)
 	e.Report = r
 	return e
+}
+
+// testOnlyCalibration is how long a plan measures this machine where that is not 0: a
+// test that looks at no time of a plan does not wait for it.
+var testOnlyCalibration time.Duration
+
+// planning is environment for a plan, which keeps its notes itself.
+func planning(r reporter) align.Environment {
+	return align.Environment{Progress: r.progress, Threads: limitThreads, Calibration: testOnlyCalibration}
 }
 
 // limitThreads keeps Go to as many threads as a run computes on. A goroutine

@@ -142,7 +142,7 @@ to be one for each prompt and as long as they may be.`,
 			return err
 		}
 		r := newReporter(io, output{quiet: o.quiet})
-		p, err := rounds.Plan(c.Context(), o.config, align.Environment{Progress: r.progress, Threads: limitThreads})
+		p, err := rounds.Plan(c.Context(), o.config, planning(r))
 		r.close()
 		if err != nil {
 			return err
@@ -191,7 +191,7 @@ func runPlan(c *cobra.Command, o *trainOptions, fields []config.Field, checked v
 		return err
 	}
 	r := newReporter(o.io, output{quiet: o.quiet, json: o.json})
-	p, err := made(c.Context(), explicit, align.Environment{Progress: r.progress, Threads: limitThreads})
+	p, err := made(c.Context(), explicit, planning(r))
 	r.close()
 	if err != nil {
 		return err

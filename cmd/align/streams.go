@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"io"
 	"os"
-	"strings"
 
 	"golang.org/x/term"
 )
@@ -35,12 +33,6 @@ func systemStreams() *streams {
 		colour: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
 		width:  terminalWidth(),
 	}
-}
-
-// testStreams are streams that read text and write to buffers, as pipes do.
-func testStreams(text string) (s *streams, out, err *bytes.Buffer) {
-	out, err = &bytes.Buffer{}, &bytes.Buffer{}
-	return &streams{in: strings.NewReader(text), out: out, err: err, width: pipeWidth}, out, err
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

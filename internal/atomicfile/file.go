@@ -31,6 +31,14 @@ func WriteFile(path string, write func(io.Writer) error) error {
 	return WriteFileFS(OS{}, path, write)
 }
 
+// Bytes is what WriteFile calls where the content is ready.
+func Bytes(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}
+}
+
 // WriteFileFS is WriteFile in a given file system. It does not look at what
 // path names before it replaces it.
 func WriteFileFS(fsys FS, path string, write func(io.Writer) error) (err error) {

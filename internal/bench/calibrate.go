@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -25,6 +26,8 @@ type Planned struct {
 	// and dropout of LoRA, on all linear layers.
 	Full bool
 	LoRA model.LoRAConfig
+	// Calibration is how long Calibrate runs steps; 0 takes two seconds.
+	Calibration time.Duration
 }
 
 // Pack is an average pack of a run: the work of one, of so many sequences.
@@ -33,7 +36,7 @@ type Pack struct {
 	Sequences int
 }
 
-// Calibration takes about calibrationTime, and more where one step does: at least
+// Calibration takes about calibrationTime unless told otherwise, and more where one step does: at least
 // calibrationSteps of every model, each of what the peak rate does in
 // calibrationStep. A pack is cut to that, though short packs run slower: what a
 // step does once for a weight has fewer tokens to share it.
@@ -48,7 +51,7 @@ const (
 const calibrationVocab = 32768
 
 // Calibrate runs real steps of models with the run's widths but one and two
-// layers, on packs like the run's, by turns, for about two seconds: what the second layer adds is the
+// layers, on packs like the run's, by turns: what the second layer adds is the
 // layers' speed, what is left of the first is the rest's.
 func (p Planned) Calibrate(ctx context.Context, save exec.SavePolicy, pack Pack) (Speed, error) {
 	r, err := newRates(p.Compute)
@@ -56,6 +59,7 @@ func (p Planned) Calibrate(ctx context.Context, save exec.SavePolicy, pack Pack)
 		return Speed{}, err
 	}
 	r.measureArithmetic()
+	span := cmp.Or(p.Calibration, calibrationTime)
 	var samples [2]sample
 	for i := range samples {
 		defer samples[i].close()
@@ -65,11 +69,11 @@ func (p Planned) Calibrate(ctx context.Context, save exec.SavePolicy, pack Pack)
 		}
 	}
 	for i := range samples {
-		if err := samples[i].warm(); err != nil {
+		if err := samples[i].warm(span); err != nil {
 			return Speed{}, err
 		}
 	}
-	for start := time.Now(); len(samples[0].times.wall) < calibrationSteps || time.Since(start) < calibrationTime; {
+	for start := time.Now(); len(samples[0].times.wall) < calibrationSteps || time.Since(start) < span; {
 		for i := range samples {
 			if err := errors.Join(ctx.Err(), samples[i].step()); err != nil {
 				return Speed{}, err

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"time"
+
 	"align/datasets"
 	"align/internal/cost"
 	"align/internal/exec"
@@ -105,9 +107,9 @@ func (c *sample) step() error {
 const maxRepeat = 100
 
 // warm makes the first step, which reserves memory, and says how many it takes for
-// the processor's clock to tell their time: from a second one, where that is not
-// plain already.
-func (c *sample) warm() error {
+// the processor's clock to tell their time, no more than fit in span: from a second one,
+// where that is not plain already.
+func (c *sample) warm(span time.Duration) error {
 	c.repeat = 1
 	if err := c.step(); err != nil || c.times.wall[0] > 10*coreResolution {
 		c.times = timing{}
@@ -120,7 +122,7 @@ func (c *sample) warm() error {
 	if core := c.times.core[1] / float64(c.threads); core > 0 {
 		took = min(took, core)
 	}
-	c.repeat = min(max(int(1.5*coreResolution/max(took, 1e-6)), 1), maxRepeat)
+	c.repeat = min(max(int(min(1.5*coreResolution, span.Seconds())/max(took, 1e-6)), 1), maxRepeat)
 	c.times = timing{}
 	return nil
 }

@@ -22,7 +22,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -117,16 +116,11 @@ func stage(parent, name string, files []file) error {
 	}
 	defer dir.Abort()
 	for _, f := range files {
-		if err := dir.WriteFile(f.name, f.write); err != nil {
+		if err := dir.WriteFile(f.name, atomicfile.Bytes(f.data)); err != nil {
 			return err
 		}
 	}
 	return dir.Commit()
-}
-
-func (f file) write(w io.Writer) error {
-	_, err := w.Write(f.data)
-	return err
 }
 
 // repair writes what differs from the embedded files.
@@ -136,7 +130,7 @@ func repair(path string, files []file) error {
 		if have, err := os.ReadFile(at); err == nil && bytes.Equal(have, f.data) {
 			continue
 		}
-		if err := atomicfile.WriteFile(at, f.write); err != nil {
+		if err := atomicfile.WriteFile(at, atomicfile.Bytes(f.data)); err != nil {
 			return fmt.Errorf("builtin: %w", err)
 		}
 	}

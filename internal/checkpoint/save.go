@@ -99,10 +99,7 @@ func writeParts(d *atomicfile.Dir, step int, parts []Part) error {
 	if err != nil {
 		return err
 	}
-	return d.WriteFile(manifestName, func(w io.Writer) error {
-		_, err := w.Write(raw)
-		return err
-	})
+	return d.WriteFile(manifestName, atomicfile.Bytes(raw))
 }
 
 func writePart(d *atomicfile.Dir, p Part) (FileInfo, error) {

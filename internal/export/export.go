@@ -192,13 +192,10 @@ func (x *export) writeAdapter() error {
 		return err
 	}
 	defer d.Abort()
-	raw := func(data []byte) func(io.Writer) error {
-		return func(w io.Writer) error { _, err := w.Write(data); return err }
-	}
 	err = d.WriteFiles(
-		atomicfile.Part{Name: model.AdapterConfigFile, Write: raw(conf)},
+		atomicfile.Part{Name: model.AdapterConfigFile, Write: atomicfile.Bytes(conf)},
 		atomicfile.Part{Name: model.AdapterWeightsFile, Write: func(w io.Writer) error { return write(w, model.InMemory(x.values)) }},
-		atomicfile.Part{Name: basemodel.CardFile, Write: raw(x.card())})
+		atomicfile.Part{Name: basemodel.CardFile, Write: atomicfile.Bytes(x.card())})
 	if err != nil {
 		return err
 	}

@@ -58,15 +58,12 @@ func (x *export) writeFull() (Result, error) {
 		return e, err
 	}
 	defer d.Abort()
-	raw := func(data []byte) func(io.Writer) error {
-		return func(w io.Writer) error { _, err := w.Write(data); return err }
-	}
 	err = d.WriteFiles(
-		atomicfile.Part{Name: train.ModelConfigFile, Write: raw(config)},
+		atomicfile.Part{Name: train.ModelConfigFile, Write: atomicfile.Bytes(config)},
 		atomicfile.Part{Name: train.ModelWeightsFile, Write: func(w io.Writer) error { return full.WriteWeights(w, model.InMemory(values), t.dtype) }},
-		atomicfile.Part{Name: "tokenizer.json", Write: raw(tokens)},
-		atomicfile.Part{Name: "tokenizer_config.json", Write: raw(side)},
-		atomicfile.Part{Name: basemodel.CardFile, Write: raw(x.card())})
+		atomicfile.Part{Name: "tokenizer.json", Write: atomicfile.Bytes(tokens)},
+		atomicfile.Part{Name: "tokenizer_config.json", Write: atomicfile.Bytes(side)},
+		atomicfile.Part{Name: basemodel.CardFile, Write: atomicfile.Bytes(x.card())})
 	if err != nil {
 		return e, err
 	}

@@ -3,7 +3,6 @@ package export
 import (
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 
@@ -173,7 +172,7 @@ func (x *export) writeCard() error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.WriteFile(path, func(w io.Writer) error { _, err := w.Write(x.card()); return err })
+	return atomicfile.WriteFile(path, atomicfile.Bytes(x.card()))
 }
 
 func (x *export) writeModelfile(path string, tok *tokenizer.Tokenizer) error {
@@ -184,10 +183,7 @@ func (x *export) writeModelfile(path string, tok *tokenizer.Tokenizer) error {
 		x.env.Tell(fmt.Sprintf("template: %s (%s)", template.Name(), reason))
 	}
 	text := modelfile(filepath.Base(x.Out), template, tok)
-	return atomicfile.WriteFile(path, func(w io.Writer) error {
-		_, err := io.WriteString(w, text)
-		return err
-	})
+	return atomicfile.WriteFile(path, atomicfile.Bytes([]byte(text)))
 }
 
 // trainedTemplate is the template of the run, or auto.

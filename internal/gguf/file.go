@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+
+	"align/internal/tensorfile"
 )
 
 // TensorInfo describes one tensor.
@@ -44,11 +45,11 @@ type place struct{ tensor, part int }
 // Open opens the regular file path, or a link to one, and checks its header.
 // No tensor is read.
 func Open(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, size, err := tensorfile.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("gguf: %w", err)
 	}
-	file, err := openFile(f)
+	file, err := parse(f, size)
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("gguf: %s: %w", path, err)
@@ -56,17 +57,6 @@ func Open(path string) (*File, error) {
 	file.parts[0].path = path
 	file.parts[0].closer = f
 	return file, nil
-}
-
-func openFile(f *os.File) (*File, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	return parse(f, info.Size())
 }
 
 // New reads a file of size bytes through r. Close then closes nothing.
@@ -125,7 +115,7 @@ func (f *File) Tensor(name string) (TensorInfo, bool) {
 func (f *File) Reader(name string) (*io.SectionReader, error) {
 	at, ok := f.index[name]
 	if !ok {
-		return nil, fmt.Errorf("gguf: no tensor %s", quote(name))
+		return nil, fmt.Errorf("gguf: no tensor %s", tensorfile.Quote(name))
 	}
 	info, p := f.tensors[at.tensor], f.parts[at.part]
 	return io.NewSectionReader(p.reader, p.dataAt+info.Offset, info.Size), nil
@@ -139,10 +129,10 @@ func (f *File) ReadTensor(info TensorInfo, dst []byte) error {
 		return err
 	}
 	if int64(len(dst)) != r.Size() {
-		return fmt.Errorf("gguf: tensor %s has %d bytes, the buffer %d", quote(info.Name), r.Size(), len(dst))
+		return fmt.Errorf("gguf: tensor %s has %d bytes, the buffer %d", tensorfile.Quote(info.Name), r.Size(), len(dst))
 	}
 	if _, err := io.ReadFull(r, dst); err != nil {
-		return fmt.Errorf("gguf: %s: tensor %s: %w", f.parts[f.index[info.Name].part].path, quote(info.Name), err)
+		return fmt.Errorf("gguf: %s: tensor %s: %w", f.parts[f.index[info.Name].part].path, tensorfile.Quote(info.Name), err)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"align/internal/tensorfile"
 )
 
 // magic begins every file.
@@ -103,11 +105,11 @@ func (h *header) readPair(c *cursor) error {
 	}
 	t, err := c.uint32()
 	if err != nil {
-		return fmt.Errorf("%s: %w", quote(key), err)
+		return fmt.Errorf("%s: %w", tensorfile.Quote(key), err)
 	}
 	value, err := c.value(valueType(t))
 	if err != nil {
-		return fmt.Errorf("%s: %w", quote(key), err)
+		return fmt.Errorf("%s: %w", tensorfile.Quote(key), err)
 	}
 	h.metadata.pairs[len(h.metadata.pairs)-1].Value = value
 	return nil
@@ -120,7 +122,7 @@ func (h *header) readTensor(c *cursor) error {
 	}
 	info := TensorInfo{Name: name}
 	if err := info.read(c); err != nil {
-		return fmt.Errorf("%s: %w", quote(name), err)
+		return fmt.Errorf("%s: %w", tensorfile.Quote(name), err)
 	}
 	h.tensors = append(h.tensors, info)
 	return nil
@@ -191,11 +193,11 @@ func (h *header) layOut(alignment, size int64) error {
 	for _, t := range h.tensors {
 		switch {
 		case seen[t.Name]:
-			return fmt.Errorf("tensor %s occurs twice", quote(t.Name))
+			return fmt.Errorf("tensor %s occurs twice", tensorfile.Quote(t.Name))
 		case t.Offset != at:
-			return fmt.Errorf("tensor %s has offset %d, want %d with an alignment of %d", quote(t.Name), t.Offset, at, alignment)
+			return fmt.Errorf("tensor %s has offset %d, want %d with an alignment of %d", tensorfile.Quote(t.Name), t.Offset, at, alignment)
 		case t.Size > room-at:
-			return fmt.Errorf("tensor %s has %d bytes at %d, the file has %d bytes of data", quote(t.Name), t.Size, at, max(room, 0))
+			return fmt.Errorf("tensor %s has %d bytes at %d, the file has %d bytes of data", tensorfile.Quote(t.Name), t.Size, at, max(room, 0))
 		}
 		seen[t.Name] = true
 		at = padded(at+t.Size, alignment)

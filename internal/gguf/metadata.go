@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"align/internal/tensorfile"
 )
 
 // ErrMissing is returned when a key is not in the file, so that a caller can
@@ -59,7 +61,7 @@ func (m *Metadata) Int(key string) (int, error) {
 		return int(v), nil
 	case uint64:
 		if v > 1<<63-1 {
-			return 0, fmt.Errorf("gguf: key %s is %d: too large", quote(key), v)
+			return 0, fmt.Errorf("gguf: key %s is %d: too large", tensorfile.Quote(key), v)
 		}
 		return int(v), nil
 	}
@@ -115,10 +117,10 @@ func as[T any](m *Metadata, key, want string) (T, error) {
 	return value, nil
 }
 
-func missing(key string) error { return fmt.Errorf("gguf: %s: %w", quote(key), ErrMissing) }
+func missing(key string) error { return fmt.Errorf("gguf: %s: %w", tensorfile.Quote(key), ErrMissing) }
 
 func wrongType(key string, v any, want string) error {
-	return fmt.Errorf("gguf: key %s has type %T, want %s", quote(key), v, want)
+	return fmt.Errorf("gguf: key %s has type %T, want %s", tensorfile.Quote(key), v, want)
 }
 
 // add appends a pair. It is an error if the key is empty, too long or taken.
@@ -127,10 +129,10 @@ func (m *Metadata) add(key string, value any) error {
 		return fmt.Errorf("key %d is empty", len(m.pairs))
 	}
 	if len(key) > maxKey {
-		return fmt.Errorf("key %s has %d bytes, the limit is %d", quote(key), len(key), maxKey)
+		return fmt.Errorf("key %s has %d bytes, the limit is %d", tensorfile.Quote(key), len(key), maxKey)
 	}
 	if _, taken := m.index[key]; taken {
-		return fmt.Errorf("key %s occurs twice", quote(key))
+		return fmt.Errorf("key %s occurs twice", tensorfile.Quote(key))
 	}
 	if m.index == nil {
 		m.index = map[string]int{}

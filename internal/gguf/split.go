@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+
+	"align/internal/tensorfile"
 )
 
 // The keys of a split file (llama.cpp, src/llama.cpp, LLM_KV_SPLIT_*).
@@ -119,7 +121,7 @@ func (f *File) takeSplit(next *File, no, count int) error {
 	}
 	for _, t := range next.tensors {
 		if _, taken := f.index[t.Name]; taken {
-			return fmt.Errorf("tensor %s is in an earlier file too", quote(t.Name))
+			return fmt.Errorf("tensor %s is in an earlier file too", tensorfile.Quote(t.Name))
 		}
 	}
 	p := next.parts[0]

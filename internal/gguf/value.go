@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strconv"
 )
 
 // Limits on a header, far above real files: the Llama 3 tokenizer has 128,256
@@ -234,13 +233,4 @@ func elements[T any](c *cursor, t valueType, n int) ([]T, error) {
 		}
 	}
 	return out, nil
-}
-
-// quote shows a name from a file, cut so that a message stays one line.
-func quote(s string) string {
-	const limit = 80
-	if len(s) > limit {
-		return strconv.Quote(s[:limit]) + "..."
-	}
-	return strconv.Quote(s)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"align/internal/tensorfile"
 )
 
 // Tensor is a tensor to be written. Data writes its bytes, in blocks of Type
@@ -37,7 +39,7 @@ func Write(w io.Writer, pairs []KV, tensors []Tensor) error {
 	}
 	for _, t := range tensors {
 		if err := t.writeTo(w, alignment); err != nil {
-			return fmt.Errorf("gguf: tensor %s: %w", quote(t.Name), err)
+			return fmt.Errorf("gguf: tensor %s: %w", tensorfile.Quote(t.Name), err)
 		}
 	}
 	return nil
@@ -76,7 +78,7 @@ func appendPairs(b []byte, pairs []KV) ([]byte, *Metadata, error) {
 			b, err = appendValue(b, p.Value)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("gguf: key %s: %w", quote(p.Key), err))
+			errs = append(errs, fmt.Errorf("gguf: key %s: %w", tensorfile.Quote(p.Key), err))
 		}
 	}
 	return b, &m, errors.Join(errs...)
@@ -96,7 +98,7 @@ func appendTensors(b []byte, tensors []Tensor, alignment int64) ([]byte, error) 
 		}
 		seen[t.Name] = true
 		if err != nil {
-			errs = append(errs, fmt.Errorf("gguf: tensor %s: %w", quote(t.Name), err))
+			errs = append(errs, fmt.Errorf("gguf: tensor %s: %w", tensorfile.Quote(t.Name), err))
 			continue
 		}
 		b = t.appendInfo(b, at)
@@ -135,29 +137,9 @@ func (t Tensor) writeTo(w io.Writer, alignment int64) error {
 	if err != nil {
 		return err
 	}
-	exact := &exactWriter{w: w, left: size}
-	if err := t.Data(exact); err != nil {
+	if err := tensorfile.WriteExactly(w, size, fmt.Sprintf("%v %v", t.Type, t.Shape), t.Data); err != nil {
 		return err
-	}
-	if exact.left != 0 {
-		return fmt.Errorf("%v %v needs %d bytes, %d were written", t.Type, t.Shape, size, size-exact.left)
 	}
 	_, err = w.Write(make([]byte, padded(size, alignment)-size))
 	return err
-}
-
-// exactWriter refuses bytes beyond a tensor's size.
-type exactWriter struct {
-	w    io.Writer
-	left int64
-}
-
-// Write implements io.Writer.
-func (e *exactWriter) Write(p []byte) (int, error) {
-	if int64(len(p)) > e.left {
-		return 0, fmt.Errorf("more bytes than its shape calls for: %d left, %d given", e.left, len(p))
-	}
-	n, err := e.w.Write(p)
-	e.left -= int64(n)
-	return n, err
 }

@@ -11,7 +11,6 @@ package hub
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -140,7 +139,7 @@ func writeRef(root, revision, commit string) error {
 	if err := os.MkdirAll(filepath.Dir(ref), 0o755); err != nil {
 		return fmt.Errorf("hub: %w", err)
 	}
-	return atomicfile.WriteFile(ref, func(w io.Writer) error { _, err := io.WriteString(w, commit); return err })
+	return atomicfile.WriteFile(ref, atomicfile.Bytes([]byte(commit)))
 }
 
 // client sends the token nowhere but to the host that it is for.

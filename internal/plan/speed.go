@@ -10,7 +10,7 @@ import (
 	"align/model"
 )
 
-// speed measures how fast this machine makes the run's passes, in about two seconds.
+// speed measures how fast this machine makes the run's passes.
 func (s *Stage) speed(ctx context.Context, save exec.SavePolicy, w *workload) (bench.Speed, error) {
 	p, err := s.planned()
 	if err != nil {
@@ -24,7 +24,8 @@ func (s *Stage) planned() (bench.Planned, error) {
 	stored, err := s.commonType()
 	return bench.Planned{
 		Compute: s.Compute, Backend: s.Backend, Act: s.Act, Config: s.Config, Stored: stored, Full: s.Settings.Full,
-		LoRA: model.LoRAConfig{Rank: s.Settings.Rank, Alpha: s.Settings.Alpha, Dropout: s.Settings.Dropout, DoRA: s.Settings.DoRA},
+		LoRA:        model.LoRAConfig{Rank: s.Settings.Rank, Alpha: s.Settings.Alpha, Dropout: s.Settings.Dropout, DoRA: s.Settings.DoRA},
+		Calibration: s.Calibration,
 	}, err
 }
 

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"time"
+
 	"align/datasets"
 	"align/internal/compute"
 	"align/internal/device"
@@ -29,6 +31,8 @@ type Stage struct {
 	Shares []datasets.Share
 	// EvalEvery is that of the settings in steps.
 	EvalEvery int
+	// Calibration is how long this machine is measured; 0 takes two seconds.
+	Calibration time.Duration
 	// Note gets one line for every derived setting, with its reason.
 	Note func(string)
 

@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"os"
 	"slices"
+
+	"align/internal/tensorfile"
 )
 
 // Info describes one tensor.
@@ -31,11 +32,11 @@ type File struct {
 // Open opens the regular file path, or a link to one, and checks its header.
 // No tensor is read.
 func Open(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, size, err := tensorfile.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("safetensors: %w", err)
 	}
-	file, err := openFile(f)
+	file, err := parse(f, size)
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("safetensors: %s: %w", path, err)
@@ -43,17 +44,6 @@ func Open(path string) (*File, error) {
 	file.path = path
 	file.closer = f
 	return file, nil
-}
-
-func openFile(f *os.File) (*File, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("not a regular file")
-	}
-	return parse(f, info.Size())
 }
 
 // New reads a file of size bytes through r. Close then closes nothing.
@@ -94,7 +84,7 @@ func layOut(entries []entry, size uint64) error {
 	for i := range entries {
 		e := &entries[i]
 		if err := e.check(at, size); err != nil {
-			return fmt.Errorf("tensor %s: %w", quote(e.Name), err)
+			return fmt.Errorf("tensor %s: %w", tensorfile.Quote(e.Name), err)
 		}
 		at = e.end
 	}
@@ -154,7 +144,7 @@ func (f *File) Tensor(name string) (Info, bool) {
 func (f *File) Reader(name string) (*io.SectionReader, error) {
 	info, ok := f.Tensor(name)
 	if !ok {
-		return nil, fmt.Errorf("safetensors: %s: no tensor %s", f.path, quote(name))
+		return nil, fmt.Errorf("safetensors: %s: no tensor %s", f.path, tensorfile.Quote(name))
 	}
 	return io.NewSectionReader(f.reader, f.offsets[name], info.Bytes), nil
 }
@@ -167,10 +157,10 @@ func (f *File) ReadInto(name string, dst []byte) error {
 		return err
 	}
 	if int64(len(dst)) != r.Size() {
-		return fmt.Errorf("safetensors: %s: tensor %s has %d bytes, the buffer %d", f.path, quote(name), r.Size(), len(dst))
+		return fmt.Errorf("safetensors: %s: tensor %s has %d bytes, the buffer %d", f.path, tensorfile.Quote(name), r.Size(), len(dst))
 	}
 	if _, err := io.ReadFull(r, dst); err != nil {
-		return fmt.Errorf("safetensors: %s: tensor %s: %w", f.path, quote(name), err)
+		return fmt.Errorf("safetensors: %s: tensor %s: %w", f.path, tensorfile.Quote(name), err)
 	}
 	return nil
 }

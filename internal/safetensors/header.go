@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 
+	"align/internal/tensorfile"
+
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -193,7 +195,7 @@ func (d *headerDecoder) tensor(name string) error {
 		err = errors.New("dtype, shape and data_offsets are not all there")
 	}
 	if err != nil {
-		return fmt.Errorf("tensor %s: %w", quote(name), err)
+		return fmt.Errorf("tensor %s: %w", tensorfile.Quote(name), err)
 	}
 	d.out.tensors = append(d.out.tensors, e)
 	return nil
@@ -242,7 +244,7 @@ func (d *headerDecoder) numbers(what string, limit int, each func(uint64) error)
 		// Not Token.Uint: that takes 1.0 and 1e3, which the format does not.
 		n, err := strconv.ParseUint(string(raw[:min(len(raw), 32)]), 10, 64)
 		if err != nil {
-			return fmt.Errorf("%s holds %s, want a whole number", what, quote(string(raw)))
+			return fmt.Errorf("%s holds %s, want a whole number", what, tensorfile.Quote(string(raw)))
 		}
 		if err := each(n); err != nil {
 			return err
@@ -250,13 +252,4 @@ func (d *headerDecoder) numbers(what string, limit int, each func(uint64) error)
 	}
 	_, err := d.json.ReadToken()
 	return err
-}
-
-// quote shows a name from a file, cut so that a message stays one line.
-func quote(s string) string {
-	const limit = 80
-	if len(s) > limit {
-		return strconv.Quote(s[:limit]) + "..."
-	}
-	return strconv.Quote(s)
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"align/internal/jsonfile"
+	"align/internal/tensorfile"
 )
 
 // The names Hugging Face gives to the weights of a model folder.
@@ -107,7 +108,7 @@ func parseIndex(data []byte) (map[string]string, error) {
 	var errs []error
 	for tensor, shard := range index.WeightMap {
 		if err := checkShard(shard); err != nil {
-			errs = append(errs, fmt.Errorf("tensor %s: %w", quote(tensor), err))
+			errs = append(errs, fmt.Errorf("tensor %s: %w", tensorfile.Quote(tensor), err))
 		}
 	}
 	if len(errs) > 0 {
@@ -122,7 +123,7 @@ func parseIndex(data []byte) (map[string]string, error) {
 func checkShard(name string) error {
 	plain := filepath.IsLocal(name) && filepath.Base(name) == name && !strings.ContainsAny(name, "/\\:\x00")
 	if !plain || !strings.HasSuffix(name, ".safetensors") {
-		return fmt.Errorf("shard %s is not the name of a .safetensors file in this folder", quote(name))
+		return fmt.Errorf("shard %s is not the name of a .safetensors file in this folder", tensorfile.Quote(name))
 	}
 	return nil
 }
@@ -167,7 +168,7 @@ func (m *Model) checkComplete(dir string, weightMap map[string]string) error {
 	var missing []string
 	for tensor, shard := range weightMap {
 		if m.home[tensor] == nil {
-			missing = append(missing, fmt.Sprintf("safetensors: %s: shard %s lacks tensor %s", dir, shard, quote(tensor)))
+			missing = append(missing, fmt.Sprintf("safetensors: %s: shard %s lacks tensor %s", dir, shard, tensorfile.Quote(tensor)))
 		}
 	}
 	slices.Sort(missing)
@@ -213,7 +214,7 @@ func (m *Model) Files() []string {
 func (m *Model) Reader(name string) (*io.SectionReader, error) {
 	f, ok := m.home[name]
 	if !ok {
-		return nil, fmt.Errorf("safetensors: no tensor %s", quote(name))
+		return nil, fmt.Errorf("safetensors: no tensor %s", tensorfile.Quote(name))
 	}
 	return f.Reader(name)
 }
@@ -223,7 +224,7 @@ func (m *Model) Reader(name string) (*io.SectionReader, error) {
 func (m *Model) ReadInto(name string, dst []byte) error {
 	f, ok := m.home[name]
 	if !ok {
-		return fmt.Errorf("safetensors: no tensor %s", quote(name))
+		return fmt.Errorf("safetensors: no tensor %s", tensorfile.Quote(name))
 	}
 	return f.ReadInto(name, dst)
 }

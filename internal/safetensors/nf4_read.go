@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 
+	"align/internal/tensorfile"
+
 	"github.com/go-json-experiment/json"
 )
 
@@ -50,7 +52,7 @@ func HasNF4(s Source, name string) bool {
 func ReadNF4(s Source, name string) (NF4, error) {
 	q, err := readNF4(s, name)
 	if err != nil {
-		return NF4{}, fmt.Errorf("safetensors: NF4 weight %s: %w", quote(name), err)
+		return NF4{}, fmt.Errorf("safetensors: NF4 weight %s: %w", tensorfile.Quote(name), err)
 	}
 	return q, nil
 }
@@ -79,7 +81,7 @@ func readNF4(s Source, name string) (NF4, error) {
 func readState(s Source, name string) (state nf4State, n int, err error) {
 	info, ok := s.Tensor(name)
 	if !ok {
-		return state, 0, fmt.Errorf("no tensor %s", quote(name))
+		return state, 0, fmt.Errorf("no tensor %s", tensorfile.Quote(name))
 	}
 	if info.DType != U8 || info.Bytes > maxState {
 		return state, 0, fmt.Errorf("state is %d bytes of %s, want U8 and at most %d", info.Bytes, info.DType, maxState)
@@ -171,10 +173,10 @@ func readFloats(s Source, name string, n int) ([]float32, error) {
 func checkTensor(s Source, name string, d DType, n int) error {
 	info, ok := s.Tensor(name)
 	if !ok {
-		return fmt.Errorf("no tensor %s", quote(name))
+		return fmt.Errorf("no tensor %s", tensorfile.Quote(name))
 	}
 	if info.DType != d || info.Bytes/int64(d.Bits()/8) != int64(n) {
-		return fmt.Errorf("tensor %s is %s %v, want %d elements of %s", quote(name), info.DType, info.Shape, n, d)
+		return fmt.Errorf("tensor %s is %s %v, want %d elements of %s", tensorfile.Quote(name), info.DType, info.Shape, n, d)
 	}
 	return nil
 }

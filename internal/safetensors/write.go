@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"align/internal/tensorfile"
+
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -72,7 +74,7 @@ func Write(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 	}
 	for _, t := range sorted {
 		if err := t.writeTo(w); err != nil {
-			return fmt.Errorf("safetensors: tensor %s: %w", quote(t.Name), err)
+			return fmt.Errorf("safetensors: tensor %s: %w", tensorfile.Quote(t.Name), err)
 		}
 	}
 	return nil
@@ -95,12 +97,12 @@ func checkTensors(tensors []Tensor, metadata map[string]string) error {
 		}
 		seen[t.Name] = true
 		if err != nil {
-			errs = append(errs, fmt.Errorf("safetensors: tensor %s: %w", quote(t.Name), err))
+			errs = append(errs, fmt.Errorf("safetensors: tensor %s: %w", tensorfile.Quote(t.Name), err))
 		}
 	}
 	for k, v := range metadata {
 		if !utf8.ValidString(k) || !utf8.ValidString(v) {
-			errs = append(errs, fmt.Errorf("safetensors: metadata %s is not UTF-8", quote(k)))
+			errs = append(errs, fmt.Errorf("safetensors: metadata %s is not UTF-8", tensorfile.Quote(k)))
 		}
 	}
 	if len(tensors) > maxTensors {
@@ -137,7 +139,7 @@ func encodeHeader(sorted []Tensor, metadata map[string]string) ([]byte, error) {
 	for _, t := range sorted {
 		size, err := bytesOf(t.DType, t.Shape)
 		if err != nil || at > 1<<62-size {
-			return nil, fmt.Errorf("safetensors: tensor %s: file is too large", quote(t.Name))
+			return nil, fmt.Errorf("safetensors: tensor %s: file is too large", tensorfile.Quote(t.Name))
 		}
 		b = t.appendEntry(b, at, at+size)
 		at += size
@@ -173,32 +175,9 @@ func appendString(b []byte, s string) []byte {
 }
 
 func (t Tensor) writeTo(w io.Writer) error {
-	want, err := bytesOf(t.DType, t.Shape)
+	size, err := bytesOf(t.DType, t.Shape)
 	if err != nil {
 		return err
 	}
-	exact := &exactWriter{w: w, left: want}
-	if err := t.Data(exact); err != nil {
-		return err
-	}
-	if exact.left != 0 {
-		return fmt.Errorf("%s %v needs %d bytes, %d were written", t.DType, t.Shape, want, want-exact.left)
-	}
-	return nil
-}
-
-// exactWriter refuses bytes beyond a tensor's size.
-type exactWriter struct {
-	w    io.Writer
-	left int64
-}
-
-// Write implements io.Writer.
-func (e *exactWriter) Write(p []byte) (int, error) {
-	if int64(len(p)) > e.left {
-		return 0, fmt.Errorf("more bytes than its shape calls for: %d left, %d given", e.left, len(p))
-	}
-	n, err := e.w.Write(p)
-	e.left -= int64(n)
-	return n, err
+	return tensorfile.WriteExactly(w, size, fmt.Sprintf("%s %v", t.DType, t.Shape), t.Data)
 }

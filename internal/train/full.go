@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"align/internal/atomicfile"
 	"align/internal/checkpoint"
 	"align/internal/device"
 	"align/internal/optim"
@@ -61,7 +62,7 @@ func (f *Full) Parts() ([]checkpoint.Part, error) {
 	}
 	values := model.OnDevice(f.Model.Backend(), f.Full.Value)
 	return append([]checkpoint.Part{
-		{Name: ModelConfigFile, Write: func(w io.Writer) error { _, err := w.Write(config); return err }},
+		{Name: ModelConfigFile, Write: atomicfile.Bytes(config)},
 		{Name: ModelWeightsFile, Write: func(w io.Writer) error { return f.Full.WriteWeights(w, values, safetensors.F32) }},
 	}, f.Beside...), nil
 }

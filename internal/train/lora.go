@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"align/internal/atomicfile"
 	"align/internal/checkpoint"
 	"align/internal/device"
 	"align/model"
@@ -34,7 +35,7 @@ func (l *LoRA) Parts() ([]checkpoint.Part, error) {
 	}
 	values := model.OnDevice(l.Model.Backend(), l.Adapter.Value)
 	parts := []checkpoint.Part{
-		{Name: model.AdapterConfigFile, Write: func(w io.Writer) error { _, err := w.Write(config); return err }},
+		{Name: model.AdapterConfigFile, Write: atomicfile.Bytes(config)},
 		{Name: model.AdapterWeightsFile, Write: func(w io.Writer) error { return l.Adapter.WriteWeights(w, values) }},
 	}
 	if l.Adapter.Head.Len > 0 {

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"align/internal/atomicfile"
 	"align/internal/checkpoint"
 	"align/internal/jsonfile"
 	"align/internal/optim"
@@ -271,5 +271,5 @@ func (l *loop[B]) parts() ([]checkpoint.Part, error) {
 	}
 	return append(parts,
 		checkpoint.Part{Name: OptimizerFile, Write: l.adam.WriteMoments},
-		checkpoint.Part{Name: StateFile, Write: func(w io.Writer) error { _, err := w.Write(append(state, '\n')); return err }}), nil
+		checkpoint.Part{Name: StateFile, Write: atomicfile.Bytes(append(state, '\n'))}), nil
 }

@@ -68,7 +68,7 @@ func (b *builder) writeFiles(files map[string][]byte) error {
 		return err
 	}
 	for name, data := range files {
-		err := atomicfile.WriteFile(filepath.Join(b.out, name), func(w io.Writer) error { _, err := w.Write(data); return err })
+		err := atomicfile.WriteFile(filepath.Join(b.out, name), atomicfile.Bytes(data))
 		if err != nil {
 			return err
 		}

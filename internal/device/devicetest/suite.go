@@ -7,17 +7,6 @@ import (
 	"align/internal/device"
 )
 
-// Opener starts a backend for activations of one type and registers its end
-// with t.
-type Opener func(t *testing.T, activations device.Type) device.Backend
-
-// Run holds a backend to the contract with both activation types.
-func Run(t *testing.T, open Opener) {
-	for _, act := range []device.Type{device.F32, device.F64} {
-		t.Run(act.String(), func(t *testing.T) { Check(t, open(t, act), act) })
-	}
-}
-
 // Check holds a backend with activations of one type to the contract: every
 // kernel, in place and accumulating where the contract allows it, with outputs
 // that are not wanted, and with rows cut out of a larger call.
