@@ -1,6 +1,7 @@
 package export_test
 
 import (
+	"context"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -110,7 +111,7 @@ func fullRun(t *testing.T, base string) string {
 		t.Fatal(err)
 	}
 	full := model.NewFull(configOf(t, base))
-	values, err := full.ReadWeights(base)
+	values, err := full.ReadWeights(context.Background(), base)
 	if err != nil {
 		t.Fatal(err)
 	}
