@@ -1,7 +1,6 @@
 package rounds
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +8,6 @@ import (
 
 	"align/internal/atomicfile"
 	"align/internal/jsonfile"
-	"align/internal/runfolder"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -78,25 +76,6 @@ func (j *job) save(l Lineage) error {
 		return err
 	}
 	return atomicfile.WriteFile(filepath.Join(j.config.Out, LineageFile), atomicfile.Bytes(append(data, '\n')))
-}
-
-// learnt is the checkpoint that a stage leaves to those behind it: the last, or the
-// best of a run that its evaluations ended early. What the lineage tells stays.
-func (j *job) learnt(step *LineageStep) (string, error) {
-	if step.Stage == stageRejection {
-		return "", nil
-	}
-	if i := j.before.find(step.Round, step.Stage); i >= 0 {
-		step.Checkpoint = j.before.Stages[i].Checkpoint
-		return cmp.Or(step.Checkpoint, step.Run), nil
-	}
-	folder, _, err := runfolder.ChooseCheckpoint(step.Run, "")
-	if err != nil || folder == step.Run {
-		return folder, err
-	}
-	step.Checkpoint = folder
-	j.note(fmt.Sprintf("round %d, %s: ended early, so that its best checkpoint is taken: %s", step.Round, step.Stage, folder))
-	return folder, nil
 }
 
 // ReadLineage reads a job's lineage.

@@ -1,10 +1,12 @@
 package rounds
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 
 	"align/internal/atomicfile"
+	"align/internal/runfolder"
 	"align/rejection"
 )
 
@@ -35,6 +37,25 @@ func (j *job) take(name string, p placement, hash string) error {
 		step.Judge = p.judge.Reward + p.judge.Rule // one of them is empty
 	}
 	return j.record(step)
+}
+
+// learnt is the checkpoint that a stage leaves to those behind it: the last, or the
+// best of a run that its evaluations ended early. What the lineage tells stays.
+func (j *job) learnt(step *LineageStep) (string, error) {
+	if step.Stage == stageRejection {
+		return "", nil
+	}
+	if i := j.before.find(step.Round, step.Stage); i >= 0 {
+		step.Checkpoint = j.before.Stages[i].Checkpoint
+		return cmp.Or(step.Checkpoint, step.Run), nil
+	}
+	folder, _, err := runfolder.ChooseCheckpoint(step.Run, "")
+	if err != nil || folder == step.Run {
+		return folder, err
+	}
+	step.Checkpoint = folder
+	j.note(fmt.Sprintf("round %d, %s: ended early, so that its best checkpoint is taken: %s", step.Round, step.Stage, folder))
+	return folder, nil
 }
 
 // gather makes the best samples so far the data of the stages that follow.

@@ -36,8 +36,8 @@ type Pack struct {
 	Sequences int
 }
 
-// Calibration takes about calibrationTime unless told otherwise, and more where one step does: at least
-// calibrationSteps of every model, each of what the peak rate does in
+// Calibration takes about calibrationTime unless told otherwise, and more where one step
+// does: at least calibrationSteps of every model, each of what the peak rate does in
 // calibrationStep. A pack is cut to that, though short packs run slower: what a
 // step does once for a weight has fewer tokens to share it.
 const (
@@ -50,9 +50,9 @@ const (
 // speed does not depend on more.
 const calibrationVocab = 32768
 
-// Calibrate runs real steps of models with the run's widths but one and two
-// layers, on packs like the run's, by turns: what the second layer adds is the
-// layers' speed, what is left of the first is the rest's.
+// Calibrate runs real steps of models with the run's widths but one and two layers, on
+// packs like the run's, by turns: what the second layer adds is the layers' speed, what is
+// left of the first is the rest's.
 func (p Planned) Calibrate(ctx context.Context, save exec.SavePolicy, pack Pack) (Speed, error) {
 	r, err := newRates(p.Compute)
 	if err != nil {
