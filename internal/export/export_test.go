@@ -109,7 +109,7 @@ func TestWrite(t *testing.T) {
 // bf16Tolerance of weights rounded to 8 bits (2^-9), which six layers carry on.
 const (
 	f32Tolerance  = 1e-5
-	bf16Tolerance = 0.05
+	bf16Tolerance = 0.01
 )
 
 // An adapter alone keeps every bit of its values in both of its forms.
